@@ -54,6 +54,11 @@ class AgentType(StrEnum):
     AGENT = "agent"
     COMMAND = "command"
 
+    @property
+    def config_type(self) -> ConfigType:
+        """The number the API shows for this type."""
+        return ConfigType.COMMAND if self is AgentType.COMMAND else ConfigType.AGENT
+
 
 class FieldType(StrEnum):
     """What becomes of the text that a field's selector finds."""
@@ -183,4 +188,4 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def config_type(self) -> ConfigType:
         """The number the API shows for this definition's type."""
-        return ConfigType.COMMAND if self.type is AgentType.COMMAND else ConfigType.AGENT
+        return self.type.config_type
