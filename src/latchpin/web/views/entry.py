@@ -1,0 +1,54 @@
+"""Pages around signing in: sign-in, first password, first-run setup, asking for the password again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from latchpin.web.views.common import Form, Shell
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """``next`` is a path inside the Control Center to go to afterwards; ``ended`` says a session has run out."""
+
+    shell: Shell
+    form: Form
+    next: str
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassword:
+    """The temporary password has served; nothing else opens until a new one is set."""
+
+    shell: Shell
+    form: Form
+    minimum: int
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The first administrator of an empty deployment. ``action`` is the one-time address itself."""
+
+    shell: Shell
+    form: Form
+    minimum: int
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmPassword:
+    """Asks for the password again and then does what was asked.
+
+    ``fields`` are the entries of the form that was interrupted; they are sent again with the password to
+    ``action``, so that the person does not have to type them twice. Passwords typed by the person are not among
+    them.
+    """
+
+    shell: Shell
+    form: Form
+    action: str
+    fields: tuple[tuple[str, str], ...]
+    back: str
+    window_minutes: int

@@ -1,0 +1,149 @@
+"""Dashboard, API policy, audit log, My account and error pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from latchpin.web.views.api_keys import KeyOwner, KeyRow
+from latchpin.web.views.automation import AgentRow
+from latchpin.web.views.common import Chip, Form, Option, Part, Shell
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiringKey:
+    """A live key that ends within 30 days, with whom it acts for."""
+
+    owner: KeyOwner
+    row: KeyRow
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One audit record in words. ``outcome`` is success, refused or failed; ``icon`` names a drawing."""
+
+    id: int
+    at: datetime
+    actor: str
+    actor_kind: str
+    credential: str
+    sentence: tuple[Part, ...]
+    outcome: str
+    reason: str
+    address: str
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """Counts are None where the viewer may not know them."""
+
+    shell: Shell
+    agents: int
+    archived: int
+    spaces: int
+    users: int | None
+    disabled_users: int | None
+    live_keys: int | None
+    expiring: tuple[ExpiringKey, ...]
+    events: tuple[EventRow, ...]
+    recent: tuple[AgentRow, ...]
+    my_keys: tuple[KeyRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long new API keys may live; ``ceiling_days`` is the deployment's own limit."""
+
+    shell: Shell
+    form: Form
+    ceiling_days: int
+    over_maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLog:
+    """One page of the audit log, newest first. Pages are cursors: new records do not shift them."""
+
+    shell: Shell
+    rows: tuple[EventRow, ...]
+    chips: tuple[Chip, ...]
+    form: Form
+    actions: tuple[Option, ...]
+    outcomes: tuple[Option, ...]
+    people: tuple[Option, ...]
+    newer: str
+    older: str
+    filtered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field a change touched, before and after, as text."""
+
+    field: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """Everything one audit record says."""
+
+    shell: Shell
+    event: EventRow
+    action: str
+    facts: tuple[tuple[str, str], ...]
+    changes: tuple[Change, ...]
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One browser session of the viewer."""
+
+    id: int
+    browser: str
+    address: str
+    started: datetime
+    last_seen: datetime
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """My account: profile, password, browser sessions and the viewer's keys (read-only)."""
+
+    shell: Shell
+    form: Form
+    minimum: int
+    group: str
+    created: datetime
+    password_changed: datetime | None
+    sessions: tuple[SessionRow, ...]
+    keys: tuple[KeyRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    """An error page of ours. ``retry_after`` is in seconds, 0 when waiting does not help."""
+
+    shell: Shell
+    status: int
+    title: str
+    text: str
+    retry_after: int
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The page that shows every component in every state."""
+
+    shell: Shell
+    form: Form
+    refused: Form
+    options: tuple[Option, ...]
+    key: KeyRow
+    agents: tuple[AgentRow, ...]
+    event: EventRow

@@ -1,0 +1,56 @@
+"""Times in words, for people. All times are UTC; script shows them in the viewer's zone."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+_UNITS = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
+
+
+def iso(at: datetime) -> str:
+    """A time as the datetime attribute wants it."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def utc(at: datetime) -> str:
+    """A time in full, in UTC."""
+    return f"{day(at)}, {at:%H:%M:%S} UTC"
+
+
+def day(at: date) -> str:
+    """A date with its month as a word, so that no order of figures has to be guessed."""
+    return f"{at.day} {at:%b %Y}"
+
+
+def stamp(at: datetime, style: str = "date") -> str:
+    """A time as a "date", a "moment" (to the minute) or "exact" (to the second)."""
+    if style == "date":
+        return day(at)
+    return utc(at) if style == "exact" else f"{day(at)}, {at:%H:%M} UTC"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """How long ago something was: "just now", "3 days ago"."""
+    seconds = int((now - at).total_seconds())
+    return "just now" if seconds < 60 else f"{_amount(seconds)} ago"
+
+
+def until(at: datetime, now: datetime) -> str:
+    """How long until something is: "in 12 days"; after it, how long ago it was."""
+    seconds = int((at - now).total_seconds())
+    if seconds < 0:
+        return ago(at, now)
+    return "in less than a minute" if seconds < 60 else f"in {_amount(seconds)}"
+
+
+def _amount(seconds: int) -> str:
+    for unit, size in _UNITS:
+        count = seconds // size
+        if count >= 1 and not (unit == "month" and seconds < 60 * 86400) and not (unit == "year" and count < 2):
+            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    return "1 minute"
+
+
+def whole_days(length: timedelta) -> int:
+    """A length in days, rounded down."""
+    return length // timedelta(days=1)
