@@ -31,9 +31,7 @@ _SHOWN_KEY: Final = 40
 class Section:
     """One mapping. `known` is the struct whose fields it may have; None allows any key (headers, form)."""
 
-    def __init__(
-        self, node: yaml.MappingNode, path: str, known: type[msgspec.Struct] | None, problems: Problems
-    ) -> None:
+    def __init__(self, node: yaml.MappingNode, path: str, known: type[msgspec.Struct] | None, problems: Problems) -> None:
         self.node = node
         self.path = path
         self.problems = problems
@@ -92,9 +90,7 @@ class Section:
             return node
         is_list = isinstance(node, yaml.SequenceNode)
         opening, kind = ("[", "a list") if is_list else ("{", "a mapping")
-        self.problem(
-            name, f"must be one value, not {kind}; put quotes around text that starts with `{opening}`"
-        )
+        self.problem(name, f"must be one value, not {kind}; put quotes around text that starts with `{opening}`")
         del self.values[name]
         return None
 
@@ -118,9 +114,7 @@ class Section:
         if len(value) > longest:
             return f"must be at most {longest:,} characters long"
         if UNSAFE.search(value) or (not lines and re.search(r"[\n\t]", value)):
-            return (
-                "must not hold control characters" if lines else "must be one line without control characters"
-            )
+            return "must not hold control characters" if lines else "must be one line without control characters"
         return None
 
     def required_text(self, name: str, longest: int, check: Check | None = None) -> str:
@@ -145,18 +139,14 @@ class Section:
         value = self.number(name, bounds, _INTEGER, "a whole number")
         return None if value is None else int(value)
 
-    def number(
-        self, name: str, bounds: tuple[int, int], shape: re.Pattern[str] = _DECIMAL, kind: str = "a number"
-    ) -> float | None:
+    def number(self, name: str, bounds: tuple[int, int], shape: re.Pattern[str] = _DECIMAL, kind: str = "a number") -> float | None:
         """Read a number within bounds, both included."""
         node = self._scalar(name)
         if node is None:
             return None
         if node.style is None and shape.fullmatch(node.value) and bounds[0] <= float(node.value) <= bounds[1]:
             return float(node.value)
-        self.problem(
-            name, f"must be {kind} from {bounds[0]:,} to {bounds[1]:,}, without quotes or separators"
-        )
+        self.problem(name, f"must be {kind} from {bounds[0]:,} to {bounds[1]:,}, without quotes or separators")
         return None
 
     def boolean(self, name: str, *, default: bool) -> bool:
@@ -241,9 +231,5 @@ def _shown(name: str) -> str:
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(name[:_SHOWN_KEY], known, 1)
-    hint = (
-        f"did you mean `{near[0]}`?"
-        if near
-        else f"the fields here are {', '.join(f'`{each}`' for each in known)}"
-    )
+    hint = f"did you mean `{near[0]}`?" if near else f"the fields here are {', '.join(f'`{each}`' for each in known)}"
     return f"unknown field `{_shown(name)}`; {hint}"

@@ -16,8 +16,7 @@ from latchpin.automation.definition_model import AgentType, Definition, FieldTyp
 from latchpin.automation.definition_reader import Section
 
 _NO_DEFAULT = (
-    "an encrypted parameter has no default, because the definition is stored and shown in clear; "
-    "give its value when a run is started"
+    "an encrypted parameter has no default, because the definition is stored and shown in clear; give its value when a run is started"
 )
 
 
@@ -94,8 +93,7 @@ def _read_start_url(root: Section, parameters: Iterable[model.InputParameter]) -
     if encrypted & set(values.placeholders(url)):
         root.problem(
             "start_url",
-            "must not hold an encrypted parameter, because addresses appear in logs; "
-            "send it in `request.headers` or `request.form`",
+            "must not hold an encrypted parameter, because addresses appear in logs; send it in `request.headers` or `request.form`",
         )
     return url
 
@@ -120,9 +118,7 @@ def _read_request(root: Section, parameters: Iterable[model.InputParameter]) -> 
     for pairs, values_of in ((headers_section, headers), (form_section, form)):
         if pairs:
             _check_pairs(pairs, values_of, parameters)
-    return model.Request(
-        method=method, headers=headers, form=form, obey_robots=section.boolean("obey_robots", default=True)
-    )
+    return model.Request(method=method, headers=headers, form=form, obey_robots=section.boolean("obey_robots", default=True))
 
 
 def _check_headers(section: Section, headers: tuple[tuple[str, str], ...]) -> None:
@@ -136,9 +132,7 @@ def _check_headers(section: Section, headers: tuple[tuple[str, str], ...]) -> No
         seen.add(name.lower())
 
 
-def _check_pairs(
-    section: Section, pairs: tuple[tuple[str, str], ...], parameters: Iterable[model.InputParameter]
-) -> None:
+def _check_pairs(section: Section, pairs: tuple[tuple[str, str], ...], parameters: Iterable[model.InputParameter]) -> None:
     declared = {each.name for each in parameters}
     encrypted = {each.name for each in parameters if each.encrypted}
     for name, value in pairs:
@@ -186,9 +180,7 @@ def _read_field(section: Section) -> model.Field:
         for name in ("required", "many"):
             section.refuse(name, "a boolean is always there and single: whether the selector finds anything")
     if kind is FieldType.HTML:
-        section.refuse(
-            "attribute", "`type: html` is the element's own markup; for an attribute use `type: text`"
-        )
+        section.refuse("attribute", "`type: html` is the element's own markup; for an attribute use `type: text`")
     if kind is not FieldType.NUMBER:
         section.refuse("decimal_separator", "belongs to `type: number`")
     if kind is not FieldType.DATE:
@@ -256,9 +248,7 @@ def _read_limits(root: Section) -> model.Limits:
     if section is None:
         return model.Limits()
     given: dict[str, float | None] = {
-        name: section.integer(name, bounds)
-        for name, bounds in model.LIMIT_BOUNDS.items()
-        if name != "delay_seconds"
+        name: section.integer(name, bounds) for name, bounds in model.LIMIT_BOUNDS.items() if name != "delay_seconds"
     }
     given["delay_seconds"] = section.number("delay_seconds", model.LIMIT_BOUNDS["delay_seconds"])
     changes = {name: value for name, value in given.items() if value is not None}

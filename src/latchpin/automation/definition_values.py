@@ -29,9 +29,7 @@ _SECRET_NAME: Final = re.compile(
 )
 _SCHEME_WORD: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9_-]{0,40}[ =])?")
 _CREDENTIAL_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
-_CRAWLER_HEADERS: Final = frozenset(
-    {"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect"}
-)
+_CRAWLER_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect"})
 _MAX_PARENTHESES: Final = 10
 _MAX_HOST: Final = 253
 _MAX_FORM_NAME: Final = 100
@@ -72,9 +70,7 @@ def attribute_problem(value: str) -> str | None:
 
 def query_name_problem(value: str) -> str | None:
     """Check the name of a query parameter."""
-    return (
-        None if _QUERY_NAME.fullmatch(value) else "must be the bare name of a query parameter, such as `page`"
-    )
+    return None if _QUERY_NAME.fullmatch(value) else "must be the bare name of a query parameter, such as `page`"
 
 
 def domain_problem(value: str) -> str | None:

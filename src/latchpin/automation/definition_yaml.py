@@ -19,9 +19,7 @@ MAX_DEPTH: Final = 10
 _NULL: Final = "tag:yaml.org,2002:null"
 
 # Control characters, lone surrogates, non-characters, and those that reorder or hide the text around them.
-UNSAFE: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
-)
+UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
 _OWN_KEY: Final = re.compile(r"sk-lp_[0-9A-Za-z]{20,}")
 
 
@@ -88,9 +86,7 @@ class _Composer(yaml.SafeLoader):
 
 
 def _clean(text: str | bytes) -> str:
-    size = (
-        len(text) if isinstance(text, bytes) else len(text[: MAX_BYTES + 1].encode("utf-8", "surrogatepass"))
-    )
+    size = len(text) if isinstance(text, bytes) else len(text[: MAX_BYTES + 1].encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         raise _at(0, 0, f"the definition is larger than {MAX_BYTES // 1024} KiB")
     if isinstance(text, bytes):

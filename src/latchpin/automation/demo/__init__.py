@@ -64,9 +64,7 @@ def demo_agents() -> tuple[DemoAgent, ...]:
         DemoAgent(
             slug,
             space,
-            tuple(
-                DemoVersion(_text(slug, number), comment) for number, comment in enumerate(comments, start=1)
-            ),
+            tuple(DemoVersion(_text(slug, number), comment) for number, comment in enumerate(comments, start=1)),
             archived,
         )
         for slug, space, comments, archived in _TABLE

@@ -1,0 +1,173 @@
+"""The gate: one ASGI layer in front of the API that turns a header into a principal, or refuses.
+
+Junk costs no database work. Unknown, malformed, revoked, expired, wrong-network keys and keys of disabled users get one and the same
+answer; the audit trail gets the true reason. A key that was verified under the present generation costs no database work either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from latchpin.api import presented, problems
+from latchpin.api.presented import Presented
+from latchpin.api.rate_limit import InProcess, InRedis, Queue, Window
+from latchpin.audit import Origin
+from latchpin.errors import LatchpinError, Throttled, Unauthenticated
+from latchpin.identity import sessions
+from latchpin.identity.activity import Activity
+from latchpin.identity.authenticate import ApiKeys, Reason, Refused, Verified
+from latchpin.identity.principal import Principal
+from latchpin.kit import clock, context
+from latchpin.settings import Settings
+from latchpin.storage import Database
+from latchpin.storage.generation import Generation
+
+PRINCIPAL = "latchpin_principal"
+SIGNED_IN = "latchpin_signed_in"
+_GUARDED = "/api/v1"
+_REFUSED = (
+    "The API key was not accepted. Check that it was copied whole, that it has not expired or been revoked, and that it is used "
+    "from an allowed network; an administrator sees the reason in the audit log."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What the gate works with."""
+
+    database: Database
+    generation: Generation
+    keys: ApiKeys
+    activity: Activity
+    counter: InProcess | InRedis
+
+
+class Gate:
+    """Authenticates everything below /api/v1 and limits its rate."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, doors: Doors) -> None:
+        self._app = app
+        self._settings = settings
+        self._doors = doors
+        self._queue = Queue(settings.rate_limit_queue, settings.rate_limit_queue_seconds)
+        self._seconds = settings.rate_limit_window_seconds
+        self._window_header = (b"x-ratelimit-window-seconds", str(self._seconds).encode())
+        self._own_origins = presented.own_origins(settings)
+        self._cookie = sessions.cookie_name(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through with its principal, or answer it with a problem document."""
+        if scope["type"] != ScopeType.HTTP or not scope["path"].startswith(_GUARDED):
+            await self._app(scope, receive, send)
+            return
+        request = context.of(scope)
+        try:
+            found = presented.read(scope, self._cookie)
+            if found.api_key is not None:
+                await self._with_key(found, found.api_key, scope, receive, send)
+            else:
+                await self._with_session(found, scope)
+                await self._app(scope, receive, send)
+        except LatchpinError as error:
+            await self._answer(error, scope, request, send)
+
+    async def _with_key(self, found: Presented, key: bytes, scope: Any, receive: Receive, send: Send) -> None:  # noqa: ANN401  the server's dictionary
+        request = context.of(scope)
+        doors = self._doors
+        generation = doors.generation.peek()
+        if generation is None:
+            generation = await doors.generation.current()
+        verified: Verified | Refused | None = doors.keys.remembered(key, generation)
+        if verified is None:
+            verified = await doors.keys.look_up(key, generation)
+        if isinstance(verified, Verified) and verified.networks and not verified.admits(request.address):
+            verified = _outside(verified.principal)
+        if isinstance(verified, Refused):
+            await self._refuse(verified, request)
+            return
+        if found.origin is not None:
+            presented.require_own_origin(found.origin, self._own_origins)
+        principal = verified.principal
+        request.caller = f"key:{principal.credential.id}"
+        await self._limit(request.caller, verified.rate_limit or self._settings.rate_limit, request)
+        scope[PRINCIPAL] = principal
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            route = f"{scope['method']} {scope.get('path_template') or scope['path'][:150]}"
+            doors.activity.used(verified, route, Origin(request.address, request.user_agent, request.request_id))
+
+    async def _with_session(self, found: Presented, scope: Any) -> None:  # noqa: ANN401  as above
+        """Admit a signed-in browser of our own pages; no other site may use the cookie (SameSite, and the origin checked here)."""
+        request = context.of(scope)
+        if found.session is None:
+            await self._count_refusal(request)
+            raise Unauthenticated(presented.HOW_TO)
+        async with self._doors.database.read() as session:
+            signed_in = await sessions.find(session, found.session, self._settings)
+        if signed_in is None:
+            await self._count_refusal(request)
+            raise Unauthenticated("The browser session has ended. Sign in again in the Control Center.")
+        presented.require_same_site(scope, found, self._own_origins)
+        if signed_in.must_change_password:
+            raise Unauthenticated("Choose a new password in the Control Center first.")
+        request.caller = f"session:{signed_in.session_id}"
+        await self._limit(request.caller, self._settings.rate_limit, request)
+        scope[PRINCIPAL] = signed_in.principal
+        scope[SIGNED_IN] = signed_in
+
+    async def _limit(self, caller: str, limit: int, request: context.RequestContext) -> None:
+        """Count the request against its credential; waits in the queue, or raises Throttled."""
+        counter = self._doors.counter
+        window = counter.hit_now(caller, self._seconds) if isinstance(counter, InProcess) else await counter.hit(caller, self._seconds)
+        while window.count > limit:
+            if not await self._queue.wait(caller, window.ends):
+                self._state(request, limit, window)
+                raise Throttled(
+                    f"This credential may make {limit} requests in {self._seconds} seconds. Wait as Retry-After says.",
+                    retry_after=window.seconds_left(clock.timestamp()),
+                )
+            window = await counter.hit(caller, self._seconds)
+        self._state(request, limit, window)
+
+    def _state(self, request: context.RequestContext, limit: int, window: Window) -> None:
+        """Tell the caller where it stands (the contract's headers, and RateLimit of the IETF httpapi draft)."""
+        left = window.seconds_left(clock.timestamp())
+        request.headers += (
+            (b"x-ratelimit-limit", b"%d" % limit),
+            self._window_header,
+            (b"ratelimit-policy", b'"default";q=%d;w=%d' % (limit, self._seconds)),
+            (b"ratelimit", b'"default";r=%d;t=%d' % (max(0, limit - window.count), left)),
+        )
+
+    async def _refuse(self, refused: Refused, request: context.RequestContext) -> None:
+        origin = Origin(request.address, request.user_agent, request.request_id)
+        self._doors.activity.refused(refused, origin)
+        await self._count_refusal(request)
+        raise Unauthenticated(_REFUSED)
+
+    async def _count_refusal(self, request: context.RequestContext) -> None:
+        """Slow the guessing of credentials by address; a good credential never comes here."""
+        window = await self._doors.counter.hit(f"refused:{request.address}", 60)
+        if window.count > self._settings.bad_key_limit:
+            raise Throttled(
+                "Too many refused credentials from this address. Wait as Retry-After says; sound keys are not affected.",
+                retry_after=window.seconds_left(clock.timestamp()),
+            )
+
+    async def _answer(self, error: LatchpinError, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  as above
+        answer = problems.of_error(error, instance=scope["path"], public_url=self._settings.public_url, request_id=request.request_id)
+        headers = answer.headers
+        if not any(name == b"x-ratelimit-limit" for name, _ in request.headers):
+            headers = [*headers, (b"x-ratelimit-limit", b"%d" % self._settings.rate_limit), self._window_header]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body, "more_body": False})
+
+
+def _outside(principal: Principal) -> Refused:
+    credential = principal.credential
+    return Refused(Reason.WRONG_NETWORK, principal.organization_id, principal.user_id, principal.email, credential.id, credential.name)

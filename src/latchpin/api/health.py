@@ -1,0 +1,25 @@
+"""Whether the process lives, and whether it can serve: for load balancers and supervisors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, get
+
+from latchpin.api.routing import database
+
+
+@get("/health/live", operation_id="live", summary="Whether the process runs", tags=["Operations"], exclude_from_auth=True)
+async def live() -> dict[str, str]:
+    """Answer as long as the process runs, whatever the database does."""
+    return {"status": "ok"}
+
+
+@get("/health/ready", operation_id="ready", summary="Whether requests can be served", tags=["Operations"], exclude_from_auth=True)
+async def ready(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """Answer 200 while the database answers, else 503."""
+    await database(request).ping()
+    return {"status": "ok"}
+
+
+HANDLERS = [live, ready]

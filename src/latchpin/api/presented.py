@@ -1,0 +1,138 @@
+"""What credential a request presents: read from its headers, with the misuses refused that leak keys.
+
+A key belongs in `Authorization: ApiKey <key>` and nowhere else: not in the query or a cookie (they end in logs and histories), not after
+`Bearer`, not together with another credential, and not in a web page's script, which everybody can read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl
+
+from latchpin.errors import Denied, Invalid, Unauthenticated
+from latchpin.identity.credentials import PREFIX
+from latchpin.settings import Settings
+
+HOW_TO = (
+    "Send an API key in the header `Authorization: ApiKey <key>`. An administrator issues one in the Control Center: "
+    "Users, Manage API keys, New API key."
+)
+_MOST_HEADER = 4096
+_QUERY_NAMES = frozenset({"api_key", "apikey", "api-key", "access_token", "x-api-key"})
+_KEY = PREFIX.encode()
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(slots=True)
+class Presented:
+    """The one credential of a request; both None where there is none. `origin` is the browser's Origin header."""
+
+    api_key: bytes | None = None
+    session: str | None = None
+    origin: bytes | None = None
+
+
+class TwoCredentials(Invalid):
+    """More than one credential in one request (RFC 6750 section 2: clients must not use more than one method)."""
+
+    code = "two_credentials"
+
+
+def read(scope: Any, cookie_name: str) -> Presented:  # noqa: ANN401  the server's dictionary
+    """Return what the request presents. Raises Unauthenticated for a key in a wrong place or form, TwoCredentials for two."""
+    found = Presented()
+    authorization, cookie = _headers(scope["headers"], found)
+    query = scope["query_string"]
+    if query:
+        _refuse_in_query(query, with_header=authorization is not None)
+    if cookie is not None and _KEY in cookie:
+        raise Unauthenticated("A key in a cookie is not accepted; treat it as exposed and have it revoked. " + HOW_TO)
+    if authorization is not None:
+        found.api_key = _key(authorization)
+    elif cookie is not None:
+        found.session = _session(cookie, cookie_name)
+    return found
+
+
+def _headers(headers: Iterable[tuple[bytes, bytes]], found: Presented) -> tuple[bytes | None, bytes | None]:
+    """Return the Authorization and Cookie headers, and note the Origin."""
+    authorization: bytes | None = None
+    cookie: bytes | None = None
+    for name, value in headers:
+        if name == b"authorization":
+            if authorization is not None:
+                raise TwoCredentials("The request carries two Authorization headers. Send one credential only.")
+            authorization = value
+        elif name == b"origin":
+            found.origin = value
+        elif name == b"cookie":
+            cookie = value if cookie is None else cookie + b"; " + value
+        elif name == b"x-api-key":
+            raise Unauthenticated("A key in X-API-Key is not accepted. " + HOW_TO)
+    return authorization, cookie
+
+
+def _key(authorization: bytes) -> bytes:
+    scheme, _, rest = authorization.partition(b" ")
+    key = rest.strip()
+    scheme = scheme.lower()
+    if scheme == b"apikey":
+        if b"," in key and _KEY in key.partition(b",")[2]:
+            raise TwoCredentials("The header carries two keys. Send one credential only.")
+        return key[:_MOST_HEADER]
+    if scheme == b"bearer" and key.startswith(_KEY):
+        raise Unauthenticated("An API key is not a bearer token. " + HOW_TO)
+    if scheme == b"bearer":
+        raise Unauthenticated("The access token was not accepted. " + HOW_TO)
+    raise Unauthenticated("The Authorization scheme is not known here. " + HOW_TO)
+
+
+def _refuse_in_query(query: bytes, *, with_header: bool) -> None:
+    named = b"%" in query or b"key" in query.lower() or b"token" in query.lower()
+    if not named and _KEY not in query:
+        return
+    pairs = parse_qsl(query[:20_000].decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
+    if any(name.lower() in _QUERY_NAMES or PREFIX in value or PREFIX in name for name, value in pairs):
+        if with_header:
+            raise TwoCredentials("The request carries a credential in its address as well. Send one credential only, in the header.")
+        raise Unauthenticated("A key in the address is not accepted: it ends in logs. Treat it as exposed and have it revoked. " + HOW_TO)
+
+
+def _session(cookie: bytes, name: str) -> str | None:
+    try:
+        morsel = SimpleCookie(cookie[:16_000].decode("latin-1")).get(name)
+    except CookieError:
+        return None
+    return morsel.value if morsel else None
+
+
+def own_origins(settings: Settings) -> frozenset[bytes]:
+    """Return the origins of our own pages: the public address, and on loopback both of its names."""
+    origins = {settings.public_url}
+    for one, other in (("//127.0.0.1", "//localhost"), ("//localhost", "//127.0.0.1")):
+        if one in settings.public_url:
+            origins.add(settings.public_url.replace(one, other))
+    return frozenset(origin.encode() for origin in origins)
+
+
+def require_own_origin(origin: bytes, own: frozenset[bytes]) -> None:
+    """Raise Denied for a key sent by a browser page that is not ours."""
+    if origin not in own:
+        raise Denied(
+            "An API key was sent from a web page. Keys do not belong in client-side code, where everybody can read them: call the API "
+            "from your server, and have this key revoked.",
+            code="key_in_browser",
+        )
+
+
+def require_same_site(scope: Any, found: Presented, own: frozenset[bytes]) -> None:  # noqa: ANN401  the server's dictionary
+    """Raise Denied for a changing request that our own pages did not send (Sec-Fetch-Site, else Origin)."""
+    if scope["method"] in _SAFE:
+        return
+    site = next((value for name, value in scope["headers"] if name == b"sec-fetch-site"), None)
+    if site == b"same-origin" or (site is None and found.origin in own):
+        return
+    raise Denied("This request did not come from the Control Center's own pages.", code="cross_site")

@@ -1,0 +1,147 @@
+"""Refusals as problem documents (RFC 9457, with the members of RFC 7807).
+
+One table from kind of refusal to status and title. A document says what happened and what to do next; it never holds a stack trace,
+SQL, a path of the server or a credential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from latchpin import errors
+from latchpin.errors import FieldProblem, LatchpinError
+
+CONTENT_TYPE = b"application/problem+json"
+_TITLES = {
+    400: "Bad request",
+    401: "Not authenticated",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Request too large",
+    415: "Unsupported content type",
+    422: "Refused entry",
+    429: "Too many requests",
+    500: "Server error",
+    503: "Temporarily unavailable",
+}
+_STATUS: tuple[tuple[type[LatchpinError], int], ...] = (
+    (errors.Malformed, 400),
+    (errors.Invalid, 422),
+    (errors.Unauthenticated, 401),
+    (errors.Denied, 403),
+    (errors.Missing, 404),
+    (errors.Conflict, 409),
+    (errors.Throttled, 429),
+    (errors.Unavailable, 503),
+)
+_SLUGS = {400: "bad-request", 405: "method-not-allowed", 413: "request-too-large", 415: "unsupported-content-type", 500: "server-error"}
+FAILED = "The server failed on this request. Tell your administrator the request id."
+CHALLENGE = (b"www-authenticate", b'ApiKey realm="latchpin", Bearer realm="latchpin"')
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+    """The document. `error_code` is for programs; `errors` names the fields of a refused entry."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    error_code: str | None = None
+    scope: str | None = None
+    errors: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    request_id: str | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A ready answer: status, headers, body."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def status_of(error: LatchpinError) -> int:
+    """Return the HTTP status of a refusal."""
+    return next(status for kind, status in _STATUS if isinstance(error, kind))
+
+
+def of_error(error: LatchpinError, *, instance: str, public_url: str, request_id: str | None) -> Answer:
+    """Render a refusal of the product."""
+    headers: list[tuple[bytes, bytes]] = []
+    status = status_of(error)
+    scope = getattr(error, "needed", None)
+    if scope:
+        challenge = f'Bearer realm="latchpin", error="insufficient_scope", scope="{scope}"'
+        headers.append((b"www-authenticate", challenge.encode()))
+    elif status == 401:  # noqa: PLR2004
+        headers.append(CHALLENGE)
+    if isinstance(error, errors.Throttled):
+        headers.append((b"retry-after", str(error.retry_after).encode()))
+    if isinstance(error, errors.Unavailable):
+        headers.append((b"retry-after", b"2"))
+    problems = error.problems if isinstance(error, errors.Invalid) else ()
+    title = f"{error.kind[:1].upper()}{error.kind[1:]} not found" if isinstance(error, errors.Missing) else None
+    return render(
+        status,
+        error.detail,
+        code=error.code,
+        title=title,
+        instance=instance,
+        public_url=public_url,
+        request_id=request_id,
+        scope=scope,
+        problems=problems,
+        headers=headers,
+    )
+
+
+def render(  # noqa: PLR0913  the members of the document
+    status: int,
+    detail: str,
+    *,
+    instance: str,
+    public_url: str,
+    code: str | None = None,
+    title: str | None = None,
+    request_id: str | None = None,
+    scope: str | None = None,
+    problems: Sequence[FieldProblem] = (),
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> Answer:
+    """Render any problem document; `instance` is the request's path without the query, which might hold a secret."""
+    slug = (code or _SLUGS.get(status) or "error").replace("_", "-")
+    body = Problem(
+        type=f"{public_url}/errors/{slug}",
+        title=title or _TITLES.get(status, "Request refused"),
+        status=status,
+        detail=detail,
+        instance=instance,
+        error_code=code or slug.replace("-", "_"),
+        scope=scope,
+        errors=[_field(problem) for problem in problems],
+        request_id=request_id,
+    )
+    encoded = msgspec.json.encode(body)
+    base = [
+        (b"content-type", CONTENT_TYPE),
+        (b"content-length", str(len(encoded)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    return Answer(status, [*base, *headers], encoded)
+
+
+def _field(problem: FieldProblem) -> dict[str, Any]:
+    found: Mapping[str, Any] = {
+        "field": problem.field,
+        "message": problem.message,
+        "line": problem.line,
+        "column": problem.column,
+    }
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,130 @@
+"""How many requests a credential may make: a fixed window, with a short queue for those that come too early.
+
+In process by default, exact for that process; in Redis (the `limits` library) exact for all processes. Where Redis is away, each process
+counts for itself until it is back: a limiter that fails must not close the API. The in-process window is our own twenty lines because
+the library's costs a task and a lock for every request (docs/decisions/0005).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from limits.aio.storage import RedisStorage
+from limits.errors import StorageError
+
+from latchpin.kit import clock
+from latchpin.settings import Settings
+
+_log = structlog.get_logger(__name__)
+_MOST_WINDOWS = 100_000
+
+
+@dataclass(slots=True)
+class Window:
+    """The state of a window after a hit. `count` is how many hits it has had, `ends` seconds since the epoch."""
+
+    count: int
+    ends: float
+
+    def seconds_left(self, now: float) -> int:
+        """Whole seconds until the window ends, at least 1."""
+        return max(1, math.ceil(self.ends - now))
+
+
+class Counter(Protocol):
+    """Counts hits in windows."""
+
+    async def hit(self, key: str, seconds: int) -> Window:
+        """Count one hit of `key` in its present window of `seconds`; a window begins with its first hit."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+class InProcess:
+    """Counts for this process."""
+
+    def __init__(self) -> None:
+        self._windows: dict[str, Window] = {}
+
+    def hit_now(self, key: str, seconds: int) -> Window:
+        """Count one hit, without waiting."""
+        now = clock.timestamp()
+        window = self._windows.get(key)
+        if window is None or window.ends <= now:
+            if len(self._windows) >= _MOST_WINDOWS:
+                self._sweep(now)
+            window = self._windows[key] = Window(0, now + seconds)
+        window.count += 1
+        return window
+
+    async def hit(self, key: str, seconds: int) -> Window:
+        """Count one hit."""
+        return self.hit_now(key, seconds)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def _sweep(self, now: float) -> None:
+        self._windows = {key: window for key, window in self._windows.items() if window.ends > now}
+        while len(self._windows) >= _MOST_WINDOWS:
+            self._windows.pop(next(iter(self._windows)))
+
+
+class InRedis:
+    """Counts for every process that uses the same Redis; falls back to its own process while Redis is away."""
+
+    def __init__(self, url: str) -> None:
+        self._storage = RedisStorage("async+" + url, implementation="redispy", wrap_exceptions=True, socket_timeout=1)
+        self._fallback = InProcess()
+        self._away = False
+
+    async def hit(self, key: str, seconds: int) -> Window:
+        """Count one hit."""
+        try:
+            count = await self._storage.incr(f"latchpin/{key}", seconds)
+            ends = await self._storage.get_expiry(f"latchpin/{key}")
+        except (StorageError, OSError, TimeoutError):
+            if not self._away:
+                _log.warning("rate_limit.redis_away", detail="each process counts for itself until it is back")
+            self._away = True
+            return self._fallback.hit_now(key, seconds)
+        self._away = False
+        return Window(count, ends)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._storage.bridge.storage.aclose()  # type: ignore[attr-defined]  # the bridge of redispy has it
+
+
+def open_counter(settings: Settings) -> InProcess | InRedis:
+    """Return the counter that the settings ask for."""
+    return InRedis(settings.redis_url) if settings.redis_url else InProcess()
+
+
+class Queue:
+    """Lets a bounded number of requests per key wait for the next window."""
+
+    def __init__(self, places: int, longest: int) -> None:
+        self._places = places
+        self._longest = longest
+        self._waiting: dict[str, int] = {}
+
+    async def wait(self, key: str, until: float) -> bool:
+        """Wait for the window's end; False at once where there is no place, or the wait would pass the longest one."""
+        waiting = self._waiting.get(key, 0)
+        if waiting >= self._places or until - clock.timestamp() > self._longest:
+            return False
+        self._waiting[key] = waiting + 1
+        try:
+            await clock.wait_until(until)
+        finally:
+            left = self._waiting[key] - 1
+            if left:
+                self._waiting[key] = left
+            else:
+                del self._waiting[key]
+        return True

@@ -1,0 +1,131 @@
+"""What every API route shares: its declared permission, its caller, and the services behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request
+from litestar.connection import ASGIConnection
+from litestar.handlers import HTTPRouteHandler
+from litestar.handlers.base import BaseRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
+
+from latchpin.api.gate import PRINCIPAL, SIGNED_IN, Doors
+from latchpin.api.problems import Problem
+from latchpin.audit import Actor, Origin
+from latchpin.errors import Denied
+from latchpin.identity import access
+from latchpin.identity.activity import actor
+from latchpin.identity.principal import Principal
+from latchpin.identity.roles import CredentialKind, Permission
+from latchpin.identity.sessions import SignedInUser
+from latchpin.kit import context
+from latchpin.settings import Settings
+from latchpin.storage import Database
+from latchpin.storage.secrets import Secrets
+
+PERMISSION = "permission"
+PROOF = "needs_proof"
+SERVICES = "latchpin_services"
+INT32 = 2**31 - 1
+_ERRORS = {
+    400: "The request cannot be read: a parameter of the wrong kind or out of range.",
+    401: "No credential, or one that is not accepted; the document does not say why.",
+    403: "The credential lacks the scope, or its user the right.",
+    404: "No such thing, or none that the caller may see.",
+    409: "Not possible in the present state.",
+    422: "The entry was understood and refused; `errors` names the fields.",
+    429: "Too many requests; wait as Retry-After says.",
+    503: "The database cannot be reached; nothing was changed.",
+}
+
+
+class Wire(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+    """Base of everything on the wire: camelCase there, Python names inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the routes work with; put together in `app`."""
+
+    settings: Settings
+    secrets: Secrets
+    doors: Doors
+
+    @property
+    def database(self) -> Database:
+        """The deployment's database."""
+        return self.doors.database
+
+
+def services(request: Request[Any, Any, Any]) -> Services:
+    """Return the services of the application that the request came to."""
+    found: Services = request.app.state[SERVICES]
+    return found
+
+
+def database(request: Request[Any, Any, Any]) -> Database:
+    """Return the database of the application that the request came to."""
+    return services(request).database
+
+
+def caller(request: Request[Any, Any, Any]) -> Principal:
+    """Return who is calling; the gate has let nobody through without."""
+    found: Principal = request.scope[PRINCIPAL]  # type: ignore[literal-required]
+    return found
+
+
+def acting(request: Request[Any, Any, Any]) -> Actor:
+    """Return the audit trail's view of who is calling, and from where."""
+    known = context.of(request.scope)
+    return actor(caller(request), Origin(known.address, known.user_agent, known.request_id))
+
+
+def may(permission: Permission, *, proof: bool = False) -> dict[str, Any]:
+    """Declare a route's permission: `@get(..., opt=may(roles.AGENTS_READ))`. `proof` asks for a recent password as well."""
+    return {PERMISSION: permission, PROOF: proof}
+
+
+def require_permission(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Refuse a caller whose credential or group does not do for the route (a Litestar guard on the whole API)."""
+    permission: Permission = handler.opt[PERMISSION]
+    principal: Principal = connection.scope[PRINCIPAL]  # type: ignore[literal-required]
+    access.allow(principal, permission)
+    if handler.opt[PROOF] and principal.credential.kind is CredentialKind.SESSION:
+        signed_in: SignedInUser = connection.scope[SIGNED_IN]  # type: ignore[literal-required]
+        served: Services = connection.app.state[SERVICES]
+        if not signed_in.is_fresh(served.settings):
+            raise Denied("Give your password again in the Control Center first: the last time is too long ago.", code="proof_needed")
+
+
+class UndeclaredPermission(Exception):
+    """An API route says nothing of who may use it; the application does not start."""
+
+
+def api_handlers(app: Litestar) -> Iterable[tuple[str, HTTPRouteHandler]]:
+    """Return (path, handler) of every route below /api/v1, except the answers to OPTIONS that Litestar adds."""
+    for route in app.routes:
+        if not route.path.startswith("/api/v1"):
+            continue
+        for handler in getattr(route, "route_handlers", ()):
+            if handler.http_methods != {"OPTIONS"}:
+                yield route.path, handler
+
+
+def require_declared_permissions(app: Litestar) -> None:
+    """Raise UndeclaredPermission unless every API route declares its permission."""
+    silent = [path for path, handler in api_handlers(app) if not isinstance(handler.opt.get(PERMISSION), Permission)]
+    if silent:
+        message = f"routes without a declared permission: {', '.join(sorted(silent))}"
+        raise UndeclaredPermission(message)
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """Describe a route's refusals for the OpenAPI document: those every route has, and `statuses`."""
+    return {
+        status: ResponseSpec(Problem, generate_examples=False, description=_ERRORS[status], media_type="application/problem+json")
+        for status in sorted({400, 401, 403, 429, 503, *statuses})
+    }

@@ -1,0 +1,333 @@
+"""Agents on the wire (contract/agents.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get, post
+from litestar.params import PathParameter, QueryParameter
+
+from latchpin.api import enums
+from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
+from latchpin.automation import agents, definitions
+from latchpin.errors import Malformed
+from latchpin.identity import roles
+from latchpin.storage.models import Agent
+from latchpin.storage.models.agent import RunStatus
+
+AgentId = Annotated[int, PathParameter(ge=1, le=INT32, description="The agent's id.")]
+_RUNNING = frozenset({RunStatus.RUNNING, RunStatus.EXPORTING, RunStatus.STARTING, RunStatus.STOPPING, RunStatus.UPDATING_DATA_SET})
+
+
+class AgentOut(Wire, frozen=True):
+    """An agent. `spaceId` null is the owner's personal Space; `status` null means that it never ran."""
+
+    id: int
+    name: str
+    description: str | None
+    documentation: str | None
+    icon: str | None
+    image: str | None
+    input_parameters: dict[str, str]
+    agent_templates: str | None
+    config_type: int
+    is_active: bool
+    last_activity: datetime | None
+    proxy_pool_id: int | None
+    space_id: int | None
+    start_url: str | None
+    status: int | None
+    user_id: int
+    validation_status: int
+    version: int
+    created: datetime
+    updated: datetime
+
+
+class AgentPage(Wire, frozen=True):
+    """One page of agents and the length of the whole list."""
+
+    agents: list[AgentOut]
+    total_record_count: int
+
+
+class Count(Wire, frozen=True):
+    """A number of things."""
+
+    total_count: int
+
+
+class InputParameter(Wire, frozen=True):
+    """An input parameter; `defaultValue` is null for an encrypted one, whose value is never shown."""
+
+    name: str
+    default_value: str | None
+    is_encrypted: bool
+
+
+class VersionOut(Wire, frozen=True):
+    """A saved version; `fileSize` in bytes."""
+
+    user_name: str | None
+    version: int
+    created: datetime
+    comments: str | None
+    file_size: int
+
+
+def shown(row: agents.AgentRow | Agent) -> AgentOut:
+    """Put an agent on the wire."""
+    return AgentOut(
+        id=row.id,
+        name=row.name,
+        description=row.description,
+        documentation=row.documentation,
+        icon=None,
+        image=None,
+        input_parameters=_decode(row.input_parameters),
+        agent_templates=None,
+        config_type=row.config_type,
+        is_active=row.status in _RUNNING,
+        last_activity=row.last_activity,
+        proxy_pool_id=None,
+        space_id=row.space_id,
+        start_url=row.start_url,
+        status=row.status,
+        user_id=row.user_id,
+        validation_status=row.validation_status,
+        version=row.version,
+        created=row.created,
+        updated=row.updated,
+    )
+
+
+@get(
+    "/agent/all",
+    operation_id="listAgents",
+    summary="List agents",
+    description="All visible agents as an array; with both `pageIndex` and `recordsPerPage`, one page and the total.",
+    tags=["Agents"],
+    opt=may(roles.AGENTS_READ),
+    responses=problems(),
+)
+async def list_agents(
+    request: Request[Any, Any, Any],
+    page_index: Annotated[int | None, QueryParameter(name="pageIndex", ge=1, le=INT32, description="1-based page number.")] = None,
+    records_per_page: Annotated[int | None, QueryParameter(name="recordsPerPage", ge=1, le=1000, description="1 to 1000.")] = None,
+    sort_column: Annotated[
+        str, QueryParameter(name="sortColumn", description="name, lastActivity, created, updated, status or configType.")
+    ] = "name",
+    sort_order: Annotated[int, QueryParameter(name="sortOrder", ge=0, le=1, description="0 ascending, 1 descending.")] = 0,
+    name: Annotated[str | None, QueryParameter(max_length=200, description="Part of the name, any case.")] = None,
+    status: Annotated[str | None, QueryParameter(max_length=40, description="Last run's status, as number or name.")] = None,
+    space_id: Annotated[int | None, QueryParameter(name="spaceId", ge=-INT32, le=INT32)] = None,
+    config_type: Annotated[str | None, QueryParameter(name="configType", max_length=40, description="Number or name.")] = None,
+) -> list[AgentOut] | AgentPage:
+    """List the agents that the caller can see."""
+    kind = enums.config_type(config_type)
+    if kind is enums.NOTHING:
+        return [] if page_index is None or records_per_page is None else AgentPage(agents=[], total_record_count=0)
+    filters = agents.Filters(name=name, status=enums.run_status(status), space_id=space_id, config_type=kind)
+    descending = sort_order == 1
+    async with database(request).read() as session:
+        if page_index is None or records_per_page is None:
+            rows: Sequence[agents.AgentRow] = await agents.every(session, caller(request), filters, sort=sort_column, descending=descending)
+            total = -1
+        else:
+            found = await agents.page(
+                session, caller(request), filters, number=page_index, size=records_per_page, sort=sort_column, descending=descending
+            )
+            rows, total = found.items, found.total
+    listed = [shown(row) for row in rows]
+    return listed if page_index is None or records_per_page is None else AgentPage(agents=listed, total_record_count=total)
+
+
+@get(
+    "/agent/search",
+    operation_id="searchAgents",
+    summary="Search agents",
+    tags=["Agents"],
+    opt=may(roles.AGENTS_READ),
+    responses=problems(),
+)
+async def search_agents(
+    request: Request[Any, Any, Any],
+    text: Annotated[str, QueryParameter(name="query", max_length=200, description="Part of the name or description, any case.")],
+    max_records: Annotated[int, QueryParameter(name="maxRecords", ge=1, le=1000)] = 50,
+) -> list[AgentOut]:
+    """Search name and description of the visible agents that are not archived."""
+    filters = agents.Filters(text=_not_blank(text))
+    async with database(request).read() as session:
+        return [shown(row) for row in await agents.every(session, caller(request), filters, limit=max_records)]
+
+
+@get(
+    "/agent/search/count",
+    operation_id="countAgentSearch",
+    summary="Count a search",
+    tags=["Agents"],
+    opt=may(roles.AGENTS_READ),
+    responses=problems(),
+)
+async def count_search(
+    request: Request[Any, Any, Any],
+    text: Annotated[str, QueryParameter(name="query", max_length=200)],
+    include_archived: Annotated[bool, QueryParameter(name="includeArchived")] = False,
+) -> Count:
+    """Count what a search would find, without a cap."""
+    filters = agents.Filters(text=_not_blank(text), archived=None if include_archived else False)
+    async with database(request).read() as session:
+        return Count(total_count=await agents.count(session, caller(request), filters))
+
+
+@get(
+    "/agent/personal/count",
+    operation_id="countPersonalAgents",
+    summary="Count personal agents",
+    tags=["Agents"],
+    opt=may(roles.AGENTS_READ),
+    responses=problems(),
+)
+async def count_personal(request: Request[Any, Any, Any]) -> Count:
+    """Count the agents of the caller's personal Space."""
+    async with database(request).read() as session:
+        return Count(total_count=await agents.count(session, caller(request), agents.Filters(space_id=0)))
+
+
+@get(
+    "/agent/{agent_id:int}",
+    operation_id="getAgent",
+    summary="One agent",
+    tags=["Agents"],
+    opt=may(roles.AGENTS_READ),
+    responses=problems(404),
+)
+async def get_agent(request: Request[Any, Any, Any], agent_id: AgentId) -> AgentOut:
+    """Return one visible agent, archived or not."""
+    async with database(request).read() as session:
+        return shown(await agents.get(session, caller(request), agent_id))
+
+
+@get(
+    "/agent/{agent_id:int}/input-parameters",
+    operation_id="getInputParameters",
+    summary="Input parameters",
+    tags=["Agents"],
+    opt=may(roles.AGENTS_READ),
+    responses=problems(404),
+)
+async def input_parameters(request: Request[Any, Any, Any], agent_id: AgentId) -> list[InputParameter]:
+    """Return the input parameters that starting the agent accepts."""
+    async with database(request).read() as session:
+        agent = await agents.get(session, caller(request), agent_id)
+        current = await agents.definition(session, agent)
+    return [
+        InputParameter(name=each.name, default_value=None if each.encrypted else each.default, is_encrypted=each.encrypted)
+        for each in definitions.input_parameters(current)
+    ]
+
+
+@get(
+    "/agent/{agent_id:int}/versions",
+    operation_id="listVersions",
+    summary="Versions of an agent",
+    tags=["Agents"],
+    opt=may(roles.AGENTS_READ),
+    responses=problems(404),
+)
+async def list_versions(request: Request[Any, Any, Any], agent_id: AgentId) -> list[VersionOut]:
+    """Return an agent's versions, newest first."""
+    async with database(request).read() as session:
+        agent = await agents.get(session, caller(request), agent_id)
+        saved = await agents.versions(session, agent.id)
+    return [
+        VersionOut(user_name=row.user_name, version=row.version, created=row.created, comments=row.comments, file_size=row.file_size)
+        for row in saved
+    ]
+
+
+@post(
+    "/agent/{agent_id:int}/version/{version_number:int}/restore",
+    operation_id="restoreVersion",
+    summary="Restore a version",
+    tags=["Agents"],
+    status_code=204,
+    opt=may(roles.AGENTS_CHANGE),
+    responses=problems(404, 422),
+)
+async def restore_version(
+    request: Request[Any, Any, Any], agent_id: AgentId, version_number: Annotated[int, PathParameter(ge=1, le=INT32)]
+) -> None:
+    """Make an old version the newest one. Body `{"content": comment}`, which may be left out."""
+    comment = _comment(await request.body())
+    async with database(request).transaction() as session:
+        agent = await agents.get_for_change(session, caller(request), agent_id)
+        await agents.restore(session, agent, version_number, comment=comment, by=acting(request))
+
+
+@post(
+    "/agent/{agent_id:int}/archive",
+    operation_id="archiveAgent",
+    summary="Archive an agent",
+    tags=["Agents"],
+    status_code=204,
+    opt=may(roles.AGENTS_CHANGE),
+    responses=problems(404),
+)
+async def archive(request: Request[Any, Any, Any], agent_id: AgentId) -> None:
+    """Hide an agent without deleting it."""
+    async with database(request).transaction() as session:
+        await agents.archive(session, await agents.get_for_change(session, caller(request), agent_id), by=acting(request))
+
+
+@post(
+    "/agent/{agent_id:int}/unarchive",
+    operation_id="unarchiveAgent",
+    summary="Unarchive an agent",
+    tags=["Agents"],
+    status_code=204,
+    opt=may(roles.AGENTS_CHANGE),
+    responses=problems(404),
+)
+async def unarchive(request: Request[Any, Any, Any], agent_id: AgentId) -> None:
+    """Bring an archived agent back."""
+    async with database(request).transaction() as session:
+        await agents.unarchive(session, await agents.get_for_change(session, caller(request), agent_id), by=acting(request))
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise Malformed("Say what to search for.", field="query")
+    return text.strip()
+
+
+def _comment(body: bytes) -> str | None:
+    """Read the restore body: an object whose `content`, any case, is the comment; an empty body counts as none."""
+    if not body.strip():
+        return None
+    try:
+        document = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        raise Malformed('Send a JSON object such as {"content": "why it is restored"}.') from None
+    content = next((value for name, value in document.items() if name.lower() == "content"), None)
+    if content is not None and (not isinstance(content, str) or len(content) > 500):  # noqa: PLR2004  fits the column
+        raise Malformed("`content` is a text of at most 500 characters.", field="content")
+    return content
+
+
+_decode = msgspec.json.Decoder(dict[str, str]).decode
+HANDLERS = [
+    list_agents,
+    search_agents,
+    count_search,
+    count_personal,
+    get_agent,
+    input_parameters,
+    list_versions,
+    restore_version,
+    archive,
+    unarchive,
+]

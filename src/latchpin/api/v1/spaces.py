@@ -1,0 +1,174 @@
+"""Spaces on the wire (contract/spaces.md)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar import Request, get
+from litestar.params import PathParameter, QueryParameter
+
+from latchpin.api.routing import INT32, Wire, caller, database, may, problems
+from latchpin.api.v1.agents import Count
+from latchpin.automation import agents
+from latchpin.errors import Malformed
+from latchpin.identity import roles, spaces
+from latchpin.storage.models import Space
+
+SpaceId = Annotated[int, PathParameter(ge=1, le=INT32, description="The Space's id.")]
+
+
+class SpaceOut(Wire, frozen=True):
+    """A Space. `access` names the groups that can enter; `runRetentionHours` null keeps finished runs."""
+
+    id: int
+    name: str
+    organization_id: int
+    created: datetime | None
+    is_default_access: bool
+    scope: str | None
+    run_retention_hours: int | None
+    initiated_by: str | None
+    access: list[str]
+    description: str | None
+    updated: datetime | None
+
+
+class SpaceAgent(Wire, frozen=True):
+    """An agent as a Space lists it, archived ones included."""
+
+    id: int
+    name: str
+    description: str | None
+    config_type: int
+    status: int | None
+    validation_status: int | None
+    last_activity: datetime | None
+    created: datetime | None
+    updated: datetime | None
+    version: int
+    is_archived: bool
+    approval_status: int | None
+    labels: list[dict[str, Any]]
+
+
+def shown(space: Space, access: list[str]) -> SpaceOut:
+    """Put a Space on the wire."""
+    return SpaceOut(
+        id=space.id,
+        name=space.name,
+        organization_id=space.organization_id,
+        created=space.created,
+        is_default_access=space.is_default_access,
+        scope=space.scope.value,
+        run_retention_hours=space.run_retention_hours,
+        initiated_by=space.initiated_by,
+        access=access,
+        description=space.description,
+        updated=space.updated,
+    )
+
+
+@get(
+    "/spaces",
+    operation_id="listSpaces",
+    summary="List Spaces",
+    tags=["Spaces"],
+    opt=may(roles.SPACES_READ),
+    responses=problems(),
+)
+async def list_spaces(request: Request[Any, Any, Any]) -> list[SpaceOut]:
+    """Return every Space that the caller can enter, by name."""
+    async with database(request).read() as session:
+        found = await spaces.every(session, caller(request))
+        groups = await spaces.group_access(session, found)
+    return [shown(space, groups[space.id]) for space in found]
+
+
+@get(
+    "/spaces/search",
+    operation_id="findSpace",
+    summary="Find a Space by name",
+    tags=["Spaces"],
+    opt=may(roles.SPACES_READ),
+    responses=problems(404),
+)
+async def find_space(
+    request: Request[Any, Any, Any],
+    name: Annotated[str, QueryParameter(max_length=200, description="Name, any case; an exact match wins.")],
+) -> SpaceOut:
+    """Return one Space: the one of that name, else the first whose name contains it."""
+    if not name.strip():
+        raise Malformed("Say which name to look for.", field="name")
+    async with database(request).read() as session:
+        space = await spaces.find(session, caller(request), name)
+        groups = await spaces.group_access(session, [space])
+    return shown(space, groups[space.id])
+
+
+@get(
+    "/spaces/{space_id:int}",
+    operation_id="getSpace",
+    summary="One Space",
+    tags=["Spaces"],
+    opt=may(roles.SPACES_READ),
+    responses=problems(404),
+)
+async def get_space(request: Request[Any, Any, Any], space_id: SpaceId) -> SpaceOut:
+    """Return one visible Space."""
+    async with database(request).read() as session:
+        space = await spaces.get(session, caller(request), space_id)
+        groups = await spaces.group_access(session, [space])
+    return shown(space, groups[space.id])
+
+
+@get(
+    "/spaces/{space_id:int}/agents",
+    operation_id="listSpaceAgents",
+    summary="Agents of a Space",
+    tags=["Spaces"],
+    opt=may(roles.SPACES_READ),
+    responses=problems(404),
+)
+async def list_space_agents(request: Request[Any, Any, Any], space_id: SpaceId) -> list[SpaceAgent]:
+    """Return a Space's agents by name, archived ones marked."""
+    async with database(request).read() as session:
+        space = await spaces.get(session, caller(request), space_id)
+        rows = await agents.every(session, caller(request), agents.Filters(space_id=space.id, archived=None))
+    return [
+        SpaceAgent(
+            id=row.id,
+            name=row.name,
+            description=row.description,
+            config_type=row.config_type,
+            status=row.status,
+            validation_status=row.validation_status,
+            last_activity=row.last_activity,
+            created=row.created,
+            updated=row.updated,
+            version=row.version,
+            is_archived=row.archived is not None,
+            approval_status=None,
+            labels=[],
+        )
+        for row in rows
+    ]
+
+
+@get(
+    "/spaces/{space_id:int}/agents/count",
+    operation_id="countSpaceAgents",
+    summary="Count agents of a Space",
+    tags=["Spaces"],
+    opt=may(roles.SPACES_READ),
+    responses=problems(404),
+)
+async def count_space_agents(request: Request[Any, Any, Any], space_id: SpaceId) -> Count:
+    """Count a Space's agents, archived ones included, as the list has them."""
+    async with database(request).read() as session:
+        space = await spaces.get(session, caller(request), space_id)
+        total = await agents.count(session, caller(request), agents.Filters(space_id=space.id, archived=None))
+    return Count(total_count=total)
+
+
+HANDLERS = [list_spaces, find_space, get_space, list_space_agents, count_space_agents]

@@ -1,0 +1,110 @@
+"""The composition root: settings in, ASGI application out. The only file that knows everyone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from litestar import Litestar, Router
+from litestar.types import ASGIApp
+
+from latchpin import settings
+from latchpin.api import health, openapi
+from latchpin.api.envelope import Envelope
+from latchpin.api.errors import HANDLERS as ERROR_HANDLERS
+from latchpin.api.gate import Doors, Gate
+from latchpin.api.rate_limit import open_counter
+from latchpin.api.routing import SERVICES, Services, require_declared_permissions, require_permission
+from latchpin.api.v1 import agents, spaces
+from latchpin.audit import log as audit_log
+from latchpin.identity import organizations
+from latchpin.identity.activity import Activity
+from latchpin.identity.authenticate import ApiKeys
+from latchpin.kit import logs
+from latchpin.settings import Settings
+from latchpin.storage import Database, migrate, secrets
+from latchpin.storage.generation import open_generation
+
+V1 = (*agents.HANDLERS, *spaces.HANDLERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The ASGI application with what it is made of; tests and the command line look inside."""
+
+    asgi: ASGIApp
+    litestar: Litestar
+    services: Services
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  the ASGI interface
+        """Serve one connection."""
+        await self.asgi(scope, receive, send)
+
+
+def build(chosen: Settings, *, access_log: TextIO | None = None) -> Application:
+    """Put the application together; connects to nothing before its lifespan starts.
+
+    Raises SecretsError where the secrets cannot be used, UndeclaredPermission where a route forgot to say who may use it.
+    """
+    kept = secrets.load_or_create(chosen.secrets_file)
+    audit_log.use_key(kept.derive("audit"))
+    database = Database(chosen)
+    doors = Doors(database, open_generation(chosen), ApiKeys(database, kept), Activity(database), open_counter(chosen))
+    services = Services(chosen, kept, doors)
+    litestar = Litestar(
+        route_handlers=[
+            Router("/api/v1", route_handlers=list(V1), guards=[require_permission]),
+            *health.HANDLERS,
+        ],
+        exception_handlers=ERROR_HANDLERS,
+        lifespan=[_lifespan(services)],
+        openapi_config=openapi.config(chosen),
+        request_max_body_size=chosen.max_body_bytes,
+        debug=False,
+    )
+    litestar.state[SERVICES] = services
+    require_declared_permissions(litestar)
+    return Application(Envelope(Gate(litestar, chosen, doors), chosen, access_log), litestar, services)
+
+
+def create() -> Application:
+    """Build from the environment; what the server's processes call."""
+    chosen = settings.load()
+    logs.configure(chosen)
+    return build(chosen)
+
+
+def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def run(_app: Litestar) -> AsyncIterator[None]:
+        database, doors = services.database, services.doors
+        await prepare(services.settings, database, services.secrets)
+        writing = asyncio.create_task(doors.activity.run())
+        try:
+            yield
+        finally:
+            writing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writing
+            await doors.counter.close()
+            await doors.generation.close()
+            await database.close()
+
+    return run
+
+
+async def prepare(chosen: Settings, database: Database, kept: secrets.Secrets) -> None:
+    """Bring the embedded database up to date, or refuse a PostgreSQL database at another revision.
+
+    Raises WrongRevision, SecretsError, Unavailable.
+    """
+    if chosen.is_sqlite:
+        await migrate.upgrade(database.engine)
+    else:
+        await migrate.require_head(database.engine)
+    async with database.transaction() as session:
+        await organizations.prepare(session, kept)

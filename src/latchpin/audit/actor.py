@@ -1,0 +1,45 @@
+"""Who did something, through which credential, and from where."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from. `address` is the client's as the trusted proxies tell it; None for the command line."""
+
+    address: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a user through a credential, the command line, or nobody known. `credential_kind` is a CredentialKind's text."""
+
+    name: str
+    user_id: int | None = None
+    organization_id: int | None = None
+    credential_kind: str = "none"
+    credential_id: int | None = None
+    credential_name: str = ""
+    origin: Origin = Origin()
+
+
+def command_line(who: str, organization_id: int | None = None) -> Actor:
+    """Make the actor of an operator's command; `who` is the operating system's user name."""
+    return Actor(name=who, organization_id=organization_id, credential_kind="command_line", credential_name="latchpin")
+
+
+def nobody(origin: Origin, claimed: str = "unknown") -> Actor:
+    """Make the actor of a request that proved nothing; `claimed` is what it said it was, cut to what can be shown."""
+    return Actor(name=one_line(claimed, 254), origin=origin)
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return `text` on one line of at most `limit` characters: control and direction characters become visible."""
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", text)[:limit]

@@ -1,0 +1,222 @@
+"""The audit events. A class's docstring is its entry in docs/reference/audit-events.md.
+
+An event names its target and what changed: `changes` maps a field to (old, new) in plain values. Never put a secret into one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+Plain = str | int | float | bool | None
+Changes = Mapping[str, tuple[Plain, Plain]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events. `organization_id` overrides the actor's where nobody is known to act."""
+
+    action: ClassVar[str]
+    target_kind: ClassVar[str | None] = None
+
+    target_id: int | None = None
+    target_name: str | None = None
+    outcome: Literal["done", "refused"] = "done"
+    reason: str | None = None
+    changes: Changes = field(default_factory=dict)
+    count: int = 1
+    organization_id: int | None = None
+
+
+class _OnUser(Event):
+    target_kind: ClassVar[str | None] = "user"
+
+
+class _OnKey(Event):
+    target_kind: ClassVar[str | None] = "api_key"
+
+
+class _OnSpace(Event):
+    target_kind: ClassVar[str | None] = "space"
+
+
+class _OnAgent(Event):
+    target_kind: ClassVar[str | None] = "agent"
+
+
+class _OnOrganization(Event):
+    target_kind: ClassVar[str | None] = "organization"
+
+
+class OrganizationCreated(_OnOrganization):
+    """An organization was made, by `latchpin init` or the first-run page."""
+
+    action = "organization.created"
+
+
+class KeyPolicyChanged(_OnOrganization):
+    """The organization's default or longest lifetime of API keys was changed."""
+
+    action = "organization.key_policy_changed"
+
+
+class UserCreated(_OnUser):
+    """A user was made."""
+
+    action = "user.created"
+
+
+class UserChanged(_OnUser):
+    """A user's name, e-mail or group was changed."""
+
+    action = "user.changed"
+
+
+class UserDisabled(_OnUser):
+    """A user was disabled; all of the user's keys and browser sessions died with it."""
+
+    action = "user.disabled"
+
+
+class UserEnabled(_OnUser):
+    """A disabled user was let in again; what was revoked stays revoked."""
+
+    action = "user.enabled"
+
+
+class UserDeleted(_OnUser):
+    """A user was deleted, with all keys and sessions; agents went to the administrator who did it."""
+
+    action = "user.deleted"
+
+
+class PasswordReset(_OnUser):
+    """An administrator gave a user a temporary password; all of the user's sessions ended."""
+
+    action = "user.password_reset"
+
+
+class PasswordChanged(_OnUser):
+    """A user chose a new password; the user's other sessions ended."""
+
+    action = "user.password_changed"
+
+
+class SignedIn(_OnUser):
+    """A user signed in with a password."""
+
+    action = "session.signed_in"
+
+
+class SignInRefused(_OnUser):
+    """Signing in was refused; the reason is known here and not told to the caller."""
+
+    action = "session.sign_in_refused"
+
+
+class SignedOut(_OnUser):
+    """A user signed out."""
+
+    action = "session.signed_out"
+
+
+class SessionEnded(_OnUser):
+    """A browser session was ended from the list of sessions."""
+
+    action = "session.ended"
+
+
+class PasswordProved(_OnUser):
+    """A user gave the password again before a sensitive change."""
+
+    action = "session.password_proved"
+
+
+class ApiKeyCreated(_OnKey):
+    """An API key was made for a user."""
+
+    action = "api_key.created"
+
+
+class ApiKeyChanged(_OnKey):
+    """An API key's expiry was changed."""
+
+    action = "api_key.changed"
+
+
+class ApiKeyRevoked(_OnKey):
+    """An API key was revoked."""
+
+    action = "api_key.revoked"
+
+
+class ApiKeyDeleted(_OnKey):
+    """An API key's entry was deleted; a live one was revoked by that."""
+
+    action = "api_key.deleted"
+
+
+class ApiKeyRefused(_OnKey):
+    """A request's key was refused; `reason` is the true one, which the caller is not told. `count` requests are one event."""
+
+    action = "api_key.refused"
+
+
+class ApiKeyUsed(_OnKey):
+    """An API key was used for a route; the first use and then hourly totals in `count`."""
+
+    action = "api_key.used"
+
+
+class SpaceCreated(_OnSpace):
+    """A Space was made."""
+
+    action = "space.created"
+
+
+class SpaceChanged(_OnSpace):
+    """A Space's name, description, scope or default access was changed."""
+
+    action = "space.changed"
+
+
+class SpaceDeleted(_OnSpace):
+    """An empty Space was deleted."""
+
+    action = "space.deleted"
+
+
+class SpaceMemberChanged(_OnSpace):
+    """A user became a member of a Space, got another role there, or was removed (new role empty)."""
+
+    action = "space.member_changed"
+
+
+class AgentCreated(_OnAgent):
+    """An agent was made from a definition."""
+
+    action = "agent.created"
+
+
+class AgentChanged(_OnAgent):
+    """An agent got a new version, by editing or by restoring an old one."""
+
+    action = "agent.changed"
+
+
+class AgentArchived(_OnAgent):
+    """An agent was archived."""
+
+    action = "agent.archived"
+
+
+class AgentUnarchived(_OnAgent):
+    """An archived agent was brought back."""
+
+    action = "agent.unarchived"
+
+
+ALL: tuple[type[Event], ...] = tuple(
+    found for found in list(globals().values()) if isinstance(found, type) and issubclass(found, Event) and "action" in vars(found)
+)

@@ -1,0 +1,97 @@
+"""Reading the audit trail: filters, stable cursor pages, and the proof that nothing is missing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit.log import _FIRST, link
+from latchpin.kit.pages import Page, decode_cursor, encode_cursor
+from latchpin.storage.models import AuditEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What to show; None shows all. `text` looks into actor, target, credential and address; `since` and `until` are UTC."""
+
+    action: str | None = None
+    outcome: str | None = None
+    actor_id: int | None = None
+    credential_kind: str | None = None
+    credential_id: int | None = None
+    target_kind: str | None = None
+    target_id: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str | None = None
+
+
+async def page(
+    session: AsyncSession, organization_id: int, filters: Filters, *, cursor: str | None = None, size: int = 50
+) -> Page[AuditEvent]:
+    """Return events of one organization, newest first; `cursor` is a page's `next`. `size` is bounded to 1..200.
+
+    Events that arrive while somebody pages appear only on the first page and shift nothing. Raises Invalid for a foreign cursor.
+    """
+    size = max(1, min(size, 200))
+    query = _filtered(select(AuditEvent).where(AuditEvent.organization_id == organization_id), filters)
+    if cursor is not None:
+        query = query.where(AuditEvent.id < decode_cursor(cursor))
+    rows = (await session.scalars(query.order_by(AuditEvent.id.desc()).limit(size + 1))).all()
+    shown = tuple(rows[:size])
+    return Page(shown, next=encode_cursor(shown[-1].id) if len(rows) > size else None)
+
+
+async def get(session: AsyncSession, organization_id: int, event_id: int) -> AuditEvent | None:
+    """Return one event of the organization, or None."""
+    return await session.scalar(select(AuditEvent).where(AuditEvent.organization_id == organization_id, AuditEvent.id == event_id))
+
+
+async def newest(session: AsyncSession, *, after: int = 0, limit: int = 50) -> list[AuditEvent]:
+    """Return the newest events of the whole deployment with an id above `after`, oldest first; for the command line."""
+    rows = await session.scalars(select(AuditEvent).where(AuditEvent.id > after).order_by(AuditEvent.id.desc()).limit(limit))
+    return list(rows.all())[::-1]
+
+
+async def first_broken(session: AsyncSession) -> int | None:
+    """Return the id of the first row whose chain does not fit, or None where the whole trail is as it was written.
+
+    A trail cut off at its newest end is still a whole chain: compare the newest id with one you kept elsewhere.
+    """
+    chain = _FIRST
+    async for row in _all(session):
+        values = {name: getattr(row, name) for name in AuditEvent.__table__.columns.keys() if name not in ("id", "chain")}  # noqa: SIM118
+        chain = link(chain, values)
+        if chain != row.chain:
+            return row.id
+    return None
+
+
+async def _all(session: AsyncSession) -> AsyncIterator[AuditEvent]:
+    last = 0
+    while rows := (await session.scalars(select(AuditEvent).where(AuditEvent.id > last).order_by(AuditEvent.id).limit(1000))).all():
+        for row in rows:
+            yield row
+        last = rows[-1].id
+        session.expunge_all()
+
+
+def _filtered(query: Select[AuditEvent], filters: Filters) -> Select[AuditEvent]:
+    for column in ("outcome", "actor_id", "credential_kind", "credential_id", "target_kind", "target_id"):
+        wanted = getattr(filters, column)
+        if wanted is not None:
+            query = query.where(getattr(AuditEvent, column) == wanted)
+    if filters.action:
+        query = query.where(AuditEvent.action.startswith(filters.action, autoescape=True))
+    if filters.since:
+        query = query.where(AuditEvent.at >= filters.since)
+    if filters.until:
+        query = query.where(AuditEvent.at < filters.until)
+    if filters.text:
+        columns = (AuditEvent.actor_name, AuditEvent.target_name, AuditEvent.credential_name, AuditEvent.address)
+        query = query.where(or_(*(column.icontains(filters.text, autoescape=True) for column in columns)))
+    return query

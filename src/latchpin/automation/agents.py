@@ -1,0 +1,248 @@
+"""Agents: what a principal sees of them, and their saved versions.
+
+Every read starts from `access.visible_agents`; a change asks first whether the agent is visible (Missing), then for the role (Denied).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, events, record
+from latchpin.automation import definitions
+from latchpin.errors import Malformed, Missing
+from latchpin.identity import access
+from latchpin.identity.principal import Principal
+from latchpin.identity.roles import Role
+from latchpin.kit import clock
+from latchpin.kit.pages import Counted
+from latchpin.storage.models import Agent, AgentVersion
+from latchpin.storage.models.agent import ConfigType, RunStatus
+
+SORTS = ("name", "lastActivity", "created", "updated", "status", "configType")
+_COLUMNS: dict[str, Any] = {
+    "name": func.lower(Agent.name),
+    "lastActivity": Agent.last_activity,
+    "created": Agent.created,
+    "updated": Agent.updated,
+    "status": Agent.status,
+    "configType": Agent.config_type,
+}
+AgentRow = Row[Any]
+_ROW = tuple(Agent.__table__.columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What to list. `space_id` 0 means the personal Space; `archived` None lists both kinds."""
+
+    name: str | None = None
+    text: str | None = None
+    status: RunStatus | None = None
+    never_ran: bool = False
+    space_id: int | None = None
+    config_type: ConfigType | None = None
+    archived: bool | None = False
+
+
+async def every(
+    session: AsyncSession,
+    principal: Principal,
+    filters: Filters,
+    *,
+    sort: str = "name",
+    descending: bool = False,
+    offset: int = 0,
+    limit: int | None = None,
+) -> Sequence[AgentRow]:
+    """Return visible agents as rows with the columns of Agent (no ORM objects: this is a hot read). Raises Malformed for a sort."""
+    column = _COLUMNS.get(sort)
+    if column is None:
+        detail = f"sortColumn must be one of {', '.join(SORTS)}."
+        raise Malformed(detail, field="sortColumn")
+    order = column.desc().nulls_last() if descending else column.asc().nulls_last()
+    query = select(*_ROW).where(_wanted(principal, filters)).order_by(order, Agent.id)
+    if limit is not None:
+        query = query.limit(limit).offset(offset)
+    return (await session.execute(query)).all()
+
+
+async def count(session: AsyncSession, principal: Principal, filters: Filters) -> int:
+    """Return how many visible agents the filters leave."""
+    return await session.scalar(select(func.count()).select_from(Agent).where(_wanted(principal, filters))) or 0
+
+
+async def page(
+    session: AsyncSession, principal: Principal, filters: Filters, *, number: int, size: int, sort: str = "name", descending: bool = False
+) -> Counted[AgentRow]:
+    """Return page `number` (1-based) of `size` visible agents with the length of the whole list."""
+    rows = await every(session, principal, filters, sort=sort, descending=descending, offset=(number - 1) * size, limit=size)
+    return Counted(tuple(rows), await count(session, principal, filters))
+
+
+async def get(session: AsyncSession, principal: Principal, agent_id: int) -> Agent:
+    """Return one visible agent, archived or not; raises Missing."""
+    agent = await session.scalar(select(Agent).where(access.visible_agents(principal), Agent.id == agent_id))
+    if agent is None:
+        raise Missing("agent", agent_id)
+    return agent
+
+
+async def get_for_change(session: AsyncSession, principal: Principal, agent_id: int) -> Agent:
+    """Return one visible agent that the principal may change, locked until the commit; raises Missing, then Denied."""
+    query = select(Agent).where(access.visible_agents(principal), Agent.id == agent_id).with_for_update(of=Agent)
+    agent = await session.scalar(query)
+    if agent is None:
+        raise Missing("agent", agent_id)
+    await access.require_role(session, principal, agent.space_id, Role.EDITOR)
+    return agent
+
+
+async def versions(session: AsyncSession, agent_id: int) -> list[AgentVersion]:
+    """Return an agent's versions, newest first. Check first that the agent is visible."""
+    query = select(AgentVersion).where(AgentVersion.agent_id == agent_id).order_by(AgentVersion.version.desc())
+    return list((await session.scalars(query)).all())
+
+
+async def version(session: AsyncSession, agent_id: int, number: int) -> AgentVersion:
+    """Return one version of an agent; raises Missing."""
+    query = select(AgentVersion).where(AgentVersion.agent_id == agent_id, AgentVersion.version == number)
+    found = await session.scalar(query)
+    if found is None:
+        raise Missing("version", number)
+    return found
+
+
+async def definition(session: AsyncSession, agent: Agent) -> definitions.Definition:
+    """Return the current definition of an agent."""
+    current = await version(session, agent.id, agent.version)
+    return definitions.parse(current.definition)
+
+
+async def create(
+    session: AsyncSession, principal: Principal, text: str, *, space_id: int | None, comment: str | None = None, by: Actor
+) -> Agent:
+    """Make an agent from a definition, in a Space where the principal is an editor, or (None) in the principal's personal Space.
+
+    Raises DefinitionError (an Invalid) with every problem of the text, Missing for a Space that is not visible, Denied.
+    """
+    if space_id is not None:
+        await _require_editor(session, principal, space_id)
+    parsed = definitions.parse(text)
+    at = clock.now()
+    agent = Agent(organization_id=principal.organization_id, space_id=space_id, user_id=principal.user_id, version=0, created=at)
+    _apply(agent, parsed)
+    session.add(agent)
+    await session.flush()
+    await _add_version(session, agent, text, comment, by)
+    changes = {"version": (None, 1), "space_id": (None, space_id)}
+    record(session, events.AgentCreated(target_id=agent.id, target_name=agent.name, changes=changes), by)
+    return agent
+
+
+async def change(session: AsyncSession, agent: Agent, text: str, *, comment: str | None = None, by: Actor) -> Agent:
+    """Save a new version from a definition. Get the agent by `get_for_change`. Raises DefinitionError. The same text adds nothing."""
+    parsed = definitions.parse(text)
+    current = await version(session, agent.id, agent.version)
+    if current.definition == text:
+        return agent
+    _apply(agent, parsed)
+    await _add_version(session, agent, text, comment, by)
+    changes = {"version": (current.version, agent.version)}
+    record(session, events.AgentChanged(target_id=agent.id, target_name=agent.name, changes=changes, reason=_short(comment)), by)
+    return agent
+
+
+async def restore(session: AsyncSession, agent: Agent, number: int, *, comment: str | None, by: Actor) -> Agent:
+    """Make an old version's text the newest version; the counter goes on, nothing is lost. Raises Missing for an unknown version."""
+    old = await version(session, agent.id, number)
+    was = agent.version
+    _apply(agent, definitions.parse(old.definition))
+    await _add_version(session, agent, old.definition, comment or f"Restored version {number}", by)
+    changes = {"version": (was, agent.version), "restored_from": (None, number)}
+    record(session, events.AgentChanged(target_id=agent.id, target_name=agent.name, changes=changes, reason=_short(comment)), by)
+    return agent
+
+
+async def archive(session: AsyncSession, agent: Agent, *, by: Actor) -> None:
+    """Hide an agent without deleting it; doing it twice changes nothing."""
+    if agent.archived is None:
+        agent.archived = clock.now()
+        record(session, events.AgentArchived(target_id=agent.id, target_name=agent.name), by)
+
+
+async def unarchive(session: AsyncSession, agent: Agent, *, by: Actor) -> None:
+    """Bring an archived agent back; doing it twice changes nothing."""
+    if agent.archived is not None:
+        agent.archived = None
+        record(session, events.AgentUnarchived(target_id=agent.id, target_name=agent.name), by)
+
+
+async def by_name(session: AsyncSession, principal: Principal, name: str, space_id: int | None) -> Agent | None:
+    """Return the visible agent of exactly this name in a Space, or (None) in the personal Space; for `latchpin agent apply`."""
+    place = Agent.space_id == space_id if space_id is not None else Agent.space_id.is_(None)
+    query = select(Agent).where(access.visible_agents(principal), place, Agent.name == name).order_by(Agent.id).limit(1)
+    return await session.scalar(query)
+
+
+def _wanted(principal: Principal, filters: Filters) -> ColumnElement[bool]:
+    query: Select[Any] = select(Agent.id).where(access.visible_agents(principal))
+    if filters.archived is not None:
+        query = query.where(Agent.archived.is_not(None) if filters.archived else Agent.archived.is_(None))
+    if filters.name:
+        query = query.where(Agent.name.icontains(filters.name, autoescape=True))
+    if filters.text:
+        found = (Agent.name.icontains(filters.text, autoescape=True), Agent.description.icontains(filters.text, autoescape=True))
+        query = query.where(or_(*found))
+    if filters.never_ran:
+        query = query.where(Agent.status.is_(None))
+    if filters.status is not None:
+        query = query.where(Agent.status == filters.status)
+    if filters.space_id is not None:
+        query = query.where(Agent.space_id == filters.space_id if filters.space_id else Agent.space_id.is_(None))
+    if filters.config_type is not None:
+        query = query.where(Agent.config_type == filters.config_type)
+    clause = query.whereclause
+    assert clause is not None  # noqa: S101  visible_agents is always there
+    return clause
+
+
+async def _require_editor(session: AsyncSession, principal: Principal, space_id: int) -> None:
+    role = await access.role_in(session, principal, space_id)
+    if role is None:
+        raise Missing("space", space_id)
+    await access.require_role(session, principal, space_id, Role.EDITOR)
+
+
+def _apply(agent: Agent, parsed: definitions.Definition) -> None:
+    agent.name, agent.description, agent.documentation = parsed.name, parsed.description, parsed.documentation
+    agent.config_type = ConfigType(int(parsed.type.config_type))
+    agent.start_url = parsed.start_url
+    agent.input_parameters = msgspec.json.encode(definitions.input_defaults(parsed)).decode()
+    agent.updated = clock.now()
+
+
+async def _add_version(session: AsyncSession, agent: Agent, text: str, comment: str | None, by: Actor) -> None:
+    agent.version += 1
+    row = AgentVersion(
+        agent_id=agent.id,
+        version=agent.version,
+        definition=text,
+        file_size=len(text.encode()),
+        comments=_short(comment),
+        user_id=by.user_id,
+        user_name=by.name[:200],
+        created=clock.now(),
+    )
+    session.add(row)
+    await session.flush()
+
+
+def _short(comment: str | None) -> str | None:
+    clean = " ".join((comment or "").split())
+    return clean[:200] or None

@@ -1,0 +1,157 @@
+"""`latchpin demo`: a deployment with believable data, served on loopback, with everything ready to paste."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from latchpin.audit import Actor, Origin
+from latchpin.automation import agents
+from latchpin.automation.demo import REAL_ESTATE, RETAIL, TENDERS, demo_agents
+from latchpin.cli import serve
+from latchpin.cli.deployment import Deployment, asynchronous, load_settings, opened
+from latchpin.identity import api_keys, credentials, organizations, policy, spaces, users
+from latchpin.identity.activity import actor
+from latchpin.identity.principal import Credential, Principal
+from latchpin.identity.roles import CredentialKind, Group, Role
+from latchpin.settings import Settings
+from latchpin.storage import Session
+from latchpin.storage.models import Space, User
+from latchpin.storage.models.space import SpaceScope
+
+ADMIN, USER = "ada@latchpin.example", "grace@latchpin.example"
+_SPACES = (
+    spaces.Entry(name=RETAIL, description="Prices and stock of online shops, several times a day."),
+    spaces.Entry(name=REAL_ESTATE, description="Flats and houses on offer, with a history of asking prices.", is_default_access=True),
+    spaces.Entry(name=TENDERS, description="Calls for tender and awards of public buyers.", scope=SpaceScope.PUBLIC),
+)
+_COLLEAGUES = (("Alan Kay", "alan@latchpin.example"), ("Katherine Johnson", "katherine@latchpin.example"))
+
+
+@click.command()
+@click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), default=Path(".demo"), show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--no-serve", is_flag=True, help="Make the data and print the facts, without serving.")
+def demo(data_dir: Path, port: int, no_serve: bool) -> None:
+    """Make a deployment with believable data where there is none, and serve it on 127.0.0.1.
+
+    The facts are printed, and kept for scripts in DATA_DIR/demo.json (mode 0600). A second run uses what is there.
+    """
+    for name in [name for name in os.environ if name.startswith("LATCHPIN_")]:
+        del os.environ[name]  # a demo is never somebody's real deployment
+    os.environ["LATCHPIN_LOG_LEVEL"] = "warning"
+    chosen = load_settings(data_dir, host="127.0.0.1", port=port)
+    facts = data_dir / "demo.json"
+    if not facts.exists():
+        _fill(chosen, facts)
+    known = json.loads(facts.read_text(encoding="utf-8"))
+    known["url"] = chosen.public_url
+    _write(facts, known)
+    click.echo(_text(known))
+    if not no_serve:
+        serve.run(chosen)
+
+
+@asynchronous
+async def _fill(chosen: Settings, facts: Path) -> None:
+    async with opened(chosen.data_dir) as deployment:
+        async with deployment.database.transaction() as session:
+            known = await _people_and_agents(session, deployment)
+        _write(facts, {"url": chosen.public_url, **known})
+
+
+async def _people_and_agents(session: Session, deployment: Deployment) -> dict[str, str]:
+    by = deployment.actor()
+    password, user_password = credentials.temporary_password(), credentials.temporary_password()
+    admin = (
+        await organizations.first_administrator(
+            session, organization="Lovelace Data", full_name="Ada Lovelace", email=ADMIN, password=password, temporary=False, by=by
+        )
+    ).user
+    acting = _as(admin)
+    new = users.NewUser(full_name="Grace Hopper", email=USER, password=user_password, temporary=False)
+    user = (await users.create(session, admin.organization_id, new, by=acting)).user
+    for full_name, email in _COLLEAGUES:
+        await users.create(session, admin.organization_id, users.NewUser(full_name=full_name, email=email), by=acting)
+    made = {entry.name: await spaces.create(session, admin.organization_id, entry, by=acting) for entry in _SPACES}
+    await spaces.set_member(session, made[RETAIL], user, Role.EDITOR, by=acting)
+    await spaces.set_member(session, made[TENDERS], user, Role.OPERATOR, by=acting)
+    await _agents(session, admin, user, made)
+    rules = await policy.get(session, admin.organization_id, deployment.settings)
+    key = api_keys.NewKey(description="Demo script")
+    issued = await api_keys.create(session, user, key, policy=rules, secrets=deployment.secrets, by=acting)
+    return {
+        "admin_email": ADMIN,
+        "admin_password": password,
+        "user_email": USER,
+        "user_password": user_password,
+        "api_key": issued.secret,
+    }
+
+
+async def _agents(session: Session, admin: User, user: User, made: dict[str, Space]) -> None:
+    for each in demo_agents():
+        owner = user if each.space is None else admin
+        principal, by = _principal(owner), _as(owner)
+        first, *later = each.versions
+        space_id = None if each.space is None else made[each.space].id
+        agent = await agents.create(session, principal, first.text, space_id=space_id, comment=first.comment, by=by)
+        for version in later:
+            await agents.change(session, agent, version.text, comment=version.comment, by=by)
+        if each.archived:
+            await agents.archive(session, agent, by=by)
+
+
+def _principal(user: User) -> Principal:
+    return Principal(
+        user.id,
+        user.organization_id,
+        user.full_name,
+        user.email,
+        Group(user.user_group),
+        Credential(CredentialKind.COMMAND_LINE, None, "latchpin demo"),
+    )
+
+
+def _as(user: User) -> Actor:
+    return actor(_principal(user), Origin())
+
+
+def _write(facts: Path, known: dict[str, str]) -> None:
+    draft = facts.with_suffix(".json.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(known, file, indent=2)
+        file.write("\n")
+    draft.replace(facts)
+
+
+def _text(known: dict[str, str]) -> str:
+    url, key = known["url"], known["api_key"]
+    return f"""
+Latchpin demo
+
+  Control Center   {url}
+  Administrator    {known["admin_email"]}   password {known["admin_password"]}
+  User             {known["user_email"]}   password {known["user_password"]}
+  API key          {key}
+                   (acts for {known["user_email"]}, full access)
+
+Try the key:
+
+  curl -s -H "Authorization: ApiKey {key}" {url}/api/v1/agent/all
+
+or in Python:
+
+  export SEQUENTUM_API_KEY={key}
+  python3 - <<'END'
+  import os, requests
+  print(requests.get("{url}/api/v1/agent/all",
+                     headers={{"Authorization": f"ApiKey {{os.environ['SEQUENTUM_API_KEY']}}"}}).json())
+  END
+
+Ctrl-C stops the server. The same facts are in demo.json in the data directory; `make demo-clean` removes it all.
+"""

@@ -1,0 +1,131 @@
+"""`latchpin key`: issue, list and revoke API keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+import click
+
+from latchpin.cli.deployment import asynchronous, data_dir_option, fail, json_option, opened, print_json
+from latchpin.identity import api_keys, policy, users
+from latchpin.identity.scopes import Access, named, parse
+from latchpin.kit import clock
+from latchpin.storage.models import ApiKey
+
+
+@click.group()
+def key() -> None:
+    """Issue, list and revoke API keys."""
+
+
+@key.command()
+@data_dir_option
+@click.option("--user", "email", required=True, help="E-mail of the user that the key acts for.")
+@click.option("--access", type=click.Choice([access.value for access in Access]), default=Access.FULL.value, show_default=True)
+@click.option(
+    "--expires", type=click.DateTime(["%Y-%m-%d"]), help="Last day on which the key works (UTC). Default: the policy's, one year."
+)
+@click.option("--description", help="What the key is for.")
+@click.option("--network", "networks", multiple=True, help="Network (CIDR) it may be used from; may be given several times.")
+@click.option("--rate-limit", type=int, help="Requests per window; default is the deployment's.")
+@json_option
+@asynchronous
+async def create(
+    data_dir: Path | None,
+    email: str,
+    access: str,
+    expires: datetime | None,
+    description: str | None,
+    networks: tuple[str, ...],
+    rate_limit: int | None,
+    as_json: bool,
+) -> None:
+    """Issue a key for a user and print it, once.
+
+    The key goes to standard output, everything else to standard error, so that it can be piped into a secret store:
+
+    latchpin key create --user ada@example.com --description "Nightly export" | pass insert -e latchpin
+    """
+    new = api_keys.NewKey(
+        expires=end_of_day(expires) if expires else None,
+        description=description,
+        access=Access(access),
+        networks=networks,
+        rate_limit=rate_limit,
+    )
+    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
+        user = await users.by_email(session, email)
+        if user is None:
+            fail(f"There is no user with the e-mail {email}. `latchpin user list` shows them.")
+        rules = await policy.get(session, user.organization_id, deployment.settings)
+        by = deployment.actor(user.organization_id)
+        issued = await api_keys.create(session, user, new, policy=rules, secrets=deployment.secrets, by=by)
+        shown = {
+            "id": issued.key.id,
+            "key": issued.secret,
+            "prefix": issued.key.prefix,
+            "expires": clock.iso(issued.key.expires),
+        }
+    if as_json:
+        print_json(shown)
+    else:
+        click.echo(f"Key {shown['id']} for {email}, until {shown['expires']}. It is shown only now:", err=True)
+        click.echo(shown["key"])
+
+
+@key.command(name="list")
+@data_dir_option
+@click.option("--user", "email", required=True, help="E-mail of the user.")
+@json_option
+@asynchronous
+async def list_(data_dir: Path | None, email: str, as_json: bool) -> None:
+    """List a user's keys, live and dead, newest first."""
+    async with opened(data_dir) as deployment, deployment.database.read() as session:
+        user = await users.by_email(session, email)
+        if user is None:
+            fail(f"There is no user with the e-mail {email}. `latchpin user list` shows them.")
+        rows = [_listed(row) for row in await api_keys.of_user(session, user.id)]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        click.echo(
+            f"{row['id']:>6}  {row['prefix']}...  {row['status']:<8} until {row['expires']}  {row['access']:<12} {row['description']}"
+        )
+
+
+@key.command()
+@data_dir_option
+@click.argument("key_id", type=int, metavar="ID")
+@click.option("--reason", default="revoked on the command line", show_default=True, help="Kept in the audit log.")
+@asynchronous
+async def revoke(data_dir: Path | None, key_id: int, reason: str) -> None:
+    """Revoke a key for good. When this command ends, no process of the deployment accepts the key any more."""
+    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
+        found = await session.get(ApiKey, key_id)
+        if found is None:
+            fail(f"There is no key {key_id}. `latchpin key list --user EMAIL` shows them.")
+        done = await api_keys.revoke(session, found, by=deployment.actor(found.organization_id), reason=reason)
+        name = api_keys.label(found)
+    click.echo(f"Revoked {name}." if done else f"{name} was revoked before.")
+
+
+def end_of_day(day: datetime) -> datetime:
+    """Return the first moment after a day, in UTC: a key works through the day that was chosen."""
+    return datetime.combine(day.date(), time(), UTC) + timedelta(days=1)
+
+
+def _listed(row: ApiKey) -> dict[str, object]:
+    status = "revoked" if row.revoked else "live" if api_keys.is_live(row) else "expired"
+    access = named(parse(row.scopes))
+    return {
+        "id": row.id,
+        "prefix": row.prefix,
+        "description": row.description or "",
+        "access": access.value if access else row.scopes,
+        "status": status,
+        "created": clock.iso(row.created),
+        "expires": clock.iso(row.expires),
+        "lastUsed": clock.iso(row.last_used) if row.last_used else None,
+    }

@@ -1,0 +1,72 @@
+"""`latchpin serve`: the HTTP server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+from latchpin.cli.deployment import Deployment, asynchronous, data_dir_option, load_settings, opened
+from latchpin.identity import organizations
+from latchpin.settings import Settings, variable
+
+
+@click.command()
+@data_dir_option
+@click.option("--host", help="Address to listen on (LATCHPIN_HOST).")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (LATCHPIN_PORT).")
+@click.option("--workers", type=click.IntRange(1, 64), help="Server processes (LATCHPIN_WORKERS).")
+def serve(data_dir: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
+    """Serve the API and the Control Center until Ctrl-C.
+
+    An embedded database is brought up to date first. On an empty deployment a one-time link for making the first administrator is
+    printed. Revocations hold in every process at once; with several processes set LATCHPIN_REDIS_URL for exact rate limits.
+    """
+    chosen = load_settings(data_dir, host=host, port=port, workers=workers)
+    announce(chosen)
+    run(chosen)
+
+
+def run(chosen: Settings) -> None:
+    """Run the server with these settings; returns when it was asked to stop and requests have finished."""
+    for name in ("data_dir", "host", "port", "workers"):
+        os.environ[variable(name)] = str(getattr(chosen, name))  # the server's processes read the environment
+    Granian(
+        "latchpin.app:create",
+        address=chosen.host,
+        port=chosen.port,
+        interface=Interfaces.ASGI,
+        workers=chosen.workers,
+        loop=Loops.uvloop,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=64 * 1024),
+        websockets=False,
+        backlog=2048,
+        factory=True,
+        log_level=LogLevels.warning,
+        workers_kill_timeout=30,
+        respawn_failed_workers=True,
+    ).serve()
+
+
+@asynchronous
+async def announce(chosen: Settings) -> None:
+    """Bring the deployment up, and print where it is and, when it is empty, the one-time set-up link."""
+    async with opened(chosen.data_dir) as deployment:
+        token = await _setup_token(deployment)
+    click.echo(f"Latchpin listens on {chosen.public_url}")
+    if token:
+        click.echo(
+            "There is no user yet. Make the first administrator with this link; it works once and for 24 hours:\n"
+            f"  {chosen.public_url}/setup/{token}"
+        )
+
+
+async def _setup_token(deployment: Deployment) -> str | None:
+    async with deployment.database.transaction() as session:
+        return await organizations.offer_setup(session)

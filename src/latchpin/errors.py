@@ -1,0 +1,101 @@
+"""The kinds of refusal the product knows, free of HTTP.
+
+Each surface (API, pages, command line) has one table from kind to its own words. The text of `detail` is shown to the caller, so it
+says what happened and what to do next, and never holds a secret, SQL, a path or another tenant's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One thing wrong with one field; `line` and `column` are 1-based where the input is a text document."""
+
+    field: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+
+class LatchpinError(Exception):
+    """Base of every refusal; never raised itself."""
+
+    code: str = "error"
+
+    def __init__(self, detail: str, *, code: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        if code is not None:
+            self.code = code
+
+
+class Invalid(LatchpinError):
+    """The input was understood and refused; nothing was changed. `problems` names the fields."""
+
+    code = "invalid"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        field: str | None = None,
+        problems: Sequence[FieldProblem] = (),
+        code: str | None = None,
+    ) -> None:
+        super().__init__(detail, code=code)
+        self.problems = tuple(problems) or ((FieldProblem(field, detail),) if field else ())
+
+
+class Malformed(Invalid):
+    """The request itself cannot be read as what it should be: a parameter of the wrong kind, out of range, or unknown."""
+
+    code = "bad_request"
+
+
+class Unauthenticated(LatchpinError):
+    """No credential, or one that does not count. `detail` must be the same for every reason a credential can fail."""
+
+    code = "unauthenticated"
+
+
+class Denied(LatchpinError):
+    """The caller is known and may see the thing, but not do this to it. Raise `Missing` first where it may not be seen."""
+
+    code = "denied"
+
+
+class Missing(LatchpinError):
+    """There is no such thing, or the caller may not know that there is."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, key: object = None) -> None:
+        named = f"{kind} {key}" if isinstance(key, int) else kind
+        super().__init__(f"{named[:1].upper()}{named[1:]} does not exist, or you have no access to it.")
+        self.kind = kind
+        self.code = f"{kind.replace(' ', '-').lower()}-not-found"
+
+
+class Conflict(LatchpinError):
+    """The request is sound, but not in the present state of the thing."""
+
+    code = "conflict"
+
+
+class Throttled(LatchpinError):
+    """Too many tries; `retry_after` is in whole seconds, at least 1."""
+
+    code = "throttled"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = max(1, retry_after)
+
+
+class Unavailable(LatchpinError):
+    """A part the answer depends on cannot be reached; the same request may work in a moment."""
+
+    code = "unavailable"

@@ -1,0 +1,1 @@
+"""Who is calling and what may they do: the core. principal, scopes, roles and credentials are pure."""

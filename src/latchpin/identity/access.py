@@ -1,0 +1,95 @@
+"""The access decision: what a principal may see and do, at this moment.
+
+Effective right = the credential's scope AND the user's group AND the user's role where the thing is. `visible_*` give the SQL condition
+that every read of Space-owned rows starts from; `require_role` decides on one thing that was already found visible.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.errors import Denied
+from latchpin.identity.principal import Principal
+from latchpin.identity.roles import Group, Permission, Role
+from latchpin.storage.models import Agent, Space, SpaceMember
+from latchpin.storage.models.space import SpaceScope
+
+
+class InsufficientScope(Denied):
+    """The credential lacks the scope; `needed` is what would do (RFC 6750 section 3.1)."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, needed: str) -> None:
+        super().__init__(
+            f"This credential does not carry the scope {needed}. Use a key whose access includes it; "
+            "an administrator issues one under Users, Manage API keys."
+        )
+        self.needed = needed
+
+
+def allow(principal: Principal, permission: Permission) -> None:
+    """Decide what can be decided without the thing itself: kind of credential, scope, group. Raises Denied or InsufficientScope."""
+    if principal.credential.kind not in permission.kinds:
+        raise Denied(
+            "An API key cannot do this: administration is for signed-in administrators in the Control Center.",
+            code="credential_not_allowed",
+        )
+    if permission.scope is not None and permission.scope not in principal.scopes:
+        raise InsufficientScope(permission.scope.value)
+    if permission.group is Group.ADMINISTRATOR and not principal.is_administrator:
+        raise Denied("Only administrators of the organization may do this. Ask one of them.")
+
+
+def visible_spaces(principal: Principal) -> ColumnElement[bool]:
+    """The condition on Space for what the principal may see; administrators see every Space of their organization."""
+    everywhere = Space.scope == SpaceScope.GLOBAL
+    at_home = Space.organization_id == principal.organization_id
+    if principal.is_administrator:
+        return or_(at_home, everywhere)
+    member = exists().where(SpaceMember.space_id == Space.id, SpaceMember.user_id == principal.user_id)
+    open_ = or_(Space.scope == SpaceScope.PUBLIC, Space.is_default_access, member)
+    return or_(and_(at_home, open_), everywhere)
+
+
+def visible_agents(principal: Principal) -> ColumnElement[bool]:
+    """The condition on Agent: agents of visible Spaces, and the principal's own personal ones."""
+    spaces = select(Space.id).where(visible_spaces(principal))
+    personal = and_(Agent.space_id.is_(None), Agent.user_id == principal.user_id)
+    return or_(Agent.space_id.in_(spaces), personal)
+
+
+async def role_in(session: AsyncSession, principal: Principal, space_id: int | None) -> Role | None:
+    """Return the principal's role in a Space, None for none. The personal Space (None) makes its owner an editor: check ownership first."""
+    if space_id is None:
+        return Role.EDITOR
+    row = (
+        await session.execute(
+            select(Space.organization_id, Space.scope, Space.is_default_access, SpaceMember.role)
+            .outerjoin(SpaceMember, and_(SpaceMember.space_id == Space.id, SpaceMember.user_id == principal.user_id))
+            .where(Space.id == space_id)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    roles: list[Role] = []
+    if row.organization_id == principal.organization_id:
+        if principal.is_administrator:
+            return Role.EDITOR
+        if row.role is not None:
+            roles.append(Role(row.role))
+        if row.is_default_access:
+            roles.append(Role.OPERATOR)
+        if row.scope is SpaceScope.PUBLIC:
+            roles.append(Role.VIEWER)
+    if row.scope is SpaceScope.GLOBAL:
+        roles.append(Role.VIEWER)
+    return max(roles, default=None)
+
+
+async def require_role(session: AsyncSession, principal: Principal, space_id: int | None, role: Role) -> None:
+    """Raise Denied unless the principal has `role` in the Space. Call it only for a thing that was found visible."""
+    found = await role_in(session, principal, space_id)
+    if found is None or found < role:
+        raise Denied(f"This needs the role {role.word} in the Space; yours is {found.word if found else 'none'}. Ask an administrator.")

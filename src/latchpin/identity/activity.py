@@ -1,0 +1,162 @@
+"""What credentials did, collected in memory and written in batches off the request path.
+
+Three things: last use of a key (at once the first time, then at most once a minute, never after its revocation), use by route (one
+audit event at once, then hourly totals), and refused keys (one event per address, reason and key, then totals each minute, bounded in
+all). A crash loses at most a minute of these; changes and their events are never kept here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import or_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, Origin, events, record
+from latchpin.errors import Unavailable
+from latchpin.identity.authenticate import Refused, Verified
+from latchpin.identity.principal import Principal
+from latchpin.kit import clock
+from latchpin.storage import Database
+from latchpin.storage.models import ApiKey
+
+LAST_USED_SECONDS = 60
+USE_TOTALS_SECONDS = 3600
+REFUSAL_TOTALS_SECONDS = 60
+MOST_REFUSALS = 200  # distinct ones a minute; the rest are counted together
+MOST_USES = 20_000
+FLUSH_SECONDS = 0.5
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """A count that is written at once and then in totals; `written` is when the last total was."""
+
+    actor: Actor
+    event: events.Event
+    count: int = 0
+    written: float = 0.0
+
+
+class Activity:
+    """Collects for one process; `run` writes until it is cancelled, `flush` writes now."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._last_used: dict[int, tuple[float, str | None]] = {}
+        self._uses: dict[tuple[int, str, str | None], _Tally] = {}
+        self._refusals: dict[tuple[str | None, str, int | str | None], _Tally] = {}
+
+    def used(self, verified: Verified, route: str, origin: Origin) -> None:
+        """Note one use of a key for a route (`GET /api/v1/agent/{agentId}`)."""
+        now = clock.timestamp()
+        principal = verified.principal
+        key_id = principal.credential.id or 0
+        if now - verified.noted >= LAST_USED_SECONDS:
+            verified.noted = now
+            self._last_used[key_id] = (now, origin.address)
+        tally = self._uses.get((key_id, route, origin.address))
+        if tally is None:
+            if len(self._uses) >= MOST_USES:
+                return
+            event = events.ApiKeyUsed(target_id=key_id, target_name=principal.credential.name, reason=route[:200])
+            tally = self._uses[key_id, route, origin.address] = _Tally(actor(principal, origin), event)
+        tally.count += 1
+
+    def refused(self, refused: Refused, origin: Origin) -> None:
+        """Note one refused key with its true reason."""
+        known = refused.key_id is not None
+        bucket = (origin.address, refused.reason.value, refused.key_id if known else refused.key_name)
+        tally = self._refusals.get(bucket)
+        if tally is None and len(self._refusals) >= MOST_REFUSALS:
+            bucket, origin = (None, refused.reason.value, "many addresses"), Origin()
+            tally = self._refusals.get(bucket)
+        if tally is None:
+            name = refused.email or "unknown"
+            by = Actor(name, refused.user_id, refused.organization_id, "api_key", refused.key_id, refused.key_name, origin)
+            event = events.ApiKeyRefused(
+                target_id=refused.key_id, target_name=refused.key_name or None, outcome="refused", reason=refused.reason.value
+            )
+            tally = self._refusals[bucket] = _Tally(by, event)
+        tally.count += 1
+
+    async def run(self) -> None:
+        """Write what comes in, twice a second, until cancelled; then write the rest."""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_SECONDS)
+                await self._flush_quietly()
+        finally:
+            await self._flush_quietly(everything=True)
+
+    async def _flush_quietly(self, *, everything: bool = False) -> None:
+        try:
+            await self.flush(everything=everything)
+        except Unavailable:
+            _log.warning("activity.not_written", detail="the database cannot be reached; it is kept and tried again")
+        except Exception:  # noqa: BLE001  one failed batch must not end the task that writes the next ones
+            _log.exception("activity.failed")
+
+    async def flush(self, *, everything: bool = False) -> None:
+        """Write what is due (or everything); raises Unavailable and keeps it where the database is away."""
+        now = clock.timestamp()
+        due = [
+            (tally, tally.count)
+            for tallies, limit in ((self._uses, USE_TOTALS_SECONDS), (self._refusals, REFUSAL_TOTALS_SECONDS))
+            for tally in tallies.values()
+            if tally.count and (everything or now - tally.written >= limit)
+        ]
+        used = dict(self._last_used)
+        if used or due:
+            async with self._database.transaction() as session:
+                for key_id, (at, address) in used.items():
+                    await _write_last_used(session, key_id, at, address)
+                for tally, count in due:
+                    record(session, _total(tally, count), tally.actor)
+        for key_id, seen in used.items():
+            if self._last_used.get(key_id) == seen:
+                del self._last_used[key_id]
+        for tally, count in due:
+            tally.count, tally.written = tally.count - count, now  # more may have come while it was written
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        """Drop tallies of which nothing came for a whole period."""
+        self._uses = {b: t for b, t in self._uses.items() if t.count or now - t.written < USE_TOTALS_SECONDS}
+        self._refusals = {b: t for b, t in self._refusals.items() if t.count or now - t.written < REFUSAL_TOTALS_SECONDS}
+
+
+def actor(principal: Principal, origin: Origin) -> Actor:
+    """Return the audit trail's view of a principal."""
+    credential = principal.credential
+    return Actor(
+        principal.email, principal.user_id, principal.organization_id, credential.kind.value, credential.id, credential.name, origin
+    )
+
+
+def _total(tally: _Tally, count: int) -> events.Event:
+    event = tally.event
+    return type(event)(
+        target_id=event.target_id,
+        target_name=event.target_name,
+        outcome=event.outcome,
+        reason=event.reason,
+        count=count,
+    )
+
+
+async def _write_last_used(session: AsyncSession, key_id: int, at: float, address: str | None) -> None:
+    when = datetime.fromtimestamp(at, UTC)
+    await session.execute(
+        update(ApiKey)
+        .where(
+            ApiKey.id == key_id,
+            ApiKey.revoked.is_(None),
+            or_(ApiKey.last_used.is_(None), ApiKey.last_used <= when - timedelta(seconds=LAST_USED_SECONDS - 1)),
+        )
+        .values(last_used=when, last_used_address=address)
+    )

@@ -1,0 +1,180 @@
+"""API keys: issue, list, change the expiry, revoke, delete.
+
+A key acts for the user it was issued to and never for more than that user may do at the moment. The full key exists only in what
+`create` returns. Everything that narrows a key raises the generation, so that no process accepts it after the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, events, record
+from latchpin.errors import Conflict, Missing
+from latchpin.identity import credentials, scopes
+from latchpin.identity.fields import Form
+from latchpin.identity.policy import KeyPolicy
+from latchpin.identity.scopes import Access
+from latchpin.kit import clock
+from latchpin.storage.generation import narrow
+from latchpin.storage.models import ApiKey, User
+from latchpin.storage.models.user import UserStatus
+from latchpin.storage.secrets import Secrets
+
+MOST_PER_USER = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """What an administrator chooses for a key; `networks` are CIDR texts, `rate_limit` requests per window, None the deployment's."""
+
+    expires: datetime | None = None
+    description: str | None = None
+    access: Access = Access.FULL
+    networks: Sequence[str] = ()
+    rate_limit: int | None = None
+    form_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A key just made. `secret` is the full key: hand it out once, with `Cache-Control: no-store`, and keep it nowhere."""
+
+    key: ApiKey
+    secret: str = field(repr=False)
+
+
+class AlreadyIssued(Conflict):
+    """The form that asks for this key was sent before; the key it made was shown then."""
+
+    code = "form_already_used"
+
+
+async def create(session: AsyncSession, user: User, new: NewKey, *, policy: KeyPolicy, secrets: Secrets, by: Actor) -> Issued:
+    """Make a key for `user`. The caller must have checked that `by` administers the user's organization.
+
+    Raises Invalid for an expiry in the past or beyond the policy and for unsound fields, Conflict for a disabled user or too many
+    keys, AlreadyIssued where `form_id` was used before.
+    """
+    form = Form()
+    description = form.optional_line("description", new.description, most=500)
+    networks = form.networks("networks", new.networks)
+    form.number("rate_limit", new.rate_limit, least=1, most=1_000_000)
+    expires = _checked_expiry(form, new.expires or policy.default_expiry(), policy)
+    form.done()
+    await _require_room(session, user)
+    secret = credentials.new_api_key()
+    key = ApiKey(
+        organization_id=user.organization_id,
+        user_id=user.id,
+        digest=credentials.key_digest(secret.encode(), secrets.peppers[secrets.current_pepper]),
+        pepper_version=secrets.current_pepper,
+        prefix=credentials.display_prefix(secret),
+        description=description,
+        scopes=scopes.serialize(scopes.SETS[new.access]),
+        networks=networks,
+        rate_limit=new.rate_limit,
+        created=clock.now(),
+        created_by_id=by.user_id,
+        created_by_name=by.name[:200],
+        form_id=new.form_id,
+        expires=expires,
+    )
+    session.add(key)
+    try:
+        await session.flush()
+    except IntegrityError:
+        detail = "This form was already sent, and the key it made was shown then. A lost key can only be deleted and replaced."
+        raise AlreadyIssued(detail) from None
+    changes = {"user": (None, user.email), "scopes": (None, key.scopes), "expires": (None, clock.iso(expires))}
+    if networks:
+        changes["networks"] = (None, networks)
+    record(session, events.ApiKeyCreated(target_id=key.id, target_name=label(key), changes=changes), by)
+    return Issued(key, secret)
+
+
+async def get(session: AsyncSession, organization_id: int, key_id: int) -> ApiKey:
+    """Return one key of the organization; raises Missing."""
+    key = await session.scalar(select(ApiKey).where(ApiKey.id == key_id, ApiKey.organization_id == organization_id))
+    if key is None:
+        raise Missing("API key", key_id)
+    return key
+
+
+async def of_user(session: AsyncSession, user_id: int) -> list[ApiKey]:
+    """Return a user's keys, live and dead, newest first."""
+    return list((await session.scalars(select(ApiKey).where(ApiKey.user_id == user_id).order_by(ApiKey.id.desc()))).all())
+
+
+def is_live(key: ApiKey, at: datetime | None = None) -> bool:
+    """Whether the key itself still counts; its user may be disabled all the same."""
+    return key.revoked is None and key.expires > (at or clock.now())
+
+
+def label(key: ApiKey) -> str:
+    """Return how a key is named in pages and audit records: its description and its display prefix."""
+    return f"{key.description} ({key.prefix}...)" if key.description else f"{key.prefix}..."
+
+
+async def change_expiry(session: AsyncSession, key: ApiKey, expires: datetime, *, policy: KeyPolicy, by: Actor) -> ApiKey:
+    """Set another expiry, sooner or later, within the policy. An expired key lives again; a revoked one raises Conflict."""
+    if key.revoked is not None:
+        raise Conflict("A revoked key stays revoked. Create a new key instead.")
+    form = Form()
+    expires = _checked_expiry(form, expires, policy)
+    form.done()
+    if expires != key.expires:
+        changes = {"expires": (clock.iso(key.expires), clock.iso(expires))}
+        key.expires = expires
+        narrow(session)
+        record(session, events.ApiKeyChanged(target_id=key.id, target_name=label(key), changes=changes), by)
+    return key
+
+
+async def revoke(session: AsyncSession, key: ApiKey, *, by: Actor, reason: str = "revoked by an administrator") -> bool:
+    """Revoke a key for good; returns False where it was revoked already. No request that begins after the commit is accepted."""
+    if key.revoked is not None:
+        return False
+    key.revoked, key.revoked_by_name, key.revoked_reason = clock.now(), by.name[:200], reason[:200]
+    narrow(session)
+    record(session, events.ApiKeyRevoked(target_id=key.id, target_name=label(key), reason=reason), by)
+    return True
+
+
+async def revoke_all(session: AsyncSession, user: User, *, by: Actor, reason: str) -> int:
+    """Revoke every key of a user; returns how many were still unrevoked."""
+    keys = await session.scalars(select(ApiKey).where(ApiKey.user_id == user.id, ApiKey.revoked.is_(None)))
+    count = 0
+    for key in keys.all():
+        count += await revoke(session, key, by=by, reason=reason)
+    return count
+
+
+async def delete(session: AsyncSession, key: ApiKey, *, by: Actor) -> None:
+    """Remove a key's entry; a live key is revoked by it. The audit record stays."""
+    was_live = is_live(key)
+    narrow(session)
+    changes = {"live": (was_live, False)} if was_live else {}
+    record(session, events.ApiKeyDeleted(target_id=key.id, target_name=label(key), changes=changes), by)
+    await session.delete(key)
+
+
+def _checked_expiry(form: Form, expires: datetime, policy: KeyPolicy) -> datetime:
+    if expires <= clock.now():
+        form.problem("expires", "Choose a date in the future.")
+    elif expires > policy.latest_expiry():
+        form.problem("expires", f"A key may live at most {policy.max_days} days; choose an earlier date.")
+    return expires
+
+
+async def _require_room(session: AsyncSession, user: User) -> None:
+    if user.status is not UserStatus.ACTIVE:
+        raise Conflict("The user is disabled. Enable the user first, then create a key.")
+    held = await session.scalar(select(func.count()).select_from(ApiKey).where(ApiKey.user_id == user.id)) or 0
+    if held >= MOST_PER_USER:
+        raise Conflict(f"The user has {held} keys already. Delete some that are no longer used.")

@@ -1,0 +1,161 @@
+"""From a presented API key to a principal: remembered for one generation, else asked of the database.
+
+The order matters for strict revocation: the caller reads the generation, then looks the key up under it. What is remembered counts only
+while the generation is still the same, and for a few seconds at most, so that even a process killed between a commit and the raising of
+the shared counter leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import select
+
+from latchpin.identity import credentials, scopes
+from latchpin.identity.api_keys import label
+from latchpin.identity.principal import Credential, Principal
+from latchpin.identity.roles import CredentialKind, Group
+from latchpin.kit import clock
+from latchpin.storage import Database
+from latchpin.storage.models import ApiKey, User
+from latchpin.storage.models.user import UserStatus
+from latchpin.storage.secrets import Secrets
+
+REMEMBERED_SECONDS = 5.0
+REMEMBERED_KEYS = 10_000
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Reason(StrEnum):
+    """Why a credential was refused: told to the audit trail, never to the caller."""
+
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown key"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    USER_DISABLED = "user disabled"
+    WRONG_NETWORK = "address outside the key's networks"
+
+
+@dataclass(slots=True)
+class Verified:
+    """A key that was found sound. `expires` and `checked` are seconds since the epoch; no `networks` means any address."""
+
+    principal: Principal
+    generation: int
+    checked: float
+    expires: float
+    networks: tuple[_Network, ...]
+    rate_limit: int | None
+    noted: float = 0.0
+
+    def admits(self, address: str | None) -> bool:
+        """Whether the key may be used from this address; an unknown address is outside every network."""
+        if not self.networks:
+            return True
+        try:
+            client: _Address = ipaddress.ip_address(address or "")
+        except ValueError:
+            return False
+        if isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped is not None:
+            client = client.ipv4_mapped
+        return any(client in network for network in self.networks)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A key that does not count, with what the audit trail may know of it."""
+
+    reason: Reason
+    organization_id: int | None = None
+    user_id: int | None = None
+    email: str | None = None
+    key_id: int | None = None
+    key_name: str = ""
+
+
+class ApiKeys:
+    """Verifies API keys for one process."""
+
+    def __init__(self, database: Database, secrets: Secrets) -> None:
+        self._database = database
+        self._peppers = secrets.peppers
+        self._current = secrets.peppers[secrets.current_pepper]
+        self._remembered: dict[bytes, Verified] = {}
+
+    def remembered(self, key: bytes, generation: int) -> Verified | None:
+        """Return what was verified under this very generation, or None. Costs one keyed hash (about 1 us)."""
+        found = self._remembered.get(credentials.key_digest(key, self._current))
+        if found is None or found.generation != generation:
+            return None
+        now = clock.timestamp()
+        if now >= found.expires or now - found.checked > REMEMBERED_SECONDS:
+            return None
+        return found
+
+    async def look_up(self, key: bytes, generation: int) -> Verified | Refused:
+        """Ask the database for a key. `generation` must have been read before this call. Raises Unavailable.
+
+        Text that cannot be a key (form, checksum) is refused without asking.
+        """
+        text = key.decode("ascii", "replace")
+        if not credentials.is_well_formed(text):
+            return Refused(Reason.MALFORMED, key_name=_shown(text))
+        digests = [credentials.key_digest(key, pepper) for pepper in self._peppers.values()]
+        async with self._database.read() as session:
+            row = (
+                await session.execute(select(ApiKey, User).join(User, User.id == ApiKey.user_id).where(ApiKey.digest.in_(digests)))
+            ).one_or_none()
+        if row is None:
+            return Refused(Reason.UNKNOWN, key_name=credentials.display_prefix(text) + "...")
+        found, user = row
+        if reason := _fault(found, user):
+            return Refused(reason, user.organization_id, user.id, user.email, found.id, label(found))
+        verified = _verified(found, user, generation)
+        self._remember(credentials.key_digest(key, self._current), verified)
+        return verified
+
+    def _remember(self, digest: bytes, verified: Verified) -> None:
+        if len(self._remembered) >= REMEMBERED_KEYS:
+            self._remembered.pop(next(iter(self._remembered)))
+        earlier = self._remembered.pop(digest, None)
+        verified.noted = earlier.noted if earlier else 0.0
+        self._remembered[digest] = verified
+
+
+def _fault(key: ApiKey, user: User) -> Reason | None:
+    if key.revoked is not None:
+        return Reason.REVOKED
+    if key.expires <= clock.now():
+        return Reason.EXPIRED
+    if user.status is not UserStatus.ACTIVE:
+        return Reason.USER_DISABLED
+    return None
+
+
+def _verified(key: ApiKey, user: User, generation: int) -> Verified:
+    principal = Principal(
+        user_id=user.id,
+        organization_id=user.organization_id,
+        full_name=user.full_name,
+        email=user.email,
+        group=Group(user.user_group),
+        credential=Credential(CredentialKind.API_KEY, key.id, label(key)),
+        scopes=scopes.parse(key.scopes),
+    )
+    return Verified(
+        principal,
+        generation,
+        clock.timestamp(),
+        key.expires.timestamp(),
+        tuple(ipaddress.ip_network(network) for network in key.networks.split()),
+        key.rate_limit,
+    )
+
+
+def _shown(text: str) -> str:
+    """Return what may be told of junk: only the fixed prefix, since the rest may be a mistyped secret."""
+    return f"{credentials.PREFIX}..." if text.startswith(credentials.PREFIX) else "not a key of this product"

@@ -1,0 +1,82 @@
+"""Checks of what people type into fields, with messages for people. Pure.
+
+A refused entry is refused whole: nothing is cut or cleaned in silence.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from latchpin.errors import FieldProblem, Invalid
+
+_EMAIL = re.compile(r"[^@\s\"(),:;<>\[\]\\]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9-]{1,63}")
+_INT32 = 2**31 - 1
+
+
+class Form:
+    """Collects the problems of several fields, so that they are reported together: check, then `done()`."""
+
+    def __init__(self) -> None:
+        self.problems: list[FieldProblem] = []
+
+    def problem(self, field: str, message: str) -> None:
+        """Note one problem."""
+        self.problems.append(FieldProblem(field, message))
+
+    def line(self, field: str, text: str, *, most: int, required: bool = True) -> str:
+        """Check a one-line text; returns it without surrounding blanks."""
+        clean = unicodedata.normalize("NFC", text.strip())
+        if required and not clean:
+            self.problem(field, "Enter a value.")
+        if len(clean) > most:
+            self.problem(field, f"At most {most} characters; this has {len(clean)}.")
+        if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in _DIRECTIONS for letter in clean):
+            self.problem(field, "Control characters and line breaks are not allowed here.")
+        return clean
+
+    def optional_line(self, field: str, text: str | None, *, most: int) -> str | None:
+        """Check a one-line text that may be left out; blank counts as left out."""
+        return self.line(field, text, most=most, required=False) or None if text else None
+
+    def email(self, field: str, text: str) -> str:
+        """Check an e-mail address for form; whether it exists is not asked."""
+        clean = self.line(field, text, most=254)
+        if clean and not _EMAIL.fullmatch(clean):
+            self.problem(field, "Enter an e-mail address such as name@example.com.")
+        return clean
+
+    def networks(self, field: str, parts: Sequence[str]) -> str:
+        """Check networks in CIDR form; returns them space-separated in canonical form."""
+        found = []
+        for part in parts:
+            try:
+                found.append(str(ipaddress.ip_network(part.strip())))
+            except ValueError:
+                self.problem(field, f"{part.strip()[:60]!r} is not a network such as 203.0.113.0/24 or 2001:db8::/32.")
+        if len(found) > 50:  # noqa: PLR2004  fits the column
+            self.problem(field, "At most 50 networks.")
+        return " ".join(dict.fromkeys(found))
+
+    def number(self, field: str, value: int | None, *, least: int, most: int = _INT32) -> int | None:
+        """Check a whole number that may be left out."""
+        if value is not None and not least <= value <= most:
+            self.problem(field, f"Enter a whole number from {least} to {most}.")
+        return value
+
+    def done(self) -> None:
+        """Raise Invalid with every problem noted, or return."""
+        if self.problems:
+            count = len(self.problems)
+            detail = "One entry was refused; nothing was changed." if count == 1 else f"{count} entries were refused; nothing was changed."
+            raise Invalid(detail, problems=self.problems)
+
+
+_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def email_key(email: str) -> str:
+    """Return the form of an address under which it is unique: two that differ only in case are one."""
+    return unicodedata.normalize("NFKC", email.strip()).casefold()

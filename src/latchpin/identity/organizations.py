@@ -1,0 +1,101 @@
+"""The deployment row, organizations, and the first administrator."""
+
+from __future__ import annotations
+
+import hmac
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, events, record
+from latchpin.errors import Conflict, Missing
+from latchpin.identity import credentials, users
+from latchpin.identity.fields import Form
+from latchpin.identity.roles import Group
+from latchpin.kit import clock
+from latchpin.storage.models import Deployment, Organization, User
+from latchpin.storage.secrets import Secrets, SecretsError
+
+SETUP_LINK_HOURS = 24
+
+
+async def prepare(session: AsyncSession, secrets: Secrets) -> Deployment:
+    """Return the deployment's row, made at first use. Raises SecretsError where the secrets are not those the database was made with."""
+    row = await session.get(Deployment, 1)
+    if row is None:
+        row = Deployment(id=1, generation=1, secrets_fingerprint=secrets.fingerprint(), created=clock.now())
+        session.add(row)
+        await session.flush()
+    elif not hmac.compare_digest(row.secrets_fingerprint, secrets.fingerprint()):
+        message = (
+            "LATCHPIN_SECRETS_FILE: these are not the secrets this database was made with; no API key would be recognised. "
+            "Restore the secrets file that belongs to the database."
+        )
+        raise SecretsError(message)
+    return row
+
+
+async def create(session: AsyncSession, name: str, *, by: Actor) -> Organization:
+    """Make an organization; raises Invalid."""
+    form = Form()
+    clean = form.line("organization", name, most=200)
+    form.done()
+    organization = Organization(name=clean, created=clock.now())
+    session.add(organization)
+    await session.flush()
+    event = events.OrganizationCreated(target_id=organization.id, target_name=clean, organization_id=organization.id)
+    record(session, event, by)
+    return organization
+
+
+async def get(session: AsyncSession, organization_id: int) -> Organization:
+    """Return an organization; raises Missing."""
+    organization = await session.get(Organization, organization_id)
+    if organization is None:
+        raise Missing("organization", organization_id)
+    return organization
+
+
+async def every(session: AsyncSession) -> list[Organization]:
+    """Return all organizations of the deployment, oldest first; for the command line."""
+    return list((await session.scalars(select(Organization).order_by(Organization.id))).all())
+
+
+async def first_administrator(
+    session: AsyncSession, *, organization: str, full_name: str, email: str, password: str | None, temporary: bool, by: Actor
+) -> users.Created:
+    """Make the first organization and its administrator; raises Conflict where the deployment has users already, Invalid for fields."""
+    if await users.count(session):
+        raise Conflict("This deployment has users already. An administrator makes further ones under Users.")
+    made = await create(session, organization, by=by)
+    new = users.NewUser(full_name=full_name, email=email, group=Group.ADMINISTRATOR, password=password, temporary=temporary)
+    row = await session.get(Deployment, 1)
+    if row is not None:
+        row.setup_digest = row.setup_expires = None
+    return await users.create(session, made.id, new, by=by)
+
+
+async def offer_setup(session: AsyncSession) -> str | None:
+    """Return a one-time token for the first-run page, valid for 24 hours, or None where there are users. An earlier token dies."""
+    row = await session.get(Deployment, 1)
+    if row is None or await users.count(session):
+        return None
+    token = credentials.new_token()
+    row.setup_digest, row.setup_expires = credentials.token_digest(token), clock.now() + timedelta(hours=SETUP_LINK_HOURS)
+    return token
+
+
+async def is_setup_token(session: AsyncSession, token: str) -> bool:
+    """Whether this token opens the first-run page now."""
+    row = await session.get(Deployment, 1)
+    if row is None or row.setup_digest is None or row.setup_expires is None or row.setup_expires <= clock.now():
+        return False
+    return hmac.compare_digest(row.setup_digest, credentials.token_digest(token)) and not await users.count(session)
+
+
+async def owner_of(session: AsyncSession, organization_id: int) -> User | None:
+    """Return the oldest active administrator of an organization, who stands in where nobody is named."""
+    return await session.scalar(
+        select(User).where(User.organization_id == organization_id, User.user_group == Group.ADMINISTRATOR.value).order_by(User.id).limit(1)
+    )

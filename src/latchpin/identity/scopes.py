@@ -1,0 +1,62 @@
+"""The one vocabulary of scopes, for API keys and OAuth tokens alike (contract/auth.md 3). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from latchpin.errors import Invalid
+
+
+class Scope(StrEnum):
+    """What a credential may be used for. A scope narrows; it never gives its user a right the user has not got."""
+
+    AGENTS_READ = "agents:read"
+    AGENTS_WRITE = "agents:write"
+    RUNS_READ = "runs:read"
+    SPACES_READ = "spaces:read"
+    SPACES_WRITE = "spaces:write"
+    BILLING_READ = "billing:read"
+
+
+class Access(StrEnum):
+    """The named sets of scopes that an API key is created with."""
+
+    FULL = "full"
+    READ_ONLY = "read-only"
+    RUNS_ONLY = "runs-only"
+    BILLING_ONLY = "billing-only"
+
+
+ALL = frozenset(Scope)
+SETS: dict[Access, frozenset[Scope]] = {
+    Access.FULL: ALL,
+    Access.READ_ONLY: frozenset(scope for scope in Scope if scope.endswith(":read")),
+    Access.RUNS_ONLY: frozenset({Scope.AGENTS_READ, Scope.AGENTS_WRITE, Scope.RUNS_READ}),
+    Access.BILLING_ONLY: frozenset({Scope.BILLING_READ}),
+}
+
+
+def parse(text: str) -> frozenset[Scope]:
+    """Read a space-separated scope list (RFC 6749 section 3.3), exact and case-sensitive; raises Invalid for an unknown one."""
+    found = set()
+    for word in text.split(" "):
+        try:
+            if word:
+                found.add(Scope(word))
+        except ValueError:
+            detail = f"Unknown scope. Known scopes: {serialize(ALL)}."
+            raise Invalid(detail, field="scope") from None
+    return frozenset(found)
+
+
+def serialize(scopes: Iterable[Scope]) -> str:
+    """Write scopes in the vocabulary's own order, separated by spaces."""
+    wanted = set(scopes)
+    return " ".join(scope.value for scope in Scope if scope in wanted)
+
+
+def named(scopes: Iterable[Scope]) -> Access | None:
+    """Return the named set that is exactly these scopes, or None for a mixture of its own."""
+    wanted = frozenset(scopes)
+    return next((access for access, members in SETS.items() if members == wanted), None)

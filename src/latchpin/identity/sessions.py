@@ -1,0 +1,154 @@
+"""Browser sessions: the cookie's token is random and kept only as a digest; idle and absolute timeouts both end it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, Origin, events, record
+from latchpin.errors import Missing
+from latchpin.identity import credentials
+from latchpin.identity.principal import Credential, Principal
+from latchpin.identity.roles import CredentialKind, Group
+from latchpin.kit import clock
+from latchpin.settings import Settings
+from latchpin.storage.models import BrowserSession, User
+from latchpin.storage.models.user import UserStatus
+
+_SEEN_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session just opened; `token` goes into the cookie and nowhere else."""
+
+    session_id: int
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedInUser:
+    """Who a cookie stands for. `proved` is when the password was last given; `stale` asks the edge to call `touch`."""
+
+    principal: Principal
+    session_id: int
+    proved: datetime
+    must_change_password: bool
+    stale: bool
+
+    def is_fresh(self, settings: Settings) -> bool:
+        """Whether the password was given recently enough for changing keys or users (security.md 113)."""
+        return clock.now() - self.proved <= timedelta(minutes=settings.proof_minutes)
+
+
+async def open_(session: AsyncSession, user: User, settings: Settings, origin: Origin) -> Opened:
+    """Open a session for a user who has just given the password."""
+    token, at = credentials.new_token(), clock.now()
+    row = BrowserSession(
+        user_id=user.id,
+        digest=credentials.token_digest(token),
+        created=at,
+        last_seen=at,
+        proved=at,
+        expires=at + timedelta(hours=settings.session_max_hours),
+        address=(origin.address or "")[:64],
+        user_agent=(origin.user_agent or "")[:400],
+    )
+    session.add(row)
+    await session.flush()
+    return Opened(row.id, token)
+
+
+async def find(session: AsyncSession, token: str, settings: Settings) -> SignedInUser | None:
+    """Return who the cookie's token stands for, or None where it stands for nobody any more."""
+    at = clock.now()
+    row = (
+        await session.execute(
+            select(BrowserSession, User)
+            .join(User, User.id == BrowserSession.user_id)
+            .where(
+                BrowserSession.digest == credentials.token_digest(token),
+                BrowserSession.ended.is_(None),
+                BrowserSession.expires > at,
+                BrowserSession.last_seen > at - timedelta(minutes=settings.session_idle_minutes),
+                User.status == UserStatus.ACTIVE,
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    found, user = row
+    principal = Principal(
+        user_id=user.id,
+        organization_id=user.organization_id,
+        full_name=user.full_name,
+        email=user.email,
+        group=Group(user.user_group),
+        credential=Credential(CredentialKind.SESSION, found.id, "browser session"),
+    )
+    return SignedInUser(principal, found.id, found.proved, user.must_change_password, at - found.last_seen >= _SEEN_EVERY)
+
+
+async def touch(session: AsyncSession, session_id: int) -> None:
+    """Note that a session was used; call it at most once a minute per session (`SignedInUser.stale` says when)."""
+    await session.execute(update(BrowserSession).where(BrowserSession.id == session_id).values(last_seen=clock.now()))
+
+
+async def renew(session: AsyncSession, session_id: int) -> str:
+    """Note that the password was given again, under a new token, which is returned; the old token is dead. Raises Missing."""
+    row = await session.get(BrowserSession, session_id)
+    if row is None or row.ended is not None:
+        raise Missing("session", session_id)
+    token = credentials.new_token()
+    row.digest, row.proved = credentials.token_digest(token), clock.now()
+    return token
+
+
+async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> list[BrowserSession]:
+    """Return a user's living sessions, the latest used first."""
+    at = clock.now()
+    rows = await session.scalars(
+        select(BrowserSession)
+        .where(
+            BrowserSession.user_id == user_id,
+            BrowserSession.ended.is_(None),
+            BrowserSession.expires > at,
+            BrowserSession.last_seen > at - timedelta(minutes=settings.session_idle_minutes),
+        )
+        .order_by(BrowserSession.last_seen.desc(), BrowserSession.id.desc())
+    )
+    return list(rows.all())
+
+
+async def end(session: AsyncSession, user_id: int, session_id: int, *, by: Actor, signed_out: bool = False) -> None:
+    """End one session of a user; raises Missing where it is not the user's."""
+    row = await session.scalar(select(BrowserSession).where(BrowserSession.id == session_id, BrowserSession.user_id == user_id))
+    if row is None:
+        raise Missing("session", session_id)
+    if row.ended is None:
+        row.ended = clock.now()
+        event = events.SignedOut if signed_out else events.SessionEnded
+        record(session, event(target_id=user_id, target_name=by.name), by)
+
+
+async def end_all(session: AsyncSession, user_id: int, *, but: int | None = None) -> None:
+    """End every session of a user, except the one with id `but`."""
+    await session.execute(
+        update(BrowserSession)
+        .where(BrowserSession.user_id == user_id, BrowserSession.ended.is_(None), BrowserSession.id != (but or 0))
+        .values(ended=clock.now())
+    )
+
+
+async def sweep(session: AsyncSession) -> None:
+    """Remove sessions that ended or ran out more than 30 days ago."""
+    long_ago = clock.now() - timedelta(days=30)
+    await session.execute(delete(BrowserSession).where(BrowserSession.expires < long_ago))
+
+
+def cookie_name(settings: Settings) -> str:
+    """Return the session cookie's name; over TLS with the prefix that ties it to this very host (RFC 6265bis section 4.1.3.2)."""
+    return "__Host-latchpin" if settings.is_https else "latchpin"

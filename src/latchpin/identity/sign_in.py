@@ -1,0 +1,160 @@
+"""Signing in with e-mail and password, slowed for guessers and never locked for the owner (security.md 106, 107).
+
+Three counters of failures in 15 minutes: this account from this address, this address on any account, this account from anywhere. The
+last one locks nobody out: once it is high, it only lowers what an address may try that has not signed in to this account before. A
+browser that has carries a device cookie and keeps its own allowance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, Origin, events, record
+from latchpin.audit.actor import nobody
+from latchpin.errors import LatchpinError, Throttled, Unauthenticated
+from latchpin.identity import passwords, sessions, users
+from latchpin.identity.fields import email_key
+from latchpin.identity.roles import CredentialKind
+from latchpin.kit import clock
+from latchpin.settings import Settings
+from latchpin.storage.models import SignInFailures, User
+from latchpin.storage.models.user import UserStatus
+from latchpin.storage.secrets import Secrets
+
+WINDOW = timedelta(minutes=15)
+PER_PAIR = 5
+PER_ADDRESS = 50
+PER_ACCOUNT = 20
+PER_PAIR_UNDER_ATTACK = 2
+_REFUSED = "The e-mail address or the password is not right."
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try. `device` is the device cookie's text, None where there was none."""
+
+    email: str
+    password: str = field(repr=False)
+    origin: Origin
+    device: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a try came to: either `opened` with the user, or `refusal`, to be raised after the transaction has been committed."""
+
+    user: User | None = None
+    opened: sessions.Opened | None = None
+    refusal: LatchpinError | None = None
+
+
+async def attempt(session: AsyncSession, tried: Attempt, settings: Settings, secrets: Secrets) -> Outcome:
+    """Check a password and open a session. A refusal is returned, not raised: its counters and its audit event must be committed.
+
+    Unknown, disabled and wrong all get the same refusal after the same work.
+    """
+    user = await users.by_email(session, tried.email)
+    if wait := await _wait(session, tried, secrets, user):
+        _record_refusal(session, tried, user, "throttled")
+        detail = f"Too many tries. Try again in {max(1, round(wait / 60))} minutes."
+        return Outcome(refusal=Throttled(detail, retry_after=wait))
+    right = await passwords.matches(tried.password, user.password_hash if user else None)
+    if user is None or not right or user.status is not UserStatus.ACTIVE:
+        reason = "unknown user" if user is None else "wrong password" if not right else "user disabled"
+        await _count_failure(session, tried)
+        _record_refusal(session, tried, user, reason)
+        return Outcome(refusal=Unauthenticated(_REFUSED))
+    if passwords.is_outdated(user.password_hash):
+        user.password_hash = await passwords.hash_password(tried.password)
+    user.last_sign_in = clock.now()
+    opened = await sessions.open_(session, user, settings, tried.origin)
+    await session.execute(delete(SignInFailures).where(SignInFailures.bucket == _pair(tried)))
+    by = Actor(user.email, user.id, user.organization_id, CredentialKind.SESSION.value, opened.session_id, "browser session", tried.origin)
+    record(session, events.SignedIn(target_id=user.id, target_name=user.email), by)
+    return Outcome(user=user, opened=opened)
+
+
+async def prove(session: AsyncSession, signed_in: sessions.SignedInUser, tried: Attempt, secrets: Secrets, *, by: Actor) -> Outcome:
+    """Check the password of somebody signed in already, under the same limits; `opened` then holds the session's new token."""
+    user = await users.by_email(session, signed_in.principal.email)
+    if user is None:
+        return Outcome(refusal=Unauthenticated(_REFUSED))
+    if wait := await _wait(session, tried, secrets, user):
+        return Outcome(refusal=Throttled("Too many tries. Try again later.", retry_after=wait))
+    if not await passwords.matches(tried.password, user.password_hash):
+        await _count_failure(session, tried)
+        _record_refusal(session, tried, user, "wrong password")
+        return Outcome(refusal=Unauthenticated("This is not your password."))
+    token = await sessions.renew(session, signed_in.session_id)
+    record(session, events.PasswordProved(target_id=user.id, target_name=user.email), by)
+    return Outcome(user=user, opened=sessions.Opened(signed_in.session_id, token))
+
+
+def device_cookie(secrets: Secrets, user: User) -> str:
+    """Return the text of a cookie that shows that this browser has signed in to the account before; it opens nothing."""
+    return hmac.new(secrets.derive("device"), f"{user.id}|{user.created.isoformat()}".encode(), hashlib.sha256).hexdigest()
+
+
+async def _wait(session: AsyncSession, tried: Attempt, secrets: Secrets, user: User | None) -> int:
+    """Return how many seconds this try must wait, 0 for none."""
+    known = user is not None and tried.device is not None and hmac.compare_digest(tried.device, device_cookie(secrets, user))
+    account, address, pair = _account(tried), _address(tried), _pair(tried)
+    at = clock.now()
+    rows = await session.scalars(select(SignInFailures).where(SignInFailures.bucket.in_((account, address, pair))))
+    counts = {row.bucket: row for row in rows.all() if row.window_ends > at}
+    failures = {bucket: row.failures for bucket, row in counts.items()}
+    allowance = PER_PAIR if known or failures.get(account, 0) < PER_ACCOUNT else PER_PAIR_UNDER_ATTACK
+    full = [
+        bucket
+        for bucket, most in ((pair, allowance), (address, PER_ADDRESS))
+        if failures.get(bucket, 0) >= most and not (bucket == address and known)
+    ]
+    return max((int((counts[bucket].window_ends - at).total_seconds()) + 1 for bucket in full), default=0)
+
+
+async def _count_failure(session: AsyncSession, tried: Attempt) -> None:
+    at = clock.now()
+    for bucket in sorted((_account(tried), _address(tried), _pair(tried))):
+        row = await session.get(SignInFailures, bucket, with_for_update=True)
+        if row is None:
+            session.add(SignInFailures(bucket=bucket, failures=1, window_ends=at + WINDOW))
+        elif row.window_ends <= at:
+            row.failures, row.window_ends = 1, at + WINDOW
+        else:
+            row.failures += 1
+    await session.flush()
+
+
+def _record_refusal(session: AsyncSession, tried: Attempt, user: User | None, reason: str) -> None:
+    event = events.SignInRefused(
+        target_id=user.id if user else None,
+        target_name=user.email if user else None,
+        outcome="refused",
+        reason=reason,
+        organization_id=user.organization_id if user else None,
+    )
+    # What an unknown person typed as an e-mail may be a password typed into the wrong field: it is not kept.
+    record(session, event, nobody(tried.origin, user.email if user else "unknown user"))
+
+
+def _account(tried: Attempt) -> bytes:
+    return hashlib.sha256(b"account|" + email_key(tried.email).encode()).digest()
+
+
+def _address(tried: Attempt) -> bytes:
+    return hashlib.sha256(b"address|" + (tried.origin.address or "").encode()).digest()
+
+
+def _pair(tried: Attempt) -> bytes:
+    return hashlib.sha256(b"pair|" + (tried.origin.address or "").encode() + b"|" + email_key(tried.email).encode()).digest()
+
+
+async def sweep(session: AsyncSession) -> None:
+    """Remove counters whose window is over."""
+    await session.execute(delete(SignInFailures).where(SignInFailures.window_ends < clock.now()))

@@ -1,0 +1,199 @@
+"""Spaces: make, change, delete, and their members' roles. What a principal may see is decided in `access`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy import delete as sql_delete
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, events, record
+from latchpin.errors import Conflict, FieldProblem, Invalid, Missing
+from latchpin.identity.access import visible_spaces
+from latchpin.identity.fields import Form
+from latchpin.identity.principal import Principal
+from latchpin.identity.roles import Group, Role
+from latchpin.kit import clock
+from latchpin.storage.generation import narrow
+from latchpin.storage.models import Agent, Space, SpaceMember, User
+from latchpin.storage.models.space import SpaceScope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What an administrator enters for a Space."""
+
+    name: str
+    description: str | None = None
+    scope: SpaceScope = SpaceScope.PRIVATE
+    is_default_access: bool = False
+    run_retention_hours: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A user with a role in a Space."""
+
+    user: User
+    role: Role
+
+
+def visible(principal: Principal) -> Select[Space]:
+    """The query for the Spaces that the principal may see, by name."""
+    return select(Space).where(visible_spaces(principal)).order_by(func.lower(Space.name), Space.id)
+
+
+async def every(session: AsyncSession, principal: Principal) -> list[Space]:
+    """Return the Spaces that the principal may see, by name."""
+    return list((await session.scalars(visible(principal))).all())
+
+
+async def get(session: AsyncSession, principal: Principal, space_id: int) -> Space:
+    """Return one visible Space; raises Missing."""
+    space = await session.scalar(visible(principal).where(Space.id == space_id))
+    if space is None:
+        raise Missing("space", space_id)
+    return space
+
+
+async def find(session: AsyncSession, principal: Principal, name: str) -> Space:
+    """Return the visible Space of that name, any case, else the first by name that contains it. Raises Invalid (blank), Missing."""
+    wanted = name.strip()
+    if not wanted:
+        raise Invalid("Say which name to look for.", field="name")
+    query = visible(principal)
+    exact = await session.scalar(query.where(func.lower(Space.name) == wanted.lower()).limit(1))
+    found = exact or await session.scalar(query.where(Space.name.icontains(wanted, autoescape=True)).limit(1))
+    if found is None:
+        raise Missing("space")
+    return found
+
+
+async def group_access(session: AsyncSession, shown: Iterable[Space]) -> dict[int, list[str]]:
+    """Return the names of the groups that can enter each Space (by id), as the wire's `access` lists them."""
+    shown = list(shown)
+    ids = [space.id for space in shown]
+    rows = await session.execute(
+        select(SpaceMember.space_id, User.user_group)
+        .join(User, User.id == SpaceMember.user_id)
+        .where(SpaceMember.space_id.in_(ids))
+        .distinct()
+    )
+    groups: dict[int, set[str]] = {space_id: {Group.ADMINISTRATOR.value} for space_id in ids}
+    for space_id, group in rows:
+        groups[space_id].add(group)
+    for space in shown:
+        if space.is_default_access or space.scope is not SpaceScope.PRIVATE:
+            groups[space.id].add(Group.USER.value)
+    return {space_id: sorted(names) for space_id, names in groups.items()}
+
+
+async def create(session: AsyncSession, organization_id: int, entry: Entry, *, by: Actor) -> Space:
+    """Make a Space; raises Invalid for unsound fields or a name in use."""
+    values = _checked(entry)
+    at = clock.now()
+    space = Space(organization_id=organization_id, initiated_by=by.name[:200], created=at, updated=at, **values)
+    session.add(space)
+    await _flush(session)
+    changes = {"name": (None, space.name), "scope": (None, space.scope.value)}
+    record(session, events.SpaceCreated(target_id=space.id, target_name=space.name, changes=changes), by)
+    return space
+
+
+async def owned(session: AsyncSession, organization_id: int, space_id: int) -> Space:
+    """Return a Space of the organization itself, for changing it; raises Missing also for another organization's global Space."""
+    space = await session.scalar(select(Space).where(Space.id == space_id, Space.organization_id == organization_id))
+    if space is None:
+        raise Missing("space", space_id)
+    return space
+
+
+async def change(session: AsyncSession, space: Space, entry: Entry, *, by: Actor) -> Space:
+    """Set a Space's fields; raises Invalid."""
+    values = _checked(entry)
+    changes = {name: (getattr(space, name), value) for name, value in values.items() if getattr(space, name) != value}
+    if changes:
+        for name, value in values.items():
+            setattr(space, name, value)
+        space.updated = clock.now()
+        narrow(session)
+        await _flush(session)
+        record(session, events.SpaceChanged(target_id=space.id, target_name=space.name, changes=changes), by)
+    return space
+
+
+async def delete(session: AsyncSession, space: Space, *, by: Actor) -> None:
+    """Delete an empty Space; raises Conflict while it has agents, archived ones included."""
+    agents = await session.scalar(select(func.count()).select_from(Agent).where(Agent.space_id == space.id)) or 0
+    if agents:
+        raise Conflict(f"The Space still has {agents} agents, archived ones counted. Move them first.")
+    narrow(session)
+    await session.execute(sql_delete(SpaceMember).where(SpaceMember.space_id == space.id))
+    record(session, events.SpaceDeleted(target_id=space.id, target_name=space.name), by)
+    await session.delete(space)
+
+
+async def members(session: AsyncSession, space_id: int) -> list[Member]:
+    """Return a Space's members with their roles, by name. Check first that the Space is visible."""
+    rows = await session.execute(
+        select(User, SpaceMember.role)
+        .join(SpaceMember, SpaceMember.user_id == User.id)
+        .where(SpaceMember.space_id == space_id)
+        .order_by(func.lower(User.full_name), User.id)
+    )
+    return [Member(user, Role(role)) for user, role in rows]
+
+
+async def set_member(session: AsyncSession, space: Space, user: User, role: Role | None, *, by: Actor) -> None:
+    """Give a user a role in a Space, or remove the user (None). The user must be of the Space's organization."""
+    if user.organization_id != space.organization_id:
+        raise Missing("user", user.id)
+    row = await session.get(SpaceMember, (space.id, user.id))
+    old = Role(row.role) if row else None
+    if old == role:
+        return
+    if role is None:
+        await session.delete(row)
+    elif row is None:
+        session.add(SpaceMember(space_id=space.id, user_id=user.id, role=int(role), created=clock.now()))
+    else:
+        row.role = int(role)
+    narrow(session)
+    changes = {user.email: (old.word if old else None, role.word if role else None)}
+    record(session, events.SpaceMemberChanged(target_id=space.id, target_name=space.name, changes=changes), by)
+
+
+async def roles_of(session: AsyncSession, user_id: int) -> list[tuple[Space, Role]]:
+    """Return the Spaces a user was named a member of, with the role, by name."""
+    rows = await session.execute(
+        select(Space, SpaceMember.role)
+        .join(SpaceMember, SpaceMember.space_id == Space.id)
+        .where(SpaceMember.user_id == user_id)
+        .order_by(func.lower(Space.name))
+    )
+    return [(space, Role(role)) for space, role in rows]
+
+
+def _checked(entry: Entry) -> dict[str, Any]:
+    form = Form()
+    values: dict[str, Any] = {
+        "name": form.line("name", entry.name, most=200),
+        "description": form.optional_line("description", entry.description, most=2000),
+        "scope": entry.scope,
+        "is_default_access": entry.is_default_access,
+        "run_retention_hours": form.number("run_retention_hours", entry.run_retention_hours, least=1, most=87_600),
+    }
+    form.done()
+    return values
+
+
+async def _flush(session: AsyncSession) -> None:
+    try:
+        await session.flush()
+    except IntegrityError:
+        problem = FieldProblem("name", "The organization has a Space of this name already.")
+        raise Invalid("One entry was refused; nothing was changed.", problems=[problem]) from None

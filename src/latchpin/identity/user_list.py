@@ -1,0 +1,78 @@
+"""The list of users with what an administrator wants to see at a glance: live keys, those that expire soon, last sign-in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.errors import Invalid
+from latchpin.kit import clock
+from latchpin.kit.pages import Counted
+from latchpin.storage.models import ApiKey, User
+
+SOON = timedelta(days=30)
+_COLUMNS = {
+    "full_name": func.lower(User.full_name),
+    "email": User.email_key,
+    "group": User.user_group,
+    "status": User.status,
+    "last_sign_in": User.last_sign_in,
+    "created": User.created,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A user with the number of live keys, and how many of them expire within 30 days."""
+
+    user: User
+    live_keys: int
+    keys_expiring: int
+
+
+async def page(
+    session: AsyncSession,
+    organization_id: int,
+    *,
+    search: str = "",
+    sort: str = "full_name",
+    descending: bool = False,
+    number: int = 1,
+    size: int = 50,
+) -> Counted[Listed]:
+    """Return one page (1-based) of an organization's users; `search` looks into name and e-mail. Raises Invalid for an unknown sort."""
+    live = and_(ApiKey.revoked.is_(None), ApiKey.expires > clock.now())
+    soon = and_(live, ApiKey.expires <= clock.now() + SOON)
+    keys = (
+        select(
+            ApiKey.user_id,
+            func.sum(case((live, 1), else_=0)).label("live"),
+            func.sum(case((soon, 1), else_=0)).label("soon"),
+        )
+        .where(ApiKey.organization_id == organization_id)
+        .group_by(ApiKey.user_id)
+        .subquery()
+    )
+    column = func.coalesce(keys.c.live, 0) if sort == "keys" else _COLUMNS.get(sort)
+    if column is None:
+        detail = f"Users can be sorted by {', '.join([*_COLUMNS, 'keys'])}."
+        raise Invalid(detail, field="sort")
+    wanted = User.organization_id == organization_id
+    if search.strip():
+        wanted = and_(
+            wanted,
+            or_(User.full_name.icontains(search.strip(), autoescape=True), User.email.icontains(search.strip(), autoescape=True)),
+        )
+    total = await session.scalar(select(func.count()).select_from(User).where(wanted)) or 0
+    rows = await session.execute(
+        select(User, func.coalesce(keys.c.live, 0), func.coalesce(keys.c.soon, 0))
+        .outerjoin(keys, keys.c.user_id == User.id)
+        .where(wanted)
+        .order_by((column.desc() if descending else column.asc()).nulls_last(), User.id)
+        .limit(max(1, min(size, 200)))
+        .offset((max(1, number) - 1) * size)
+    )
+    return Counted(tuple(Listed(user, int(alive), int(expiring)) for user, alive, expiring in rows), total)

@@ -1,0 +1,210 @@
+"""Users of an organization: make, change, disable, delete. The last active administrator stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, events, record
+from latchpin.errors import Conflict, FieldProblem, Invalid, Missing
+from latchpin.identity import api_keys, credentials, passwords, sessions
+from latchpin.identity.fields import Form, email_key
+from latchpin.identity.roles import Group
+from latchpin.kit import clock
+from latchpin.storage.generation import narrow
+from latchpin.storage.models import Agent, ApiKey, User
+from latchpin.storage.models.user import UserStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewUser:
+    """What an administrator enters; with `password` None a temporary one is made. `temporary` asks for a change at first sign-in."""
+
+    full_name: str
+    email: str
+    group: Group = Group.USER
+    password: str | None = field(default=None, repr=False)
+    temporary: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A user just made; `password` is the temporary password to hand over, in the clear only here."""
+
+    user: User
+    password: str = field(repr=False)
+
+
+async def create(session: AsyncSession, organization_id: int, new: NewUser, *, by: Actor) -> Created:
+    """Make a user. Raises Invalid for unsound fields, an address in use, or a weak password."""
+    form = Form()
+    full_name = form.line("full_name", new.full_name, most=200)
+    email = form.email("email", new.email)
+    if new.password is not None and (weakness := passwords.weakness(new.password, own_words=(full_name, email))):
+        form.problem("password", weakness)
+    if await session.scalar(select(User.id).where(User.email_key == email_key(email))):
+        form.problem("email", _TAKEN)
+    form.done()
+    password = new.password or credentials.temporary_password()
+    user = User(
+        organization_id=organization_id,
+        full_name=full_name,
+        email=email,
+        email_key=email_key(email),
+        user_group=new.group.value,
+        password_hash=await passwords.hash_password(password),
+        must_change_password=new.temporary,
+        created=clock.now(),
+    )
+    session.add(user)
+    await _flush(session)
+    changes = {"full_name": (None, full_name), "email": (None, email), "group": (None, new.group.value)}
+    record(session, events.UserCreated(target_id=user.id, target_name=email, changes=changes, organization_id=organization_id), by)
+    return Created(user, password)
+
+
+async def get(session: AsyncSession, organization_id: int, user_id: int) -> User:
+    """Return one user of the organization; raises Missing."""
+    user = await session.scalar(select(User).where(User.id == user_id, User.organization_id == organization_id))
+    if user is None:
+        raise Missing("user", user_id)
+    return user
+
+
+async def by_email(session: AsyncSession, email: str) -> User | None:
+    """Return the user with this address, whatever its case, or None."""
+    return await session.scalar(select(User).where(User.email_key == email_key(email)))
+
+
+async def change(
+    session: AsyncSession,
+    user: User,
+    *,
+    by: Actor,
+    full_name: str | None = None,
+    email: str | None = None,
+    group: Group | None = None,
+) -> User:
+    """Change name, address or group; None leaves a field as it is. Raises Invalid, and Conflict for the last administrator."""
+    form = Form()
+    wanted = {
+        "full_name": user.full_name if full_name is None else form.line("full_name", full_name, most=200),
+        "email": user.email if email is None else form.email("email", email),
+        "user_group": user.user_group if group is None else group.value,
+    }
+    taken = await session.scalar(select(User.id).where(User.email_key == email_key(wanted["email"]), User.id != user.id))
+    if taken:
+        form.problem("email", _TAKEN)
+    form.done()
+    changes = {name.removeprefix("user_"): (getattr(user, name), value) for name, value in wanted.items() if getattr(user, name) != value}
+    if not changes:
+        return user
+    if "group" in changes:
+        if user.user_group == Group.ADMINISTRATOR:
+            await _require_another_administrator(session, user, "demoted")
+        narrow(session)
+    for name, value in wanted.items():
+        setattr(user, name, value)
+    user.email_key = email_key(user.email)
+    await _flush(session)
+    record(session, events.UserChanged(target_id=user.id, target_name=user.email, changes=changes), by)
+    return user
+
+
+async def disable(session: AsyncSession, user: User, *, by: Actor) -> int:
+    """Disable a user and revoke all keys and sessions; returns the number of keys revoked. Raises Conflict for the last administrator."""
+    if user.status is UserStatus.DISABLED:
+        return 0
+    await _require_another_administrator(session, user, "disabled")
+    user.status = UserStatus.DISABLED
+    narrow(session)
+    revoked = await api_keys.revoke_all(session, user, by=by, reason="user disabled")
+    await sessions.end_all(session, user.id)
+    record(session, events.UserDisabled(target_id=user.id, target_name=user.email, changes={"keys_revoked": (None, revoked)}), by)
+    return revoked
+
+
+async def enable(session: AsyncSession, user: User, *, by: Actor) -> None:
+    """Let a disabled user in again. Keys and sessions that died stay dead."""
+    if user.status is UserStatus.DISABLED:
+        user.status = UserStatus.ACTIVE
+        record(session, events.UserEnabled(target_id=user.id, target_name=user.email), by)
+
+
+async def reset_password(session: AsyncSession, user: User, *, by: Actor) -> str:
+    """Give a user a temporary password, returned once in the clear, and end all of the user's sessions."""
+    password = credentials.temporary_password()
+    user.password_hash, user.must_change_password = await passwords.hash_password(password), True
+    await sessions.end_all(session, user.id)
+    record(session, events.PasswordReset(target_id=user.id, target_name=user.email), by)
+    return password
+
+
+async def change_password(session: AsyncSession, user: User, *, current: str, new: str, by: Actor, keep_session: int | None = None) -> None:
+    """Set a password its owner chose; other sessions end. Raises Invalid for a wrong current or a weak new password."""
+    form = Form()
+    if not await passwords.matches(current, user.password_hash):
+        form.problem("current_password", "This is not your current password.")
+    elif current == new:
+        form.problem("new_password", "Choose a password that differs from the current one.")
+    if weakness := passwords.weakness(new, own_words=(user.full_name, user.email)):
+        form.problem("new_password", weakness)
+    form.done()
+    user.password_hash, user.must_change_password = await passwords.hash_password(new), False
+    await sessions.end_all(session, user.id, but=keep_session)
+    record(session, events.PasswordChanged(target_id=user.id, target_name=user.email), by)
+
+
+async def delete(session: AsyncSession, user: User, *, heir: User, by: Actor) -> int:
+    """Delete a user with all keys and sessions; agents go to `heir` (personal ones to the heir's personal Space).
+
+    Returns the number of live keys that died. Raises Conflict for the last administrator, and for `heir` deleting themselves.
+    """
+    if user.id == heir.id:
+        raise Conflict("You cannot delete yourself. Ask another administrator.")
+    await _require_another_administrator(session, user, "deleted")
+    live = sum(api_keys.is_live(key) for key in await api_keys.of_user(session, user.id))
+    narrow(session)
+    await session.execute(update(Agent).where(Agent.user_id == user.id).values(user_id=heir.id))
+    await session.execute(sql_delete(ApiKey).where(ApiKey.user_id == user.id))
+    changes: events.Changes = {"live_keys": (live, 0), "agents_to": (None, heir.email)}
+    record(session, events.UserDeleted(target_id=user.id, target_name=user.email, changes=changes), by)
+    await session.delete(user)
+    return live
+
+
+async def _require_another_administrator(session: AsyncSession, user: User, verb: str) -> None:
+    if user.user_group != Group.ADMINISTRATOR or user.status is not UserStatus.ACTIVE:
+        return
+    # The rows are locked (PostgreSQL), so that two administrators cannot remove each other at the same moment.
+    rows = await session.scalars(
+        select(User.id)
+        .where(
+            User.organization_id == user.organization_id,
+            User.user_group == Group.ADMINISTRATOR.value,
+            User.status == UserStatus.ACTIVE,
+        )
+        .order_by(User.id)
+        .with_for_update()
+    )
+    if set(rows.all()) <= {user.id}:
+        raise Conflict(f"The last active administrator cannot be {verb}. Make another user an administrator first.")
+
+
+async def _flush(session: AsyncSession) -> None:
+    try:
+        await session.flush()
+    except IntegrityError:
+        raise Invalid("One entry was refused; nothing was changed.", problems=[FieldProblem("email", _TAKEN)]) from None
+
+
+_TAKEN = "Another user has this e-mail address."
+
+
+async def count(session: AsyncSession) -> int:
+    """Return how many users the deployment has."""
+    return await session.scalar(select(func.count()).select_from(User)) or 0

@@ -1,0 +1,1 @@
+"""Small domain-free helpers: the clock, base62, cursors."""

@@ -1,0 +1,173 @@
+"""The deployment's settings: read once, checked at once, frozen.
+
+A value comes from the environment (`LATCHPIN_PORT`), else from the settings file (`port = ...` in the TOML file named by
+`LATCHPIN_CONFIG`, or `latchpin.toml` in the data directory), else from the default. Every message names the variable to change.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from latchpin import settings_values as value
+
+PREFIX = "LATCHPIN_"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text lists every problem, one a line, each with its variable."""
+
+
+def _setting(parse: value.Parser, default: object, doc: str, *, secret: bool = False) -> Any:  # noqa: ANN401  as dataclasses.field
+    return field(default=default, metadata={"parse": parse, "doc": doc, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of one deployment. Make it with `load`, not by hand: defaults that depend on others are filled there."""
+
+    data_dir: Path = _setting(value.path, Path("latchpin-data"), "Directory of the embedded database and the deployment's secrets.")
+    database_url: str = _setting(
+        value.database_url,
+        "",
+        "postgresql://user@host/name for PostgreSQL; empty for the embedded SQLite file in the data directory.",
+        secret=True,
+    )
+    redis_url: str = _setting(
+        value.redis_url, "", "redis://host:6379/0 makes rate limits exact across processes; empty keeps them in process.", secret=True
+    )
+    secrets_file: Path = _setting(
+        value.path, Path(), "File with the deployment's secrets (mode 0600); by default secrets.json in the data directory."
+    )
+    host: str = _setting(value.text, "127.0.0.1", "Address to listen on.")
+    port: int = _setting(value.integer(1, 65535), 8080, "Port to listen on.")
+    workers: int = _setting(value.integer(1, 64), 1, "Server processes of `latchpin serve`.")
+    public_url: str = _setting(
+        value.origin,
+        "",
+        "Address that people and programs use, without a path; by default http://HOST:PORT. https turns on Secure cookies.",
+    )
+    trusted_proxies: tuple[value.Network, ...] = _setting(
+        value.networks, (), "Networks (CIDR, comma-separated) whose X-Forwarded-For header is believed."
+    )
+    key_default_days: int = _setting(value.integer(1, 3650), 365, "Days a new API key lives when nobody says otherwise.")
+    key_max_days: int = _setting(value.integer(1, 3650), 730, "Longest lifetime of an API key in days; an organization may set less.")
+    rate_limit: int = _setting(value.integer(1, 1_000_000), 100, "Requests per window and API key.")
+    rate_limit_window_seconds: int = _setting(value.integer(1, 3600), 60, "Length of the rate limit window in seconds.")
+    rate_limit_queue: int = _setting(
+        value.integer(0, 1000), 10, "Requests per API key that may wait for the next window instead of getting 429."
+    )
+    rate_limit_queue_seconds: int = _setting(
+        value.integer(0, 3600), 60, "Longest wait in that queue in seconds; where the window ends later, the answer is 429 at once."
+    )
+    bad_key_limit: int = _setting(
+        value.integer(1, 100_000), 30, "Refused credentials per address and minute before the answer becomes 429."
+    )
+    session_idle_minutes: int = _setting(value.integer(5, 10_080), 720, "A browser session ends after this many idle minutes.")
+    session_max_hours: int = _setting(value.integer(1, 2160), 168, "A browser session ends after this many hours in any case.")
+    proof_minutes: int = _setting(
+        value.integer(1, 60), 10, "Changing keys or users asks for the password again when the last proof is older."
+    )
+    max_body_bytes: int = _setting(value.integer(10_000, 100_000_000), 1_000_000, "Largest request body in bytes.")
+    log_level: str = _setting(value.choice("debug", "info", "warning", "error"), "info", "Least severe log line that is written.")
+    log_format: str = _setting(value.choice("json", "console"), "json", "How log lines are written.")
+    development: bool = _setting(value.boolean, False, "Shows the component page at /_components; never for production.")  # noqa: FBT003
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the embedded database is used."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def is_https(self) -> bool:
+        """Whether people reach the deployment over TLS, by the public address."""
+        return self.public_url.startswith("https://")
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """Read the settings; raises SettingsError that lists every problem at once.
+
+    `overrides` are already typed values, as from the command line's options, and win over everything; None means not given.
+    """
+    environ = os.environ if environ is None else environ
+    given = {name: chosen for name, chosen in overrides.items() if chosen is not None}
+    problems: list[str] = []
+    texts = _texts(environ, given, problems)
+    values: dict[str, Any] = {}
+    for spec in fields(Settings):
+        if spec.name in given:
+            values[spec.name] = given[spec.name]
+        elif spec.name in texts:
+            source, text = texts[spec.name]
+            try:
+                values[spec.name] = spec.metadata["parse"](text)
+            except ValueError as error:
+                problems.append(f"{source}: {error}")
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return _completed(values)
+
+
+def _texts(environ: Mapping[str, str], given: Mapping[str, object], problems: list[str]) -> dict[str, tuple[str, str]]:
+    """Collect setting -> (where it was said, text), the file first and the environment over it."""
+    known = {spec.name for spec in fields(Settings)}
+    data_dir = Path(str(given.get("data_dir", environ.get(variable("data_dir"), "latchpin-data"))))
+    named = environ.get(PREFIX + "CONFIG")
+    path = Path(named) if named else data_dir / "latchpin.toml"
+    texts: dict[str, tuple[str, str]] = {}
+    if named or path.is_file():
+        for name, content in _file(path, problems).items():
+            if name in known:
+                joined = ",".join(map(str, content)) if isinstance(content, list) else str(content)
+                texts[name] = (f"{name} in {path.name}", joined)
+            else:
+                problems.append(f"{name} in {path.name}: no such setting; `latchpin settings` lists them")
+    for key, text in environ.items():
+        name = key.removeprefix(PREFIX).lower()
+        if key.startswith(PREFIX) and key != PREFIX + "CONFIG":
+            if name in known:
+                texts[name] = (key, text)
+            else:
+                problems.append(f"{key}: no such setting; `latchpin settings` lists them")
+    return texts
+
+
+def _file(path: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problems.append(f"{PREFIX}CONFIG: {path} cannot be read ({error.strerror})")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{path.name}: not TOML ({error})")
+    return {}
+
+
+def _completed(values: dict[str, Any]) -> Settings:
+    """Fill in the defaults that depend on other settings, and check what belongs together."""
+    draft = Settings(**values)
+    data_dir = draft.data_dir.expanduser().absolute()
+    values["data_dir"] = data_dir
+    if not draft.database_url:
+        values["database_url"] = f"sqlite+aiosqlite:///{data_dir / 'latchpin.db'}"
+    if draft.secrets_file == Path():
+        values["secrets_file"] = data_dir / "secrets.json"
+    if not draft.public_url:
+        host = "127.0.0.1" if draft.host in ("0.0.0.0", "::") else draft.host  # noqa: S104  compared, not bound
+        values["public_url"] = f"http://{f'[{host}]' if ':' in host else host}:{draft.port}"
+    settings = Settings(**values)
+    if settings.key_default_days > settings.key_max_days:
+        message = (
+            f"{variable('key_default_days')}: {settings.key_default_days} days is longer than "
+            f"{variable('key_max_days')} ({settings.key_max_days} days)"
+        )
+        raise SettingsError(message)
+    return settings

@@ -1,0 +1,111 @@
+"""Readers of setting values: text in, checked value out, ValueError with a sentence for a person otherwise."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Parser = Callable[[str], object]
+
+
+def text(raw: str) -> str:
+    """Read a text that may not be empty."""
+    if not raw.strip():
+        message = "may not be empty"
+        raise ValueError(message)
+    return raw.strip()
+
+
+def path(raw: str) -> Path:
+    """Read a file or directory name; `~` is the home directory."""
+    return Path(text(raw)).expanduser()
+
+
+def boolean(raw: str) -> bool:
+    """Read yes or no in the usual spellings."""
+    word = raw.strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off", ""):
+        return False
+    message = f"{raw!r} is neither yes nor no"
+    raise ValueError(message)
+
+
+def integer(least: int, most: int) -> Callable[[str], int]:
+    """Make a reader of whole numbers from `least` to `most`."""
+
+    def read(raw: str) -> int:
+        try:
+            number = int(raw.strip())
+        except ValueError:
+            message = f"{raw!r} is not a whole number"
+            raise ValueError(message) from None
+        if not least <= number <= most:
+            message = f"{number} is outside {least} to {most}"
+            raise ValueError(message)
+        return number
+
+    return read
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """Make a reader of one word out of a list."""
+
+    def read(raw: str) -> str:
+        word = raw.strip().lower()
+        if word not in words:
+            message = f"{raw!r} is not one of {', '.join(words)}"
+            raise ValueError(message)
+        return word
+
+    return read
+
+
+def origin(raw: str) -> str:
+    """Read scheme://host[:port] without path, query or user; a trailing slash is dropped."""
+    address = raw.strip().rstrip("/")
+    parts = urlsplit(address)
+    sound = parts.scheme in ("http", "https") and parts.hostname and not (parts.path or parts.query or parts.fragment)
+    if not sound or "@" in parts.netloc:
+        message = f"{raw!r} is not an address like https://latchpin.example without a path"
+        raise ValueError(message)
+    return address
+
+
+def networks(raw: str) -> tuple[Network, ...]:
+    """Read comma-separated networks in CIDR form; a single address counts as a network of one."""
+    found = []
+    for part in raw.split(","):
+        if part.strip():
+            try:
+                found.append(ipaddress.ip_network(part.strip()))
+            except ValueError:
+                message = f"{part.strip()!r} is not a network such as 10.0.0.0/8"
+                raise ValueError(message) from None
+    return tuple(found)
+
+
+def database_url(raw: str) -> str:
+    """Read a database address and name the driver that is used with it."""
+    address = raw.strip()
+    for prefix in ("postgresql+asyncpg://", "postgresql://", "postgres://"):
+        if address.startswith(prefix):
+            return "postgresql+asyncpg://" + address.removeprefix(prefix)
+    for prefix in ("sqlite+aiosqlite:///", "sqlite:///"):
+        if address.startswith(prefix):
+            return "sqlite+aiosqlite:///" + address.removeprefix(prefix)
+    message = "must start with postgresql:// or sqlite:///"
+    raise ValueError(message)
+
+
+def redis_url(raw: str) -> str:
+    """Read a Redis address."""
+    address = raw.strip()
+    if not address.startswith(("redis://", "rediss://", "unix://")):
+        message = "must start with redis://, rediss:// or unix://"
+        raise ValueError(message)
+    return address

@@ -1,0 +1,137 @@
+"""The engine, and the two kinds of transaction that the edges open.
+
+On SQLite a writing transaction takes the write lock when it begins (BEGIN IMMEDIATE), so that it can never fail half way for want of
+it; a reading one sees one consistent moment and blocks nobody (WAL). On PostgreSQL both are ordinary transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from latchpin.errors import Unavailable
+from latchpin.settings import Settings
+from latchpin.storage.generation import narrows, raise_column, shared_counter
+
+Session = AsyncSession  # the name by which the edges know it
+BUSY_TIMEOUT_MS = 10_000
+_BEFORE_COMMIT = "latchpin_before_commit"
+_LOST = "The database cannot be reached. Nothing was changed; try again in a moment."
+
+
+class Database:
+    """One deployment's database, for one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.is_sqlite = settings.is_sqlite
+        self._engine = create_engine(settings)
+        self._writing = self._engine.execution_options(latchpin_writes=True)
+        self._counter = shared_counter(settings)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine, for migrations and tests; features get a session instead."""
+        return self._engine
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Open a writing transaction; it commits when the block ends and rolls back when the block raises.
+
+        What must outlive a refusal has to be returned from the block before the refusal is raised.
+        Raises Unavailable where the database cannot be reached.
+        """
+        async with self._session(self._writing) as session:
+            yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction for reading one consistent moment; raises Unavailable as `transaction` does."""
+        async with self._session(self._engine) as session:
+            yield session
+
+    @asynccontextmanager
+    async def _session(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+        try:
+            async with AsyncSession(engine, expire_on_commit=False) as session:
+                try:
+                    async with session.begin():
+                        yield session
+                        for step in session.info.get(_BEFORE_COMMIT, ()):
+                            await step(session)
+                        if narrows(session):
+                            await raise_column(session)
+                finally:
+                    # After the commit, before the edge answers; also where the commit's own outcome is in doubt.
+                    if self._counter is not None and narrows(session):
+                        self._counter.advance()
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            raise Unavailable(_LOST) from error
+        except DBAPIError as error:
+            if error.connection_invalidated or is_lost(error):
+                raise Unavailable(_LOST) from error
+            raise
+        except (OSError, TimeoutError) as error:
+            raise Unavailable(_LOST) from error
+
+    async def ping(self) -> None:
+        """Ask the database for nothing; raises Unavailable where it does not answer."""
+        async with self.read() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+        if self._counter is not None:
+            await self._counter.close()
+
+
+def before_commit(session: AsyncSession, step: Callable[[AsyncSession], Awaitable[None]]) -> None:
+    """Run `step` as one of the transaction's last statements, for work that takes a lock everybody needs (the audit chain)."""
+    session.info.setdefault(_BEFORE_COMMIT, []).append(step)
+
+
+def is_lost(error: DBAPIError) -> bool:
+    """Whether a driver's error means that the server is away, shutting down or out of connections (SQLSTATE 08, 53, 57P)."""
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return state.startswith(("08", "53", "57P", "3D000"))
+
+
+def create_engine(settings: Settings) -> AsyncEngine:
+    """Make the engine of a deployment; connects to nothing yet."""
+    if not settings.is_sqlite:
+        return create_async_engine(
+            settings.database_url,
+            pool_size=10,
+            max_overflow=10,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={"timeout": 5, "server_settings": {"application_name": "latchpin", "timezone": "UTC"}},
+        )
+    engine = create_async_engine(settings.database_url, pool_size=5, max_overflow=5, pool_timeout=10)
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own type
+    connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        "journal_mode = WAL",
+        "synchronous = FULL",  # an answered change survives a power cut
+        "foreign_keys = ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("latchpin_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,157 @@
+"""The generation: a number that rises with every change that can narrow a right, before that change is answered.
+
+A process may keep what it verified only for the generation it verified it under. Read the generation first, the rows after: a change
+that is answered in between then shows as a newer generation on the next request (docs/decisions/0003).
+
+Two ways to read it, both seen by every process of the deployment, the command line included:
+- SQLite: a counter in a small memory-mapped file next to the database file. A read is one 8-byte load.
+- PostgreSQL: a column that the change's own transaction raises. All requests that wait at the same time share one query, and a request
+  only takes the answer of a query that was sent after the request came, so no clock and no lease is involved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import mmap
+import os
+from pathlib import Path
+from typing import Protocol
+
+import asyncpg
+from sqlalchemy import update
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.errors import Unavailable
+from latchpin.settings import Settings
+from latchpin.storage.models import Deployment
+
+_NARROWS = "latchpin_narrows"
+
+
+def narrow(session: AsyncSession) -> None:
+    """Say that this transaction can narrow somebody's right. Call it in every function that makes such a change.
+
+    On PostgreSQL the generation rises with the commit itself; on SQLite `Database` raises the file's counter after the commit and
+    before the transaction block returns to the edge.
+    """
+    session.info[_NARROWS] = True
+
+
+async def raise_column(session: AsyncSession) -> None:
+    """Raise the generation column; the last statement of a narrowing transaction, so that its row lock is short."""
+    await session.execute(update(Deployment).values(generation=Deployment.generation + 1))
+
+
+def narrows(session: AsyncSession) -> bool:
+    """Whether `narrow` was called in this session."""
+    return bool(session.info.get(_NARROWS))
+
+
+class Generation(Protocol):
+    """Reads the generation; `peek` answers at once where that is possible, else None and `current` must be awaited."""
+
+    def peek(self) -> int | None:
+        """Return the generation without waiting, or None."""
+
+    async def current(self) -> int:
+        """Return a generation read after this call began; raises Unavailable where it cannot be known."""
+
+    async def close(self) -> None:
+        """Let go of what is held."""
+
+
+class SharedCounter:
+    """A 64-bit counter in a memory-mapped file, shared by the processes of one host."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        if os.fstat(self._file).st_size < 8:  # noqa: PLR2004  the counter's eight bytes
+            os.ftruncate(self._file, 8)
+        self._map = mmap.mmap(self._file, 8)
+        self._cell = memoryview(self._map).cast("Q")
+
+    def peek(self) -> int:
+        """Return the counter: one aligned load."""
+        return self._cell[0]
+
+    async def current(self) -> int:
+        """Return the counter."""
+        return self._cell[0]
+
+    def advance(self) -> None:
+        """Add one; safe against other processes that add at the same moment."""
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            self._cell[0] += 1
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    async def close(self) -> None:
+        """Unmap the file."""
+        self._cell.release()
+        self._map.close()
+        os.close(self._file)
+
+
+class SharedQuery:
+    """Reads the generation column of PostgreSQL, one query for all who wait."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._connection: asyncpg.Connection | None = None
+        self._running: asyncio.Task[int] | None = None
+        self._next: asyncio.Task[int] | None = None
+
+    def peek(self) -> None:
+        """There is no answer without asking."""
+
+    async def current(self) -> int:
+        """Return a generation from a query that starts after this call; raises Unavailable where it gets no answer."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._after(self._running))
+        try:
+            return await asyncio.shield(self._next)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            detail = "The database cannot be reached, so the credential cannot be checked. Try again in a moment."
+            raise Unavailable(detail) from error
+
+    async def _after(self, running: asyncio.Task[int] | None) -> int:
+        if running is not None:
+            await asyncio.wait([running])
+        self._running, self._next = self._next, None  # whoever comes from here on waits for the query after this one
+        return await asyncio.wait_for(self._ask(), timeout=5)
+
+    async def _ask(self) -> int:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(self._url, timeout=3)
+        try:
+            return int(await self._connection.fetchval("SELECT generation FROM deployment"))
+        except BaseException:
+            self._connection.terminate()  # a connection in doubt is not asked again
+            self._connection = None
+            raise
+
+    async def close(self) -> None:
+        """Close the connection."""
+        for task in (self._running, self._next):
+            if task is not None:
+                with contextlib.suppress(Exception):
+                    await task
+        if self._connection is not None:
+            await self._connection.close()
+
+
+def shared_counter(settings: Settings) -> SharedCounter | None:
+    """Open the counter of an embedded database, or return None for PostgreSQL."""
+    if not settings.is_sqlite:
+        return None
+    database = make_url(settings.database_url).database or "latchpin.db"
+    return SharedCounter(Path(database + ".generation"))
+
+
+def open_generation(settings: Settings) -> Generation:
+    """Open the generation of a deployment for reading."""
+    return shared_counter(settings) or SharedQuery(settings.database_url)

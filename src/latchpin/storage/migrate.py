@@ -1,0 +1,68 @@
+"""Bringing a database to the schema of this version (Alembic), and saying where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from latchpin.errors import Unavailable
+
+
+class WrongRevision(Exception):
+    """The database has another schema than this version needs; the text says which command to run."""
+
+
+def config() -> Config:
+    """Return Alembic's configuration for this package's migrations."""
+    cfg = Config()
+    cfg.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    cfg.set_main_option("path_separator", "os")
+    return cfg
+
+
+def head() -> str:
+    """Return the revision that this version of the product needs."""
+    revision = ScriptDirectory.from_config(config()).get_current_head()
+    if revision is None:  # pragma: no branch  a package without migrations cannot exist
+        message = "no migrations are installed"
+        raise RuntimeError(message)
+    return revision
+
+
+async def current(engine: AsyncEngine) -> str | None:
+    """Return the database's revision, or None for an empty database; raises Unavailable where it does not answer."""
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    except (DBAPIError, OSError) as error:
+        detail = f"The database cannot be reached ({type(error).__name__}). Check LATCHPIN_DATABASE_URL."
+        raise Unavailable(detail) from error
+
+
+async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
+    """Bring the database to `revision`; safe to run from several processes at once (the later ones find nothing to do)."""
+    async with engine.execution_options(latchpin_writes=True).begin() as connection:
+        await connection.run_sync(_upgrade, revision)
+
+
+async def require_head(engine: AsyncEngine) -> None:
+    """Raise WrongRevision where the database is not at this version's revision."""
+    found, needed = await current(engine), head()
+    if found != needed:
+        message = f"The database is at revision {found or 'none (it is empty)'}, this version needs {needed}. Run: latchpin db upgrade"
+        raise WrongRevision(message)
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7202331)")  # one upgrade at a time
+    cfg = config()
+    cfg.attributes["connection"] = connection
+    command.upgrade(cfg, revision)

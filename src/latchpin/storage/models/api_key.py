@@ -1,0 +1,39 @@
+"""API keys as they are kept: a keyed digest, what may be shown, and what the key may do."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from latchpin.storage.models.base import NEVER_REUSED, Base
+from latchpin.storage.types import UtcTime
+
+
+class ApiKey(Base):
+    """One key of one user. `scopes` and `networks` are space-separated; no networks means any address."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = NEVER_REUSED
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    organization_id: Mapped[int] = mapped_column(ForeignKey("organizations.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    pepper_version: Mapped[int]
+    prefix: Mapped[str] = mapped_column(String(16))
+    description: Mapped[str | None] = mapped_column(String(500))
+    scopes: Mapped[str] = mapped_column(String(200))
+    networks: Mapped[str] = mapped_column(String(2000), default="")
+    rate_limit: Mapped[int | None]
+    created: Mapped[datetime] = mapped_column(UtcTime)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    created_by_name: Mapped[str] = mapped_column(String(200))
+    form_id: Mapped[str | None] = mapped_column(String(64), unique=True)
+    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    last_used: Mapped[datetime | None] = mapped_column(UtcTime)
+    last_used_address: Mapped[str | None] = mapped_column(String(64))
+    revoked: Mapped[datetime | None] = mapped_column(UtcTime)
+    revoked_by_name: Mapped[str | None] = mapped_column(String(200))
+    revoked_reason: Mapped[str | None] = mapped_column(String(200))

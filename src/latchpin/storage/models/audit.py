@@ -1,0 +1,46 @@
+"""The audit trail. Rows are only added: the database itself refuses to change or delete them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from latchpin.storage.models.base import NEVER_REUSED, Base
+from latchpin.storage.types import UtcTime
+
+
+class AuditEvent(Base):
+    """What happened. Actor and target are kept as text as well as by id, so that history survives their deletion.
+
+    No foreign keys: an event outlives everything it speaks of. `chain` binds a row to all rows before it.
+    """
+
+    __tablename__ = "audit_events"
+    __table_args__ = (
+        Index("ix_audit_events_organization_id_id", "organization_id", "id"),
+        Index("ix_audit_events_target_kind_target_id", "target_kind", "target_id"),
+        NEVER_REUSED,
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcTime)
+    organization_id: Mapped[int | None]
+    action: Mapped[str] = mapped_column(String(64))
+    outcome: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(200))
+    actor_id: Mapped[int | None]
+    actor_name: Mapped[str] = mapped_column(String(254))
+    credential_kind: Mapped[str] = mapped_column(String(32))
+    credential_id: Mapped[int | None]
+    credential_name: Mapped[str] = mapped_column(String(500))
+    target_kind: Mapped[str | None] = mapped_column(String(32))
+    target_id: Mapped[int | None]
+    target_name: Mapped[str | None] = mapped_column(String(500))
+    address: Mapped[str | None] = mapped_column(String(64))
+    user_agent: Mapped[str | None] = mapped_column(String(400))
+    request_id: Mapped[str | None] = mapped_column(String(64))
+    changes: Mapped[str | None] = mapped_column(Text)  # JSON: field -> [old, new], never a secret
+    count: Mapped[int] = mapped_column(default=1)
+    chain: Mapped[bytes] = mapped_column(LargeBinary(32))

@@ -1,0 +1,25 @@
+"""The one row about the deployment itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from latchpin.storage.models.base import Base
+from latchpin.storage.types import UtcTime
+
+
+class Deployment(Base):
+    """`generation` rises with every change that can narrow a right; `secrets_fingerprint` tells a wrong secrets file early."""
+
+    __tablename__ = "deployment"
+    __table_args__ = (CheckConstraint("id = 1", name="only_one"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
+    generation: Mapped[int] = mapped_column(BigInteger, default=1)
+    secrets_fingerprint: Mapped[str] = mapped_column(String(64))
+    setup_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    setup_expires: Mapped[datetime | None] = mapped_column(UtcTime)
+    created: Mapped[datetime] = mapped_column(UtcTime)

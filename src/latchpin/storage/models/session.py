@@ -1,0 +1,39 @@
+"""Browser sessions, and the counters that slow password guessing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from latchpin.storage.models.base import NEVER_REUSED, Base
+from latchpin.storage.types import UtcTime
+
+
+class BrowserSession(Base):
+    """A signed-in browser. The cookie's token is kept as SHA-256; `proved` is when the password was last given."""
+
+    __tablename__ = "browser_sessions"
+    __table_args__ = NEVER_REUSED
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    created: Mapped[datetime] = mapped_column(UtcTime)
+    last_seen: Mapped[datetime] = mapped_column(UtcTime)
+    proved: Mapped[datetime] = mapped_column(UtcTime)
+    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    address: Mapped[str] = mapped_column(String(64))
+    user_agent: Mapped[str] = mapped_column(String(400))
+    ended: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class SignInFailures(Base):
+    """Failed tries in one bucket (an account, an address, or both together) until `window_ends`."""
+
+    __tablename__ = "sign_in_failures"
+
+    bucket: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    failures: Mapped[int]
+    window_ends: Mapped[datetime] = mapped_column(UtcTime, index=True)

@@ -1,0 +1,107 @@
+"""Fresh databases for tests: a copied SQLite file, or a PostgreSQL database made from a template; none stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from latchpin import settings
+from latchpin.storage import migrate
+from latchpin.storage.database import create_engine
+
+KINDS = ("sqlite", "postgresql")
+POSTGRESQL = os.environ.get("LATCHPIN_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432")
+_RUN = f"latchpin_test_{os.getpid()}_{uuid.uuid4().hex[:6]}"
+
+
+async def _admin(statement: str) -> None:
+    connection = await asyncpg.connect(f"{POSTGRESQL}/postgres", timeout=5)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def reachable() -> str | None:
+    """Return None where PostgreSQL answers, else what is missing and how to provide it."""
+    try:
+        asyncio.run(_admin("SELECT 1"))
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        return f"PostgreSQL does not answer at {POSTGRESQL} ({type(error).__name__}); start one there, or set LATCHPIN_TEST_POSTGRESQL"
+    return None
+
+
+async def _migrate(url: str, data_dir: Path) -> None:
+    engine = create_engine(settings.load({}, data_dir=data_dir, database_url=url or None))
+    try:
+        await migrate.upgrade(engine)
+    finally:
+        await engine.dispose()
+
+
+class Templates:
+    """Migrated databases, made once a run and copied for each use."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._ready: set[str] = set()
+        self._number = 0
+
+    @contextmanager
+    def fresh(self, kind: str, data_dir: Path) -> Iterator[str]:
+        """Yield the address of a fresh migrated database ("" for the embedded one in `data_dir`)."""
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if kind == "sqlite":
+            shutil.copy(self._sqlite(), data_dir / "latchpin.db")
+            yield ""
+            return
+        template = self._postgresql()
+        self._number += 1
+        name = f"{_RUN}_{self._number}"
+        asyncio.run(_admin(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+        try:
+            yield f"postgresql+asyncpg://{POSTGRESQL.removeprefix('postgresql://')}/{name}"
+        finally:
+            asyncio.run(_admin(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+    @contextmanager
+    def empty(self, kind: str, data_dir: Path) -> Iterator[str]:
+        """Yield the address of an empty database, for tests of migrations."""
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if kind == "sqlite":
+            yield ""
+            return
+        name = f"{_RUN}_empty_{uuid.uuid4().hex[:6]}"
+        asyncio.run(_admin(f'CREATE DATABASE "{name}"'))
+        try:
+            yield f"postgresql+asyncpg://{POSTGRESQL.removeprefix('postgresql://')}/{name}"
+        finally:
+            asyncio.run(_admin(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+    def close(self) -> None:
+        """Remove the templates."""
+        if "postgresql" in self._ready:
+            asyncio.run(_admin(f'DROP DATABASE IF EXISTS "{_RUN}_template" WITH (FORCE)'))
+
+    def _sqlite(self) -> Path:
+        place = self._place / "template"
+        if "sqlite" not in self._ready:
+            place.mkdir()
+            asyncio.run(_migrate("", place))
+            self._ready.add("sqlite")
+        return place / "latchpin.db"
+
+    def _postgresql(self) -> str:
+        name = f"{_RUN}_template"
+        if "postgresql" not in self._ready:
+            asyncio.run(_admin(f'CREATE DATABASE "{name}"'))
+            self._ready.add("postgresql")
+            asyncio.run(_migrate(f"postgresql+asyncpg://{POSTGRESQL.removeprefix('postgresql://')}/{name}", self._place))
+        return name

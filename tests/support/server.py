@@ -1,0 +1,129 @@
+"""The real application behind the real HTTP server, in a thread of the test's process, so that its clock can be moved."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import socket
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server as Granian
+
+from latchpin import app, settings
+from latchpin.kit import logs
+from latchpin.settings import Settings
+from latchpin.storage import Database
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """A served deployment. `run` runs a coroutine in the server's own event loop; `log` is what it wrote."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self.settings = chosen
+        self.url = chosen.public_url
+        self.log = io.StringIO()
+        self.application = app.build(chosen, access_log=self.log)
+        self._loop = asyncio.new_event_loop()
+        self._granian: Granian | None = None
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self.http = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
+
+    @property
+    def services(self) -> Any:
+        """What the application works with."""
+        return self.application.services
+
+    @property
+    def database(self) -> Database:
+        """The deployment's database; use it inside `run`."""
+        return self.application.services.database
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the server's event loop and return its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    def flush(self) -> None:
+        """Write at once what the server collects in memory (last use, uses, refusals)."""
+        self.run(self.application.services.doors.activity.flush(everything=True))
+
+    def client(self, **more: Any) -> httpx.Client:
+        """Return another HTTP client, with its own cookies."""
+        return httpx.Client(base_url=self.url, timeout=20, trust_env=False, **more)
+
+    def failure(self) -> str:
+        """Return what the server logged of its own failures; for reading when a test fails."""
+        return "\n".join(line for line in self.log.getvalue().splitlines() if '"error"' in line)
+
+    def start(self) -> None:
+        """Serve; returns when the server answers."""
+        logs.configure(self.settings, self.log)
+        self._thread.start()
+        for _ in range(400):
+            with contextlib.suppress(httpx.TransportError):
+                if self.http.get("/health/ready").status_code in (200, 503):
+                    return
+            threading.Event().wait(0.02)
+        message = "the server did not start"
+        raise RuntimeError(message)
+
+    def stop(self) -> None:
+        """Stop serving, as Ctrl-C does."""
+        self.http.close()
+        if self._granian is not None:
+            self._loop.call_soon_threadsafe(self._granian.stop)
+        self._thread.join(20)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+
+        async def main() -> None:
+            self._granian = Granian(
+                self.application,
+                address=self.settings.host,
+                port=self.settings.port,
+                interface=Interfaces.ASGI,
+                http=HTTPModes.http1,
+                websockets=False,
+                log_level=LogLevels.error,
+            )
+            await self._granian.serve()
+
+        self._loop.run_until_complete(main())
+        self._loop.close()
+
+
+@contextmanager
+def served(database_url: str, data_dir: Path, **overrides: Any) -> Iterator[Server]:
+    """Serve a deployment for the length of the block. Limits are out of the way unless `overrides` set them."""
+    chosen = {
+        "rate_limit": 1_000_000,
+        "bad_key_limit": 100_000,
+        "host": "127.0.0.1",
+        "port": free_port(),
+        "log_level": "info",
+        **overrides,
+    }
+    server = Server(settings.load({}, data_dir=data_dir, database_url=database_url or None, **chosen))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
