@@ -59,7 +59,7 @@ def key(number: int, description: str, access: str, state: api_keys.KeyState, da
     facts: dict[str, Any] = {
         "id": number,
         "description": description,
-        "prefix": f"sk-lp_{'Ab12 9xQz Rt7m K0pe Vv3d'.split()[number % 5]}",
+        "prefix": f"sk-lp_{['Ab12', '9xQz', 'Rt7m', 'K0pe', 'Vv3d'][number % 5]}",
         "access": access,
         "scopes": ALL_SCOPES if access == "Full access" else ("agents:read", "agents:write", "runs:read"),
         "networks": (),
@@ -85,9 +85,7 @@ INACTIVE = (
     key(3, "Old laptop", "Full access", "revoked", 190, revoked=before(days=9), revoked_by="Maya Lindqvist"),
     key(4, "Finance sync 2025", "Billing-only", "expired", -21),
 )
-LIFETIME = api_keys.Lifetime(
-    365, 730, NOW.date(), date(2027, 11, 24), date(2026, 11, 25), date(2028, 11, 23)
-)
+LIFETIME = api_keys.Lifetime(365, 730, NOW.date(), date(2027, 11, 24), date(2026, 11, 25), date(2028, 11, 23))
 QUICK = (
     Option("30", "30 days", "2026-12-24"),
     Option("90", "90 days", "2027-02-22"),
@@ -110,39 +108,70 @@ REFUSED_KEY = Form(
 )
 
 
-def _users() -> tuple[users.UserRow, ...]:
-    people = (
-        (1, "Maya Lindqvist", "maya@northwind.example", "Administrator", "active", 1, 0, before(minutes=2)),
-        (2, "Tomás Okafor", "tomas@northwind.example", "User", "active", 3, 1, before(hours=5)),
-        (3, "Ingrid Haugen-Þorvaldsdóttir", "ingrid.haugen.thorvaldsdottir@northwind.example", "User", "active", 0, 0, before(days=17)),
-        (4, "Raj Patel", "raj@northwind.example", "Administrator", "active", 2, 2, before(days=1)),
-        (5, "Chloé Marchand", "chloe@northwind.example", "User", "invited", 0, 0, None),
-        (6, "Export service", "export-bot@northwind.example", "User", "active", 4, 0, None),
-        (7, "Ben Achterberg", "ben@northwind.example", "User", "disabled", 0, 0, before(days=140)),
-    )
-    return tuple(users.UserRow(*row, created=before(days=300), me=row[0] == 1) for row in people)  # type: ignore[arg-type]
+def person(
+    number: int, name: str, email: str, state: users.UserState, keys: tuple[int, int], last: datetime | None, **rest: str
+) -> users.UserRow:
+    """One user; `keys` are the live ones and how many of them end soon."""
+    group = rest.get("group", "User")
+    return users.UserRow(number, name, f"{email}@northwind.example", group, state, *keys, last, before(days=300), number == 1)
 
 
-USERS = _users()
+USERS = (
+    person(1, "Maya Lindqvist", "maya", "active", (1, 0), before(minutes=2), group="Administrator"),
+    person(2, "Tomás Okafor", "tomas", "active", (3, 1), before(hours=5)),
+    person(3, "Ingrid Haugen-Þorvaldsdóttir", "ingrid.haugen.thorvaldsdottir", "active", (0, 0), before(days=17)),
+    person(4, "Raj Patel", "raj", "active", (2, 2), before(days=1), group="Administrator"),
+    person(5, "Chloé Marchand", "chloe", "invited", (0, 0), None),
+    person(6, "Export service", "export-bot", "active", (4, 0), None),
+    person(7, "Ben Achterberg", "ben", "disabled", (0, 0), before(days=140)),
+)
 GROUPS = (
     Option("User", "User", "Works with agents and Spaces."),
     Option("Administrator", "Administrator", "Also manages users, API keys, policy and the audit log."),
 )
 SPACE = automation.SpaceRow(
-    1, "Retail intelligence", "Prices, stock and reviews of the shops we follow", "Private", default_access=False,
-    members=4, agents=6, role="Editor", created=before(days=220), manageable=True,
+    1,
+    "Retail intelligence",
+    "Prices, stock and reviews of the shops we follow",
+    "Private",
+    default_access=False,
+    members=4,
+    agents=6,
+    role="Editor",
+    created=before(days=220),
+    manageable=True,
 )
 SPACES = (
     SPACE,
-    automation.SpaceRow(2, "Public filings", "", "Public", default_access=True, members=2, agents=3, role="Viewer",
-                        created=before(days=120), manageable=True),
-    automation.SpaceRow(3, "Shared templates", "Agents every organization may read", "Global", default_access=False,
-                        members=1, agents=2, role="Viewer", created=before(days=12), manageable=False),
+    automation.SpaceRow(
+        2,
+        "Public filings",
+        "",
+        "Public",
+        default_access=True,
+        members=2,
+        agents=3,
+        role="Viewer",
+        created=before(days=120),
+        manageable=True,
+    ),
+    automation.SpaceRow(
+        3,
+        "Shared templates",
+        "Agents every organization may read",
+        "Global",
+        default_access=False,
+        members=1,
+        agents=2,
+        role="Viewer",
+        created=before(days=12),
+        manageable=False,
+    ),
 )
 MEMBERS = (
-    automation.MemberRow(1, "Maya Lindqvist", "maya@northwind.example", "Editor", active=True, since=before(days=200)),
-    automation.MemberRow(2, "Tomás Okafor", "tomas@northwind.example", "Operator", active=True, since=before(days=20)),
-    automation.MemberRow(7, "Ben Achterberg", "ben@northwind.example", "Viewer", active=False, since=before(days=180)),
+    automation.MemberRow(1, "Maya Lindqvist", "maya@northwind.example", "Editor", active=True),
+    automation.MemberRow(2, "Tomás Okafor", "tomas@northwind.example", "Operator", active=True),
+    automation.MemberRow(7, "Ben Achterberg", "ben@northwind.example", "Viewer", active=False),
 )
 ROLES = (
     Option("viewer", "Viewer", "Sees the agents and their results."),
@@ -154,9 +183,18 @@ ROLES = (
 def agent(number: int, name: str, description: str, space: int | None, *, archived: bool = False) -> automation.AgentRow:
     """One agent."""
     return automation.AgentRow(
-        number, name, description, space, "Retail intelligence" if space == 1 else "Public filings" if space else "",
-        "Tomás Okafor", number % 5 + 1, "https://shop.example/catalogue", before(hours=7 * number), before(days=90),
-        archived=archived, editable=True,
+        number,
+        name,
+        description,
+        space,
+        "Retail intelligence" if space == 1 else "Public filings" if space else "",
+        "Tomás Okafor",
+        number % 5 + 1,
+        "https://shop.example/catalogue",
+        before(hours=7 * number),
+        before(days=90),
+        archived=archived,
+        editable=True,
     )
 
 
@@ -175,21 +213,40 @@ VERSIONS = (
 )
 
 
-def event(number: int, actor: str, kind: str, credential: str, *parts: str, outcome: str = "success", **rest: str) -> organization.EventRow:
+def event(number: int, actor: str, kind: str, credential: str, *parts: str, outcome: str = "done", **rest: str) -> organization.EventRow:
     """One audit record; every second part of the sentence is a name."""
     return organization.EventRow(
-        number, before(minutes=17 * number), actor, kind, credential,
+        number,
+        before(minutes=17 * number),
+        actor,
+        kind,
+        credential,
         tuple(Part(text, strong=index % 2 == 1) for index, text in enumerate(parts)),
-        outcome, rest.get("reason", ""), rest.get("address", "203.0.113.24"), rest.get("icon", "key"),
+        outcome,
+        rest.get("reason", ""),
+        rest.get("address", "203.0.113.24"),
+        rest.get("icon", "key"),
     )
 
 
 EVENTS = (
     event(1, "Maya Lindqvist", "user", "Browser session", "created API key ", "Nightly export on build-3", " for ", "Tomás Okafor"),
-    event(2, "Unknown", "nobody", "", "was refused at sign-in", outcome="refused", reason="Unknown user", icon="sign-in", address="198.51.100.7"),
+    event(
+        2,
+        "Unknown",
+        "nobody",
+        "",
+        "was refused at sign-in",
+        outcome="refused",
+        reason="Unknown user",
+        icon="sign-in",
+        address="198.51.100.7",
+    ),
     event(3, "Maya Lindqvist", "user", "Browser session", "changed ", "API policy", icon="policy"),
     event(4, "Command line", "command line", "maya on build-3", "created user ", "Export service", icon="user-plus"),
-    event(5, "Tomás Okafor", "user", "API key Grafana dashboard", "restored version ", "2", " of agent ", "Company register", icon="restore"),
+    event(
+        5, "Tomás Okafor", "user", "API key Grafana dashboard", "restored version ", "2", " of agent ", "Company register", icon="restore"
+    ),
     event(6, "Raj Patel", "user", "API key sk-lp_9xQz", "was refused", outcome="refused", reason="Key revoked", icon="ban"),
 )
 RETRY = Form({}, {"confirm_password": "This is not your password."})
@@ -198,23 +255,41 @@ RETRY = Form({}, {"confirm_password": "This is not your password."})
 def _entry() -> Iterator[tuple[str, str, Any]]:
     door = shell("", None)
     yield "sign-in", "entry/sign_in.html", entry.SignIn(door, Form({"email": "maya@northwind.example"}), "/", ended=False)
-    yield "sign-in-refused", "entry/sign_in.html", entry.SignIn(
-        door, Form({"email": "maya@northwind.example"}, {"": "The e-mail address or the password is not right."}), "/", ended=True)
+    yield (
+        "sign-in-refused",
+        "entry/sign_in.html",
+        entry.SignIn(
+            door, Form({"email": "maya@northwind.example"}, {"": "The e-mail address or the password is not right."}), "/", ended=True
+        ),
+    )
     yield "first-password", "entry/change_password.html", entry.ChangePassword(shell("", PERSON), EMPTY, 8, PERSON.email)
     yield "setup", "entry/setup.html", entry.Setup(door, EMPTY, 8, "/setup/one-time")
-    yield "confirm-password", "entry/confirm_password.html", entry.ConfirmPassword(
-        shell("users"), RETRY, "/organization/users/2/api-keys/new", (("description", "Nightly"),), "/organization/users", 10)
+    yield (
+        "confirm-password",
+        "entry/confirm_password.html",
+        entry.ConfirmPassword(
+            shell("users"), RETRY, "/organization/users/2/api-keys/new", (("description", "Nightly"),), "/organization/users", 10
+        ),
+    )
 
 
 def _dashboard() -> Iterator[tuple[str, str, Any]]:
-    expiring = (organization.ExpiringKey(OWNER, LIVE[1]), organization.ExpiringKey(OWNER, key(4, "Finance sync", "Billing-only", "expiring", 2)))
+    expiring = (
+        organization.ExpiringKey(OWNER, LIVE[1]),
+        organization.ExpiringKey(OWNER, key(4, "Finance sync", "Billing-only", "expiring", 2)),
+    )
     toast = Toast("success", "API key “Nightly export” revoked. It is refused from now on.")
-    yield "dashboard", "organization/dashboard.html", organization.Dashboard(
-        shell("dashboard", toast=toast), 24, 2, 3, 7, 1, 9, expiring, EVENTS, AGENTS[:5], ())
-    yield "dashboard-user", "organization/dashboard.html", organization.Dashboard(
-        shell("dashboard", PERSON), 6, 0, 2, None, None, None, (), (), AGENTS[:3], LIVE)
-    yield "dashboard-empty", "organization/dashboard.html", organization.Dashboard(
-        shell("dashboard"), 0, 0, 0, 1, 0, 0, (), (), (), ())
+    yield (
+        "dashboard",
+        "organization/dashboard.html",
+        organization.Dashboard(shell("dashboard", toast=toast), 24, 2, 3, 7, 1, 9, expiring, EVENTS, AGENTS[:5], ()),
+    )
+    yield (
+        "dashboard-user",
+        "organization/dashboard.html",
+        organization.Dashboard(shell("dashboard", PERSON), 6, 0, 2, None, None, None, (), (), AGENTS[:3], LIVE),
+    )
+    yield "dashboard-empty", "organization/dashboard.html", organization.Dashboard(shell("dashboard"), 0, 0, 0, 1, 0, 0, (), (), (), ())
 
 
 def _keys() -> Iterator[tuple[str, str, Any]]:
@@ -226,8 +301,11 @@ def _keys() -> Iterator[tuple[str, str, Any]]:
     yield "keys-disabled", "api_keys/list.html", api_keys.Keys(frame, gone, where, (), INACTIVE)
     yield "key-new", "api_keys/new.html", api_keys.NewKey(frame, OWNER, NEW_KEY, "f" * 22, LIFETIME, QUICK, ACCESSES)
     yield "key-new-refused", "api_keys/new.html", api_keys.NewKey(frame, OWNER, REFUSED_KEY, "f" * 22, LIFETIME, QUICK, ACCESSES)
-    yield "key-created", "api_keys/created.html", api_keys.CreatedKey(
-        frame, OWNER, where, LIVE, INACTIVE, KEY, LIVE[0], "http://127.0.0.1:8080")
+    yield (
+        "key-created",
+        "api_keys/created.html",
+        api_keys.CreatedKey(frame, OWNER, where, LIVE, INACTIVE, KEY, LIVE[0], "http://127.0.0.1:8080"),
+    )
     yield "key-expiry", "api_keys/expiry.html", api_keys.KeyExpiry(frame, OWNER, LIVE[1], Form({"expires_on": "2026-12-06"}), LIFETIME)
     yield "key-revoke", "api_keys/revoke.html", api_keys.KeyConfirm(frame, OWNER, LIVE[0], EMPTY)
     yield "key-delete", "api_keys/delete.html", api_keys.KeyConfirm(frame, OWNER, LIVE[0], EMPTY)
@@ -237,12 +315,19 @@ def _keys() -> Iterator[tuple[str, str, Any]]:
 def _people() -> Iterator[tuple[str, str, Any]]:
     frame, base = shell("users"), "/organization/users"
     yield "users", "users/list.html", users.Users(frame, listing(base, 7, "full_name"), USERS)
-    yield "users-many", "users/list.html", users.Users(
-        frame, Listing(base, {"sort": "keys", "order": "desc", "page": "4"}, "keys", descending=True, page=4, size=50, total=431), USERS)
+    yield (
+        "users-many",
+        "users/list.html",
+        users.Users(
+            frame, Listing(base, {"sort": "keys", "order": "desc", "page": "4"}, "keys", descending=True, page=4, size=50, total=431), USERS
+        ),
+    )
     yield "users-none", "users/list.html", users.Users(frame, listing(base, 0, "full_name", q="zebra"), ())
     form = Form({"group": "User", "password": "cedar-lantern-oyster-41"})
     yield "user-new", "users/edit.html", users.UserEditor(frame, form, None, GROUPS, 8)
-    refused = Form({**form.values, "full_name": "Chloé", "email": "chloe"}, {"email": "Enter a full e-mail address, like name@example.com."})
+    refused = Form(
+        {**form.values, "full_name": "Chloé", "email": "chloe"}, {"email": "Enter a full e-mail address, like name@example.com."}
+    )
     yield "user-new-refused", "users/edit.html", users.UserEditor(frame, refused, None, GROUPS, 8)
     filled = Form({"full_name": "Tomás Okafor", "email": "tomas@northwind.example", "group": "User"})
     yield "user", "users/edit.html", users.UserEditor(frame, filled, USERS[1], GROUPS, 8)
@@ -255,20 +340,43 @@ def _agents() -> Iterator[tuple[str, str, Any]]:
     frame, base = shell("agents"), "/agents"
     options = (Option("", "All Spaces"), Option("1", "Retail intelligence"), Option("personal", "Personal"))
     statuses = (Option("", "Active"), Option("archived", "Archived"), Option("all", "Active and archived"))
-    yield "agents", "agents/list.html", automation.Agents(frame, listing(base, 24, "name"), AGENTS, options, "", statuses, "all", can_create=True)
-    yield "agents-empty", "agents/list.html", automation.Agents(frame, listing(base, 0, "name"), (), options, "", statuses, "", can_create=True)
+    yield (
+        "agents",
+        "agents/list.html",
+        automation.Agents(frame, listing(base, 24, "name"), AGENTS, options, "", statuses, "all", can_create=True),
+    )
+    yield (
+        "agents-empty",
+        "agents/list.html",
+        automation.Agents(frame, listing(base, 0, "name"), (), options, "", statuses, "", can_create=True),
+    )
     inputs = (automation.InputRow("category", "kettles", encrypted=False), automation.InputRow("session_token", "", encrypted=True))
     record = (automation.FieldRow("title", "css(h1)"), automation.FieldRow("price", "css(.price)"))
     facts = (("Pages", "At most 40"), ("Requests", "2 a second"))
     for tab in ("overview", "definition", "versions"):
-        yield f"agent-{tab}", "agents/details.html", automation.AgentDetails(frame, AGENTS[0], tab, inputs, record, facts, DEFINITION, VERSIONS)
+        yield (
+            f"agent-{tab}",
+            "agents/details.html",
+            automation.AgentDetails(frame, AGENTS[0], tab, inputs, record, facts, DEFINITION, VERSIONS),
+        )
     yield "agent-archived", "agents/details.html", automation.AgentDetails(frame, AGENTS[5], "overview", (), (), (), DEFINITION, VERSIONS)
     yield "agent-version", "agents/version.html", automation.AgentVersion(frame, AGENTS[0], VERSIONS[1], DEFINITION)
-    problems = (Problem(14, "pagination.next", "Expected css(...), xpath(...) or url(...)."), Problem(0, "", "The record needs at least one field."))
+    problems = (
+        Problem(14, "pagination.next", "Expected css(...), xpath(...) or url(...)."),
+        Problem(0, "", "The record needs at least one field."),
+    )
     yield "agent-edit", "agents/edit.html", automation.AgentEditor(frame, Form({"definition": DEFINITION}), AGENTS[0], (), ())
-    yield "agent-new-refused", "agents/edit.html", automation.AgentEditor(frame, Form({"definition": DEFINITION, "space": "1"}), None, options, problems)
+    yield (
+        "agent-new-refused",
+        "agents/edit.html",
+        automation.AgentEditor(frame, Form({"definition": DEFINITION, "space": "1"}), None, options, problems),
+    )
     yield "agent-archive", "agents/archive.html", automation.AgentConfirm(frame, AGENTS[0], EMPTY)
-    yield "agent-restore", "agents/restore.html", automation.VersionRestore(frame, AGENTS[0], VERSIONS[2], Form({"comment": "Restored version 1"}))
+    yield (
+        "agent-restore",
+        "agents/restore.html",
+        automation.VersionRestore(frame, AGENTS[0], VERSIONS[2], Form({"comment": "Restored version 1"})),
+    )
 
 
 def _spaces() -> Iterator[tuple[str, str, Any]]:
@@ -283,7 +391,11 @@ def _spaces() -> Iterator[tuple[str, str, Any]]:
         Option("Global", "Global", "Every organization of this deployment may view it."),
     )
     yield "space-new", "spaces/edit.html", automation.SpaceEditor(frame, Form({"scope": "Private"}), None, scopes)
-    yield "space-edit", "spaces/edit.html", automation.SpaceEditor(frame, Form({"name": SPACE.name, "scope": "Private", "default_access": "yes"}), SPACE, scopes)
+    yield (
+        "space-edit",
+        "spaces/edit.html",
+        automation.SpaceEditor(frame, Form({"name": SPACE.name, "scope": "Private", "default_access": "yes"}), SPACE, scopes),
+    )
     people = (Option("3", "Ingrid Haugen (ingrid@northwind.example)"),)
     yield "member-new", "spaces/member.html", automation.MemberEditor(frame, SPACE, Form({"role": "viewer"}), None, people, ROLES)
     yield "member-edit", "spaces/member.html", automation.MemberEditor(frame, SPACE, Form({"role": "operator"}), MEMBERS[1], (), ROLES)
@@ -291,28 +403,56 @@ def _spaces() -> Iterator[tuple[str, str, Any]]:
 
 
 def _organization() -> Iterator[tuple[str, str, Any]]:
-    yield "policy", "organization/policy.html", organization.Policy(shell("policy"), Form({"default_days": "365", "maximum_days": "730"}), 730, 2)
+    yield (
+        "policy",
+        "organization/policy.html",
+        organization.Policy(shell("policy"), Form({"default_days": "365", "max_days": "730"}), 730, 2),
+    )
     frame = shell("audit")
     people = (Option("", "Anyone"), Option("1", "Maya Lindqvist"))
     actions = (Option("", "Any action"), Option("api_key.created", "API key created"))
-    outcomes = (Option("", "Any outcome"), Option("success", "Done"), Option("refused", "Refused"))
-    yield "audit", "audit/list.html", organization.AuditLog(frame, EVENTS, (), EMPTY, actions, outcomes, people, "", "/audit?before=9", filtered=False)
-    chips = (Chip("Who", "Maya Lindqvist", "/audit?outcome=success"), Chip("Outcome", "Done", "/audit?actor=1"))
-    chosen = Form({"actor": "1", "outcome": "success"})
-    yield "audit-filtered", "audit/list.html", organization.AuditLog(frame, EVENTS[:2], chips, chosen, actions, outcomes, people, "/audit", "", filtered=True)
+    outcomes = (Option("", "Any outcome"), Option("done", "Done"), Option("refused", "Refused"))
+    yield (
+        "audit",
+        "audit/list.html",
+        organization.AuditLog(frame, EVENTS, (), EMPTY, actions, outcomes, people, "", "/audit?before=9", filtered=False),
+    )
+    chips = (Chip("Who", "Maya Lindqvist", "/audit?outcome=done"), Chip("Outcome", "Done", "/audit?actor=1"))
+    chosen = Form({"actor": "1", "outcome": "done"})
+    yield (
+        "audit-filtered",
+        "audit/list.html",
+        organization.AuditLog(frame, EVENTS[:2], chips, chosen, actions, outcomes, people, "/audit", "", filtered=True),
+    )
     yield "audit-none", "audit/list.html", organization.AuditLog(frame, (), chips, chosen, actions, outcomes, people, "", "", filtered=True)
-    changes = (organization.Change("default_days", "365", "90"), organization.Change("maximum_days", "730", "180"))
-    yield "audit-record", "audit/record.html", organization.AuditRecord(
-        frame, EVENTS[2], "policy.changed", (("On", "Northwind Data"), ("From", "203.0.113.24"), ("Request", "01JD7M2Q")), changes, '{\n  "action": "policy.changed"\n}')
+    changes = (organization.Change("default_days", "365", "90"), organization.Change("max_days", "730", "180"))
+    yield (
+        "audit-record",
+        "audit/record.html",
+        organization.AuditRecord(
+            frame,
+            EVENTS[2],
+            "policy.changed",
+            (("On", "Northwind Data"), ("From", "203.0.113.24"), ("Request", "01JD7M2Q")),
+            changes,
+            '{\n  "action": "policy.changed"\n}',
+        ),
+    )
     sessions = (
         organization.SessionRow(1, "Firefox on Linux", "203.0.113.24", before(hours=2), before(minutes=1), current=True),
         organization.SessionRow(2, "Safari on iPhone", "2001:db8:85a3::8a2e:370:7334", before(days=3), before(hours=19), current=False),
     )
     refused = Form({}, {"current_password": "This is not your current password."})
-    yield "account", "account/account.html", organization.Account(
-        shell("account", PERSON), EMPTY, 8, "User", before(days=300), before(days=40), sessions, LIVE)
-    yield "account-refused", "account/account.html", organization.Account(
-        shell("account"), refused, 8, "Administrator", before(days=300), None, sessions, ())
+    yield (
+        "account",
+        "account/account.html",
+        organization.Account(shell("account", PERSON), EMPTY, 8, "User", before(days=300), sessions, LIVE),
+    )
+    yield (
+        "account-refused",
+        "account/account.html",
+        organization.Account(shell("account"), refused, 8, "Administrator", before(days=300), sessions, ()),
+    )
 
 
 def _rest() -> Iterator[tuple[str, str, Any]]:
@@ -329,8 +469,7 @@ def _rest() -> Iterator[tuple[str, str, Any]]:
     yield "error-outside", "errors/outside.html", organization.ErrorPage(shell("", None), 404, errors[2][1], errors[2][2], 0, "01JD7M2QZX")
     form = Form({"plain": "Maya Lindqvist", "choice": "full", "card": "read-only", "day": "2027-11-24"})
     refused = Form({"refused_email": "maya"}, {"refused_email": "Enter a full e-mail address, like name@example.com."})
-    yield "components", "components/index.html", organization.Components(
-        shell(""), form, refused, ACCESSES, LIVE[1], AGENTS, EVENTS[0])
+    yield "components", "components/index.html", organization.Components(shell(""), form, refused, ACCESSES, LIVE[1], EVENTS[0])
 
 
 def every() -> Iterator[tuple[str, str, Any]]:

@@ -10,7 +10,6 @@ import pytest
 from jinja2 import Environment, meta, nodes
 
 from latchpin.web import assets, templating
-
 from tests.web import samples
 
 PAGES = list(samples.every())
@@ -29,8 +28,9 @@ def _used(environment: Environment, template: str, seen: frozenset[str] = frozen
     tree = environment.parse(source)
     known = {node.target for node in tree.find_all(nodes.Import)} | {node.name for node in tree.find_all(nodes.Macro)}
     found = meta.find_undeclared_variables(tree) - known
-    for node in tree.find_all((nodes.Extends, nodes.Include)):
-        name = node.template.as_const()
+    kin = [node.template for node in tree.find_all(nodes.Extends)] + [node.template for node in tree.find_all(nodes.Include)]
+    for other in kin:
+        name = other.as_const()
         if name not in seen:
             found |= _used(environment, name, seen | {name})
     return found - PROVIDED
@@ -46,9 +46,7 @@ def test_every_page_draws_strictly(environment: Environment, name: str, template
 
 
 @pytest.mark.parametrize(("name", "template", "view"), PAGES, ids=IDS)
-def test_a_page_needs_no_exception_from_the_content_policy(
-    environment: Environment, name: str, template: str, view: Any
-) -> None:
+def test_a_page_needs_no_exception_from_the_content_policy(environment: Environment, name: str, template: str, view: Any) -> None:
     """A page has no inline script, no inline style and nothing from elsewhere."""
     page = templating.render(environment, template, view)
 
@@ -57,9 +55,7 @@ def test_a_page_needs_no_exception_from_the_content_policy(
     assert not re.search(r'<(?:link|img|script|iframe)[^>]+(?:href|src)="https?:', page)
 
 
-@pytest.mark.parametrize(
-    ("template", "kind"), sorted({(template, type(view)) for _, template, view in PAGES}, key=str), ids=str
-)
+@pytest.mark.parametrize(("template", "kind"), sorted({(template, type(view)) for _, template, view in PAGES}, key=str), ids=str)
 def test_a_template_uses_what_its_page_gives(environment: Environment, template: str, kind: Any) -> None:
     """A template names no variable that its page does not give, and a page gives nothing that no template of it uses."""
     given = {entry.name for entry in fields(kind)}

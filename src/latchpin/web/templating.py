@@ -25,13 +25,11 @@ def environment(assets: Assets) -> Environment:
         auto_reload=False,
     )
     made.globals["asset"] = assets.address
-    made.filters.update(
-        iso=words.iso, utc=words.utc, day=words.day, stamp=words.stamp, ago=words.ago, until=words.until
-    )
+    made.filters.update(iso=words.iso, utc=words.utc, day=words.day, stamp=words.stamp, ago=words.ago, until=words.until)
     return made
 
 
-def render(made: Environment, template: str, view: Any) -> str:
+def render(made: Environment, template: str, view: Any) -> str:  # noqa: ANN401  any page's dataclass
     """Draw a page from its dataclass; the template sees exactly the fields of the view."""
     context = {entry.name: getattr(view, entry.name) for entry in fields(view)}
     return made.get_template(template).render(context)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
+_MINUTE = 60
 _UNITS = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
 
 
@@ -32,7 +33,7 @@ def stamp(at: datetime, style: str = "date") -> str:
 def ago(at: datetime, now: datetime) -> str:
     """How long ago something was: "just now", "3 days ago"."""
     seconds = int((now - at).total_seconds())
-    return "just now" if seconds < 60 else f"{_amount(seconds)} ago"
+    return "just now" if seconds < _MINUTE else f"{_amount(seconds)} ago"
 
 
 def until(at: datetime, now: datetime) -> str:
@@ -40,17 +41,14 @@ def until(at: datetime, now: datetime) -> str:
     seconds = int((at - now).total_seconds())
     if seconds < 0:
         return ago(at, now)
-    return "in less than a minute" if seconds < 60 else f"in {_amount(seconds)}"
+    return "in less than a minute" if seconds < _MINUTE else f"in {_amount(seconds)}"
 
 
 def _amount(seconds: int) -> str:
+    """A length in its largest unit; months from two on and years from two on, so that a year reads as 12 months."""
     for unit, size in _UNITS:
+        least = 2 if unit in ("month", "year") else 1
         count = seconds // size
-        if count >= 1 and not (unit == "month" and seconds < 60 * 86400) and not (unit == "year" and count < 2):
+        if count >= least:
             return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
     return "1 minute"
-
-
-def whole_days(length: timedelta) -> int:
-    """A length in days, rounded down."""
-    return length // timedelta(days=1)

@@ -148,7 +148,6 @@ class MemberRow:
     email: str
     role: str
     active: bool
-    since: datetime | None
 
     @property
     def initials(self) -> str:

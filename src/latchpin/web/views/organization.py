@@ -20,7 +20,7 @@ class ExpiringKey:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """One audit record in words. ``outcome`` is success, refused or failed; ``icon`` names a drawing."""
+    """One audit record in words. ``outcome`` is done, refused or failed; ``icon`` names a drawing."""
 
     id: int
     at: datetime
@@ -119,7 +119,6 @@ class Account:
     minimum: int
     group: str
     created: datetime
-    password_changed: datetime | None
     sessions: tuple[SessionRow, ...]
     keys: tuple[KeyRow, ...]
 
@@ -145,5 +144,4 @@ class Components:
     refused: Form
     options: tuple[Option, ...]
     key: KeyRow
-    agents: tuple[AgentRow, ...]
     event: EventRow

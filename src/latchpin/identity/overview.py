@@ -1,0 +1,72 @@
+"""What an administrator wants to know of an organization at a glance: users, live keys, keys that end soon, names by id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.kit import clock
+from latchpin.storage.models import ApiKey, User
+from latchpin.storage.models.user import UserStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many there are in one organization; live keys are those that would be accepted now."""
+
+    users: int
+    disabled_users: int
+    live_keys: int
+
+
+async def counts(session: AsyncSession, organization_id: int) -> Counts:
+    """Count an organization's users and live keys."""
+    of_organization = User.organization_id == organization_id
+    everybody = await session.scalar(select(func.count()).select_from(User).where(of_organization)) or 0
+    disabled = await session.scalar(select(func.count()).select_from(User).where(of_organization, User.status == UserStatus.DISABLED)) or 0
+    live = await session.scalar(
+        select(func.count())
+        .select_from(ApiKey)
+        .where(ApiKey.organization_id == organization_id, ApiKey.revoked.is_(None), ApiKey.expires > clock.now())
+    )
+    return Counts(everybody, disabled, live or 0)
+
+
+async def expiring(session: AsyncSession, organization_id: int, *, within: timedelta, limit: int = 20) -> list[tuple[ApiKey, User]]:
+    """Return live keys that end within a time from now, with whom they act for, the soonest first."""
+    at = clock.now()
+    rows = await session.execute(
+        select(ApiKey, User)
+        .join(User, User.id == ApiKey.user_id)
+        .where(
+            ApiKey.organization_id == organization_id,
+            and_(ApiKey.revoked.is_(None), ApiKey.expires > at, ApiKey.expires <= at + within),
+        )
+        .order_by(ApiKey.expires, ApiKey.id)
+        .limit(limit)
+    )
+    return [(key, user) for key, user in rows]
+
+
+async def ending_after(session: AsyncSession, organization_id: int, *, days: int) -> int:
+    """Count live keys that end more than so many days from now."""
+    latest = clock.now() + timedelta(days=days + 1)
+    live = await session.scalar(
+        select(func.count())
+        .select_from(ApiKey)
+        .where(ApiKey.organization_id == organization_id, ApiKey.revoked.is_(None), ApiKey.expires > latest)
+    )
+    return live or 0
+
+
+async def names(session: AsyncSession, user_ids: Iterable[int]) -> dict[int, str]:
+    """Return full names by user id; ids of deleted users are left out."""
+    wanted = set(user_ids)
+    if not wanted:
+        return {}
+    rows = await session.execute(select(User.id, User.full_name).where(User.id.in_(wanted)))
+    return dict(rows.tuples().all())

@@ -1,0 +1,53 @@
+"""When a key ends: days that people choose, in UTC, and the limits that the policy sets. A chosen day counts to its end."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from latchpin.errors import Invalid
+from latchpin.identity.policy import KeyPolicy
+from latchpin.web.views.api_keys import Lifetime
+from latchpin.web.views.common import Option
+
+CUSTOM = "custom"
+_QUICK = (30, 90, 365)
+_NAMES = {365: "1 year", 730: "2 years"}
+_END_OF_DAY = time(23, 59, 59, tzinfo=UTC)
+
+
+def lifetime(allowed: KeyPolicy, today: date) -> Lifetime:
+    """The policy's limits as dates, counted from today."""
+    return Lifetime(
+        allowed.default_days,
+        allowed.max_days,
+        today,
+        today + timedelta(days=allowed.default_days),
+        today + timedelta(days=1),
+        today + timedelta(days=allowed.max_days),
+    )
+
+
+def quick_choices(limits: Lifetime) -> tuple[Option, ...]:
+    """Lengths that can be chosen with one click, with the dates they come to; only those that the policy allows."""
+    days = sorted({*(each for each in _QUICK if each <= limits.maximum_days), limits.default_days})
+    offered = [Option(str(each), _NAMES.get(each, f"{each} days"), (limits.today + timedelta(days=each)).isoformat()) for each in days]
+    return (*offered, Option(CUSTOM, "Custom"))
+
+
+def end_of(text: str) -> datetime:
+    """The end of a day given as YYYY-MM-DD. Raises Invalid for anything else."""
+    try:
+        chosen = date.fromisoformat(text.strip())
+        return datetime.combine(chosen, _END_OF_DAY)
+    except ValueError:
+        raise Invalid("Enter a date, such as 2027-11-24.", field="expires_on") from None
+
+
+def chosen_end(choice: str, text: str, limits: Lifetime) -> datetime:
+    """The end that a New API key form asks for: a quick choice, or the date where "custom" (or nothing) is chosen."""
+    if choice in ("", CUSTOM):
+        return end_of(text)
+    offered = {option.value: option.hint for option in quick_choices(limits)}
+    if choice not in offered:
+        raise Invalid("Choose one of the lengths offered, or a date.", field="expires_on")
+    return end_of(offered[choice])

@@ -1,0 +1,54 @@
+"""Reading what a form sent, and putting refusals beside their fields."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from latchpin.errors import Invalid, LatchpinError, Malformed
+from latchpin.web.site import AnyRequest
+from latchpin.web.views.common import Form
+
+Entries = dict[str, str]
+_MOST_FIELDS = 100
+_UNREADABLE = "This form cannot be read. Open its page again and repeat it."
+
+
+async def read(request: AnyRequest) -> Entries:
+    """Return a form's entries by field name, the last one where a name comes twice. Raises Malformed."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    body = await request.body()
+    if kind != "application/x-www-form-urlencoded" and body:
+        raise Malformed(_UNREADABLE)
+    try:
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+    except (ValueError, UnicodeDecodeError):
+        raise Malformed(_UNREADABLE) from None
+    return {name: value.replace("\r\n", "\n") for name, value in pairs}
+
+
+def query(request: AnyRequest, name: str, *, most: int = 200) -> str:
+    """Return one value of the address's query on one line, cut and without control characters; empty where there is none."""
+    value = request.query_params.get(name) or ""
+    text = value if isinstance(value, str) else str(value)
+    return "".join(letter for letter in text[:most] if unicodedata.category(letter) not in ("Cc", "Cs")).strip()
+
+
+def number(text: str, *, least: int = 1, most: int = 2**31 - 1) -> int | None:
+    """Read a whole number within bounds; None for anything else."""
+    clean = text.strip()
+    if not clean.isascii() or not clean.isdigit() or len(clean) > 10:  # noqa: PLR2004  longer ones are out of bounds
+        return None
+    value = int(clean)
+    return value if least <= value <= most else None
+
+
+def refused(entries: Mapping[str, str], error: LatchpinError, names: Mapping[str, str] | None = None) -> Form:
+    """Return the form with what was typed and what is wrong; `names` maps a feature's field to the page's."""
+    names = names or {}
+    errors: dict[str, str] = {}
+    if isinstance(error, Invalid):
+        for problem in error.problems:
+            errors.setdefault(names.get(problem.field, problem.field), problem.message)
+    return Form(entries, errors or {"": error.detail})

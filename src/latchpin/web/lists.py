@@ -1,0 +1,29 @@
+"""Where a list stands, read from the address: search, sorting, page. What makes no sense falls back to the default."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from litestar.params import Parameter
+
+from latchpin.web import forms
+from latchpin.web.site import AnyRequest
+from latchpin.web.views.common import Listing
+
+Id = Annotated[int, Parameter(ge=1, le=2**31 - 1)]
+_MOST_PAGES = 1_000_000
+
+
+def wanted(request: AnyRequest, base: str, sorts: tuple[str, ...], size: int, filters: tuple[str, ...] = ()) -> Listing:
+    """Read an address; the first of `sorts` is the default. The total is not known yet: see `counted`."""
+    query = {name: forms.query(request, name) for name in ("q", *filters, "sort", "order", "page")}
+    sort = query["sort"] if query["sort"] in sorts else sorts[0]
+    page = forms.number(query["page"], most=_MOST_PAGES) or 1
+    kept = {name: value for name, value in query.items() if value}
+    return Listing(base, kept, sort, query["order"] == "desc", page, size, 0)
+
+
+def counted(listing: Listing, total: int) -> Listing:
+    """The same place, with the length of the whole list."""
+    return replace(listing, total=total)

@@ -1,0 +1,78 @@
+"""My account: profile, password, browser sessions, and the person's keys, read-only."""
+
+from __future__ import annotations
+
+from litestar import Response, get, post
+
+from latchpin.errors import Invalid
+from latchpin.identity import api_keys, passwords, sessions, users
+from latchpin.kit import clock
+from latchpin.web import forms, lists, render, rows
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views.common import Form
+from latchpin.web.views.organization import Account
+
+
+@get("/account")
+async def show_account(visit: SignedIn) -> Response[str]:
+    """Show the person's own account."""
+    return await _page(visit, Form())
+
+
+@post("/account/password", status_code=200)
+async def change_password(visit: SignedIn) -> Response[str]:
+    """Change the person's own password; the current one is asked for, so no further proof is."""
+    entries = await forms.read(visit.request)
+    try:
+        async with visit.site.database.transaction() as session:
+            user = await users.get(session, visit.principal.organization_id, visit.principal.user_id)
+            await users.change_password(
+                session,
+                user,
+                current=entries.get("current_password", ""),
+                new=entries.get("new_password", ""),
+                by=visit.actor,
+                keep_session=visit.signed_in.session_id,
+            )
+    except Invalid as error:
+        return await _page(visit, forms.refused({}, error), status=422)
+    return render.redirect(visit.request, "/account", render.done("Password changed. Other browsers are signed out."))
+
+
+@post("/account/sessions/{session_id:int}/end", status_code=200)
+async def end_session(visit: SignedIn, session_id: lists.Id) -> Response[str]:
+    """Sign one browser out."""
+    async with visit.site.database.transaction() as session:
+        await sessions.end(session, visit.principal.user_id, session_id, by=visit.actor)
+    return render.redirect(visit.request, "/account", render.done("That browser is signed out."))
+
+
+@post("/account/sessions/end-others", status_code=200)
+async def end_others(visit: SignedIn) -> Response[str]:
+    """Sign every other browser out."""
+    async with visit.site.database.transaction() as session:
+        for other in await sessions.of_user(session, visit.principal.user_id, visit.site.settings):
+            if other.id != visit.signed_in.session_id:
+                await sessions.end(session, visit.principal.user_id, other.id, by=visit.actor)
+    return render.redirect(visit.request, "/account", render.done("All other browsers are signed out."))
+
+
+async def _page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]:
+    me = visit.principal
+    async with visit.site.database.read() as session:
+        user = await users.get(session, me.organization_id, me.user_id)
+        open_sessions = await sessions.of_user(session, me.user_id, visit.site.settings)
+        keys = await api_keys.of_user(session, me.user_id)
+    view = Account(
+        visit.shell("account"),
+        form,
+        passwords.LEAST,
+        user.user_group,
+        user.created,
+        tuple(rows.browser_session(each, current=visit.signed_in.session_id) for each in open_sessions),
+        tuple(rows.key(each, clock.now()) for each in keys),
+    )
+    return render.page(visit.request, "account/account.html", view, status=status)
+
+
+HANDLERS = (show_account, change_password, end_session, end_others)

@@ -1,0 +1,201 @@
+"""Changing agents: the definition editor, archive and unarchive, restoring a version."""
+
+from __future__ import annotations
+
+from litestar import Response, get, post
+
+from latchpin.automation import agents
+from latchpin.errors import Denied, FieldProblem, Invalid, Malformed, Missing
+from latchpin.web import forms, lists, places, render, rows
+from latchpin.web.forms import Entries
+from latchpin.web.pages.agents import agent_row
+from latchpin.web.places import PERSONAL
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views.automation import AgentConfirm, AgentEditor, AgentRow, VersionRestore
+from latchpin.web.views.common import Form, Problem
+
+_STARTER = """\
+version: 1
+name: New agent
+description: What it collects and for whom.
+start_url: https://books.example/catalogue/{category}
+input_parameters:
+  - name: category
+    default: fiction
+record:
+  selector: article.book
+  fields:
+    - name: title
+      selector: h3
+    - name: price
+      selector: .price
+      type: number
+pagination:
+  kind: next_link
+  selector: a.next
+limits:
+  max_pages: 20
+"""
+
+
+@get("/agents/new")
+async def show_new(visit: SignedIn) -> Response[str]:
+    """Show the editor with a definition to start from."""
+    space = forms.query(visit.request, "space")
+    return await _new_page(visit, Form({"definition": _STARTER, "space": space or PERSONAL}), ())
+
+
+@post("/agents/new", status_code=200)
+async def create(visit: SignedIn) -> Response[str]:
+    """Make an agent from the definition."""
+    entries = await forms.read(visit.request)
+    try:
+        space_id = _space(entries.get("space", ""))
+        async with visit.site.database.transaction() as session:
+            agent = await agents.create(
+                session,
+                visit.principal,
+                entries.get("definition", ""),
+                space_id=space_id,
+                comment=entries.get("comment"),
+                by=visit.actor,
+            )
+            name, agent_id = agent.name, agent.id
+    except (Missing, Denied):
+        form = Form(entries, {"space": "Choose a Space where you are an editor."})
+        return await _new_page(visit, form, (), status=422)
+    except Invalid as error:
+        form, problems = _refused(entries, error)
+        return await _new_page(visit, form, problems, status=422)
+    return render.redirect(visit.request, f"/agents/{agent_id}", render.done(f"Agent “{name[:80]}” created."))
+
+
+@get("/agents/{agent_id:int}/edit")
+async def show_edit(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+    """Show the editor with the current definition."""
+    row = await _for_change(visit, agent_id)
+    async with visit.site.database.read() as session:
+        current = await agents.version(session, agent_id, row.version)
+    view = AgentEditor(visit.shell("agents"), Form({"definition": current.definition}), row, (), ())
+    return render.page(visit.request, "agents/edit.html", view)
+
+
+@post("/agents/{agent_id:int}/edit", status_code=200)
+async def change(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+    """Save a new version."""
+    entries = await forms.read(visit.request)
+    row = await _for_change(visit, agent_id)
+    try:
+        async with visit.site.database.transaction() as session:
+            agent = await agents.get_for_change(session, visit.principal, agent_id)
+            text, comment = entries.get("definition", ""), entries.get("comment")
+            await agents.change(session, agent, text, comment=comment, by=visit.actor)
+            number = agent.version
+    except Invalid as error:
+        form, problems = _refused(entries, error)
+        view = AgentEditor(visit.shell("agents"), form, row, (), problems)
+        return render.page(visit.request, "agents/edit.html", view, status=422)
+    same = number == row.version
+    toast = render.done("Nothing differs from the current version." if same else f"Version {number} saved.")
+    return render.redirect(visit.request, f"/agents/{agent_id}", toast)
+
+
+@get("/agents/{agent_id:int}/archive")
+async def ask_archive(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+    """Say what archiving does, and ask."""
+    row = await _for_change(visit, agent_id)
+    return render.page(visit.request, "agents/archive.html", AgentConfirm(visit.shell("agents"), row, Form()))
+
+
+@post("/agents/{agent_id:int}/archive", status_code=200)
+async def archive(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+    """Hide an agent."""
+    await forms.read(visit.request)
+    async with visit.site.database.transaction() as session:
+        agent = await agents.get_for_change(session, visit.principal, agent_id)
+        await agents.archive(session, agent, by=visit.actor)
+        name = agent.name
+    return render.redirect(visit.request, "/agents", render.done(f"Agent “{name[:80]}” archived."))
+
+
+@post("/agents/{agent_id:int}/unarchive", status_code=200)
+async def unarchive(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+    """Bring an archived agent back."""
+    await forms.read(visit.request)
+    async with visit.site.database.transaction() as session:
+        agent = await agents.get_for_change(session, visit.principal, agent_id)
+        await agents.unarchive(session, agent, by=visit.actor)
+        name = agent.name
+    return render.redirect(visit.request, f"/agents/{agent_id}", render.done(f"Agent “{name[:80]}” is back."))
+
+
+@get("/agents/{agent_id:int}/versions/{number:int}/restore")
+async def ask_restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
+    """Say what restoring does, and ask."""
+    row = await _for_change(visit, agent_id)
+    async with visit.site.database.read() as session:
+        version = rows.version(await agents.version(session, agent_id, number), current=row.version)
+    form = Form({"comment": f"Restored version {number}"})
+    return render.page(visit.request, "agents/restore.html", VersionRestore(visit.shell("agents"), row, version, form))
+
+
+@post("/agents/{agent_id:int}/versions/{number:int}/restore", status_code=200)
+async def restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
+    """Make an old version's text the newest version."""
+    entries = await forms.read(visit.request)
+    async with visit.site.database.transaction() as session:
+        agent = await agents.get_for_change(session, visit.principal, agent_id)
+        await agents.restore(session, agent, number, comment=entries.get("comment"), by=visit.actor)
+        newest = agent.version
+    toast = render.done(f"Version {number} restored as version {newest}.")
+    return render.redirect(visit.request, f"/agents/{agent_id}?tab=versions", toast)
+
+
+async def _for_change(visit: Visit, agent_id: int) -> AgentRow:
+    """One agent that the person may change; raises Missing, then Denied."""
+    async with visit.site.database.read() as session:
+        row = await agent_row(session, visit, await agents.get(session, visit.principal, agent_id))
+    if not row.editable:
+        raise Denied("You may see this agent, but changing it needs the role of editor in its Space. Ask an administrator.")
+    return row
+
+
+async def _new_page(visit: Visit, form: Form, problems: tuple[Problem, ...], *, status: int = 200) -> Response[str]:
+    async with visit.site.database.read() as session:
+        seen = await places.load(session, visit.principal)
+    view = AgentEditor(visit.shell("agents"), form, None, seen.editable_options(), problems)
+    return render.page(visit.request, "agents/edit.html", view, status=status)
+
+
+def _space(text: str) -> int | None:
+    if text == PERSONAL:
+        return None
+    found = forms.number(text)
+    if found is None:
+        raise Malformed("Choose a Space.", field="space")
+    return found
+
+
+def _refused(entries: Entries, error: Invalid) -> tuple[Form, tuple[Problem, ...]]:
+    """Put problems with a line beside the editor, and the others beside their fields."""
+    if any(problem.line is None for problem in error.problems) or not error.problems:
+        return forms.refused(entries, error), ()
+    return Form(entries), tuple(_problem(each) for each in error.problems)
+
+
+def _problem(found: FieldProblem) -> Problem:
+    message = found.message if found.message.endswith(".") else f"{found.message}."
+    return Problem(found.line or 0, found.field, message[:1].upper() + message[1:])
+
+
+HANDLERS = (
+    show_new,
+    create,
+    show_edit,
+    change,
+    ask_archive,
+    archive,
+    unarchive,
+    ask_restore,
+    restore,
+)

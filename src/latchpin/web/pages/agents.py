@@ -1,0 +1,132 @@
+"""Agents: the list, and one agent with its definition and versions."""
+
+from __future__ import annotations
+
+from litestar import Response, get
+
+from latchpin.automation import agents, definitions
+from latchpin.automation.agents import Filters
+from latchpin.automation.definitions import Definition
+from latchpin.errors import Invalid
+from latchpin.storage import Session
+from latchpin.storage.models import Agent
+from latchpin.web import forms, lists, places, render, rows
+from latchpin.web.places import PERSONAL
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views.automation import AgentDetails, AgentRow, Agents, AgentVersion, FieldRow, InputRow
+from latchpin.web.views.common import Option
+
+BASE = "/agents"
+_SIZE = 50
+_SORTS = ("name", "updated", "created")
+_STATUSES = (Option("", "Active"), Option("archived", "Archived"), Option("all", "Active and archived"))
+_ARCHIVED: dict[str, bool | None] = {"": False, "archived": True, "all": None}
+_TABS = ("overview", "definition", "versions")
+_NO_SPACE = 0  # the personal Space, to the feature
+
+
+@get("/agents")
+async def show_agents(visit: SignedIn) -> Response[str]:
+    """List the agents that the person may see."""
+    wanted = lists.wanted(visit.request, BASE, _SORTS, _SIZE, ("space", "status"))
+    space, status = wanted.query.get("space", ""), wanted.query.get("status", "")
+    space_id = _NO_SPACE if space == PERSONAL else forms.number(space)
+    filters = Filters(text=wanted.search or None, space_id=space_id, archived=_ARCHIVED.get(status, False))
+    async with visit.site.database.read() as session:
+        found = await agents.page(
+            session,
+            visit.principal,
+            filters,
+            number=wanted.page,
+            size=_SIZE,
+            sort=wanted.sort,
+            descending=wanted.descending,
+        )
+        seen = await places.load(session, visit.principal)
+        shown = await places.agent_rows(session, seen, found.items)
+    view = Agents(
+        visit.shell("agents"),
+        lists.counted(wanted, found.total),
+        shown,
+        seen.filter_options(),
+        space,
+        _STATUSES,
+        status,
+        can_create=True,
+    )
+    return render.page(visit.request, "agents/list.html", view)
+
+
+@get("/agents/{agent_id:int}")
+async def show_agent(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+    """Show one agent: overview, definition or versions."""
+    tab = forms.query(visit.request, "tab")
+    async with visit.site.database.read() as session:
+        agent = await agents.get(session, visit.principal, agent_id)
+        versions = await agents.versions(session, agent_id)
+        row = await agent_row(session, visit, agent)
+    text = next((each.definition for each in versions if each.version == agent.version), "")
+    parsed = _parsed(text)
+    view = AgentDetails(
+        visit.shell("agents"),
+        row,
+        tab if tab in _TABS else _TABS[0],
+        _inputs(parsed),
+        _fields(parsed),
+        _facts(parsed),
+        text,
+        tuple(rows.version(each, current=agent.version) for each in versions),
+    )
+    return render.page(visit.request, "agents/details.html", view)
+
+
+@get("/agents/{agent_id:int}/versions/{number:int}")
+async def show_version(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
+    """Show the definition as it was in one version."""
+    async with visit.site.database.read() as session:
+        agent = await agents.get(session, visit.principal, agent_id)
+        version = await agents.version(session, agent_id, number)
+        row = await agent_row(session, visit, agent)
+    view = AgentVersion(visit.shell("agents"), row, rows.version(version, current=agent.version), version.definition)
+    return render.page(visit.request, "agents/version.html", view)
+
+
+async def agent_row(session: Session, visit: Visit, agent: Agent) -> AgentRow:
+    """One agent as a row, with its Space, its owner, and what the person may do with it."""
+    seen = await places.load(session, visit.principal)
+    (row,) = await places.agent_rows(session, seen, [agent])
+    return row
+
+
+def _parsed(text: str) -> Definition | None:
+    try:
+        return definitions.parse(text)
+    except Invalid:
+        return None  # saved by an older release with other rules: the text itself is still shown
+
+
+def _inputs(parsed: Definition | None) -> tuple[InputRow, ...]:
+    each = parsed.input_parameters if parsed else ()
+    return tuple(InputRow(one.name, "" if one.encrypted else one.default or "", one.encrypted) for one in each)
+
+
+def _fields(parsed: Definition | None) -> tuple[FieldRow, ...]:
+    if parsed is None or parsed.record is None:
+        return ()
+    followed = parsed.follow.fields if parsed.follow else ()
+    near = tuple(FieldRow(one.name, one.selector or parsed.record.selector) for one in parsed.record.fields)
+    return near + tuple(FieldRow(one.name, f"{one.selector or ''} on the linked page".strip()) for one in followed)
+
+
+def _facts(parsed: Definition | None) -> tuple[tuple[str, str], ...]:
+    if parsed is None:
+        return ()
+    limits = parsed.limits
+    return (
+        ("Pages", f"At most {limits.max_pages:,}"),
+        ("Records", f"At most {limits.max_records:,}"),
+        ("Pace", f"{limits.concurrency} at once, {limits.delay_seconds:g} s apart"),
+    )
+
+
+HANDLERS = (show_agents, show_agent, show_version)

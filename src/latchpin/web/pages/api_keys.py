@@ -1,0 +1,160 @@
+"""Manage API keys of one user: list, change expiry, revoke, delete. Administrators only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litestar import Response, get, post
+
+from latchpin.errors import Conflict, Invalid, Missing
+from latchpin.identity import api_keys, policy, users
+from latchpin.kit import clock
+from latchpin.storage.models import ApiKey, User
+from latchpin.web import expiry, forms, lists, proof, render, rows
+from latchpin.web.forms import Entries
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views.api_keys import KeyConfirm, KeyExpiry, KeyOwner, KeyRow, Keys
+from latchpin.web.views.common import Form, Listing
+
+_DEFAULT_REASON = "revoked by an administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The keys of one user, ready to be shown."""
+
+    owner: KeyOwner
+    listing: Listing
+    live: tuple[KeyRow, ...]
+    inactive: tuple[KeyRow, ...]
+
+
+def address(user_id: int) -> str:
+    """The address of the list of a user's keys."""
+    return f"/organization/users/{user_id}/api-keys"
+
+
+def held(user: User, keys: list[ApiKey]) -> Held:
+    """Sort a user's keys into those that count and those that do not any more."""
+    shown = [rows.key(each, clock.now()) for each in keys]
+    alive = user.status == "active"
+    live = tuple(row for row in shown if row.live and alive)
+    inactive = tuple(row for row in shown if not (row.live and alive))
+    return Held(rows.owner(user), Listing(address(user.id), {}, "created", True, 1, 200, len(shown)), live, inactive)  # noqa: FBT003
+
+
+@get("/organization/users/{user_id:int}/api-keys")
+async def show_keys(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """List one user's keys."""
+    async with visit.site.database.read() as session:
+        user = await users.get(session, visit.principal.organization_id, user_id)
+        found = held(user, await api_keys.of_user(session, user_id))
+    view = Keys(visit.shell("users"), found.owner, found.listing, found.live, found.inactive)
+    return render.page(visit.request, "api_keys/list.html", view)
+
+
+@get("/organization/users/{user_id:int}/api-keys/{key_id:int}/expiry")
+async def show_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
+    """Show the form that changes when a key ends."""
+    return await _expiry_page(visit, user_id, key_id, None)
+
+
+@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/expiry", status_code=200)
+async def change_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
+    """Change when a key ends, within the policy."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=address(user_id)):
+        return asked
+    try:
+        ends = expiry.end_of(entries.get("expires_on", ""))
+        async with visit.site.database.transaction() as session:
+            key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
+            allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
+            await api_keys.change_expiry(session, key, ends, policy=allowed, by=visit.actor)
+            name = _name(key)
+    except (Invalid, Conflict) as error:
+        form = forms.refused(entries, error, {"expires": "expires_on"})
+        return await _expiry_page(visit, user_id, key_id, form)
+    toast = render.done(f"API key {name} ends on {ends.day} {ends:%b %Y}.")
+    return render.redirect(visit.request, address(user_id), toast)
+
+
+@get("/organization/users/{user_id:int}/api-keys/{key_id:int}/revoke")
+async def ask_revoke(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
+    """Say what revoking ends, and ask."""
+    return await _confirm(visit, user_id, key_id, "revoke")
+
+
+@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/revoke", status_code=200)
+async def revoke(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
+    """Revoke a key: no request that begins after this answer is accepted."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=address(user_id)):
+        return asked
+    reason = " ".join(entries.get("reason", "").split())
+    if len(reason) > 200:  # noqa: PLR2004  what the column holds
+        form = Form(entries, {"reason": f"At most 200 characters; this has {len(reason)}."})
+        return await _confirm(visit, user_id, key_id, "revoke", form)
+    async with visit.site.database.transaction() as session:
+        key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
+        await api_keys.revoke(session, key, by=visit.actor, reason=reason or _DEFAULT_REASON)
+        name = _name(key)
+    return render.redirect(visit.request, address(user_id), render.done(f"API key {name} is revoked and refused from now on."))
+
+
+@get("/organization/users/{user_id:int}/api-keys/{key_id:int}/delete")
+async def ask_delete(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
+    """Say what deleting ends, and ask."""
+    return await _confirm(visit, user_id, key_id, "delete")
+
+
+@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/delete", status_code=200)
+async def delete(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
+    """Delete a key's entry; a live one is revoked by it."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=address(user_id)):
+        return asked
+    async with visit.site.database.transaction() as session:
+        key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
+        name, live = _name(key), api_keys.is_live(key)
+        if live:
+            await api_keys.revoke(session, key, by=visit.actor, reason="deleted by an administrator")
+        await api_keys.delete(session, key, by=visit.actor)
+    text = f"API key {name} is revoked and deleted." if live else f"API key {name} is deleted."
+    return render.redirect(visit.request, address(user_id), render.done(text))
+
+
+def _of(key: ApiKey, user_id: int) -> ApiKey:
+    if key.user_id != user_id:
+        raise Missing("API key", key.id)
+    return key
+
+
+def _name(key: ApiKey) -> str:
+    return f"“{key.description[:80]}”" if key.description else f"{key.prefix}…"
+
+
+async def _expiry_page(visit: Visit, user_id: int, key_id: int, form: Form | None) -> Response[str]:
+    owner, row = await _shown(visit, user_id, key_id)
+    async with visit.site.database.read() as session:
+        allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
+    lifetime = expiry.lifetime(allowed, clock.now().date())
+    entries: Entries = {"expires_on": row.expires.date().isoformat()}
+    view = KeyExpiry(visit.shell("users"), owner, row, form or Form(entries), lifetime)
+    return render.page(visit.request, "api_keys/expiry.html", view, status=422 if form else 200)
+
+
+async def _confirm(visit: Visit, user_id: int, key_id: int, what: str, form: Form | None = None) -> Response[str]:
+    owner, row = await _shown(visit, user_id, key_id)
+    view = KeyConfirm(visit.shell("users"), owner, row, form or Form())
+    return render.page(visit.request, f"api_keys/{what}.html", view, status=422 if form else 200)
+
+
+async def _shown(visit: Visit, user_id: int, key_id: int) -> tuple[KeyOwner, KeyRow]:
+    async with visit.site.database.read() as session:
+        user = await users.get(session, visit.principal.organization_id, user_id)
+        key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
+    return rows.owner(user), rows.key(key, clock.now())
+
+
+HANDLERS = (show_keys, show_expiry, change_expiry, ask_revoke, revoke, ask_delete, delete)

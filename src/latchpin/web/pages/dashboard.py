@@ -1,0 +1,53 @@
+"""The dashboard: counts, keys that end soon, recent changes, recently updated agents."""
+
+from __future__ import annotations
+
+from litestar import Response, get
+
+from latchpin.audit import trail
+from latchpin.audit.trail import Filters as AuditFilters
+from latchpin.automation import agents
+from latchpin.automation.agents import Filters
+from latchpin.identity import api_keys, overview, spaces
+from latchpin.kit import clock
+from latchpin.web import narration, render, rows
+from latchpin.web.session import SignedIn
+from latchpin.web.views.organization import Dashboard, ExpiringKey
+
+_EVENTS = 8
+_AGENTS = 5
+
+
+@get("/")
+async def show_dashboard(visit: SignedIn) -> Response[str]:
+    """Show how things stand; what only administrators may know is left out for others."""
+    me = visit.principal
+    async with visit.site.database.read() as session:
+        active = await agents.count(session, me, Filters())
+        archived = await agents.count(session, me, Filters(archived=True))
+        visible = await spaces.every(session, me)
+        recent = await agents.every(session, me, Filters(), sort="updated", descending=True, limit=_AGENTS)
+        owners = await overview.names(session, (each.user_id for each in recent))
+        counts = await overview.counts(session, me.organization_id) if visit.is_administrator else None
+        ending = await overview.expiring(session, me.organization_id, within=rows.SOON) if counts else []
+        page = await trail.page(session, me.organization_id, AuditFilters(), size=_EVENTS) if counts else None
+        mine = [] if counts else await api_keys.of_user(session, me.user_id)
+    now = clock.now()
+    names = {each.id: each.name for each in visible}
+    view = Dashboard(
+        visit.shell("dashboard"),
+        active,
+        archived,
+        len(visible),
+        counts.users if counts else None,
+        counts.disabled_users if counts else None,
+        counts.live_keys if counts else None,
+        tuple(ExpiringKey(rows.owner(user), rows.key(key, now)) for key, user in ending),
+        tuple(narration.event(each) for each in page.items) if page else (),
+        tuple(rows.agent(each, spaces=names, owners=owners, editable=False) for each in recent),
+        tuple(row for row in (rows.key(each, now) for each in mine) if row.live),
+    )
+    return render.page(visit.request, "organization/dashboard.html", view)
+
+
+HANDLERS = (show_dashboard,)

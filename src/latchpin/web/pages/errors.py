@@ -1,0 +1,112 @@
+"""Refusals and failures as pages of ours that lead somewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from litestar import Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ExceptionHandlersMap
+
+from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, Throttled, Unauthenticated, Unavailable
+from latchpin.kit import context
+from latchpin.web import render, session
+from latchpin.web.session import PasswordNeeded, SignInNeeded, Visit
+from latchpin.web.site import AnyRequest
+from latchpin.web.views.organization import ErrorPage
+
+_log = structlog.get_logger(__name__)
+_NOWHERE = (404, "There is nothing here", "The address is wrong, the thing is gone, or you have no access to it.")
+_KINDS: tuple[tuple[type[LatchpinError], int, str], ...] = (
+    (Invalid, 400, "This cannot be read"),
+    (Unauthenticated, 403, "This is not open to you"),
+    (Denied, 403, "This is not open to you"),
+    (Conflict, 409, "This is not possible now"),
+    (Throttled, 429, "Too many requests"),
+    (Unavailable, 503, "The database cannot be reached"),
+)
+_FRAMEWORK = {
+    400: ("This cannot be read", "Go back and try again from the page you came from."),
+    404: _NOWHERE[1:],
+    405: ("This address does not take that", "Go back and try again from the page you came from."),
+    413: ("This is too large", "Shorten the entry and send it again."),
+}
+_FAILED = "Nothing was changed. If it happens again, tell your operator the request below."
+
+
+def is_page(request: AnyRequest) -> bool:
+    """Whether a request is for a page, and not for the API or a machine."""
+    path: str = request.scope["path"]
+    return not path.startswith(("/api/", "/health", "/.well-known/")) and path not in ("/api", "/api-docs")
+
+
+def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str]:
+    """Draw a refusal of the product."""
+    if isinstance(error, Missing):
+        return _draw(request, *_NOWHERE)
+    status, title = next(((status, title) for kind, status, title in _KINDS if isinstance(error, kind)), (400, "Refused"))
+    wait = error.retry_after if isinstance(error, Throttled) else 5 if isinstance(error, Unavailable) else 0
+    return _draw(request, status, title, error.detail, wait)
+
+
+def on_http(request: AnyRequest, error: HTTPException) -> Response[str]:
+    """Draw a refusal of the framework. An address with an impossible id is an address where nothing is."""
+    if isinstance(error, ValidationException):
+        return _draw(request, *_NOWHERE)
+    if error.status_code >= 500:  # noqa: PLR2004
+        return on_failure(request, error)
+    title, text = _FRAMEWORK.get(error.status_code, _FRAMEWORK[400])
+    return _draw(request, error.status_code, title, text)
+
+
+def on_failure(request: AnyRequest, error: Exception) -> Response[str]:
+    """Draw what nobody expected: the person gets the request's id, the log gets the rest."""
+    known = context.of(request.scope)
+    _log.error("request.failed", request_id=known.request_id, path=request.scope["path"], exc_info=error)
+    return _draw(request, 500, "Something went wrong on our side", _FAILED)
+
+
+def on_sign_in_needed(request: AnyRequest, error: SignInNeeded) -> Response[str]:
+    """Send somebody who is not signed in to the sign-in page, and back afterwards."""
+    query = request.scope["query_string"].decode("latin-1")
+    path = request.scope["path"] + (f"?{query}" if query else "") if request.method == "GET" else "/"
+    parts = [f"next={quote(path)}"] if path != "/" else []
+    if error.ended:
+        parts.append("ended=1")
+    address = "/login" + (f"?{'&'.join(parts)}" if parts else "")
+    return render.redirect(request, address)
+
+
+def on_password_needed(request: AnyRequest, _error: PasswordNeeded) -> Response[str]:
+    """Send somebody with a temporary password to where it is changed."""
+    return render.redirect(request, "/password")
+
+
+def _draw(request: AnyRequest, status: int, title: str, text: str, wait: int = 0) -> Response[str]:
+    visit: Visit | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
+    shell = visit.shell("") if visit else session.shell_outside(request)
+    view = ErrorPage(shell, status, title, text, wait, context.of(request.scope).request_id)
+    template = "errors/inside.html" if visit else "errors/outside.html"
+    headers = {"Retry-After": str(wait)} if wait else {}
+    return render.page(request, template, view, status=status, headers=headers)
+
+
+HANDLERS: ExceptionHandlersMap = {
+    SignInNeeded: on_sign_in_needed,
+    PasswordNeeded: on_password_needed,
+    LatchpinError: on_refusal,
+    HTTPException: on_http,
+    Exception: on_failure,
+}
+
+
+def by_surface(pages: ExceptionHandlersMap, machines: ExceptionHandlersMap) -> dict[Any, Any]:
+    """Join two tables of handlers: each error is answered as a page or as the API does, by the address that was asked."""
+
+    def choose(kind: Any) -> Any:  # noqa: ANN401  Litestar's handlers are of many types
+        page, machine = pages[kind], machines[kind]
+        return lambda request, error: (page if is_page(request) else machine)(request, error)
+
+    return {kind: choose(kind) for kind in machines}

@@ -1,0 +1,126 @@
+"""New API key, and the one page that ever shows a full key. Administrators only."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from litestar import Response, get, post
+
+from latchpin.errors import Conflict, Invalid
+from latchpin.identity import api_keys, policy, users
+from latchpin.identity.api_keys import AlreadyIssued, NewKey
+from latchpin.identity.scopes import Access
+from latchpin.kit import clock
+from latchpin.web import expiry, forms, lists, proof, render, rows
+from latchpin.web.forms import Entries
+from latchpin.web.pages.api_keys import address, held
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views import api_keys as views
+from latchpin.web.views.api_keys import CreatedKey, Lifetime
+from latchpin.web.views.common import Form, Option, Toast
+
+_FORM_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_SENT_BEFORE = "This form was sent before; the key was made then and is in the list. If you lost it, delete it and make a new one."
+_ACCESSES = (
+    Option(Access.FULL.value, "Full access", "Everything the user may do through the API."),
+    Option(Access.READ_ONLY.value, "Read-only", "See agents, runs, Spaces and billing; change nothing."),
+    Option(Access.RUNS_ONLY.value, "Runs-only", "See and run agents and fetch their results; no Spaces, no billing."),
+    Option(Access.BILLING_ONLY.value, "Billing-only", "Read costs and credit; nothing else."),
+)
+
+
+@get("/organization/users/{user_id:int}/api-keys/new")
+async def show_new(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Show the form for a new key; a disabled user gets none."""
+    limits = await _limits(visit)
+    chosen = {
+        "access": Access.FULL.value,
+        "expires_in": str(limits.default_days),
+        "expires_on": limits.default.isoformat(),
+    }
+    return await _form(visit, user_id, Form(chosen), limits)
+
+
+@post("/organization/users/{user_id:int}/api-keys/new", status_code=200)
+async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Make the key and answer with the page that shows it: the one exception to redirecting after a change.
+
+    A redirect would have to keep the key somewhere to show it. The answer is not stored by the browser, and sending the form again
+    makes no second key.
+    """
+    entries = await forms.read(visit.request)
+    limits = await _limits(visit)
+    if asked := await proof.ask(visit, entries, back=address(user_id)):
+        return asked
+    try:
+        new = _chosen(entries, limits)
+        async with visit.site.database.transaction() as session:
+            user = await users.get(session, visit.principal.organization_id, user_id)
+            allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
+            made = await api_keys.create(session, user, new, policy=allowed, secrets=visit.site.secrets, by=visit.actor)
+            found = held(user, await api_keys.of_user(session, user_id))
+            row = rows.key(made.key, clock.now())
+    except AlreadyIssued:
+        return render.redirect(visit.request, address(user_id), Toast("info", _SENT_BEFORE))
+    except (Invalid, Conflict) as error:
+        form = forms.refused(entries, error, {"expires": "expires_on"})
+        return await _form(visit, user_id, form, limits, status=422)
+    view = CreatedKey(
+        visit.shell("users"),
+        found.owner,
+        found.listing,
+        found.live,
+        found.inactive,
+        made.secret,
+        row,
+        visit.site.settings.public_url,
+    )
+    return render.page(visit.request, "api_keys/created.html", view)
+
+
+def _chosen(entries: Entries, limits: Lifetime) -> NewKey:
+    form_id = entries.get("form_id", "")
+    if not _FORM_ID.fullmatch(form_id):
+        raise Invalid("This form cannot be sent again. Check the entries and send this one.")
+    try:
+        access = Access(entries.get("access", ""))
+    except ValueError:
+        raise Invalid("Choose one of the four.", field="access") from None
+    rate_limit: int | None = None
+    if entries.get("rate_limit", "").strip():
+        rate_limit = forms.number(entries["rate_limit"])
+        if rate_limit is None:
+            raise Invalid("Enter a whole number of requests, such as 100.", field="rate_limit")
+    return NewKey(
+        expires=expiry.chosen_end(entries.get("expires_in", ""), entries.get("expires_on", ""), limits),
+        description=entries.get("description", ""),
+        access=access,
+        networks=re.split(r"[\s,]+", entries.get("networks", "").strip()) if entries.get("networks", "").strip() else (),
+        rate_limit=rate_limit,
+        form_id=form_id,
+    )
+
+
+async def _limits(visit: Visit) -> Lifetime:
+    async with visit.site.database.read() as session:
+        allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
+    return expiry.lifetime(allowed, clock.now().date())
+
+
+async def _form(visit: Visit, user_id: int, form: Form, limits: Lifetime, *, status: int = 200) -> Response[str]:
+    async with visit.site.database.read() as session:
+        user = await users.get(session, visit.principal.organization_id, user_id)
+    view = views.NewKey(
+        visit.shell("users"),
+        rows.owner(user),
+        form,
+        secrets.token_urlsafe(16),
+        limits,
+        expiry.quick_choices(limits),
+        _ACCESSES,
+    )
+    return render.page(visit.request, "api_keys/new.html", view, status=status)
+
+
+HANDLERS = (show_new, create)

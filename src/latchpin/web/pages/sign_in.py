@@ -1,0 +1,175 @@
+"""Signing in and out, the first password, first-run setup, and the choice of theme."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+from litestar import Response, get, post
+from litestar.datastructures import Cookie
+from litestar.params import Dependency
+
+from latchpin.audit.actor import nobody
+from latchpin.errors import Invalid, LatchpinError, Missing, Throttled
+from latchpin.identity import organizations, passwords, sessions, sign_in, users
+from latchpin.identity.sign_in import Attempt
+from latchpin.web import forms, render, session, site
+from latchpin.web.forms import Entries
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.site import AnyRequest
+from latchpin.web.views.common import Form
+from latchpin.web.views.entry import ChangePassword, Setup, SignIn
+
+_THEME_SECONDS = 365 * 86_400
+AnyPassword = Annotated[Visit, Dependency(skip_validation=True)]
+
+
+@get("/login")
+async def show_sign_in(request: AnyRequest) -> Response[str]:
+    """Show the sign-in page; who is signed in already goes where they wanted."""
+    wanted = render.local_path(request.query_params.get("next") or "/")
+    try:
+        await session.visitor_with_any_password(request)
+    except session.SignInNeeded:
+        return _sign_in_page(request, Form(), wanted, ended=request.query_params.get("ended") == "1")
+    return render.redirect(request, wanted)
+
+
+@post("/login", status_code=200)
+async def do_sign_in(request: AnyRequest) -> Response[str]:
+    """Check e-mail and password. Unknown, disabled and wrong look the same (security.md 106)."""
+    served = site.of(request)
+    entries = await forms.read(request)
+    wanted = render.local_path(entries.get("next", "/"))
+    device = request.cookies.get(session.device_name(served.settings))
+    tried = Attempt(entries.get("email", "").strip()[:254], entries.get("password", ""), session.origin(request), device)
+    async with served.database.transaction() as opened:
+        outcome = await sign_in.attempt(opened, tried, served.settings, served.secrets)
+    if outcome.opened is None or outcome.user is None:
+        return _refused(request, entries, wanted, outcome.refusal)
+    cookies = [
+        session.cookie(served.settings, outcome.opened.token),
+        session.device_cookie(served.settings, sign_in.device_cookie(served.secrets, outcome.user)),
+    ]
+    if outcome.user.must_change_password:
+        wanted = f"/password?next={quote(wanted)}"
+    return render.redirect(request, wanted, cookies=cookies)
+
+
+def _refused(request: AnyRequest, entries: Entries, wanted: str, refusal: LatchpinError | None) -> Response[str]:
+    status, headers = 422, {}
+    if isinstance(refusal, Throttled):
+        status, headers = 429, {"Retry-After": str(refusal.retry_after)}
+    form = Form({"email": entries.get("email", "")}, {"": refusal.detail if refusal else "Signing in was refused."})
+    return _sign_in_page(request, form, wanted, status=status, headers=headers)
+
+
+def _sign_in_page(
+    request: AnyRequest,
+    form: Form,
+    wanted: str,
+    *,
+    ended: bool = False,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> Response[str]:
+    view = SignIn(session.shell_outside(request), form, wanted, ended)
+    return render.page(request, "entry/sign_in.html", view, status=status, headers=headers)
+
+
+@post("/logout", status_code=200)
+async def sign_out(visit: AnyPassword) -> Response[str]:
+    """End the session of this browser."""
+    async with visit.site.database.transaction() as opened:
+        await sessions.end(opened, visit.principal.user_id, visit.signed_in.session_id, by=visit.actor, signed_out=True)
+    return render.redirect(visit.request, "/login", cookies=[session.no_cookie(visit.site.settings)])
+
+
+@get("/password")
+async def show_password(visit: AnyPassword) -> Response[str]:
+    """Ask for a password of one's own; without a temporary one there is nothing to do here."""
+    if not visit.signed_in.must_change_password:
+        return render.redirect(visit.request, "/account")
+    return _password_page(visit, Form({"next": render.local_path(visit.request.query_params.get("next") or "/")}))
+
+
+@post("/password", status_code=200)
+async def choose_password(visit: AnyPassword) -> Response[str]:
+    """Set a password of one's own in the place of the temporary one."""
+    entries = await forms.read(visit.request)
+    wanted = render.local_path(entries.get("next", "/"))
+    try:
+        async with visit.site.database.transaction() as opened:
+            user = await users.get(opened, visit.principal.organization_id, visit.principal.user_id)
+            await users.change_password(
+                opened,
+                user,
+                current=entries.get("current_password", ""),
+                new=entries.get("new_password", ""),
+                by=visit.actor,
+                keep_session=visit.signed_in.session_id,
+            )
+    except Invalid as error:
+        return _password_page(visit, forms.refused({"next": wanted}, error), status=422)
+    return render.redirect(visit.request, wanted, render.done("Your password is set."))
+
+
+def _password_page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]:
+    view = ChangePassword(visit.shell(""), form, passwords.LEAST, visit.principal.email)
+    return render.page(visit.request, "entry/change_password.html", view, status=status)
+
+
+@get("/setup/{token:str}")
+async def show_setup(request: AnyRequest, token: str) -> Response[str]:
+    """Show the first-run page to who holds the one-time link."""
+    async with site.of(request).database.read() as opened:
+        if not await organizations.is_setup_token(opened, token):
+            raise Missing("page")
+    return _setup_page(request, token, Form())
+
+
+@post("/setup/{token:str}", status_code=200)
+async def set_up(request: AnyRequest, token: str) -> Response[str]:
+    """Make the organization and its first administrator, and sign them in."""
+    served = site.of(request)
+    entries = await forms.read(request)
+    came_from = session.origin(request)
+    try:
+        async with served.database.transaction() as opened:
+            if not await organizations.is_setup_token(opened, token):
+                raise Missing("page")
+            made = await organizations.first_administrator(
+                opened,
+                organization=entries.get("organization", ""),
+                full_name=entries.get("full_name", ""),
+                email=entries.get("email", ""),
+                password=entries.get("password", ""),
+                temporary=False,
+                by=nobody(came_from, "first-run page"),
+            )
+            begun = await sessions.open_(opened, made.user, served.settings, came_from)
+    except Invalid as error:
+        return _setup_page(request, token, forms.refused(entries, error), status=422)
+    toast = render.done("Latchpin is set up. Make users next, then API keys for them.")
+    return render.redirect(request, "/organization/users", toast, [session.cookie(served.settings, begun.token)])
+
+
+def _setup_page(request: AnyRequest, token: str, form: Form, *, status: int = 200) -> Response[str]:
+    view = Setup(session.shell_outside(request), form, passwords.LEAST, f"/setup/{quote(token)}")
+    return render.page(request, "entry/setup.html", view, status=status)
+
+
+@post("/theme", status_code=200)
+async def choose_theme(visit: SignedIn) -> Response[str]:
+    """Remember the theme in a cookie and go back to the page; script does the same without leaving it."""
+    entries = await forms.read(visit.request)
+    theme = entries.get("theme", "auto")
+    remembered = Cookie(
+        key="theme",
+        value=theme if theme in ("light", "dark") else "auto",
+        path="/",
+        samesite="lax",
+        secure=visit.site.settings.is_https,
+        max_age=_THEME_SECONDS,
+    )
+    return render.redirect(visit.request, render.local_path(entries.get("next", "/")), cookies=[remembered])

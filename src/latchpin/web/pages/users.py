@@ -1,0 +1,228 @@
+"""Organization > Users: the list, New User, edit, disable, enable, delete, reset password. Administrators only."""
+
+from __future__ import annotations
+
+from litestar import Response, get, post
+
+from latchpin.errors import Conflict, Invalid
+from latchpin.identity import api_keys, credentials, passwords, user_list, users
+from latchpin.identity.roles import Group
+from latchpin.kit import clock
+from latchpin.storage.models import User
+from latchpin.web import forms, lists, proof, render, rows
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views.common import Form, Option
+from latchpin.web.views.users import TemporaryPassword, UserConfirm, UserEditor, UserRow, Users
+
+BASE = "/organization/users"
+_SIZE = 50
+_SORTS = ("full_name", "email", "group", "status", "last_sign_in", "created", "keys")
+_GROUPS = (
+    Option(Group.USER.value, "User", "Works with agents and Spaces."),
+    Option(Group.ADMINISTRATOR.value, "Administrator", "Also manages users, API keys, policy and the audit log."),
+)
+
+
+@get("/organization/users")
+async def show_users(visit: SignedIn) -> Response[str]:
+    """List the users, with what tells at once who has working keys."""
+    wanted = lists.wanted(visit.request, BASE, _SORTS, _SIZE)
+    async with visit.site.database.read() as session:
+        found = await user_list.page(
+            session,
+            visit.principal.organization_id,
+            search=wanted.search,
+            sort=wanted.sort,
+            descending=wanted.descending,
+            number=wanted.page,
+            size=_SIZE,
+        )
+    shown = tuple(rows.user(each, me=visit.principal.user_id) for each in found.items)
+    return render.page(visit.request, "users/list.html", Users(visit.shell("users"), lists.counted(wanted, found.total), shown))
+
+
+@get("/organization/users/new")
+async def show_new(visit: SignedIn) -> Response[str]:
+    """Show the form for a new user, with a temporary password made for it."""
+    form = Form({"group": Group.USER.value, "password": credentials.temporary_password()})
+    return _editor(visit, form, None)
+
+
+@post("/organization/users/new", status_code=200)
+async def create(visit: SignedIn) -> Response[str]:
+    """Make a user with a temporary password."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=BASE):
+        return asked
+    try:
+        new = users.NewUser(
+            full_name=entries.get("full_name", ""),
+            email=entries.get("email", ""),
+            group=_group(entries.get("group", "")),
+            password=entries.get("password", ""),
+        )
+        async with visit.site.database.transaction() as session:
+            made = await users.create(session, visit.principal.organization_id, new, by=visit.actor)
+            name = made.user.full_name
+    except Invalid as error:
+        return _editor(visit, forms.refused(entries, error), None, status=422)
+    return render.redirect(visit.request, BASE, render.done(f"{name} can sign in now with the temporary password."))
+
+
+@get("/organization/users/{user_id:int}")
+async def show_user(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Show one user for editing."""
+    row = await _row(visit, user_id)
+    form = Form({"full_name": row.name, "email": row.email, "group": row.group})
+    return _editor(visit, form, row)
+
+
+@post("/organization/users/{user_id:int}", status_code=200)
+async def change(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Change a user's name, e-mail or group."""
+    entries = await forms.read(visit.request)
+    row = await _row(visit, user_id)
+    if asked := await proof.ask(visit, entries, back=BASE):
+        return asked
+    try:
+        group = _group(entries.get("group", ""))
+        async with visit.site.database.transaction() as session:
+            user = await users.get(session, visit.principal.organization_id, user_id)
+            changed = await users.change(
+                session,
+                user,
+                full_name=entries.get("full_name", ""),
+                email=entries.get("email", ""),
+                group=group,
+                by=visit.actor,
+            )
+            name = changed.full_name
+    except (Invalid, Conflict) as error:
+        return _editor(visit, forms.refused(entries, error), row, status=422)
+    return render.redirect(visit.request, BASE, render.done(f"{name} saved."))
+
+
+@get("/organization/users/{user_id:int}/disable")
+async def ask_disable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Say what disabling ends, and ask."""
+    return await _confirm(visit, user_id, "disable")
+
+
+@post("/organization/users/{user_id:int}/disable", status_code=200)
+async def disable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Disable a user; keys and sessions die with the answer."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=BASE):
+        return asked
+    try:
+        async with visit.site.database.transaction() as session:
+            user = await users.get(session, visit.principal.organization_id, user_id)
+            revoked = await users.disable(session, user, by=visit.actor)
+            name = user.full_name
+    except Conflict as error:
+        return await _confirm(visit, user_id, "disable", forms.refused({}, error))
+    keys = "" if not revoked else " One key was revoked." if revoked == 1 else f" {revoked} keys were revoked."
+    return render.redirect(visit.request, BASE, render.done(f"{name} is disabled.{keys}"))
+
+
+@get("/organization/users/{user_id:int}/enable")
+async def ask_enable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Say what enabling brings back, and ask."""
+    return await _confirm(visit, user_id, "enable")
+
+
+@post("/organization/users/{user_id:int}/enable", status_code=200)
+async def enable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Let a disabled user in again."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=BASE):
+        return asked
+    async with visit.site.database.transaction() as session:
+        user = await users.get(session, visit.principal.organization_id, user_id)
+        await users.enable(session, user, by=visit.actor)
+        name = user.full_name
+    return render.redirect(visit.request, BASE, render.done(f"{name} is enabled."))
+
+
+@get("/organization/users/{user_id:int}/delete")
+async def ask_delete(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Say what deleting ends, and ask."""
+    return await _confirm(visit, user_id, "delete")
+
+
+@post("/organization/users/{user_id:int}/delete", status_code=200)
+async def delete(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Delete a user; agents go to the administrator who does it."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=BASE):
+        return asked
+    try:
+        async with visit.site.database.transaction() as session:
+            user = await users.get(session, visit.principal.organization_id, user_id)
+            heir = await users.get(session, visit.principal.organization_id, visit.principal.user_id)
+            name = user.full_name
+            await users.delete(session, user, heir=heir, by=visit.actor)
+    except Conflict as error:
+        return await _confirm(visit, user_id, "delete", forms.refused({}, error))
+    return render.redirect(visit.request, BASE, render.done(f"{name} is deleted."))
+
+
+@get("/organization/users/{user_id:int}/reset-password")
+async def ask_reset(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Say what a new temporary password does, and ask."""
+    return await _confirm(visit, user_id, "reset_password")
+
+
+@post("/organization/users/{user_id:int}/reset-password", status_code=200)
+async def reset_password(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Make a temporary password and show it, this once."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=BASE):
+        return asked
+    async with visit.site.database.transaction() as session:
+        user = await users.get(session, visit.principal.organization_id, user_id)
+        password = await users.reset_password(session, user, by=visit.actor)
+        row = rows.user_alone(user, [], clock.now(), me=visit.principal.user_id)
+    view = TemporaryPassword(visit.shell("users"), row, password)
+    return render.page(visit.request, "users/temporary_password.html", view)
+
+
+def _group(text: str) -> Group:
+    try:
+        return Group(text)
+    except ValueError:
+        raise Invalid("Choose one of the groups.", field="group") from None
+
+
+async def _row(visit: Visit, user_id: int) -> UserRow:
+    async with visit.site.database.read() as session:
+        user: User = await users.get(session, visit.principal.organization_id, user_id)
+        keys = await api_keys.of_user(session, user_id)
+    return rows.user_alone(user, keys, clock.now(), me=visit.principal.user_id)
+
+
+def _editor(visit: Visit, form: Form, row: UserRow | None, *, status: int = 200) -> Response[str]:
+    view = UserEditor(visit.shell("users"), form, row, _GROUPS, passwords.LEAST)
+    return render.page(visit.request, "users/edit.html", view, status=status)
+
+
+async def _confirm(visit: Visit, user_id: int, what: str, form: Form | None = None) -> Response[str]:
+    view = UserConfirm(visit.shell("users"), await _row(visit, user_id), form or Form())
+    return render.page(visit.request, f"users/{what}.html", view, status=422 if form else 200)
+
+
+HANDLERS = (
+    show_users,
+    show_new,
+    create,
+    show_user,
+    change,
+    ask_disable,
+    disable,
+    ask_enable,
+    enable,
+    ask_delete,
+    delete,
+    ask_reset,
+    reset_password,
+)

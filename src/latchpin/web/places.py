@@ -1,0 +1,63 @@
+"""Which Spaces a person sees and what they may do in each; what the lists of agents and Spaces need to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from latchpin.identity import access, overview, spaces
+from latchpin.identity.principal import Principal
+from latchpin.identity.roles import Role
+from latchpin.storage import Session
+from latchpin.storage.models import Space
+from latchpin.web import rows
+from latchpin.web.views.automation import AgentRow
+from latchpin.web.views.common import Option
+
+PERSONAL = "personal"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Visible Spaces by name, and the person's role in each by id."""
+
+    visible: tuple[Space, ...]
+    roles: dict[int, Role | None]
+
+    def may_edit(self, space_id: int | None) -> bool:
+        """Whether the person may change agents there; None is their own personal Space."""
+        return space_id is None or (self.roles.get(space_id) or 0) >= Role.EDITOR
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Names by id."""
+        return {each.id: each.name for each in self.visible}
+
+    def is_at_home(self, space_id: int, organization_id: int) -> bool:
+        """Whether a visible Space is the organization's own; of another's global Space nobody here sees the members."""
+        return any(each.id == space_id and each.organization_id == organization_id for each in self.visible)
+
+    def filter_options(self) -> tuple[Option, ...]:
+        """All Spaces, to filter a list by."""
+        each = (Option(str(space.id), space.name) for space in self.visible)
+        return (Option("", "All Spaces"), *each, Option(PERSONAL, "Personal"))
+
+    def editable_options(self) -> tuple[Option, ...]:
+        """The Spaces where the person may make an agent."""
+        each = (Option(str(space.id), space.name) for space in self.visible if self.may_edit(space.id))
+        return (Option(PERSONAL, "My personal Space"), *each)
+
+
+async def load(session: Session, principal: Principal) -> Places:
+    """Find out what a person sees."""
+    visible = await spaces.every(session, principal)
+    roles = {space.id: await access.role_in(session, principal, space.id) for space in visible}
+    return Places(tuple(visible), roles)
+
+
+async def agent_rows(session: Session, places: Places, found: Iterable[Any]) -> tuple[AgentRow, ...]:
+    """Turn agents into rows, with owners by name and what the person may do."""
+    each_agent = list(found)
+    owners = await overview.names(session, (agent.user_id for agent in each_agent))
+    return tuple(rows.agent(agent, spaces=places.names, owners=owners, editable=places.may_edit(agent.space_id)) for agent in each_agent)

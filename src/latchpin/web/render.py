@@ -1,0 +1,83 @@
+"""Answers of the Control Center: pages, redirects with a message, and the headers that every one of them carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from litestar import MediaType, Response
+from litestar.datastructures import Cookie
+
+from latchpin.web import assets, session, site, templating, toasts
+from latchpin.web.site import AnyRequest
+from latchpin.web.views.common import Toast
+
+ASSETS = assets.load()
+ENVIRONMENT = templating.environment(ASSETS)
+IN_PLACE = "latchpin-dialog"
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    # Not no-referrer: with that, browsers send `Origin: null` from our own forms wherever they do not send Sec-Fetch-Site (plain
+    # HTTP off loopback), and csrf.py could not tell our pages from others. Other sites still get nothing.
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-read=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def page(
+    request: AnyRequest,
+    template: str,
+    view: Any,  # noqa: ANN401  any page's dataclass
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    cookies: Sequence[Cookie] = (),
+) -> Response[str]:
+    """Draw a page. A message that waited for it is shown and taken away."""
+    content = templating.render(ENVIRONMENT, template, view)
+    given = list(cookies)
+    if view.shell.toast is not None:
+        given.append(toasts.take(secure=site.of(request).settings.is_https))
+    return Response(
+        content,
+        status_code=status,
+        media_type=MediaType.HTML,
+        headers={**HEADERS, **(headers or {})},
+        cookies=given + _renewed(request),
+    )
+
+
+def redirect(request: AnyRequest, location: str, toast: Toast | None = None, cookies: Sequence[Cookie] = ()) -> Response[str]:
+    """Send the browser to one of our pages after a change (303). A dialog opened by script is told the address instead."""
+    given = list(cookies) + _renewed(request)
+    if toast is not None:
+        given.append(toasts.write(toast, secure=site.of(request).settings.is_https))
+    if IN_PLACE in request.headers:
+        return Response("", status_code=204, media_type=None, headers={**HEADERS, "Latchpin-Location": location}, cookies=given)
+    return Response("", status_code=303, media_type=MediaType.TEXT, headers={**HEADERS, "Location": location}, cookies=given)
+
+
+def done(text: str) -> Toast:
+    """A message that something was done."""
+    return Toast("success", text)
+
+
+def _renewed(request: AnyRequest) -> list[Cookie]:
+    visit: session.Visit | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
+    if visit is None or visit.renewed is None:
+        return []
+    return [session.cookie(visit.site.settings, visit.renewed)]
+
+
+def local_path(text: str) -> str:
+    """Return an address inside the Control Center that somebody handed us, or the dashboard where it leads elsewhere."""
+    sound = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable() and "\\" not in text
+    return text[:2000] if sound else "/"

@@ -1,0 +1,69 @@
+"""All routes of the Control Center, as the composition root mounts them.
+
+`ROUTERS` goes into the application's route handlers, and a `Site` into its state under `site.STATE`. Errors of addresses without a
+route are the application's: join `pages.errors.HANDLERS` with the API's by `pages.errors.by_surface`.
+"""
+
+from __future__ import annotations
+
+from litestar import Router
+from litestar.di import Provide
+
+from latchpin.web import csrf, session
+from latchpin.web.pages import (
+    account,
+    agent_changes,
+    agents,
+    api_keys,
+    audit,
+    dashboard,
+    errors,
+    new_key,
+    policy,
+    sign_in,
+    spaces,
+    static,
+    users,
+)
+
+_ANYBODY = Router(
+    "/",
+    route_handlers=[
+        sign_in.show_sign_in,
+        sign_in.do_sign_in,
+        sign_in.show_setup,
+        sign_in.set_up,
+        *static.HANDLERS,
+    ],
+)
+_ANY_PASSWORD = Router(
+    "/",
+    route_handlers=[sign_in.sign_out, sign_in.show_password, sign_in.choose_password],
+    dependencies={"visit": Provide(session.visitor_with_any_password)},
+)
+_SIGNED_IN = Router(
+    "/",
+    route_handlers=[
+        sign_in.choose_theme,
+        *dashboard.HANDLERS,
+        *agents.HANDLERS,
+        *agent_changes.HANDLERS,
+        *spaces.HANDLERS,
+        *account.HANDLERS,
+    ],
+    dependencies={"visit": Provide(session.visitor)},
+)
+_ADMINISTRATORS = Router(
+    "/",
+    route_handlers=[*users.HANDLERS, *api_keys.HANDLERS, *new_key.HANDLERS, *policy.HANDLERS, *audit.HANDLERS],
+    dependencies={"visit": Provide(session.administrator)},
+)
+ROUTERS = (
+    Router(
+        "/",
+        route_handlers=[_ANYBODY, _ANY_PASSWORD, _SIGNED_IN, _ADMINISTRATORS],
+        guards=[csrf.require_own_page],
+        exception_handlers=errors.HANDLERS,
+        include_in_schema=False,
+    ),
+)

@@ -1,0 +1,156 @@
+"""The cookie that stands for a signed-in person, and who a request comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from litestar.datastructures import Cookie
+from litestar.params import Dependency
+
+from latchpin.audit import Actor, Origin
+from latchpin.errors import Missing
+from latchpin.identity import organizations, sessions
+from latchpin.identity.activity import actor
+from latchpin.identity.principal import Principal
+from latchpin.identity.sessions import SignedInUser
+from latchpin.kit import clock, context
+from latchpin.settings import Settings
+from latchpin.web import site, toasts
+from latchpin.web.site import AnyRequest, Site
+from latchpin.web.views.common import Shell, Theme, Viewer
+
+VISIT = "latchpin_visit"
+_THEMES: dict[str, Theme] = {"auto": "auto", "light": "light", "dark": "dark"}
+_DEVICE_SECONDS = 400 * 86_400
+
+
+class SignInNeeded(Exception):
+    """Nobody is signed in. `ended` says that somebody was."""
+
+    def __init__(self, *, ended: bool) -> None:
+        super().__init__()
+        self.ended = ended
+
+
+class PasswordNeeded(Exception):
+    """The person must choose a password before anything else opens."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """A request by a signed-in person. `renewed` is a new token of the session that the answer must carry."""
+
+    request: AnyRequest
+    site: Site
+    signed_in: SignedInUser
+    organization: str
+    renewed: str | None = None
+
+    @property
+    def principal(self) -> Principal:
+        """The person, with what they may do."""
+        return self.signed_in.principal
+
+    @property
+    def actor(self) -> Actor:
+        """The person as the audit trail names them."""
+        return actor(self.principal, origin(self.request))
+
+    @property
+    def is_administrator(self) -> bool:
+        """Whether the person administers the organization."""
+        return self.principal.is_administrator
+
+    def shell(self, section: str) -> Shell:
+        """The frame of a page in a section of the navigation."""
+        who = self.principal
+        viewer = Viewer(who.user_id, who.full_name, who.email, self.organization, who.is_administrator)
+        return _shell(self.request, section, viewer)
+
+
+SignedIn = Annotated[Visit, Dependency(skip_validation=True)]
+
+
+def shell_outside(request: AnyRequest) -> Shell:
+    """The frame of a page for which nobody needs to be signed in."""
+    return _shell(request, "", None)
+
+
+def _shell(request: AnyRequest, section: str, viewer: Viewer | None) -> Shell:
+    theme = _THEMES.get(request.cookies.get("theme", ""), "auto")
+    query = request.scope["query_string"].decode("latin-1")
+    path = request.scope["path"] + (f"?{query}" if query else "")
+    return Shell(viewer, section, theme, clock.now(), path, toasts.read(request.cookies.get(toasts.COOKIE)))
+
+
+def origin(request: AnyRequest) -> Origin:
+    """Where the request came from, for the audit trail."""
+    known = context.of(request.scope)
+    return Origin(known.address, known.user_agent, known.request_id)
+
+
+async def visitor(request: AnyRequest) -> Visit:
+    """Return the visit of a signed-in person; raises SignInNeeded, PasswordNeeded, Unavailable."""
+    visit = await visitor_with_any_password(request)
+    if visit.signed_in.must_change_password:
+        raise PasswordNeeded
+    return visit
+
+
+async def visitor_with_any_password(request: AnyRequest) -> Visit:
+    """Return the visit of a signed-in person whose password may still be the temporary one."""
+    served = site.of(request)
+    token = request.cookies.get(sessions.cookie_name(served.settings))
+    if not token:
+        raise SignInNeeded(ended=False)
+    async with served.database.read() as session:
+        found = await sessions.find(session, token, served.settings)
+        if found is None:
+            raise SignInNeeded(ended=True)
+        organization = await organizations.get(session, found.principal.organization_id)
+        visit = Visit(request, served, found, organization.name)
+    if found.stale:
+        async with served.database.transaction() as session:
+            await sessions.touch(session, found.session_id)
+    context.of(request.scope).caller = f"session:{found.session_id}"
+    request.scope[VISIT] = visit  # type: ignore[literal-required]
+    return visit
+
+
+async def administrator(request: AnyRequest) -> Visit:
+    """Return the visit of an administrator; to everybody else the page does not exist (Missing)."""
+    visit = await visitor(request)
+    if not visit.is_administrator:
+        raise Missing("page")
+    return visit
+
+
+def cookie(settings: Settings, token: str) -> Cookie:
+    """The session cookie. It has no age of its own: the server decides when a session is over."""
+    return Cookie(key=sessions.cookie_name(settings), value=token, path="/", httponly=True, samesite="lax", secure=settings.is_https)
+
+
+def no_cookie(settings: Settings) -> Cookie:
+    """The cookie that takes the session cookie away."""
+    return Cookie(
+        key=sessions.cookie_name(settings), value="", path="/", httponly=True, samesite="lax", secure=settings.is_https, max_age=0
+    )
+
+
+def device_name(settings: Settings) -> str:
+    """The name of the cookie that shows that this browser has signed in to an account before."""
+    return "__Host-latchpin-device" if settings.is_https else "latchpin-device"
+
+
+def device_cookie(settings: Settings, text: str) -> Cookie:
+    """The device cookie; it opens nothing, it only spares its owner a guesser's limits."""
+    return Cookie(
+        key=device_name(settings),
+        value=text,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=settings.is_https,
+        max_age=_DEVICE_SECONDS,
+    )

@@ -1,0 +1,42 @@
+"""The short message that a page shows once after a redirect. It travels in a cookie of a minute; its text is never trusted as markup."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import msgspec
+from litestar.datastructures import Cookie
+
+from latchpin.web.views.common import Toast, Tone
+
+COOKIE = "toast"
+_MOST = 300
+
+
+class _Wire(msgspec.Struct, array_like=True):
+    tone: Tone
+    text: str
+
+
+def write(toast: Toast, *, secure: bool) -> Cookie:
+    """The cookie that carries a message to the next page."""
+    raw = msgspec.json.encode(_Wire(toast.tone, toast.text[:_MOST]))
+    value = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    return Cookie(key=COOKIE, value=value, path="/", max_age=60, httponly=True, samesite="lax", secure=secure)
+
+
+def take(*, secure: bool) -> Cookie:
+    """The cookie that takes a shown message away."""
+    return Cookie(key=COOKIE, value="", path="/", max_age=0, httponly=True, samesite="lax", secure=secure)
+
+
+def read(value: str | None) -> Toast | None:
+    """The message in a cookie, or None where there is none that can be read."""
+    if not value or len(value) > 4 * _MOST:
+        return None
+    try:
+        found = msgspec.json.decode(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)), type=_Wire)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        return None
+    return Toast(found.tone, found.text[:_MOST])
