@@ -10,36 +10,33 @@ import ipaddress
 import os
 import re
 import secrets
-import sys
 import time
 from itertools import count
 from typing import Any, TextIO
 
-import msgspec
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from latchpin.api import problems
-from latchpin.kit import clock, context
+from latchpin.api.access_log import AccessLog
+from latchpin.kit import context
 from latchpin.settings import Settings
 
 _error_log = structlog.get_logger(__name__)
+_WANTED = frozenset(
+    (
+        b"authorization",
+        b"cookie",
+        b"origin",
+        b"sec-fetch-site",
+        b"user-agent",
+        b"x-api-key",
+        b"x-forwarded-for",
+        b"x-request-id",
+    )
+)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-
-
-class AccessLine(msgspec.Struct, omit_defaults=True):
-    """One finished request. The path comes without its query, which might hold a secret."""
-
-    at: str
-    event: str
-    method: str
-    path: str
-    status: int
-    ms: float
-    request_id: str
-    address: str | None
-    caller: str
 
 
 class Envelope:
@@ -48,10 +45,8 @@ class Envelope:
     def __init__(self, app: ASGIApp, settings: Settings, log: TextIO | None = None) -> None:
         self._app = app
         self._trusted = settings.trusted_proxies
-        self._writes = settings.log_level in ("debug", "info")
         self._public_url = settings.public_url
-        self._log = log or sys.stderr
-        self._encode = msgspec.json.Encoder().encode
+        self._log = AccessLog(log) if settings.log_level in ("debug", "info") else None
         self._prefix = f"{secrets.token_hex(5)}{os.getpid():x}"
         self._number = count(1)
 
@@ -59,6 +54,8 @@ class Envelope:
         """Handle one connection."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
+            if self._log is not None:
+                self._log.flush()
             return
         started = time.perf_counter()
         request = self._context(scope)
@@ -78,8 +75,8 @@ class Envelope:
                 raise
             await self._apologize(scope, request, answer)
         finally:
-            if self._writes:
-                self._write(scope, request, (time.perf_counter() - started) * 1000)
+            if self._log is not None:
+                self._log.add(scope["method"], scope["path"], request, started)
 
     async def _apologize(self, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  the server's dictionary
         """Answer where the layers inside could not; the log has the rest under the request's id."""
@@ -88,28 +85,24 @@ class Envelope:
         await send({"type": "http.response.body", "body": failed.body, "more_body": False})
 
     def _context(self, scope: Any) -> context.RequestContext:  # noqa: ANN401  the server's dictionary
-        request_id = agent = forwarded = None
+        seen: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
-            if name == b"user-agent":
-                agent = value[:400].decode("latin-1")
-            elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-                request_id = value.decode("ascii")
-            elif name == b"x-forwarded-for":
-                forwarded = value if forwarded is None else forwarded + b"," + value
+            if name in _WANTED:
+                seen[name] = seen[name] + b"\n" + value if name in seen else value
         peer = scope.get("client")
         address = peer[0] if peer else None
         if self._trusted:
-            address = self._client(address, forwarded)
-        request_id = request_id or f"{self._prefix}-{next(self._number)}"
-        made = context.RequestContext(request_id, address, agent)
-        made.headers.append((b"x-request-id", request_id.encode("ascii")))
-        return made
+            address = self._client(address, seen.get(b"x-forwarded-for"))
+        given = seen.get(b"x-request-id")
+        sound = given is not None and _REQUEST_ID.fullmatch(given)
+        request_id = given.decode("ascii") if given and sound else f"{self._prefix}-{next(self._number)}"
+        return context.RequestContext(request_id, address, seen, [(b"x-request-id", request_id.encode("ascii"))])
 
     def _client(self, peer: str | None, forwarded: bytes | None) -> str | None:
         """Return the client behind trusted proxies, or None where they do not tell a sound one."""
         if not self._is_trusted(peer) or forwarded is None:
             return peer
-        for part in reversed(forwarded[-4000:].split(b",")):
+        for part in reversed(forwarded[-4000:].replace(b"\n", b",").split(b",")):
             named = part.strip().decode("latin-1")
             try:
                 ipaddress.ip_address(named)
@@ -125,17 +118,3 @@ class Envelope:
         except ValueError:
             return False
         return any(found in network for network in self._trusted)
-
-    def _write(self, scope: Any, request: context.RequestContext, ms: float) -> None:  # noqa: ANN401  as above
-        line = AccessLine(
-            clock.iso(clock.now()),
-            "request",
-            scope["method"],
-            scope["path"][:500],
-            request.status,
-            round(ms, 2),
-            request.request_id,
-            request.address,
-            request.caller,
-        )
-        self._log.write(self._encode(line).decode() + "\n")

@@ -16,7 +16,7 @@ from latchpin.api import presented, problems
 from latchpin.api.presented import Presented
 from latchpin.api.rate_limit import InProcess, InRedis, Queue, Window
 from latchpin.audit import Origin
-from latchpin.errors import LatchpinError, Throttled, Unauthenticated
+from latchpin.errors import Denied, LatchpinError, Throttled, Unauthenticated
 from latchpin.identity import sessions
 from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys, Reason, Refused, Verified
@@ -54,8 +54,10 @@ class Gate:
         self._settings = settings
         self._doors = doors
         self._queue = Queue(settings.rate_limit_queue, settings.rate_limit_queue_seconds)
+        self._rate_limit = settings.rate_limit
         self._seconds = settings.rate_limit_window_seconds
         self._window_header = (b"x-ratelimit-window-seconds", str(self._seconds).encode())
+        self._fixed: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
         self._own_origins = presented.own_origins(settings)
         self._cookie = sessions.cookie_name(settings)
 
@@ -66,17 +68,22 @@ class Gate:
             return
         request = context.of(scope)
         try:
-            found = presented.read(scope, self._cookie)
-            if found.api_key is not None:
-                await self._with_key(found, found.api_key, scope, receive, send)
-            else:
-                await self._with_session(found, scope)
+            found = presented.read(request.seen, scope["query_string"], self._cookie)
+            if found.api_key is None:
+                await self._with_session(found, scope, request)
                 await self._app(scope, receive, send)
+                return
+            verified = await self._verified(found, found.api_key, request)
+            scope[PRINCIPAL] = verified.principal  # type: ignore[literal-required]
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._doors.activity.used(verified, scope["method"], scope.get("path_template") or scope["path"][:150], request)
         except LatchpinError as error:
             await self._answer(error, scope, request, send)
 
-    async def _with_key(self, found: Presented, key: bytes, scope: Any, receive: Receive, send: Send) -> None:  # noqa: ANN401  the server's dictionary
-        request = context.of(scope)
+    async def _verified(self, found: Presented, key: bytes, request: context.RequestContext) -> Verified:
+        """Return the sound key of a request, counted against its rate limit; raises Unauthenticated, Denied, Throttled, Unavailable."""
         doors = self._doors
         generation = doors.generation.peek()
         if generation is None:
@@ -87,23 +94,15 @@ class Gate:
         if isinstance(verified, Verified) and verified.networks and not verified.admits(request.address):
             verified = _outside(verified.principal)
         if isinstance(verified, Refused):
-            await self._refuse(verified, request)
-            return
+            raise await self._refusal(verified, request)
         if found.origin is not None:
             presented.require_own_origin(found.origin, self._own_origins)
-        principal = verified.principal
-        request.caller = f"key:{principal.credential.id}"
-        await self._limit(request.caller, verified.rate_limit or self._settings.rate_limit, request)
-        scope[PRINCIPAL] = principal
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            route = f"{scope['method']} {scope.get('path_template') or scope['path'][:150]}"
-            doors.activity.used(verified, route, Origin(request.address, request.user_agent, request.request_id))
+        request.caller = verified.caller
+        await self._limit(verified.caller, verified.rate_limit or self._rate_limit, request)
+        return verified
 
-    async def _with_session(self, found: Presented, scope: Any) -> None:  # noqa: ANN401  as above
+    async def _with_session(self, found: Presented, scope: Any, request: context.RequestContext) -> None:  # noqa: ANN401  the server's dictionary
         """Admit a signed-in browser of our own pages; no other site may use the cookie (SameSite, and the origin checked here)."""
-        request = context.of(scope)
         if found.session is None:
             await self._count_refusal(request)
             raise Unauthenticated(presented.HOW_TO)
@@ -112,9 +111,9 @@ class Gate:
         if signed_in is None:
             await self._count_refusal(request)
             raise Unauthenticated("The browser session has ended. Sign in again in the Control Center.")
-        presented.require_same_site(scope, found, self._own_origins)
+        presented.require_same_site(scope["method"], request.seen, self._own_origins)
         if signed_in.must_change_password:
-            raise Unauthenticated("Choose a new password in the Control Center first.")
+            raise Denied("Choose a new password in the Control Center first.", code="password_change_required")
         request.caller = f"session:{signed_in.session_id}"
         await self._limit(request.caller, self._settings.rate_limit, request)
         scope[PRINCIPAL] = signed_in.principal
@@ -136,19 +135,21 @@ class Gate:
 
     def _state(self, request: context.RequestContext, limit: int, window: Window) -> None:
         """Tell the caller where it stands (the contract's headers, and RateLimit of the IETF httpapi draft)."""
+        fixed = self._fixed.get(limit)
+        if fixed is None:
+            fixed = self._fixed[limit] = (
+                (b"x-ratelimit-limit", b"%d" % limit),
+                self._window_header,
+                (b"ratelimit-policy", b'"default";q=%d;w=%d' % (limit, self._seconds)),
+            )
         left = window.seconds_left(clock.timestamp())
-        request.headers += (
-            (b"x-ratelimit-limit", b"%d" % limit),
-            self._window_header,
-            (b"ratelimit-policy", b'"default";q=%d;w=%d' % (limit, self._seconds)),
-            (b"ratelimit", b'"default";r=%d;t=%d' % (max(0, limit - window.count), left)),
-        )
+        request.headers += (*fixed, (b"ratelimit", b'"default";r=%d;t=%d' % (max(0, limit - window.count), left)))
 
-    async def _refuse(self, refused: Refused, request: context.RequestContext) -> None:
-        origin = Origin(request.address, request.user_agent, request.request_id)
-        self._doors.activity.refused(refused, origin)
+    async def _refusal(self, refused: Refused, request: context.RequestContext) -> Unauthenticated:
+        """Note a refused key with its true reason, and return the answer that is the same for all."""
+        self._doors.activity.refused(refused, Origin(request.address, request.user_agent, request.request_id))
         await self._count_refusal(request)
-        raise Unauthenticated(_REFUSED)
+        return Unauthenticated(_REFUSED)
 
     async def _count_refusal(self, request: context.RequestContext) -> None:
         """Slow the guessing of credentials by address; a good credential never comes here."""

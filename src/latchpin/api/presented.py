@@ -6,13 +6,12 @@ A key belongs in `Authorization: ApiKey <key>` and nowhere else: not in the quer
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
 from urllib.parse import parse_qsl
 
-from latchpin.errors import Denied, Invalid, Unauthenticated
+from latchpin.errors import Denied, Malformed, Unauthenticated
 from latchpin.identity.credentials import PREFIX
 from latchpin.settings import Settings
 
@@ -21,6 +20,7 @@ HOW_TO = (
     "Users, Manage API keys, New API key."
 )
 _MOST_HEADER = 4096
+_MOST_PARAMETERS = 500
 _QUERY_NAMES = frozenset({"api_key", "apikey", "api-key", "access_token", "x-api-key"})
 _KEY = PREFIX.encode()
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -35,53 +35,39 @@ class Presented:
     origin: bytes | None = None
 
 
-class TwoCredentials(Invalid):
+class TwoCredentials(Malformed):
     """More than one credential in one request (RFC 6750 section 2: clients must not use more than one method)."""
 
     code = "two_credentials"
 
 
-def read(scope: Any, cookie_name: str) -> Presented:  # noqa: ANN401  the server's dictionary
-    """Return what the request presents. Raises Unauthenticated for a key in a wrong place or form, TwoCredentials for two."""
-    found = Presented()
-    authorization, cookie = _headers(scope["headers"], found)
-    query = scope["query_string"]
+def read(seen: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> Presented:
+    """Return what the request presents; `seen` as RequestContext has it.
+
+    Raises Unauthenticated for a key in a wrong place or form, TwoCredentials for two, Malformed for an endless query.
+    """
+    authorization, cookie = seen.get(b"authorization"), seen.get(b"cookie")
+    found = Presented(None, None, seen.get(b"origin"))
     if query:
         _refuse_in_query(query, with_header=authorization is not None)
+    if b"x-api-key" in seen:
+        raise Unauthenticated("A key in X-API-Key is not accepted. " + HOW_TO)
     if cookie is not None and _KEY in cookie:
         raise Unauthenticated("A key in a cookie is not accepted; treat it as exposed and have it revoked. " + HOW_TO)
     if authorization is not None:
         found.api_key = _key(authorization)
     elif cookie is not None:
-        found.session = _session(cookie, cookie_name)
+        found.session = _session(cookie.replace(b"\n", b"; "), cookie_name)
     return found
 
 
-def _headers(headers: Iterable[tuple[bytes, bytes]], found: Presented) -> tuple[bytes | None, bytes | None]:
-    """Return the Authorization and Cookie headers, and note the Origin."""
-    authorization: bytes | None = None
-    cookie: bytes | None = None
-    for name, value in headers:
-        if name == b"authorization":
-            if authorization is not None:
-                raise TwoCredentials("The request carries two Authorization headers. Send one credential only.")
-            authorization = value
-        elif name == b"origin":
-            found.origin = value
-        elif name == b"cookie":
-            cookie = value if cookie is None else cookie + b"; " + value
-        elif name == b"x-api-key":
-            raise Unauthenticated("A key in X-API-Key is not accepted. " + HOW_TO)
-    return authorization, cookie
-
-
 def _key(authorization: bytes) -> bytes:
-    scheme, _, rest = authorization.partition(b" ")
-    key = rest.strip()
+    scheme, _, key = authorization.partition(b" ")
     scheme = scheme.lower()
+    if b"\n" in authorization or (b"," in key and _KEY in key.partition(b",")[2]):
+        raise TwoCredentials("The request carries two credentials in Authorization. Send one only.")
+    key = key.strip()
     if scheme == b"apikey":
-        if b"," in key and _KEY in key.partition(b",")[2]:
-            raise TwoCredentials("The header carries two keys. Send one credential only.")
         return key[:_MOST_HEADER]
     if scheme == b"bearer" and key.startswith(_KEY):
         raise Unauthenticated("An API key is not a bearer token. " + HOW_TO)
@@ -94,7 +80,10 @@ def _refuse_in_query(query: bytes, *, with_header: bool) -> None:
     named = b"%" in query or b"key" in query.lower() or b"token" in query.lower()
     if not named and _KEY not in query:
         return
-    pairs = parse_qsl(query[:20_000].decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
+    try:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        raise Malformed(f"The address has more than {_MOST_PARAMETERS} parameters.") from None
     if any(name.lower() in _QUERY_NAMES or PREFIX in value or PREFIX in name for name, value in pairs):
         if with_header:
             raise TwoCredentials("The request carries a credential in its address as well. Send one credential only, in the header.")
@@ -128,11 +117,11 @@ def require_own_origin(origin: bytes, own: frozenset[bytes]) -> None:
         )
 
 
-def require_same_site(scope: Any, found: Presented, own: frozenset[bytes]) -> None:  # noqa: ANN401  the server's dictionary
+def require_same_site(method: str, seen: Mapping[bytes, bytes], own: frozenset[bytes]) -> None:
     """Raise Denied for a changing request that our own pages did not send (Sec-Fetch-Site, else Origin)."""
-    if scope["method"] in _SAFE:
+    if method in _SAFE:
         return
-    site = next((value for name, value in scope["headers"] if name == b"sec-fetch-site"), None)
-    if site == b"same-origin" or (site is None and found.origin in own):
+    site = seen.get(b"sec-fetch-site")
+    if site == b"same-origin" or (site is None and seen.get(b"origin") in own):
         return
     raise Denied("This request did not come from the Control Center's own pages.", code="cross_site")

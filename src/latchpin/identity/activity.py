@@ -20,6 +20,7 @@ from latchpin.errors import Unavailable
 from latchpin.identity.authenticate import Refused, Verified
 from latchpin.identity.principal import Principal
 from latchpin.kit import clock
+from latchpin.kit.context import RequestContext
 from latchpin.storage import Database
 from latchpin.storage.models import ApiKey
 
@@ -48,23 +49,26 @@ class Activity:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._last_used: dict[int, tuple[float, str | None]] = {}
-        self._uses: dict[tuple[int, str, str | None], _Tally] = {}
+        self._uses: dict[tuple[str, str, str, str | None], _Tally] = {}
         self._refusals: dict[tuple[str | None, str, int | str | None], _Tally] = {}
 
-    def used(self, verified: Verified, route: str, origin: Origin) -> None:
-        """Note one use of a key for a route (`GET /api/v1/agent/{agentId}`)."""
+    def used(self, verified: Verified, method: str, route: str, request: RequestContext) -> None:
+        """Note one use of a key for a route (`GET`, `/api/v1/agent/{agent_id}`)."""
         now = clock.timestamp()
-        principal = verified.principal
-        key_id = principal.credential.id or 0
         if now - verified.noted >= LAST_USED_SECONDS:
             verified.noted = now
-            self._last_used[key_id] = (now, origin.address)
-        tally = self._uses.get((key_id, route, origin.address))
+            self._last_used[verified.principal.credential.id or 0] = (now, request.address)
+        bucket = (verified.caller, method, route, request.address)
+        tally = self._uses.get(bucket)
         if tally is None:
             if len(self._uses) >= MOST_USES:
                 return
-            event = events.ApiKeyUsed(target_id=key_id, target_name=principal.credential.name, reason=route[:200])
-            tally = self._uses[key_id, route, origin.address] = _Tally(actor(principal, origin), event)
+            principal = verified.principal
+            origin = Origin(request.address, request.user_agent, request.request_id)
+            event = events.ApiKeyUsed(
+                target_id=principal.credential.id, target_name=principal.credential.name, reason=f"{method} {route}"[:200]
+            )
+            tally = self._uses[bucket] = _Tally(actor(principal, origin), event)
         tally.count += 1
 
     def refused(self, refused: Refused, origin: Origin) -> None:

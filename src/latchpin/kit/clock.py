@@ -11,12 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-
-def _system() -> float:
-    return time.time()
-
-
-_source: Callable[[], float] = _system
+_source: Callable[[], float] = time.time
 
 
 def now() -> datetime:
@@ -46,7 +41,7 @@ class Frozen:
 
     def __exit__(self, *_: object) -> None:
         global _source  # noqa: PLW0603  as above
-        _source = _system
+        _source = time.time
 
     def _read(self) -> float:
         return self._at
@@ -59,7 +54,7 @@ def iso(at: datetime) -> str:
 
 async def wait_until(at: float) -> None:
     """Wait until the clock shows `at` (seconds since the epoch); follows a clock that is moved by hand."""
-    if _source is _system:
+    if _source is time.time:
         await asyncio.sleep(max(0.0, at - time.time()))
     while _source() < at:  # noqa: ASYNC110  a clock that is moved by hand signals nothing
         await asyncio.sleep(0.005)

@@ -11,14 +11,24 @@ KEY = "latchpin"
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request's facts. `address` is the client's, None where it cannot be known; `headers` are added to the answer."""
+    """One request's facts. `address` is the client's, None where it cannot be known; `headers` are added to the answer.
+
+    `seen` holds the request headers that matter before routing, by lower-case name; one that came several times is joined with a line
+    break, which no single header can contain.
+    """
 
     request_id: str
     address: str | None
-    user_agent: str | None = None
+    seen: dict[bytes, bytes]
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     caller: str = "-"
     status: int = 0
+
+    @property
+    def user_agent(self) -> str | None:
+        """What the client calls itself, cut to 400 characters."""
+        agent = self.seen.get(b"user-agent")
+        return None if agent is None else agent[:400].decode("latin-1")
 
 
 def of(scope: Mapping[str, Any]) -> RequestContext:

@@ -1,0 +1,75 @@
+"""One log line for every finished request, gathered for a twentieth of a second and written in one piece.
+
+Writing each line by itself costs more than checking a key. A process killed outright loses the lines of its last twentieth of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import TextIO
+
+import msgspec
+
+from latchpin.kit import clock
+from latchpin.kit.context import RequestContext
+
+GATHER_SECONDS = 0.05
+
+
+class _Line(msgspec.Struct, omit_defaults=True):
+    """One finished request. The path comes without its query, which might hold a secret."""
+
+    at: str
+    event: str
+    method: str
+    path: str
+    status: int
+    ms: float
+    request_id: str
+    address: str | None
+    caller: str
+
+
+class AccessLog:
+    """Writes for one process, to standard error or another stream."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._lines: list[bytes] = []
+        self._encode = msgspec.json.Encoder().encode
+        self._second = (0, "")
+
+    def add(self, method: str, path: str, request: RequestContext, started: float) -> None:
+        """Add the line of a request that began at `started` (time.perf_counter)."""
+        line = _Line(
+            self._now(),
+            "request",
+            method,
+            path[:500],
+            request.status,
+            round((time.perf_counter() - started) * 1000, 2),
+            request.request_id,
+            request.address,
+            request.caller,
+        )
+        if not self._lines:
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
+        self._lines.append(self._encode(line))
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        if self._lines:
+            text = b"\n".join(self._lines).decode() + "\n"
+            self._lines.clear()
+            stream = self._stream or sys.stderr
+            stream.write(text)
+            stream.flush()
+
+    def _now(self) -> str:
+        now = clock.timestamp()
+        second = int(now)
+        if second != self._second[0]:
+            self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
+        return f"{self._second[1]}.{int(now % 1 * 1000):03d}Z"
