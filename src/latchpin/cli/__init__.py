@@ -7,14 +7,25 @@ import click
 import latchpin
 from latchpin.cli import commands
 
+_EPILOG = """\b
+The way from nothing to a key:
+  latchpin init
+  latchpin key create --user ada@example.com
+  latchpin serve
 
-@click.group(commands=commands.ALL, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+\b
+Exit codes: 0 done, 1 refused (the reason is on standard error), 2 wrong usage,
+3 the database or the settings cannot be used.
+"""
+
+
+@click.group(commands=commands.ALL, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_EPILOG)
 @click.version_option(latchpin.__version__, prog_name="latchpin")
 def main() -> None:
     """Latchpin, a control center for web-data agents: serve it and look after it.
 
     Every command finds the deployment as `serve` does: by the LATCHPIN_* environment variables, or by --data-dir for the embedded
-    database. `latchpin settings` lists them. Start with `latchpin init`, then `latchpin serve`.
+    database. `latchpin settings` lists them. Commands work while the server serves, take effect at once, and are audited.
     """
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import click
 
+from latchpin.cli.agent import agent
+from latchpin.cli.audit import audit
+from latchpin.cli.db import db
 from latchpin.cli.demo import demo
 from latchpin.cli.init import init
 from latchpin.cli.key import key
 from latchpin.cli.serve import serve
+from latchpin.cli.settings_list import settings
+from latchpin.cli.user import user
 
-ALL: dict[str, click.Command] = {command.name or "": command for command in (init, serve, key, demo)}
+ALL: dict[str, click.Command] = {command.name or "": command for command in (init, serve, settings, user, key, agent, db, audit, demo)}

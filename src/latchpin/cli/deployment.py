@@ -1,6 +1,6 @@
 """How a command finds its deployment, opens it, and reports a refusal.
 
-Exit codes: 0 done, 1 refused (the reason on standard error), 2 wrong usage, 3 the database or the settings cannot be used.
+Exit codes: 0 done, 1 refused (the reason on standard error), 2 wrong usage, 3 the database or the settings cannot be used, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -26,7 +27,7 @@ from latchpin.audit import log as audit_log
 from latchpin.audit.actor import command_line
 from latchpin.errors import Invalid, LatchpinError, Unavailable
 from latchpin.settings import Settings, SettingsError
-from latchpin.storage import Database, secrets
+from latchpin.storage import Database, migrate, secrets
 from latchpin.storage.migrate import WrongRevision
 from latchpin.storage.secrets import Secrets, SecretsError
 
@@ -37,6 +38,11 @@ data_dir_option = click.option(
     "--data-dir", type=click.Path(file_okay=False, path_type=Path), help="The deployment's data directory (LATCHPIN_DATA_DIR)."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+def example(*lines: str) -> str:
+    """Return the epilog of a command's help that shows how it is used, kept line by line."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +77,69 @@ def load_settings(data_dir: Path | None = None, **overrides: object) -> Settings
 @asynccontextmanager
 async def opened(data_dir: Path | None) -> AsyncIterator[Deployment]:
     """Open the deployment for one command; brings an embedded database up to date, as `serve` does."""
-    chosen = load_settings(data_dir)
+    async with connected(load_settings(data_dir)) as deployment:
+        await prepare(deployment.settings, deployment.database, deployment.secrets)
+        yield deployment
+
+
+@asynccontextmanager
+async def connected(chosen: Settings) -> AsyncIterator[Deployment]:
+    """Open the deployment whatever its revision is; raises Unavailable and SecretsError with what to do."""
+    if chosen.is_sqlite:
+        _require_writable(chosen)
+    is_new = not chosen.secrets_file.exists()
     kept = secrets.load_or_create(chosen.secrets_file)
     audit_log.use_key(kept.derive("audit"))
     database = Database(chosen)
     try:
-        await prepare(chosen, database, kept)
+        await _answers(database, chosen)
         yield Deployment(chosen, kept, database)
+    except SecretsError as error:
+        if is_new:
+            chosen.secrets_file.unlink(missing_ok=True)  # made a moment ago, and of no use to this database
+            message = (
+                f"LATCHPIN_SECRETS_FILE: {chosen.secrets_file} is missing, and the database was made with it: without it no API key "
+                "would be recognised. Restore it from your backup."
+            )
+            raise SecretsError(message) from error
+        raise
     finally:
         await database.close()
+
+
+async def _answers(database: Database, chosen: Settings) -> None:
+    """Ask the database for its revision, so that one that cannot be used is told of in its own words."""
+    try:
+        await migrate.current(database.engine)
+    except Unavailable as error:
+        cause = error.__cause__
+        reason = " ".join(str(getattr(cause, "orig", None) or cause or "no answer").split())
+        place = f"The file {_sqlite_file(chosen)}" if chosen.is_sqlite else f"The database at {_shown(chosen)}"
+        message = f"{place} cannot be used: {reason}. Check LATCHPIN_DATA_DIR and LATCHPIN_DATABASE_URL."
+        raise Unavailable(message) from error
+
+
+def _sqlite_file(chosen: Settings) -> Path:
+    return Path(chosen.database_url.removeprefix("sqlite+aiosqlite:///").partition("?")[0])
+
+
+def _shown(chosen: Settings) -> str:
+    url = urlsplit(chosen.database_url)  # without user and password
+    return f"{url.hostname or 'localhost'}:{url.port or 5432}{url.path}"
+
+
+def _require_writable(chosen: Settings) -> None:
+    """Make the data directory (0700) where there is none, and refuse one that this user cannot write."""
+    file = _sqlite_file(chosen)
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        detail = f"LATCHPIN_DATA_DIR: {file.parent} cannot be made ({error.strerror})."
+        raise Unavailable(detail) from error
+    for place in (file.parent, file):
+        if place.exists() and not os.access(place, os.R_OK | os.W_OK):
+            detail = f"{place} cannot be read and written by {operator()}. Run the command as the user that runs the server."
+            raise Unavailable(detail)
 
 
 def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
@@ -96,6 +156,8 @@ def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]
             fail(getattr(error, "detail", str(error)), code=3)
         except LatchpinError as error:
             fail(error.detail)
+        except KeyboardInterrupt:
+            sys.exit(130)
 
     return run
 
@@ -109,6 +171,15 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
 def print_json(document: object) -> None:
     """Print one JSON document."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def print_table(rows: list[tuple[str, ...]]) -> None:
+    """Print rows in columns, the first row being their names; nothing where there are no others."""
+    if len(rows) < 2:  # noqa: PLR2004  the names alone
+        return
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _place(problem: Any) -> str:  # noqa: ANN401  a FieldProblem

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from latchpin.cli.deployment import asynchronous, data_dir_option, json_option, opened, print_json
+from latchpin.cli.deployment import asynchronous, data_dir_option, example, json_option, opened, print_json
 from latchpin.identity import organizations
 
 
-@click.command()
+@click.command(epilog=example('latchpin init --organization Acme --name "Ada Byron" --email ada@example.com'))
 @data_dir_option
 @click.option("--organization", prompt=True, help="The organization's name.")
 @click.option("--name", "full_name", prompt="Your full name", help="The administrator's full name.")
@@ -20,10 +20,8 @@ from latchpin.identity import organizations
 async def init(data_dir: Path | None, organization: str, full_name: str, email: str, as_json: bool) -> None:
     """Make the first organization and its administrator, and print a temporary password.
 
-    The password is shown once and changed at the first sign-in. Without this command, `latchpin serve` prints a one-time link that
-    does the same in the browser.
-
-    Example: latchpin init --organization Acme --name "Ada Byron" --email ada@example.com
+    What is not given is asked for. The password is shown once and changed at the first sign-in. Without this command, `latchpin serve`
+    prints a one-time link that does the same in the browser.
     """
     async with opened(data_dir) as deployment, deployment.database.transaction() as session:
         made = await organizations.first_administrator(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from latchpin.cli.deployment import asynchronous, data_dir_option, fail, json_option, opened, print_json
-from latchpin.identity import api_keys, policy, users
+from latchpin.cli.acting import user_named
+from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, json_option, opened, print_json, print_table
+from latchpin.identity import api_keys, policy
 from latchpin.identity.scopes import Access, named, parse
 from latchpin.kit import clock
 from latchpin.storage.models import ApiKey
@@ -19,16 +20,29 @@ def key() -> None:
     """Issue, list and revoke API keys."""
 
 
-@key.command()
+@key.command(
+    epilog=example(
+        "latchpin key create --user ada@example.com --access read-only \\", '    --expires 2027-06-30 --description "Nightly export" --json'
+    )
+)
 @data_dir_option
 @click.option("--user", "email", required=True, help="E-mail of the user that the key acts for.")
-@click.option("--access", type=click.Choice([access.value for access in Access]), default=Access.FULL.value, show_default=True)
 @click.option(
-    "--expires", type=click.DateTime(["%Y-%m-%d"]), help="Last day on which the key works (UTC). Default: the policy's, one year."
+    "--access",
+    type=click.Choice([access.value for access in Access]),
+    default=Access.FULL.value,
+    show_default=True,
+    help="What the key may be used for; never more than its user may do.",
 )
-@click.option("--description", help="What the key is for.")
-@click.option("--network", "networks", multiple=True, help="Network (CIDR) it may be used from; may be given several times.")
-@click.option("--rate-limit", type=int, help="Requests per window; default is the deployment's.")
+@click.option(
+    "--expires",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="Last day on which the key works (UTC), such as 2027-06-30. Default: one year, or what the organization set.",
+)
+@click.option("--description", metavar="TEXT", help="What the key is for.")
+@click.option("--network", "networks", multiple=True, metavar="CIDR", help="Network it may be used from; may be given several times.")
+@click.option("--rate-limit", type=int, metavar="N", help="Requests per window; default is the deployment's.")
 @json_option
 @asynchronous
 async def create(
@@ -41,11 +55,10 @@ async def create(
     rate_limit: int | None,
     as_json: bool,
 ) -> None:
-    """Issue a key for a user and print it, once.
+    """Issue a key for a user and print it, once. It works at once, in a server that is running too.
 
-    The key goes to standard output, everything else to standard error, so that it can be piped into a secret store:
-
-    latchpin key create --user ada@example.com --description "Nightly export" | pass insert -e latchpin
+    The key alone goes to standard output and everything else to standard error, so that it can be piped into a secret store. With
+    --json the output is one document with `id`, `key`, `prefix` and `expires` (the first moment at which it no longer works).
     """
     new = api_keys.NewKey(
         expires=end_of_day(expires) if expires else None,
@@ -55,9 +68,7 @@ async def create(
         rate_limit=rate_limit,
     )
     async with opened(data_dir) as deployment, deployment.database.transaction() as session:
-        user = await users.by_email(session, email)
-        if user is None:
-            fail(f"There is no user with the e-mail {email}. `latchpin user list` shows them.")
+        user = await user_named(session, email)
         rules = await policy.get(session, user.organization_id, deployment.settings)
         by = deployment.actor(user.organization_id)
         issued = await api_keys.create(session, user, new, policy=rules, secrets=deployment.secrets, by=by)
@@ -74,30 +85,27 @@ async def create(
         click.echo(shown["key"])
 
 
-@key.command(name="list")
+@key.command(name="list", epilog=example("latchpin key list --user ada@example.com"))
 @data_dir_option
 @click.option("--user", "email", required=True, help="E-mail of the user.")
 @json_option
 @asynchronous
 async def list_(data_dir: Path | None, email: str, as_json: bool) -> None:
-    """List a user's keys, live and dead, newest first."""
+    """List a user's keys, live and dead, newest first. The keys themselves are not kept, only their first characters."""
     async with opened(data_dir) as deployment, deployment.database.read() as session:
-        user = await users.by_email(session, email)
-        if user is None:
-            fail(f"There is no user with the e-mail {email}. `latchpin user list` shows them.")
+        user = await user_named(session, email)
         rows = [_listed(row) for row in await api_keys.of_user(session, user.id)]
     if as_json:
         print_json(rows)
         return
-    for row in rows:
-        click.echo(
-            f"{row['id']:>6}  {row['prefix']}...  {row['status']:<8} until {row['expires']}  {row['access']:<12} {row['description']}"
-        )
+    columns = ("id", "prefix", "status", "access", "expires", "lastUsed", "description")
+    lines = [tuple(str(row[column] or "") for column in columns) for row in rows]
+    print_table([("id", "key", "status", "access", "expires", "last used", "description"), *lines])
 
 
-@key.command()
+@key.command(epilog=example('latchpin key revoke 17 --reason "left in a public repository"'))
 @data_dir_option
-@click.argument("key_id", type=int, metavar="ID")
+@click.argument("key_id", type=click.IntRange(1, 2**31 - 1), metavar="ID")
 @click.option("--reason", default="revoked on the command line", show_default=True, help="Kept in the audit log.")
 @asynchronous
 async def revoke(data_dir: Path | None, key_id: int, reason: str) -> None:
@@ -113,7 +121,10 @@ async def revoke(data_dir: Path | None, key_id: int, reason: str) -> None:
 
 def end_of_day(day: datetime) -> datetime:
     """Return the first moment after a day, in UTC: a key works through the day that was chosen."""
-    return datetime.combine(day.date(), time(), UTC) + timedelta(days=1)
+    try:
+        return datetime.combine(day.date(), time(), UTC) + timedelta(days=1)
+    except OverflowError:  # the calendar's last day
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _listed(row: ApiKey) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import click
@@ -11,12 +12,12 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from latchpin.cli.deployment import Deployment, asynchronous, data_dir_option, load_settings, opened
+from latchpin.cli.deployment import Deployment, asynchronous, data_dir_option, example, fail, load_settings, opened
 from latchpin.identity import organizations
 from latchpin.settings import Settings, variable
 
 
-@click.command()
+@click.command(epilog=example("latchpin serve --port 9000 --workers 4"))
 @data_dir_option
 @click.option("--host", help="Address to listen on (LATCHPIN_HOST).")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (LATCHPIN_PORT).")
@@ -28,6 +29,7 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, workers: in
     printed. Revocations hold in every process at once; with several processes set LATCHPIN_REDIS_URL for exact rate limits.
     """
     chosen = load_settings(data_dir, host=host, port=port, workers=workers)
+    require_free(chosen.host, chosen.port)
     announce(chosen)
     run(chosen)
 
@@ -52,6 +54,21 @@ def run(chosen: Settings) -> None:
         workers_kill_timeout=30,
         respawn_failed_workers=True,
     ).serve()
+
+
+def require_free(host: str, port: int) -> None:
+    """End the command (exit code 3) where the address cannot be listened on.
+
+    Asked before the server starts, because the server shares its port between its own processes (SO_REUSEPORT) and would so share it
+    with another server as well, without a word.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        fail(f"{host}:{port} cannot be listened on ({error.strerror}). Choose another with --port or LATCHPIN_PORT.", code=3)
 
 
 @asynchronous

@@ -1,0 +1,139 @@
+"""`latchpin agent`: save an agent's definition from a file, and list agents."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from latchpin.automation import agents, definitions
+from latchpin.automation.agents import AgentRow, Filters
+from latchpin.automation.definitions import DefinitionError
+from latchpin.cli.acting import principal, user_named
+from latchpin.cli.deployment import Deployment, asynchronous, data_dir_option, example, fail, json_option, opened, print_json, print_table
+from latchpin.identity import spaces
+from latchpin.identity.principal import Principal
+from latchpin.storage import Session
+from latchpin.storage.models import User
+
+user_option = click.option("--user", "email", required=True, help="E-mail of the user who acts; the user's rights decide.")
+
+
+@click.group()
+def agent() -> None:
+    """Save an agent's definition from a file, and list agents."""
+
+
+@agent.command(
+    epilog=example('latchpin agent apply book-prices.yaml --space Retail --user ada@example.com --comment "Follow the new layout"')
+)
+@data_dir_option
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@user_option
+@click.option("--space", "space", help="Name of the Space where the agent lives.")
+@click.option("--personal", is_flag=True, help="In the user's personal Space; so it is where no Space is named.")
+@click.option("--comment", help="What changed, for the list of versions.")
+@json_option
+@asynchronous
+async def apply(
+    data_dir: Path | None, file: Path, email: str, space: str | None, personal: bool, comment: str | None, as_json: bool
+) -> None:
+    """Make an agent from FILE, or add a version to the agent of the same name in the same place.
+
+    Problems of the definition are printed as FILE:LINE:COLUMN: FIELD: MESSAGE, and nothing is changed. The same text again adds no
+    version. FILE may be `-` for standard input.
+    """
+    if space is not None and personal:
+        message = "--space and --personal exclude each other."
+        raise click.UsageError(message)
+    text, name = _read(file)
+    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
+        user = await user_named(session, email)
+        shown = await _save(session, deployment, user, text, name, space=space, comment=comment)
+    if as_json:
+        print_json(shown)
+    else:
+        place = f"the Space {space}" if space is not None else f"the personal Space of {email}"
+        click.echo(f"{str(shown['result']).capitalize()}: {shown['name']}, id {shown['id']}, version {shown['version']}, in {place}.")
+
+
+async def _save(
+    session: Session, deployment: Deployment, user: User, text: str, name: str, *, space: str | None, comment: str | None
+) -> dict[str, object]:
+    who, by = principal(user), deployment.actor(user.organization_id)
+    space_id = None if space is None else await _space_id(session, who, space)
+    known = await agents.by_name(session, who, name, space_id)
+    if known is None:
+        made, result = await agents.create(session, who, text, space_id=space_id, comment=comment, by=by), "created"
+    else:
+        before = known.version
+        held = await agents.get_for_change(session, who, known.id)
+        made = await agents.change(session, held, text, comment=comment, by=by)
+        result = "unchanged" if made.version == before else "changed"
+    return {"id": made.id, "name": made.name, "version": made.version, "result": result}
+
+
+@agent.command(name="list", epilog=example("latchpin agent list --user ada@example.com"))
+@data_dir_option
+@user_option
+@click.option("--archived", is_flag=True, help="Archived agents too.")
+@json_option
+@asynchronous
+async def list_(data_dir: Path | None, email: str, archived: bool, as_json: bool) -> None:
+    """List the agents that a user may see, by name."""
+    async with opened(data_dir) as deployment, deployment.database.read() as session:
+        who = principal(await user_named(session, email))
+        names = {each.id: each.name for each in await spaces.every(session, who)}
+        found = await agents.every(session, who, Filters(archived=None if archived else False))
+        rows = [_listed(row, names) for row in found]
+    if as_json:
+        print_json(rows)
+        return
+    lines = [(str(r["id"]), str(r["name"]), str(r["space"] or "(personal)"), str(r["version"]), _state(r)) for r in rows]
+    print_table([("id", "name", "space", "version", ""), *lines])
+
+
+def _read(file: Path) -> tuple[str, str]:
+    """Return the text of a sound definition and its agent's name, or end the command with every problem."""
+    shown = "<stdin>" if str(file) == "-" else str(file)
+    try:
+        raw = sys.stdin.buffer.read(definitions.MAX_BYTES + 1) if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        fail(f"{shown} cannot be read ({error.strerror}).")
+    try:
+        parsed = definitions.parse(raw)
+    except DefinitionError as error:
+        _refuse(shown, error)
+    return raw.decode("utf-8-sig"), parsed.name
+
+
+def _refuse(shown: str, error: DefinitionError) -> NoReturn:
+    for each in error.problems:
+        field = f"{each.field}: " if each.field else ""
+        click.echo(f"{shown}:{each.line}:{each.column}: {field}{each.message}", err=True)
+    sys.exit(1)
+
+
+async def _space_id(session: Session, who: Principal, name: str) -> int:
+    visible = await spaces.every(session, who)
+    found = [each.id for each in visible if each.name.casefold() == name.strip().casefold()]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(each.name for each in visible) or "none"
+    return fail(f"{who.email} sees {'several Spaces' if found else 'no Space'} called {name}. Spaces of this user: {names}.")
+
+
+def _listed(row: AgentRow, names: dict[int, str]) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "space": None if row.space_id is None else names.get(row.space_id),
+        "version": row.version,
+        "archived": row.archived is not None,
+    }
+
+
+def _state(row: dict[str, object]) -> str:
+    return "archived" if row["archived"] else ""

@@ -1,0 +1,100 @@
+"""`latchpin audit`: read the audit trail, and check that it is whole."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import click
+
+from latchpin.audit import trail
+from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, json_option, opened
+from latchpin.kit import clock
+from latchpin.storage.models import AuditEvent
+
+_SECONDS = 1.0
+_AT_ONCE = 10_000
+
+
+@click.group()
+def audit() -> None:
+    """Read the audit trail, and check that it is whole."""
+
+
+@audit.command(epilog=example("latchpin audit tail -n 100 --json | grep api_key"))
+@data_dir_option
+@click.option("-n", "number", type=click.IntRange(0, _AT_ONCE), default=20, show_default=True, help="How many of the newest events.")
+@click.option("--follow", is_flag=True, help="Go on printing events as they come, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line.")
+@asynchronous
+async def tail(data_dir: Path | None, number: int, follow: bool, as_json: bool) -> None:
+    """Print the newest audit events of the whole deployment, the newest last."""
+    async with opened(data_dir) as deployment:
+        last, limit = 0, number
+        if not number:
+            async with deployment.database.read() as session:
+                last = max((row.id for row in await trail.newest(session, limit=1)), default=0)
+        while True:
+            async with deployment.database.read() as session:
+                rows = await trail.newest(session, after=last, limit=limit) if limit else []
+            for row in rows:
+                click.echo(json.dumps(_document(row), ensure_ascii=False) if as_json else _line(row))
+                last = row.id
+            if not follow:
+                return
+            limit = _AT_ONCE
+            await asyncio.sleep(_SECONDS)
+
+
+@audit.command(epilog=example("latchpin audit verify"))
+@data_dir_option
+@json_option
+@asynchronous
+async def verify(data_dir: Path | None, as_json: bool) -> None:
+    """Check the whole trail: each event carries a keyed hash over all before it. Exit code 1 where an event was changed or removed.
+
+    Events cut off at the newest end leave no gap. So keep the number of the newest event elsewhere, and compare it.
+    """
+    async with opened(data_dir) as deployment, deployment.database.read() as session:
+        broken = await trail.first_broken(session)
+        newest = max((row.id for row in await trail.newest(session, limit=1)), default=0)
+    if as_json:
+        click.echo(json.dumps({"whole": broken is None, "firstBroken": broken, "newest": newest}))
+    if broken is not None:
+        fail(f"The trail does not fit at event {broken}: this event, or one before it, was changed or removed.")
+    if not as_json:
+        click.echo(f"The trail is whole. Its newest event is {newest}; keep that number elsewhere.")
+
+
+def _line(row: AuditEvent) -> str:
+    who = row.actor_name if not row.credential_name else f"{row.actor_name} through {row.credential_name}"
+    parts = [clock.iso(row.at.replace(microsecond=0)), f"#{row.id}", row.action, row.outcome, f"by {who}"]
+    if row.target_name:
+        parts.append(f"on {row.target_name}")
+    if row.address:
+        parts.append(f"from {row.address}")
+    if row.count > 1:
+        parts.append(f"({row.count} times)")
+    if row.reason:
+        parts.append(f"[{row.reason}]")
+    return "  ".join(parts)
+
+
+def _document(row: AuditEvent) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "at": clock.iso(row.at),
+        "action": row.action,
+        "outcome": row.outcome,
+        "reason": row.reason,
+        "organizationId": row.organization_id,
+        "actor": {"id": row.actor_id, "name": row.actor_name},
+        "credential": {"kind": row.credential_kind, "id": row.credential_id, "name": row.credential_name},
+        "target": {"kind": row.target_kind, "id": row.target_id, "name": row.target_name},
+        "address": row.address,
+        "userAgent": row.user_agent,
+        "requestId": row.request_id,
+        "changes": json.loads(row.changes) if row.changes else {},
+        "count": row.count,
+    }

@@ -1,0 +1,64 @@
+"""`latchpin settings`: every setting, its variable, its value, where that came from, and what it is for."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+import tomllib
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from latchpin import settings as deployment_settings
+from latchpin.cli.deployment import data_dir_option, example, json_option, print_json
+from latchpin.settings import PREFIX, Settings, SettingsError, variable
+
+
+@click.command(epilog=example("latchpin settings --json"))
+@data_dir_option
+@json_option
+def settings(data_dir: Path | None, as_json: bool) -> None:
+    """List every setting with its variable, its value, where the value came from, and what it is for.
+
+    A value comes from the environment (LATCHPIN_PORT=9000), else from the file latchpin.toml in the data directory (port = 9000) or
+    the one that LATCHPIN_CONFIG names, else it is the default. Secret values are not shown. Where the settings cannot be used, the
+    defaults are listed, every problem is printed, and the exit code is 3.
+    """
+    problems = ""
+    try:
+        chosen = deployment_settings.load(None, data_dir=data_dir)
+    except SettingsError as error:
+        problems, chosen = str(error), deployment_settings.load({})
+    rows = [_row(spec, chosen, data_dir, is_default=bool(problems)) for spec in fields(Settings)]
+    if as_json:
+        print_json(rows)
+    else:
+        for row in rows:
+            click.echo(f"{row['variable']} = {row['value']}  ({row['source']})")
+            click.echo(textwrap.indent(textwrap.fill(str(row["doc"]), 96), "    "))
+    if problems:
+        click.echo("\n".join(f"latchpin: {line}" for line in problems.splitlines()), err=True)
+        sys.exit(3)
+
+
+def _row(spec: Field[Any], chosen: Settings, data_dir: Path | None, *, is_default: bool) -> dict[str, object]:
+    source = "default" if is_default else _source(spec.name, chosen, data_dir)
+    value = getattr(chosen, spec.name)
+    shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if spec.metadata["secret"]:
+        shown = "not set" if source == "default" else "set"
+    return {"name": spec.name, "variable": variable(spec.name), "value": shown, "source": source, "doc": spec.metadata["doc"]}
+
+
+def _source(name: str, chosen: Settings, data_dir: Path | None) -> str:
+    if name == "data_dir" and data_dir is not None:
+        return "--data-dir"
+    if variable(name) in os.environ:
+        return "environment"
+    file = Path(os.environ.get(PREFIX + "CONFIG") or chosen.data_dir / "latchpin.toml")
+    if file.is_file() and name in tomllib.loads(file.read_text(encoding="utf-8")):
+        return str(file)
+    return "default"

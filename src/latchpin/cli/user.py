@@ -1,0 +1,138 @@
+"""`latchpin user`: add users, list them, disable and enable them, and reset a password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from latchpin.cli.acting import organization_named, user_named
+from latchpin.cli.deployment import asynchronous, data_dir_option, example, json_option, opened, print_json, print_table
+from latchpin.identity import user_list, users
+from latchpin.identity.roles import Group
+from latchpin.identity.user_list import Listed
+from latchpin.kit import clock
+from latchpin.storage import Session
+
+_PAGE = 200
+_GROUPS = {group.value.lower(): group for group in Group}
+
+organization_option = click.option("--organization", help="Name of the organization, where the deployment has several.")
+email_argument = click.argument("email")
+
+
+@click.group()
+def user() -> None:
+    """Add users, list them, disable and enable them, reset a password."""
+
+
+@user.command(epilog=example('latchpin user add --email grace@example.com --name "Grace Hopper"'))
+@data_dir_option
+@click.option("--email", required=True, help="E-mail with which the user signs in.")
+@click.option("--name", "full_name", required=True, help="Full name.")
+@click.option("--group", type=click.Choice(list(_GROUPS)), default="user", show_default=True, help="What the user may do.")
+@organization_option
+@json_option
+@asynchronous
+async def add(data_dir: Path | None, email: str, full_name: str, group: str, organization: str | None, as_json: bool) -> None:
+    """Add a user and print a temporary password, once. It must be changed at the first sign-in."""
+    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
+        home = await organization_named(session, organization)
+        new = users.NewUser(full_name=full_name, email=email, group=_GROUPS[group])
+        made = await users.create(session, home.id, new, by=deployment.actor(home.id))
+        shown = {"id": made.user.id, "email": made.user.email, "group": made.user.user_group, "password": made.password}
+    if as_json:
+        print_json(shown)
+    else:
+        click.echo(f"{shown['group']} {shown['email']} with the temporary password {shown['password']}")
+        click.echo("It is shown only now and changed at the first sign-in.")
+
+
+@user.command(name="list", epilog=example("latchpin user list --search grace"))
+@data_dir_option
+@organization_option
+@click.option("--search", default="", help="Part of the name or e-mail.")
+@json_option
+@asynchronous
+async def list_(data_dir: Path | None, organization: str | None, search: str, as_json: bool) -> None:
+    """List the users of an organization, by name."""
+    async with opened(data_dir) as deployment, deployment.database.read() as session:
+        home = await organization_named(session, organization)
+        rows = [_listed(each) for each in await _every(session, home.id, search)]
+    if as_json:
+        print_json(rows)
+        return
+    lines = [(r["email"], r["fullName"], r["group"], r["status"], str(r["liveKeys"]), r["lastSignIn"] or "never") for r in rows]
+    print_table([("e-mail", "name", "group", "status", "keys", "last sign-in"), *[tuple(map(str, line)) for line in lines]])
+
+
+@user.command(epilog=example("latchpin user disable grace@example.com"))
+@data_dir_option
+@email_argument
+@asynchronous
+async def disable(data_dir: Path | None, email: str) -> None:
+    """Disable a user: all of the user's keys and browser sessions end at once, in every process of the deployment.
+
+    The last active administrator cannot be disabled.
+    """
+    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
+        found = await user_named(session, email)
+        was = found.status.value
+        revoked = await users.disable(session, found, by=deployment.actor(found.organization_id))
+        is_changed = found.status.value != was
+    click.echo(f"Disabled {email}; keys revoked: {revoked}." if is_changed else f"{email} was disabled before.")
+
+
+@user.command(epilog=example("latchpin user enable grace@example.com"))
+@data_dir_option
+@email_argument
+@asynchronous
+async def enable(data_dir: Path | None, email: str) -> None:
+    """Let a disabled user in again. Keys that were revoked stay revoked."""
+    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
+        found = await user_named(session, email)
+        was = found.status.value
+        await users.enable(session, found, by=deployment.actor(found.organization_id))
+        is_changed = found.status.value != was
+    click.echo(f"Enabled {email}. Revoked keys stay revoked." if is_changed else f"{email} was not disabled.")
+
+
+@user.command(name="reset-password", epilog=example("latchpin user reset-password grace@example.com"))
+@data_dir_option
+@email_argument
+@json_option
+@asynchronous
+async def reset_password(data_dir: Path | None, email: str, as_json: bool) -> None:
+    """Give a user a temporary password and print it, once; all of the user's browser sessions end."""
+    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
+        found = await user_named(session, email)
+        password = await users.reset_password(session, found, by=deployment.actor(found.organization_id))
+        shown = {"id": found.id, "email": found.email, "password": password}
+    if as_json:
+        print_json(shown)
+    else:
+        click.echo(f"{shown['email']} has the temporary password {shown['password']}")
+        click.echo("It is shown only now and changed at the next sign-in.")
+
+
+async def _every(session: Session, organization_id: int, search: str) -> list[Listed]:
+    found: list[Listed] = []
+    while True:
+        number = len(found) // _PAGE + 1
+        page = await user_list.page(session, organization_id, search=search, number=number, size=_PAGE)
+        found += page.items
+        if len(page.items) < _PAGE:
+            return found
+
+
+def _listed(each: Listed) -> dict[str, object]:
+    row = each.user
+    return {
+        "id": row.id,
+        "email": row.email,
+        "fullName": row.full_name,
+        "group": row.user_group,
+        "status": row.status.value,
+        "liveKeys": each.live_keys,
+        "lastSignIn": clock.iso(row.last_sign_in) if row.last_sign_in else None,
+    }
