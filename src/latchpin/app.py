@@ -29,6 +29,9 @@ from latchpin.kit import logs
 from latchpin.settings import Settings
 from latchpin.storage import Database, migrate, secrets
 from latchpin.storage.generation import open_generation
+from latchpin.web import routes as pages
+from latchpin.web.pages import errors as page_errors
+from latchpin.web.site import STATE, Site
 
 V1 = (*agents.HANDLERS, *spaces.HANDLERS)
 
@@ -60,15 +63,17 @@ def build(chosen: Settings, *, access_log: TextIO | None = None, also: Sequence[
         route_handlers=[
             Router("/api/v1", route_handlers=list(V1), before_request=require_permission),
             *health.HANDLERS,
+            *pages.ROUTERS,
             *also,
         ],
-        exception_handlers=ERROR_HANDLERS,
+        exception_handlers=page_errors.by_surface(page_errors.HANDLERS, ERROR_HANDLERS),
         lifespan=[_lifespan(services)],
         openapi_config=openapi.config(chosen),
         request_max_body_size=chosen.max_body_bytes,
         debug=False,
     )
     litestar.state[SERVICES] = services
+    litestar.state[STATE] = Site(chosen, kept, database)
     require_declared_permissions(litestar)
     return Application(Envelope(Gate(litestar, chosen, doors), chosen, access_log), litestar, services)
 
