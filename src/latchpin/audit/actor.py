@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+_KEY = re.compile(r"sk-lp_([0-9A-Za-z]{4})[0-9A-Za-z]{5,}")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -41,5 +42,8 @@ def nobody(origin: Origin, claimed: str = "unknown") -> Actor:
 
 
 def one_line(text: str, limit: int) -> str:
-    """Return `text` on one line of at most `limit` characters: control and direction characters become visible."""
-    return _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", text)[:limit]
+    """Return `text` on one line of at most `limit` characters: control and direction characters become visible.
+
+    What looks like an API key keeps only its display prefix: people paste keys into descriptions, programs into their User-Agent.
+    """
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", _KEY.sub(r"sk-lp_\1...", text))[:limit]

@@ -23,6 +23,7 @@ from latchpin.storage.models import AuditEvent
 _PENDING = "latchpin_audit"
 _FIRST = bytes(32)
 _LOCK = 7202332
+_MOST_CHANGES = 1_000_000  # fields are checked for length before; this only bounds a mistake
 _key: list[bytes] = [b"latchpin-unkeyed-chain"]
 
 
@@ -64,7 +65,7 @@ def _row(event: Event, by: Actor, at: datetime) -> dict[str, Any]:
         "organization_id": event.organization_id if event.organization_id is not None else by.organization_id,
         "action": event.action,
         "outcome": event.outcome,
-        "reason": event.reason,
+        "reason": _shown(event.reason, 200),
         "actor_id": by.user_id,
         "actor_name": one_line(by.name, 254),
         "credential_kind": by.credential_kind,
@@ -72,10 +73,14 @@ def _row(event: Event, by: Actor, at: datetime) -> dict[str, Any]:
         "credential_name": one_line(by.credential_name, 500),
         "target_kind": event.target_kind,
         "target_id": event.target_id,
-        "target_name": None if event.target_name is None else one_line(event.target_name, 500),
+        "target_name": _shown(event.target_name, 500),
         "address": by.origin.address,
-        "user_agent": None if by.origin.user_agent is None else one_line(by.origin.user_agent, 400),
-        "request_id": by.origin.request_id,
-        "changes": json.dumps(changes, ensure_ascii=False) if changes else None,
+        "user_agent": _shown(by.origin.user_agent, 400),
+        "request_id": _shown(by.origin.request_id, 64),
+        "changes": one_line(json.dumps(changes, ensure_ascii=False), _MOST_CHANGES) if changes else None,
         "count": event.count,
     }
+
+
+def _shown(text: str | None, limit: int) -> str | None:
+    return None if text is None else one_line(text, limit)
