@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from latchpin.storage.models import AuditEvent
@@ -31,7 +32,7 @@ PHRASES: dict[str, str] = {
     "api_key.revoked": "revoked API key {target}",
     "api_key.deleted": "deleted API key {target}",
     "api_key.refused": "was refused[ with API key {target}]",
-    "api_key.used": "used API key {target}",
+    "api_key.used": "called the API with {target}",
     "space.created": "created Space {target}",
     "space.changed": "changed Space {target}",
     "space.deleted": "deleted Space {target}",
@@ -106,13 +107,13 @@ _KINDS = {
 }
 
 
-def event(found: AuditEvent) -> EventRow:
-    """One record in words."""
+def event(found: AuditEvent, names: Mapping[int, str]) -> EventRow:
+    """One record in words; `names` are full names by user id, for those who are still there."""
     reason = found.reason or ""
     return EventRow(
         id=found.id,
         at=found.at,
-        actor=found.actor_name,
+        actor=names.get(found.actor_id or 0, found.actor_name),
         actor_kind=_KINDS.get(found.credential_kind, found.credential_kind),
         credential=_credential(found),
         sentence=_sentence(found),

@@ -25,7 +25,7 @@ HEADERS: Mapping[str, str] = {
     # Not no-referrer: with that, browsers send `Origin: null` from our own forms wherever they do not send Sec-Fetch-Site (plain
     # HTTP off loopback), and csrf.py could not tell our pages from others. Other sites still get nothing.
     "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-read=()",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-read=(self)",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",

@@ -10,7 +10,7 @@ from litestar import Response, get
 from latchpin.audit import trail
 from latchpin.audit.trail import Filters
 from latchpin.errors import Missing
-from latchpin.identity import user_list
+from latchpin.identity import overview, user_list
 from latchpin.web import forms, lists, narration, render
 from latchpin.web.session import SignedIn
 from latchpin.web.views.common import Chip, Form, Option
@@ -31,11 +31,12 @@ async def show_log(visit: SignedIn) -> Response[str]:
     cursor = forms.query(visit.request, "cursor") or None
     async with visit.site.database.read() as session:
         found = await trail.page(session, visit.principal.organization_id, _filters(query), cursor=cursor, size=_SIZE)
+        names = await overview.names(session, (each.actor_id for each in found.items if each.actor_id))
         everyone = await user_list.page(session, visit.principal.organization_id, size=_MOST_PEOPLE)
     people = (Option("", "Anyone"), *(Option(str(each.user.id), each.user.full_name) for each in everyone.items))
     view = AuditLog(
         visit.shell("audit"),
-        tuple(narration.event(each) for each in found.items),
+        tuple(narration.event(each, names) for each in found.items),
         _chips(query, people),
         Form(query),
         _ACTIONS,
@@ -53,8 +54,9 @@ async def show_record(visit: SignedIn, event_id: lists.Id) -> Response[str]:
     """Show everything one record says."""
     async with visit.site.database.read() as session:
         found = await trail.get(session, visit.principal.organization_id, event_id)
-    if found is None:
-        raise Missing("audit record", event_id)
+        if found is None:
+            raise Missing("audit record", event_id)
+        names = await overview.names(session, [found.actor_id] if found.actor_id else [])
     target = f"{(found.target_kind or '').replace('_', ' ')} {found.target_name or found.target_id or ''}".strip()
     facts = (
         ("On", target),
@@ -65,7 +67,7 @@ async def show_record(visit: SignedIn, event_id: lists.Id) -> Response[str]:
     )
     view = AuditRecord(
         visit.shell("audit"),
-        narration.event(found),
+        narration.event(found, names),
         found.action,
         tuple(fact for fact in facts if fact[1]),
         narration.changes(found),

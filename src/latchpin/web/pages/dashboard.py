@@ -31,6 +31,8 @@ async def show_dashboard(visit: SignedIn) -> Response[str]:
         counts = await overview.counts(session, me.organization_id) if visit.is_administrator else None
         ending = await overview.expiring(session, me.organization_id, within=rows.SOON) if counts else []
         page = await trail.page(session, me.organization_id, AuditFilters(), size=_EVENTS) if counts else None
+        acted = [each.actor_id for each in page.items if each.actor_id] if page else []
+        names_of_actors = await overview.names(session, acted)
         mine = [] if counts else await api_keys.of_user(session, me.user_id)
     now = clock.now()
     names = {each.id: each.name for each in visible}
@@ -43,7 +45,7 @@ async def show_dashboard(visit: SignedIn) -> Response[str]:
         counts.disabled_users if counts else None,
         counts.live_keys if counts else None,
         tuple(ExpiringKey(rows.owner(user), rows.key(key, now)) for key, user in ending),
-        tuple(narration.event(each) for each in page.items) if page else (),
+        tuple(narration.event(each, names_of_actors) for each in page.items) if page else (),
         tuple(rows.agent(each, spaces=names, owners=owners, editable=False) for each in recent),
         tuple(row for row in (rows.key(each, now) for each in mine) if row.live),
     )

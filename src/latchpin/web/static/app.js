@@ -217,7 +217,7 @@ async function sendInDialog(form, submitter) {
   submitter?.setAttribute("aria-busy", "true");
   try {
     const body = new URLSearchParams(new FormData(form, submitter));
-    const answer = await fetch(form.action, { method: "POST", body, headers: IN_PLACE });
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body, headers: IN_PLACE });
     const next = answer.headers.get("Latchpin-Location");
     if (next) { location.assign(next); return; }
     if (!fill(dialog, parse(await answer.text()))) location.reload();
@@ -274,7 +274,7 @@ async function showList(address, { push = false } = {}) {
 function addressOf(form) {
   const entries = [...new FormData(form)].filter(([, value]) => value !== "");
   const query = new URLSearchParams(entries).toString();
-  return form.action.split("?")[0] + (query ? `?${query}` : "");
+  return form.getAttribute("action") + (query ? `?${query}` : "");
 }
 
 let typing = null;
@@ -299,7 +299,7 @@ function reveal(button) {
   const input = document.getElementById(button.dataset.reveal);
   const shown = input.type === "password";
   input.type = shown ? "text" : "password";
-  button.textContent = shown ? "Hide" : "Show";
+  button.firstElementChild.textContent = shown ? "Hide" : "Show";
   button.setAttribute("aria-pressed", String(shown));
 }
 
