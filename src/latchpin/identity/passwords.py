@@ -7,6 +7,7 @@ flood of sign-ins cannot take all memory or starve the event loop.
 from __future__ import annotations
 
 import asyncio
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -15,7 +16,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 LEAST = 8
 MOST = 256
-_POOL = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
+THREADS = 2
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _PRODUCT_WORDS = ("latchpin", "sequentum", "password", "control center")
 
@@ -42,18 +43,27 @@ def weakness(password: str, *, own_words: tuple[str, ...] = ()) -> str | None:
 
 async def hash_password(password: str) -> str:
     """Return the Argon2id hash of a password; about 20 ms in a thread of the pool."""
-    return await asyncio.get_running_loop().run_in_executor(_POOL, _hasher.hash, password)
+    return await asyncio.get_running_loop().run_in_executor(_pool(), _hasher.hash, password)
 
 
 async def matches(password: str, password_hash: str | None) -> bool:
     """Whether the password is the hashed one. With None (unknown user) the same work is done and the answer is no."""
-    found = await asyncio.get_running_loop().run_in_executor(_POOL, _verify, password_hash or _nobody(), password)
+    found = await asyncio.get_running_loop().run_in_executor(_pool(), _verify, password_hash or _nobody(), password)
     return found and password_hash is not None
 
 
 def is_outdated(password_hash: str) -> bool:
     """Whether a hash was made with other parameters than today's and should be made anew at the next sign-in."""
     return _hasher.check_needs_rehash(password_hash)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="argon2")
+
+
+# A forked server process has none of its parent's threads: a pool that was used before the fork would never answer in the child.
+os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _verify(password_hash: str, password: str) -> bool:

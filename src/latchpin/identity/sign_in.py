@@ -12,7 +12,8 @@ import hmac
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import case, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin, events, record
@@ -54,17 +55,37 @@ class Outcome:
     refusal: LatchpinError | None = None
 
 
-async def attempt(session: AsyncSession, tried: Attempt, settings: Settings, secrets: Secrets) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Whether a password was right for a hash; made before the writing transaction, because hashing takes long and the lock is one."""
+
+    password_hash: str | None = field(repr=False)
+    right: bool
+
+
+async def check(session: AsyncSession, tried: Attempt, secrets: Secrets) -> Checked | None:
+    """Do the slow part of `attempt` or `prove` in a reading transaction; None where the try has to wait anyway.
+
+    The same work is done for an unknown user.
+    """
+    user = await users.by_email(session, tried.email)
+    if await _wait(session, tried, secrets, user):
+        return None
+    password_hash = user.password_hash if user else None
+    return Checked(password_hash, await passwords.matches(tried.password, password_hash))
+
+
+async def attempt(
+    session: AsyncSession, tried: Attempt, settings: Settings, secrets: Secrets, *, checked: Checked | None = None
+) -> Outcome:
     """Check a password and open a session. A refusal is returned, not raised: its counters and its audit event must be committed.
 
-    Unknown, disabled and wrong all get the same refusal after the same work.
+    Unknown, disabled and wrong all get the same refusal after the same work. With `checked` (from `check`) nothing slow happens here.
     """
     user = await users.by_email(session, tried.email)
     if wait := await _wait(session, tried, secrets, user):
-        _record_refusal(session, tried, user, "throttled")
-        detail = f"Too many tries. Try again in {max(1, round(wait / 60))} minutes."
-        return Outcome(refusal=Throttled(detail, retry_after=wait))
-    right = await passwords.matches(tried.password, user.password_hash if user else None)
+        return await _throttled(session, tried, user, wait)
+    right = await _is_right(tried, user, checked)
     if user is None or not right or user.status is not UserStatus.ACTIVE:
         reason = "unknown user" if user is None else "wrong password" if not right else "user disabled"
         await _count_failure(session, tried)
@@ -80,20 +101,45 @@ async def attempt(session: AsyncSession, tried: Attempt, settings: Settings, sec
     return Outcome(user=user, opened=opened)
 
 
-async def prove(session: AsyncSession, signed_in: sessions.SignedInUser, tried: Attempt, secrets: Secrets, *, by: Actor) -> Outcome:
+async def prove(
+    session: AsyncSession,
+    signed_in: sessions.SignedInUser,
+    tried: Attempt,
+    secrets: Secrets,
+    *,
+    by: Actor,
+    checked: Checked | None = None,
+) -> Outcome:
     """Check the password of somebody signed in already, under the same limits; `opened` then holds the session's new token."""
     user = await users.by_email(session, signed_in.principal.email)
     if user is None:
         return Outcome(refusal=Unauthenticated(_REFUSED))
     if wait := await _wait(session, tried, secrets, user):
-        return Outcome(refusal=Throttled("Too many tries. Try again later.", retry_after=wait))
-    if not await passwords.matches(tried.password, user.password_hash):
+        return await _throttled(session, tried, user, wait)
+    if not await _is_right(tried, user, checked):
         await _count_failure(session, tried)
         _record_refusal(session, tried, user, "wrong password")
         return Outcome(refusal=Unauthenticated("This is not your password."))
     token = await sessions.renew(session, signed_in.session_id)
     record(session, events.PasswordProved(target_id=user.id, target_name=user.email), by)
     return Outcome(user=user, opened=sessions.Opened(signed_in.session_id, token))
+
+
+async def _is_right(tried: Attempt, user: User | None, checked: Checked | None) -> bool:
+    password_hash = user.password_hash if user else None
+    if checked is not None and checked.password_hash == password_hash:
+        return checked.right
+    return await passwords.matches(tried.password, password_hash)  # it changed in between, or nobody checked before
+
+
+async def _throttled(session: AsyncSession, tried: Attempt, user: User | None, wait: int) -> Outcome:
+    """Count a try that came too early; only the 1st, 2nd, 4th, 8th ... is an audit event, so that a flood cannot fill the disk."""
+    failures = await _count_failure(session, tried)
+    beyond = failures - PER_PAIR
+    if beyond <= 1 or beyond & (beyond - 1) == 0:
+        _record_refusal(session, tried, user, "throttled")
+    minutes = max(1, round(wait / 60))
+    return Outcome(refusal=Throttled(f"Too many tries. Try again in {minutes} minutes.", retry_after=wait))
 
 
 def device_cookie(secrets: Secrets, user: User) -> str:
@@ -118,17 +164,25 @@ async def _wait(session: AsyncSession, tried: Attempt, secrets: Secrets, user: U
     return max((int((counts[bucket].window_ends - at).total_seconds()) + 1 for bucket in full), default=0)
 
 
-async def _count_failure(session: AsyncSession, tried: Attempt) -> None:
+async def _count_failure(session: AsyncSession, tried: Attempt) -> int:
+    """Count one failure in every bucket; returns the count of this account from this address."""
     at = clock.now()
-    for bucket in sorted((_account(tried), _address(tried), _pair(tried))):
-        row = await session.get(SignInFailures, bucket, with_for_update=True)
-        if row is None:
-            session.add(SignInFailures(bucket=bucket, failures=1, window_ends=at + WINDOW))
-        elif row.window_ends <= at:
-            row.failures, row.window_ends = 1, at + WINDOW
-        else:
-            row.failures += 1
-    await session.flush()
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    over = SignInFailures.window_ends <= at
+    pair = _pair(tried)
+    failures = 0
+    for bucket in sorted((_account(tried), _address(tried), pair)):  # one order, so that two tries cannot wait for each other
+        row = insert(SignInFailures).values(bucket=bucket, failures=1, window_ends=at + WINDOW)
+        counted = row.on_conflict_do_update(
+            index_elements=[SignInFailures.bucket],
+            set_={
+                "failures": case((over, 1), else_=SignInFailures.failures + 1),
+                "window_ends": case((over, at + WINDOW), else_=SignInFailures.window_ends),
+            },
+        ).returning(SignInFailures.failures)
+        found = await session.scalar(counted)
+        failures = found or 0 if bucket == pair else failures
+    return failures
 
 
 def _record_refusal(session: AsyncSession, tried: Attempt, user: User | None, reason: str) -> None:

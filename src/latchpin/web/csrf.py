@@ -28,7 +28,7 @@ def own_origins(settings: Settings) -> frozenset[str]:
     return frozenset(origins)
 
 
-def require_own_page(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+async def require_own_page(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
     """Refuse a changing request that did not come from our own pages (a Litestar guard on all pages)."""
     if connection.scope.get("method") in _SAFE:
         return

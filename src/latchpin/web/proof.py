@@ -30,8 +30,10 @@ async def ask(visit: Visit, entries: Entries, *, back: str) -> Response[str] | N
     if password is not None:
         device = visit.request.cookies.get(session.device_name(settings))
         tried = Attempt(visit.principal.email, password, session.origin(visit.request), device)
+        async with visit.site.database.read() as opened:
+            checked = await sign_in.check(opened, tried, visit.site.secrets)
         async with visit.site.database.transaction() as opened:
-            outcome = await sign_in.prove(opened, visit.signed_in, tried, visit.site.secrets, by=visit.actor)
+            outcome = await sign_in.prove(opened, visit.signed_in, tried, visit.site.secrets, by=visit.actor, checked=checked)
         if outcome.opened is not None:
             visit.renewed = outcome.opened.token
             return None

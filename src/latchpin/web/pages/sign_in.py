@@ -43,8 +43,10 @@ async def do_sign_in(request: AnyRequest) -> Response[str]:
     wanted = render.local_path(entries.get("next", "/"))
     device = request.cookies.get(session.device_name(served.settings))
     tried = Attempt(entries.get("email", "").strip()[:254], entries.get("password", ""), session.origin(request), device)
+    async with served.database.read() as opened:
+        checked = await sign_in.check(opened, tried, served.secrets)
     async with served.database.transaction() as opened:
-        outcome = await sign_in.attempt(opened, tried, served.settings, served.secrets)
+        outcome = await sign_in.attempt(opened, tried, served.settings, served.secrets, checked=checked)
     if outcome.opened is None or outcome.user is None:
         return _refused(request, entries, wanted, outcome.refusal)
     cookies = [
