@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from latchpin.identity import scopes
@@ -30,8 +32,8 @@ def owner(user: User) -> KeyOwner:
     return KeyOwner(user.id, user.full_name, user.email, user.status is UserStatus.ACTIVE)
 
 
-def key(found: ApiKey, now: datetime) -> KeyRow:
-    """One API key."""
+def key(found: ApiKey, now: datetime, names: Mapping[int, str] = MappingProxyType({})) -> KeyRow:
+    """One API key; `names` are full names by user id, for a maker who is still there."""
     carried = scopes.parse(found.scopes)
     access = scopes.named(carried)
     return KeyRow(
@@ -42,7 +44,7 @@ def key(found: ApiKey, now: datetime) -> KeyRow:
         scopes=tuple(found.scopes.split()),
         networks=tuple(found.networks.split()),
         created=found.created,
-        created_by=found.created_by_name,
+        created_by=names.get(found.created_by_id or 0, found.created_by_name),
         expires=found.expires,
         last_used=found.last_used,
         last_used_address=found.last_used_address or "",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TypeAlias
 
 from litestar.datastructures import Cookie
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from latchpin.audit import Actor, Origin
 from latchpin.errors import Missing
@@ -69,7 +70,7 @@ class Visit:
         return _shell(self.request, section, viewer)
 
 
-SignedIn = Annotated[Visit, Dependency(skip_validation=True)]
+SignedIn: TypeAlias = NamedDependency[SkipValidation[Visit]]
 
 
 def shell_outside(request: AnyRequest) -> Shell:

@@ -8,6 +8,7 @@ from latchpin.errors import Invalid
 from latchpin.identity import api_keys, passwords, sessions, users
 from latchpin.kit import clock
 from latchpin.web import forms, lists, render, rows
+from latchpin.web.pages.api_keys import makers
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.common import Form
 from latchpin.web.views.organization import Account
@@ -63,6 +64,7 @@ async def _page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]
         user = await users.get(session, me.organization_id, me.user_id)
         open_sessions = await sessions.of_user(session, me.user_id, visit.site.settings)
         keys = await api_keys.of_user(session, me.user_id)
+        names = await makers(session, keys)
     view = Account(
         visit.shell("account"),
         form,
@@ -70,7 +72,7 @@ async def _page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]
         user.user_group,
         user.created,
         tuple(rows.browser_session(each, current=visit.signed_in.session_id) for each in open_sessions),
-        tuple(rows.key(each, clock.now()) for each in keys),
+        tuple(rows.key(each, clock.now(), names) for each in keys),
     )
     return render.page(visit.request, "account/account.html", view, status=status)
 

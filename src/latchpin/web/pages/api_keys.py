@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from litestar import Response, get, post
 
 from latchpin.errors import Conflict, Invalid, Missing
-from latchpin.identity import api_keys, policy, users
+from latchpin.identity import api_keys, overview, policy, users
 from latchpin.kit import clock
+from latchpin.storage import Session
 from latchpin.storage.models import ApiKey, User
 from latchpin.web import expiry, forms, lists, proof, render, rows
 from latchpin.web.forms import Entries
@@ -34,13 +36,18 @@ def address(user_id: int) -> str:
     return f"/organization/users/{user_id}/api-keys"
 
 
-def held(user: User, keys: list[ApiKey]) -> Held:
+def held(user: User, keys: list[ApiKey], names: Mapping[int, str]) -> Held:
     """Sort a user's keys into those that count and those that do not any more."""
-    shown = [rows.key(each, clock.now()) for each in keys]
+    shown = [rows.key(each, clock.now(), names) for each in keys]
     alive = user.status == "active"
     live = tuple(row for row in shown if row.live and alive)
     inactive = tuple(row for row in shown if not (row.live and alive))
     return Held(rows.owner(user), Listing(address(user.id), {}, "created", True, 1, 200, len(shown)), live, inactive)  # noqa: FBT003
+
+
+async def makers(session: Session, keys: Iterable[ApiKey]) -> dict[int, str]:
+    """Full names of those who made the keys, by user id."""
+    return await overview.names(session, (key.created_by_id for key in keys if key.created_by_id))
 
 
 @get("/organization/users/{user_id:int}/api-keys")
@@ -48,7 +55,8 @@ async def show_keys(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """List one user's keys."""
     async with visit.site.database.read() as session:
         user = await users.get(session, visit.principal.organization_id, user_id)
-        found = held(user, await api_keys.of_user(session, user_id))
+        keys = await api_keys.of_user(session, user_id)
+        found = held(user, keys, await makers(session, keys))
     view = Keys(visit.shell("users"), found.owner, found.listing, found.live, found.inactive)
     return render.page(visit.request, "api_keys/list.html", view)
 

@@ -11,6 +11,7 @@ from latchpin.automation.agents import Filters
 from latchpin.identity import api_keys, overview, spaces
 from latchpin.kit import clock
 from latchpin.web import narration, render, rows
+from latchpin.web.pages.api_keys import makers
 from latchpin.web.session import SignedIn
 from latchpin.web.views.organization import Dashboard, ExpiringKey
 
@@ -34,6 +35,7 @@ async def show_dashboard(visit: SignedIn) -> Response[str]:
         acted = [each.actor_id for each in page.items if each.actor_id] if page else []
         names_of_actors = await overview.names(session, acted)
         mine = [] if counts else await api_keys.of_user(session, me.user_id)
+        names_of_makers = await makers(session, mine)
     now = clock.now()
     names = {each.id: each.name for each in visible}
     view = Dashboard(
@@ -47,7 +49,7 @@ async def show_dashboard(visit: SignedIn) -> Response[str]:
         tuple(ExpiringKey(rows.owner(user), rows.key(key, now)) for key, user in ending),
         tuple(narration.event(each, names_of_actors) for each in page.items) if page else (),
         tuple(rows.agent(each, spaces=names, owners=owners, editable=False) for each in recent),
-        tuple(row for row in (rows.key(each, now) for each in mine) if row.live),
+        tuple(row for row in (rows.key(each, now, names_of_makers) for each in mine) if row.live),
     )
     return render.page(visit.request, "organization/dashboard.html", view)
 

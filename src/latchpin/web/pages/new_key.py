@@ -14,7 +14,7 @@ from latchpin.identity.scopes import Access
 from latchpin.kit import clock
 from latchpin.web import expiry, forms, lists, proof, render, rows
 from latchpin.web.forms import Entries
-from latchpin.web.pages.api_keys import address, held
+from latchpin.web.pages.api_keys import address, held, makers
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views import api_keys as views
 from latchpin.web.views.api_keys import CreatedKey, Lifetime
@@ -59,7 +59,8 @@ async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
             user = await users.get(session, visit.principal.organization_id, user_id)
             allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
             made = await api_keys.create(session, user, new, policy=allowed, secrets=visit.site.secrets, by=visit.actor)
-            found = held(user, await api_keys.of_user(session, user_id))
+            keys = await api_keys.of_user(session, user_id)
+            found = held(user, keys, await makers(session, keys))
             row = rows.key(made.key, clock.now())
     except AlreadyIssued:
         return render.redirect(visit.request, address(user_id), Toast("info", _SENT_BEFORE))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from urllib.parse import quote
 
 from litestar import Response, get, post
 from litestar.datastructures import Cookie
-from litestar.params import Dependency
 
 from latchpin.audit.actor import nobody
 from latchpin.errors import Invalid, LatchpinError, Missing, Throttled
@@ -21,7 +19,6 @@ from latchpin.web.views.common import Form
 from latchpin.web.views.entry import ChangePassword, Setup, SignIn
 
 _THEME_SECONDS = 365 * 86_400
-AnyPassword = Annotated[Visit, Dependency(skip_validation=True)]
 
 
 @get("/login")
@@ -80,7 +77,7 @@ def _sign_in_page(
 
 
 @post("/logout", status_code=200)
-async def sign_out(visit: AnyPassword) -> Response[str]:
+async def sign_out(visit: SignedIn) -> Response[str]:
     """End the session of this browser."""
     async with visit.site.database.transaction() as opened:
         await sessions.end(opened, visit.principal.user_id, visit.signed_in.session_id, by=visit.actor, signed_out=True)
@@ -88,7 +85,7 @@ async def sign_out(visit: AnyPassword) -> Response[str]:
 
 
 @get("/password")
-async def show_password(visit: AnyPassword) -> Response[str]:
+async def show_password(visit: SignedIn) -> Response[str]:
     """Ask for a password of one's own; without a temporary one there is nothing to do here."""
     if not visit.signed_in.must_change_password:
         return render.redirect(visit.request, "/account")
@@ -96,7 +93,7 @@ async def show_password(visit: AnyPassword) -> Response[str]:
 
 
 @post("/password", status_code=200)
-async def choose_password(visit: AnyPassword) -> Response[str]:
+async def choose_password(visit: SignedIn) -> Response[str]:
     """Set a password of one's own in the place of the temporary one."""
     entries = await forms.read(visit.request)
     wanted = render.local_path(entries.get("next", "/"))
