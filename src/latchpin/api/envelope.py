@@ -20,6 +20,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from latchpin.api import problems
 from latchpin.api.access_log import AccessLog
+from latchpin.identity.credentials import PREFIX
 from latchpin.kit import context
 from latchpin.settings import Settings
 
@@ -36,7 +37,10 @@ _WANTED = frozenset(
         b"x-request-id",
     )
 )
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_REQUEST_ID = re.compile(rb"(?!.*sk-lp_)[A-Za-z0-9._-]{8,64}")
+_KEY_IN_PATH = re.compile(PREFIX + "[0-9A-Za-z]*")
+_SLASHES = re.compile("/{2,}")
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Envelope:
@@ -58,6 +62,9 @@ class Envelope:
                 self._log.flush()
             return
         started = time.perf_counter()
+        path = scope["path"]
+        if "//" in path or PREFIX in path:
+            scope["path"] = _cleaned(path)
         request = self._context(scope)
         scope[context.KEY] = request  # type: ignore[literal-required]
 
@@ -100,21 +107,32 @@ class Envelope:
 
     def _client(self, peer: str | None, forwarded: bytes | None) -> str | None:
         """Return the client behind trusted proxies, or None where they do not tell a sound one."""
-        if not self._is_trusted(peer) or forwarded is None:
+        if not self._is_trusted(_address(peer)):
             return peer
-        for part in reversed(forwarded[-4000:].replace(b"\n", b",").split(b",")):
-            named = part.strip().decode("latin-1")
-            try:
-                ipaddress.ip_address(named)
-            except ValueError:
+        for part in reversed((forwarded or b"")[-4000:].replace(b"\n", b",").split(b",")):
+            named = _address(part.strip().decode("latin-1"))
+            if named is None:
                 return None
             if not self._is_trusted(named):
-                return named
+                return str(named)
         return None
 
-    def _is_trusted(self, address: str | None) -> bool:
-        try:
-            found = ipaddress.ip_address(address or "")
-        except ValueError:
-            return False
-        return any(found in network for network in self._trusted)
+    def _is_trusted(self, address: _Address | None) -> bool:
+        return address is not None and any(address in network for network in self._trusted)
+
+
+def _address(text: str | None) -> _Address | None:
+    """Read an address; an IPv4 one that came over an IPv6 socket (::ffff:192.0.2.1) counts as what it is."""
+    try:
+        found = ipaddress.ip_address(text or "")
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
+
+
+def _cleaned(path: str) -> str:
+    """Return the path as the router understands it (repeated slashes count once), with any key in it struck out.
+
+    The layers inside decide by the path's beginning, so they must see what the router will see.
+    """
+    return _KEY_IN_PATH.sub(PREFIX + "[struck out]", _SLASHES.sub("/", path))

@@ -29,6 +29,7 @@ from latchpin.storage.generation import Generation
 PRINCIPAL = "latchpin_principal"
 SIGNED_IN = "latchpin_signed_in"
 _GUARDED = "/api/v1"
+_NO_ROUTE = "(no such route)"
 _REFUSED = (
     "The API key was not accepted. Check that it was copied whole, that it has not expired or been revoked, and that it is used "
     "from an allowed network; an administrator sees the reason in the audit log."
@@ -68,7 +69,7 @@ class Gate:
             return
         request = context.of(scope)
         try:
-            found = presented.read(request.seen, scope["query_string"], self._cookie)
+            found = await self._read(scope["query_string"], request)
             if found.api_key is None:
                 await self._with_session(found, scope, request)
                 await self._app(scope, receive, send)
@@ -78,28 +79,46 @@ class Gate:
             try:
                 await self._app(scope, receive, send)
             finally:
-                self._doors.activity.used(verified, scope["method"], scope.get("path_template") or scope["path"][:150], request)
+                self._doors.activity.used(verified, scope["method"], scope.get("path_template") or _NO_ROUTE, request)
         except LatchpinError as error:
             await self._answer(error, scope, request, send)
 
+    async def _read(self, query: bytes, request: context.RequestContext) -> Presented:
+        """Return what the request presents; a credential in a wrong place is noted like any other that is refused."""
+        try:
+            return presented.read(request.seen, query, self._cookie)
+        except Unauthenticated:
+            await self._note(Refused(Reason.MISPLACED), request)
+            raise
+        except presented.TwoCredentials:
+            await self._note(Refused(Reason.TWO), request)
+            raise
+
     async def _verified(self, found: Presented, key: bytes, request: context.RequestContext) -> Verified:
         """Return the sound key of a request, counted against its rate limit; raises Unauthenticated, Denied, Throttled, Unavailable."""
+        verified = await self._sound(key, request)
+        if found.origin is not None and found.origin not in self._own_origins:
+            await self._note(_refused(verified.principal, Reason.IN_BROWSER), request)
+            raise presented.InBrowser
+        request.caller = verified.caller
+        if await self._limit(verified.caller, verified.rate_limit or self._rate_limit, request):
+            verified = await self._sound(key, request)  # it waited, and what was true before may not be any more
+        return verified
+
+    async def _sound(self, key: bytes, request: context.RequestContext) -> Verified:
         doors = self._doors
         generation = doors.generation.peek()
-        if generation is None:
+        found: Verified | Refused | None = None
+        if generation is None and (found := doors.keys.malformed(key)) is None:  # junk is not worth a question to the database
             generation = await doors.generation.current()
-        verified: Verified | Refused | None = doors.keys.remembered(key, generation)
-        if verified is None:
-            verified = await doors.keys.look_up(key, generation)
-        if isinstance(verified, Verified) and verified.networks and not verified.admits(request.address):
-            verified = _outside(verified.principal)
-        if isinstance(verified, Refused):
-            raise await self._refusal(verified, request)
-        if found.origin is not None:
-            presented.require_own_origin(found.origin, self._own_origins)
-        request.caller = verified.caller
-        await self._limit(verified.caller, verified.rate_limit or self._rate_limit, request)
-        return verified
+        if generation is not None:
+            found = doors.keys.remembered(key, generation) or await doors.keys.look_up(key, generation)
+        if isinstance(found, Verified) and found.networks and not found.admits(request.address):
+            found = _refused(found.principal, Reason.WRONG_NETWORK)
+        if not isinstance(found, Verified):
+            await self._note(found or Refused(Reason.MALFORMED), request)
+            raise Unauthenticated(_REFUSED)
+        return found
 
     async def _with_session(self, found: Presented, scope: Any, request: context.RequestContext) -> None:  # noqa: ANN401  the server's dictionary
         """Admit a signed-in browser of our own pages; no other site may use the cookie (SameSite, and the origin checked here)."""
@@ -119,8 +138,9 @@ class Gate:
         scope[PRINCIPAL] = signed_in.principal
         scope[SIGNED_IN] = signed_in
 
-    async def _limit(self, caller: str, limit: int, request: context.RequestContext) -> None:
-        """Count the request against its credential; waits in the queue, or raises Throttled."""
+    async def _limit(self, caller: str, limit: int, request: context.RequestContext) -> bool:
+        """Count the request against its credential; returns whether it waited in the queue for that, or raises Throttled."""
+        waited = False
         counter = self._doors.counter
         window = counter.hit_now(caller, self._seconds) if isinstance(counter, InProcess) else await counter.hit(caller, self._seconds)
         while window.count > limit:
@@ -130,8 +150,10 @@ class Gate:
                     f"This credential may make {limit} requests in {self._seconds} seconds. Wait as Retry-After says.",
                     retry_after=window.seconds_left(clock.timestamp()),
                 )
+            waited = True
             window = await counter.hit(caller, self._seconds)
         self._state(request, limit, window)
+        return waited
 
     def _state(self, request: context.RequestContext, limit: int, window: Window) -> None:
         """Tell the caller where it stands (the contract's headers, and RateLimit of the IETF httpapi draft)."""
@@ -145,11 +167,10 @@ class Gate:
         left = window.seconds_left(clock.timestamp())
         request.headers += (*fixed, (b"ratelimit", b'"default";r=%d;t=%d' % (max(0, limit - window.count), left)))
 
-    async def _refusal(self, refused: Refused, request: context.RequestContext) -> Unauthenticated:
-        """Note a refused key with its true reason, and return the answer that is the same for all."""
+    async def _note(self, refused: Refused, request: context.RequestContext) -> None:
+        """Note a refused credential with its true reason, for the audit trail; raises Throttled where an address has too many."""
         self._doors.activity.refused(refused, Origin(request.address, request.user_agent, request.request_id))
         await self._count_refusal(request)
-        return Unauthenticated(_REFUSED)
 
     async def _count_refusal(self, request: context.RequestContext) -> None:
         """Slow the guessing of credentials by address; a good credential never comes here."""
@@ -169,6 +190,7 @@ class Gate:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body, "more_body": False})
 
 
-def _outside(principal: Principal) -> Refused:
+def _refused(principal: Principal, reason: Reason) -> Refused:
+    """Make the refusal of a key that is sound in itself."""
     credential = principal.credential
-    return Refused(Reason.WRONG_NETWORK, principal.organization_id, principal.user_id, principal.email, credential.id, credential.name)
+    return Refused(reason, principal.organization_id, principal.user_id, principal.email, credential.id, credential.name)

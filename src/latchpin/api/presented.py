@@ -41,6 +41,18 @@ class TwoCredentials(Malformed):
     code = "two_credentials"
 
 
+class InBrowser(Denied):
+    """A key that a browser page sent which is not ours."""
+
+    code = "key_in_browser"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "An API key was sent from a web page. Keys do not belong in client-side code, where everybody can read them: call the API "
+            "from your server, and have this key revoked."
+        )
+
+
 def read(seen: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> Presented:
     """Return what the request presents; `seen` as RequestContext has it.
 
@@ -56,6 +68,8 @@ def read(seen: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> Present
         raise Unauthenticated("A key in a cookie is not accepted; treat it as exposed and have it revoked. " + HOW_TO)
     if authorization is not None:
         found.api_key = _key(authorization)
+        if cookie is not None and seen.get(b"sec-fetch-site") != b"same-origin" and _session(cookie.replace(b"\n", b"; "), cookie_name):
+            raise TwoCredentials("The request carries a browser session as well as a key. Send one credential only.")
     elif cookie is not None:
         found.session = _session(cookie.replace(b"\n", b"; "), cookie_name)
     return found
@@ -105,16 +119,6 @@ def own_origins(settings: Settings) -> frozenset[bytes]:
         if one in settings.public_url:
             origins.add(settings.public_url.replace(one, other))
     return frozenset(origin.encode() for origin in origins)
-
-
-def require_own_origin(origin: bytes, own: frozenset[bytes]) -> None:
-    """Raise Denied for a key sent by a browser page that is not ours."""
-    if origin not in own:
-        raise Denied(
-            "An API key was sent from a web page. Keys do not belong in client-side code, where everybody can read them: call the API "
-            "from your server, and have this key revoked.",
-            code="key_in_browser",
-        )
 
 
 def require_same_site(method: str, seen: Mapping[bytes, bytes], own: frozenset[bytes]) -> None:

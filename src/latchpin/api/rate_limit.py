@@ -20,6 +20,7 @@ from latchpin.settings import Settings
 
 _log = structlog.get_logger(__name__)
 _MOST_WINDOWS = 100_000
+_SHORTEST_WAIT = 0.1  # Redis tells whole seconds: in the last one of a window it says 0, and whoever waits must not ask without a pause
 
 
 @dataclass(slots=True)
@@ -70,8 +71,10 @@ class InProcess:
 
     def _sweep(self, now: float) -> None:
         self._windows = {key: window for key, window in self._windows.items() if window.ends > now}
-        while len(self._windows) >= _MOST_WINDOWS:
-            self._windows.pop(next(iter(self._windows)))
+        if len(self._windows) >= _MOST_WINDOWS * 9 // 10:
+            # A flood of addresses fills it with windows of a hit or two; those go, and a tenth at once, so that this stays rare.
+            fullest = sorted(self._windows.items(), key=lambda item: item[1].count, reverse=True)
+            self._windows = dict(fullest[: _MOST_WINDOWS * 9 // 10])
 
 
 class InRedis:
@@ -86,7 +89,7 @@ class InRedis:
         """Count one hit."""
         try:
             count = await self._storage.incr(f"latchpin/{key}", seconds)
-            ends = await self._storage.get_expiry(f"latchpin/{key}")
+            ends = max(await self._storage.get_expiry(f"latchpin/{key}"), clock.timestamp() + _SHORTEST_WAIT)
         except (StorageError, OSError, TimeoutError):
             if not self._away:
                 _log.warning("rate_limit.redis_away", detail="each process counts for itself until it is back")

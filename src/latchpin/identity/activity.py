@@ -28,6 +28,7 @@ LAST_USED_SECONDS = 60
 USE_TOTALS_SECONDS = 3600
 REFUSAL_TOTALS_SECONDS = 60
 MOST_REFUSALS = 200  # distinct ones a minute; the rest are counted together
+MOST_KNOWN_REFUSALS = 1000  # the same with refused keys that exist, which junk must not crowd out
 MOST_USES = 20_000
 FLUSH_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
@@ -51,6 +52,7 @@ class Activity:
         self._last_used: dict[int, tuple[float, str | None]] = {}
         self._uses: dict[tuple[str, str, str, str | None], _Tally] = {}
         self._refusals: dict[tuple[str | None, str, int | str | None], _Tally] = {}
+        self._flushing = asyncio.Lock()
 
     def used(self, verified: Verified, method: str, route: str, request: RequestContext) -> None:
         """Note one use of a key for a route (`GET`, `/api/v1/agent/{agent_id}`)."""
@@ -76,8 +78,10 @@ class Activity:
         known = refused.key_id is not None
         bucket = (origin.address, refused.reason.value, refused.key_id if known else refused.key_name)
         tally = self._refusals.get(bucket)
-        if tally is None and len(self._refusals) >= MOST_REFUSALS:
-            bucket, origin = (None, refused.reason.value, "many addresses"), Origin()
+        if tally is None and len(self._refusals) >= (MOST_KNOWN_REFUSALS if known else MOST_REFUSALS):
+            # Counted together, without a name: the next one in line is not to blame for all of them.
+            refused, origin = Refused(refused.reason, key_name="many keys or addresses"), Origin()
+            bucket = (None, refused.reason.value, refused.key_name)
             tally = self._refusals.get(bucket)
         if tally is None:
             name = refused.email or "unknown"
@@ -107,6 +111,10 @@ class Activity:
 
     async def flush(self, *, everything: bool = False) -> None:
         """Write what is due (or everything); raises Unavailable and keeps it where the database is away."""
+        async with self._flushing:  # two at a time would write the same counts twice
+            await self._flush(everything=everything)
+
+    async def _flush(self, *, everything: bool) -> None:
         now = clock.timestamp()
         due = [
             (tally, tally.count)

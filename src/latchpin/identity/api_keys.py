@@ -64,6 +64,7 @@ async def create(session: AsyncSession, user: User, new: NewKey, *, policy: KeyP
     form = Form()
     description = form.optional_line("description", new.description, most=500)
     networks = form.networks("networks", new.networks)
+    form.line("form_id", new.form_id or "", most=64, required=False)
     form.number("rate_limit", new.rate_limit, least=1, most=1_000_000)
     expires = _checked_expiry(form, new.expires or policy.default_expiry(), policy)
     form.done()
@@ -173,6 +174,8 @@ def _checked_expiry(form: Form, expires: datetime, policy: KeyPolicy) -> datetim
 
 
 async def _require_room(session: AsyncSession, user: User) -> None:
+    # The user's row is locked (PostgreSQL), so that a key cannot slip past somebody who disables the user at the same moment.
+    await session.refresh(user, with_for_update=True)
     if user.status is not UserStatus.ACTIVE:
         raise Conflict("The user is disabled. Enable the user first, then create a key.")
     held = await session.scalar(select(func.count()).select_from(ApiKey).where(ApiKey.user_id == user.id)) or 0

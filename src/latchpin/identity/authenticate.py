@@ -39,6 +39,9 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     USER_DISABLED = "user disabled"
     WRONG_NETWORK = "address outside the key's networks"
+    MISPLACED = "not in the Authorization header as ApiKey"
+    TWO = "two credentials at once"
+    IN_BROWSER = "sent by a web page"
 
 
 @dataclass(slots=True)
@@ -104,21 +107,25 @@ class ApiKeys:
             return None
         return found
 
+    def malformed(self, key: bytes) -> Refused | None:
+        """Return the refusal of text that cannot be a key (form, checksum), or None where it could be one."""
+        text = key.decode("ascii", "replace")
+        return None if credentials.is_well_formed(text) else Refused(Reason.MALFORMED, key_name=_shown(text))
+
     async def look_up(self, key: bytes, generation: int) -> Verified | Refused:
         """Ask the database for a key. `generation` must have been read before this call. Raises Unavailable.
 
         Text that cannot be a key (form, checksum) is refused without asking.
         """
-        text = key.decode("ascii", "replace")
-        if not credentials.is_well_formed(text):
-            return Refused(Reason.MALFORMED, key_name=_shown(text))
+        if malformed := self.malformed(key):
+            return malformed
         digests = [credentials.key_digest(key, pepper) for pepper in self._peppers.values()]
         async with self._database.read() as session:
             row = (
                 await session.execute(select(ApiKey, User).join(User, User.id == ApiKey.user_id).where(ApiKey.digest.in_(digests)))
             ).one_or_none()
         if row is None:
-            return Refused(Reason.UNKNOWN, key_name=credentials.display_prefix(text) + "...")
+            return Refused(Reason.UNKNOWN, key_name=credentials.display_prefix(key.decode("ascii")) + "...")
         found, user = row
         if reason := _fault(found, user):
             return Refused(reason, user.organization_id, user.id, user.email, found.id, label(found))

@@ -56,9 +56,10 @@ class Form:
                 found.append(str(ipaddress.ip_network(part.strip())))
             except ValueError:
                 self.problem(field, f"{part.strip()[:60]!r} is not a network such as 203.0.113.0/24 or 2001:db8::/32.")
-        if len(found) > 50:  # noqa: PLR2004  fits the column
-            self.problem(field, "At most 50 networks.")
-        return " ".join(dict.fromkeys(found))
+        networks = " ".join(dict.fromkeys(found))
+        if len(found) > 50 or len(networks) > 2000:  # noqa: PLR2004  fits the column
+            self.problem(field, "At most 50 networks, of 2,000 characters together.")
+        return networks
 
     def number(self, field: str, value: int | None, *, least: int, most: int = _INT32) -> int | None:
         """Check a whole number that may be left out."""
