@@ -34,12 +34,15 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, workers: in
     run(chosen)
 
 
-def run(chosen: Settings) -> None:
-    """Run the server with these settings; returns when it was asked to stop and requests have finished."""
+def run(chosen: Settings, *, target: str = "latchpin.app:create") -> None:
+    """Run the server with these settings; returns when it was asked to stop and requests have finished.
+
+    `target` is the factory of the application; the benchmark names another.
+    """
     for name in ("data_dir", "host", "port", "workers"):
         os.environ[variable(name)] = str(getattr(chosen, name))  # the server's processes read the environment
     Granian(
-        "latchpin.app:create",
+        target,
         address=chosen.host,
         port=chosen.port,
         interface=Interfaces.ASGI,

@@ -1,0 +1,90 @@
+"""The deployment that is measured: one organization, 50 agents, and as many keys as wanted."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import func, insert, select
+
+from latchpin import settings
+from latchpin.app import prepare
+from latchpin.audit import Actor
+from latchpin.automation import agents
+from latchpin.identity import api_keys, organizations, policy, spaces, users
+from latchpin.identity.principal import Credential, Principal
+from latchpin.identity.roles import CredentialKind, Group
+from latchpin.kit import clock
+from latchpin.storage import Database
+from latchpin.storage import secrets as kept_secrets
+from latchpin.storage.models import ApiKey
+
+AGENTS = 50
+_DEFINITION = """version: 1
+name: Agent {number:02d}
+description: Title, price and stock of every book in a category of books.example.
+start_url: https://books.example/category/{{category}}
+input_parameters:
+  - name: category
+    default: fiction
+record:
+  selector: article
+  fields:
+    - name: title
+      selector: h3
+"""
+
+
+async def make(data_dir: Path) -> str:
+    """Make the deployment and return a key of its administrator."""
+    chosen = settings.load({}, data_dir=data_dir)
+    kept = kept_secrets.load_or_create(chosen.secrets_file)
+    database = Database(chosen)
+    await prepare(chosen, database, kept)
+    nobody = Actor("bench")
+    async with database.transaction() as session:
+        made = await organizations.first_administrator(
+            session, organization="Bench", full_name="Bench", email="bench@example.com", password=None, temporary=False, by=nobody
+        )
+        user = made.user
+        credential = Credential(CredentialKind.COMMAND_LINE)
+        principal = Principal(user.id, user.organization_id, user.full_name, user.email, Group.ADMINISTRATOR, credential)
+        by = Actor(user.email, user.id, user.organization_id)
+        space = await spaces.create(session, user.organization_id, spaces.Entry(name="Bench"), by=by)
+        for number in range(AGENTS):
+            await agents.create(session, principal, _DEFINITION.format(number=number), space_id=space.id, by=by)
+        rules = await policy.get(session, user.organization_id, chosen)
+        issued = await api_keys.create(session, user, api_keys.NewKey(), policy=rules, secrets=kept, by=by)
+    await database.close()
+    return issued.secret
+
+
+async def fill(data_dir: Path, total: int) -> None:
+    """Add keys that nobody has until the table holds `total`."""
+    database = Database(settings.load({}, data_dir=data_dir))
+    async with database.transaction() as session:
+        first = (await session.scalars(select(ApiKey).order_by(ApiKey.id).limit(1))).one()
+        owner = (await session.scalar(select(users.User.id).limit(1))) or first.user_id
+        held = await session.scalar(select(func.count()).select_from(ApiKey)) or 0
+        now = clock.now()
+        while held < total:
+            size = min(20_000, total - held)
+            rows = [
+                {
+                    "organization_id": first.organization_id,
+                    "user_id": owner,
+                    "digest": secrets.token_bytes(32),
+                    "pepper_version": 1,
+                    "prefix": "sk-lp_0000",
+                    "scopes": first.scopes,
+                    "networks": "",
+                    "created": now,
+                    "created_by_name": "bench",
+                    "expires": now + timedelta(days=365),
+                }
+                for _ in range(size)
+            ]
+            await session.execute(insert(ApiKey), rows)
+            held += size
+    await database.close()
