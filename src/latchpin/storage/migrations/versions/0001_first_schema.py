@@ -294,3 +294,5 @@ def downgrade() -> None:
         batch_op.drop_index("ix_audit_events_organization_id_id")
 
     op.drop_table("audit_events")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION audit_events_only_added()")

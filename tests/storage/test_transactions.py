@@ -1,0 +1,156 @@
+"""Transactions: whole or not at all, in order, and with one plain error where the database is away."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin import settings
+from latchpin.errors import Conflict, Unavailable
+from latchpin.kit import clock
+from latchpin.storage import Database
+from latchpin.storage.database import before_commit
+from latchpin.storage.models import Organization
+from tests.support.server import free_port
+
+
+def _organization(name: str) -> Organization:
+    return Organization(name=name, created=clock.now())
+
+
+async def _names(database: Database) -> list[str]:
+    async with database.read() as session:
+        return list((await session.scalars(select(Organization.name).order_by(Organization.id))).all())
+
+
+async def test_a_block_that_ends_well_is_committed(database: Database) -> None:
+    """Another transaction sees it."""
+    async with database.transaction() as session:
+        session.add(_organization("Acme"))
+
+    assert await _names(database) == ["Acme"]
+
+
+async def test_a_refused_transaction_leaves_nothing(database: Database) -> None:
+    """Even what was flushed before the refusal."""
+
+    async def refused() -> None:
+        async with database.transaction() as session:
+            session.add(_organization("Acme"))
+            await session.flush()
+            raise Conflict("no")
+
+    with pytest.raises(Conflict):
+        await refused()
+
+    assert await _names(database) == []
+
+
+async def test_a_cancelled_transaction_leaves_nothing(database: Database) -> None:
+    """A client that hangs up in the middle changes nothing by half."""
+    inside, never = asyncio.Event(), asyncio.Event()
+
+    async def hanging() -> None:
+        async with database.transaction() as session:
+            session.add(_organization("Acme"))
+            await session.flush()
+            inside.set()
+            await never.wait()
+
+    task = asyncio.create_task(hanging())
+    await inside.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert await _names(database) == []
+
+
+async def test_steps_before_the_commit_run_in_order_and_inside_the_transaction(database: Database) -> None:
+    """What they add is committed with the rest; a step that fails takes all along."""
+    order: list[str] = []
+
+    def step(name: str) -> None:
+        async def run(session: AsyncSession) -> None:
+            order.append(name)
+            session.add(_organization(name))
+
+        before_commit(session, run)
+
+    async with database.transaction() as session:
+        step("first")
+        step("second")
+        order.append("block")
+
+    assert order == ["block", "first", "second"]
+    assert sorted(await _names(database)) == ["first", "second"]
+
+
+async def test_a_failing_step_before_the_commit_undoes_the_block(database: Database) -> None:
+    """An audit event that cannot be written blocks the change it speaks of."""
+
+    async def fail(_session: AsyncSession) -> None:
+        raise Conflict("the audit trail cannot be written")
+
+    async def change() -> None:
+        async with database.transaction() as session:
+            session.add(_organization("Acme"))
+            before_commit(session, fail)
+
+    with pytest.raises(Conflict):
+        await change()
+
+    assert await _names(database) == []
+
+
+async def test_writers_at_the_same_moment_wait_for_each_other(database: Database) -> None:
+    """Twenty read-then-write transactions on the same row lose no step."""
+    async with database.transaction() as session:
+        session.add(row := _organization("0"))
+
+    async def add() -> None:
+        async with database.transaction() as session:
+            found = await session.scalar(select(Organization).where(Organization.id == row.id).with_for_update())
+            assert found is not None
+            found.name = str(int(found.name) + 1)
+
+    await asyncio.gather(*(add() for _ in range(20)))
+
+    assert await _names(database) == ["20"]
+
+
+async def test_a_reader_sees_one_moment_and_blocks_nobody(database: Database, kind: str) -> None:
+    """On SQLite a reading transaction does not see what is committed after its first look."""
+    if kind != "sqlite":
+        pytest.skip("PostgreSQL reads each statement at its own moment")
+    async with database.read() as reader:
+        assert (await reader.scalars(select(Organization.name))).all() == []
+        async with database.transaction() as session:
+            session.add(_organization("Acme"))
+        assert (await reader.scalars(select(Organization.name))).all() == []
+
+    assert await _names(database) == ["Acme"]
+
+
+async def test_foreign_keys_are_kept_on_both_engines(database: Database) -> None:
+    """SQLite only does where it is told to."""
+    with pytest.raises(IntegrityError):
+        async with database.transaction() as session:
+            await session.execute(
+                text("INSERT INTO space_members (space_id, user_id, role, created) VALUES (999, 999, 1, '2026-01-01 00:00:00')")
+            )
+
+
+async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    """Nobody above the storage has to know a driver's errors."""
+    database = Database(settings.load({}, data_dir=tmp_path, database_url=f"postgresql+asyncpg://postgres@127.0.0.1:{free_port()}/gone"))
+
+    with pytest.raises(Unavailable):
+        await database.ping()
+
+    await database.close()
