@@ -35,7 +35,7 @@ class Plan:
     path: str
     keys: Sequence[str]
     progress: str
-    connections: int = 4
+    connections: int = 2
     behind: int = 6
     ahead: int = 14
 
@@ -182,5 +182,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.nice(1)  # the server and the revoking process come first
+    os.nice(5)  # the server and the revoking process come first
     main()
