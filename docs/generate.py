@@ -1,0 +1,227 @@
+"""Writes the reference pages from the code: settings, scopes, audit events, errors, command line.
+
+Run it after a change: `.venv/bin/python docs/generate.py`. `make docs` fails while a page is not what this would write.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+
+from latchpin import app, errors, settings
+from latchpin.api.problems import status_of
+from latchpin.api.routing import PERMISSION, api_handlers
+from latchpin.audit import events
+from latchpin.cli import main as command_line
+from latchpin.cli.secrets import PepperRotated
+from latchpin.identity import scopes
+from latchpin.settings import Settings, variable
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+_NOTE = "<!-- Written by docs/generate.py from the code; do not edit. -->"
+
+
+def pages() -> dict[Path, str]:
+    """Return each generated page with its text."""
+    with tempfile.TemporaryDirectory() as place:
+        application = app.build(settings.load({}, data_dir=Path(place)))
+    made = {
+        "settings.md": _settings(),
+        "scopes.md": _scopes(application),
+        "audit-events.md": _audit_events(),
+        "errors.md": _errors(),
+        "command-line.md": _command_line(),
+    }
+    return {REFERENCE / name: f"{_NOTE}\n\n" + "\n".join(lines).rstrip() + "\n" for name, lines in made.items()}
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"| {' | '.join('---' for _ in head)} |"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
+def _settings() -> Iterator[str]:
+    yield "# Settings"
+    yield ""
+    yield "A value comes from the environment (`LATCHPIN_PORT=9000`), else from a TOML file (`port = 9000`), else it is the default. The"
+    yield "file is `latchpin.toml` in the data directory, or the one that `LATCHPIN_CONFIG` names. Settings are read once, at start. What"
+    yield "cannot be used is refused with every problem and its variable; an unknown `LATCHPIN_` variable is refused too."
+    yield "`latchpin settings` shows the values in force and where each came from."
+    yield ""
+    defaults = settings.load({}, data_dir=Path("/DATA"))
+    yield from _table(
+        ("variable", "default", "values", "meaning"),
+        (
+            (
+                f"`{variable(spec.name)}`",
+                _default(spec.name, getattr(defaults, spec.name)),
+                _values(spec.metadata["parse"]),
+                spec.metadata["doc"],
+            )
+            for spec in fields(Settings)
+        ),
+    )
+
+
+def _default(name: str, value: object) -> str:
+    if name == "data_dir":
+        return "`latchpin-data`"
+    if value in ("", ()):
+        return ""
+    shown = str(value).replace("/DATA", "DATA_DIR").replace("sqlite+aiosqlite:///", "sqlite:///")
+    return f"`{shown}`"
+
+
+def _values(parse: object) -> str:
+    if not inspect.isfunction(parse):
+        return ""
+    bound = inspect.getclosurevars(parse).nonlocals
+    if "least" in bound:
+        return f"{bound['least']:,} to {bound['most']:,}"
+    if "words" in bound:
+        return ", ".join(f"`{word}`" for word in bound["words"])
+    return {"boolean": "yes, no", "path": "path", "text": "text"}.get(parse.__name__, "")
+
+
+def _scopes(application: app.Application) -> Iterator[str]:
+    yield "# Scopes"
+    yield ""
+    yield "A scope says what a credential may be used for. It narrows, and gives its user no right that the user has not got: a request is"
+    yield "allowed where the credential carries the scope, **and** the user's group and role in the Space allow it at this moment."
+    yield ""
+    yield "## Access of an API key"
+    yield ""
+    ordered = list(scopes.Scope)
+    yield from _table(
+        ("access", *(f"`{scope}`" for scope in ordered)),
+        ((f"`{access}`", *("yes" if scope in members else "" for scope in ordered)) for access, members in scopes.SETS.items()),
+    )
+    yield ""
+    yield "## What each route asks for"
+    yield ""
+    yield "A route without a scope is for signed-in people only; no API key opens it, whatever its access. A key that lacks the scope gets"
+    yield "403 with `errorCode` `insufficient_scope` and the scope that is needed."
+    yield ""
+    rows = set()
+    for path, handler in api_handlers(application.litestar):
+        permission = handler.opt[PERMISSION]
+        for method in handler.http_methods:
+            scope = f"`{permission.scope}`" if permission.scope else "none"
+            rows.add((path.replace(":int", ""), method, scope, permission.group.value, permission.role.word))
+    yield from _table(
+        ("route", "scope", "group", "role in the Space"),
+        ((f"`{method} {path}`", scope, group, role) for path, method, scope, group, role in sorted(rows)),
+    )
+
+
+def _audit_events() -> Iterator[str]:
+    yield "# Audit events"
+    yield ""
+    yield "Each event is written in the transaction of the change it tells of. It carries the time, the actor, the credential, the target,"
+    yield "the address and user agent, the request's id, the outcome (`done` or `refused`), a reason where there is one, and old and new"
+    yield "values without secrets. Repeated events, such as uses of one key for one route, are one event with a `count`."
+    yield ""
+    yield "Read them in the Control Center under **Audit log**, or with `latchpin audit tail --json`. `latchpin audit verify` checks the"
+    yield "chain of keyed hashes that every event belongs to."
+    yield ""
+    yield from _table(
+        ("action", "target", "when"),
+        ((f"`{each.action}`", (each.target_kind or "").replace("_", " "), _sentence(each)) for each in (*events.ALL, PepperRotated)),
+    )
+
+
+def _errors() -> Iterator[str]:
+    yield "# Errors"
+    yield ""
+    yield "Every refusal of the API is a problem document (RFC 9457, `application/problem+json`) with `type`, `title`, `status`, `detail`,"
+    yield "`instance`, `errorCode` and `requestId`. `detail` says what to do next. A refused entry has `errors`, one for each field, with"
+    yield "`field`, `message`, and `line` and `column` where the entry is a text. A missing scope has `scope`. Give `requestId` to your"
+    yield "administrator: it is in the logs and in the audit log."
+    yield ""
+    yield "## Kinds"
+    yield ""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == errors.__name__]
+    shown = [kind for kind in kinds if issubclass(kind, errors.LatchpinError) and kind is not errors.LatchpinError]
+    yield from _table(("status", "`errorCode`", "meaning"), ((str(_status(kind)), _code(kind), _meaning(kind)) for kind in shown))
+    yield ""
+    yield "## Particular codes"
+    yield ""
+    rows = sorted({(str(_status(kind)), f"`{code}`", detail) for code, kind, detail in _particular()})
+    yield from _table(("status", "`errorCode`", "meaning"), rows)
+
+
+def _status(kind: type[errors.LatchpinError]) -> int:
+    made = kind.__new__(kind)
+    return status_of(made)
+
+
+def _code(kind: type[errors.LatchpinError]) -> str:
+    return "`agent-not-found` and the like" if kind is errors.Missing else f"`{kind.code}`"
+
+
+def _meaning(kind: type) -> str:
+    return _sentence(kind).partition(" `detail` must")[0].partition(" Raise `Missing`")[0]
+
+
+def _particular() -> Iterator[tuple[str, type[errors.LatchpinError], str]]:
+    """Yield (code, kind, meaning): error classes with a code of their own, and `raise Kind("...", code="...")` in the API."""
+    known: dict[str, type[errors.LatchpinError]] = {}
+    waiting = [errors.LatchpinError]
+    while waiting:
+        kind = waiting.pop()
+        known[kind.__name__] = kind
+        waiting += kind.__subclasses__()
+        if kind.__module__ != errors.__name__:
+            yield kind.code, kind, _sentence(kind)
+    for part in ("api", "identity", "automation"):
+        for path in sorted((ROOT / "src" / "latchpin" / part).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in known:
+                    code = next((word.value for word in node.keywords if word.arg == "code"), None)
+                    detail = node.args[0] if node.args else None
+                    if isinstance(code, ast.Constant) and isinstance(detail, ast.Constant):
+                        yield str(code.value), known[node.func.id], str(detail.value)
+
+
+def _command_line() -> Iterator[str]:
+    yield "# Command line"
+    yield ""
+    yield "Every command finds the deployment as `serve` does: by the `LATCHPIN_*` variables (see [settings](settings.md)), or by"
+    yield "`--data-dir` for the embedded database. Commands work while the server serves, take effect at once, and are audited as the"
+    yield "command line. Exit codes: 0 done, 1 refused (the reason is on standard error), 2 wrong usage, 3 the database or the settings"
+    yield "cannot be used, 130 ended by Ctrl-C."
+    yield from _command(command_line, "latchpin", 2)
+
+
+def _command(command: click.Command, name: str, level: int) -> Iterator[str]:
+    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100, help_option_names=["-h", "--help"])
+    yield ""
+    yield f"{'#' * min(level, 3)} {name}"
+    yield ""
+    yield "```text"
+    yield from (line.rstrip() for line in command.get_help(context).splitlines())
+    yield "```"
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            found = command.get_command(context, each)
+            if found is not None:
+                yield from _command(found, f"{name} {each}", level + 1)
+
+
+def _sentence(thing: type) -> str:
+    return " ".join((inspect.getdoc(thing) or "").split())
+
+
+if __name__ == "__main__":
+    for page, content in pages().items():
+        page.write_text(content, encoding="utf-8")
+        print(f"wrote {page.relative_to(ROOT)}")
