@@ -1,0 +1,217 @@
+"""What credentials did: last use, uses by route, and refusals, collected and written off the request path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin import settings
+from latchpin.audit import Origin
+from latchpin.errors import Unavailable
+from latchpin.identity import activity, credentials
+from latchpin.identity.activity import Activity
+from latchpin.identity.authenticate import Reason, Refused
+from latchpin.kit import clock as kit_clock
+from latchpin.kit.context import RequestContext
+from latchpin.settings import Settings
+from latchpin.storage import Database
+from latchpin.storage.models import AuditEvent
+from tests.support.people import Organization
+from tests.support.server import Server, free_port
+from tests.support.wire import audit, get, present, stored, until
+
+Serve = Callable[..., Server]
+
+
+def test_the_first_use_is_noted_at_once(organization: Organization) -> None:
+    """A new key's first request shows within a second, with its address, and nobody has to ask for it (security.md 102)."""
+    key = organization.key()
+    assert stored(organization, key).last_used is None
+
+    organization.get("/agent/all", key)
+
+    until(lambda: stored(organization, key).last_used is not None)
+    assert stored(organization, key).last_used_address == "127.0.0.1"
+
+
+def test_last_use_is_written_at_most_once_a_minute(organization: Organization, clock: kit_clock.Frozen) -> None:
+    """A busy key costs one write a minute (security.md 102)."""
+    key, first = organization.key(), kit_clock.now()
+    organization.get("/agent/all", key)
+    assert stored(organization, key).last_used == first
+
+    clock.advance(timedelta(seconds=59))
+    organization.get("/agent/all", key)
+    assert stored(organization, key).last_used == first
+
+    clock.advance(timedelta(seconds=1))
+    organization.get("/agent/all", key)
+    assert stored(organization, key).last_used == first + timedelta(seconds=60)
+
+
+def test_last_use_is_not_written_after_revocation(organization: Organization) -> None:
+    """A use that was noted before the revocation is not written after it, nor is a refused try (security.md 102)."""
+    key = organization.key()
+    doors = organization.server.services.doors
+
+    organization.revoke(key)
+    organization.get("/agent/all", key)
+    doors.activity._last_used[key.id] = (kit_clock.timestamp(), "127.0.0.1")
+
+    assert stored(organization, key).last_used is None
+
+
+def test_uses_are_counted_by_route(organization: Organization, clock: kit_clock.Frozen) -> None:
+    """The trail tells what a key was used for: one event per route, with how often (promise 7)."""
+    agent = organization.agent()
+    key = organization.key()
+    for _ in range(3):
+        organization.get("/agent/all", key)
+    organization.get(f"/agent/{agent}", key)
+
+    rows = audit(organization, "api_key.used", target_id=key.id)
+
+    routes = {row.reason: row.count for row in rows}
+    assert sum(routes.values()) == 4
+    assert routes["GET /api/v1/agent/all"] == 3
+    assert {(row.actor_name, row.credential_kind, row.credential_id, row.address) for row in rows} == {
+        (organization.admin.email, "api_key", key.id, "127.0.0.1")
+    }
+
+
+def test_a_busy_key_writes_a_total_each_hour(organization: Organization, clock: kit_clock.Frozen) -> None:
+    """After the first event, uses of a route come as hourly totals, none lost."""
+    key, running = organization.key(), organization.server.services.doors.activity
+
+    def written() -> list[int]:
+        organization.server.run(running.flush())
+
+        async def work(session: AsyncSession) -> list[int]:
+            query = select(AuditEvent.count).where(AuditEvent.action == "api_key.used", AuditEvent.target_id == key.id)
+            return list((await session.scalars(query.order_by(AuditEvent.id))).all())
+
+        return organization.write(work)
+
+    organization.get("/agent/all", key)
+    assert written() == [1]
+    for _ in range(7):
+        organization.get("/agent/all", key)
+    clock.advance(timedelta(minutes=59))
+    assert written() == [1]
+    clock.advance(timedelta(minutes=1))
+    assert written() == [1, 7]
+
+
+def test_addresses_that_do_not_exist_are_counted_together(organization: Organization) -> None:
+    """Whoever asks for made-up paths fills neither memory nor trail with them, and cannot stop it with a NUL."""
+    key = organization.key()
+    for path in ("/nothing", "/nothing/at/all", "/%00%0a", "/x%E2%80%AEy"):
+        get(organization.server, b"Authorization: ApiKey " + key.secret.encode(), path=f"/api/v1{path}")
+
+    rows = audit(organization, "api_key.used", target_id=key.id)
+
+    assert [(row.reason, row.count) for row in rows] == [("GET (no such route)", 4)]
+    assert stored(organization, key).last_used is not None
+
+
+def test_equal_refusals_are_counted_in_one_event(organization: Organization) -> None:
+    """A client that goes on with a dead key writes one event at once and then totals."""
+    key = organization.key()
+    organization.revoke(key)
+    for _ in range(5):
+        organization.get("/agent/all", key)
+
+    rows = audit(organization, "api_key.refused", target_id=key.id)
+
+    assert sum(row.count for row in rows) == 5
+    assert len(rows) <= 2
+
+
+def test_a_flood_of_refusals_is_bounded(serve: Serve, clock: kit_clock.Frozen) -> None:
+    """Ten thousand different keys and addresses fill neither memory nor disk, and are all counted (property 6)."""
+    organization = Organization(serve())
+    collected = organization.server.services.doors.activity
+
+    async def flood() -> None:
+        for number in range(10_000):
+            shown = f"sk-lp_{number:04d}..."
+            collected.refused(Refused(Reason.UNKNOWN, key_name=shown), Origin(f"203.0.113.{number % 250}", "x", f"request-{number}"))
+
+    organization.server.run(flood())
+    assert len(collected._refusals) <= activity.MOST_REFUSALS + len(Reason)
+
+    rows = audit(organization, "api_key.refused")
+    assert len(rows) <= activity.MOST_REFUSALS + len(Reason)
+    assert sum(row.count for row in rows) == 10_000
+
+
+def test_a_flood_is_blamed_on_nobody(serve: Serve, clock: kit_clock.Frozen) -> None:
+    """What is counted together carries no name, and a known key's refusal is not crowded out by junk."""
+    organization = Organization(serve())
+    collected = organization.server.services.doors.activity
+    dead = organization.key()
+    organization.revoke(dead)
+
+    async def flood() -> None:
+        for number in range(1000):
+            collected.refused(Refused(Reason.UNKNOWN, key_name=f"sk-lp_{number:04d}..."), Origin("203.0.113.1"))
+
+    organization.server.run(flood())
+    organization.get("/agent/all", dead)
+
+    (known,) = audit(organization, "api_key.refused", target_id=dead.id)
+    assert (known.count, known.address, known.reason) == (1, "127.0.0.1", "revoked")
+    (together,) = audit(organization, "api_key.refused", target_name="many keys or addresses")
+    assert (together.actor_name, together.actor_id, together.organization_id, together.address) == ("unknown", None, None, None)
+    assert together.count == 800
+
+
+def test_a_flood_over_http_leaves_few_rows(serve: Serve) -> None:
+    """Whatever comes through the gate is bounded in the same way."""
+    organization = Organization(serve())
+    for _ in range(260):
+        present(organization.server, f"ApiKey {credentials.new_api_key()}")
+
+    async def count(session: AsyncSession) -> int:
+        return await session.scalar(select(func.count()).where(AuditEvent.action == "api_key.refused")) or 0
+
+    organization.server.flush()
+    assert organization.write(count) <= activity.MOST_REFUSALS + len(Reason) + 5
+
+
+def test_what_cannot_be_written_is_kept(organization: Organization) -> None:
+    """While the database is away nothing is lost: it is written when it is back."""
+    server = organization.server
+    key = organization.key()
+    away = Database(_nowhere(server))
+    collected = Activity(away)
+
+    async def fail_then_write() -> None:
+        doors = server.services.doors
+        verified = await doors.keys.look_up(key.secret.encode(), await doors.generation.current())
+        collected.used(verified, "GET", "/api/v1/agent/all", RequestContext("request-1", "127.0.0.1", {}))
+        with pytest.raises(Unavailable):
+            await collected.flush(everything=True)
+        collected.used(verified, "GET", "/api/v1/agent/all", RequestContext("request-2", "127.0.0.1", {}))
+        collected._database = server.database
+        await collected.flush(everything=True)
+        await away.close()
+
+    server.run(fail_then_write())
+
+    (row,) = audit(organization, "api_key.used", target_id=key.id)
+    assert row.count == 2
+    assert stored(organization, key).last_used is not None
+
+
+def _nowhere(server: Server) -> Settings:
+    """Return settings of a database that does not answer."""
+    if server.settings.is_sqlite:
+        directory = server.settings.data_dir / "a directory where a file should be"
+        directory.mkdir()
+        return settings.load({}, data_dir=server.settings.data_dir, database_url=f"sqlite+aiosqlite:///{directory}")
+    return settings.load({}, data_dir=server.settings.data_dir, database_url=f"postgresql+asyncpg://nobody@127.0.0.1:{free_port()}/none")
