@@ -10,8 +10,11 @@ from latchpin.cli.db import db
 from latchpin.cli.demo import demo
 from latchpin.cli.init import init
 from latchpin.cli.key import key
+from latchpin.cli.secrets import secrets
 from latchpin.cli.serve import serve
 from latchpin.cli.settings_list import settings
 from latchpin.cli.user import user
 
-ALL: dict[str, click.Command] = {command.name or "": command for command in (init, serve, settings, user, key, agent, db, audit, demo)}
+ALL: dict[str, click.Command] = {
+    command.name or "": command for command in (init, serve, settings, user, key, agent, db, audit, secrets, demo)
+}
