@@ -28,6 +28,6 @@ async def of_spaces(session: AsyncSession, space_ids: Iterable[int]) -> dict[int
     members = await session.execute(
         select(SpaceMember.space_id, func.count()).where(SpaceMember.space_id.in_(wanted)).group_by(SpaceMember.space_id)
     )
-    by_agents = dict(agents.tuples().all())
-    by_members = dict(members.tuples().all())
+    by_agents = dict(agents.all())
+    by_members = dict(members.all())
     return {space_id: Counts(by_agents.get(space_id, 0), by_members.get(space_id, 0)) for space_id in wanted}

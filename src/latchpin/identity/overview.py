@@ -69,4 +69,4 @@ async def names(session: AsyncSession, user_ids: Iterable[int]) -> dict[int, str
     if not wanted:
         return {}
     rows = await session.execute(select(User.id, User.full_name).where(User.id.in_(wanted)))
-    return dict(rows.tuples().all())
+    return dict(rows.all())

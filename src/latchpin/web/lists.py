@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from latchpin.web import forms
 from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Listing
 
-Id = Annotated[int, Parameter(ge=1, le=2**31 - 1)]
+Id = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
 _MOST_PAGES = 1_000_000
 
 

@@ -112,9 +112,10 @@ def agent(found: Any, *, spaces: dict[int, str], owners: dict[int, str], editabl
     )
 
 
-def version(found: AgentVersion, *, current: int) -> VersionRow:
-    """One version of an agent."""
-    return VersionRow(found.version, found.user_name, found.created, found.comments or "", found.file_size, found.version == current)
+def version(found: AgentVersion, *, current: int, names: Mapping[int, str]) -> VersionRow:
+    """One version of an agent; `names` are full names by user id, for an author who is still there."""
+    author = names.get(found.user_id or 0, found.user_name)
+    return VersionRow(found.version, author, found.created, found.comments or "", found.file_size, found.version == current)
 
 
 def space(found: Space, *, agents: int, members: int, role: Role | None, manageable: bool) -> SpaceRow:

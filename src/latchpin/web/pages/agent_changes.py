@@ -8,7 +8,7 @@ from latchpin.automation import agents
 from latchpin.errors import Denied, FieldProblem, Invalid, Malformed, Missing
 from latchpin.web import forms, lists, places, render, rows
 from latchpin.web.forms import Entries
-from latchpin.web.pages.agents import agent_row
+from latchpin.web.pages.agents import agent_row, authors
 from latchpin.web.places import PERSONAL
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.automation import AgentConfirm, AgentEditor, AgentRow, VersionRestore
@@ -134,7 +134,8 @@ async def ask_restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> 
     """Say what restoring does, and ask."""
     row = await _for_change(visit, agent_id)
     async with visit.site.database.read() as session:
-        version = rows.version(await agents.version(session, agent_id, number), current=row.version)
+        old = await agents.version(session, agent_id, number)
+        version = rows.version(old, current=row.version, names=await authors(session, [old]))
     form = Form({"comment": f"Restored version {number}"})
     return render.page(visit.request, "agents/restore.html", VersionRestore(visit.shell("agents"), row, version, form))
 

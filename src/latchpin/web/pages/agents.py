@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from litestar import Response, get
 
 from latchpin.automation import agents, definitions
 from latchpin.automation.agents import Filters
 from latchpin.automation.definitions import Definition
 from latchpin.errors import Invalid
+from latchpin.identity import overview
 from latchpin.storage import Session
 from latchpin.storage.models import Agent
+from latchpin.storage.models import AgentVersion as StoredVersion
 from latchpin.web import forms, lists, places, render, rows
 from latchpin.web.places import PERSONAL
 from latchpin.web.session import SignedIn, Visit
@@ -65,6 +69,7 @@ async def show_agent(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
         agent = await agents.get(session, visit.principal, agent_id)
         versions = await agents.versions(session, agent_id)
         row = await agent_row(session, visit, agent)
+        names = await authors(session, versions)
     text = next((each.definition for each in versions if each.version == agent.version), "")
     parsed = _parsed(text)
     view = AgentDetails(
@@ -75,7 +80,7 @@ async def show_agent(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
         _fields(parsed),
         _facts(parsed),
         text,
-        tuple(rows.version(each, current=agent.version) for each in versions),
+        tuple(rows.version(each, current=agent.version, names=names) for each in versions),
     )
     return render.page(visit.request, "agents/details.html", view)
 
@@ -86,9 +91,15 @@ async def show_version(visit: SignedIn, agent_id: lists.Id, number: lists.Id) ->
     async with visit.site.database.read() as session:
         agent = await agents.get(session, visit.principal, agent_id)
         version = await agents.version(session, agent_id, number)
+        names = await authors(session, [version])
         row = await agent_row(session, visit, agent)
-    view = AgentVersion(visit.shell("agents"), row, rows.version(version, current=agent.version), version.definition)
+    view = AgentVersion(visit.shell("agents"), row, rows.version(version, current=agent.version, names=names), version.definition)
     return render.page(visit.request, "agents/version.html", view)
+
+
+async def authors(session: Session, versions: Iterable[StoredVersion]) -> dict[int, str]:
+    """Full names of those who saved the versions, by user id."""
+    return await overview.names(session, (each.user_id for each in versions if each.user_id))
 
 
 async def agent_row(session: Session, visit: Visit, agent: Agent) -> AgentRow:

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from litestar import Response, get, post
 from litestar.datastructures import Cookie
+from litestar.params import FromPath
 
 from latchpin.audit.actor import nobody
 from latchpin.errors import Invalid, LatchpinError, Missing, Throttled
@@ -119,7 +120,7 @@ def _password_page(visit: Visit, form: Form, *, status: int = 200) -> Response[s
 
 
 @get("/setup/{token:str}")
-async def show_setup(request: AnyRequest, token: str) -> Response[str]:
+async def show_setup(request: AnyRequest, token: FromPath[str]) -> Response[str]:
     """Show the first-run page to who holds the one-time link."""
     async with site.of(request).database.read() as opened:
         if not await organizations.is_setup_token(opened, token):
@@ -128,7 +129,7 @@ async def show_setup(request: AnyRequest, token: str) -> Response[str]:
 
 
 @post("/setup/{token:str}", status_code=200)
-async def set_up(request: AnyRequest, token: str) -> Response[str]:
+async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
     """Make the organization and its first administrator, and sign them in."""
     served = site.of(request)
     entries = await forms.read(request)

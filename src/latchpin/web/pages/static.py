@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from litestar import Response, get
+from litestar.params import FromPath
 
 from latchpin.errors import Missing
 from latchpin.kit import clock
@@ -18,7 +19,7 @@ _YEAR = "public, max-age=31536000, immutable"
 
 
 @get("/static/{name:str}")
-async def show_file(name: str) -> Response[bytes]:
+async def show_file(name: FromPath[str]) -> Response[bytes]:
     """Give out one file by its hashed name."""
     found = render.ASSETS.by_hashed_name.get(name)
     if found is None:

@@ -1,0 +1,151 @@
+"""Coming in and going out: signing in, the first password, sessions, and where people are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from latchpin import settings
+from latchpin.identity import organizations
+from latchpin.web import session
+from tests.support.people import PASSWORD, Organization, Person
+from tests.support.server import Server
+from tests.web.conftest import Browse
+
+
+def test_a_page_sends_somebody_who_is_not_signed_in_to_sign_in_and_back(organization: Organization, browse: Browse) -> None:
+    """The page that was wanted is remembered, with its query, and opened after signing in."""
+    browser = browse(organization.server)
+
+    away = browser.open("/organization/users?q=grace")
+    back = browser.send("/login", email=organization.admin.email, password=PASSWORD, next="/organization/users?q=grace")
+
+    assert away.status_code == 303
+    assert away.headers["location"] == "/login?next=/organization/users%3Fq%3Dgrace"
+    assert back.headers["location"] == "/organization/users?q=grace"
+
+
+def test_signing_in_never_leads_to_another_site(organization: Organization, browse: Browse) -> None:
+    """An address elsewhere that somebody planted in the link is replaced by the dashboard."""
+    for planted in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"):
+        browser = browse(organization.server)
+
+        answer = browser.send("/login", email=organization.admin.email, password=PASSWORD, next=planted)
+
+        assert answer.headers["location"] == "/"
+
+
+def test_unknown_and_wrong_look_the_same(organization: Organization, browse: Browse) -> None:
+    """A wrong password and an unknown address get the same page, but for the address that was typed."""
+    browser = browse(organization.server)
+    nobody = "nobody.at.all@example.com"
+
+    wrong = browser.send("/login", email=organization.admin.email, password="not the password")
+    unknown = browser.send("/login", email=nobody, password="not the password")
+
+    assert wrong.status_code == unknown.status_code == 422
+    assert wrong.text.replace(organization.admin.email, nobody) == unknown.text
+
+
+def test_the_session_cookie_is_out_of_reach_of_script_and_other_sites(organization: Organization, browse: Browse) -> None:
+    """The cookie is HttpOnly and SameSite, and a new one is made at each sign-in."""
+    browser = browse(organization.server)
+
+    first = browser.sign_in(organization.admin).headers.get_list("set-cookie")
+    second = browser.sign_in(organization.admin).headers.get_list("set-cookie")
+
+    cookie = next(line for line in first if line.startswith("latchpin="))
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert cookie not in second
+
+
+def test_over_https_the_cookie_is_bound_to_the_host(tmp_path: Path) -> None:
+    """With a public address on https the cookie is Secure and carries the __Host- prefix."""
+    chosen = settings.load({}, data_dir=tmp_path, public_url="https://latchpin.example")
+
+    cookie = session.cookie(chosen, "token")
+
+    assert cookie.key == "__Host-latchpin"
+    assert cookie.secure
+    assert cookie.path == "/"
+    assert cookie.domain is None
+
+
+def test_a_temporary_password_opens_nothing_but_the_page_that_changes_it(organization: Organization, browse: Browse) -> None:
+    """Until a password is chosen every page leads to the one where it is; afterwards the wanted page opens."""
+    person = organization.user(temporary=True)
+    browser = browse(organization.server)
+
+    began = browser.sign_in(person)
+    elsewhere = browser.open("/agents")
+    weak = browser.send("/password", current_password=PASSWORD, new_password="password")
+    chosen = browser.send("/password", current_password=PASSWORD, new_password="violet anchor nine", next="/agents")
+    after = browser.open("/agents")
+
+    assert began.headers["location"].startswith("/password")
+    assert elsewhere.headers["location"] == "/password"
+    assert weak.status_code == 422
+    assert chosen.headers["location"] == "/agents"
+    assert after.status_code == 200
+
+
+def test_signing_out_ends_the_session_on_the_server(organization: Organization, browse: Browse) -> None:
+    """A copy of the cookie opens nothing any more once its owner has signed out."""
+    browser, thief = browse(organization.server), browse(organization.server)
+    browser.sign_in(organization.admin)
+    thief.http.cookies.update(browser.http.cookies)
+
+    browser.send("/logout")
+
+    assert thief.open("/").headers["location"] == "/login?ended=1"
+
+
+def test_a_person_ends_a_forgotten_session_from_their_account(organization: Organization, browse: Browse) -> None:
+    """Signing all others out leaves this browser signed in and ends the rest."""
+    here, forgotten = browse(organization.server), browse(organization.server)
+    here.sign_in(organization.admin)
+    forgotten.sign_in(organization.admin)
+
+    here.send("/account/sessions/end-others")
+
+    assert here.open("/account").status_code == 200
+    assert forgotten.open("/account").status_code == 303
+
+
+def test_too_many_tries_are_told_to_wait(serve: Callable[..., Server], browse: Browse) -> None:
+    """After five failures the page says to wait, with Retry-After, even for the right password."""
+    organization = Organization(serve())
+    person: Person = organization.admin
+    browser = browse(organization.server)
+    for _ in range(5):
+        browser.sign_in(person, "not the password")
+
+    answer = browser.sign_in(person)
+
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 0
+    assert "Too many tries" in answer.text
+
+
+def test_the_first_run_page_works_once(serve: Callable[..., Server], browse: Browse) -> None:
+    """The one-time link makes the first administrator and signs them in; afterwards it leads nowhere."""
+    server = serve()
+
+    async def offer() -> str:
+        async with server.database.transaction() as opened:
+            return await organizations.offer_setup(opened) or ""
+
+    browser, address = browse(server), f"/setup/{server.run(offer())}"
+    entries = {"organization": "Northwind", "full_name": "Maya", "email": "maya@example.com", "password": "violet anchor nine"}
+
+    shown = browser.open(address)
+    weak = browser.send(address, **{**entries, "password": "password"})
+    made = browser.send(address, **entries)
+    again = browser.send(address, **entries)
+
+    assert shown.status_code == 200
+    assert weak.status_code == 422
+    assert made.status_code == 303
+    assert browser.open("/organization/users").status_code == 200
+    assert again.status_code == 404
