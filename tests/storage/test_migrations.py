@@ -23,7 +23,8 @@ from tests.support.server import free_port
 
 
 def _differences(connection: Connection) -> list[Any]:
-    return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata)
+    found: list[Any] = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata)
+    return found
 
 
 def _tables(connection: Connection) -> set[str]:

@@ -7,13 +7,17 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Dialect
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.exc import StatementError
 
 from latchpin.storage import Database
 from latchpin.storage.models import Organization
 from latchpin.storage.models.space import SpaceScope
 from latchpin.storage.types import UtcTime, WordEnum
+
+_DIALECTS: tuple[Dialect, ...] = (SQLiteDialect(), PGDialect())  # type: ignore[no-untyped-call]  # SQLAlchemy's own
 
 
 async def test_a_time_comes_back_as_the_same_moment_in_utc(database: Database) -> None:
@@ -40,7 +44,7 @@ async def test_a_time_without_a_zone_is_refused(database: Database) -> None:
 @given(st.datetimes(timezones=st.timezones(), min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1)))  # noqa: DTZ001  bounds
 def test_any_time_survives_both_dialects(at: datetime) -> None:
     """Binding and reading again gives the same moment."""
-    for dialect in (sqlite.dialect(), postgresql.dialect()):
+    for dialect in _DIALECTS:
         kind = UtcTime()
         assert kind.process_result_value(kind.process_bind_param(at, dialect), dialect) == at.astimezone(UTC)
 
@@ -49,6 +53,6 @@ def test_a_word_outside_its_list_is_refused() -> None:
     """A column of words holds only members of its enumeration."""
     kind = WordEnum(SpaceScope)
 
-    assert kind.process_bind_param(SpaceScope.PUBLIC, sqlite.dialect()) == "Public"
+    assert kind.process_bind_param(SpaceScope.PUBLIC, _DIALECTS[0]) == "Public"
     with pytest.raises(ValueError, match="Secret"):
-        kind.process_bind_param("Secret", sqlite.dialect())  # type: ignore[arg-type]  what is refused
+        kind.process_bind_param("Secret", _DIALECTS[0])  # type: ignore[arg-type]  # what is refused

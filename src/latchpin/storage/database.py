@@ -6,6 +6,7 @@ it; a reading one sees one consistent moment and blocks nobody (WAL). On Postgre
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -97,9 +98,14 @@ def before_commit(session: AsyncSession, step: Callable[[AsyncSession], Awaitabl
 
 
 def is_lost(error: DBAPIError) -> bool:
-    """Whether a driver's error means that the server is away, shutting down or out of connections (SQLSTATE 08, 53, 57P)."""
+    """Whether a driver's error speaks of the database and not of the statement: away, closed, read-only, full, damaged, or a deadlock."""
     state = str(getattr(error.orig, "sqlstate", None) or "")
-    return state.startswith(("08", "53", "57P", "3D000"))
+    primary = (getattr(error.orig, "sqlite_errorcode", None) or 0) & 0xFF
+    return state.startswith(_LOST_STATES) or primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+# PostgreSQL's SQLSTATE: connection, authorization, standby, deadlock, resources, shutdown, files, no or closed database, damage.
+_LOST_STATES = ("08", "28", "25006", "40", "53", "57P", "58", "3D000", "55000", "XX")
 
 
 def create_engine(settings: Settings) -> AsyncEngine:
