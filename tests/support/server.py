@@ -18,6 +18,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server as Granian
 
 from latchpin import app, settings
+from latchpin.cli.serve import HTTP1
 from latchpin.kit import logs
 from latchpin.settings import Settings
 from latchpin.storage import Database
@@ -101,6 +102,7 @@ class Server:
                 port=self.settings.port,
                 interface=Interfaces.ASGI,
                 http=HTTPModes.http1,
+                http1_settings=HTTP1,
                 websockets=False,
                 log_level=LogLevels.error,
             )

@@ -16,6 +16,8 @@ from latchpin.cli.deployment import Deployment, asynchronous, data_dir_option, e
 from latchpin.identity import organizations
 from latchpin.settings import Settings, variable
 
+HTTP1 = HTTP1Settings(header_read_timeout=10_000, max_buffer_size=64 * 1024)  # milliseconds; bytes that a request's headers may take
+
 
 @click.command(epilog=example("latchpin serve --port 9000 --workers 4"))
 @data_dir_option
@@ -49,7 +51,7 @@ def run(chosen: Settings, *, target: str = "latchpin.app:create") -> None:
         workers=chosen.workers,
         loop=Loops.uvloop,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=64 * 1024),
+        http1_settings=HTTP1,
         websockets=False,
         backlog=2048,
         factory=True,
