@@ -75,21 +75,24 @@ class Envelope:
             await send(message)
 
         try:
-            await self._app(scope, receive, answer)
+            if b"%00" in scope["query_string"]:
+                await self._answer(400, "The address holds a NUL character.", scope, request, answer)
+            else:
+                await self._app(scope, receive, answer)
         except Exception as error:
             _error_log.error("request.failed", request_id=request.request_id, path=scope["path"], exc_info=error)
             if request.status:
                 raise
-            await self._apologize(scope, request, answer)
+            await self._answer(500, problems.FAILED, scope, request, answer)
         finally:
             if self._log is not None:
                 self._log.add(scope["method"], scope["path"], request, started)
 
-    async def _apologize(self, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  the server's dictionary
-        """Answer where the layers inside could not; the log has the rest under the request's id."""
-        failed = problems.render(500, problems.FAILED, instance=scope["path"], public_url=self._public_url, request_id=request.request_id)
-        await send({"type": "http.response.start", "status": failed.status, "headers": failed.headers})
-        await send({"type": "http.response.body", "body": failed.body, "more_body": False})
+    async def _answer(self, status: int, detail: str, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  the server's dictionary
+        """Answer where the layers inside cannot (the log has the rest under the request's id), or need not (no database keeps a NUL)."""
+        found = problems.render(status, detail, instance=scope["path"], public_url=self._public_url, request_id=request.request_id)
+        await send({"type": "http.response.start", "status": found.status, "headers": found.headers})
+        await send({"type": "http.response.body", "body": found.body, "more_body": False})
 
     def _context(self, scope: Any) -> context.RequestContext:  # noqa: ANN401  the server's dictionary
         seen: dict[bytes, bytes] = {}

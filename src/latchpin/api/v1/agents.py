@@ -313,8 +313,8 @@ def _comment(body: bytes) -> str | None:
     except (msgspec.DecodeError, RecursionError):
         raise Malformed('Send a JSON object such as {"content": "why it is restored"}.') from None
     content = next((value for name, value in document.items() if name.lower() == "content"), None)
-    if content is not None and (not isinstance(content, str) or len(content) > 500):  # noqa: PLR2004  fits the column
-        raise Malformed("`content` is a text of at most 500 characters.", field="content")
+    if content is not None and (not isinstance(content, str) or len(content) > 500 or "\0" in content):  # noqa: PLR2004  fits the column
+        raise Malformed("`content` is a text of at most 500 characters, none of them NUL.", field="content")
     return content
 
 
