@@ -6,9 +6,11 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -19,6 +21,12 @@ from latchpin.storage.database import create_engine
 KINDS = ("sqlite", "postgresql")
 POSTGRESQL = os.environ.get("LATCHPIN_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432")
 _RUN = f"latchpin_test_{os.getpid()}_{uuid.uuid4().hex[:6]}"
+
+
+def wait_for(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in a thread of its own: a browser test has an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
 
 
 async def _admin(statement: str) -> None:
@@ -32,7 +40,7 @@ async def _admin(statement: str) -> None:
 def reachable() -> str | None:
     """Return None where PostgreSQL answers, else what is missing and how to provide it."""
     try:
-        asyncio.run(_admin("SELECT 1"))
+        wait_for(_admin("SELECT 1"))
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         return f"PostgreSQL does not answer at {POSTGRESQL} ({type(error).__name__}); start one there, or set LATCHPIN_TEST_POSTGRESQL"
     return None
@@ -65,11 +73,11 @@ class Templates:
         template = self._postgresql()
         self._number += 1
         name = f"{_RUN}_{self._number}"
-        asyncio.run(_admin(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+        wait_for(_admin(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
         try:
             yield f"postgresql+asyncpg://{POSTGRESQL.removeprefix('postgresql://')}/{name}"
         finally:
-            asyncio.run(_admin(f'DROP DATABASE "{name}" WITH (FORCE)'))
+            wait_for(_admin(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
     @contextmanager
     def empty(self, kind: str, data_dir: Path) -> Iterator[str]:
@@ -79,29 +87,29 @@ class Templates:
             yield ""
             return
         name = f"{_RUN}_empty_{uuid.uuid4().hex[:6]}"
-        asyncio.run(_admin(f'CREATE DATABASE "{name}"'))
+        wait_for(_admin(f'CREATE DATABASE "{name}"'))
         try:
             yield f"postgresql+asyncpg://{POSTGRESQL.removeprefix('postgresql://')}/{name}"
         finally:
-            asyncio.run(_admin(f'DROP DATABASE "{name}" WITH (FORCE)'))
+            wait_for(_admin(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
     def close(self) -> None:
         """Remove the templates."""
         if "postgresql" in self._ready:
-            asyncio.run(_admin(f'DROP DATABASE IF EXISTS "{_RUN}_template" WITH (FORCE)'))
+            wait_for(_admin(f'DROP DATABASE IF EXISTS "{_RUN}_template" WITH (FORCE)'))
 
     def _sqlite(self) -> Path:
         place = self._place / "template"
         if "sqlite" not in self._ready:
             place.mkdir()
-            asyncio.run(_migrate("", place))
+            wait_for(_migrate("", place))
             self._ready.add("sqlite")
         return place / "latchpin.db"
 
     def _postgresql(self) -> str:
         name = f"{_RUN}_template"
         if "postgresql" not in self._ready:
-            asyncio.run(_admin(f'CREATE DATABASE "{name}"'))
+            wait_for(_admin(f'CREATE DATABASE "{name}"'))
             self._ready.add("postgresql")
-            asyncio.run(_migrate(f"postgresql+asyncpg://{POSTGRESQL.removeprefix('postgresql://')}/{name}", self._place))
+            wait_for(_migrate(f"postgresql+asyncpg://{POSTGRESQL.removeprefix('postgresql://')}/{name}", self._place))
         return name
