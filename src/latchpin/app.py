@@ -20,7 +20,7 @@ from latchpin.api.errors import HANDLERS as ERROR_HANDLERS
 from latchpin.api.gate import Doors, Gate
 from latchpin.api.rate_limit import open_counter
 from latchpin.api.routing import SERVICES, Services, require_declared_permissions, require_permission
-from latchpin.api.v1 import agents, spaces
+from latchpin.api.v1 import admin, agents, spaces
 from latchpin.audit import log as audit_log
 from latchpin.identity import organizations
 from latchpin.identity.activity import Activity
@@ -33,7 +33,7 @@ from latchpin.web import routes as pages
 from latchpin.web.pages import errors as page_errors
 from latchpin.web.site import STATE, Site
 
-V1 = (*agents.HANDLERS, *spaces.HANDLERS)
+V1 = (*agents.HANDLERS, *spaces.HANDLERS, *admin.HANDLERS)
 
 
 @dataclass(frozen=True, slots=True)

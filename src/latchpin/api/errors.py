@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers.base import BaseRouteHandler
+from litestar.params import ParameterKwarg
 from litestar.types import ExceptionHandlersMap
 
-from latchpin.api import problems
+from latchpin.api import problems, sentences
 from latchpin.api.routing import services
-from latchpin.errors import FieldProblem, LatchpinError
+from latchpin.errors import FieldProblem, Invalid, LatchpinError
 from latchpin.kit import context
 
 _log = structlog.get_logger(__name__)
@@ -19,7 +23,62 @@ _DETAILS = {
     404: "There is nothing at this address. The addresses are listed at /api-docs.",
     405: "This address does not take this method. See /api-docs.",
     413: "The request body is too large.",
+    415: "Send the body as JSON, with `Content-Type: application/json`.",
 }
+_UNREADABLE = "The request cannot be read. Its form is described at /api-docs."
+_NEEDED = re.compile(r"Missing required (\w+) parameter '([^']*)'")
+_UNDERSCORE = re.compile(r"_([a-z])")
+_SERVER_ERROR = 500
+
+
+def on_refusal(request: Request[Any, Any, Any], error: LatchpinError) -> Response[bytes]:
+    """Render a refusal of the product."""
+    if isinstance(error, Invalid):
+        error.problems = tuple(_on_the_wire(problem) for problem in error.problems)
+    known = context.of(request.scope)
+    public_url = services(request).settings.public_url
+    return _render(problems.of_error(error, instance=request.scope["path"], public_url=public_url, request_id=known.request_id))
+
+
+def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """Render a refusal of the framework: no such route, wrong method, a parameter that does not validate."""
+    if error.status_code >= _SERVER_ERROR:
+        return on_failure(request, error)
+    found = _fields(request, error) if isinstance(error, ValidationException) else []
+    detail = _DETAILS.get(error.status_code, _UNREADABLE)
+    if len(found) == 1:
+        detail = f"{found[0].field}: {found[0].message}"
+    elif found:
+        detail = f"{len(found)} parameters cannot be read: {', '.join(problem.field for problem in found)}. See `errors`."
+    return _problem(request, error.status_code, detail, found, _allowed(error))
+
+
+def on_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Render what nobody expected: the caller gets the request's id, the log gets the rest."""
+    known = context.of(request.scope)
+    _log.error("request.failed", request_id=known.request_id, path=request.scope["path"], exc_info=error)
+    return _problem(request, _SERVER_ERROR, problems.FAILED)
+
+
+def _problem(
+    request: Request[Any, Any, Any],
+    status: int,
+    detail: str,
+    found: list[FieldProblem] | None = None,
+    headers: list[tuple[bytes, bytes]] | None = None,
+) -> Response[bytes]:
+    return _render(
+        problems.render(
+            status,
+            detail,
+            code="not_found" if status == 404 else None,  # noqa: PLR2004
+            instance=request.scope["path"],
+            public_url=services(request).settings.public_url,
+            request_id=context.of(request.scope).request_id,
+            problems=found or (),
+            headers=headers or (),
+        )
+    )
 
 
 def _render(answer: problems.Answer) -> Response[bytes]:
@@ -27,65 +86,41 @@ def _render(answer: problems.Answer) -> Response[bytes]:
     return Response(answer.body, status_code=answer.status, headers=headers, media_type=problems.CONTENT_TYPE.decode())
 
 
-def on_refusal(request: Request[Any, Any, Any], error: LatchpinError) -> Response[bytes]:
-    """Render a refusal of the product."""
-    return _render(
-        problems.of_error(
-            error,
-            instance=request.scope["path"],
-            public_url=services(request).settings.public_url,
-            request_id=context.of(request.scope).request_id,
-        ),
-    )
+def _allowed(error: HTTPException) -> list[tuple[bytes, bytes]]:
+    """Return the Allow header of a refused method; the framework counts OPTIONS in, which is refused too."""
+    for name, value in (error.headers or {}).items():
+        if name.lower() == "allow":
+            methods = sorted({method.strip() for method in value.split(",")} - {"OPTIONS"})
+            return [(b"allow", ", ".join(methods).encode())]
+    return []
 
 
-def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """Render a refusal of the framework: no such route, wrong method, a parameter that does not validate."""
-    found = _fields(error) if isinstance(error, ValidationException) else []
-    detail = _DETAILS.get(error.status_code) or (found[0].message if len(found) == 1 else "The request cannot be read; see `errors`.")
-    if not found and error.status_code not in _DETAILS:
-        detail = "The request cannot be read." if error.status_code < 500 else "The server failed."  # noqa: PLR2004
-    headers = [(name.encode(), value.encode()) for name, value in (error.headers or {}).items() if name.lower() == "allow"]
-    return _render(
-        problems.render(
-            error.status_code,
-            detail,
-            instance=request.scope["path"],
-            public_url=services(request).settings.public_url,
-            request_id=context.of(request.scope).request_id,
-            problems=found,
-            headers=headers,
-        ),
-    )
-
-
-def on_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Render what nobody expected: the caller gets the request's id, the log gets the rest."""
-    known = context.of(request.scope)
-    _log.error("request.failed", request_id=known.request_id, path=request.scope["path"], exc_info=error)
-    return _render(
-        problems.render(
-            500,
-            problems.FAILED,
-            instance=request.scope["path"],
-            public_url=services(request).settings.public_url,
-            request_id=known.request_id,
-        ),
-    )
-
-
-def _fields(error: ValidationException) -> list[FieldProblem]:
+def _fields(request: Request[Any, Any, Any], error: ValidationException) -> list[FieldProblem]:
+    if needed := _NEEDED.search(error.detail):
+        return [FieldProblem(needed[2], "This parameter is needed.")]
     extra = error.extra if isinstance(error.extra, list) else []
     return [
-        FieldProblem(str(item.get("key", "request")), _sentence(str(item.get("message", "is not valid")), str(item.get("key", ""))))
+        FieldProblem(_wire_name(request.route_handler, str(item.get("key", "request"))), sentences.of(str(item.get("message", ""))))
         for item in extra
         if isinstance(item, dict)
     ]
 
 
-def _sentence(message: str, key: str) -> str:
-    text = f"{key}: {message[:1].lower()}{message[1:]}" if key else message
-    return text if text.endswith(".") else text + "."
+def _wire_name(handler: BaseRouteHandler, name: str) -> str:
+    """Return how a handler's argument is called in a request."""
+    field = handler.parsed_fn_signature.parameters.get(name)
+    declared = field.kwarg_definition if field else None
+    return (declared.name if isinstance(declared, ParameterKwarg) else None) or camel(name)
+
+
+def _on_the_wire(problem: FieldProblem) -> FieldProblem:
+    """Call a field as JSON does; a place in a text document keeps the document's own names."""
+    return problem if problem.line is not None else replace(problem, field=camel(problem.field))
+
+
+def camel(name: str) -> str:
+    """Write a Python name as the wire does."""
+    return _UNDERSCORE.sub(lambda match: match[1].upper(), name)
 
 
 HANDLERS: ExceptionHandlersMap = {LatchpinError: on_refusal, HTTPException: on_http, Exception: on_failure}

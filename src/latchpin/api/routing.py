@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Request
+from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
@@ -94,12 +95,19 @@ async def require_permission(request: Request[Any, Any, Any]) -> None:
     much as all of the gate.
     """
     opt = request.route_handler.opt
+    if PERMISSION not in opt:  # every route declares one; what is left is the framework's own answer to OPTIONS
+        raise MethodNotAllowedException(headers={"Allow": ", ".join(_methods(request))})
     principal: Principal = request.scope[PRINCIPAL]  # type: ignore[literal-required]
     access.allow(principal, opt[PERMISSION])
     if opt[PROOF] and principal.credential.kind is CredentialKind.SESSION:
         signed_in: SignedInUser = request.scope[SIGNED_IN]  # type: ignore[literal-required]
         if not signed_in.is_fresh(services(request).settings):
             raise Denied("Give your password again in the Control Center first: the last time is too long ago.", code="proof_needed")
+
+
+def _methods(request: Request[Any, Any, Any]) -> set[str]:
+    path = request.scope["path_template"]
+    return {method for known, handler in api_handlers(request.app) if known == path for method in handler.http_methods}
 
 
 class UndeclaredPermission(Exception):
@@ -113,7 +121,7 @@ def api_handlers(app: Litestar) -> Iterable[tuple[str, HTTPRouteHandler]]:
             continue
         for handler in getattr(route, "route_handlers", ()):
             if handler.http_methods != {"OPTIONS"}:
-                yield route.path, handler
+                yield route.path_format, handler
 
 
 def require_declared_permissions(app: Litestar) -> None:

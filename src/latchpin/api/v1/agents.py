@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -11,6 +11,7 @@ from litestar import Request, get, post
 from litestar.params import PathParameter, QueryParameter
 
 from latchpin.api import enums
+from latchpin.api.bodies import PROSE, Body, Time, takes
 from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
 from latchpin.automation import agents, definitions
 from latchpin.errors import Malformed
@@ -35,7 +36,7 @@ class AgentOut(Wire, frozen=True):
     agent_templates: str | None
     config_type: int
     is_active: bool
-    last_activity: datetime | None
+    last_activity: Time | None
     proxy_pool_id: int | None
     space_id: int | None
     start_url: str | None
@@ -43,8 +44,8 @@ class AgentOut(Wire, frozen=True):
     user_id: int
     validation_status: int
     version: int
-    created: datetime
-    updated: datetime
+    created: Time
+    updated: Time
 
 
 class AgentPage(Wire, frozen=True):
@@ -73,9 +74,15 @@ class VersionOut(Wire, frozen=True):
 
     user_name: str | None
     version: int
-    created: datetime
+    created: Time
     comments: str | None
     file_size: int
+
+
+class Restore(Body, frozen=True, forbid_unknown_fields=False):
+    """Why the version is restored; the body may be left out, and the name may be written in any case."""
+
+    content: Annotated[str, msgspec.Meta(max_length=500, pattern=PROSE)] | None = None
 
 
 def shown(row: agents.AgentRow | Agent) -> AgentOut:
@@ -117,13 +124,11 @@ async def list_agents(
     request: Request[Any, Any, Any],
     page_index: Annotated[int | None, QueryParameter(name="pageIndex", ge=1, le=INT32, description="1-based page number.")] = None,
     records_per_page: Annotated[int | None, QueryParameter(name="recordsPerPage", ge=1, le=1000, description="1 to 1000.")] = None,
-    sort_column: Annotated[
-        str, QueryParameter(name="sortColumn", description="name, lastActivity, created, updated, status or configType.")
-    ] = "name",
+    sort_column: Annotated[str, QueryParameter(name="sortColumn", description="The column to sort by.", enum=list(agents.SORTS))] = "name",
     sort_order: Annotated[int, QueryParameter(name="sortOrder", ge=0, le=1, description="0 ascending, 1 descending.")] = 0,
     name: Annotated[str | None, QueryParameter(max_length=200, description="Part of the name, any case.")] = None,
-    status: Annotated[str | None, QueryParameter(max_length=40, description="Last run's status, as number or name.")] = None,
-    space_id: Annotated[int | None, QueryParameter(name="spaceId", ge=-INT32, le=INT32)] = None,
+    status: Annotated[str | None, QueryParameter(max_length=40, description="Status of the last run, as number or name.")] = None,
+    space_id: Annotated[int | None, QueryParameter(name="spaceId", ge=-INT32, le=INT32, description="0 is the personal Space.")] = None,
     config_type: Annotated[str | None, QueryParameter(name="configType", max_length=40, description="Number or name.")] = None,
 ) -> list[AgentOut] | AgentPage:
     """List the agents that the caller can see."""
@@ -156,7 +161,7 @@ async def list_agents(
 async def search_agents(
     request: Request[Any, Any, Any],
     text: Annotated[str, QueryParameter(name="query", max_length=200, description="Part of the name or description, any case.")],
-    max_records: Annotated[int, QueryParameter(name="maxRecords", ge=1, le=1000)] = 50,
+    max_records: Annotated[int, QueryParameter(name="maxRecords", ge=1, le=1000, description="1 to 1000.")] = 50,
 ) -> list[AgentOut]:
     """Search name and description of the visible agents that are not archived."""
     filters = agents.Filters(text=_not_blank(text))
@@ -174,8 +179,8 @@ async def search_agents(
 )
 async def count_search(
     request: Request[Any, Any, Any],
-    text: Annotated[str, QueryParameter(name="query", max_length=200)],
-    include_archived: Annotated[bool, QueryParameter(name="includeArchived")] = False,
+    text: Annotated[str, QueryParameter(name="query", max_length=200, description="As for the search.")],
+    include_archived: Annotated[bool, QueryParameter(name="includeArchived", description="Whether archived agents count.")] = False,
 ) -> Count:
     """Count what a search would find, without a cap."""
     filters = agents.Filters(text=_not_blank(text), archived=None if include_archived else False)
@@ -255,11 +260,13 @@ async def list_versions(request: Request[Any, Any, Any], agent_id: AgentId) -> l
     summary="Restore a version",
     tags=["Agents"],
     status_code=204,
-    opt=may(roles.AGENTS_CHANGE),
-    responses=problems(404, 422),
+    opt=may(roles.AGENTS_CHANGE) | takes(Restore, may_be_empty=True),
+    responses=problems(404),
 )
 async def restore_version(
-    request: Request[Any, Any, Any], agent_id: AgentId, version_number: Annotated[int, PathParameter(ge=1, le=INT32)]
+    request: Request[Any, Any, Any],
+    agent_id: AgentId,
+    version_number: Annotated[int, PathParameter(ge=1, le=INT32, description="The version's number.")],
 ) -> None:
     """Make an old version the newest one. Body `{"content": comment}`, which may be left out."""
     comment = _comment(await request.body())
@@ -313,11 +320,12 @@ def _comment(body: bytes) -> str | None:
     except (msgspec.DecodeError, RecursionError):
         raise Malformed('Send a JSON object such as {"content": "why it is restored"}.') from None
     content = next((value for name, value in document.items() if name.lower() == "content"), None)
-    if content is not None and (not isinstance(content, str) or len(content) > 500 or "\0" in content):  # noqa: PLR2004  fits the column
-        raise Malformed("`content` is a text of at most 500 characters, none of them NUL.", field="content")
+    if content is not None and (not isinstance(content, str) or len(content) > 500 or not _PROSE.fullmatch(content)):  # noqa: PLR2004  fits the column
+        raise Malformed("content: Enter a text of at most 500 characters, without control characters.", field="content")
     return content
 
 
+_PROSE = re.compile(PROSE)
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 HANDLERS = [
     list_agents,

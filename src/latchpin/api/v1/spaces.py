@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Request, get
 from litestar.params import PathParameter, QueryParameter
 
+from latchpin.api.bodies import Time
 from latchpin.api.routing import INT32, Wire, caller, database, may, problems
 from latchpin.api.v1.agents import Count
 from latchpin.automation import agents
@@ -24,14 +24,14 @@ class SpaceOut(Wire, frozen=True):
     id: int
     name: str
     organization_id: int
-    created: datetime | None
+    created: Time | None
     is_default_access: bool
     scope: str | None
     run_retention_hours: int | None
     initiated_by: str | None
     access: list[str]
     description: str | None
-    updated: datetime | None
+    updated: Time | None
 
 
 class SpaceAgent(Wire, frozen=True):
@@ -43,9 +43,9 @@ class SpaceAgent(Wire, frozen=True):
     config_type: int
     status: int | None
     validation_status: int | None
-    last_activity: datetime | None
-    created: datetime | None
-    updated: datetime | None
+    last_activity: Time | None
+    created: Time | None
+    updated: Time | None
     version: int
     is_archived: bool
     approval_status: int | None

@@ -1,0 +1,84 @@
+"""Request bodies of Latchpin's own routes: JSON objects with exactly the declared fields.
+
+Text that is not JSON is 400, another content type 415, and JSON that does not fit is 422 with the field named. A field that is not
+declared is refused, so that nobody can set by mistake or by craft what a route does not offer.
+"""
+
+from __future__ import annotations
+
+import enum
+import typing
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.exceptions import HTTPException
+
+from latchpin.api import sentences
+from latchpin.errors import Invalid, Malformed
+
+BODY = "body"
+MAY_BE_EMPTY = "body_may_be_empty"
+LINE = r"^[^\x00-\x1f\x7f]*$"  # one line
+PROSE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # line breaks and tabs as well
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Body(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Base of request bodies: camelCase on the wire, nothing beyond what is declared."""
+
+
+B = TypeVar("B", bound=Body)
+
+
+class UnsupportedContentType(HTTPException):
+    """The body is not JSON by its own account."""
+
+    status_code = 415
+
+
+def takes(kind: type[Body], *, may_be_empty: bool = False) -> dict[str, Any]:
+    """Declare what body a route takes, for the OpenAPI document; it stands next to the permission in `opt`."""
+    return {BODY: kind, MAY_BE_EMPTY: may_be_empty}
+
+
+async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
+    """Return the request's body; raises Malformed (not JSON), Invalid (does not fit), UnsupportedContentType."""
+    body = await request.body()
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and content_type != "application/json":
+        raise UnsupportedContentType
+    try:
+        found: B = _decoder(kind).decode(body)
+    except msgspec.ValidationError as error:
+        raise _refusal(kind, str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Malformed("The body is not JSON. Send a JSON object.") from None
+    except RecursionError:
+        raise Malformed("The body is nested too deeply. Send a flat JSON object.") from None
+    return found
+
+
+@cache
+def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def _refusal(kind: type[Body], message: str) -> Invalid:
+    field = sentences.field_of(message)
+    choices = _choices(kind, field) if "Invalid enum value" in message else ""
+    sentence = f"Choose one of {choices}." if choices else sentences.of(message)
+    return Invalid(f"{field}: {sentence}" if field else sentence, field=field or None)
+
+
+def _choices(kind: type[Body], wire_name: str) -> str:
+    """List the values of a field that is an enumeration, possibly an optional one."""
+    hints = typing.get_type_hints(kind)
+    for info in msgspec.structs.fields(kind):
+        if info.encode_name == wire_name:
+            for part in (hints[info.name], *typing.get_args(hints[info.name])):
+                if isinstance(part, type) and issubclass(part, enum.Enum):
+                    return ", ".join(str(member.value) for member in part)
+    return ""

@@ -1,0 +1,13 @@
+"""All routes of Latchpin's own under /api/v1/admin/; they are no part of the compatible surface (contract/README.md)."""
+
+from __future__ import annotations
+
+from latchpin.api.v1 import admin_agents, admin_audit, admin_keys, admin_spaces, admin_users
+
+HANDLERS = [
+    *admin_users.HANDLERS,
+    *admin_keys.HANDLERS,
+    *admin_audit.HANDLERS,
+    *admin_spaces.HANDLERS,
+    *admin_agents.HANDLERS,
+]

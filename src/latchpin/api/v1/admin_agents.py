@@ -1,0 +1,101 @@
+"""Agents from definitions, under /api/v1/admin/: an addition of Latchpin's own, open to API keys with `agents:write`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get, post, put
+from litestar.params import QueryParameter
+
+from latchpin.api import bodies
+from latchpin.api.bodies import PROSE, Body, takes
+from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
+from latchpin.api.v1.agents import AgentId, AgentOut, shown
+from latchpin.automation import agents
+from latchpin.identity import roles
+
+TAG = "Agent definitions"
+_Comment = Annotated[str, msgspec.Meta(max_length=200, pattern=PROSE)]
+
+
+class NewAgent(Body, frozen=True):
+    """An agent to make. `definition` is the YAML text; without `spaceId` it goes to the caller's personal Space."""
+
+    definition: str
+    space_id: Annotated[int, msgspec.Meta(ge=1, le=INT32)] | None = None
+    comment: _Comment | None = None
+
+
+class NewVersion(Body, frozen=True):
+    """A definition to save as the newest version."""
+
+    definition: str
+    comment: _Comment | None = None
+
+
+class DefinitionOut(Wire, frozen=True):
+    """The YAML text of one version of an agent."""
+
+    agent_id: int
+    version: int
+    definition: str
+    comments: str | None
+
+
+@post(
+    "/admin/agents",
+    operation_id="createAgent",
+    summary="Create an agent",
+    tags=[TAG],
+    opt=may(roles.AGENTS_CHANGE) | takes(NewAgent),
+    responses=problems(404, 422),
+)
+async def create_agent(request: Request[Any, Any, Any]) -> AgentOut:
+    """Make an agent from a definition. Problems of the definition are named with line and column."""
+    entry = await bodies.read(request, NewAgent)
+    async with database(request).transaction() as session:
+        agent = await agents.create(
+            session, caller(request), entry.definition, space_id=entry.space_id, comment=entry.comment, by=acting(request)
+        )
+    return shown(agent)
+
+
+@put(
+    "/admin/agents/{agent_id:int}/definition",
+    operation_id="saveDefinition",
+    summary="Save a new version",
+    tags=[TAG],
+    opt=may(roles.AGENTS_CHANGE) | takes(NewVersion),
+    responses=problems(404, 422),
+)
+async def save_definition(request: Request[Any, Any, Any], agent_id: AgentId) -> AgentOut:
+    """Save a definition as the newest version. The same text again adds none."""
+    entry = await bodies.read(request, NewVersion)
+    async with database(request).transaction() as session:
+        agent = await agents.get_for_change(session, caller(request), agent_id)
+        await agents.change(session, agent, entry.definition, comment=entry.comment, by=acting(request))
+    return shown(agent)
+
+
+@get(
+    "/admin/agents/{agent_id:int}/definition",
+    operation_id="getDefinition",
+    summary="Read a definition",
+    tags=[TAG],
+    opt=may(roles.AGENTS_READ),
+    responses=problems(404),
+)
+async def get_definition(
+    request: Request[Any, Any, Any],
+    agent_id: AgentId,
+    number: Annotated[int | None, QueryParameter(name="version", ge=1, le=INT32, description="By default the newest.")] = None,
+) -> DefinitionOut:
+    """Return the YAML text of the newest or another version."""
+    async with database(request).read() as session:
+        agent = await agents.get(session, caller(request), agent_id)
+        found = await agents.version(session, agent.id, number or agent.version)
+    return DefinitionOut(agent_id=agent.id, version=found.version, definition=found.definition, comments=found.comments)
+
+
+HANDLERS = [create_agent, save_definition, get_definition]

@@ -1,0 +1,166 @@
+"""The audit log under /api/v1/admin/: reading only, for administrators signed in to the Control Center."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get
+from litestar.params import PathParameter, QueryParameter
+
+from latchpin.api.bodies import Time
+from latchpin.api.routing import INT32, Wire, caller, database, may, problems
+from latchpin.api.v1.admin_users import TAG
+from latchpin.audit import trail
+from latchpin.errors import Malformed, Missing
+from latchpin.identity import roles
+from latchpin.storage.models import AuditEvent
+
+EventId = Annotated[int, PathParameter(ge=1, le=INT32, description="The record's id.")]
+_ADMINISTER = may(roles.ADMINISTER)
+_WHEN = "A date or a time, UTC: 2027-11-24 or 2027-11-24T08:00:00Z."
+_decode = msgspec.json.Decoder(dict[str, list[Any]]).decode
+
+
+class Actor(Wire, frozen=True):
+    """Who acted: a user through a credential, the command line, or nobody known."""
+
+    id: int | None
+    name: str
+    credential_kind: str
+    credential_id: int | None
+    credential_name: str
+
+
+class Target(Wire, frozen=True):
+    """What it was done to; the name is kept although the thing may be gone."""
+
+    kind: str | None
+    id: int | None
+    name: str | None
+
+
+class EventOut(Wire, frozen=True):
+    """One record. `changes` maps a field to its old and new value; `count` says how many requests one record stands for."""
+
+    id: int
+    at: Time
+    action: str
+    outcome: str
+    reason: str | None
+    actor: Actor
+    target: Target
+    address: str | None
+    user_agent: str | None
+    request_id: str | None
+    changes: dict[str, list[Any]]
+    count: int
+
+
+class EventPage(Wire, frozen=True):
+    """Records, newest first. `next` is the `cursor` of the following page, null on the last one."""
+
+    events: list[EventOut]
+    next: str | None
+
+
+def shown(row: AuditEvent) -> EventOut:
+    """Put a record on the wire."""
+    return EventOut(
+        id=row.id,
+        at=row.at,
+        action=row.action,
+        outcome=row.outcome,
+        reason=row.reason,
+        actor=Actor(
+            id=row.actor_id,
+            name=row.actor_name,
+            credential_kind=row.credential_kind,
+            credential_id=row.credential_id,
+            credential_name=row.credential_name,
+        ),
+        target=Target(kind=row.target_kind, id=row.target_id, name=row.target_name),
+        address=row.address,
+        user_agent=row.user_agent,
+        request_id=row.request_id,
+        changes=_decode(row.changes) if row.changes else {},
+        count=row.count,
+    )
+
+
+@get(
+    "/admin/audit",
+    operation_id="listAuditEvents",
+    summary="Read the audit log",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(),
+)
+async def list_events(
+    request: Request[Any, Any, Any],
+    action: Annotated[str | None, QueryParameter(max_length=64, description="Beginning of the action, such as `api_key.`")] = None,
+    outcome: Annotated[str | None, QueryParameter(max_length=16, description="`done` or `refused`.", enum=["done", "refused"])] = None,
+    actor_id: Annotated[int | None, QueryParameter(name="actorId", ge=1, le=INT32, description="The user who acted.")] = None,
+    credential_kind: Annotated[str | None, QueryParameter(name="credentialKind", max_length=32)] = None,
+    credential_id: Annotated[int | None, QueryParameter(name="credentialId", ge=1, le=INT32)] = None,
+    target_kind: Annotated[str | None, QueryParameter(name="targetKind", max_length=32)] = None,
+    target_id: Annotated[int | None, QueryParameter(name="targetId", ge=1, le=INT32)] = None,
+    since: Annotated[str | None, QueryParameter(max_length=40, description=f"From this moment on. {_WHEN}")] = None,
+    until: Annotated[str | None, QueryParameter(max_length=40, description=f"Before this moment. {_WHEN}")] = None,
+    search: Annotated[str | None, QueryParameter(max_length=200, description="Part of actor, target, credential or address.")] = None,
+    max_records: Annotated[int, QueryParameter(name="maxRecords", ge=1, le=200, description="1 to 200.")] = 50,
+    cursor: Annotated[str | None, QueryParameter(max_length=64, description="`next` of the page before.")] = None,
+) -> EventPage:
+    """Return records of the organization, newest first. Records that arrive in between shift no page."""
+    if outcome not in (None, "done", "refused"):
+        raise Malformed("outcome must be done or refused.", field="outcome")
+    filters = trail.Filters(
+        action=action,
+        outcome=outcome,
+        actor_id=actor_id,
+        credential_kind=credential_kind,
+        credential_id=credential_id,
+        target_kind=target_kind,
+        target_id=target_id,
+        since=_moment(since, "since"),
+        until=_moment(until, "until"),
+        text=search,
+    )
+    async with database(request).read() as session:
+        found = await trail.page(session, caller(request).organization_id, filters, cursor=cursor, size=max_records)
+    return EventPage(events=[shown(row) for row in found.items], next=found.next)
+
+
+@get(
+    "/admin/audit/{event_id:int}",
+    operation_id="getAuditEvent",
+    summary="One audit record",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(404),
+)
+async def get_event(request: Request[Any, Any, Any], event_id: EventId) -> EventOut:
+    """Return one record of the organization."""
+    async with database(request).read() as session:
+        found = await trail.get(session, caller(request).organization_id, event_id)
+    if found is None:
+        raise Missing("audit record", event_id)
+    return shown(found)
+
+
+def _moment(text: str | None, field: str) -> datetime | None:
+    """Read a date (its beginning) or a time; a time without a zone is UTC."""
+    if not text:
+        return None
+    try:
+        if len(text) == len("2027-11-24"):
+            return datetime.combine(date.fromisoformat(text), time(tzinfo=UTC))
+        # A plus sign in an address arrives as a blank.
+        found = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Malformed(f"{field}: Enter a date or a time, such as 2027-11-24 or 2027-11-24T08:00:00Z.", field=field) from None
+
+
+HANDLERS = [list_events, get_event]

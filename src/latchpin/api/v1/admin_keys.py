@@ -1,0 +1,262 @@
+"""API keys of users, and the policy for them, under /api/v1/admin/: for administrators signed in to the Control Center.
+
+The full key is in the answer that makes it and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, delete, get, patch, post, put
+from litestar.params import PathParameter
+from litestar.response import Response
+
+from latchpin.api import bodies
+from latchpin.api.bodies import LINE, Body, Time, takes
+from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, services
+from latchpin.api.v1.admin_users import NO_STORE, TAG, UserId
+from latchpin.identity import api_keys, policy, roles, scopes, users
+from latchpin.identity.policy import KeyPolicy
+from latchpin.identity.scopes import Access
+from latchpin.kit import clock
+from latchpin.storage.models import ApiKey
+
+KeyId = Annotated[int, PathParameter(ge=1, le=INT32, description="The API key's id.")]
+_ADMINISTER = may(roles.ADMINISTER)
+_CHANGE = may(roles.ADMINISTER, proof=True)
+
+
+class ApiKeyOut(Wire, frozen=True):
+    """An API key as it is kept: `prefix` to recognise it by, never the key. `access` is null for a set of scopes without a name."""
+
+    id: int
+    user_id: int
+    description: str | None
+    prefix: str
+    access: Access | None
+    scopes: list[str]
+    networks: list[str]
+    rate_limit: int | None
+    status: str
+    created: Time
+    created_by: str
+    expires: Time
+    last_used: Time | None
+    last_used_address: str | None
+    revoked: Time | None
+    revoked_by: str | None
+    revoked_reason: str | None
+
+
+class NewApiKey(Body, frozen=True):
+    """A key to make. `expires` left out: as the policy says. `networks` are CIDR texts; `rateLimit` is requests per window."""
+
+    expires: Time | None = None
+    description: str | None = None
+    access: Access = Access.FULL
+    networks: Annotated[tuple[str, ...], msgspec.Meta(max_length=50)] = ()
+    rate_limit: int | None = None
+
+
+class ApiKeyMade(Wire, frozen=True):
+    """A key just made. `key` is the full key, shown this once: only a hash of it is kept."""
+
+    key: str
+    api_key: ApiKeyOut
+
+
+class NewExpiry(Body, frozen=True):
+    """When the key is to expire."""
+
+    expires: Time
+
+
+class Revocation(Body, frozen=True):
+    """Why the key is revoked; kept with the key and in the audit log."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE)] = "revoked by an administrator"
+
+
+class KeyPolicyOut(Wire, frozen=True):
+    """Lifetimes of API keys in days, as in force. `deploymentMaxDays` is the ceiling that the organization cannot pass."""
+
+    default_days: int
+    max_days: int
+    deployment_max_days: int
+
+
+class KeyPolicyChange(Body, frozen=True):
+    """The organization's lifetimes in days; null means what the deployment says."""
+
+    default_days: int | None
+    max_days: int | None
+
+
+def shown(key: ApiKey) -> ApiKeyOut:
+    """Put a key's entry on the wire."""
+    carried = scopes.parse(key.scopes)
+    return ApiKeyOut(
+        id=key.id,
+        user_id=key.user_id,
+        description=key.description,
+        prefix=key.prefix,
+        access=scopes.named(carried),
+        scopes=key.scopes.split(),
+        networks=key.networks.split(),
+        rate_limit=key.rate_limit,
+        status="revoked" if key.revoked else "active" if key.expires > clock.now() else "expired",
+        created=key.created,
+        created_by=key.created_by_name,
+        expires=key.expires,
+        last_used=key.last_used,
+        last_used_address=key.last_used_address,
+        revoked=key.revoked,
+        revoked_by=key.revoked_by_name,
+        revoked_reason=key.revoked_reason,
+    )
+
+
+@get(
+    "/admin/users/{user_id:int}/keys",
+    operation_id="listApiKeys",
+    summary="API keys of a user",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(404),
+)
+async def list_keys(request: Request[Any, Any, Any], user_id: UserId) -> list[ApiKeyOut]:
+    """Return a user's keys, revoked and expired ones included, newest first."""
+    async with database(request).read() as session:
+        user = await users.get(session, caller(request).organization_id, user_id)
+        return [shown(key) for key in await api_keys.of_user(session, user.id)]
+
+
+@post(
+    "/admin/users/{user_id:int}/keys",
+    operation_id="createApiKey",
+    summary="Create an API key",
+    tags=[TAG],
+    opt=_CHANGE | takes(NewApiKey),
+    responses=problems(404, 409, 422),
+)
+async def create_key(request: Request[Any, Any, Any], user_id: UserId) -> Response[ApiKeyMade]:
+    """Make a key that acts for the user. This answer shows it once; a lost key can only be deleted and replaced."""
+    entry = await bodies.read(request, NewApiKey)
+    new = api_keys.NewKey(
+        expires=entry.expires,
+        description=entry.description,
+        access=entry.access,
+        networks=entry.networks,
+        rate_limit=entry.rate_limit,
+    )
+    served, organization_id = services(request), caller(request).organization_id
+    async with served.database.transaction() as session:
+        user = await users.get(session, organization_id, user_id)
+        rules = await policy.get(session, organization_id, served.settings)
+        issued = await api_keys.create(session, user, new, policy=rules, secrets=served.secrets, by=acting(request))
+    return Response(ApiKeyMade(key=issued.secret, api_key=shown(issued.key)), headers=NO_STORE)
+
+
+@get(
+    "/admin/keys/{key_id:int}",
+    operation_id="getApiKey",
+    summary="One API key",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(404),
+)
+async def get_key(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKeyOut:
+    """Return one key's entry."""
+    async with database(request).read() as session:
+        return shown(await api_keys.get(session, caller(request).organization_id, key_id))
+
+
+@patch(
+    "/admin/keys/{key_id:int}",
+    operation_id="changeApiKeyExpiry",
+    summary="Change a key's expiry",
+    tags=[TAG],
+    opt=_CHANGE | takes(NewExpiry),
+    responses=problems(404, 409, 422),
+)
+async def change_expiry(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKeyOut:
+    """Set another expiry, within the policy. An expired key lives again; a revoked one does not."""
+    entry = await bodies.read(request, NewExpiry)
+    organization_id = caller(request).organization_id
+    async with database(request).transaction() as session:
+        key = await api_keys.get(session, organization_id, key_id)
+        rules = await policy.get(session, organization_id, services(request).settings)
+        return shown(await api_keys.change_expiry(session, key, entry.expires, policy=rules, by=acting(request)))
+
+
+@post(
+    "/admin/keys/{key_id:int}/revoke",
+    operation_id="revokeApiKey",
+    summary="Revoke an API key",
+    tags=[TAG],
+    status_code=204,
+    opt=_CHANGE | takes(Revocation, may_be_empty=True),
+    responses=problems(404, 422),
+)
+async def revoke_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
+    """Revoke a key for good: no request that begins after this answer is accepted. Doing it twice changes nothing."""
+    entry = await bodies.read(request, Revocation) if await request.body() else Revocation()
+    async with database(request).transaction() as session:
+        key = await api_keys.get(session, caller(request).organization_id, key_id)
+        await api_keys.revoke(session, key, by=acting(request), reason=entry.reason)
+
+
+@delete(
+    "/admin/keys/{key_id:int}",
+    operation_id="deleteApiKey",
+    summary="Delete an API key",
+    tags=[TAG],
+    opt=_CHANGE,
+    responses=problems(404),
+)
+async def delete_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
+    """Remove a key's entry; a live key is revoked by it. The audit log keeps its history."""
+    async with database(request).transaction() as session:
+        key = await api_keys.get(session, caller(request).organization_id, key_id)
+        await api_keys.delete(session, key, by=acting(request))
+
+
+@get(
+    "/admin/key-policy",
+    operation_id="getKeyPolicy",
+    summary="Lifetimes of API keys",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(),
+)
+async def get_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
+    """Return how long keys may live."""
+    async with database(request).read() as session:
+        return _policy(await policy.get(session, caller(request).organization_id, services(request).settings))
+
+
+@put(
+    "/admin/key-policy",
+    operation_id="changeKeyPolicy",
+    summary="Change the lifetimes of API keys",
+    tags=[TAG],
+    opt=_CHANGE | takes(KeyPolicyChange),
+    responses=problems(422),
+)
+async def change_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
+    """Set how long new keys may live. Existing keys keep their expiry."""
+    entry = await bodies.read(request, KeyPolicyChange)
+    organization_id, settings = caller(request).organization_id, services(request).settings
+    async with database(request).transaction() as session:
+        rules = await policy.change(
+            session, organization_id, settings, default_days=entry.default_days, max_days=entry.max_days, by=acting(request)
+        )
+    return _policy(rules)
+
+
+def _policy(rules: KeyPolicy) -> KeyPolicyOut:
+    return KeyPolicyOut(default_days=rules.default_days, max_days=rules.max_days, deployment_max_days=rules.deployment_max_days)
+
+
+HANDLERS = [list_keys, create_key, get_key, change_expiry, revoke_key, delete_key, get_policy, change_policy]

@@ -1,0 +1,172 @@
+"""Spaces and their members under /api/v1/admin/: for administrators signed in to the Control Center."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, delete, get, post, put
+
+from latchpin.api import bodies
+from latchpin.api.bodies import Body, takes
+from latchpin.api.routing import Wire, acting, caller, database, may, problems
+from latchpin.api.v1 import spaces as wire
+from latchpin.api.v1.admin_users import TAG, UserId
+from latchpin.api.v1.spaces import SpaceId, SpaceOut
+from latchpin.identity import roles, spaces, users
+from latchpin.identity.roles import Role
+from latchpin.storage.models.space import SpaceScope
+
+_ADMINISTER = may(roles.ADMINISTER)
+
+
+class RoleName(StrEnum):
+    """What a member may do in a Space; a later one includes the earlier ones."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    EDITOR = "editor"
+
+
+class SpaceEntry(Body, frozen=True):
+    """A Space's fields. `runRetentionHours` null keeps finished runs; `isDefaultAccess` lets every user of the organization operate it."""
+
+    name: str
+    description: str | None = None
+    scope: SpaceScope = SpaceScope.PRIVATE
+    is_default_access: bool = False
+    run_retention_hours: Annotated[int, msgspec.Meta(ge=1, le=87_600)] | None = None
+
+
+class MemberEntry(Body, frozen=True):
+    """The role a user is to have."""
+
+    role: RoleName
+
+
+class MemberOut(Wire, frozen=True):
+    """A user named a member of a Space."""
+
+    user_id: int
+    full_name: str
+    email: str
+    role: RoleName
+
+
+@post(
+    "/admin/spaces",
+    operation_id="createSpace",
+    summary="Create a Space",
+    tags=[TAG],
+    opt=_ADMINISTER | takes(SpaceEntry),
+    responses=problems(422),
+)
+async def create_space(request: Request[Any, Any, Any]) -> SpaceOut:
+    """Make a Space."""
+    entry = _entry(await bodies.read(request, SpaceEntry))
+    async with database(request).transaction() as session:
+        space = await spaces.create(session, caller(request).organization_id, entry, by=acting(request))
+        groups = await spaces.group_access(session, [space])
+    return wire.shown(space, groups[space.id])
+
+
+@put(
+    "/admin/spaces/{space_id:int}",
+    operation_id="changeSpace",
+    summary="Change a Space",
+    tags=[TAG],
+    opt=_ADMINISTER | takes(SpaceEntry),
+    responses=problems(404, 422),
+)
+async def change_space(request: Request[Any, Any, Any], space_id: SpaceId) -> SpaceOut:
+    """Set all fields of a Space; what is left out gets its default."""
+    entry = _entry(await bodies.read(request, SpaceEntry))
+    async with database(request).transaction() as session:
+        space = await spaces.owned(session, caller(request).organization_id, space_id)
+        await spaces.change(session, space, entry, by=acting(request))
+        groups = await spaces.group_access(session, [space])
+    return wire.shown(space, groups[space.id])
+
+
+@delete(
+    "/admin/spaces/{space_id:int}",
+    operation_id="deleteSpace",
+    summary="Delete a Space",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(404, 409),
+)
+async def delete_space(request: Request[Any, Any, Any], space_id: SpaceId) -> None:
+    """Delete a Space that has no agents left, archived ones counted."""
+    async with database(request).transaction() as session:
+        space = await spaces.owned(session, caller(request).organization_id, space_id)
+        await spaces.delete(session, space, by=acting(request))
+
+
+@get(
+    "/admin/spaces/{space_id:int}/members",
+    operation_id="listMembers",
+    summary="Members of a Space",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(404),
+)
+async def list_members(request: Request[Any, Any, Any], space_id: SpaceId) -> list[MemberOut]:
+    """Return the users who were named members, by name. Administrators need not be named."""
+    async with database(request).read() as session:
+        space = await spaces.owned(session, caller(request).organization_id, space_id)
+        found = await spaces.members(session, space.id)
+    return [
+        MemberOut(user_id=each.user.id, full_name=each.user.full_name, email=each.user.email, role=RoleName(each.role.word))
+        for each in found
+    ]
+
+
+@put(
+    "/admin/spaces/{space_id:int}/members/{user_id:int}",
+    operation_id="setMember",
+    summary="Set a member's role",
+    tags=[TAG],
+    status_code=204,
+    opt=_ADMINISTER | takes(MemberEntry),
+    responses=problems(404, 422),
+)
+async def set_member(request: Request[Any, Any, Any], space_id: SpaceId, user_id: UserId) -> None:
+    """Make a user of the organization a member, or give a member another role. It counts from the next request."""
+    entry = await bodies.read(request, MemberEntry)
+    await _set(request, space_id, user_id, Role[entry.role.name])
+
+
+@delete(
+    "/admin/spaces/{space_id:int}/members/{user_id:int}",
+    operation_id="removeMember",
+    summary="Remove a member",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(404),
+)
+async def remove_member(request: Request[Any, Any, Any], space_id: SpaceId, user_id: UserId) -> None:
+    """Take a user's role in a Space away, from the next request on. Removing somebody who is no member changes nothing."""
+    await _set(request, space_id, user_id, None)
+
+
+async def _set(request: Request[Any, Any, Any], space_id: int, user_id: int, role: Role | None) -> None:
+    organization_id = caller(request).organization_id
+    async with database(request).transaction() as session:
+        space = await spaces.owned(session, organization_id, space_id)
+        user = await users.get(session, organization_id, user_id)
+        await spaces.set_member(session, space, user, role, by=acting(request))
+
+
+def _entry(entry: SpaceEntry) -> spaces.Entry:
+    return spaces.Entry(
+        name=entry.name,
+        description=entry.description,
+        scope=entry.scope,
+        is_default_access=entry.is_default_access,
+        run_retention_hours=entry.run_retention_hours,
+    )
+
+
+HANDLERS = [create_space, change_space, delete_space, list_members, set_member, remove_member]

@@ -1,0 +1,258 @@
+"""Users under /api/v1/admin/: an addition of Latchpin's own, for administrators signed in to the Control Center."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Request, delete, get, patch, post
+from litestar.params import PathParameter, QueryParameter
+from litestar.response import Response
+
+from latchpin.api import bodies
+from latchpin.api.bodies import Body, Time, takes
+from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
+from latchpin.errors import Malformed
+from latchpin.identity import api_keys, roles, user_list, users
+from latchpin.identity.roles import Group
+from latchpin.storage.models import User
+
+TAG = "Administration"
+NO_STORE = {"Cache-Control": "no-store"}
+UserId = Annotated[int, PathParameter(ge=1, le=INT32, description="The user's id.")]
+SORTS = {
+    "fullName": "full_name",
+    "email": "email",
+    "group": "group",
+    "status": "status",
+    "lastSignIn": "last_sign_in",
+    "created": "created",
+    "keys": "keys",
+}
+_ADMINISTER = may(roles.ADMINISTER)
+_CHANGE = may(roles.ADMINISTER, proof=True)
+
+
+class UserOut(Wire, frozen=True):
+    """A user of the organization. `liveKeys` counts API keys that would be accepted now."""
+
+    id: int
+    full_name: str
+    email: str
+    group: Group
+    authentication_method: str
+    status: str
+    must_change_password: bool
+    live_keys: int
+    last_sign_in: Time | None
+    created: Time
+
+
+class UserPage(Wire, frozen=True):
+    """One page of users and the length of the whole list."""
+
+    users: list[UserOut]
+    total_record_count: int
+
+
+class NewUser(Body, frozen=True):
+    """A user to make; a temporary password is made and given out once."""
+
+    full_name: str
+    email: str
+    group: Group = Group.USER
+
+
+class UserChange(Body, frozen=True):
+    """What to change; what is left out stays as it is."""
+
+    full_name: str | None = None
+    email: str | None = None
+    group: Group | None = None
+
+
+class UserMade(Wire, frozen=True):
+    """A user just made. `temporaryPassword` is shown this once; the user changes it at the first sign-in."""
+
+    user: UserOut
+    temporary_password: str
+
+
+class PasswordMade(Wire, frozen=True):
+    """A temporary password, shown this once; the user changes it at the next sign-in."""
+
+    temporary_password: str
+
+
+class KeysRevoked(Wire, frozen=True):
+    """How many API keys died with the change."""
+
+    keys_revoked: int
+
+
+def shown(user: User, live_keys: int) -> UserOut:
+    """Put a user on the wire."""
+    return UserOut(
+        id=user.id,
+        full_name=user.full_name,
+        email=user.email,
+        group=Group(user.user_group),
+        authentication_method=user.auth_method.value,
+        status=user.status.value,
+        must_change_password=user.must_change_password,
+        live_keys=live_keys,
+        last_sign_in=user.last_sign_in,
+        created=user.created,
+    )
+
+
+@get(
+    "/admin/users",
+    operation_id="listUsers",
+    summary="List users",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(),
+)
+async def list_users(
+    request: Request[Any, Any, Any],
+    search: Annotated[str, QueryParameter(max_length=200, description="Part of the name or e-mail address, any case.")] = "",
+    page_index: Annotated[int, QueryParameter(name="pageIndex", ge=1, le=INT32, description="1-based page number.")] = 1,
+    records_per_page: Annotated[int, QueryParameter(name="recordsPerPage", ge=1, le=200, description="1 to 200.")] = 50,
+    sort_column: Annotated[str, QueryParameter(name="sortColumn", description="The column to sort by.", enum=list(SORTS))] = "fullName",
+    sort_order: Annotated[int, QueryParameter(name="sortOrder", ge=0, le=1, description="0 ascending, 1 descending.")] = 0,
+) -> UserPage:
+    """Return one page of the organization's users."""
+    if sort_column not in SORTS:
+        raise Malformed(f"sortColumn must be one of {', '.join(SORTS)}.", field="sortColumn")
+    async with database(request).read() as session:
+        found = await user_list.page(
+            session,
+            caller(request).organization_id,
+            search=search,
+            sort=SORTS[sort_column],
+            descending=sort_order == 1,
+            number=page_index,
+            size=records_per_page,
+        )
+    return UserPage(users=[shown(each.user, each.live_keys) for each in found.items], total_record_count=found.total)
+
+
+@post(
+    "/admin/users",
+    operation_id="createUser",
+    summary="Create a user",
+    tags=[TAG],
+    opt=_CHANGE | takes(NewUser),
+    responses=problems(422),
+)
+async def create_user(request: Request[Any, Any, Any]) -> Response[UserMade]:
+    """Make a user with a temporary password, which this answer shows once."""
+    entry = await bodies.read(request, NewUser)
+    new = users.NewUser(full_name=entry.full_name, email=entry.email, group=entry.group)
+    async with database(request).transaction() as session:
+        made = await users.create(session, caller(request).organization_id, new, by=acting(request))
+    return Response(UserMade(user=shown(made.user, 0), temporary_password=made.password), headers=NO_STORE)
+
+
+@get(
+    "/admin/users/{user_id:int}",
+    operation_id="getUser",
+    summary="One user",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(404),
+)
+async def get_user(request: Request[Any, Any, Any], user_id: UserId) -> UserOut:
+    """Return one user of the organization."""
+    async with database(request).read() as session:
+        user = await users.get(session, caller(request).organization_id, user_id)
+        return shown(user, await _live_keys(session, user_id))
+
+
+@patch(
+    "/admin/users/{user_id:int}",
+    operation_id="changeUser",
+    summary="Change a user",
+    tags=[TAG],
+    opt=_CHANGE | takes(UserChange),
+    responses=problems(404, 409, 422),
+)
+async def change_user(request: Request[Any, Any, Any], user_id: UserId) -> UserOut:
+    """Change name, e-mail address or group. The last active administrator stays one."""
+    entry = await bodies.read(request, UserChange)
+    async with database(request).transaction() as session:
+        user = await users.get(session, caller(request).organization_id, user_id)
+        await users.change(session, user, full_name=entry.full_name, email=entry.email, group=entry.group, by=acting(request))
+        return shown(user, await _live_keys(session, user_id))
+
+
+@post(
+    "/admin/users/{user_id:int}/disable",
+    operation_id="disableUser",
+    summary="Disable a user",
+    tags=[TAG],
+    status_code=200,
+    opt=_CHANGE,
+    responses=problems(404, 409),
+)
+async def disable_user(request: Request[Any, Any, Any], user_id: UserId) -> KeysRevoked:
+    """Disable a user. All of the user's API keys and browser sessions die with this answer."""
+    async with database(request).transaction() as session:
+        user = await users.get(session, caller(request).organization_id, user_id)
+        return KeysRevoked(keys_revoked=await users.disable(session, user, by=acting(request)))
+
+
+@post(
+    "/admin/users/{user_id:int}/enable",
+    operation_id="enableUser",
+    summary="Enable a user",
+    tags=[TAG],
+    status_code=204,
+    opt=_CHANGE,
+    responses=problems(404),
+)
+async def enable_user(request: Request[Any, Any, Any], user_id: UserId) -> None:
+    """Let a disabled user in again. Keys that were revoked stay revoked."""
+    async with database(request).transaction() as session:
+        await users.enable(session, await users.get(session, caller(request).organization_id, user_id), by=acting(request))
+
+
+@post(
+    "/admin/users/{user_id:int}/reset-password",
+    operation_id="resetPassword",
+    summary="Reset a user's password",
+    tags=[TAG],
+    status_code=200,
+    opt=_CHANGE,
+    responses=problems(404),
+)
+async def reset_password(request: Request[Any, Any, Any], user_id: UserId) -> Response[PasswordMade]:
+    """Give a user a temporary password, which this answer shows once. All of the user's sessions end."""
+    async with database(request).transaction() as session:
+        user = await users.get(session, caller(request).organization_id, user_id)
+        password = await users.reset_password(session, user, by=acting(request))
+    return Response(PasswordMade(temporary_password=password), headers=NO_STORE)
+
+
+@delete(
+    "/admin/users/{user_id:int}",
+    operation_id="deleteUser",
+    summary="Delete a user",
+    tags=[TAG],
+    opt=_CHANGE,
+    responses=problems(404, 409),
+)
+async def delete_user(request: Request[Any, Any, Any], user_id: UserId) -> None:
+    """Delete a user with all keys and sessions. The user's agents go to the administrator who asks."""
+    me = caller(request)
+    async with database(request).transaction() as session:
+        user = await users.get(session, me.organization_id, user_id)
+        heir = await users.get(session, me.organization_id, me.user_id)
+        await users.delete(session, user, heir=heir, by=acting(request))
+
+
+async def _live_keys(session: Any, user_id: int) -> int:  # noqa: ANN401
+    return sum(api_keys.is_live(key) for key in await api_keys.of_user(session, user_id))
+
+
+HANDLERS = [list_users, create_user, get_user, change_user, disable_user, enable_user, reset_password, delete_user]
