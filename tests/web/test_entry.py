@@ -149,3 +149,19 @@ def test_the_first_run_page_works_once(serve: Callable[..., Server], browse: Bro
     assert made.status_code == 303
     assert browser.open("/organization/users").status_code == 200
     assert again.status_code == 404
+
+
+def test_the_one_time_link_is_not_in_the_log(serve: Callable[..., Server], browse: Browse) -> None:
+    """The token of the first-run page opens the deployment, so the access log does not hold it."""
+    server = serve()
+
+    async def offer() -> str:
+        async with server.database.transaction() as opened:
+            return await organizations.offer_setup(opened) or ""
+
+    token = server.run(offer())
+
+    opened = browse(server).open(f"/setup/{token}")
+
+    assert opened.status_code == 200
+    assert token not in server.log.getvalue()

@@ -122,6 +122,7 @@ def _password_page(visit: Visit, form: Form, *, status: int = 200) -> Response[s
 @get("/setup/{token:str}")
 async def show_setup(request: AnyRequest, token: FromPath[str]) -> Response[str]:
     """Show the first-run page to who holds the one-time link."""
+    _hide_link(request)
     async with site.of(request).database.read() as opened:
         if not await organizations.is_setup_token(opened, token):
             raise Missing("page")
@@ -131,6 +132,7 @@ async def show_setup(request: AnyRequest, token: FromPath[str]) -> Response[str]
 @post("/setup/{token:str}", status_code=200)
 async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
     """Make the organization and its first administrator, and sign them in."""
+    _hide_link(request)
     served = site.of(request)
     entries = await forms.read(request)
     came_from = session.origin(request)
@@ -152,6 +154,11 @@ async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
         return _setup_page(request, token, forms.refused(entries, error), status=422)
     toast = render.done("Latchpin is set up. Make users next, then API keys for them.")
     return render.redirect(request, "/organization/users", toast, [session.cookie(served.settings, begun.token)])
+
+
+def _hide_link(request: AnyRequest) -> None:
+    """Take the one-time token out of the path, which the access log is about to write."""
+    request.scope["path"] = "/setup"
 
 
 def _setup_page(request: AnyRequest, token: str, form: Form, *, status: int = 200) -> Response[str]:

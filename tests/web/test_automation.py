@@ -1,0 +1,119 @@
+"""Agents and Spaces in the Control Center: what people see of them, and what they may change."""
+
+from __future__ import annotations
+
+from tests.support.people import Organization, definition
+from tests.web.browser import Browser
+from tests.web.conftest import Browse
+
+
+def _make(browser: Browser, name: str, space: str = "personal") -> str:
+    answer = browser.send("/agents/new", definition=definition(name), space=space, comment="First")
+    assert answer.status_code == 303
+    return answer.headers["location"]
+
+
+def _space(administrator: Browser, name: str, scope: str = "Private") -> str:
+    made = administrator.send("/spaces/new", name=name, description="", scope=scope)
+    assert made.status_code == 303
+    return made.headers["location"].split("?")[0]
+
+
+def test_an_agent_is_made_changed_and_restored(user: Browser) -> None:
+    """Each saving is a version, and restoring the first makes a third."""
+    address = _make(user, "Book prices")
+
+    user.send(f"{address}/edit", definition=definition("Book prices and stock"), comment="Stock too")
+    user.send(f"{address}/versions/1/restore", comment="Back")
+    page = user.open(f"{address}?tab=versions").text
+
+    assert "Version 3" in page
+    assert "<h1>Book prices " in user.open(address).text
+
+
+def test_a_refused_definition_names_its_lines_and_is_kept(user: Browser) -> None:
+    """The editor comes back with each problem's line and the text as it was typed."""
+    typed = "version: 1\nname: <b>x</b>\nstart_url: nonsense\n"
+
+    answer = user.send("/agents/new", definition=typed, space="personal")
+
+    assert answer.status_code == 422
+    assert 'data-line="3"' in answer.text
+    assert "name: &lt;b&gt;x&lt;/b&gt;" in answer.text
+
+
+def test_an_archived_agent_leaves_the_list_and_comes_back(user: Browser) -> None:
+    """Archiving hides; the filter still finds it; unarchiving brings it back."""
+    address = _make(user, "Short-lived")
+
+    user.send(f"{address}/archive")
+    hidden, archived = user.open("/agents").text, user.open("/agents?status=archived").text
+    user.send(f"{address}/unarchive")
+
+    assert "Actions for Short-lived" not in hidden
+    assert "Actions for Short-lived" in archived
+    assert "Actions for Short-lived" in user.open("/agents").text
+
+
+def test_a_private_space_is_not_there_for_others(organization: Organization, administrator: Browser, user: Browser) -> None:
+    """Neither the Space nor its agents can be found by somebody who is no member."""
+    space = _space(administrator, "Secret plans")
+    agent = _make(administrator, "Hidden agent", space.rsplit("/", 1)[1])
+
+    assert user.open(space).status_code == 404
+    assert user.open(agent).status_code == 404
+    assert user.open(f"{agent}/edit").status_code == 404
+    assert "Secret plans" not in user.open("/spaces").text
+
+
+def test_a_viewer_sees_an_agent_and_cannot_change_it(administrator: Browser, user: Browser) -> None:
+    """In a public Space everybody may look; changing is refused with a page, and the buttons are not there."""
+    agent = _make(administrator, "Public agent", _space(administrator, "Open house", "Public").rsplit("/", 1)[1])
+
+    page = user.open(agent)
+
+    assert page.status_code == 200
+    assert "Edit definition" not in page.text
+    assert user.open(f"{agent}/edit").status_code == 403
+    assert user.send(f"{agent}/edit", definition=definition("Mine now")).status_code == 403
+    assert user.send(f"{agent}/archive").status_code == 403
+
+
+def test_a_member_gets_and_loses_a_role(organization: Organization, administrator: Browser, browse: Browse) -> None:
+    """Added as an editor the person can change agents; removed, the Space is gone for them."""
+    person = organization.user()
+    theirs = browse(organization.server)
+    theirs.sign_in(person)
+    space = _space(administrator, "Team room")
+    agent = _make(administrator, "Team agent", space.rsplit("/", 1)[1])
+
+    administrator.send(f"{space}/members/new", user=str(person.id), role="editor")
+    changed = theirs.send(f"{agent}/edit", definition=definition("Changed by the team"))
+    administrator.send(f"{space}/members/{person.id}/remove")
+
+    assert changed.status_code == 303
+    assert theirs.open(space).status_code == 404
+
+
+def test_another_organization_sees_nothing(administrator: Browser, other: Organization, browse: Browse) -> None:
+    """An administrator elsewhere finds neither Spaces nor agents, not even public ones, and changes none."""
+    space = _space(administrator, "Ours", "Public")
+    agent = _make(administrator, "Our agent", space.rsplit("/", 1)[1])
+    stranger = browse(other.server)
+    stranger.sign_in(other.admin)
+
+    opened = [stranger.open(path).status_code for path in (space, f"{space}/edit", f"{space}/members/new", agent)]
+    sent = stranger.send(f"{space}/edit", name="Theirs", scope="Public")
+
+    assert opened == [404, 404, 404, 404]
+    assert sent.status_code == 404
+
+
+def test_two_spaces_of_one_name_are_refused(administrator: Browser) -> None:
+    """The form comes back with the name marked."""
+    _space(administrator, "Twice")
+
+    answer = administrator.send("/spaces/new", name="Twice", description="", scope="Private")
+
+    assert answer.status_code == 422
+    assert 'id="name-error"' in answer.text
