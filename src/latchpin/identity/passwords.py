@@ -30,6 +30,12 @@ def weakness(password: str, *, own_words: tuple[str, ...] = ()) -> str | None:
         return f"Use at least {LEAST} characters."
     if len(password) > MOST:
         return f"Use at most {MOST} characters."
+    if not _is_text(password):
+        return "Use characters that can be written; a part of one is missing."
+    return _guessable(password, own_words)
+
+
+def _guessable(password: str, own_words: tuple[str, ...]) -> str | None:
     folded = password.casefold().strip()
     if folded in _common() or _without_tail(folded) in _common():
         return "This is one of the most common passwords. Choose another, such as several unrelated words."
@@ -48,7 +54,7 @@ async def hash_password(password: str) -> str:
 
 async def matches(password: str, password_hash: str | None) -> bool:
     """Whether the password is the hashed one. With None (unknown user) the same work is done and the answer is no."""
-    found = await asyncio.get_running_loop().run_in_executor(_pool(), _verify, password_hash or _nobody(), password)
+    found = await asyncio.get_running_loop().run_in_executor(_pool(), _verify, password_hash, password)
     return found and password_hash is not None
 
 
@@ -66,11 +72,20 @@ def _pool() -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def _verify(password_hash: str, password: str) -> bool:
+def _verify(password_hash: str | None, password: str) -> bool:
     try:
-        return _hasher.verify(password_hash, password)
+        return _hasher.verify(password_hash or _nobody(), password.encode(errors="replace"))
     except (VerificationError, InvalidHashError):
         return False
+
+
+def _is_text(password: str) -> bool:
+    """Whether the text can be encoded; half of a surrogate pair cannot, and would be stored as something else."""
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @cache

@@ -14,6 +14,7 @@ from latchpin.kit.pages import Counted
 from latchpin.storage.models import ApiKey, User
 
 SOON = timedelta(days=30)
+_MOST_PAGES = 1_000_000
 _COLUMNS = {
     "full_name": func.lower(User.full_name),
     "email": User.email_key,
@@ -44,6 +45,8 @@ async def page(
     size: int = 50,
 ) -> Counted[Listed]:
     """Return one page (1-based) of an organization's users; `search` looks into name and e-mail. Raises Invalid for an unknown sort."""
+    size = max(1, min(size, 200))
+    number = max(1, min(number, _MOST_PAGES))
     live = and_(ApiKey.revoked.is_(None), ApiKey.expires > clock.now())
     soon = and_(live, ApiKey.expires <= clock.now() + SOON)
     keys = (
@@ -72,7 +75,7 @@ async def page(
         .outerjoin(keys, keys.c.user_id == User.id)
         .where(wanted)
         .order_by((column.desc() if descending else column.asc()).nulls_last(), User.id)
-        .limit(max(1, min(size, 200)))
-        .offset((max(1, number) - 1) * size)
+        .limit(size)
+        .offset((number - 1) * size)
     )
     return Counted(tuple(Listed(user, int(alive), int(expiring)) for user, alive, expiring in rows), total)

@@ -77,7 +77,10 @@ async def get(session: AsyncSession, organization_id: int, user_id: int) -> User
 
 async def by_email(session: AsyncSession, email: str) -> User | None:
     """Return the user with this address, whatever its case, or None."""
-    return await session.scalar(select(User).where(User.email_key == email_key(email)))
+    wanted = email_key(email)
+    if "\0" in wanted:  # no address has it, and PostgreSQL refuses to compare with it
+        return None
+    return await session.scalar(select(User).where(User.email_key == wanted))
 
 
 async def change(

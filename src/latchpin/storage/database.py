@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from latchpin.errors import Unavailable
+from latchpin.errors import Malformed, Unavailable
 from latchpin.settings import Settings
 from latchpin.storage.generation import narrows, raise_column, shared_counter
 
@@ -45,7 +45,7 @@ class Database:
         """Open a writing transaction; it commits when the block ends and rolls back when the block raises.
 
         What must outlive a refusal has to be returned from the block before the refusal is raised.
-        Raises Unavailable where the database cannot be reached.
+        Raises Unavailable where the database cannot be reached, Malformed for a text that PostgreSQL cannot hold.
         """
         async with self._session(self._writing) as session:
             yield session
@@ -76,6 +76,8 @@ class Database:
         except DBAPIError as error:
             if error.connection_invalidated or is_lost(error):
                 raise Unavailable(_LOST) from error
+            if str(getattr(error.orig, "sqlstate", None)) in _UNTEXTUAL:
+                raise Malformed("A text holds a character that cannot be stored, such as a NUL.") from error
             raise
         except (OSError, TimeoutError) as error:
             raise Unavailable(_LOST) from error
@@ -106,6 +108,7 @@ def is_lost(error: DBAPIError) -> bool:
 
 # PostgreSQL's SQLSTATE: connection, authorization, standby, deadlock, resources, shutdown, files, no or closed database, damage.
 _LOST_STATES = ("08", "28", "25006", "40", "53", "57P", "58", "3D000", "55000", "XX")
+_UNTEXTUAL = ("22021", "22P05")  # a byte or an escape that is no character of the database's encoding
 
 
 def create_engine(settings: Settings) -> AsyncEngine:
