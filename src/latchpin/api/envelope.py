@@ -80,13 +80,13 @@ class Envelope:
             else:
                 await self._app(scope, receive, answer)
         except Exception as error:
-            _error_log.error("request.failed", request_id=request.request_id, path=scope["path"], exc_info=error)
+            _error_log.error("request.failed", request_id=request.request_id, path=_shown(scope["path"]), exc_info=error)
             if request.status:
                 raise
             await self._answer(500, problems.FAILED, scope, request, answer)
         finally:
             if self._log is not None:
-                self._log.add(scope["method"], scope["path"], request, started)
+                self._log.add(scope["method"], _shown(scope["path"]), request, started)
 
     async def _answer(self, status: int, detail: str, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  the server's dictionary
         """Answer where the layers inside cannot (the log has the rest under the request's id), or need not (no database keeps a NUL)."""
@@ -139,3 +139,8 @@ def _cleaned(path: str) -> str:
     The layers inside decide by the path's beginning, so they must see what the router will see.
     """
     return _KEY_IN_PATH.sub(PREFIX + "[struck out]", _SLASHES.sub("/", path))
+
+
+def _shown(path: str) -> str:
+    """Return a path as the log may have it: the one-time link's token is a credential."""
+    return "/setup/[struck out]" if path.startswith("/setup/") else path
