@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -12,11 +13,13 @@ from latchpin.audit import Actor, Origin
 from latchpin.automation import agents
 from latchpin.automation.demo import REAL_ESTATE, RETAIL, TENDERS, demo_agents
 from latchpin.cli import serve
-from latchpin.cli.deployment import Deployment, asynchronous, load_settings, opened
+from latchpin.cli.deployment import Deployment, asynchronous, fail, load_settings, opened
 from latchpin.identity import api_keys, credentials, organizations, policy, spaces, users
 from latchpin.identity.activity import actor
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group, Role
+from latchpin.identity.scopes import Access
+from latchpin.kit import clock
 from latchpin.settings import Settings
 from latchpin.storage import Session
 from latchpin.storage.models import Space, User
@@ -44,23 +47,45 @@ def demo(data_dir: Path, port: int, no_serve: bool) -> None:
         del os.environ[name]  # a demo is never somebody's real deployment
     os.environ["LATCHPIN_LOG_LEVEL"] = "warning"
     chosen = load_settings(data_dir, host="127.0.0.1", port=port)
-    facts = data_dir / "demo.json"
-    if not facts.exists():
-        _fill(chosen, facts)
-    known = json.loads(facts.read_text(encoding="utf-8"))
-    known["url"] = chosen.public_url
-    _write(facts, known)
+    if not no_serve:
+        serve.require_free(chosen.host, chosen.port)
+    known = _facts(chosen, data_dir / "demo.json")
     click.echo(_text(known))
     if not no_serve:
         serve.run(chosen)
 
 
 @asynchronous
-async def _fill(chosen: Settings, facts: Path) -> None:
+async def _facts(chosen: Settings, facts: Path) -> dict[str, str]:
+    """Return what a person and a script need to know; makes the data where there is none, and a new key where the old one is dead."""
     async with opened(chosen.data_dir) as deployment:
         async with deployment.database.transaction() as session:
-            known = await _people_and_agents(session, deployment)
-        _write(facts, {"url": chosen.public_url, **known})
+            if facts.exists():
+                known: dict[str, str] = json.loads(facts.read_text(encoding="utf-8"))
+                known["api_key"] = await _living_key(session, deployment, known["api_key"])
+            elif await users.count(session):
+                fail(f"{facts.parent} holds a deployment, but no demo.json: it is not a demo. Name another directory: make demo DIR=...")
+            else:
+                known = await _people_and_agents(session, deployment)
+        known["url"] = chosen.public_url
+        _write(facts, known)
+    return known
+
+
+async def _living_key(session: Session, deployment: Deployment, secret: str) -> str:
+    """Return the demo's key, or a new one for the same user where somebody revoked it."""
+    user = await users.by_email(session, USER)
+    if user is None:
+        return secret
+    digests = {credentials.key_digest(secret.encode(), pepper) for pepper in deployment.secrets.peppers.values()}
+    if any(key.digest in digests and api_keys.is_live(key) for key in await api_keys.of_user(session, user.id)):
+        return secret
+    rules = await policy.get(session, user.organization_id, deployment.settings)
+    by = deployment.actor(user.organization_id)
+    issued = await api_keys.create(
+        session, user, api_keys.NewKey(description="Demo script"), policy=rules, secrets=deployment.secrets, by=by
+    )
+    return issued.secret
 
 
 async def _people_and_agents(session: Session, deployment: Deployment) -> dict[str, str]:
@@ -81,8 +106,10 @@ async def _people_and_agents(session: Session, deployment: Deployment) -> dict[s
     await spaces.set_member(session, made[TENDERS], user, Role.OPERATOR, by=acting)
     await _agents(session, admin, user, made)
     rules = await policy.get(session, admin.organization_id, deployment.settings)
-    key = api_keys.NewKey(description="Demo script")
-    issued = await api_keys.create(session, user, key, policy=rules, secrets=deployment.secrets, by=acting)
+    issued = await api_keys.create(
+        session, user, api_keys.NewKey(description="Demo script"), policy=rules, secrets=deployment.secrets, by=acting
+    )
+    await _further_keys(session, deployment, user, acting)
     return {
         "admin_email": ADMIN,
         "admin_password": password,
@@ -90,6 +117,16 @@ async def _people_and_agents(session: Session, deployment: Deployment) -> dict[s
         "user_password": user_password,
         "api_key": issued.secret,
     }
+
+
+async def _further_keys(session: Session, deployment: Deployment, user: User, by: Actor) -> None:
+    """Keys whose text nobody gets to know, so that the list shows what an administrator would find: one soon over, one revoked."""
+    rules = await policy.get(session, user.organization_id, deployment.settings)
+    report = api_keys.NewKey(description="Weekly report", access=Access.READ_ONLY, expires=clock.now() + timedelta(days=12))
+    laptop = api_keys.NewKey(description="Old laptop", access=Access.RUNS_ONLY)
+    await api_keys.create(session, user, report, policy=rules, secrets=deployment.secrets, by=by)
+    lost = await api_keys.create(session, user, laptop, policy=rules, secrets=deployment.secrets, by=by)
+    await api_keys.revoke(session, lost.key, by=by, reason="laptop was lost")
 
 
 async def _agents(session: Session, admin: User, user: User, made: dict[str, Space]) -> None:
