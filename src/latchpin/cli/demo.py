@@ -58,10 +58,10 @@ def demo(data_dir: Path, port: int, no_serve: bool) -> None:
 @asynchronous
 async def _facts(chosen: Settings, facts: Path) -> dict[str, str]:
     """Return what a person and a script need to know; makes the data where there is none, and a new key where the old one is dead."""
+    known = _read(facts)
     async with opened(chosen.data_dir) as deployment:
         async with deployment.database.transaction() as session:
-            if facts.exists():
-                known: dict[str, str] = json.loads(facts.read_text(encoding="utf-8"))
+            if known:
                 known["api_key"] = await _living_key(session, deployment, known["api_key"])
             elif await users.count(session):
                 fail(f"{facts.parent} holds a deployment, but no demo.json: it is not a demo. Name another directory: make demo DIR=...")
@@ -155,6 +155,11 @@ def _principal(user: User) -> Principal:
 
 def _as(user: User) -> Actor:
     return actor(_principal(user), Origin())
+
+
+def _read(facts: Path) -> dict[str, str]:
+    known: dict[str, str] = json.loads(facts.read_text(encoding="utf-8")) if facts.exists() else {}
+    return known
 
 
 def _write(facts: Path, known: dict[str, str]) -> None:
