@@ -39,8 +39,9 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, workers: in
 def run(chosen: Settings, *, target: str = "latchpin.app:create") -> None:
     """Run the server with these settings; returns when it was asked to stop and requests have finished.
 
-    `target` is the factory of the application; the benchmark names another.
+    Ends the command where the address is in use. `target` is the factory of the application; the benchmark names another.
     """
+    require_free(chosen.host, chosen.port)
     for name in ("data_dir", "host", "port", "workers"):
         os.environ[variable(name)] = str(getattr(chosen, name))  # the server's processes read the environment
     Granian(
