@@ -254,12 +254,16 @@ RETRY = Form({}, {"confirm_password": "This is not your password."})
 
 def _entry() -> Iterator[tuple[str, str, Any]]:
     door = shell("", None)
-    yield "sign-in", "entry/sign_in.html", entry.SignIn(door, Form({"email": "maya@northwind.example"}), "/", ended=False)
+    yield "sign-in", "entry/sign_in.html", entry.SignIn(door, Form({"email": "maya@northwind.example"}), "/", ended=False, empty=True)
     yield (
         "sign-in-refused",
         "entry/sign_in.html",
         entry.SignIn(
-            door, Form({"email": "maya@northwind.example"}, {"": "The e-mail address or the password is not right."}), "/", ended=True
+            door,
+            Form({"email": "maya@northwind.example"}, {"": "The e-mail address or the password is not right."}),
+            "/",
+            ended=True,
+            empty=False,
         ),
     )
     yield "first-password", "entry/change_password.html", entry.ChangePassword(shell("", PERSON), EMPTY, 8, PERSON.email)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from latchpin.web import toasts
+from latchpin.web.views.common import Toast
 from tests.support.people import Organization, definition
 from tests.web.browser import Browser
 from tests.web.conftest import Browse
@@ -117,3 +119,17 @@ def test_two_spaces_of_one_name_are_refused(administrator: Browser) -> None:
 
     assert answer.status_code == 422
     assert 'id="name-error"' in answer.text
+
+
+def test_archiving_can_be_undone_from_the_message(user: Browser) -> None:
+    """The message after archiving holds a form that brings the agent back; a planted cookie offers nothing else."""
+    address = _make(user, "Almost gone")
+    user.send(f"{address}/archive")
+
+    page = user.open("/agents").text
+    planted = toasts.write(Toast("success", "Well done", undo="/logout"), secure=False)
+    shown = toasts.read(planted.value)
+
+    assert f'action="{address}/unarchive"' in page
+    assert shown is not None
+    assert shown.undo == ""

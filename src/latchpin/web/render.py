@@ -65,9 +65,9 @@ def redirect(request: AnyRequest, location: str, toast: Toast | None = None, coo
     return Response("", status_code=303, media_type=MediaType.TEXT, headers={**HEADERS, "Location": location}, cookies=given)
 
 
-def done(text: str) -> Toast:
-    """A message that something was done."""
-    return Toast("success", text)
+def done(text: str, *, undo: str = "") -> Toast:
+    """A message that something was done; `undo` is the address of a form that takes it back."""
+    return Toast("success", text, undo)
 
 
 def _renewed(request: AnyRequest) -> list[Cookie]:

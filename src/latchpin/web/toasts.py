@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 
 import msgspec
 from litestar.datastructures import Cookie
@@ -12,16 +13,19 @@ from latchpin.web.views.common import Toast, Tone
 
 COOKIE = "toast"
 _MOST = 300
+# A cookie can be planted, so it can name only what is harmless to press.
+_UNDOABLE = re.compile(r"/agents/[0-9]{1,10}/(?:un)?archive")
 
 
 class _Wire(msgspec.Struct, array_like=True):
     tone: Tone
     text: str
+    undo: str = ""
 
 
 def write(toast: Toast, *, secure: bool) -> Cookie:
     """The cookie that carries a message to the next page."""
-    raw = msgspec.json.encode(_Wire(toast.tone, toast.text[:_MOST]))
+    raw = msgspec.json.encode(_Wire(toast.tone, toast.text[:_MOST], toast.undo))
     value = base64.urlsafe_b64encode(raw).decode().rstrip("=")
     return Cookie(key=COOKIE, value=value, path="/", max_age=60, httponly=True, samesite="lax", secure=secure)
 
@@ -39,4 +43,5 @@ def read(value: str | None) -> Toast | None:
         found = msgspec.json.decode(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)), type=_Wire)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         return None
-    return Toast(found.tone, found.text[:_MOST])
+    undo = found.undo if _UNDOABLE.fullmatch(found.undo) else ""
+    return Toast(found.tone, found.text[:_MOST], undo)

@@ -115,7 +115,7 @@ async def archive(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
         agent = await agents.get_for_change(session, visit.principal, agent_id)
         await agents.archive(session, agent, by=visit.actor)
         name = agent.name
-    return render.redirect(visit.request, "/agents", render.done(f"Agent “{name[:80]}” archived."))
+    return render.redirect(visit.request, "/agents", render.done(f"Agent “{name[:80]}” archived.", undo=f"/agents/{agent_id}/unarchive"))
 
 
 @post("/agents/{agent_id:int}/unarchive", status_code=200)

@@ -29,7 +29,9 @@ async def show_sign_in(request: AnyRequest) -> Response[str]:
     try:
         await session.visitor_with_any_password(request)
     except session.SignInNeeded:
-        return _sign_in_page(request, Form(), wanted, ended=request.query_params.get("ended") == "1")
+        async with site.of(request).database.read() as opened:
+            empty = await users.count(opened) == 0
+        return _sign_in_page(request, Form(), wanted, ended=request.query_params.get("ended") == "1", empty=empty)
     return render.redirect(request, wanted)
 
 
@@ -70,10 +72,11 @@ def _sign_in_page(
     wanted: str,
     *,
     ended: bool = False,
+    empty: bool = False,
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response[str]:
-    view = SignIn(session.shell_outside(request), form, wanted, ended)
+    view = SignIn(session.shell_outside(request), form, wanted, ended, empty)
     return render.page(request, "entry/sign_in.html", view, status=status, headers=headers)
 
 

@@ -214,6 +214,8 @@ async function openDialog(link) {
 
 async function sendInDialog(form, submitter) {
   const dialog = form.closest("dialog");
+  if ("sent" in form.dataset) return; // a second Enter must not outrun the answer to the first
+  form.dataset.sent = "";
   submitter?.setAttribute("aria-busy", "true");
   try {
     const body = new URLSearchParams(new FormData(form, submitter));
@@ -222,6 +224,7 @@ async function sendInDialog(form, submitter) {
     if (next) { location.assign(next); return; }
     if (!fill(dialog, parse(await answer.text()))) location.reload();
   } catch {
+    delete form.dataset.sent;
     submitter?.removeAttribute("aria-busy");
     say("No answer from the server. Nothing may have changed: check before trying again.");
   }
@@ -379,7 +382,10 @@ document.addEventListener("submit", (event) => {
   } else if (form.closest("dialog")) {
     event.preventDefault();
     sendInDialog(form, event.submitter);
+  } else if ("sent" in form.dataset) {
+    event.preventDefault();
   } else {
+    form.dataset.sent = "";
     event.submitter?.setAttribute("aria-busy", "true");
   }
 });
@@ -401,7 +407,9 @@ document.addEventListener("toggle", (event) => {
 }, true);
 addEventListener("popstate", () => { if (find("[data-live-region]")) showList(location.href); });
 addEventListener("pageshow", (event) => {
-  if (event.persisted) for (const busy of findAll("[aria-busy]")) busy.removeAttribute("aria-busy");
+  if (!event.persisted) return;
+  for (const busy of findAll("[aria-busy]")) busy.removeAttribute("aria-busy");
+  for (const form of findAll("form[data-sent]")) delete form.dataset.sent;
 });
 
 function prepare(within) {

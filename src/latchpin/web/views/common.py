@@ -34,10 +34,11 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Toast:
-    """A short message about what has just been done, shown once."""
+    """A short message about what has just been done, shown once. ``undo`` is where a form takes it back, if anywhere."""
 
     tone: Tone
     text: str
+    undo: str = ""
 
 
 @dataclass(frozen=True, slots=True)

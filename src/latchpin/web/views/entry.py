@@ -9,12 +9,17 @@ from latchpin.web.views.common import Form, Shell
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """``next`` is a path inside the Control Center to go to afterwards; ``ended`` says a session has run out."""
+    """The way in.
+
+    ``next`` is a path inside the Control Center to go to afterwards; ``ended`` says a session has run out, ``empty``
+    that the deployment has no users yet.
+    """
 
     shell: Shell
     form: Form
     next: str
     ended: bool
+    empty: bool
 
 
 @dataclass(frozen=True, slots=True)
