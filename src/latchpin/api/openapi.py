@@ -1,34 +1,196 @@
-"""The OpenAPI 3.1 document and its explorer, served from our own origin with no third-party script."""
+"""The OpenAPI 3.1 document at /api-docs/openapi.json.
+
+Parameters come from the framework; bodies, answers, refusals, credentials and the needed scope come from what each route declares, so
+that the document cannot say less than the gate asks for.
+"""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from litestar import Litestar, MediaType, Request, Response, Router
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme, Server
+from litestar.openapi.plugins import OpenAPIRenderPlugin
 
 import latchpin
+from latchpin.api import examples, openapi_parts
+from latchpin.api.bodies import BODY, MAY_BE_EMPTY
+from latchpin.api.errors import camel
+from latchpin.api.explorer import HEADERS, Explorer
+from latchpin.api.problems import Problem
+from latchpin.api.routing import PERMISSION, PROOF, api_handlers
+from latchpin.identity.roles import SESSION_ONLY, Group, Permission
 from latchpin.settings import Settings
+from latchpin.storage.models.agent import ConfigType, RunStatus
+
+_ENUMS = {"status": RunStatus, "configType": ConfigType}
+_OWN = "/api/v1/admin/"
+_INTRODUCTION = """The API of a control center for web-data agents.
+
+Send an API key with every request: `Authorization: ApiKey <key>`. An administrator issues keys in the Control Center: Users, Manage API
+keys, New API key. What a request may do is what the key's access carries **and** what its user may do at that moment.
+
+Every refusal is a problem document (`application/problem+json`). Times are UTC. Routes below `/api/v1/admin/` are Latchpin's own."""
+_TAGS = {
+    "Agents": "Web-data agents and their versions.",
+    "Spaces": "Groups of agents, and who can enter them.",
+    "Agent definitions": "Agents as YAML documents. An addition of Latchpin's own, open to API keys with `agents:write`.",
+    "Administration": "Users, API keys, Spaces and the audit log. An addition of Latchpin's own, for administrators signed in to the "
+    "Control Center; no API key opens it.",
+    "Operations": "Whether the server lives; open to everybody.",
+}
 
 
 def config(settings: Settings) -> OpenAPIConfig:
-    """Return Litestar's OpenAPI configuration."""
+    """Return the framework's configuration: what is served at /api-docs."""
     return OpenAPIConfig(
         title="Latchpin",
         version=latchpin.__version__,
-        description="The API of the control center for web-data agents.",
-        path="/api-docs",
-        servers=[Server(url=settings.public_url)],
-        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-        components=Components(
-            security_schemes={
-                "ApiKey": SecurityScheme(
-                    type="apiKey",
-                    name="Authorization",
-                    security_scheme_in="header",
-                    description="`ApiKey <key>`: a key issued in the Control Center.",
-                ),
-                "Bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT", description="An OAuth access token."),
-            }
-        ),
-        security=[{"ApiKey": []}, {"Bearer": []}],
+        description=_INTRODUCTION,
+        openapi_router=Router("/api-docs", route_handlers=[], include_in_schema=False, response_headers=HEADERS),
+        use_handler_docstrings=True,
+        render_plugins=[Explorer(), _Json(settings)],
     )
+
+
+class _Json(OpenAPIRenderPlugin):
+    """Serves the document, put together at the first request for it."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(path="/openapi.json", media_type=MediaType.JSON)
+        self._settings = settings
+        self._rendered: bytes | None = None
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """Return the document."""
+        if self._rendered is None:
+            self._rendered = msgspec.json.encode(document(request.app, openapi_schema, self._settings))
+        return self._rendered
+
+
+def document(app: Litestar, drawn: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return the whole document; `drawn` is the framework's own."""
+    handlers = {(path, method.lower()): handler for path, handler in _handlers(app, drawn) for method in handler.http_methods}
+    answers = {key: _answer_type(handler) for key, handler in handlers.items()}
+    bodies = {key: handler.opt[BODY] for key, handler in handlers.items() if BODY in handler.opt}
+    types = [*(kind for kind in answers.values() if kind is not None), *bodies.values(), Problem]
+    shapes, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    schema_of = dict(zip(map(id, types), shapes, strict=True))
+    paths: dict[str, Any] = {}
+    for (path, method), handler in handlers.items():
+        answer, body = answers[path, method], bodies.get((path, method))
+        operation = _operation(path, handler, drawn["paths"][path][method])
+        operation["responses"] = _responses(handler, schema_of[id(answer)] if answer is not None else None)
+        if body is not None:
+            operation["requestBody"] = _request_body(handler, schema_of[id(body)])
+        paths.setdefault(_wire_path(path), {})[method] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": drawn["info"],
+        "servers": [{"url": "/", "description": "This server."}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(components.items())),
+            "responses": openapi_parts.problem_responses(),
+            "headers": openapi_parts.headers(),
+            "securitySchemes": openapi_parts.security_schemes(settings),
+        },
+    }
+
+
+def _handlers(app: Litestar, drawn: dict[str, Any]) -> Iterable[tuple[str, HTTPRouteHandler]]:
+    yield from api_handlers(app)
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if route.path_format in drawn["paths"] and not route.path.startswith("/api/v1") and handler.http_methods != {"OPTIONS"}:
+                yield route.path_format, handler
+
+
+def _answer_type(handler: HTTPRouteHandler) -> Any:  # noqa: ANN401  any annotation
+    """Return what a route answers with: its return annotation, or what it wraps into a Response; None for an empty answer."""
+    found = handler.parsed_fn_signature.return_type
+    if found.is_subclass_of(Response):
+        found = found.inner_types[0]
+    return None if found.annotation in (None, type(None)) else found.annotation
+
+
+def _operation(path: str, handler: HTTPRouteHandler, drawn: dict[str, Any]) -> dict[str, Any]:
+    permission: Permission | None = handler.opt.get(PERMISSION)
+    operation: dict[str, Any] = {
+        "operationId": drawn["operationId"],
+        "tags": drawn["tags"],
+        "summary": drawn["summary"],
+        "description": "\n\n".join([inspect.cleandoc(drawn["description"]), *_needs(permission, proof=handler.opt.get(PROOF, False))]),
+        "parameters": [_parameter(given) for given in drawn.get("parameters", ())],
+        "security": _security(permission),
+    }
+    if permission is not None and permission.scope is not None:
+        operation["x-required-scope"] = permission.scope.value
+    if permission is not None:
+        operation["x-required-group"] = permission.group.value
+    if path.startswith(_OWN):
+        operation["x-latchpin"] = True
+    return operation
+
+
+def _needs(permission: Permission | None, *, proof: bool) -> Iterable[str]:
+    if permission is None:
+        yield "Needs no credential."
+        return
+    if permission.scope is not None:
+        yield f"Needs the scope `{permission.scope}`, and the role {permission.role.word} in the Space of what is touched."
+    if permission.group is Group.ADMINISTRATOR:
+        yield "For administrators signed in to the Control Center; no API key opens it."
+    if proof:
+        yield "Asks for a password that was given recently (403 with `errorCode` `proof_needed` otherwise)."
+
+
+def _security(permission: Permission | None) -> list[dict[str, list[str]]]:
+    if permission is None:
+        return []
+    return [{"Session": []}] if permission.kinds == SESSION_ONLY else [{"ApiKey": []}, {"Bearer": []}, {"Session": []}]
+
+
+def _parameter(drawn: dict[str, Any]) -> dict[str, Any]:
+    name = camel(drawn["name"])
+    schema = {key: value for key, value in drawn["schema"].items() if key != "description"}
+    if "oneOf" in schema:  # a parameter that may be left out is not one that may be null
+        kinds = [kind for kind in schema.pop("oneOf") if kind != {"type": "null"}]
+        schema = {**kinds[0], **schema}
+    schema = {key: int(value) if isinstance(value, float) else value for key, value in schema.items()}
+    if name in _ENUMS:
+        members = [member.name.title().replace("_", "") for member in _ENUMS[name]]
+        schema = {"anyOf": [{"type": "integer", "enum": [int(member) for member in _ENUMS[name]]}, {"type": "string", "enum": members}]}
+    found = {"name": name, "in": drawn["in"], "required": drawn["required"], "schema": schema}
+    if drawn.get("description"):
+        found["description"] = drawn["description"]
+    if name in examples.PARAMETERS and drawn["required"]:
+        found["example"] = examples.PARAMETERS[name]
+    return found
+
+
+def _responses(handler: HTTPRouteHandler, schema: dict[str, Any] | None) -> dict[str, Any]:
+    limited = openapi_parts.RATE_HEADERS if PERMISSION in handler.opt else ()
+    answer: dict[str, Any] = {
+        "description": "Done." if schema is None else "The answer.",
+        "headers": openapi_parts.header_references(*limited),
+    }
+    if schema is not None:
+        answer["content"] = {"application/json": {"schema": schema, "example": examples.answer(str(handler.operation_id))}}
+    statuses = {500, 503} | set(handler.responses or ()) | ({413, 415, 422} if BODY in handler.opt else set())
+    refusals = {str(status): {"$ref": f"#/components/responses/{openapi_parts.PROBLEM_NAMES[status]}"} for status in sorted(statuses)}
+    return {str(handler.status_code): answer, **refusals}
+
+
+def _request_body(handler: HTTPRouteHandler, schema: dict[str, Any]) -> dict[str, Any]:
+    content = {"schema": schema, "example": examples.BODIES[str(handler.operation_id)]}
+    return {"required": not handler.opt[MAY_BE_EMPTY], "content": {"application/json": content}}
+
+
+def _wire_path(path: str) -> str:
+    return "/".join(camel(part) if part.startswith("{") else part for part in path.split("/"))
