@@ -199,6 +199,17 @@ def test_guesses_from_other_addresses_are_counted_apart(serve: Serve, clock: kit
     assert guess("198.51.100.2") == 401
 
 
+def test_guesses_from_one_ipv6_network_are_counted_together(serve: Serve, clock: kit_clock.Frozen) -> None:
+    """One household has 2**64 addresses to guess from, which count as one."""
+    server = serve(bad_key_limit=3, trusted_proxies=(ipaddress.ip_network("127.0.0.1/32"),))
+
+    def guess(address: str) -> int:
+        return present(server, "ApiKey junk", X_Forwarded_For=address).status_code
+
+    assert [guess(f"2001:db8:1:2::{number:x}") for number in range(1, 6)] == [401, 401, 401, 429, 429]
+    assert guess("2001:db8:1:3::1") == 401
+
+
 def test_the_memory_of_windows_is_bounded_and_keeps_the_full_ones(clock: kit_clock.Frozen) -> None:
     """A flood of addresses makes the counter forget windows of one hit, not a key that has used up its budget."""
     counter = InProcess()
