@@ -10,9 +10,9 @@ import pytest
 from jinja2 import Environment, meta, nodes
 
 from latchpin.web import assets, templating
-from tests.web import samples
+from tests.web import sample_pages, samples
 
-PAGES = list(samples.every())
+PAGES = list(sample_pages.every())
 IDS = [name for name, _, _ in PAGES]
 PROVIDED = {"asset", "ui", "icon"}
 
