@@ -339,6 +339,20 @@ def test_an_organization_reads_only_its_own_events(organization: Organization, o
     assert _page(organization, Filters(text="theirs"))[0] == []
 
 
+def test_events_of_nobody_are_read_where_there_is_one_organization(serve: Serve) -> None:
+    """Tries with unknown keys show in the only organization's trail, and in nobody's once there is a second one (property 4)."""
+    organization = Organization(serve())
+    organization.server.http.get("/api/v1/agent/all", headers={"Authorization": "ApiKey sk-lp_junk"})
+    organization.server.flush()
+    refused = Filters(action="api_key.refused")
+    assert _page(organization, refused)[0] == ["sk-lp_..."]
+
+    second = Organization(organization.server)
+
+    assert _page(organization, refused)[0] == []
+    assert _page(second, refused)[0] == []
+
+
 def test_events_can_be_filtered(organization: Organization, clock: kit_clock.Frozen) -> None:
     """By action, outcome, actor, credential, target, time and text, alone and together."""
     before = kit_clock.now()

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit.log import _FIRST, link
 from latchpin.kit.pages import Page, decode_cursor, encode_cursor
-from latchpin.storage.models import AuditEvent
+from latchpin.storage.models import AuditEvent, Organization
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ async def page(
     Events that arrive while somebody pages appear only on the first page and shift nothing. Raises Invalid for a foreign cursor.
     """
     size = max(1, min(size, 200))
-    query = _filtered(select(AuditEvent).where(AuditEvent.organization_id == organization_id), filters)
+    query = _filtered(select(AuditEvent).where(await _own(session, organization_id)), filters)
     if cursor is not None:
         query = query.where(AuditEvent.id < decode_cursor(cursor))
     rows = (await session.scalars(query.order_by(AuditEvent.id.desc()).limit(size + 1))).all()
@@ -48,7 +48,7 @@ async def page(
 
 async def get(session: AsyncSession, organization_id: int, event_id: int) -> AuditEvent | None:
     """Return one event of the organization, or None."""
-    return await session.scalar(select(AuditEvent).where(AuditEvent.organization_id == organization_id, AuditEvent.id == event_id))
+    return await session.scalar(select(AuditEvent).where(await _own(session, organization_id), AuditEvent.id == event_id))
 
 
 async def newest(session: AsyncSession, *, after: int = 0, limit: int = 50) -> list[AuditEvent]:
@@ -78,6 +78,14 @@ async def _all(session: AsyncSession) -> AsyncIterator[AuditEvent]:
             yield row
         last = rows[-1].id
         session.expunge_all()
+
+
+async def _own(session: AsyncSession, organization_id: int) -> ColumnElement[bool]:
+    """The condition for what an organization may read. Where it is alone, that includes what belongs to nobody, as unknown keys do."""
+    own = AuditEvent.organization_id == organization_id
+    if len((await session.scalars(select(Organization.id).limit(2))).all()) > 1:
+        return own
+    return or_(own, AuditEvent.organization_id.is_(None))
 
 
 def _filtered(query: Select[AuditEvent], filters: Filters) -> Select[AuditEvent]:
