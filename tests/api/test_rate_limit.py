@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +19,7 @@ import httpx
 import pytest
 import redis
 
-from latchpin.api.rate_limit import InProcess
+from latchpin.api.rate_limit import InProcess, InRedis
 from latchpin.identity import credentials
 from latchpin.kit import clock as kit_clock
 from tests.conftest import missing
@@ -276,3 +278,33 @@ def test_without_redis_each_process_counts_for_itself(serve: Serve, clock: kit_c
 
     assert _statuses([organization.get("/agent/all", key) for _ in range(6)]) == {200: 4, 429: 2}
     assert organization.server.log.getvalue().count("rate_limit.redis_away") == 1
+
+
+def test_a_redis_that_hangs_holds_up_few_requests(serve: Serve, clock: kit_clock.Frozen) -> None:
+    """A Redis that takes connections and answers nothing costs one request its patience, not every request."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        organization = Organization(serve(redis_url=f"redis://127.0.0.1:{silent.getsockname()[1]}/0"))
+        key = organization.key()
+        organization.get("/agent/all", key)
+        begun = time.monotonic()
+
+        assert _statuses([organization.get("/agent/all", key) for _ in range(10)]) == {200: 10}
+
+        assert time.monotonic() - begun < 5
+
+
+def test_redis_counts_again_when_it_is_back(redis_url: str) -> None:
+    """Counting in process ends by itself once Redis answers."""
+    counter = InRedis(redis_url)
+    counter._away, counter._ask_again = True, kit_clock.timestamp() + 0.05
+
+    async def until_it_counts() -> None:
+        while counter._away:
+            await counter.hit("key:1", 60)
+            await asyncio.sleep(0)
+        await counter.close()
+
+    asyncio.run(asyncio.wait_for(until_it_counts(), 10))
+
+    with redis.Redis.from_url(redis_url) as client:
+        assert len(client.keys()) == 1

@@ -20,6 +20,7 @@ from latchpin.settings import Settings
 
 _log = structlog.get_logger(__name__)
 _MOST_WINDOWS = 100_000
+_ASK_AGAIN_SECONDS = 2.0
 _SHORTEST_WAIT = 0.1  # Redis tells whole seconds: in the last one of a window it says 0, and whoever waits must not ask without a pause
 
 
@@ -84,16 +85,19 @@ class InRedis:
         self._storage = RedisStorage("async+" + url, implementation="redispy", wrap_exceptions=True, socket_timeout=1)
         self._fallback = InProcess()
         self._away = False
+        self._ask_again = 0.0
 
     async def hit(self, key: str, seconds: int) -> Window:
         """Count one hit."""
+        if self._away and clock.timestamp() < self._ask_again:  # a Redis that hangs must not hold up every request
+            return self._fallback.hit_now(key, seconds)
         try:
             count = await self._storage.incr(f"latchpin/{key}", seconds)
             ends = max(await self._storage.get_expiry(f"latchpin/{key}"), clock.timestamp() + _SHORTEST_WAIT)
         except (StorageError, OSError, TimeoutError):
             if not self._away:
                 _log.warning("rate_limit.redis_away", detail="each process counts for itself until it is back")
-            self._away = True
+            self._away, self._ask_again = True, clock.timestamp() + _ASK_AGAIN_SECONDS
             return self._fallback.hit_now(key, seconds)
         self._away = False
         return Window(count, ends)
