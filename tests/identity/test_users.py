@@ -130,7 +130,7 @@ def test_two_who_make_the_same_user_at_once_make_one(organization: Organization)
                 session, organization.id, NewUser(full_name="Twin", email=f"twin.{organization.number}@x.example"), by=actor
             )
 
-    async def both() -> list[Any]:
+    async def both() -> Any:
         return await asyncio.gather(make(), make(), return_exceptions=True)
 
     assert sorted(type(result).__name__ for result in organization.server.run(both())) == ["Created", "Invalid"]
@@ -197,7 +197,7 @@ def test_two_administrators_cannot_remove_each_other_at_the_same_moment(organiza
                 else:
                     await users.change(session, user, group=Group.USER, by=organization.admin.actor)
 
-        async def both(second: Person = second) -> list[Any]:
+        async def both(second: Person = second) -> Any:
             return await asyncio.gather(remove(organization.admin), remove(second), return_exceptions=True)
 
         results = organization.server.run(both())

@@ -6,6 +6,7 @@ import hmac
 from datetime import timedelta
 
 from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
@@ -22,18 +23,22 @@ SETUP_LINK_HOURS = 24
 
 async def prepare(session: AsyncSession, secrets: Secrets) -> Deployment:
     """Return the deployment's row, made at first use. Raises SecretsError where the secrets are not those the database was made with."""
-    row = await session.get(Deployment, 1)
-    if row is None:
-        row = Deployment(id=1, generation=1, secrets_fingerprint=secrets.fingerprint(), created=clock.now())
-        session.add(row)
-        await session.flush()
-    elif not hmac.compare_digest(row.secrets_fingerprint, secrets.fingerprint()):
+    row = await session.get(Deployment, 1) or await _begin(session, secrets)
+    if not hmac.compare_digest(row.secrets_fingerprint, secrets.fingerprint()):
         message = (
             "LATCHPIN_SECRETS_FILE: these are not the secrets this database was made with; no API key would be recognised. "
             "Restore the secrets file that belongs to the database."
         )
         raise SecretsError(message)
     return row
+
+
+async def _begin(session: AsyncSession, secrets: Secrets) -> Deployment:
+    """Make the row; where another process is making it at the same moment, wait for that one and take it."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    values = {"id": 1, "generation": 1, "secrets_fingerprint": secrets.fingerprint(), "created": clock.now()}
+    await session.execute(insert(Deployment).values(values).on_conflict_do_nothing())
+    return await session.get_one(Deployment, 1)
 
 
 async def create(session: AsyncSession, name: str, *, by: Actor) -> Organization:
@@ -66,11 +71,11 @@ async def first_administrator(
     session: AsyncSession, *, organization: str, full_name: str, email: str, password: str | None, temporary: bool, by: Actor
 ) -> users.Created:
     """Make the first organization and its administrator; raises Conflict where the deployment has users already, Invalid for fields."""
+    row = await session.get(Deployment, 1, with_for_update=True)  # two who hold the same link come one after the other
     if await users.count(session):
         raise Conflict("This deployment has users already. An administrator makes further ones under Users.")
     made = await create(session, organization, by=by)
     new = users.NewUser(full_name=full_name, email=email, group=Group.ADMINISTRATOR, password=password, temporary=temporary)
-    row = await session.get(Deployment, 1)
     if row is not None:
         row.setup_digest = row.setup_expires = None
     return await users.create(session, made.id, new, by=by)

@@ -9,6 +9,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin, events, record
+from latchpin.audit.actor import one_line
 from latchpin.errors import Missing
 from latchpin.identity import credentials
 from latchpin.identity.principal import Credential, Principal
@@ -55,7 +56,7 @@ async def open_(session: AsyncSession, user: User, settings: Settings, origin: O
         proved=at,
         expires=at + timedelta(hours=settings.session_max_hours),
         address=(origin.address or "")[:64],
-        user_agent=(origin.user_agent or "")[:400],
+        user_agent=one_line(origin.user_agent or "", 400),
     )
     session.add(row)
     await session.flush()

@@ -84,18 +84,19 @@ async def attempt(
     """
     user = await users.by_email(session, tried.email)
     if wait := await _wait(session, tried, secrets, user):
-        return await _throttled(session, tried, user, wait)
+        return await _throttled(session, tried, user, wait, known=_is_known(tried, secrets, user))
     right = await _is_right(tried, user, checked)
     if user is None or not right or user.status is not UserStatus.ACTIVE:
         reason = "unknown user" if user is None else "wrong password" if not right else "user disabled"
-        await _count_failure(session, tried)
+        await _count_failure(session, tried, known=_is_known(tried, secrets, user))
         _record_refusal(session, tried, user, reason)
         return Outcome(refusal=Unauthenticated(_REFUSED))
     if passwords.is_outdated(user.password_hash):
         user.password_hash = await passwords.hash_password(tried.password)
     user.last_sign_in = clock.now()
     opened = await sessions.open_(session, user, settings, tried.origin)
-    await session.execute(delete(SignInFailures).where(SignInFailures.bucket == _pair(tried)))
+    known = _is_known(tried, secrets, user)
+    await session.execute(delete(SignInFailures).where(SignInFailures.bucket == _pair(tried, known=known)))
     by = Actor(user.email, user.id, user.organization_id, CredentialKind.SESSION.value, opened.session_id, "browser session", tried.origin)
     record(session, events.SignedIn(target_id=user.id, target_name=user.email), by)
     return Outcome(user=user, opened=opened)
@@ -115,9 +116,9 @@ async def prove(
     if user is None:
         return Outcome(refusal=Unauthenticated(_REFUSED))
     if wait := await _wait(session, tried, secrets, user):
-        return await _throttled(session, tried, user, wait)
+        return await _throttled(session, tried, user, wait, known=_is_known(tried, secrets, user))
     if not await _is_right(tried, user, checked):
-        await _count_failure(session, tried)
+        await _count_failure(session, tried, known=_is_known(tried, secrets, user))
         _record_refusal(session, tried, user, "wrong password")
         return Outcome(refusal=Unauthenticated("This is not your password."))
     token = await sessions.renew(session, signed_in.session_id)
@@ -132,9 +133,9 @@ async def _is_right(tried: Attempt, user: User | None, checked: Checked | None) 
     return await passwords.matches(tried.password, password_hash)  # it changed in between, or nobody checked before
 
 
-async def _throttled(session: AsyncSession, tried: Attempt, user: User | None, wait: int) -> Outcome:
+async def _throttled(session: AsyncSession, tried: Attempt, user: User | None, wait: int, *, known: bool) -> Outcome:
     """Count a try that came too early; only the 1st, 2nd, 4th, 8th ... is an audit event, so that a flood cannot fill the disk."""
-    failures = await _count_failure(session, tried)
+    failures = await _count_failure(session, tried, known=known)
     beyond = failures - PER_PAIR
     if beyond <= 1 or beyond & (beyond - 1) == 0:
         _record_refusal(session, tried, user, "throttled")
@@ -149,8 +150,8 @@ def device_cookie(secrets: Secrets, user: User) -> str:
 
 async def _wait(session: AsyncSession, tried: Attempt, secrets: Secrets, user: User | None) -> int:
     """Return how many seconds this try must wait, 0 for none."""
-    known = user is not None and tried.device is not None and hmac.compare_digest(tried.device, device_cookie(secrets, user))
-    account, address, pair = _account(tried), _address(tried), _pair(tried)
+    known = _is_known(tried, secrets, user)
+    account, address, pair = _account(tried), _address(tried), _pair(tried, known=known)
     at = clock.now()
     rows = await session.scalars(select(SignInFailures).where(SignInFailures.bucket.in_((account, address, pair))))
     counts = {row.bucket: row for row in rows.all() if row.window_ends > at}
@@ -164,12 +165,18 @@ async def _wait(session: AsyncSession, tried: Attempt, secrets: Secrets, user: U
     return max((int((counts[bucket].window_ends - at).total_seconds()) + 1 for bucket in full), default=0)
 
 
-async def _count_failure(session: AsyncSession, tried: Attempt) -> int:
+def _is_known(tried: Attempt, secrets: Secrets, user: User | None) -> bool:
+    return (
+        user is not None and tried.device is not None and hmac.compare_digest(tried.device.encode(), device_cookie(secrets, user).encode())
+    )
+
+
+async def _count_failure(session: AsyncSession, tried: Attempt, *, known: bool) -> int:
     """Count one failure in every bucket; returns the count of this account from this address."""
     at = clock.now()
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     over = SignInFailures.window_ends <= at
-    pair = _pair(tried)
+    pair = _pair(tried, known=known)
     failures = 0
     for bucket in sorted((_account(tried), _address(tried), pair)):  # one order, so that two tries cannot wait for each other
         row = insert(SignInFailures).values(bucket=bucket, failures=1, window_ends=at + WINDOW)
@@ -205,8 +212,10 @@ def _address(tried: Attempt) -> bytes:
     return hashlib.sha256(b"address|" + (tried.origin.address or "").encode()).digest()
 
 
-def _pair(tried: Attempt) -> bytes:
-    return hashlib.sha256(b"pair|" + (tried.origin.address or "").encode() + b"|" + email_key(tried.email).encode()).digest()
+def _pair(tried: Attempt, *, known: bool) -> bytes:
+    """Name the bucket of this account from this address, or, for a browser that has signed in before, from this browser."""
+    where = b"device|" + (tried.device or "").encode() if known else b"pair|" + (tried.origin.address or "").encode()
+    return hashlib.sha256(where + b"|" + email_key(tried.email).encode()).digest()
 
 
 async def sweep(session: AsyncSession) -> None:

@@ -1,0 +1,391 @@
+"""Signing in: slow for guessers, never locked for the owner, and the same for unknown users (security.md 106, 107)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from datetime import timedelta
+from typing import Any
+
+import argon2
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Origin
+from latchpin.errors import Throttled, Unauthenticated
+from latchpin.identity import sessions, sign_in, users
+from latchpin.identity.sign_in import Attempt, Outcome
+from latchpin.kit import clock as kit_clock
+from latchpin.storage.models import SignInFailures, User
+from tests.support.people import PASSWORD, Organization, Person
+from tests.support.wire import audit
+
+_networks = itertools.count(1)
+
+
+class Door:
+    """One organization's sign-in, asked from addresses that no other test uses."""
+
+    def __init__(self, organization: Organization) -> None:
+        self.organization = organization
+        self.server = organization.server
+        self.person = organization.user()
+        self.network = f"2001:db8:{next(_networks):x}"
+
+    def address(self, host: int) -> str:
+        """Return an address of the test's own network."""
+        return f"{self.network}::{host:x}"
+
+    def tried(self, password: str = "wrong", *, email: str | None = None, host: int = 1, device: str | None = None) -> Attempt:
+        """Return a try."""
+        return Attempt(email if email is not None else self.person.email, password, Origin(self.address(host), "test"), device)
+
+    def attempt(self, password: str = "wrong", **where: Any) -> Outcome:
+        """Try once, and keep what came of it, as the page does."""
+
+        async def work(session: AsyncSession) -> Outcome:
+            return await sign_in.attempt(session, self.tried(password, **where), self.server.settings, self.server.services.secrets)
+
+        return self.organization.write(work)
+
+    def is_open(self, **where: Any) -> bool:
+        """Whether the right password opens."""
+        return self.attempt(PASSWORD, **where).opened is not None
+
+    def device(self) -> str:
+        """Return the device cookie of a browser that has signed in."""
+        outcome = self.attempt(PASSWORD, host=0xFFFF)
+        assert outcome.user is not None
+        return sign_in.device_cookie(self.server.services.secrets, outcome.user)
+
+    def attack(self, hosts: int = 8, each: int = 5) -> None:
+        """Guess from many addresses, as often as each is let."""
+        for host, _ in itertools.product(range(0x100, 0x100 + hosts), range(each)):
+            self.attempt(host=host)
+
+
+@pytest.fixture
+def door(organization: Organization, clock: kit_clock.Frozen) -> Door:
+    """A user to sign in as, and a clock that stands still."""
+    return Door(organization)
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Count the Argon2 verifications."""
+    seen: list[str] = []
+    verify = argon2.PasswordHasher.verify
+
+    def counting(self: argon2.PasswordHasher, against: str, password: str) -> bool:
+        seen.append(against)
+        return bool(verify(self, against, password))
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", counting)
+    return seen
+
+
+# ---- who comes in ----
+
+
+def test_the_right_password_opens_a_session_and_is_noted(door: Door) -> None:
+    """Last sign-in and one audit event with the session as credential."""
+    outcome = door.attempt(PASSWORD)
+
+    assert outcome.opened is not None
+    assert outcome.user is not None
+    assert outcome.user.last_sign_in == kit_clock.now()
+    [event] = audit(door.organization, "session.signed_in", target_id=door.person.id)
+    assert (event.credential_id, event.address) == (outcome.opened.session_id, door.address(1))
+
+
+def test_the_address_is_read_in_any_case(door: Door) -> None:
+    """People type it as their phone does."""
+    assert door.is_open(email=f" {door.person.email.upper()} ")
+
+
+@pytest.mark.parametrize("password", ["wrong", "", PASSWORD.upper(), PASSWORD + " ", PASSWORD[:-1], "\0", "x" * 100_000])
+def test_any_other_password_is_refused(door: Door, password: str) -> None:
+    """To the letter."""
+    assert isinstance(door.attempt(password).refusal, Unauthenticated)
+
+
+def test_a_disabled_user_is_refused_like_a_wrong_password(door: Door) -> None:
+    """The right password tells nothing; the audit trail has the reason."""
+
+    async def disable(session: AsyncSession) -> None:
+        user = await users.get(session, door.organization.id, door.person.id)
+        await users.disable(session, user, by=door.organization.admin.actor)
+
+    door.organization.write(disable)
+
+    refused = door.attempt(PASSWORD).refusal
+    assert str(refused) == str(door.attempt("wrong").refusal)
+    assert [event.reason for event in audit(door.organization, "session.sign_in_refused", target_id=door.person.id)] == [
+        "user disabled",
+        "wrong password",
+    ]
+
+
+# ---- nothing to learn ----
+
+
+def test_unknown_and_known_users_get_the_same_answer_after_the_same_work(door: Door, hashed: list[str]) -> None:
+    """One Argon2 verification each, with equal parameters, and equal words."""
+    door.attempt(email="warm.up@example.com", host=9)
+    hashed.clear()
+
+    known = door.attempt("wrong")
+    unknown = door.attempt("wrong", email="nobody.at.all@example.com")
+
+    assert (type(known.refusal), str(known.refusal)) == (type(unknown.refusal), str(unknown.refusal))
+    assert len(hashed) == 2
+    assert len({stored.rsplit("$", 2)[0] for stored in hashed}) == 1
+
+
+def test_an_unknown_account_is_throttled_like_a_known_one(door: Door, hashed: list[str]) -> None:
+    """Otherwise the sixth try would tell which accounts exist."""
+    for email in (door.person.email, "nobody.at.all@example.com"):
+        outcomes = [door.attempt(email=email, host=2) for _ in range(7)]
+        assert [type(outcome.refusal) for outcome in outcomes] == [Unauthenticated] * 5 + [Throttled] * 2
+    assert len(hashed) == 10  # a throttled try costs no hashing
+
+
+def test_what_an_unknown_person_typed_is_not_kept(door: Door) -> None:
+    """It may be a password in the wrong field."""
+    door.attempt(email="hunter2-is-my-password", host=3)
+
+    [event] = audit(door.organization, "session.sign_in_refused", address=door.address(3))
+    assert "hunter2" not in f"{event.actor_name} {event.target_name} {event.changes}"
+    assert event.reason == "unknown user"
+
+
+# ---- guessing ----
+
+
+def test_five_failures_from_one_address_close_the_account_for_that_address(door: Door) -> None:
+    """Also for the right password, until the window of 15 minutes is over; other addresses are not concerned."""
+    for _ in range(5):
+        door.attempt()
+
+    refused = door.attempt(PASSWORD).refusal
+    assert isinstance(refused, Throttled)
+    assert 0 < refused.retry_after <= 901
+    assert door.is_open(host=2)
+
+
+def test_the_window_ends_by_the_clock(door: Door, clock: kit_clock.Frozen) -> None:
+    """After 15 minutes the address may try again, with a full allowance."""
+    for _ in range(5):
+        door.attempt()
+    clock.advance(timedelta(minutes=14, seconds=59))
+    assert not door.is_open()
+
+    clock.advance(timedelta(seconds=2))
+
+    assert door.is_open()
+
+
+def test_waiting_as_told_is_enough(door: Door, clock: kit_clock.Frozen) -> None:
+    """Retry-After does not fall short."""
+    for _ in range(5):
+        door.attempt()
+    refused = door.attempt(PASSWORD).refusal
+    assert isinstance(refused, Throttled)
+
+    clock.advance(timedelta(seconds=refused.retry_after))
+
+    assert door.is_open()
+
+
+def test_a_success_forgets_the_failures_of_this_address_and_account(door: Door) -> None:
+    """Four typing errors a day are no attack."""
+    for _ in range(3):
+        for _ in range(4):
+            door.attempt()
+        assert door.is_open()
+
+
+def test_an_address_that_tries_many_accounts_is_slowed(door: Door) -> None:
+    """One guess per account is guessing all the same; after 50 the address waits."""
+    for number in range(50):
+        door.attempt(email=f"somebody.{number}@example.com", host=4)
+
+    assert isinstance(door.attempt(PASSWORD, host=4).refusal, Throttled)
+    assert door.is_open(host=5)
+
+
+def test_tries_at_the_same_moment_are_all_counted(door: Door) -> None:
+    """Ten in parallel end in no server error and in a count of ten."""
+
+    async def one() -> Outcome:
+        async with door.server.database.transaction() as session:
+            return await sign_in.attempt(session, door.tried(), door.server.settings, door.server.services.secrets)
+
+    async def ten() -> Any:
+        return await asyncio.gather(*(one() for _ in range(10)))
+
+    outcomes = door.server.run(ten())
+
+    assert all(outcome.refusal is not None for outcome in outcomes)
+    assert isinstance(door.attempt(PASSWORD).refusal, Throttled)
+
+    async def counts(session: AsyncSession) -> list[int]:
+        bucket = sign_in._pair(door.tried(), known=False)
+        return list((await session.scalars(select(SignInFailures.failures).where(SignInFailures.bucket == bucket))).all())
+
+    assert door.organization.write(counts) == [11]
+
+
+def test_the_count_survives_the_refusal(door: Door) -> None:
+    """The refusal is returned and committed, not raised: an attacker cannot roll the counter back."""
+    for _ in range(5):
+        assert door.attempt().refusal is not None
+
+    assert isinstance(door.attempt().refusal, Throttled)
+
+
+# ---- the owner under attack ----
+
+
+def test_an_account_under_attack_stays_open_to_its_owner_at_another_address(door: Door) -> None:
+    """Without any cookie: there are two tries left for every address that is not the attacker's."""
+    door.attack()
+
+    assert door.is_open(host=6)
+    door.attempt(host=7)
+    assert door.is_open(host=7)
+
+
+def test_under_attack_an_unknown_address_has_two_tries(door: Door) -> None:
+    """So that a thousand addresses do not have five thousand guesses."""
+    door.attack()
+
+    outcomes = [door.attempt(host=8) for _ in range(3)]
+
+    assert [type(outcome.refusal) for outcome in outcomes] == [Unauthenticated, Unauthenticated, Throttled]
+
+
+def test_a_browser_that_has_signed_in_before_keeps_its_allowance_under_attack(door: Door) -> None:
+    """By its device cookie, from a new address too."""
+    device = door.device()
+    door.attack()
+
+    for _ in range(4):
+        door.attempt(host=6, device=device)
+    assert door.is_open(host=6, device=device)
+
+
+def test_the_attackers_own_address_does_not_lock_out_a_known_browser(door: Door) -> None:
+    """Owner and attacker behind the same router: the browser's tries are counted apart, the address's full counter is passed over."""
+    device = door.device()
+    for number in range(55):
+        door.attempt(email=door.person.email if number < 6 else f"somebody.{number}@example.com", host=1)
+    assert not door.is_open(host=1)
+
+    assert door.is_open(host=1, device=device)
+
+
+def test_a_known_browser_may_not_guess_without_end(door: Door) -> None:
+    """A stolen device cookie opens nothing and has five tries."""
+    device = door.device()
+
+    outcomes = [door.attempt(device=device, host=host) for host in range(1, 8)]
+
+    assert [type(outcome.refusal) for outcome in outcomes] == [Unauthenticated] * 5 + [Throttled] * 2
+    assert door.is_open(host=9)
+
+
+@pytest.mark.parametrize("device", ["", "0" * 64, "ä" * 64, "x" * 10_000])
+def test_an_invented_device_cookie_counts_for_nothing(door: Door, device: str) -> None:
+    """It can be had for one account only by signing in to it."""
+    door.attack()
+
+    outcomes = [door.attempt(host=0xA, device=device) for _ in range(3)]
+
+    assert isinstance(outcomes[2].refusal, Throttled)
+
+
+def test_another_accounts_device_cookie_counts_for_nothing(door: Door) -> None:
+    """A user cannot guess at a colleague's account with the own cookie."""
+    device = door.device()
+    door.person = door.organization.user("Other User")
+    door.attack()
+
+    assert [type(door.attempt(host=0xB, device=device).refusal) for _ in range(3)][2] is Throttled
+
+
+# ---- giving the password again ----
+
+
+def _signed_in(door: Door, person: Person) -> tuple[sessions.SignedInUser, sessions.Opened]:
+    async def work(session: AsyncSession) -> tuple[sessions.SignedInUser, sessions.Opened]:
+        user = await users.get(session, door.organization.id, person.id)
+        opened = await sessions.open_(session, user, door.server.settings, Origin())
+        found = await sessions.find(session, opened.token, door.server.settings)
+        assert found is not None
+        return found, opened
+
+    return door.organization.write(work)
+
+
+def _prove(door: Door, signed_in: sessions.SignedInUser, password: str) -> Outcome:
+    async def work(session: AsyncSession) -> Outcome:
+        tried = door.tried(password, email=signed_in.principal.email, host=0xC)
+        return await sign_in.prove(session, signed_in, tried, door.server.services.secrets, by=door.person.actor)
+
+    return door.organization.write(work)
+
+
+def test_proving_gives_the_session_a_new_token_and_kills_the_old_one(door: Door) -> None:
+    """A step up is a new session id (security.md 108), and one audit event."""
+    signed_in, before = _signed_in(door, door.person)
+
+    outcome = _prove(door, signed_in, PASSWORD)
+
+    async def found(session: AsyncSession) -> list[bool]:
+        assert outcome.opened is not None
+        return [await sessions.find(session, token, door.server.settings) is not None for token in (before.token, outcome.opened.token)]
+
+    assert door.organization.write(found) == [False, True]
+    assert len(audit(door.organization, "session.password_proved", target_id=door.person.id)) == 1
+
+
+def test_proving_is_throttled_like_signing_in(door: Door) -> None:
+    """A browser left open is no place to guess the password."""
+    signed_in, _ = _signed_in(door, door.person)
+
+    outcomes = [_prove(door, signed_in, "wrong") for _ in range(6)]
+
+    assert [type(outcome.refusal) for outcome in outcomes] == [Unauthenticated] * 5 + [Throttled]
+    assert isinstance(_prove(door, signed_in, PASSWORD).refusal, Throttled)
+
+
+# ---- keeping house ----
+
+
+def test_counters_whose_window_is_over_are_swept(door: Door, clock: kit_clock.Frozen) -> None:
+    """The table does not grow with every address that ever tried."""
+    door.attempt()
+    clock.advance(timedelta(minutes=16))
+
+    async def work(session: AsyncSession) -> int:
+        await sign_in.sweep(session)
+        return len((await session.scalars(select(SignInFailures))).all())
+
+    assert door.organization.write(work) == 0
+
+
+def test_a_hash_of_older_parameters_is_renewed_by_signing_in(door: Door) -> None:
+    """The same password still opens."""
+    weak = argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+
+    async def weaken(session: AsyncSession) -> None:
+        (await users.get(session, door.organization.id, door.person.id)).password_hash = weak
+
+    door.organization.write(weaken)
+    outcome = door.attempt(PASSWORD)
+
+    assert isinstance(outcome.user, User)
+    assert "m=19456" in outcome.user.password_hash
+    assert door.is_open()
