@@ -14,9 +14,7 @@ from latchpin.automation import definitions
 _DOCS = Path(__file__).parents[2] / "docs"
 _HOWTO = (_DOCS / "howto" / "write-an-agent.md").read_text(encoding="utf-8")
 _REFERENCE = (_DOCS / "reference" / "agent-definition.md").read_text(encoding="utf-8")
-_EXAMPLES = [
-    block for block in re.findall(r"```yaml\n(.*?)```", _HOWTO, re.DOTALL) if block.startswith("version:")
-]
+_EXAMPLES = [block for block in re.findall(r"```yaml\n(.*?)```", _HOWTO, re.DOTALL) if block.startswith("version:")]
 
 
 @pytest.mark.parametrize("number", range(len(_EXAMPLES)))

@@ -52,9 +52,7 @@ def test_a_refused_definition_is_an_invalid_input_with_a_summary() -> None:
         definitions.parse(GOOD.replace("https:", "ftp:"))
 
     assert caught.value.code == "invalid_definition"
-    assert caught.value.detail == (
-        "The definition has 1 problem. Line 3, start_url: must start with `https://` or `http://`."
-    )
+    assert caught.value.detail == ("The definition has 1 problem. Line 3, start_url: must start with `https://` or `http://`.")
 
 
 def _with(addition: str) -> str:

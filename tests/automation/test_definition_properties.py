@@ -50,20 +50,11 @@ limits:
 """
 
 _identifiers = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
-_plain_names = _identifiers.filter(
-    lambda name: not any(word in name.lower() for word in ("pass", "secret", "token", "key"))
-)
+_plain_names = _identifiers.filter(lambda name: not any(word in name.lower() for word in ("pass", "secret", "token", "key")))
 _characters = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cf", "Cn"))
 _lines = st.text(_characters, min_size=1, max_size=150).map(str.strip).filter(bool)
-_texts = (
-    st.lists(st.text(_characters, max_size=130), min_size=1, max_size=6)
-    .map("\n".join)
-    .map(str.strip)
-    .filter(bool)
-)
-_selectors = st.sampled_from(
-    ["a", "#main > p", "li:nth-child(2)", "a[href^='x: y']", "* + b", "td, th", ".a:not(.b)"]
-)
+_texts = st.lists(st.text(_characters, max_size=130), min_size=1, max_size=6).map("\n".join).map(str.strip).filter(bool)
+_selectors = st.sampled_from(["a", "#main > p", "li:nth-child(2)", "a[href^='x: y']", "* + b", "td, th", ".a:not(.b)"])
 
 
 @st.composite
@@ -77,21 +68,15 @@ def _fields(draw: st.DrawFn, name: str) -> model.Field:
         attribute=None if kind is model.FieldType.HTML else draw(st.sampled_from([None, "href", "data-id"])),
         required=not single and draw(st.booleans()),
         many=not single and draw(st.booleans()),
-        decimal_separator=draw(st.sampled_from(model.DecimalSeparator))
-        if kind is model.FieldType.NUMBER
-        else model.DecimalSeparator.POINT,
-        date_format=draw(st.sampled_from([None, "%d/%m/%Y", "%H:%M, %d %B %Y"]))
-        if kind is model.FieldType.DATE
-        else None,
+        decimal_separator=draw(st.sampled_from(model.DecimalSeparator)) if kind is model.FieldType.NUMBER else model.DecimalSeparator.POINT,
+        date_format=draw(st.sampled_from([None, "%d/%m/%Y", "%H:%M, %d %B %Y"])) if kind is model.FieldType.DATE else None,
     )
 
 
 @st.composite
 def _limits(draw: st.DrawFn) -> model.Limits:
     values: dict[str, Any] = {
-        name: draw(st.integers(low, high))
-        for name, (low, high) in model.LIMIT_BOUNDS.items()
-        if name != "delay_seconds"
+        name: draw(st.integers(low, high)) for name, (low, high) in model.LIMIT_BOUNDS.items() if name != "delay_seconds"
     }
     return model.Limits(delay_seconds=draw(st.integers(0, 300_000)) / 1000, **values)
 
@@ -130,11 +115,7 @@ def _definitions(draw: st.DrawFn) -> model.Definition:
         ),
         request=model.Request(
             method=model.Method.POST,
-            form=tuple(
-                {
-                    name: draw(_lines.filter(lambda text: not set("{}") & set(text))) for name in parameters
-                }.items()
-            ),
+            form=tuple({name: draw(_lines.filter(lambda text: not set("{}") & set(text))) for name in parameters}.items()),
         ),
         record=model.Record(selector=draw(_selectors), fields=tuple(fields[:-1])),
         follow=model.Follow(selector=draw(_selectors), fields=(fields[-1],)),
@@ -190,9 +171,7 @@ _KEYS = st.sampled_from(
 )
 _anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(_KEYS | st.text(max_size=8), inner, max_size=6)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS | st.text(max_size=8), inner, max_size=6),
     max_leaves=30,
 )
 
@@ -219,9 +198,7 @@ def test_any_damaged_definition_is_read_or_refused(data: st.DataObject) -> None:
 @settings(deadline=None)
 def test_any_selector_is_read_or_refused(selector: str) -> None:
     """A selector of any shape is accepted or named, never an error of the selector library."""
-    _parse_or_refuse(
-        _SMALL.replace("article", yaml.safe_dump(selector, width=1000).strip().removesuffix("\n..."))
-    )
+    _parse_or_refuse(_SMALL.replace("article", yaml.safe_dump(selector, width=1000).strip().removesuffix("\n...")))
 
 
 _KIB = 1024

@@ -38,14 +38,10 @@ def test_an_encrypted_parameter_has_no_default() -> None:
     assert found.message.endswith("give its value when a run is started")
 
 
-@pytest.mark.parametrize(
-    "name", ["password", "db_password", "api_key", "APIKEY", "client_secret", "access_token"]
-)
+@pytest.mark.parametrize("name", ["password", "db_password", "api_key", "APIKEY", "client_secret", "access_token"])
 def test_a_parameter_named_like_a_secret_is_encrypted(name: str) -> None:
     """A plain parameter called password is a mistake about to happen."""
-    (found,) = _problems(
-        GOOD.replace("access_token\n    encrypted: true", f"{name}\n    default: {_PLANTED}")
-    )
+    (found,) = _problems(GOOD.replace("access_token\n    encrypted: true", f"{name}\n    default: {_PLANTED}"))
 
     assert (found.field, found.line) == ("input_parameters[0].name", 5)
     assert "`encrypted: true`" in found.message
@@ -75,9 +71,7 @@ def test_a_secret_in_the_query_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["Authorization", "cookie", "X-Api-Key", "X-Auth-Token"])
-@pytest.mark.parametrize(
-    "value", [_PLANTED, f"Bearer {_PLANTED}", f"{_PLANTED} {{access_token}}", "{access_token}x"]
-)
+@pytest.mark.parametrize("value", [_PLANTED, f"Bearer {_PLANTED}", f"{_PLANTED} {{access_token}}", "{access_token}x"])
 def test_a_secret_header_takes_its_value_from_an_encrypted_parameter(name: str, value: str) -> None:
     """A header that carries a credential holds one encrypted parameter and at most a word before it."""
     if value == f"{_PLANTED} {{access_token}}":

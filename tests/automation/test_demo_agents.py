@@ -50,6 +50,4 @@ def test_no_demo_file_is_left_out() -> None:
     """Every YAML file beside the table is in it."""
     files = {each.name for each in resources.files(demo).iterdir() if each.name.endswith(".yaml")}
 
-    assert files == {
-        f"{agent.slug}.v{number}.yaml" for agent in _AGENTS for number in range(1, len(agent.versions) + 1)
-    }
+    assert files == {f"{agent.slug}.v{number}.yaml" for agent in _AGENTS for number in range(1, len(agent.versions) + 1)}
