@@ -121,7 +121,7 @@ def test_a_cursor_of_somebody_else_is_refused_plainly(administrator: Browser) ->
 
 
 @pytest.mark.parametrize(
-    ("kind", "body"),
+    ("content_type", "body"),
     [
         ("application/json", b'{"email": "x"}'),
         ("multipart/form-data; boundary=x", b"--x--"),
@@ -130,9 +130,9 @@ def test_a_cursor_of_somebody_else_is_refused_plainly(administrator: Browser) ->
     ],
     ids=["json", "multipart", "2000-fields", "not-utf-8"],
 )
-def test_a_form_that_cannot_be_read_is_refused(administrator: Browser, kind: str, body: bytes) -> None:
+def test_a_form_that_cannot_be_read_is_refused(administrator: Browser, content_type: str, body: bytes) -> None:
     """What no page of ours sends is a bad request and changes nothing."""
-    headers = {"Sec-Fetch-Site": "same-origin", "Content-Type": kind}
+    headers = {"Sec-Fetch-Site": "same-origin", "Content-Type": content_type}
 
     answer = administrator.http.post("/organization/users/new", content=body, headers=headers)
 
