@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -25,6 +26,14 @@ from tests.support.server import Server, free_port
 from tests.support.wire import audit, get, present, stored, until
 
 Serve = Callable[..., Server]
+
+
+def _by_route(rows: list[AuditEvent]) -> dict[str, int]:
+    """Add up what was written at once and what was written as totals."""
+    found: Counter[str] = Counter()
+    for row in rows:
+        found[row.reason or ""] += row.count
+    return dict(found)
 
 
 def test_the_first_use_is_noted_at_once(organization: Organization) -> None:
@@ -75,9 +84,7 @@ def test_uses_are_counted_by_route(organization: Organization, clock: kit_clock.
 
     rows = audit(organization, "api_key.used", target_id=key.id)
 
-    routes = {row.reason: row.count for row in rows}
-    assert sum(routes.values()) == 4
-    assert routes["GET /api/v1/agent/all"] == 3
+    assert _by_route(rows) == {"GET /api/v1/agent/all": 3, "GET /api/v1/agent/{agent_id}": 1}
     assert {(row.actor_name, row.credential_kind, row.credential_id, row.address) for row in rows} == {
         (organization.admin.email, "api_key", key.id, "127.0.0.1")
     }
@@ -114,7 +121,7 @@ def test_addresses_that_do_not_exist_are_counted_together(organization: Organiza
 
     rows = audit(organization, "api_key.used", target_id=key.id)
 
-    assert [(row.reason, row.count) for row in rows] == [("GET (no such route)", 4)]
+    assert _by_route(rows) == {"GET (no such route)": 4}
     assert stored(organization, key).last_used is not None
 
 
