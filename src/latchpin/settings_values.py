@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_AUTHORITY = re.compile(r"[A-Za-z0-9.\-]+(?::\d+)?|\[[0-9A-Fa-f:.]+\](?::\d+)?")
 Parser = Callable[[str], object]
 
 
@@ -21,7 +23,11 @@ def text(raw: str) -> str:
 
 def path(raw: str) -> Path:
     """Read a file or directory name; `~` is the home directory."""
-    return Path(text(raw)).expanduser()
+    try:
+        return Path(text(raw)).expanduser()
+    except RuntimeError:
+        message = f"{raw!r} names the home directory of nobody"
+        raise ValueError(message) from None
 
 
 def boolean(raw: str) -> bool:
@@ -68,12 +74,27 @@ def choice(*words: str) -> Callable[[str], str]:
 def origin(raw: str) -> str:
     """Read scheme://host[:port] without path, query or user; a trailing slash is dropped."""
     address = raw.strip().rstrip("/")
-    parts = urlsplit(address)
+    parts = _split(address)
     sound = parts.scheme in ("http", "https") and parts.hostname and not (parts.path or parts.query or parts.fragment)
-    if not sound or "@" in parts.netloc:
+    if not sound or not _AUTHORITY.fullmatch(parts.netloc) or not _has_sound_port(address):
         message = f"{raw!r} is not an address like https://latchpin.example without a path"
         raise ValueError(message)
     return address
+
+
+def _split(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
+
+
+def _has_sound_port(address: str) -> bool:
+    """Whether the port is left out or a number up to 65535; never quotes the address, which may hold a password."""
+    try:
+        return urlsplit(address).port != 0
+    except ValueError:
+        return False
 
 
 def networks(raw: str) -> tuple[Network, ...]:
@@ -94,9 +115,17 @@ def database_url(raw: str) -> str:
     address = raw.strip()
     for prefix in ("postgresql+asyncpg://", "postgresql://", "postgres://"):
         if address.startswith(prefix):
+            if not _has_sound_port(address):
+                message = (
+                    "is no address like postgresql://user@host:5432/name; signs such as / and @ in a password are written as %2F and %40"
+                )
+                raise ValueError(message)
             return "postgresql+asyncpg://" + address.removeprefix(prefix)
     for prefix in ("sqlite+aiosqlite:///", "sqlite:///"):
         if address.startswith(prefix):
+            if address.removeprefix(prefix) in ("", ":memory:") or "?" in address:
+                message = "must name a file: a database in memory would be gone with the process"
+                raise ValueError(message)
             return "sqlite+aiosqlite:///" + address.removeprefix(prefix)
     message = "must start with postgresql:// or sqlite:///"
     raise ValueError(message)

@@ -1,0 +1,269 @@
+"""Settings: every mistake is named with its variable, all at once; file, environment and options in that order."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latchpin import settings
+from latchpin.settings import Settings, SettingsError, variable
+
+BAD = {
+    "data_dir": ["", "  ", "~nobody-of-this-name/data"],
+    "database_url": [
+        "mysql://host/db",
+        "latchpin.db",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///file:x?mode=memory&uri=true",
+        "postgresql://u:p@host:port/db",
+        "postgresql://u:pa/ss@host/db",
+    ],
+    "redis_url": ["localhost:6379", "http://localhost"],
+    "secrets_file": [""],
+    "host": ["", " "],
+    "port": ["0", "65536", "-1", "http", "80.5", ""],
+    "workers": ["0", "65", "many"],
+    "public_url": [
+        "latchpin.example",
+        "ftp://latchpin.example",
+        "https://latchpin.example/path",
+        "https://latchpin.example?x=1",
+        "https://user@latchpin.example",
+        "https://a b.example",
+        "https://latchpin.example:99999",
+        "https://[broken",
+        "https://",
+    ],
+    "trusted_proxies": ["10.0.0.0/33", "10.0.0.1/8", "everybody", "10.0.0.0/8,nonsense"],
+    "key_default_days": ["0", "3651", "a year"],
+    "key_max_days": ["0", "3651"],
+    "rate_limit": ["0", "1000001"],
+    "rate_limit_window_seconds": ["0", "3601"],
+    "rate_limit_queue": ["-1", "1001"],
+    "rate_limit_queue_seconds": ["-1", "3601"],
+    "bad_key_limit": ["0", "100001"],
+    "session_idle_minutes": ["4", "10081"],
+    "session_max_hours": ["0", "2161"],
+    "proof_minutes": ["0", "61"],
+    "max_body_bytes": ["9999", "100000001"],
+    "log_level": ["loud", ""],
+    "log_format": ["xml"],
+    "development": ["perhaps", "2"],
+}
+
+
+def problems(environ: dict[str, str], **overrides: object) -> list[str]:
+    """Return the lines of the refusal."""
+    with pytest.raises(SettingsError) as caught:
+        settings.load(environ, **overrides)
+    return str(caught.value).splitlines()
+
+
+def config(place: Path, text: str) -> dict[str, str]:
+    """Write a settings file, and return the environment that names it."""
+    path = place / "settings.toml"
+    path.write_text(text, encoding="utf-8")
+    return {"LATCHPIN_CONFIG": str(path)}
+
+
+def test_every_setting_has_a_bad_value_in_these_tests() -> None:
+    """A new setting cannot forget its check."""
+    assert set(BAD) >= {spec.name for spec in dataclasses.fields(Settings)}
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in BAD.items() for text in texts])
+def test_a_bad_value_is_named_with_its_variable(name: str, text: str) -> None:
+    """One line, beginning with what has to be changed."""
+    [line] = problems({variable(name): text})
+
+    assert line.startswith(f"{variable(name)}: ")
+    assert len(line) > len(variable(name)) + 10
+
+
+def test_all_bad_values_are_told_at_once() -> None:
+    """Not one per start."""
+    lines = problems({variable(name): texts[0] for name, texts in BAD.items()})
+
+    assert sorted(line.partition(":")[0] for line in lines) == sorted(map(variable, BAD))
+
+
+def test_an_unknown_variable_is_refused_with_where_to_look() -> None:
+    """A misspelt setting would otherwise be a default in silence."""
+    [line] = problems({"LATCHPIN_PROT": "8080"})
+
+    assert line == "LATCHPIN_PROT: no such setting; `latchpin settings` lists them"
+
+
+def test_other_programs_variables_are_left_alone() -> None:
+    """Only the prefix counts."""
+    assert settings.load({"PORT": "9", "LATCH_PORT": "9", "PATH": "/bin"}).port == 8080
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://ada:s3cret-word@host:bad/db", "postgresql://ada:s3cret-word/x@host/db", "mysql://ada:s3cret-word@host/db"]
+)
+def test_a_refused_address_does_not_show_its_password(url: str) -> None:
+    """The message ends in a log or on a screen."""
+    assert "s3cret" not in str(problems({"LATCHPIN_DATABASE_URL": url}))
+
+
+# ---- defaults ----
+
+
+def test_the_defaults_are_a_deployment_on_this_machine_alone() -> None:
+    """Loopback, the embedded database, one process, a year per key, two at most."""
+    chosen = settings.load({}, data_dir=Path("/somewhere"))
+
+    assert (chosen.host, chosen.port, chosen.workers) == ("127.0.0.1", 8080, 1)
+    assert chosen.database_url == "sqlite+aiosqlite:////somewhere/latchpin.db"
+    assert chosen.secrets_file == Path("/somewhere/secrets.json")
+    assert chosen.public_url == "http://127.0.0.1:8080"
+    assert (chosen.key_default_days, chosen.key_max_days) == (365, 730)
+    assert (chosen.rate_limit, chosen.rate_limit_window_seconds, chosen.rate_limit_queue) == (100, 60, 10)
+    assert (chosen.proof_minutes, chosen.development, chosen.trusted_proxies) == (10, False, ())
+    assert chosen.is_sqlite
+    assert not chosen.is_https
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:9000"),  # noqa: S104  compared, not bound
+        ("::", "http://127.0.0.1:9000"),
+        ("::1", "http://[::1]:9000"),
+        ("box", "http://box:9000"),
+    ],
+)
+def test_the_public_address_follows_host_and_port(host: str, url: str) -> None:
+    """Listening everywhere is no address that one can open."""
+    assert settings.load({"LATCHPIN_HOST": host, "LATCHPIN_PORT": "9000"}).public_url == url
+
+
+def test_settings_are_frozen() -> None:
+    """Read once, the same until the end."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.load({}).port = 1  # type: ignore[misc]  # what is refused
+
+
+def test_every_setting_explains_itself() -> None:
+    """`latchpin settings` and the reference print the sentence."""
+    assert all(len(spec.metadata["doc"]) > 10 and spec.metadata["doc"].endswith(".") for spec in dataclasses.fields(Settings))
+
+
+def test_addresses_with_passwords_are_marked_as_secret() -> None:
+    """So that `latchpin settings` does not print them."""
+    assert {spec.name for spec in dataclasses.fields(Settings) if spec.metadata["secret"]} == {"database_url", "redis_url"}
+
+
+# ---- values ----
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:p@host:5432/db", "postgres://host/db", "postgresql+asyncpg://host/db", "postgresql:///db?host=/run"]
+)
+def test_postgresql_addresses_get_their_driver(url: str) -> None:
+    """As people write them elsewhere."""
+    chosen = settings.load({"LATCHPIN_DATABASE_URL": url})
+
+    assert chosen.database_url.startswith("postgresql+asyncpg://")
+    assert not chosen.is_sqlite
+
+
+@pytest.mark.parametrize("word", ["1", "true", "Yes", " on "])
+def test_yes_is_written_in_the_usual_ways(word: str) -> None:
+    """And no likewise."""
+    assert settings.load({"LATCHPIN_DEVELOPMENT": word}).development
+
+
+@pytest.mark.parametrize("word", ["0", "false", "No", "off", ""])
+def test_no_is_written_in_the_usual_ways(word: str) -> None:
+    """An empty value is no."""
+    assert not settings.load({"LATCHPIN_DEVELOPMENT": word}).development
+
+
+@pytest.mark.parametrize(
+    "url", ["https://latchpin.example", "https://latchpin.example/", "https://l-1.example:8443", "http://[::1]:80", "http://localhost"]
+)
+def test_a_public_address_is_kept_without_its_slash(url: str) -> None:
+    """Links are made by putting a path behind it."""
+    assert settings.load({"LATCHPIN_PUBLIC_URL": url}).public_url == url.rstrip("/")
+
+
+def test_networks_are_read_from_a_list() -> None:
+    """A single address is a network of one."""
+    chosen = settings.load({"LATCHPIN_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1,2001:db8::/32,"})
+
+    assert chosen.trusted_proxies == tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32")))
+
+
+def test_a_default_lifetime_beyond_the_longest_is_refused() -> None:
+    """Naming both."""
+    [line] = problems({"LATCHPIN_KEY_DEFAULT_DAYS": "400", "LATCHPIN_KEY_MAX_DAYS": "30"})
+
+    assert line.startswith("LATCHPIN_KEY_DEFAULT_DAYS: 400")
+    assert "LATCHPIN_KEY_MAX_DAYS" in line
+
+
+@given(st.text(max_size=40), st.sampled_from(sorted(BAD)))
+def test_any_text_is_accepted_or_refused_with_its_variable(text: str, name: str) -> None:
+    """Never with an error of Python's own."""
+    try:
+        settings.load({variable(name): text})
+    except SettingsError as refused:
+        assert variable(name) in str(refused)  # noqa: PT017  either is right
+
+
+# ---- where values come from ----
+
+
+def test_the_environment_wins_over_the_file_and_an_option_over_both(tmp_path: Path) -> None:
+    """What is nearer to the command counts."""
+    environ = config(tmp_path, "port = 1001\nworkers = 2\nrate_limit = 7\n")
+
+    chosen = settings.load({**environ, "LATCHPIN_PORT": "1002", "LATCHPIN_WORKERS": "3"}, port=1003, host=None)
+
+    assert (chosen.port, chosen.workers, chosen.rate_limit, chosen.host) == (1003, 3, 7, "127.0.0.1")
+
+
+def test_the_file_in_the_data_directory_is_found_by_itself(tmp_path: Path) -> None:
+    """By the option as by the variable."""
+    (tmp_path / "latchpin.toml").write_text('log_level = "debug"\ndevelopment = true\ntrusted_proxies = ["10.0.0.0/8", "192.0.2.1"]\n')
+
+    for chosen in (settings.load({"LATCHPIN_DATA_DIR": str(tmp_path)}), settings.load({}, data_dir=tmp_path)):
+        assert (chosen.log_level, chosen.development, len(chosen.trusted_proxies)) == ("debug", True, 2)
+
+
+def test_a_mistake_in_the_file_is_named_with_the_file(tmp_path: Path) -> None:
+    """And a name that is no setting as well; both at once, with what the environment has wrong."""
+    lines = problems({**config(tmp_path, 'port = "http"\nprot = 1\n[nested]\nx = 1\n'), "LATCHPIN_WORKERS": "0"})
+
+    assert sorted(line.partition(":")[0] for line in lines) == [
+        "LATCHPIN_WORKERS",
+        "nested in settings.toml",
+        "port in settings.toml",
+        "prot in settings.toml",
+    ]
+
+
+def test_a_file_that_is_named_and_not_there_is_refused(tmp_path: Path) -> None:
+    """Starting with defaults instead would be worse."""
+    [line] = problems({"LATCHPIN_CONFIG": str(tmp_path / "nowhere.toml")})
+
+    assert "LATCHPIN_CONFIG" in line or "nowhere.toml" in line
+
+
+@pytest.mark.parametrize("content", [b"port = ", b"\xff\xfe", b"[[[", b"port = 1\nport = 2\n"])
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
+    """With its name."""
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content)
+
+    [line] = problems({"LATCHPIN_CONFIG": str(path)})
+
+    assert "broken.toml" in line
