@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from latchpin.api import envelope
 from latchpin.cli.serve import HTTP1
 from tests.support.people import Key, Organization
 from tests.support.server import Server
@@ -197,6 +198,24 @@ def test_a_method_that_is_not_offered_is_refused(organization: Organization, met
     assert organization.server.http.request(method, LIST).status_code == 401
     with_key = organization.server.http.request(method, LIST, headers=key.header)
     assert with_key.status_code in (204, 400, 405)
+
+
+@pytest.mark.parametrize("path", ["/login", "/api/v1/agent/1/version/1/restore"])
+def test_a_body_that_comes_too_slowly_is_given_up(organization: Organization, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Who sends a body byte by byte holds its connection for so long and no longer, signed in or not."""
+    monkeypatch.setattr(envelope, "BODY_SECONDS", 0.3)
+    key = organization.key()
+    own = "" if path.startswith("/api") else "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n"
+    bearing = f"Authorization: ApiKey {key.secret}\r\n" if path.startswith("/api") else ""
+
+    answer = raw(
+        organization.server,
+        f"POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 1000\r\n{own}{bearing}\r\nemail=".encode(),
+        seconds=5,
+    )
+
+    assert answer.startswith(b"HTTP/1.1 408 "), answer
+    assert _is_well(organization, key)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ itself a trusted proxy. An address that cannot be known is None, and what depend
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 import re
@@ -16,6 +17,7 @@ from typing import Any, TextIO
 
 import structlog
 from litestar.enums import ScopeType
+from litestar.exceptions import ClientException
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from latchpin.api import problems
@@ -40,6 +42,8 @@ _WANTED = frozenset(
 _REQUEST_ID = re.compile(rb"(?!.*sk-lp_)[A-Za-z0-9._-]{8,64}")
 _KEY_IN_PATH = re.compile(PREFIX + "[0-9A-Za-z]*")
 _SLASHES = re.compile("/{2,}")
+_BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})
+BODY_SECONDS = 30.0
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -78,7 +82,7 @@ class Envelope:
             if b"%00" in scope["query_string"]:
                 await self._answer(400, "The address holds a NUL character.", scope, request, answer)
             else:
-                await self._app(scope, receive, answer)
+                await self._app(scope, _hurried(scope["method"], receive), answer)
         except Exception as error:
             _error_log.error("request.failed", request_id=request.request_id, path=_shown(scope["path"]), exc_info=error)
             if request.status:
@@ -131,6 +135,28 @@ def _address(text: str | None) -> _Address | None:
     except ValueError:
         return None
     return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
+
+
+def _hurried(method: str, receive: Receive) -> Receive:
+    """Wrap the reading of a body so that a client cannot hold it open for ever by sending it byte by byte."""
+    if method in _BODYLESS:
+        return receive
+    deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+    whole = False
+
+    async def read() -> Any:  # noqa: ANN401  the server's message
+        nonlocal whole
+        if whole:
+            return await receive()  # waits for the client to go away
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise ClientException(f"The body did not arrive within {BODY_SECONDS:g} seconds.", status_code=408) from None
+        whole = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    return read
 
 
 def _cleaned(path: str) -> str:

@@ -21,6 +21,7 @@ _TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    408: "Request too slow",
     409: "Conflict",
     413: "Request too large",
     415: "Unsupported content type",
@@ -39,7 +40,14 @@ _STATUS: tuple[tuple[type[LatchpinError], int], ...] = (
     (errors.Throttled, 429),
     (errors.Unavailable, 503),
 )
-_SLUGS = {400: "bad-request", 405: "method-not-allowed", 413: "request-too-large", 415: "unsupported-content-type", 500: "server-error"}
+_SLUGS = {
+    400: "bad-request",
+    405: "method-not-allowed",
+    408: "request-too-slow",
+    413: "request-too-large",
+    415: "unsupported-content-type",
+    500: "server-error",
+}
 FAILED = "The server failed on this request. Tell your administrator the request id."
 CHALLENGE = (b"www-authenticate", b'ApiKey realm="latchpin", Bearer realm="latchpin"')
 
