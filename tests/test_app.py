@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,15 @@ import httpx
 import pytest
 from litestar import get
 from litestar.testing import AsyncTestClient
+from sqlalchemy import select
 
 from latchpin import app, settings
 from latchpin.api.routing import UndeclaredPermission, api_handlers, require_declared_permissions
 from latchpin.identity.roles import Permission
+from latchpin.kit import clock
 from latchpin.settings import Settings
 from latchpin.storage import migrate
-from latchpin.storage.models import Deployment
+from latchpin.storage.models import Deployment, SignInFailures
 from latchpin.storage.secrets import SecretsError
 
 
@@ -75,6 +79,22 @@ async def test_stopping_lets_go_of_every_file(chosen: Settings) -> None:
         counts.append(len(os.listdir("/proc/self/fd")))  # noqa: PTH208  counted
 
     assert counts[2] <= counts[0]
+
+
+async def test_starting_sweeps_what_is_over(chosen: Settings) -> None:
+    """Counters of failed sign-ins do not pile up with every address that ever tried."""
+    application = app.build(chosen)
+    async with AsyncTestClient(application.litestar), application.services.database.transaction() as session:
+        session.add(SignInFailures(bucket=b"x" * 32, failures=1, window_ends=clock.now() - timedelta(minutes=1)))
+
+    again = app.build(chosen)
+    async with AsyncTestClient(again.litestar):
+        for _ in range(500):
+            async with again.services.database.read() as session:
+                if not (await session.scalars(select(SignInFailures))).all():
+                    return
+            await asyncio.sleep(0.01)
+    pytest.fail("it was not swept")
 
 
 # ---- every route says who may use it ----

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+import structlog
 from litestar import Litestar, Router
 from litestar.types import ASGIApp, ControllerRouterHandler
 
@@ -22,7 +23,8 @@ from latchpin.api.rate_limit import open_counter
 from latchpin.api.routing import SERVICES, Services, require_declared_permissions, require_permission
 from latchpin.api.v1 import admin, agents, spaces
 from latchpin.audit import log as audit_log
-from latchpin.identity import organizations
+from latchpin.errors import Unavailable
+from latchpin.identity import organizations, sessions, sign_in
 from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys
 from latchpin.kit import logs
@@ -33,6 +35,8 @@ from latchpin.web import routes as pages
 from latchpin.web.pages import errors as page_errors
 from latchpin.web.site import STATE, Site
 
+_log = structlog.get_logger(__name__)
+_SWEEP_SECONDS = 3600
 V1 = (*agents.HANDLERS, *spaces.HANDLERS, *admin.HANDLERS)
 
 
@@ -90,20 +94,33 @@ def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsy
     async def run(_app: Litestar) -> AsyncIterator[None]:
         database, doors = services.database, services.doors
         await prepare(services.settings, database, services.secrets)
-        writing = asyncio.create_task(doors.activity.run())
+        running = [asyncio.create_task(doors.activity.run()), asyncio.create_task(_sweep(database))]
         gc.collect()
         gc.freeze()  # what is alive now stays alive: later collections need not look at it again
         try:
             yield
         finally:
-            writing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writing
+            for task in running:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await doors.counter.close()
             await doors.generation.close()
             await database.close()
 
     return run
+
+
+async def _sweep(database: Database) -> None:
+    """Remove what is over for good, at the start and then every hour: sessions that ended long ago, counters of failed sign-ins."""
+    while True:
+        try:
+            async with database.transaction() as session:
+                await sessions.sweep(session)
+                await sign_in.sweep(session)
+        except Unavailable:
+            _log.warning("sweep.failed", detail="the database cannot be reached; tried again in an hour")
+        await asyncio.sleep(_SWEEP_SECONDS)
 
 
 async def prepare(chosen: Settings, database: Database, kept: secrets.Secrets) -> None:
