@@ -116,7 +116,7 @@ def _scopes(application: app.Application) -> Iterator[str]:
         permission = handler.opt[PERMISSION]
         for method in handler.http_methods:
             scope = f"`{permission.scope}`" if permission.scope else "none"
-            rows.add((path.replace(":int", ""), method, scope, permission.group.value, permission.role.word))
+            rows.add((path.replace(":int", ""), method, scope, permission.group.value, permission.role.word if permission.scope else ""))
     yield from _table(
         ("route", "scope", "group", "role in the Space"),
         ((f"`{method} {path}`", scope, group, role) for path, method, scope, group, role in sorted(rows)),

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.conftest import EMAIL, CommandLine, header
 
-TRIES = 24
+TRIES = 16
 
 
 @pytest.mark.slow
