@@ -70,7 +70,12 @@ class Gate:
             return
         request = context.of(scope)
         try:
-            found = await self._read(scope["query_string"], request)
+            try:
+                found = presented.read(request.seen, scope["query_string"], self._cookie)
+            except (Unauthenticated, presented.TwoCredentials) as error:  # in a wrong place: noted like any other that is refused
+                reason = Reason.TWO if isinstance(error, presented.TwoCredentials) else Reason.MISPLACED
+                await self._note(Refused(reason), request)
+                raise
             if found.api_key is None:
                 await self._with_session(found, scope, request)
                 await self._app(scope, receive, send)
@@ -84,20 +89,12 @@ class Gate:
         except LatchpinError as error:
             await self._answer(error, scope, request, send)
 
-    async def _read(self, query: bytes, request: context.RequestContext) -> Presented:
-        """Return what the request presents; a credential in a wrong place is noted like any other that is refused."""
-        try:
-            return presented.read(request.seen, query, self._cookie)
-        except Unauthenticated:
-            await self._note(Refused(Reason.MISPLACED), request)
-            raise
-        except presented.TwoCredentials:
-            await self._note(Refused(Reason.TWO), request)
-            raise
-
     async def _verified(self, found: Presented, key: bytes, request: context.RequestContext) -> Verified:
         """Return the sound key of a request, counted against its rate limit; raises Unauthenticated, Denied, Throttled, Unavailable."""
-        verified = await self._sound(key, request)
+        generation = self._doors.generation.peek()
+        verified = None if generation is None else self._doors.keys.remembered(key, generation)
+        if verified is None or verified.networks:
+            verified = await self._sound(key, request)
         if found.origin is not None and found.origin not in self._own_origins:
             await self._note(_refused(verified.principal, Reason.IN_BROWSER), request)
             raise presented.InBrowser
@@ -107,6 +104,7 @@ class Gate:
         return verified
 
     async def _sound(self, key: bytes, request: context.RequestContext) -> Verified:
+        """Return the key where it is sound at this moment and for this address; else note the true reason and raise Unauthenticated."""
         doors = self._doors
         generation = doors.generation.peek()
         found: Verified | Refused | None = None
