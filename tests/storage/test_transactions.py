@@ -91,6 +91,23 @@ async def test_steps_before_the_commit_run_in_order_and_inside_the_transaction(d
     assert sorted(await _names(database)) == ["first", "second"]
 
 
+async def test_rows_are_written_before_the_last_steps_take_their_locks(database: Database) -> None:
+    """A step takes a lock that everybody needs; a row locked after it, against one locked before it, would be a deadlock."""
+    unwritten: list[int] = []
+
+    async def step(session: AsyncSession) -> None:
+        unwritten.append(len(session.new) + len(session.dirty))
+
+    async with database.transaction() as session:
+        session.add(row := _organization("Acme"))
+        await session.flush()
+        before_commit(session, step)
+        row.name = "Acme and Sons"
+        session.add(_organization("Other"))
+
+    assert unwritten == [0]
+
+
 async def test_a_failing_step_before_the_commit_undoes_the_block(database: Database) -> None:
     """An audit event that cannot be written blocks the change it speaks of."""
 

@@ -125,7 +125,7 @@ class Activity:
         used = dict(self._last_used)
         if used or due:
             async with self._database.transaction() as session:
-                for key_id, (at, address) in used.items():
+                for key_id, (at, address) in sorted(used.items()):  # one order, so that two processes do not deadlock
                     await _write_last_used(session, key_id, at, address)
                 for tally, count in due:
                     record(session, _total(tally, count), tally.actor)

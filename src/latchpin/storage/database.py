@@ -63,6 +63,7 @@ class Database:
                 try:
                     async with session.begin():
                         yield session
+                        await session.flush()  # rows are locked before what everybody needs, in every transaction, so that none deadlock
                         for step in session.info.get(_BEFORE_COMMIT, ()):
                             await step(session)
                         if narrows(session):
