@@ -17,12 +17,13 @@ from litestar import Request
 from litestar.exceptions import HTTPException
 
 from latchpin.api import sentences
-from latchpin.errors import Invalid, Malformed
+from latchpin.errors import FieldProblem, Invalid, Malformed
 
 BODY = "body"
 MAY_BE_EMPTY = "body_may_be_empty"
 LINE = r"^[^\x00-\x1f\x7f]*$"  # one line
 PROSE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # line breaks and tabs as well
+_NO_JSON = "The body is not JSON, or nested too deeply. Send a flat JSON object."
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -53,12 +54,19 @@ async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
     try:
         found: B = _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
+        _require_json(body)
         raise _refusal(kind, str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Malformed("The body is not JSON. Send a JSON object.") from None
-    except RecursionError:
-        raise Malformed("The body is nested too deeply. Send a flat JSON object.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Malformed(_NO_JSON) from None
     return found
+
+
+def _require_json(body: bytes) -> None:
+    """Raise Malformed where a body, of which only the beginning was read so far, is no JSON further on."""
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Malformed(_NO_JSON) from None
 
 
 @cache
@@ -70,7 +78,7 @@ def _refusal(kind: type[Body], message: str) -> Invalid:
     field = sentences.field_of(message)
     choices = _choices(kind, field) if "Invalid enum value" in message else ""
     sentence = f"Choose one of {choices}." if choices else sentences.of(message)
-    return Invalid(f"{field}: {sentence}" if field else sentence, field=field or None)
+    return Invalid(f"{field}: {sentence}", problems=[FieldProblem(field, sentence)]) if field else Invalid(sentence)
 
 
 def _choices(kind: type[Body], wire_name: str) -> str:

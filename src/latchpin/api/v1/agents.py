@@ -317,7 +317,7 @@ def _comment(body: bytes) -> str | None:
         return None
     try:
         document = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Malformed('Send a JSON object such as {"content": "why it is restored"}.') from None
     content = next((value for name, value in document.items() if name.lower() == "content"), None)
     if content is not None and (not isinstance(content, str) or len(content) > 500 or not _PROSE.fullmatch(content)):  # noqa: PLR2004  fits the column

@@ -1,0 +1,132 @@
+"""One shape for every refusal below /api, whatever is wrong, on every route (RFC 9457)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contracts import routes
+from tests.contracts.routes import Route
+from tests.support.people import Organization
+from tests.support.server import Server
+from tests.support.signed_in import SignedIn, fields, problem
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+API = [route for route in routes.every() if not route.is_public]
+PATHS = sorted({route.path for route in API})
+WITH_BODY = [route for route in API if route.body is not None]
+STRICT = [route for route in WITH_BODY if route.name != "restoreVersion"]  # the contract's own body is read leniently
+SMUGGLED = ("role", "organizationId", "scopes", "id", "createdBy", "isAdministrator")
+
+
+@pytest.fixture(scope="module")
+def admin(server: Server) -> SignedIn:
+    """An administrator's session, which every route lets in."""
+    return SignedIn(server, Organization(server).admin)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_wrong_method_is_405_and_says_which_are_right(admin: SignedIn, path: str) -> None:
+    """Allow names exactly the methods of the document; HEAD has no body, as HTTP demands."""
+    known = {route.method for route in API if route.path == path}
+    address = next(route for route in API if route.path == path).filled()
+
+    for method in METHODS:
+        if method in known:
+            continue
+        answer = admin.request(method, address)
+        assert set(answer.headers["allow"].split(", ")) == known, method
+        if method == "HEAD":
+            assert (answer.status_code, answer.content) == (405, b"")
+        else:
+            problem(answer, 405, "method_not_allowed")
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/v2/agent/all", "/api/v1/nothing", "/api/v1/agent", "/api/v1/agent/1/nothing"])
+def test_an_unknown_address_is_a_problem_document(admin: SignedIn, path: str) -> None:
+    """404 says where the addresses are listed."""
+    assert "/api-docs" in problem(admin.request("GET", path), 404, "not_found")["detail"]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "2147483648", "99999999999999999999999999", "1.5", "abc", "1e3", "%00"])
+@pytest.mark.parametrize("route", [route for route in API if route.parameters], ids=lambda route: route.name)
+def test_an_impossible_id_is_refused(admin: SignedIn, route: Route, number: str) -> None:
+    """Ids that nothing can have are 400 or 404, never a failure of the database."""
+    address = route.path
+    for name in route.parameters:
+        address = address.replace(f"{{{name}}}", number)
+
+    answer = admin.request(route.method, address, json=route.body)
+
+    assert answer.status_code in (400, 404), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("route", WITH_BODY, ids=lambda route: route.name)
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"nonsense", b'{"a": NaN}', b'{"content": "\xff"}', b'{"content": "\\ud800"}', b"[" * 100_000, b'{"a":' * 100_000],
+    ids=["open", "word", "NaN", "not UTF-8", "half a character", "deep list", "deep object"],
+)
+def test_what_is_not_json_is_400(admin: SignedIn, route: Route, body: bytes) -> None:
+    """Broken and endlessly nested JSON is refused before anything is looked at."""
+    answer = admin.request(route.method, route.filled(), content=body, headers={"Content-Type": "application/json"})
+
+    problem(answer, 400, "bad_request")
+
+
+@pytest.mark.parametrize("route", WITH_BODY, ids=lambda route: route.name)
+def test_a_huge_body_is_413(admin: SignedIn, route: Route) -> None:
+    """The largest body is a setting (1 MB)."""
+    answer = admin.request(route.method, route.filled(), json={"definition": "x" * 1_100_000})
+
+    problem(answer, 413, "request_too_large")
+
+
+@pytest.mark.parametrize("route", STRICT, ids=lambda route: route.name)
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])
+def test_another_content_type_is_415(admin: SignedIn, route: Route, content_type: str) -> None:
+    """What a web page's form can send is not taken for JSON."""
+    answer = admin.request(route.method, route.filled(), content=b"{}", headers={"Content-Type": content_type})
+
+    problem(answer, 415, "unsupported_content_type")
+
+
+@pytest.mark.parametrize("route", STRICT, ids=lambda route: route.name)
+@pytest.mark.parametrize("body", [[], "text", 7, True], ids=["list", "text", "number", "truth value"])
+def test_json_that_is_no_object_is_422(admin: SignedIn, route: Route, body: Any) -> None:
+    """The refusal says what is wanted."""
+    answer = admin.request(route.method, route.filled(), json=body)
+
+    assert problem(answer, 422, "invalid")["detail"] == "Enter a JSON object."
+
+
+@pytest.mark.parametrize("route", STRICT, ids=lambda route: route.name)
+@pytest.mark.parametrize("name", SMUGGLED)
+def test_a_field_that_is_not_offered_is_refused(admin: SignedIn, route: Route, name: str) -> None:
+    """Nobody sets a role, an organization or scopes by adding them to a body (mass assignment)."""
+    if name in route.body:
+        return
+    answer = admin.request(route.method, route.filled(), json={**route.body, name: "Administrator"})
+
+    assert fields(answer) == {name: "There is no such field here."}
+
+
+@pytest.mark.parametrize("route", [route for route in API if route.method == "GET" and not route.parameters], ids=lambda route: route.name)
+def test_an_unknown_parameter_is_ignored(admin: SignedIn, route: Route) -> None:
+    """Clients of other versions send parameters of other versions."""
+    query = route.query(name="Retail", query="price")
+    plain = admin.request("GET", route.path, params=query)
+
+    more = admin.request("GET", route.path, params={**query, "organizationId": "7", "fields": "id", "_": "1"})
+
+    assert more.status_code == plain.status_code
+
+
+def test_a_key_in_the_openapi_document_is_no_key() -> None:
+    """The document's samples hold nothing that looks like a whole key."""
+    text = repr(routes.document())
+
+    assert "sk-lp_" in text
+    assert not any(len(word) > 20 for word in text.replace("'", " ").split() if word.startswith("sk-lp_"))
