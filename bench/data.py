@@ -9,10 +9,10 @@ from pathlib import Path
 from sqlalchemy import func, insert, select
 
 from latchpin import settings
-from latchpin.app import prepare
 from latchpin.audit import Actor
 from latchpin.automation import agents
 from latchpin.identity import api_keys, organizations, policy, spaces, users
+from latchpin.identity.deployment import bring_up
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
 from latchpin.kit import clock
@@ -41,7 +41,7 @@ async def make(data_dir: Path) -> str:
     chosen = settings.load({}, data_dir=data_dir)
     kept = kept_secrets.load_or_create(chosen.secrets_file)
     database = Database(chosen)
-    await prepare(chosen, database, kept)
+    await bring_up(chosen, database, kept)
     nobody = Actor("bench")
     async with database.transaction() as session:
         made = await organizations.first_administrator(

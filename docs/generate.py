@@ -19,7 +19,6 @@ from latchpin.api.problems import status_of
 from latchpin.api.routing import PERMISSION, api_handlers
 from latchpin.audit import events
 from latchpin.cli import main as command_line
-from latchpin.cli.secrets import PepperRotated
 from latchpin.identity import scopes
 from latchpin.settings import Settings, variable
 
@@ -135,7 +134,7 @@ def _audit_events() -> Iterator[str]:
     yield ""
     yield from _table(
         ("action", "target", "when"),
-        ((f"`{each.action}`", (each.target_kind or "").replace("_", " "), _sentence(each)) for each in (*events.ALL, PepperRotated)),
+        ((f"`{each.action}`", (each.target_kind or "").replace("_", " "), _sentence(each)) for each in events.ALL),
     )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from latchpin import app, settings
 from latchpin.api.routing import UndeclaredPermission, api_handlers, require_declared_permissions
+from latchpin.identity.deployment import bring_up
 from latchpin.identity.roles import Permission
 from latchpin.kit import clock
 from latchpin.settings import Settings
@@ -57,7 +58,7 @@ async def test_other_secrets_than_the_databases_do_not_start(chosen: Settings) -
     chosen.secrets_file.unlink()
 
     with pytest.raises(SecretsError, match="LATCHPIN_SECRETS_FILE"):
-        await app.prepare(chosen, (again := app.build(chosen)).services.database, again.services.secrets)
+        await bring_up(chosen, (again := app.build(chosen)).services.database, again.services.secrets)
     await again.services.database.close()
 
 

@@ -24,12 +24,13 @@ from latchpin.api.routing import SERVICES, Services, require_declared_permission
 from latchpin.api.v1 import admin, agents, spaces
 from latchpin.audit import log as audit_log
 from latchpin.errors import Unavailable
-from latchpin.identity import organizations, sessions, sign_in
+from latchpin.identity import sessions, sign_in
 from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys
+from latchpin.identity.deployment import bring_up
 from latchpin.kit import logs
 from latchpin.settings import Settings
-from latchpin.storage import Database, migrate, secrets
+from latchpin.storage import Database, secrets
 from latchpin.storage.generation import open_generation
 from latchpin.web import routes as pages
 from latchpin.web.pages import errors as page_errors
@@ -93,7 +94,7 @@ def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsy
     @asynccontextmanager
     async def run(_app: Litestar) -> AsyncIterator[None]:
         database, doors = services.database, services.doors
-        await prepare(services.settings, database, services.secrets)
+        await bring_up(services.settings, database, services.secrets)
         running = [asyncio.create_task(doors.activity.run()), asyncio.create_task(_sweep(database))]
         gc.collect()
         gc.freeze()  # what is alive now stays alive: later collections need not look at it again
@@ -121,16 +122,3 @@ async def _sweep(database: Database) -> None:
         except Unavailable:
             _log.warning("sweep.failed", detail="the database cannot be reached; tried again in an hour")
         await asyncio.sleep(_SWEEP_SECONDS)
-
-
-async def prepare(chosen: Settings, database: Database, kept: secrets.Secrets) -> None:
-    """Bring the embedded database up to date, or refuse a PostgreSQL database at another revision.
-
-    Raises WrongRevision, SecretsError, Unavailable.
-    """
-    if chosen.is_sqlite:
-        await migrate.upgrade(database.engine)
-    else:
-        await migrate.require_head(database.engine)
-    async with database.transaction() as session:
-        await organizations.prepare(session, kept)

@@ -6,8 +6,9 @@ import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+_TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _AUTHORITY = re.compile(r"[A-Za-z0-9.\-]+(?::\d+)?|\[[0-9A-Fa-f:.]+\](?::\d+)?")
 Parser = Callable[[str], object]
@@ -120,6 +121,7 @@ def database_url(raw: str) -> str:
                     "is no address like postgresql://user@host:5432/name; signs such as / and @ in a password are written as %2F and %40"
                 )
                 raise ValueError(message)
+            _require_known_options(address)
             return "postgresql+asyncpg://" + address.removeprefix(prefix)
     for prefix in ("sqlite+aiosqlite:///", "sqlite:///"):
         if address.startswith(prefix):
@@ -129,6 +131,13 @@ def database_url(raw: str) -> str:
             return "sqlite+aiosqlite:///" + address.removeprefix(prefix)
     message = "must start with postgresql:// or sqlite:///"
     raise ValueError(message)
+
+
+def _require_known_options(address: str) -> None:
+    for name, word in parse_qsl(urlsplit(address).query, keep_blank_values=True):
+        if name not in ("host", "port", "sslmode") or (name == "sslmode" and word not in _TLS_MODES):
+            message = f"understands host=, port= and sslmode={'|'.join(_TLS_MODES)} after the question mark, and nothing else"
+            raise ValueError(message)
 
 
 def redis_url(raw: str) -> str:

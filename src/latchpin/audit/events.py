@@ -49,6 +49,12 @@ class _OnOrganization(Event):
     target_kind: ClassVar[str | None] = "organization"
 
 
+class PepperRotated(Event):
+    """New API keys are kept under another pepper from now on; `changes` holds the versions."""
+
+    action = "deployment.pepper_rotated"
+
+
 class OrganizationCreated(_OnOrganization):
     """An organization was made, by `latchpin init` or the first-run page."""
 

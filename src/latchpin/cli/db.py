@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from latchpin.app import prepare
 from latchpin.cli.deployment import asynchronous, connected, data_dir_option, example, json_option, load_settings, print_json
+from latchpin.identity.deployment import bring_up
 from latchpin.storage import migrate
 
 
@@ -29,7 +29,7 @@ async def upgrade(data_dir: Path | None) -> None:
     async with connected(load_settings(data_dir)) as deployment:
         was = await migrate.current(deployment.database.engine)
         await migrate.upgrade(deployment.database.engine)
-        await prepare(deployment.settings, deployment.database, deployment.secrets)
+        await bring_up(deployment.settings, deployment.database, deployment.secrets)
     now = migrate.head()
     click.echo(f"The database is at revision {now} already." if was == now else f"Upgraded from {was or 'empty'} to revision {now}.")
 

@@ -21,11 +21,11 @@ from urllib.parse import urlsplit
 import click
 
 from latchpin import settings
-from latchpin.app import prepare
 from latchpin.audit import Actor
 from latchpin.audit import log as audit_log
 from latchpin.audit.actor import command_line
 from latchpin.errors import Invalid, LatchpinError, Unavailable
+from latchpin.identity.deployment import bring_up
 from latchpin.settings import Settings, SettingsError
 from latchpin.storage import Database, migrate, secrets
 from latchpin.storage.migrate import WrongRevision
@@ -78,7 +78,7 @@ def load_settings(data_dir: Path | None = None, **overrides: object) -> Settings
 async def opened(data_dir: Path | None) -> AsyncIterator[Deployment]:
     """Open the deployment for one command; brings an embedded database up to date, as `serve` does."""
     async with connected(load_settings(data_dir)) as deployment:
-        await prepare(deployment.settings, deployment.database, deployment.secrets)
+        await bring_up(deployment.settings, deployment.database, deployment.secrets)
         yield deployment
 
 

@@ -14,12 +14,6 @@ from latchpin.audit import events, record
 from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, opened
 
 
-class PepperRotated(events.Event):
-    """New API keys are kept under another pepper from now on; `changes` holds the versions."""
-
-    action = "deployment.pepper_rotated"
-
-
 @click.group()
 def secrets() -> None:
     """Look after the deployment's secrets file."""
@@ -37,7 +31,7 @@ async def rotate_pepper(data_dir: Path | None) -> None:
     async with opened(data_dir) as deployment, deployment.database.transaction() as session:
         was = deployment.secrets.current_pepper
         now = _add_pepper(deployment.settings.secrets_file)
-        record(session, PepperRotated(changes={"pepper_version": (was, now)}), deployment.actor())
+        record(session, events.PepperRotated(changes={"pepper_version": (was, now)}), deployment.actor())
     click.echo(f"New keys use pepper {now}. Copy {deployment.settings.secrets_file} to every host, then restart every process.")
 
 

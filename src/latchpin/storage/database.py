@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from latchpin.errors import Malformed, Unavailable
 from latchpin.settings import Settings
-from latchpin.storage.generation import narrows, raise_column, shared_counter
+from latchpin.storage.generation import narrows, raise_column, shared_counter, split_tls
 
 Session = AsyncSession  # the name by which the edges know it
 BUSY_TIMEOUT_MS = 10_000
@@ -115,13 +115,14 @@ _UNTEXTUAL = ("22021", "22P05")  # a byte or an escape that is no character of t
 def create_engine(settings: Settings) -> AsyncEngine:
     """Make the engine of a deployment; connects to nothing yet."""
     if not settings.is_sqlite:
+        url, tls = split_tls(settings.database_url)
         return create_async_engine(
-            settings.database_url,
+            url,
             pool_size=10,
             max_overflow=10,
             pool_timeout=5,
             pool_pre_ping=True,
-            connect_args={"timeout": 5, "server_settings": {"application_name": "latchpin", "timezone": "UTC"}},
+            connect_args={**tls, "timeout": 5, "server_settings": {"application_name": "latchpin", "timezone": "UTC"}},
         )
     engine = create_async_engine(settings.database_url, pool_size=5, max_overflow=5, pool_timeout=10)
     event.listen(engine.sync_engine, "connect", _configure_sqlite)

@@ -21,7 +21,7 @@ from typing import Protocol
 
 import asyncpg
 from sqlalchemy import update
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Unavailable
@@ -100,7 +100,8 @@ class SharedQuery:
     """Reads the generation column of PostgreSQL, one query for all who wait."""
 
     def __init__(self, url: str) -> None:
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        plain, self._tls = split_tls(url)
+        self._url = plain.set(drivername="postgresql").render_as_string(hide_password=False)
         self._connection: asyncpg.Connection | None = None
         self._running: asyncio.Task[int] | None = None
         self._next: asyncio.Task[int] | None = None
@@ -126,7 +127,7 @@ class SharedQuery:
 
     async def _ask(self) -> int:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self._url, timeout=3)
+            self._connection = await asyncpg.connect(self._url, timeout=3, **self._tls)
         try:
             return int(await self._connection.fetchval("SELECT generation FROM deployment"))
         except BaseException:
@@ -142,6 +143,16 @@ class SharedQuery:
                     await task
         if self._connection is not None:
             await self._connection.close()
+
+
+def split_tls(url: str) -> tuple[URL, dict[str, str]]:
+    """Take `sslmode=` out of a database's address, as the driver takes it: a keyword of its own with libpq's words.
+
+    Without it the driver does as PGSSLMODE says, by default TLS where the server offers it.
+    """
+    parsed = make_url(url)
+    mode = parsed.query.get("sslmode")
+    return parsed.difference_update_query(["sslmode"]), {"ssl": mode} if isinstance(mode, str) else {}
 
 
 def shared_counter(settings: Settings) -> SharedCounter | None:

@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from latchpin.errors import Unavailable
@@ -47,9 +47,16 @@ async def current(engine: AsyncEngine) -> str | None:
 
 
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
-    """Bring the database to `revision`; safe to run from several processes at once (the later ones find nothing to do)."""
-    async with engine.execution_options(latchpin_writes=True).begin() as connection:
-        await connection.run_sync(_upgrade, revision)
+    """Bring the database to `revision`; safe to run from several processes at once (the later ones find nothing to do).
+
+    Raises Unavailable where the database does not answer, or somebody else holds its lock for long.
+    """
+    try:
+        async with engine.execution_options(latchpin_writes=True).begin() as connection:
+            await connection.run_sync(_upgrade, revision)
+    except (OperationalError, InterfaceError, OSError) as error:
+        detail = f"The database cannot be brought up to date now ({type(error).__name__}): it is away, or locked by another program."
+        raise Unavailable(detail) from error
 
 
 async def require_head(engine: AsyncEngine) -> None:
