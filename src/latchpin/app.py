@@ -62,7 +62,7 @@ def build(chosen: Settings, *, access_log: TextIO | None = None, also: Sequence[
     kept = secrets.load_or_create(chosen.secrets_file)
     audit_log.use_key(kept.derive("audit"))
     database = Database(chosen)
-    doors = Doors(database, open_generation(chosen), ApiKeys(database, kept), Activity(database), open_counter(chosen))
+    doors = Doors(database, open_generation(chosen), ApiKeys(database, kept), Activity(database), open_counter(chosen, kept.fingerprint()))
     services = Services(chosen, kept, doors)
     litestar = Litestar(
         route_handlers=[

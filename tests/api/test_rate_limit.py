@@ -254,6 +254,17 @@ def test_servers_that_share_redis_share_the_budget(kind: str, templates: databas
     assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in answers if answer.status_code == 429)
 
 
+def test_deployments_that_share_redis_keep_their_budgets_apart(serve: Callable[..., Server], redis_url: str) -> None:
+    """Key 1 of one deployment does not use up the budget of key 1 of another."""
+    one, other = (Organization(serve(rate_limit=1, rate_limit_queue=0, redis_url=redis_url)) for _ in range(2))
+    first, second = one.key(), other.key()
+    assert first.id == second.id
+
+    assert one.get("/agent/all", first).status_code == 200
+    assert other.get("/agent/all", second).status_code == 200
+    assert other.get("/agent/all", second).status_code == 429
+
+
 def test_who_waits_at_redis_passes_in_the_next_window(kind: str, templates: databases.Templates, tmp_path: Path, redis_url: str) -> None:
     """The queue works on Redis as in process, and asks it seldom while it waits."""
     chosen = {"rate_limit": 2, "rate_limit_queue": 4, "rate_limit_window_seconds": 1, "redis_url": redis_url}
@@ -295,7 +306,7 @@ def test_a_redis_that_hangs_holds_up_few_requests(serve: Serve, clock: kit_clock
 
 def test_redis_counts_again_when_it_is_back(redis_url: str) -> None:
     """Counting in process ends by itself once Redis answers."""
-    counter = InRedis(redis_url)
+    counter = InRedis(redis_url, "test")
     counter._away, counter._ask_again = True, kit_clock.timestamp() + 0.05
 
     async def until_it_counts() -> None:

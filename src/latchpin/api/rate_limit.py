@@ -79,9 +79,13 @@ class InProcess:
 
 
 class InRedis:
-    """Counts for every process that uses the same Redis; falls back to its own process while Redis is away."""
+    """Counts for every process that uses the same Redis; falls back to its own process while Redis is away.
 
-    def __init__(self, url: str) -> None:
+    `deployment` tells deployments apart that share a Redis: key 1 of one is not key 1 of the other.
+    """
+
+    def __init__(self, url: str, deployment: str) -> None:
+        self._prefix = f"latchpin/{deployment[:12]}/"
         self._storage = RedisStorage("async+" + url, implementation="redispy", wrap_exceptions=True, socket_timeout=1)
         self._fallback = InProcess()
         self._away = False
@@ -92,8 +96,8 @@ class InRedis:
         if self._away and clock.timestamp() < self._ask_again:  # a Redis that hangs must not hold up every request
             return self._fallback.hit_now(key, seconds)
         try:
-            count = await self._storage.incr(f"latchpin/{key}", seconds)
-            ends = max(await self._storage.get_expiry(f"latchpin/{key}"), clock.timestamp() + _SHORTEST_WAIT)
+            count = await self._storage.incr(self._prefix + key, seconds)
+            ends = max(await self._storage.get_expiry(self._prefix + key), clock.timestamp() + _SHORTEST_WAIT)
         except (StorageError, OSError, TimeoutError):
             if not self._away:
                 _log.warning("rate_limit.redis_away", detail="each process counts for itself until it is back")
@@ -107,9 +111,9 @@ class InRedis:
         await self._storage.bridge.storage.aclose()  # type: ignore[attr-defined]  # the bridge of redispy has it
 
 
-def open_counter(settings: Settings) -> InProcess | InRedis:
+def open_counter(settings: Settings, deployment: str) -> InProcess | InRedis:
     """Return the counter that the settings ask for."""
-    return InRedis(settings.redis_url) if settings.redis_url else InProcess()
+    return InRedis(settings.redis_url, deployment) if settings.redis_url else InProcess()
 
 
 class Queue:
