@@ -22,7 +22,7 @@ from latchpin.identity import sessions
 from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys, Reason, Refused, Verified
 from latchpin.identity.principal import Principal
-from latchpin.kit import clock, context
+from latchpin.kit import clock, context, own_pages
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.generation import Generation
@@ -60,7 +60,7 @@ class Gate:
         self._seconds = settings.rate_limit_window_seconds
         self._window_header = (b"x-ratelimit-window-seconds", str(self._seconds).encode())
         self._fixed: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
-        self._own_origins = presented.own_origins(settings)
+        self._own_origins = own_pages.origins(settings)
         self._cookie = sessions.cookie_name(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,7 +129,8 @@ class Gate:
         if signed_in is None:
             await self._count_refusal(request)
             raise Unauthenticated("The browser session has ended. Sign in again in the Control Center.")
-        presented.require_same_site(scope["method"], request.seen, self._own_origins)
+        if not own_pages.may_change(scope["method"], request.seen, self._own_origins):
+            raise Denied("This request did not come from the Control Center's own pages.", code="cross_site")
         if signed_in.must_change_password:
             raise Denied("Choose a new password in the Control Center first.", code="password_change_required")
         request.caller = f"session:{signed_in.session_id}"

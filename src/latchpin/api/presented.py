@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl
 
 from latchpin.errors import Denied, Malformed, Unauthenticated
 from latchpin.identity.credentials import PREFIX
-from latchpin.settings import Settings
 
 HOW_TO = (
     "Send an API key in the header `Authorization: ApiKey <key>`. An administrator issues one in the Control Center: "
@@ -23,7 +22,6 @@ _MOST_HEADER = 4096
 _MOST_PARAMETERS = 500
 _QUERY_NAMES = frozenset({"api_key", "apikey", "api-key", "access_token", "x-api-key"})
 _KEY = PREFIX.encode()
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(slots=True)
@@ -110,22 +108,3 @@ def _session(cookie: bytes, name: str) -> str | None:
     except CookieError:
         return None
     return morsel.value if morsel else None
-
-
-def own_origins(settings: Settings) -> frozenset[bytes]:
-    """Return the origins of our own pages: the public address, and on loopback both of its names."""
-    origins = {settings.public_url}
-    for one, other in (("//127.0.0.1", "//localhost"), ("//localhost", "//127.0.0.1")):
-        if one in settings.public_url:
-            origins.add(settings.public_url.replace(one, other))
-    return frozenset(origin.encode() for origin in origins)
-
-
-def require_same_site(method: str, seen: Mapping[bytes, bytes], own: frozenset[bytes]) -> None:
-    """Raise Denied for a changing request that our own pages did not send (Sec-Fetch-Site, else Origin)."""
-    if method in _SAFE:
-        return
-    site = seen.get(b"sec-fetch-site")
-    if site == b"same-origin" or (site is None and seen.get(b"origin") in own):
-        return
-    raise Denied("This request did not come from the Control Center's own pages.", code="cross_site")
