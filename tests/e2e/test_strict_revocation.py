@@ -6,7 +6,6 @@ A request counts as late when it began after the change that takes its right awa
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ import pytest
 from latchpin.identity.roles import Group, Role
 from tests.support.databases import Templates
 from tests.support.load import Plan, Progress, Report, loads
-from tests.support.office import Issued, office
+from tests.support.office import Issued, office, revoke_over_http
 from tests.support.processes import Serving, serving
 
 REVOCATIONS = 1000
 ROUNDS = 12
 _GROUPS = (Group.USER, Group.USER, Group.ADMINISTRATOR, Group.USER)  # of the users who are disabled, removed, demoted, lose their key
-AT_ONCE = 4
+AT_ONCE = 2
 PROCESSES = 4
 Change = Callable[[int], Awaitable[float]]
 pytestmark = pytest.mark.slow
@@ -36,13 +35,13 @@ class Result:
     reports: list[Report]
     answered: dict[int, float]
     seconds: float
+    afterwards: list[int]
 
     @property
     def late(self) -> int:
         """Requests that began after the answer and were accepted."""
-        return sum(
-            began > self.answered[int(index)] for report in self.reports for index, times in report.accepted.items() for began in times
-        )
+        under = [(int(index), began) for report in self.reports for index, times in report.accepted.items() for began in times]
+        return sum(began > self.answered[index] for index, began in under) + self.afterwards.count(200)
 
     @property
     def requests(self) -> int:
@@ -80,9 +79,8 @@ async def under_load(served: Serving, path: str, issued: Sequence[Issued], chang
             batch = range(first, min(first + AT_ONCE, len(issued)))
             answered.update(zip(batch, await asyncio.gather(*map(change, batch)), strict=True))
         seconds = time.monotonic() - began
-        for key in issued[-plan.behind :]:
-            assert served.status(path, key.secret) in (401, 404)
-    return Result(reports, answered, seconds)
+        afterwards = [served.status(path, key.secret) for key in issued[-plan.behind :]]
+    return Result(reports, answered, seconds, afterwards)
 
 
 async def _warm(served: Serving, first: Sequence[Issued]) -> bool:
@@ -103,25 +101,28 @@ def tell(capsys: pytest.CaptureFixture[str], name: str, result: Result) -> None:
 def served(kind: str, templates: Templates, tmp_path: Path) -> Iterator[Serving]:
     """`latchpin serve --workers 4` on a fresh database."""
     with templates.fresh(kind, tmp_path) as url, serving(tmp_path, url, workers=4) as running:
-        for process in running.workers():
-            os.setpriority(os.PRIO_PROCESS, process, 5)  # so that on a small machine the thousand revocations get their turn
         yield running
 
 
 async def test_no_request_that_begins_after_a_revocation_was_answered_is_accepted(
     served: Serving, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A thousand keys are revoked from another process while four processes hammer four server processes."""
+    """A thousand keys are revoked, by another process and over HTTP in turn, while four processes hammer four server processes."""
     async with office(served) as own:
         issued = [key for _ in range(REVOCATIONS // 200) for key in await own.keys(await own.user(), 200)]
 
-        result = await under_load(served, "/api/v1/agent/all", issued, lambda index: own.revoke(issued[index]), tmp_path)
+        async with await own.pages() as pages:
+
+            def revoke(index: int) -> Awaitable[float]:
+                return own.revoke(issued[index]) if index % 2 else revoke_over_http(pages, issued[index])
+
+            result = await under_load(served, "/api/v1/agent/all", issued, revoke, tmp_path)
 
     tell(capsys, f"revocation, {kind}", result)
     assert result.late == 0
     assert set(result.statuses()) == {"200", "401"}
     assert result.servers() == 4
-    assert len(result.used) > REVOCATIONS * 0.9
+    assert len(result.used) > REVOCATIONS * 0.8
 
 
 async def test_every_other_narrowing_change_holds_at_once(
@@ -137,15 +138,15 @@ async def test_every_other_narrowing_change_holds_at_once(
         def remove(key: Issued) -> Awaitable[float]:
             return own.member(space_id, key, None)
 
-        def narrow(turn: int) -> Awaitable[float]:
-            return (own.disable, remove, own.demote, own.delete)[turn % len(_GROUPS)](issued[turn])
+        async def narrow(turn: int) -> float:
+            assert await asyncio.to_thread(served.status, f"/api/v1/spaces/{space_id}", issued[turn].secret) == 200
+            return await (own.disable, remove, own.demote, own.delete)[turn % len(_GROUPS)](issued[turn])
 
         result = await under_load(served, f"/api/v1/spaces/{space_id}", issued, narrow, tmp_path)
 
     tell(capsys, f"other narrowing changes, {kind}", result)
     assert result.late == 0
     assert set(result.statuses()) == {"200", "401", "404"}
-    assert len(result.used) > len(issued) * 0.9
 
 
 async def test_a_sooner_expiry_holds_in_every_process(

@@ -24,7 +24,7 @@ from typing import IO
 
 ROOT = Path(__file__).parents[2]
 _STOP = 2**63
-_RECONNECT = 400  # requests after which a connection is made anew, so that the load spreads over the server's processes
+_RECONNECT = 50  # requests after which a connection is made anew, so that the load spreads over the server's processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Plan:
     path: str
     keys: Sequence[str]
     progress: str
-    connections: int = 2
+    connections: int = 1
     behind: int = 6
     ahead: int = 14
 

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.audit import Actor
-from latchpin.identity import api_keys, organizations, policy, spaces, users
+from latchpin.audit import Actor, Origin
+from latchpin.identity import api_keys, organizations, policy, sessions, spaces, users
 from latchpin.identity.roles import Group, Role
 from latchpin.kit import clock
 from latchpin.settings import Settings
@@ -38,14 +39,16 @@ class Office:
     def __init__(self, chosen: Settings, kept: Secrets) -> None:
         self.settings, self.secrets = chosen, kept
         self.database = Database(chosen)
-        self.organization_id = 0
+        self.organization_id = self.admin_id = 0
 
     async def begin(self) -> None:
         """Make the organization with an administrator who stays."""
         async with self.database.transaction() as session:
             made = await organizations.create(session, "Acme", by=BY)
             self.organization_id = made.id
-        await self.user(Group.ADMINISTRATOR)
+        self.admin_id = await self.user(Group.ADMINISTRATOR)
+        async with self.database.transaction() as session:
+            (await users.get(session, self.organization_id, self.admin_id)).must_change_password = False
 
     async def user(self, group: Group = Group.USER) -> int:
         """Make a user and return the id."""
@@ -77,6 +80,13 @@ class Office:
             await api_keys.revoke(session, await api_keys.get(session, issued.organization_id, issued.id), by=BY)
 
         return await self.change(work)
+
+    async def pages(self) -> AsyncClient:
+        """Sign the administrator in, and return a client that asks the API as the Control Center's own pages do."""
+        async with self.database.transaction() as session:
+            opened = await sessions.open_(session, await users.get(session, self.organization_id, self.admin_id), self.settings, Origin())
+        headers = {"Cookie": f"{sessions.cookie_name(self.settings)}={opened.token}", "Sec-Fetch-Site": "same-origin"}
+        return AsyncClient(base_url=self.settings.public_url, headers=headers, timeout=30, trust_env=False)
 
     async def space(self) -> int:
         """Make a private Space and return its id."""
@@ -130,6 +140,13 @@ class Office:
         over = answered + (expires - clock.now()).total_seconds()
         await clock.wait_until(expires.timestamp() + 0.05)
         return max(answered, over)
+
+
+async def revoke_over_http(pages: AsyncClient, issued: Issued) -> float:
+    """Revoke a key as the Control Center does; return when it was answered."""
+    answer = await pages.post(f"/api/v1/admin/keys/{issued.id}/revoke")
+    assert answer.is_success, answer.text
+    return time.monotonic()
 
 
 @asynccontextmanager
