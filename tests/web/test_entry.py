@@ -165,3 +165,16 @@ def test_the_one_time_link_is_not_in_the_log(serve: Callable[..., Server], brows
 
     assert opened.status_code == 200
     assert token not in server.log.getvalue()
+
+
+def test_a_stolen_session_cannot_guess_the_password_at_will(organization: Organization, browse: Browse) -> None:
+    """Changing one's own password counts wrong current ones like signing in does, and then asks to wait (security.md 107)."""
+    browser = browse(organization.server)
+    browser.sign_in(organization.admin)
+
+    guesses = [browser.send("/account/password", current_password=f"guess {n}", new_password="violet anchor nine") for n in range(6)]
+    right = browser.send("/account/password", current_password=PASSWORD, new_password="violet anchor nine")
+
+    assert [guess.status_code for guess in guesses] == [422] * 6
+    assert "Too many tries" in guesses[-1].text
+    assert "Too many tries" in right.text

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from litestar import Response
 
-from latchpin.errors import Throttled
-from latchpin.identity import sign_in
+from latchpin.errors import Invalid, LatchpinError, Throttled
+from latchpin.identity import sign_in, users
 from latchpin.identity.sign_in import Attempt
 from latchpin.web import render, session
 from latchpin.web.forms import Entries
@@ -28,18 +28,41 @@ async def ask(visit: Visit, entries: Entries, *, back: str) -> Response[str] | N
         return None
     form, status, headers = Form(), 403, {}
     if password is not None:
-        device = visit.request.cookies.get(session.device_name(settings))
-        tried = Attempt(visit.principal.email, password, session.origin(visit.request), device)
-        async with visit.site.database.read() as opened:
-            checked = await sign_in.check(opened, tried, visit.site.secrets)
-        async with visit.site.database.transaction() as opened:
-            outcome = await sign_in.prove(opened, visit.signed_in, tried, visit.site.secrets, by=visit.actor, checked=checked)
-        if outcome.opened is not None:
-            visit.renewed = outcome.opened.token
+        refusal = await _refusal(visit, password)
+        if refusal is None:
             return None
-        refusal = outcome.refusal
         if isinstance(refusal, Throttled):
             status, headers = 429, {"Retry-After": str(refusal.retry_after)}
-        form = Form({}, {FIELD: refusal.detail if refusal else "This is not your password."})
+        form = Form({}, {FIELD: refusal.detail})
     view = ConfirmPassword(visit.shell(""), form, visit.request.scope["path"], tuple(entries.items()), back, settings.proof_minutes)
     return render.page(visit.request, "entry/confirm_password.html", view, status=status, headers=headers)
+
+
+async def change_password(visit: Visit, entries: Entries) -> None:
+    """Set the password that a person chose, after the current one was proved, under the limits of signing in. Raises Invalid.
+
+    Without those limits a stolen session could try passwords here as fast as it likes.
+    """
+    current, chosen = entries.get("current_password", ""), entries.get("new_password", "")
+    refusal = await _refusal(visit, current)
+    if refusal is not None:
+        raise Invalid(refusal.detail, field="current_password")
+    async with visit.site.database.transaction() as opened:
+        user = await users.get(opened, visit.principal.organization_id, visit.principal.user_id)
+        kept = visit.signed_in.session_id
+        await users.change_password(opened, user, current=current, new=chosen, by=visit.actor, keep_session=kept)
+
+
+async def _refusal(visit: Visit, password: str) -> LatchpinError | None:
+    """Prove a password, which renews the session's token; returns why it did not count, or None."""
+    settings, secrets = visit.site.settings, visit.site.secrets
+    device = visit.request.cookies.get(session.device_name(settings))
+    tried = Attempt(visit.principal.email, password, session.origin(visit.request), device)
+    async with visit.site.database.read() as opened:
+        checked = await sign_in.check(opened, tried, secrets)
+    async with visit.site.database.transaction() as opened:
+        outcome = await sign_in.prove(opened, visit.signed_in, tried, secrets, by=visit.actor, checked=checked)
+    if outcome.opened is None:
+        return outcome.refusal
+    visit.renewed = outcome.opened.token
+    return None

@@ -7,7 +7,7 @@ from litestar import Response, get, post
 from latchpin.errors import Invalid
 from latchpin.identity import api_keys, passwords, sessions, users
 from latchpin.kit import clock
-from latchpin.web import forms, lists, render, rows
+from latchpin.web import forms, lists, proof, render, rows
 from latchpin.web.pages.api_keys import makers
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.common import Form
@@ -25,16 +25,7 @@ async def change_password(visit: SignedIn) -> Response[str]:
     """Change the person's own password; the current one is asked for, so no further proof is."""
     entries = await forms.read(visit.request)
     try:
-        async with visit.site.database.transaction() as session:
-            user = await users.get(session, visit.principal.organization_id, visit.principal.user_id)
-            await users.change_password(
-                session,
-                user,
-                current=entries.get("current_password", ""),
-                new=entries.get("new_password", ""),
-                by=visit.actor,
-                keep_session=visit.signed_in.session_id,
-            )
+        await proof.change_password(visit, entries)
     except Invalid as error:
         return await _page(visit, forms.refused({}, error), status=422)
     return render.redirect(visit.request, "/account", render.done("Password changed. Other browsers are signed out."))

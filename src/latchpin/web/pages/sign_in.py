@@ -12,7 +12,7 @@ from latchpin.audit.actor import nobody
 from latchpin.errors import Invalid, LatchpinError, Missing, Throttled
 from latchpin.identity import organizations, passwords, sessions, sign_in, users
 from latchpin.identity.sign_in import Attempt
-from latchpin.web import forms, render, session, site
+from latchpin.web import forms, proof, render, session, site
 from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.site import AnyRequest
@@ -102,16 +102,7 @@ async def choose_password(visit: SignedIn) -> Response[str]:
     entries = await forms.read(visit.request)
     wanted = render.local_path(entries.get("next", "/"))
     try:
-        async with visit.site.database.transaction() as opened:
-            user = await users.get(opened, visit.principal.organization_id, visit.principal.user_id)
-            await users.change_password(
-                opened,
-                user,
-                current=entries.get("current_password", ""),
-                new=entries.get("new_password", ""),
-                by=visit.actor,
-                keep_session=visit.signed_in.session_id,
-            )
+        await proof.change_password(visit, entries)
     except Invalid as error:
         return _password_page(visit, forms.refused({"next": wanted}, error), status=422)
     return render.redirect(visit.request, wanted, render.done("Your password is set."))
