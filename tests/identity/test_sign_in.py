@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -15,54 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Origin
 from latchpin.errors import Throttled, Unauthenticated
 from latchpin.identity import sessions, sign_in, users
-from latchpin.identity.sign_in import Attempt, Outcome
+from latchpin.identity.sign_in import Outcome
 from latchpin.kit import clock as kit_clock
 from latchpin.storage.models import SignInFailures, User
+from tests.support.door import Door
 from tests.support.people import PASSWORD, Organization, Person
 from tests.support.wire import audit
-
-_networks = itertools.count(1)
-
-
-class Door:
-    """One organization's sign-in, asked from addresses that no other test uses."""
-
-    def __init__(self, organization: Organization) -> None:
-        self.organization = organization
-        self.server = organization.server
-        self.person = organization.user()
-        self.network = f"2001:db8:{next(_networks):x}"
-
-    def address(self, host: int) -> str:
-        """Return an address of the test's own network."""
-        return f"{self.network}::{host:x}"
-
-    def tried(self, password: str = "wrong", *, email: str | None = None, host: int = 1, device: str | None = None) -> Attempt:
-        """Return a try."""
-        return Attempt(email if email is not None else self.person.email, password, Origin(self.address(host), "test"), device)
-
-    def attempt(self, password: str = "wrong", **where: Any) -> Outcome:
-        """Try once, and keep what came of it, as the page does."""
-
-        async def work(session: AsyncSession) -> Outcome:
-            return await sign_in.attempt(session, self.tried(password, **where), self.server.settings, self.server.services.secrets)
-
-        return self.organization.write(work)
-
-    def is_open(self, **where: Any) -> bool:
-        """Whether the right password opens."""
-        return self.attempt(PASSWORD, **where).opened is not None
-
-    def device(self) -> str:
-        """Return the device cookie of a browser that has signed in."""
-        outcome = self.attempt(PASSWORD, host=0xFFFF)
-        assert outcome.user is not None
-        return sign_in.device_cookie(self.server.services.secrets, outcome.user)
-
-    def attack(self, hosts: int = 8, each: int = 5) -> None:
-        """Guess from many addresses, as often as each is let."""
-        for host, _ in itertools.product(range(0x100, 0x100 + hosts), range(each)):
-            self.attempt(host=host)
 
 
 @pytest.fixture
@@ -243,76 +200,6 @@ def test_the_count_survives_the_refusal(door: Door) -> None:
         assert door.attempt().refusal is not None
 
     assert isinstance(door.attempt().refusal, Throttled)
-
-
-# ---- the owner under attack ----
-
-
-def test_an_account_under_attack_stays_open_to_its_owner_at_another_address(door: Door) -> None:
-    """Without any cookie: there are two tries left for every address that is not the attacker's."""
-    door.attack()
-
-    assert door.is_open(host=6)
-    door.attempt(host=7)
-    assert door.is_open(host=7)
-
-
-def test_under_attack_an_unknown_address_has_two_tries(door: Door) -> None:
-    """So that a thousand addresses do not have five thousand guesses."""
-    door.attack()
-
-    outcomes = [door.attempt(host=8) for _ in range(3)]
-
-    assert [type(outcome.refusal) for outcome in outcomes] == [Unauthenticated, Unauthenticated, Throttled]
-
-
-def test_a_browser_that_has_signed_in_before_keeps_its_allowance_under_attack(door: Door) -> None:
-    """By its device cookie, from a new address too."""
-    device = door.device()
-    door.attack()
-
-    for _ in range(4):
-        door.attempt(host=6, device=device)
-    assert door.is_open(host=6, device=device)
-
-
-def test_the_attackers_own_address_does_not_lock_out_a_known_browser(door: Door) -> None:
-    """Owner and attacker behind the same router: the browser's tries are counted apart, the address's full counter is passed over."""
-    device = door.device()
-    for number in range(55):
-        door.attempt(email=door.person.email if number < 6 else f"somebody.{number}@example.com", host=1)
-    assert not door.is_open(host=1)
-
-    assert door.is_open(host=1, device=device)
-
-
-def test_a_known_browser_may_not_guess_without_end(door: Door) -> None:
-    """A stolen device cookie opens nothing and has five tries."""
-    device = door.device()
-
-    outcomes = [door.attempt(device=device, host=host) for host in range(1, 8)]
-
-    assert [type(outcome.refusal) for outcome in outcomes] == [Unauthenticated] * 5 + [Throttled] * 2
-    assert door.is_open(host=9)
-
-
-@pytest.mark.parametrize("device", ["", "0" * 64, "ä" * 64, "x" * 10_000])
-def test_an_invented_device_cookie_counts_for_nothing(door: Door, device: str) -> None:
-    """It can be had for one account only by signing in to it."""
-    door.attack()
-
-    outcomes = [door.attempt(host=0xA, device=device) for _ in range(3)]
-
-    assert isinstance(outcomes[2].refusal, Throttled)
-
-
-def test_another_accounts_device_cookie_counts_for_nothing(door: Door) -> None:
-    """A user cannot guess at a colleague's account with the own cookie."""
-    device = door.device()
-    door.person = door.organization.user("Other User")
-    door.attack()
-
-    assert [type(door.attempt(host=0xB, device=device).refusal) for _ in range(3)][2] is Throttled
 
 
 # ---- giving the password again ----

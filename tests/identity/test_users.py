@@ -1,88 +1,22 @@
-"""Users: made, changed, disabled, deleted; the last administrator stays, and what dies stays dead."""
+"""Users: made, changed, disabled; what dies stays dead."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.audit import Origin
 from latchpin.errors import Conflict, Invalid, Missing
-from latchpin.identity import api_keys, passwords, sessions, users
-from latchpin.identity.roles import Group, Role
+from latchpin.identity import passwords, users
+from latchpin.identity.roles import Group
 from latchpin.identity.users import NewUser
-from latchpin.storage.models import Agent, ApiKey, AuditEvent, User
-from latchpin.storage.models.user import UserStatus
-from tests.support.people import PASSWORD, Organization, Person
+from latchpin.storage.models import User
+from tests.support.changes import create, demote, disable, on, open_sessions, row, sign_in
+from tests.support.people import PASSWORD, Organization
 from tests.support.wire import audit
-
-
-def create(organization: Organization, **entry: Any) -> users.Created:
-    """Make a user as an administrator does."""
-    new = NewUser(**{"full_name": "Grace Hopper", "email": f"grace.{organization.number}@example.com", **entry})
-
-    async def work(session: AsyncSession) -> users.Created:
-        return await users.create(session, organization.id, new, by=organization.admin.actor)
-
-    return organization.write(work)
-
-
-def on(organization: Organization, person: Person, work: Callable[[AsyncSession, User], Awaitable[Any]]) -> Any:
-    """Run `work(session, user)` in a transaction."""
-
-    async def inside(session: AsyncSession) -> Any:
-        return await work(session, await users.get(session, organization.id, person.id))
-
-    return organization.write(inside)
-
-
-def disable(organization: Organization, person: Person) -> int:
-    """Disable a user; returns how many keys were revoked."""
-    revoked: int = on(organization, person, lambda session, user: users.disable(session, user, by=organization.admin.actor))
-    return revoked
-
-
-def demote(organization: Organization, person: Person) -> None:
-    """Make an administrator an ordinary user."""
-    on(organization, person, lambda session, user: users.change(session, user, group=Group.USER, by=organization.admin.actor))
-
-
-def delete(organization: Organization, person: Person, heir: Person) -> int:
-    """Delete a user; returns how many live keys died."""
-
-    async def work(session: AsyncSession, user: User) -> int:
-        return await users.delete(session, user, heir=await users.get(session, organization.id, heir.id), by=heir.actor)
-
-    died: int = on(organization, person, work)
-    return died
-
-
-def row(organization: Organization, person: Person) -> User | None:
-    """Return the user's row as it is now."""
-
-    async def work(session: AsyncSession) -> User | None:
-        return await session.get(User, person.id)
-
-    return organization.write(work)
-
-
-def _sessions(organization: Organization, person: Person) -> int:
-    async def work(session: AsyncSession) -> int:
-        return len(await sessions.of_user(session, person.id, organization.server.settings))
-
-    return organization.write(work)
-
-
-def sign_in(organization: Organization, person: Person) -> sessions.Opened:
-    """Open a browser session for a user."""
-    chosen = organization.server.settings
-    opened: sessions.Opened = on(organization, person, lambda session, user: sessions.open_(session, user, chosen, Origin("192.0.2.1")))
-    return opened
-
 
 # ---- making ----
 
@@ -161,63 +95,6 @@ def test_an_address_that_nobody_has_finds_nobody(organization: Organization, ema
     assert organization.write(work) is None
 
 
-# ---- the last administrator ----
-
-
-@pytest.mark.parametrize("last", ["disable", "demote", "delete"])
-def test_the_last_active_administrator_stays(organization: Organization, last: str) -> None:
-    """A disabled administrator does not count as another one."""
-    second = organization.user("Second Admin", Group.ADMINISTRATOR)
-    disable(organization, second)
-    acts: dict[str, Callable[[], object]] = {
-        "disable": lambda: disable(organization, organization.admin),
-        "demote": lambda: demote(organization, organization.admin),
-        "delete": lambda: delete(organization, organization.admin, second),
-    }
-
-    with pytest.raises(Conflict, match="last active administrator"):
-        acts[last]()
-
-    kept = row(organization, organization.admin)
-    assert kept is not None
-    assert (kept.status, kept.user_group) == (UserStatus.ACTIVE, "Administrator")
-
-
-@pytest.mark.parametrize("act", ["disable", "demote"])
-def test_two_administrators_cannot_remove_each_other_at_the_same_moment(organization: Organization, act: str) -> None:
-    """Ten rounds in parallel; one of both always stays."""
-    for _ in range(10):
-        second = organization.user("Second Admin", Group.ADMINISTRATOR)
-
-        async def remove(person: Person) -> None:
-            async with organization.server.database.transaction() as session:
-                user = await users.get(session, organization.id, person.id)
-                if act == "disable":
-                    await users.disable(session, user, by=organization.admin.actor)
-                else:
-                    await users.change(session, user, group=Group.USER, by=organization.admin.actor)
-
-        async def both(second: Person = second) -> Any:
-            return await asyncio.gather(remove(organization.admin), remove(second), return_exceptions=True)
-
-        results = organization.server.run(both())
-
-        assert sorted(type(result).__name__ for result in results) == ["Conflict", "NoneType"]
-        _restore(organization)
-
-
-def _restore(organization: Organization) -> None:
-    """Leave the first administrator as the only one."""
-
-    async def work(session: AsyncSession) -> None:
-        for user in (await session.scalars(select(User).where(User.organization_id == organization.id))).all():
-            first = user.id == organization.admin.id
-            user.status = UserStatus.ACTIVE if first else UserStatus.DISABLED
-            user.user_group = "Administrator" if first else "User"
-
-    organization.write(work)
-
-
 # ---- disabling ----
 
 
@@ -230,11 +107,11 @@ def test_disabling_kills_keys_and_sessions_and_enabling_revives_neither(organiza
 
     assert disable(organization, person) == 1
     assert organization.get("/agent/all", key).status_code == 401
-    assert _sessions(organization, person) == 0
+    assert open_sessions(organization, person) == 0
 
     on(organization, person, lambda session, user: users.enable(session, user, by=organization.admin.actor))
     assert organization.get("/agent/all", key).status_code == 401
-    assert _sessions(organization, person) == 0
+    assert open_sessions(organization, person) == 0
     assert organization.get("/agent/all", organization.key(person)).status_code == 200
 
 
@@ -320,11 +197,11 @@ def test_a_password_change_asks_for_the_current_one_and_ends_other_sessions(orga
     assert [problem.field for problem in caught.value.problems] == ["current_password"]
     with pytest.raises(Invalid):
         change(PASSWORD, PASSWORD)
-    assert _sessions(organization, person) == 2
+    assert open_sessions(organization, person) == 2
 
     change(PASSWORD, "a wholly different sentence")
 
-    assert _sessions(organization, person) == 1
+    assert open_sessions(organization, person) == 1
 
 
 def test_a_reset_gives_a_temporary_password_and_ends_all_sessions(organization: Organization) -> None:
@@ -338,67 +215,6 @@ def test_a_reset_gives_a_temporary_password_and_ends_all_sessions(organization: 
     assert user is not None
     assert user.must_change_password
     assert organization.server.run(passwords.matches(password, user.password_hash))
-    assert _sessions(organization, person) == 0
+    assert open_sessions(organization, person) == 0
     [event] = audit(organization, "user.password_reset", target_id=person.id)
     assert password not in str((event.changes, event.reason, event.target_name))
-
-
-# ---- deleting ----
-
-
-def test_deleting_a_user_kills_the_keys_and_hands_the_agents_on(organization: Organization) -> None:
-    """Personal agents go to the heir's personal Space."""
-    person = organization.user()
-    organization.member(space := organization.space(), person, Role.EDITOR)
-    shared, personal = organization.agent("Shared", space, person), organization.agent("Personal", None, person)
-    key = organization.key(person)
-    assert organization.get("/agent/all", key).status_code == 200
-
-    assert delete(organization, person, organization.admin) == 1
-
-    assert organization.get("/agent/all", key).status_code == 401
-    assert row(organization, person) is None
-
-    async def owners(session: AsyncSession) -> set[int]:
-        return set((await session.scalars(select(Agent.user_id).where(Agent.id.in_((shared, personal))))).all())
-
-    assert organization.write(owners) == {organization.admin.id}
-
-
-def test_what_a_deleted_user_did_stays_in_the_audit_trail(organization: Organization) -> None:
-    """By name and by id, with every key that ever was."""
-    person = organization.user()
-    key = organization.key(person)
-    delete(organization, person, organization.admin)
-
-    async def left(session: AsyncSession) -> tuple[int, list[str]]:
-        keys = len((await session.scalars(select(ApiKey).where(ApiKey.user_id == person.id))).all())
-        query = select(AuditEvent.action).where(AuditEvent.organization_id == organization.id).order_by(AuditEvent.id)
-        return keys, list((await session.scalars(query)).all())
-
-    keys, actions = organization.write(left)
-    assert keys == 0
-    assert {"user.created", "api_key.created", "user.deleted"} <= set(actions)
-    assert len(audit(organization, "api_key.created", target_id=key.id)) == 1
-
-
-def test_nobody_deletes_themselves(organization: Organization) -> None:
-    """Another administrator does it."""
-    organization.user("Second Admin", Group.ADMINISTRATOR)
-
-    with pytest.raises(Conflict, match="yourself"):
-        delete(organization, organization.admin, organization.admin)
-
-
-def test_keys_that_a_deleted_administrator_made_for_others_live_on(organization: Organization) -> None:
-    """A key acts for the user it was issued to, not for who made it."""
-    second = organization.user("Second Admin", Group.ADMINISTRATOR)
-    key = organization.key(organization.admin)
-
-    async def by_second(session: AsyncSession) -> None:
-        (await api_keys.get(session, organization.id, key.id)).created_by_id = second.id
-
-    organization.write(by_second)
-    delete(organization, second, organization.admin)
-
-    assert organization.get("/agent/all", key).status_code == 200
