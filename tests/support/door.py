@@ -52,6 +52,7 @@ class Door:
         async def all_() -> list[Outcome]:
             async with self.server.database.read() as session:
                 checked = await sign_in.check(session, tried, secrets)
+            await asyncio.gather(*(self.server.database.ping() for _ in range(tries)))  # all connections are there before it begins
             return await asyncio.gather(*(one(checked) for _ in range(tries)))
 
         return self.server.run(all_())
