@@ -94,6 +94,16 @@ def test_an_unsound_entry_makes_no_key(admin: SignedIn, grace: Person, body: dic
     assert admin.get(f"/users/{grace.id}/keys").json() == []
 
 
+def test_the_detail_alone_says_what_is_wrong(admin: SignedIn, grace: Person) -> None:
+    """Many programs show a refusal's detail and nothing else."""
+    answer = admin.post(f"/users/{grace.id}/keys", {"expires": "2001-01-01T00:00:00Z", "rateLimit": 0})
+
+    detail = problem(answer, 422, "invalid")["detail"]
+    assert detail.startswith("2 entries were refused; nothing was changed.")
+    assert "expires: Choose a date in the future." in detail
+    assert "rateLimit: Enter a whole number from 1 to 1000000." in detail
+
+
 def test_markup_in_a_description_comes_back_as_it_was(admin: SignedIn, grace: Person) -> None:
     """JSON needs no escaping of HTML; pages do their own."""
     text = "<script>alert(1)</script> & 'so on'"

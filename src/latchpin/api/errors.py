@@ -29,12 +29,14 @@ _UNREADABLE = "The request cannot be read. Its form is described at /api-docs."
 _NEEDED = re.compile(r"Missing required (\w+) parameter '([^']*)'")
 _UNDERSCORE = re.compile(r"_([a-z])")
 _SERVER_ERROR = 500
+_MOST_TOLD = 3
 
 
 def on_refusal(request: Request[Any, Any, Any], error: LatchpinError) -> Response[bytes]:
     """Render a refusal of the product."""
     if isinstance(error, Invalid):
         error.problems = tuple(_on_the_wire(problem) for problem in error.problems)
+        error.detail = _with_problems(error)
     known = context.of(request.scope)
     public_url = services(request).settings.public_url
     return _render(problems.of_error(error, instance=request.scope["path"], public_url=public_url, request_id=known.request_id))
@@ -116,6 +118,12 @@ def _wire_name(handler: BaseRouteHandler, name: str) -> str:
 def _on_the_wire(problem: FieldProblem) -> FieldProblem:
     """Call a field as JSON does; a place in a text document keeps the document's own names."""
     return problem if problem.line is not None else replace(problem, field=camel(problem.field))
+
+
+def _with_problems(error: Invalid) -> str:
+    """Return the detail with what is wrong in it, for the many programs that show nothing but the detail."""
+    untold = [problem for problem in error.problems if problem.line is None and problem.message not in error.detail]
+    return " ".join([error.detail, *(f"{problem.field}: {problem.message}" for problem in untold[:_MOST_TOLD])])
 
 
 def camel(name: str) -> str:

@@ -28,6 +28,7 @@ from latchpin.settings import Settings
 from latchpin.storage.models.agent import ConfigType, RunStatus
 
 _ENUMS = {"status": RunStatus, "configType": ConfigType}
+_METHODS = ("get", "post", "put", "patch", "delete")
 _OWN = "/api/v1/admin/"
 _INTRODUCTION = """The API of a control center for web-data agents.
 
@@ -88,6 +89,7 @@ def document(app: Litestar, drawn: dict[str, Any], settings: Settings) -> dict[s
         if body is not None:
             operation["requestBody"] = _request_body(handler, schema_of[id(body)])
         paths.setdefault(_wire_path(path), {})[method] = operation
+    paths = {path: {method: item[method] for method in _METHODS if method in item} for path, item in paths.items()}
     return {
         "openapi": "3.1.0",
         "info": drawn["info"],
