@@ -35,6 +35,7 @@ def served(data_dir: Path) -> Iterator[str]:
     environ = {
         **os.environ,
         "LATCHPIN_DATA_DIR": str(data_dir),
+        "LATCHPIN_DATABASE_URL": data.load(data_dir).database_url,
         "LATCHPIN_PORT": str(PORT),
         "LATCHPIN_RATE_LIMIT": "1000000",
         "LATCHPIN_RATE_LIMIT_WINDOW_SECONDS": "1",
@@ -83,7 +84,8 @@ def _median(results: list[Measured]) -> Measured:
 
 def main() -> None:
     """Run everything and print it."""
-    print(f"Load: {load.generator()}, {load.CONNECTIONS} connections, median of {ROUNDS} rounds of {SECONDS} s. SQLite, one process.")
+    print(f"Load: {load.generator()}, {load.CONNECTIONS} connections, median of {ROUNDS} rounds of {SECONDS} s. One server process.")
+    print("PostgreSQL" if os.environ.get("BENCH_DATABASE_URL") else "SQLite")
     guarded: dict[int, Measured] = {}
     with tempfile.TemporaryDirectory(prefix="latchpin-bench-") as place:
         data_dir = Path(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,8 @@ from latchpin.identity.deployment import bring_up
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
 from latchpin.kit import clock
-from latchpin.storage import Database
+from latchpin.settings import Settings
+from latchpin.storage import Database, migrate
 from latchpin.storage import secrets as kept_secrets
 from latchpin.storage.models import ApiKey
 
@@ -36,11 +38,18 @@ record:
 """
 
 
+def load(data_dir: Path) -> Settings:
+    """Return the settings: SQLite in the directory, or the empty PostgreSQL database that BENCH_DATABASE_URL names."""
+    url = os.environ.get("BENCH_DATABASE_URL")
+    return settings.load({"LATCHPIN_DATABASE_URL": url} if url else {}, data_dir=data_dir)
+
+
 async def make(data_dir: Path) -> str:
     """Make the deployment and return a key of its administrator."""
-    chosen = settings.load({}, data_dir=data_dir)
+    chosen = load(data_dir)
     kept = kept_secrets.load_or_create(chosen.secrets_file)
     database = Database(chosen)
+    await migrate.upgrade(database.engine)
     await bring_up(chosen, database, kept)
     nobody = Actor("bench")
     async with database.transaction() as session:
@@ -62,7 +71,7 @@ async def make(data_dir: Path) -> str:
 
 async def fill(data_dir: Path, total: int) -> None:
     """Add keys that nobody has until the table holds `total`."""
-    database = Database(settings.load({}, data_dir=data_dir))
+    database = Database(load(data_dir))
     async with database.transaction() as session:
         first = (await session.scalars(select(ApiKey).order_by(ApiKey.id).limit(1))).one()
         owner = (await session.scalar(select(users.User.id).limit(1))) or first.user_id
