@@ -22,9 +22,9 @@ print(requests.get("{url}/api/v1/agent/all", headers={{"Authorization": f"ApiKey
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all journeys."""
+    """One browser for all journeys of this module; while Playwright runs, so does an event loop in this thread."""
     if lack := support.lacking():
         missing("tests in a browser", lack)
     with support.chromium() as running:
