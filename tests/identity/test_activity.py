@@ -222,3 +222,18 @@ def _nowhere(server: Server) -> Settings:
         directory.mkdir()
         return settings.load({}, data_dir=server.settings.data_dir, database_url=f"sqlite+aiosqlite:///{directory}")
     return settings.load({}, data_dir=server.settings.data_dir, database_url=f"postgresql+asyncpg://nobody@127.0.0.1:{free_port()}/none")
+
+
+def test_what_can_never_be_written_holds_up_nothing_else(organization: Organization) -> None:
+    """A refusal whose id no column holds (on PostgreSQL) is given up, and the one that came with it is written."""
+    server = organization.server
+    key = organization.key()
+    collected = Activity(server.database)
+    origin = Origin("127.0.0.1", "test", "request-1")
+    collected.refused(Refused(Reason.REVOKED, organization.id, None, "ada@example.com", 2**40, "unwritable"), origin)
+    collected.refused(Refused(Reason.EXPIRED, organization.id, None, "ada@example.com", key.id, "writable"), origin)
+
+    server.run(collected._flush_quietly(everything=True))
+    server.run(collected.flush(everything=True))
+
+    assert [row.reason for row in audit(organization, "api_key.refused", target_id=key.id)] == ["expired"]

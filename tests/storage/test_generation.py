@@ -17,7 +17,7 @@ from latchpin.errors import Unavailable
 from latchpin.identity import organizations
 from latchpin.settings import Settings
 from latchpin.storage import Database, secrets
-from latchpin.storage.generation import SharedCounter, SharedQuery, narrow, open_generation
+from latchpin.storage.generation import SharedCounter, SharedQuery, narrow, open_generation, shared_counter
 from latchpin.storage.models import Deployment
 from tests.support.databases import POSTGRESQL, Templates, reachable
 
@@ -163,7 +163,7 @@ async def test_a_failed_query_is_unavailable_for_all_who_wait_and_the_next_one_w
 
     first = await asyncio.gather(*(query.current() for _ in range(5)), return_exceptions=True)
 
-    assert all(isinstance(answer, Unavailable) or answer == 1 for answer in first)
+    assert all(isinstance(answer, Unavailable) or answer == 1 for answer in first), first
     assert await query.current() == 1
 
 
@@ -202,3 +202,19 @@ async def test_the_generation_column_only_rises_with_the_commit(prepared: Databa
         await failing()
 
     assert await query.current() == 1
+
+
+def test_every_name_of_a_database_file_finds_one_counter(tmp_path: Path) -> None:
+    """A process that reaches the file through a symbolic link must see what another one revokes."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    one = shared_counter(settings.load({}, data_dir=tmp_path / "real"))
+    other = shared_counter(settings.load({}, data_dir=tmp_path / "link"))
+    assert one is not None
+    assert other is not None
+
+    one.advance()
+
+    assert other.peek() == one.peek()
+    for counter in (one, other):
+        asyncio.run(counter.close())

@@ -171,3 +171,27 @@ async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None
         await database.ping()
 
     await database.close()
+
+
+async def test_an_error_of_the_database_tells_the_log_no_value(database: Database) -> None:
+    """The statement may be shown, what was to be stored may not."""
+    with pytest.raises(IntegrityError) as raised:
+        async with database.transaction() as session:
+            await session.execute(text("INSERT INTO users (full_name) VALUES (:name)"), {"name": "planted value"})
+
+    assert "planted value" not in str(raised.value).partition("DETAIL")[0]
+
+
+def test_the_embedded_database_is_its_owner_s_alone(tmp_path: Path) -> None:
+    """Also in a directory that everybody may read."""
+    tmp_path.chmod(0o755)
+
+    async def begin() -> None:
+        database = Database(settings.load({}, data_dir=tmp_path))
+        async with database.transaction() as session:
+            await session.execute(text("CREATE TABLE one (id INTEGER)"))
+            modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}  # noqa: ASYNC240  nothing else runs here
+        await database.close()
+        assert set(modes.values()) == {0o600}, modes
+
+    asyncio.run(begin())

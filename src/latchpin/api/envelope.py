@@ -129,9 +129,12 @@ class Envelope:
 
 
 def _address(text: str | None) -> _Address | None:
-    """Read an address; an IPv4 one that came over an IPv6 socket (::ffff:192.0.2.1) counts as what it is."""
+    """Read an address; an IPv4 one that came over an IPv6 socket (::ffff:192.0.2.1) counts as what it is.
+
+    One with a zone (fe80::1%eth0) is none: the zone may be any text of any length, and means nothing to another host.
+    """
     try:
-        found = ipaddress.ip_address(text or "")
+        found = ipaddress.ip_address("" if text is None or "%" in text else text)
     except ValueError:
         return None
     return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found

@@ -74,7 +74,7 @@ def _row(event: Event, by: Actor, at: datetime) -> dict[str, Any]:
         "target_kind": event.target_kind,
         "target_id": event.target_id,
         "target_name": _shown(event.target_name, 500),
-        "address": by.origin.address,
+        "address": _shown(by.origin.address, 64),
         "user_agent": _shown(by.origin.user_agent, 400),
         "request_id": _shown(by.origin.request_id, 64),
         "changes": one_line(json.dumps(changes, ensure_ascii=False), _MOST_CHANGES) if changes else None,

@@ -28,15 +28,22 @@ async def rotate_pepper(data_dir: Path | None) -> None:
     Every process of the deployment must be restarted afterwards, and every further host needs the changed file first: a process that
     has not read it refuses keys made under the new pepper. Make a backup of the file.
     """
-    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
+    async with opened(data_dir) as deployment:
         was = deployment.secrets.current_pepper
-        now = _add_pepper(deployment.settings.secrets_file)
-        record(session, events.PepperRotated(changes={"pepper_version": (was, now)}), deployment.actor())
+        path = deployment.settings.secrets_file.resolve()
+        draft, now = _draft(path)
+        try:
+            async with deployment.database.transaction() as session:
+                record(session, events.PepperRotated(changes={"pepper_version": (was, now)}), deployment.actor())
+        except BaseException:
+            draft.unlink()
+            raise
+        draft.replace(path)
     click.echo(f"New keys use pepper {now}. Copy {deployment.settings.secrets_file} to every host, then restart every process.")
 
 
-def _add_pepper(path: Path) -> int:
-    """Write the file anew with one more pepper, whole or not at all; returns the new pepper's version."""
+def _draft(path: Path) -> tuple[Path, int]:
+    """Write the file anew beside itself, with one more pepper; returns the draft and the new pepper's version."""
     draft = path.with_name(path.name + ".new")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -50,5 +57,4 @@ def _add_pepper(path: Path) -> int:
         json.dump(document, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(path)
-    return int(version)
+    return draft, int(version)

@@ -8,8 +8,10 @@ all). A crash loses at most a minute of these; changes and their events are neve
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import or_, update
@@ -108,6 +110,7 @@ class Activity:
             _log.warning("activity.not_written", detail="the database cannot be reached; it is kept and tried again")
         except Exception:  # noqa: BLE001  one failed batch must not end the task that writes the next ones
             _log.exception("activity.failed")
+            await self._write_singly()
 
     async def flush(self, *, everything: bool = False) -> None:
         """Write what is due (or everything); raises Unavailable and keeps it where the database is away."""
@@ -136,6 +139,27 @@ class Activity:
             tally.count, tally.written = tally.count - count, now  # more may have come while it was written
         self._forget(now)
 
+    async def _write_singly(self) -> None:
+        """Write each item by itself after a batch failed, and give up those that fail again: one must not hold up all others for ever."""
+        for key_id, (at, address) in list(self._last_used.items()):
+            if await self._written(partial(_write_last_used, key_id=key_id, at=at, address=address)):
+                self._last_used.pop(key_id, None)
+        for tally in (*self._uses.values(), *self._refusals.values()):
+            count = tally.count
+            if count and await self._written(partial(_record, tally=tally, count=count)):
+                tally.count, tally.written = tally.count - count, clock.timestamp()
+
+    async def _written(self, work: Callable[[AsyncSession], Awaitable[None]]) -> bool:
+        """Whether an item is done with: written, or never to be written. A database that is away keeps it."""
+        try:
+            async with self._database.transaction() as session:
+                await work(session)
+        except Unavailable:
+            return False
+        except Exception:  # noqa: BLE001  whatever is wrong with it, it is given up
+            _log.exception("activity.given_up")
+        return True
+
     def _forget(self, now: float) -> None:
         """Drop tallies of which nothing came for a whole period."""
         self._uses = {b: t for b, t in self._uses.items() if t.count or now - t.written < USE_TOTALS_SECONDS}
@@ -148,6 +172,10 @@ def actor(principal: Principal, origin: Origin) -> Actor:
     return Actor(
         principal.email, principal.user_id, principal.organization_id, credential.kind.value, credential.id, credential.name, origin
     )
+
+
+async def _record(session: AsyncSession, tally: _Tally, count: int) -> None:
+    record(session, _total(tally, count), tally.actor)
 
 
 def _total(tally: _Tally, count: int) -> events.Event:
@@ -170,5 +198,5 @@ async def _write_last_used(session: AsyncSession, key_id: int, at: float, addres
             ApiKey.revoked.is_(None),
             or_(ApiKey.last_used.is_(None), ApiKey.last_used <= when - timedelta(seconds=LAST_USED_SECONDS - 1)),
         )
-        .values(last_used=when, last_used_address=address)
+        .values(last_used=when, last_used_address=address and address[:64])
     )

@@ -6,18 +6,21 @@ Sec-Fetch-Site decides where the browser sends it (HTTPS and loopback), else Ori
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from latchpin.settings import Settings
 
+_LOOPBACK = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def origins(settings: Settings) -> frozenset[bytes]:
     """Return the origins of our own pages: the public address, and both names of the loopback address where it is one."""
     found = {settings.public_url}
-    for one, other in (("//127.0.0.1", "//localhost"), ("//localhost", "//127.0.0.1")):
-        if one in settings.public_url:
-            found.add(settings.public_url.replace(one, other))
+    parts = urlsplit(settings.public_url)
+    other = _LOOPBACK.get(parts.hostname or "")
+    if other is not None:
+        found.add(f"{parts.scheme}://{other}{f':{parts.port}' if parts.port else ''}")
     return frozenset(origin.encode() for origin in found)
 
 

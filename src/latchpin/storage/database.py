@@ -6,6 +6,8 @@ it; a reading one sees one consistent moment and blocks nobody (WAL). On Postgre
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from latchpin.errors import Malformed, Unavailable
 from latchpin.settings import Settings
-from latchpin.storage.generation import narrows, raise_column, shared_counter, split_tls
+from latchpin.storage.generation import narrows, raise_column, shared_counter, split_tls, sqlite_file
 
 Session = AsyncSession  # the name by which the edges know it
 BUSY_TIMEOUT_MS = 10_000
@@ -122,12 +124,20 @@ def create_engine(settings: Settings) -> AsyncEngine:
             max_overflow=10,
             pool_timeout=5,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error's text goes to the log, a digest or an e-mail does not
             connect_args={**tls, "timeout": 5, "server_settings": {"application_name": "latchpin", "timezone": "UTC"}},
         )
-    engine = create_async_engine(settings.database_url, pool_size=5, max_overflow=5, pool_timeout=10)
+    _keep_to_owner(settings.database_url)
+    engine = create_async_engine(settings.database_url, pool_size=5, max_overflow=5, pool_timeout=10, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _keep_to_owner(url: str) -> None:
+    """Make the embedded database's file for its owner alone (0600) where there is none; SQLite's side files follow it."""
+    with contextlib.suppress(OSError):  # there already, or no such directory, which connecting will tell
+        os.close(os.open(sqlite_file(url), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own type

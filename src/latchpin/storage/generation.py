@@ -115,7 +115,7 @@ class SharedQuery:
             self._next = asyncio.create_task(self._after(self._running))
         try:
             return await asyncio.shield(self._next)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             detail = "The database cannot be reached, so the credential cannot be checked. Try again in a moment."
             raise Unavailable(detail) from error
 
@@ -155,12 +155,17 @@ def split_tls(url: str) -> tuple[URL, dict[str, str]]:
     return parsed.difference_update_query(["sslmode"]), {"ssl": mode} if isinstance(mode, str) else {}
 
 
+def sqlite_file(url: str) -> Path:
+    """Return the embedded database's file itself, behind any symbolic link: all names of one file must find one counter."""
+    return Path(make_url(url).database or "latchpin.db").resolve()
+
+
 def shared_counter(settings: Settings) -> SharedCounter | None:
     """Open the counter of an embedded database, or return None for PostgreSQL."""
     if not settings.is_sqlite:
         return None
-    database = make_url(settings.database_url).database or "latchpin.db"
-    return SharedCounter(Path(database + ".generation"))
+    file = sqlite_file(settings.database_url)
+    return SharedCounter(file.with_name(file.name + ".generation"))
 
 
 def open_generation(settings: Settings) -> Generation:

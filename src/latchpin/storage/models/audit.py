@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, LargeBinary, String, Text
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from latchpin.storage.models.base import NEVER_REUSED, Base
@@ -24,7 +24,7 @@ class AuditEvent(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)  # years of events do not use it up
     at: Mapped[datetime] = mapped_column(UtcTime)
     organization_id: Mapped[int | None]
     action: Mapped[str] = mapped_column(String(64))

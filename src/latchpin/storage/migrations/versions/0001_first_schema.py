@@ -31,7 +31,7 @@ def upgrade() -> None:
     """Bring the schema forward."""
     op.create_table(
         "audit_events",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("organization_id", sa.Integer(), nullable=True),
         sa.Column("action", sa.String(length=64), nullable=False),
