@@ -6,7 +6,6 @@ answer; the audit trail gets the true reason. A key that was verified under the 
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,7 @@ from latchpin.identity import sessions
 from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys, Reason, Refused, Verified
 from latchpin.identity.principal import Principal
-from latchpin.kit import clock, context, own_pages
+from latchpin.kit import clock, context, households, own_pages
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.generation import Generation
@@ -174,7 +173,7 @@ class Gate:
 
     async def _count_refusal(self, request: context.RequestContext) -> None:
         """Slow the guessing of credentials by address; a good credential never comes here."""
-        window = await self._doors.counter.hit(f"refused:{_household(request.address)}", 60)
+        window = await self._doors.counter.hit(f"refused:{households.of(request.address)}", 60)
         if window.count > self._settings.bad_key_limit:
             raise Throttled(
                 "Too many refused credentials from this address. Wait as Retry-After says; sound keys are not affected.",
@@ -194,13 +193,3 @@ def _refused(principal: Principal, reason: Reason) -> Refused:
     """Make the refusal of a key that is sound in itself."""
     credential = principal.credential
     return Refused(reason, principal.organization_id, principal.user_id, principal.email, credential.id, credential.name)
-
-
-def _household(address: str | None) -> str:
-    """Return what guesses are counted by: an IPv4 address, or the /64 that one IPv6 household has to choose its addresses from."""
-    if address is None or ":" not in address:
-        return str(address)
-    try:
-        return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
-    except ValueError:
-        return address

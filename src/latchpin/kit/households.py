@@ -1,0 +1,21 @@
+"""Households: what guesses are counted by, since one guesser at home has 2**64 IPv6 addresses to guess from."""
+
+from __future__ import annotations
+
+import ipaddress
+
+
+def of(address: str | None) -> str:
+    """Return an IPv4 address as it is, and the /64 of an IPv6 address; an IPv4 address written as IPv6 is an IPv4 address.
+
+    What is no address at all, such as the name of a socket, is returned as it came; None is a household of its own.
+    """
+    if address is None or ":" not in address:
+        return address or "nowhere"
+    try:
+        found = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(found), 64), strict=False))
