@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Origin
 from latchpin.errors import Throttled, Unauthenticated
-from latchpin.identity import sessions, sign_in, users
+from latchpin.identity import sessions, sign_in, sign_in_limits, sign_in_load, users
 from latchpin.identity.sign_in import Outcome
 from latchpin.kit import clock as kit_clock
 from latchpin.storage.models import SignInFailures, User
@@ -23,9 +24,11 @@ from tests.support.wire import audit
 
 
 @pytest.fixture
-def door(organization: Organization, clock: kit_clock.Frozen) -> Door:
-    """A user to sign in as, and a clock that stands still."""
-    return Door(organization)
+def door(organization: Organization, clock: kit_clock.Frozen) -> Iterator[Door]:
+    """A user to sign in as, a clock that stands still, and no refusals counted before or after."""
+    sign_in_load.rows.reset()
+    yield Door(organization)
+    sign_in_load.rows.reset()
 
 
 @pytest.fixture
@@ -188,7 +191,7 @@ def test_tries_at_the_same_moment_are_all_counted(door: Door) -> None:
     assert isinstance(door.attempt(PASSWORD).refusal, Throttled)
 
     async def counts(session: AsyncSession) -> list[int]:
-        bucket = sign_in._pair(door.tried(), known=False)
+        bucket = sign_in_limits.buckets(door.person.email, door.address(1), None).pair
         return list((await session.scalars(select(SignInFailures.failures).where(SignInFailures.bucket == bucket))).all())
 
     assert door.organization.write(counts) == [11]

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import timedelta
+
 import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Throttled, Unauthenticated
+from latchpin.identity import sign_in, sign_in_limits, sign_in_load
 from latchpin.kit import clock as kit_clock
+from latchpin.storage.models import AuditEvent, SignInFailures
 from tests.support.door import Door
-from tests.support.people import Organization
+from tests.support.people import PASSWORD, Organization
+from tests.support.wire import audit
 
 
 @pytest.fixture
-def door(organization: Organization, clock: kit_clock.Frozen) -> Door:
-    """A user to sign in as, and a clock that stands still."""
-    return Door(organization)
+def door(organization: Organization, clock: kit_clock.Frozen) -> Iterator[Door]:
+    """A user to sign in as, a clock that stands still, and no refusals counted before or after."""
+    sign_in_load.rows.reset()
+    yield Door(organization)
+    sign_in_load.rows.reset()
 
 
 def test_an_account_under_attack_stays_open_to_its_owner_at_another_address(door: Door) -> None:
@@ -88,3 +98,106 @@ def test_a_burst_of_tries_at_once_passes_the_limit_no_further_than_single_ones(d
     outcomes = door.burst(10)
 
     assert sorted(type(outcome.refusal).__name__ for outcome in outcomes) == ["Throttled"] * 5 + ["Unauthenticated"] * 5
+
+
+# ---- one household ----
+
+
+def test_the_addresses_of_one_household_count_as_one(door: Door) -> None:
+    """A guesser at home has 2**64 addresses; the sixth waits whichever it comes from, and for any account after fifty."""
+    home = f"{door.network}:aaaa"
+    outcomes = [door.attempt(address=f"{home}:{number:x}::1") for number in range(6)]
+    assert [type(outcome.refusal) for outcome in outcomes] == [Unauthenticated] * 5 + [Throttled]
+
+    for number in range(44):
+        door.attempt(email=f"somebody.{number}@example.com", address=f"{home}::{number:x}")
+    assert isinstance(door.attempt(PASSWORD, email="else@example.com", address=f"{home}:ffff::").refusal, Throttled)
+
+
+def test_an_ipv4_address_written_as_ipv6_is_no_other_address(door: Door) -> None:
+    """Nor do all IPv4 addresses share one household by being written so."""
+    four = f"192.0.2.{door.organization.number % 250}"
+    for _ in range(5):
+        door.attempt(address=four)
+
+    assert isinstance(door.attempt(address=f"::ffff:{four}").refusal, Throttled)
+    assert door.is_open(address="::ffff:198.51.100.7")
+
+
+# ---- what a flood leaves behind ----
+
+
+def test_an_address_that_waits_leaves_no_row_for_each_account_it_names(door: Door) -> None:
+    """Twenty more accounts, five more audit rows (the 1st, 2nd, 4th, 8th, 16th), and no counter but the address's own."""
+    for number in range(50):
+        door.attempt(email=f"somebody.{number}@example.com", host=4)
+    sign_in_load.rows.reset()
+
+    for number in range(20):
+        assert isinstance(door.attempt(email=f"another.{number}@example.com", host=4).refusal, Throttled)
+
+    events = audit(door.organization, "session.sign_in_refused", address=door.address(4))
+    assert [event.reason for event in events].count("throttled") == 5
+    where = [sign_in_limits.buckets(f"another.{number}@example.com", door.address(4), None) for number in range(20)]
+
+    async def counts(session: AsyncSession) -> list[int]:
+        buckets = {bucket for each in where for bucket in (each.account, each.address, each.pair)}
+        return list((await session.scalars(select(SignInFailures.failures).where(SignInFailures.bucket.in_(buckets)))).all())
+
+    assert door.organization.write(counts) == [70]
+
+
+def _total(door: Door) -> int:
+    async def work(session: AsyncSession) -> int:
+        query = select(AuditEvent.count).where(AuditEvent.reason == "more than could be listed").order_by(AuditEvent.id.desc()).limit(1)
+        return await session.scalar(query) or 0
+
+    return door.organization.write(work)
+
+
+def test_refusals_beyond_what_a_minute_may_hold_become_one_total(
+    door: Door, clock: kit_clock.Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From any number of addresses; the next minute begins with their number, and none is lost."""
+    monkeypatch.setattr(sign_in_load, "ROWS_A_MINUTE", 3)
+    for host in range(1, 11):
+        door.attempt(host=host)
+    assert len(audit(door.organization, "session.sign_in_refused", target_id=door.person.id)) == 3
+
+    clock.advance(timedelta(seconds=61))
+    door.attempt(host=11)
+
+    assert len(audit(door.organization, "session.sign_in_refused", target_id=door.person.id)) == 4
+    assert _total(door) == 7
+
+
+def test_refusals_that_nobody_follows_are_written_when_the_counters_are_swept(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood that stops is in the audit trail with its size all the same."""
+    monkeypatch.setattr(sign_in_load, "ROWS_A_MINUTE", 1)
+    for host in range(1, 7):
+        door.attempt(host=host)
+
+    door.organization.write(sign_in.sweep)
+
+    assert _total(door) == 5
+
+
+# ---- how much is worked on at once ----
+
+
+def test_a_household_has_few_places_at_once_and_a_known_browser_its_own(door: Door) -> None:
+    """The fifth try at the same moment is turned away; other households, and the owner's browser, are not."""
+    device = door.device()
+
+    def whose(*, host: int, device: str | None = None) -> sign_in.Looked:
+        tried = door.tried(host=host, device=device)
+        return door.organization.write(lambda session: sign_in.look(session, tried, door.server.services.secrets))
+
+    here, elsewhere, known = whose(host=1), whose(host=2), whose(host=1, device=device)
+    with sign_in.place(here), sign_in.place(here), sign_in.place(here), sign_in.place(here):
+        with pytest.raises(Throttled), sign_in.place(here):
+            pass
+        with sign_in.place(elsewhere), sign_in.place(known):
+            pass
+    with sign_in.place(here):
+        pass

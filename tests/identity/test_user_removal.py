@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.errors import Conflict
-from latchpin.identity import api_keys, users
+from latchpin.errors import Conflict, Missing
+from latchpin.identity import api_keys, policy, users
 from latchpin.identity.roles import Group, Role
 from latchpin.storage.models import Agent, ApiKey, AuditEvent, User
 from latchpin.storage.models.user import UserStatus
 from tests.support.changes import delete, demote, disable, row
+from tests.support.door import meet
 from tests.support.people import Organization, Person
 from tests.support.wire import audit
 
@@ -62,6 +63,29 @@ def test_two_administrators_cannot_remove_each_other_at_the_same_moment(organiza
 
         assert sorted(type(result).__name__ for result in results) == ["Conflict", "NoneType"]
         _restore(organization)
+
+
+@pytest.mark.parametrize("last", ["disable", "demote", "delete"])
+def test_who_became_the_last_administrator_a_moment_ago_stays(organization: Organization, last: str) -> None:
+    """What was read before the lock, an ordinary user, is not believed."""
+    person = organization.user()
+
+    async def work(session: AsyncSession) -> None:
+        user = await users.get(session, organization.id, person.id)
+        heir = await users.get(session, organization.id, organization.admin.id)
+        for who, group in ((person, Group.ADMINISTRATOR), (organization.admin, Group.USER)):  # behind the back of what was read
+            change = update(User).where(User.id == who.id).values(user_group=group.value)
+            await session.execute(change.execution_options(synchronize_session=False))
+        assert user.user_group == Group.USER
+        acts: dict[str, Callable[[], Awaitable[object]]] = {
+            "disable": lambda: users.disable(session, user, by=organization.admin.actor),
+            "demote": lambda: users.change(session, user, group=Group.USER, by=organization.admin.actor),
+            "delete": lambda: users.delete(session, user, heir=heir, by=organization.admin.actor),
+        }
+        await acts[last]()
+
+    with pytest.raises(Conflict, match="last active administrator"):
+        organization.write(work)
 
 
 def _restore(organization: Organization) -> None:
@@ -113,6 +137,44 @@ def test_what_a_deleted_user_did_stays_in_the_audit_trail(organization: Organiza
     assert keys == 0
     assert {"user.created", "api_key.created", "user.deleted"} <= set(actions)
     assert len(audit(organization, "api_key.created", target_id=key.id)) == 1
+
+
+def test_deleting_a_user_for_whom_a_key_is_being_made_deletes_the_key_too(organization: Organization) -> None:
+    """The deletion waits for the key, and then sees it."""
+    person = organization.user()
+
+    async def make(session: AsyncSession) -> None:
+        user = await users.get(session, organization.id, person.id)
+        rules = await policy.get(session, organization.id, organization.server.settings)
+        secrets = organization.server.services.secrets
+        await api_keys.create(session, user, api_keys.NewKey(), policy=rules, secrets=secrets, by=organization.admin.actor)
+
+    async def remove() -> int:
+        async with organization.server.database.transaction() as session:
+            user = await users.get(session, organization.id, person.id)
+            heir = await users.get(session, organization.id, organization.admin.id)
+            return await users.delete(session, user, heir=heir, by=organization.admin.actor)
+
+    assert meet(organization.server, make, remove) == 1
+    assert row(organization, person) is None
+
+
+def test_an_heir_who_is_deleted_at_the_same_moment_is_missing(organization: Organization) -> None:
+    """There is no server error, and the agents stay with their owner."""
+    person, heir = organization.user(), organization.user()
+
+    async def remove_heir(session: AsyncSession) -> None:
+        admin = await users.get(session, organization.id, organization.admin.id)
+        await users.delete(session, await users.get(session, organization.id, heir.id), heir=admin, by=organization.admin.actor)
+
+    async def remove() -> int:
+        async with organization.server.database.transaction() as session:
+            user = await users.get(session, organization.id, person.id)
+            second = await users.get(session, organization.id, heir.id)
+            return await users.delete(session, user, heir=second, by=organization.admin.actor)
+
+    assert isinstance(meet(organization.server, remove_heir, remove), Missing)
+    assert row(organization, person) is not None
 
 
 def test_nobody_deletes_themselves(organization: Organization) -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+
+import argon2
+import pytest
 
 from latchpin import settings
 from latchpin.identity import organizations
@@ -111,6 +117,48 @@ def test_a_person_ends_a_forgotten_session_from_their_account(organization: Orga
 
     assert here.open("/account").status_code == 200
     assert forgotten.open("/account").status_code == 303
+
+
+def test_signing_in_again_ends_the_session_before(organization: Organization, browse: Browse) -> None:
+    """A copy of the earlier cookie opens nothing once the browser has got another."""
+    browser, thief = browse(organization.server), browse(organization.server)
+    browser.sign_in(organization.admin)
+    thief.http.cookies.update(browser.http.cookies)
+    assert thief.open("/account").status_code == 200
+
+    browser.sign_in(organization.admin)
+
+    assert thief.open("/account").status_code == 303
+    assert browser.open("/account").status_code == 200
+
+
+def test_a_burst_of_tries_is_turned_away_and_holds_no_connection(
+    serve: Callable[..., Server], browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten at the same moment from one address four are hashed, holding nothing while they wait; six get 429 at once."""
+    organization = Organization(serve())
+    go_on = threading.Event()
+    verify = argon2.PasswordHasher.verify
+
+    def waiting(self: argon2.PasswordHasher, against: str, password: str) -> bool:
+        go_on.wait(60)
+        return bool(verify(self, against, password))
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", waiting)
+    browsers = [browse(organization.server) for _ in range(10)]
+    with ThreadPoolExecutor(10) as threads:
+        try:
+            tries = [threads.submit(browser.sign_in, organization.admin, "not the password") for browser in browsers]
+            at_once = list(itertools.islice(as_completed(tries, timeout=30), 6))
+            held = organization.server.database.engine.sync_engine.pool.checkedout()  # type: ignore[attr-defined]
+        finally:
+            go_on.set()
+    answers = [done.result() for done in at_once]
+
+    assert [answer.status_code for answer in answers] == [429] * 6
+    assert {answer.headers["retry-after"] for answer in answers} == {"2"}
+    assert held < 4  # whatever works in the background may hold one
+    assert sorted(done.result().status_code for done in tries) == [422] * 4 + [429] * 6
 
 
 def test_too_many_tries_are_told_to_wait(serve: Callable[..., Server], browse: Browse) -> None:

@@ -135,6 +135,22 @@ async def end(session: AsyncSession, user_id: int, session_id: int, *, by: Actor
         record(session, event(target_id=user_id, target_name=by.name), by)
 
 
+async def replace(session: AsyncSession, token: str, *, by: Actor) -> None:
+    """End the session, whoever's it is, whose cookie another is about to take the place of; a token of no living one is passed over."""
+    row = (
+        await session.execute(
+            select(BrowserSession, User)
+            .join(User, User.id == BrowserSession.user_id)
+            .where(BrowserSession.digest == credentials.token_digest(token), BrowserSession.ended.is_(None))
+        )
+    ).one_or_none()
+    if row is not None:
+        found, user = row
+        found.ended = clock.now()
+        event = events.SessionEnded(target_id=user.id, target_name=user.email, organization_id=user.organization_id)
+        record(session, event, by)
+
+
 async def end_all(session: AsyncSession, user_id: int, *, but: int | None = None) -> None:
     """End every session of a user, except the one with id `but`."""
     await session.execute(

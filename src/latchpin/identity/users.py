@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -75,12 +75,13 @@ async def get(session: AsyncSession, organization_id: int, user_id: int) -> User
     return user
 
 
-async def by_email(session: AsyncSession, email: str) -> User | None:
-    """Return the user with this address, whatever its case, or None."""
+async def by_email(session: AsyncSession, email: str, *, lock: bool = False) -> User | None:
+    """Return the user with this address, whatever its case, or None; with `lock` as it is now, and unchanged until the commit."""
     wanted = email_key(email)
     if "\0" in wanted:  # no address has it, and PostgreSQL refuses to compare with it
         return None
-    return await session.scalar(select(User).where(User.email_key == wanted))
+    found = select(User).where(User.email_key == wanted)
+    return await session.scalar(found.with_for_update().execution_options(populate_existing=True) if lock else found)
 
 
 async def change(
@@ -93,6 +94,10 @@ async def change(
     group: Group | None = None,
 ) -> User:
     """Change name, address or group; None leaves a field as it is. Raises Invalid, and Conflict for the last administrator."""
+    if group is None or group is Group.ADMINISTRATOR:
+        await _lock(session, user)
+    else:
+        await _require_another_administrator(session, user, "demoted")
     form = Form()
     wanted = {
         "full_name": user.full_name if full_name is None else form.line("full_name", full_name, most=200),
@@ -107,8 +112,6 @@ async def change(
     if not changes:
         return user
     if "group" in changes:
-        if user.user_group == Group.ADMINISTRATOR:
-            await _require_another_administrator(session, user, "demoted")
         narrow(session)
     for name, value in wanted.items():
         setattr(user, name, value)
@@ -120,9 +123,9 @@ async def change(
 
 async def disable(session: AsyncSession, user: User, *, by: Actor) -> int:
     """Disable a user and revoke all keys and sessions; returns the number of keys revoked. Raises Conflict for the last administrator."""
+    await _require_another_administrator(session, user, "disabled")
     if user.status is UserStatus.DISABLED:
         return 0
-    await _require_another_administrator(session, user, "disabled")
     user.status = UserStatus.DISABLED
     narrow(session)
     revoked = await api_keys.revoke_all(session, user, by=by, reason="user disabled")
@@ -140,6 +143,7 @@ async def enable(session: AsyncSession, user: User, *, by: Actor) -> None:
 
 async def reset_password(session: AsyncSession, user: User, *, by: Actor) -> str:
     """Give a user a temporary password, returned once in the clear, and end all of the user's sessions."""
+    await _lock(session, user)
     password = credentials.temporary_password()
     user.password_hash, user.must_change_password = await passwords.hash_password(password), True
     await sessions.end_all(session, user.id)
@@ -149,6 +153,7 @@ async def reset_password(session: AsyncSession, user: User, *, by: Actor) -> str
 
 async def change_password(session: AsyncSession, user: User, *, current: str, new: str, by: Actor, keep_session: int | None = None) -> None:
     """Set a password its owner chose; other sessions end. Raises Invalid for a wrong current or a weak new password."""
+    await _lock(session, user)
     form = Form()
     if not await passwords.matches(current, user.password_hash):
         form.problem("current_password", "This is not your current password.")
@@ -170,6 +175,7 @@ async def delete(session: AsyncSession, user: User, *, heir: User, by: Actor) ->
     if user.id == heir.id:
         raise Conflict("You cannot delete yourself. Ask another administrator.")
     await _require_another_administrator(session, user, "deleted")
+    await _lock(session, heir)
     live = sum(api_keys.is_live(key) for key in await api_keys.of_user(session, user.id))
     narrow(session)
     await session.execute(update(Agent).where(Agent.user_id == user.id).values(user_id=heir.id))
@@ -180,21 +186,31 @@ async def delete(session: AsyncSession, user: User, *, heir: User, by: Actor) ->
     return live
 
 
+async def _lock(session: AsyncSession, user: User) -> None:
+    """Read the user anew and keep others from changing it until the commit (PostgreSQL); raises Missing where it is gone."""
+    fresh = select(User).where(User.id == user.id).with_for_update().execution_options(populate_existing=True)
+    if await session.scalar(fresh) is None:
+        raise Missing("user", user.id)
+
+
 async def _require_another_administrator(session: AsyncSession, user: User, verb: str) -> None:
-    if user.user_group != Group.ADMINISTRATOR or user.status is not UserStatus.ACTIVE:
-        return
-    # The rows are locked (PostgreSQL), so that two administrators cannot remove each other at the same moment.
+    """Lock and read anew the user and all active administrators, in one order; raises Conflict where the user is the last of them.
+
+    What was read of the user before the lock says nothing: another administrator may be changing it, or removing themselves, just now.
+    """
+    administers = and_(User.user_group == Group.ADMINISTRATOR.value, User.status == UserStatus.ACTIVE)
     rows = await session.scalars(
-        select(User.id)
-        .where(
-            User.organization_id == user.organization_id,
-            User.user_group == Group.ADMINISTRATOR.value,
-            User.status == UserStatus.ACTIVE,
-        )
+        select(User)
+        .where(User.organization_id == user.organization_id, or_(User.id == user.id, administers))
         .order_by(User.id)
         .with_for_update()
+        .execution_options(populate_existing=True)
     )
-    if set(rows.all()) <= {user.id}:
+    found = {row.id: row for row in rows.all()}
+    if user.id not in found:
+        raise Missing("user", user.id)
+    is_one = user.user_group == Group.ADMINISTRATOR and user.status is UserStatus.ACTIVE
+    if is_one and len(found) == 1:
         raise Conflict(f"The last active administrator cannot be {verb}. Make another user an administrator first.")
 
 

@@ -59,9 +59,14 @@ async def _refusal(visit: Visit, password: str) -> LatchpinError | None:
     device = visit.request.cookies.get(session.device_name(settings))
     tried = Attempt(visit.principal.email, password, session.origin(visit.request), device)
     async with visit.site.database.read() as opened:
-        checked = await sign_in.check(opened, tried, secrets)
-    async with visit.site.database.transaction() as opened:
-        outcome = await sign_in.prove(opened, visit.signed_in, tried, secrets, by=visit.actor, checked=checked)
+        looked = await sign_in.look(opened, tried, secrets)
+    try:
+        with sign_in.place(looked):
+            checked = await sign_in.check(looked, password)  # no connection is held while this waits for its turn
+            async with visit.site.database.transaction() as opened:
+                outcome = await sign_in.prove(opened, visit.signed_in, tried, secrets, by=visit.actor, checked=checked)
+    except Throttled as refusal:
+        return refusal
     if outcome.opened is None:
         return outcome.refusal
     visit.renewed = outcome.opened.token

@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from latchpin.audit.actor import nobody
 from latchpin.errors import Invalid, LatchpinError, Missing, Throttled
 from latchpin.identity import organizations, passwords, sessions, sign_in, users
-from latchpin.identity.sign_in import Attempt
+from latchpin.identity.sign_in import Attempt, Outcome
 from latchpin.web import forms, proof, render, session, site
 from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
@@ -42,11 +42,9 @@ async def do_sign_in(request: AnyRequest) -> Response[str]:
     entries = await forms.read(request)
     wanted = render.local_path(entries.get("next", "/"))
     device = request.cookies.get(session.device_name(served.settings))
-    tried = Attempt(entries.get("email", "").strip()[:254], entries.get("password", ""), session.origin(request), device)
-    async with served.database.read() as opened:
-        checked = await sign_in.check(opened, tried, served.secrets)
-    async with served.database.transaction() as opened:
-        outcome = await sign_in.attempt(opened, tried, served.settings, served.secrets, checked=checked)
+    previous = request.cookies.get(sessions.cookie_name(served.settings))
+    tried = Attempt(entries.get("email", "").strip()[:254], entries.get("password", ""), session.origin(request), device, previous)
+    outcome = await _judged(served, tried)
     if outcome.opened is None or outcome.user is None:
         return _refused(request, entries, wanted, outcome.refusal)
     cookies = [
@@ -56,6 +54,18 @@ async def do_sign_in(request: AnyRequest) -> Response[str]:
     if outcome.user.must_change_password:
         wanted = f"/password?next={quote(wanted)}"
     return render.redirect(request, wanted, cookies=cookies)
+
+
+async def _judged(served: site.Site, tried: Attempt) -> Outcome:
+    async with served.database.read() as opened:
+        looked = await sign_in.look(opened, tried, served.secrets)
+    try:
+        with sign_in.place(looked):
+            checked = await sign_in.check(looked, tried.password)  # no connection is held while this waits for its turn
+            async with served.database.transaction() as opened:
+                return await sign_in.attempt(opened, tried, served.settings, served.secrets, checked=checked)
+    except Throttled as refusal:
+        return Outcome(refusal=refusal)
 
 
 def _refused(request: AnyRequest, entries: Entries, wanted: str, refusal: LatchpinError | None) -> Response[str]:

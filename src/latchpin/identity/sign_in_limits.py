@@ -1,0 +1,126 @@
+"""The counters that slow guessers (docs/decisions/0008): failures in 15 minutes, by account, by household, and by both together.
+
+The account's counter locks nobody out. Once it is high, it only lowers what a household may try that has not signed in to this account
+before. A browser that has carries a device cookie and keeps its own allowance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import case, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.identity.fields import email_key
+from latchpin.kit import clock, households
+from latchpin.storage.models import SignInFailures
+
+WINDOW = timedelta(minutes=15)
+PER_PAIR = 5
+PER_ADDRESS = 50
+PER_ACCOUNT = 20
+PER_PAIR_UNDER_ATTACK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """What a try is counted in. With `known`, `pair` is the account from this browser, else the account from this household."""
+
+    account: bytes
+    address: bytes
+    pair: bytes
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a try stands: the seconds it has to `wait`, 0 for none, and the full buckets with the most that each may hold."""
+
+    wait: int
+    full: Mapping[bytes, int]
+
+
+def buckets(email: str, address: str | None, known_device: str | None) -> Buckets:
+    """Name the buckets of a try; `known_device` is the device cookie of a browser that has signed in to this account, else None."""
+    account, home = email_key(email), households.of(address)
+    pair = f"pair|{home}|{account}" if known_device is None else f"device|{known_device}|{account}"
+    return Buckets(_digest(f"account|{account}"), _digest(f"address|{home}"), _digest(pair), known_device is not None)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
+
+
+async def one_at_a_time(session: AsyncSession, email: str, address: str | None) -> None:
+    """Let tries at one account, and tries from one household, be judged one after the other, so that a burst cannot pass the limit.
+
+    SQLite has one writer anyway; on PostgreSQL the locks end with the transaction.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        where = buckets(email, address, None)
+        for bucket in sorted((where.account, where.address)):
+            number = int.from_bytes(bucket[:8], "big", signed=True)
+            await session.execute(select(func.pg_advisory_xact_lock(number)))
+
+
+async def standing(session: AsyncSession, where: Buckets) -> Standing:
+    """Return whether a try must wait, and for what."""
+    at = clock.now()
+    rows = await session.scalars(select(SignInFailures).where(SignInFailures.bucket.in_((where.account, where.address, where.pair))))
+    counts = {row.bucket: row for row in rows.all() if row.window_ends > at}
+    failures = {bucket: row.failures for bucket, row in counts.items()}
+    allowance = PER_PAIR if where.known or failures.get(where.account, 0) < PER_ACCOUNT else PER_PAIR_UNDER_ATTACK
+    limits = {where.pair: allowance} if where.known else {where.pair: allowance, where.address: PER_ADDRESS}
+    full = {bucket: most for bucket, most in limits.items() if failures.get(bucket, 0) >= most}
+    wait = max((int((counts[bucket].window_ends - at).total_seconds()) + 1 for bucket in full), default=0)
+    return Standing(wait, full)
+
+
+async def count_failure(session: AsyncSession, where: Buckets) -> None:
+    """Count a try that was judged and failed."""
+    await _count(session, where.account, where.address, where.pair)
+
+
+async def count_early(session: AsyncSession, where: Buckets, stands: Standing) -> bool:
+    """Count a try that came too early; returns whether it is one to note: the 1st, 2nd, 4th, 8th ... beyond what a bucket may hold.
+
+    A household that is full is counted alone: by naming another account each time it could fill the disk with rows.
+    """
+    if where.address in stands.full:
+        counted = await _count(session, where.address)
+    else:
+        counted = await _count(session, where.account, where.address, where.pair)
+    beyond = max(counted[bucket] - most for bucket, most in stands.full.items() if bucket in counted)
+    return beyond <= 1 or beyond & (beyond - 1) == 0
+
+
+async def _count(session: AsyncSession, *where: bytes) -> dict[bytes, int]:
+    at = clock.now()
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    over = SignInFailures.window_ends <= at
+    counted: dict[bytes, int] = {}
+    for bucket in sorted(where):  # one order, so that two tries cannot wait for each other
+        row = insert(SignInFailures).values(bucket=bucket, failures=1, window_ends=at + WINDOW)
+        upsert = row.on_conflict_do_update(
+            index_elements=[SignInFailures.bucket],
+            set_={
+                "failures": case((over, 1), else_=SignInFailures.failures + 1),
+                "window_ends": case((over, at + WINDOW), else_=SignInFailures.window_ends),
+            },
+        ).returning(SignInFailures.failures)
+        counted[bucket] = await session.scalar(upsert) or 0
+    return counted
+
+
+async def forget(session: AsyncSession, where: Buckets) -> None:
+    """Forget the failures of this account from here, after a success."""
+    await session.execute(delete(SignInFailures).where(SignInFailures.bucket == where.pair))
+
+
+async def sweep(session: AsyncSession) -> None:
+    """Remove counters whose window is over."""
+    await session.execute(delete(SignInFailures).where(SignInFailures.window_ends < clock.now()))
