@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,7 +14,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.errors import Conflict, Invalid
+from latchpin.errors import Conflict, Invalid, Missing
 from latchpin.identity import api_keys, policy, users
 from latchpin.identity.api_keys import AlreadyIssued, NewKey
 from latchpin.kit import clock as kit_clock
@@ -215,6 +216,58 @@ def test_a_disabled_user_gets_no_key(organization: Organization) -> None:
 
     with pytest.raises(Conflict, match="disabled"):
         _create(organization, NewKey(), person)
+
+
+def test_a_key_for_a_user_who_was_just_removed_is_told_as_that(organization: Organization) -> None:
+    """Who was read before somebody else deleted them is missing; this is neither a failure nor a form sent twice."""
+    server, person = organization.server, organization.user()
+
+    async def remove(session: AsyncSession) -> None:
+        user, heir = [await users.get(session, organization.id, who.id) for who in (person, organization.admin)]
+        await users.delete(session, user, heir=heir, by=organization.admin.actor)
+
+    async def late() -> None:
+        async with server.database.read() as session:
+            read_before = await users.get(session, organization.id, person.id)
+        async with server.database.transaction() as session:
+            await remove(session)
+        async with server.database.transaction() as session:
+            session.add(read_before)
+            rules = await policy.get(session, organization.id, server.settings)
+            by, kept = organization.admin.actor, server.services.secrets
+            await api_keys.create(session, read_before, NewKey(form_id="late"), policy=rules, secrets=kept, by=by)
+
+    with pytest.raises(Missing):
+        server.run(late())
+
+
+def test_a_maker_who_was_just_removed_is_no_form_sent_twice(organization: Organization) -> None:
+    """Only the form's own uniqueness counts as a form that was used."""
+    person = organization.user()
+    gone = dataclasses.replace(organization.admin.actor, user_id=2**31 - 1)
+
+    async def work(session: AsyncSession) -> None:
+        user = await users.get(session, organization.id, person.id)
+        rules = await policy.get(session, organization.id, organization.server.settings)
+        await api_keys.create(session, user, NewKey(form_id="gone"), policy=rules, secrets=organization.server.services.secrets, by=gone)
+
+    with pytest.raises(Conflict) as refused:
+        organization.write(work)
+    assert not isinstance(refused.value, AlreadyIssued)
+
+
+def test_a_reason_that_holds_a_key_is_refused(organization: Organization) -> None:
+    """The reason is kept in the clear; a key in it would be told to every administrator."""
+    key = organization.key()
+
+    async def work(session: AsyncSession) -> None:
+        found = await api_keys.get(session, organization.id, key.id)
+        await api_keys.revoke(session, found, by=organization.admin.actor, reason=f"leaked: {key.secret}")
+
+    with pytest.raises(Invalid) as refused:
+        organization.write(work)
+    assert [problem.field for problem in refused.value.problems] == ["reason"]
+    assert key.secret not in str(refused.value)
 
 
 def test_no_key_slips_past_a_user_who_is_being_disabled(organization: Organization) -> None:

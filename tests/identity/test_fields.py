@@ -25,6 +25,23 @@ def _email(text: str) -> str | None:
     return None if form.problems else clean
 
 
+@pytest.mark.parametrize("text", ["sk-lp_" + "a1B2" * 11, "Grafana sk-lp_" + "x" * 20 + " nightly"])
+def test_a_line_that_holds_a_full_key_is_refused_without_repeating_it(text: str) -> None:
+    """A key pasted into a name or description would be stored in the clear and shown to others."""
+    form = Form()
+
+    form.line("description", text, most=500)
+
+    (problem,) = form.problems
+    assert "Revoke that key" in problem.message
+    assert "sk-lp_" not in problem.message
+
+
+def test_the_beginning_of_a_key_may_be_named() -> None:
+    """The display prefix is how people talk of a key."""
+    assert _line("Replaces sk-lp_9xQzAb") == "Replaces sk-lp_9xQzAb"
+
+
 @given(st.text(max_size=300))
 @example("a\0b")
 @example("a\nb")

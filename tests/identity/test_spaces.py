@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Conflict, Invalid, Missing
@@ -220,3 +222,38 @@ def test_a_users_spaces_are_listed_with_the_roles(organization: Organization) ->
     found = read(organization, lambda session: spaces.roles_of(session, person.id))
 
     assert [(space.name, role) for space, role in found] == [("a", Role.VIEWER), ("B", Role.OPERATOR)]
+
+
+async def _waits_for_a_lock(session: AsyncSession) -> bool:
+    return bool(
+        await session.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"))
+    )
+
+
+def test_two_who_name_one_member_at_a_moment_come_one_after_the_other(organization: Organization, kind: str) -> None:
+    """The second finds the first one's role and changes it; neither fails, and the trail tells both."""
+    server, person, space_id = organization.server, organization.user(), organization.space()
+
+    async def give(role: Role, session: AsyncSession) -> None:
+        space, user = await spaces.owned(session, organization.id, space_id), await users.get(session, organization.id, person.id)
+        await spaces.set_member(session, space, user, role, by=organization.admin.actor)
+        await session.flush()
+
+    async def second() -> None:
+        async with server.database.transaction() as session:
+            await give(Role.EDITOR, session)
+
+    async def race() -> None:
+        async with server.database.transaction() as session:
+            await give(Role.VIEWER, session)
+            other = asyncio.create_task(second())
+            while kind == "postgresql" and not other.done():
+                async with server.database.read() as looking:
+                    if await _waits_for_a_lock(looking):
+                        break
+        await other
+
+    server.run(race())
+
+    told = [json.loads(each.changes or "") for each in audit(organization, "space.member_changed", target_id=space_id)]
+    assert told == [{person.email: [None, "viewer"]}, {person.email: ["viewer", "editor"]}]

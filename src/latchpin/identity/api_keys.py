@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
@@ -89,7 +89,9 @@ async def create(session: AsyncSession, user: User, new: NewKey, *, policy: KeyP
     session.add(key)
     try:
         await session.flush()
-    except IntegrityError:
+    except IntegrityError as error:
+        if "form_id" not in str(error.orig):
+            raise Conflict("Somebody that this key depends on was removed at the same moment. Open the page again.") from None
         detail = "This form was already sent, and the key it made was shown then. A lost key can only be deleted and replaced."
         raise AlreadyIssued(detail) from None
     changes = {"user": (None, user.email), "scopes": (None, key.scopes), "expires": (None, clock.iso(expires))}
@@ -138,7 +140,13 @@ async def change_expiry(session: AsyncSession, key: ApiKey, expires: datetime, *
 
 
 async def revoke(session: AsyncSession, key: ApiKey, *, by: Actor, reason: str = "revoked by an administrator") -> bool:
-    """Revoke a key for good; returns False where it was revoked already. No request that begins after the commit is accepted."""
+    """Revoke a key for good; returns False where it was revoked already. No request that begins after the commit is accepted.
+
+    Raises Invalid for a reason that holds a full key.
+    """
+    form = Form()
+    form.no_key("reason", reason)
+    form.done()
     if key.revoked is not None:
         return False
     key.revoked, key.revoked_by_name, key.revoked_reason = clock.now(), by.name[:200], reason[:200]
@@ -175,7 +183,11 @@ def _checked_expiry(form: Form, expires: datetime, policy: KeyPolicy) -> datetim
 
 async def _require_room(session: AsyncSession, user: User) -> None:
     # The user's row is locked (PostgreSQL), so that a key cannot slip past somebody who disables the user at the same moment.
-    await session.refresh(user, with_for_update=True)
+    user_id = user.id
+    try:
+        await session.refresh(user, with_for_update={"key_share": True})
+    except InvalidRequestError:  # the row is gone
+        raise Missing("user", user_id) from None
     if user.status is not UserStatus.ACTIVE:
         raise Conflict("The user is disabled. Enable the user first, then create a key.")
     held = await session.scalar(select(func.count()).select_from(ApiKey).where(ApiKey.user_id == user.id)) or 0

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from latchpin.errors import FieldProblem, Invalid
 
 _EMAIL = re.compile(r"[^@\s\"(),:;<>\[\]\\]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9-]{1,63}")
+_API_KEY = re.compile(r"sk-lp_[0-9A-Za-z]{20,}")
 _INT32 = 2**31 - 1
 
 
@@ -35,7 +36,13 @@ class Form:
             self.problem(field, f"At most {most} characters; this has {len(clean)}.")
         if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in _DIRECTIONS for letter in clean):
             self.problem(field, "Control characters and line breaks are not allowed here.")
+        self.no_key(field, clean)
         return clean
+
+    def no_key(self, field: str, text: str) -> None:
+        """Note a problem where a text holds a full API key: it would be kept in the clear, and shown to others."""
+        if _API_KEY.search(text):
+            self.problem(field, "This holds a full API key. Revoke that key, since it may have been seen, and leave it out here.")
 
     def optional_line(self, field: str, text: str | None, *, most: int) -> str | None:
         """Check a one-line text that may be left out; blank counts as left out."""

@@ -152,6 +152,7 @@ async def set_member(session: AsyncSession, space: Space, user: User, role: Role
     """Give a user a role in a Space, or remove the user (None). The user must be of the Space's organization."""
     if user.organization_id != space.organization_id:
         raise Missing("user", user.id)
+    await _hold(session, space, user)
     row = await session.get(SpaceMember, (space.id, user.id))
     old = Role(row.role) if row else None
     if old == role:
@@ -165,6 +166,15 @@ async def set_member(session: AsyncSession, space: Space, user: User, role: Role
     narrow(session)
     changes = {user.email: (old.word if old else None, role.word if role else None)}
     record(session, events.SpaceMemberChanged(target_id=space.id, target_name=space.name, changes=changes), by)
+
+
+async def _hold(session: AsyncSession, space: Space, user: User) -> None:
+    """Lock the Space and the user (PostgreSQL), so that two who set one member at a time come one after the other. Raises Missing."""
+    held = select(Space.id).where(Space.id == space.id).with_for_update(key_share=True)
+    if await session.scalar(held) is None:
+        raise Missing("space", space.id)
+    if await session.scalar(select(User.id).where(User.id == user.id).with_for_update(read=True, key_share=True)) is None:
+        raise Missing("user", user.id)
 
 
 async def roles_of(session: AsyncSession, user_id: int) -> list[tuple[Space, Role]]:
