@@ -5,6 +5,7 @@ Every read starts from `access.visible_agents`; a change asks first whether the 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Row, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from latchpin.audit import Actor, events, record
 from latchpin.automation import definitions
-from latchpin.errors import Malformed, Missing
+from latchpin.errors import Conflict, Malformed, Missing
 from latchpin.identity import access
+from latchpin.identity.fields import Form
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import Role
 from latchpin.kit import clock
@@ -33,6 +36,7 @@ _COLUMNS: dict[str, Any] = {
     "status": Agent.status,
     "configType": Agent.config_type,
 }
+MOST_VERSIONS = 1_000
 AgentRow = Row[Any]
 _ROW = tuple(Agent.__table__.columns)
 
@@ -103,9 +107,10 @@ async def get_for_change(session: AsyncSession, principal: Principal, agent_id: 
     return agent
 
 
-async def versions(session: AsyncSession, agent_id: int) -> list[AgentVersion]:
-    """Return an agent's versions, newest first. Check first that the agent is visible."""
-    query = select(AgentVersion).where(AgentVersion.agent_id == agent_id).order_by(AgentVersion.version.desc())
+async def versions(session: AsyncSession, agent_id: int, *, limit: int | None = None) -> list[AgentVersion]:
+    """Return an agent's versions, newest first, without their definitions (see `version`). Check first that the agent is visible."""
+    query = select(AgentVersion).where(AgentVersion.agent_id == agent_id).order_by(AgentVersion.version.desc()).limit(limit)
+    query = query.options(defer(AgentVersion.definition, raiseload=True))
     return list((await session.scalars(query)).all())
 
 
@@ -118,22 +123,30 @@ async def version(session: AsyncSession, agent_id: int, number: int) -> AgentVer
     return found
 
 
-async def definition(session: AsyncSession, agent: Agent) -> definitions.Definition:
-    """Return the current definition of an agent."""
-    current = await version(session, agent.id, agent.version)
-    return definitions.parse(current.definition)
+async def parse(text: str) -> definitions.Definition:
+    """Read a definition in a thread, at the edge and outside any transaction: it takes the processor for up to tens of milliseconds."""
+    return await asyncio.to_thread(definitions.parse, text)
 
 
 async def create(
-    session: AsyncSession, principal: Principal, text: str, *, space_id: int | None, comment: str | None = None, by: Actor
+    session: AsyncSession,
+    principal: Principal,
+    text: str,
+    *,
+    space_id: int | None,
+    parsed: definitions.Definition | None = None,
+    comment: str | None = None,
+    by: Actor,
 ) -> Agent:
     """Make an agent from a definition, in a Space where the principal is an editor, or (None) in the principal's personal Space.
 
+    `parsed` is what `parse` made of this text; a server gives it, so that no transaction waits for the parser.
     Raises DefinitionError (an Invalid) with every problem of the text, Missing for a Space that is not visible, Denied.
     """
     if space_id is not None:
         await _require_editor(session, principal, space_id)
-    parsed = definitions.parse(text)
+    parsed = parsed or definitions.parse(text)
+    _require_sound_comment(comment)
     at = clock.now()
     agent = Agent(organization_id=principal.organization_id, space_id=space_id, user_id=principal.user_id, version=0, created=at)
     _apply(agent, parsed)
@@ -145,9 +158,21 @@ async def create(
     return agent
 
 
-async def change(session: AsyncSession, agent: Agent, text: str, *, comment: str | None = None, by: Actor) -> Agent:
-    """Save a new version from a definition. Get the agent by `get_for_change`. Raises DefinitionError. The same text adds nothing."""
-    parsed = definitions.parse(text)
+async def change(
+    session: AsyncSession,
+    agent: Agent,
+    text: str,
+    *,
+    parsed: definitions.Definition | None = None,
+    comment: str | None = None,
+    by: Actor,
+) -> Agent:
+    """Save a new version from a definition; `parsed` as for `create`. Get the agent by `get_for_change`. The same text adds nothing.
+
+    Raises DefinitionError, Conflict where the agent has too many versions.
+    """
+    parsed = parsed or definitions.parse(text)
+    _require_sound_comment(comment)
     current = await version(session, agent.id, agent.version)
     if current.definition == text:
         return agent
@@ -158,11 +183,23 @@ async def change(session: AsyncSession, agent: Agent, text: str, *, comment: str
     return agent
 
 
-async def restore(session: AsyncSession, agent: Agent, number: int, *, comment: str | None, by: Actor) -> Agent:
-    """Make an old version's text the newest version; the counter goes on, nothing is lost. Raises Missing for an unknown version."""
+async def restore(
+    session: AsyncSession,
+    agent: Agent,
+    number: int,
+    *,
+    parsed: definitions.Definition | None = None,
+    comment: str | None,
+    by: Actor,
+) -> Agent:
+    """Make an old version's text the newest version; the counter goes on, nothing is lost. `parsed` as for `create`: texts never change.
+
+    Raises Missing for an unknown version, Conflict where the agent has too many.
+    """
+    _require_sound_comment(comment)
     old = await version(session, agent.id, number)
     was = agent.version
-    _apply(agent, definitions.parse(old.definition))
+    _apply(agent, parsed or definitions.parse(old.definition))
     await _add_version(session, agent, old.definition, comment or f"Restored version {number}", by)
     changes = {"version": (was, agent.version), "restored_from": (None, number)}
     record(session, events.AgentChanged(target_id=agent.id, target_name=agent.name, changes=changes, reason=_short(comment)), by)
@@ -228,6 +265,9 @@ def _apply(agent: Agent, parsed: definitions.Definition) -> None:
 
 
 async def _add_version(session: AsyncSession, agent: Agent, text: str, comment: str | None, by: Actor) -> None:
+    if agent.version >= MOST_VERSIONS:
+        message = f"The agent has {agent.version:,} saved versions, the most there can be. Create a new agent from this definition."
+        raise Conflict(message)
     agent.version += 1
     row = AgentVersion(
         agent_id=agent.id,
@@ -241,6 +281,12 @@ async def _add_version(session: AsyncSession, agent: Agent, text: str, comment: 
     )
     session.add(row)
     await session.flush()
+
+
+def _require_sound_comment(comment: str | None) -> None:
+    form = Form()
+    form.no_key("comment", comment or "")
+    form.done()
 
 
 def _short(comment: str | None) -> str | None:

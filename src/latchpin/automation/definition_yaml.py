@@ -1,6 +1,6 @@
 """From text to a YAML node tree with line marks, and nothing else of YAML.
 
-Anchors, aliases, tags, several documents and deep nesting are refused, so a short text stays a small tree.
+Anchors, aliases, tags, several documents, deep nesting and very many nodes are refused, so that a text stays a small tree.
 Values are left as written: what `yes` or `2026-01-01` mean is decided by the field that they are for.
 """
 
@@ -16,6 +16,7 @@ from latchpin.automation.definition_problems import MAX_PROBLEMS, DefinitionErro
 
 MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 10
+MAX_NODES: Final = 5_000  # a full definition has a few hundred; far more would only keep the process busy
 _NULL: Final = "tag:yaml.org,2002:null"
 
 # Control characters, lone surrogates, non-characters, and those that reorder or hide the text around them.
@@ -59,12 +60,17 @@ class _Composer(yaml.SafeLoader):
         super().__init__(text)
         self.problems = problems
         self.depth = 0
+        self.nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Compose one node; an alias becomes an empty value, so that what follows is still looked at."""
         # PyYAML's stubs leave the parser's methods untyped.
         event = self.peek_event()  # type: ignore[no-untyped-call]
         mark = event.start_mark or Place(0, 0)
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            self.problems.add(mark, "", f"the definition has more than {MAX_NODES:,} names and values")
+            raise DefinitionError(self.problems.found)
         if isinstance(event, yaml.AliasEvent):
             self.get_event()  # type: ignore[no-untyped-call]
             self.problems.add(mark, "", "aliases are not allowed; quote text that starts with `*`")

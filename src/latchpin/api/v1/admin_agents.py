@@ -54,9 +54,16 @@ class DefinitionOut(Wire, frozen=True):
 async def create_agent(request: Request[Any, Any, Any]) -> AgentOut:
     """Make an agent from a definition. Problems of the definition are named with line and column."""
     entry = await bodies.read(request, NewAgent)
+    parsed = await agents.parse(entry.definition)
     async with database(request).transaction() as session:
         agent = await agents.create(
-            session, caller(request), entry.definition, space_id=entry.space_id, comment=entry.comment, by=acting(request)
+            session,
+            caller(request),
+            entry.definition,
+            space_id=entry.space_id,
+            parsed=parsed,
+            comment=entry.comment,
+            by=acting(request),
         )
     return shown(agent)
 
@@ -67,14 +74,15 @@ async def create_agent(request: Request[Any, Any, Any]) -> AgentOut:
     summary="Save a new version",
     tags=[TAG],
     opt=may(roles.AGENTS_CHANGE) | takes(NewVersion),
-    responses=problems(404, 422),
+    responses=problems(404, 409, 422),
 )
 async def save_definition(request: Request[Any, Any, Any], agent_id: AgentId) -> AgentOut:
     """Save a definition as the newest version. The same text again adds none."""
     entry = await bodies.read(request, NewVersion)
+    parsed = await agents.parse(entry.definition)
     async with database(request).transaction() as session:
         agent = await agents.get_for_change(session, caller(request), agent_id)
-        await agents.change(session, agent, entry.definition, comment=entry.comment, by=acting(request))
+        await agents.change(session, agent, entry.definition, parsed=parsed, comment=entry.comment, by=acting(request))
     return shown(agent)
 
 

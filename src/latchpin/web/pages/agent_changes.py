@@ -5,13 +5,13 @@ from __future__ import annotations
 from litestar import Response, get, post
 
 from latchpin.automation import agents
-from latchpin.errors import Denied, FieldProblem, Invalid, Malformed, Missing
+from latchpin.errors import Conflict, Denied, FieldProblem, Invalid, Malformed, Missing
 from latchpin.web import forms, lists, places, render, rows
 from latchpin.web.forms import Entries
 from latchpin.web.pages.agents import agent_row, authors
 from latchpin.web.places import PERSONAL
 from latchpin.web.session import SignedIn, Visit
-from latchpin.web.views.automation import AgentConfirm, AgentEditor, AgentRow, VersionRestore
+from latchpin.web.views.automation import AgentConfirm, AgentEditor, AgentRow, VersionRestore, VersionRow
 from latchpin.web.views.common import Form, Problem
 
 _STARTER = """\
@@ -51,12 +51,14 @@ async def create(visit: SignedIn) -> Response[str]:
     entries = await forms.read(visit.request)
     try:
         space_id = _space(entries.get("space", ""))
+        parsed = await agents.parse(entries.get("definition", ""))
         async with visit.site.database.transaction() as session:
             agent = await agents.create(
                 session,
                 visit.principal,
                 entries.get("definition", ""),
                 space_id=space_id,
+                parsed=parsed,
                 comment=entries.get("comment"),
                 by=visit.actor,
             )
@@ -85,13 +87,14 @@ async def change(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
     """Save a new version."""
     entries = await forms.read(visit.request)
     row = await _for_change(visit, agent_id)
+    text, comment = entries.get("definition", ""), entries.get("comment")
     try:
+        parsed = await agents.parse(text)
         async with visit.site.database.transaction() as session:
             agent = await agents.get_for_change(session, visit.principal, agent_id)
-            text, comment = entries.get("definition", ""), entries.get("comment")
-            await agents.change(session, agent, text, comment=comment, by=visit.actor)
+            await agents.change(session, agent, text, parsed=parsed, comment=comment, by=visit.actor)
             number = agent.version
-    except Invalid as error:
+    except (Invalid, Conflict) as error:
         form, problems = _refused(entries, error)
         view = AgentEditor(visit.shell("agents"), form, row, (), problems)
         return render.page(visit.request, "agents/edit.html", view, status=422)
@@ -132,10 +135,7 @@ async def unarchive(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
 @get("/agents/{agent_id:int}/versions/{number:int}/restore")
 async def ask_restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
     """Say what restoring does, and ask."""
-    row = await _for_change(visit, agent_id)
-    async with visit.site.database.read() as session:
-        old = await agents.version(session, agent_id, number)
-        version = rows.version(old, current=row.version, names=await authors(session, [old]))
+    row, version, _ = await _for_restore(visit, agent_id, number)
     form = Form({"comment": f"Restored version {number}"})
     return render.page(visit.request, "agents/restore.html", VersionRestore(visit.shell("agents"), row, version, form))
 
@@ -144,10 +144,16 @@ async def ask_restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> 
 async def restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
     """Make an old version's text the newest version."""
     entries = await forms.read(visit.request)
-    async with visit.site.database.transaction() as session:
-        agent = await agents.get_for_change(session, visit.principal, agent_id)
-        await agents.restore(session, agent, number, comment=entries.get("comment"), by=visit.actor)
-        newest = agent.version
+    row, version, text = await _for_restore(visit, agent_id, number)
+    try:
+        parsed = await agents.parse(text)
+        async with visit.site.database.transaction() as session:
+            agent = await agents.get_for_change(session, visit.principal, agent_id)
+            await agents.restore(session, agent, number, parsed=parsed, comment=entries.get("comment"), by=visit.actor)
+            newest = agent.version
+    except (Invalid, Conflict) as error:
+        view = VersionRestore(visit.shell("agents"), row, version, forms.refused(entries, error))
+        return render.page(visit.request, "agents/restore.html", view, status=422)
     toast = render.done(f"Version {number} restored as version {newest}.")
     return render.redirect(visit.request, f"/agents/{agent_id}?tab=versions", toast)
 
@@ -159,6 +165,15 @@ async def _for_change(visit: Visit, agent_id: int) -> AgentRow:
     if not row.editable:
         raise Denied("You may see this agent, but changing it needs the role of editor in its Space. Ask an administrator.")
     return row
+
+
+async def _for_restore(visit: Visit, agent_id: int, number: int) -> tuple[AgentRow, VersionRow, str]:
+    """One agent that the person may change, one of its versions, and that version's text; raises Missing, then Denied."""
+    row = await _for_change(visit, agent_id)
+    async with visit.site.database.read() as session:
+        old = await agents.version(session, agent_id, number)
+        version = rows.version(old, current=row.version, names=await authors(session, visit, [old]), at_home=True)
+    return row, version, old.definition
 
 
 async def _new_page(visit: Visit, form: Form, problems: tuple[Problem, ...], *, status: int = 200) -> Response[str]:
@@ -177,9 +192,9 @@ def _space(text: str) -> int | None:
     return found
 
 
-def _refused(entries: Entries, error: Invalid) -> tuple[Form, tuple[Problem, ...]]:
+def _refused(entries: Entries, error: Invalid | Conflict) -> tuple[Form, tuple[Problem, ...]]:
     """Put problems with a line beside the editor, and the others beside their fields."""
-    if any(problem.line is None for problem in error.problems) or not error.problems:
+    if isinstance(error, Conflict) or any(problem.line is None for problem in error.problems) or not error.problems:
         return forms.refused(entries, error), ()
     return Form(entries), tuple(_problem(each) for each in error.problems)
 
