@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
+import httpx
 import pytest
 
+from latchpin.automation import agents
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import Access
 from latchpin.storage.models.space import SpaceScope
+from tests.support import wire
 from tests.support.people import Key, Organization, definition
 from tests.support.server import Server
-from tests.support.signed_in import problem
+from tests.support.signed_in import fields, problem
+from tests.support.versions import many_versions
 
 
 @pytest.fixture
@@ -149,6 +154,89 @@ def test_a_global_space_is_read_only_for_everybody_else(serve: Callable[..., Ser
         assert "yours is viewer" in problem(organization.post(f"/agent/{world}/archive", key), 403, "denied")["detail"]
     problem(abroad.get(f"/agent/{house}", abroad.key()), 404, "agent-not-found")
     assert [each["name"] for each in abroad.get("/agent/all", abroad.key()).json()] == ["World"]
+
+
+def test_the_people_behind_another_organizations_space_are_not_named(serve: Callable[..., Server]) -> None:
+    """Who made a global Space or saved a version in it is told at home and nowhere else."""
+    server = serve()  # of its own: a global Space is in everybody's lists
+    home, abroad = Organization(server), Organization(server)
+    agent = home.agent("World", home.space("World", SpaceScope.GLOBAL))
+
+    def names(organization: Organization) -> list[str | None]:
+        key = organization.key()
+        (space,) = organization.get("/spaces", key).json()
+        alone = organization.get(f"/spaces/{space['id']}", key).json()
+        (version,) = organization.get(f"/agent/{agent}/versions", key).json()
+        return [space["initiatedBy"], alone["initiatedBy"], version["userName"]]
+
+    assert names(home) == [home.admin.email] * 3
+    assert names(abroad) == [None] * 3
+
+
+def test_a_list_of_versions_reads_none_of_their_texts(organization: Organization, key: Key) -> None:
+    """A thousand versions of 64 KiB are not brought into memory to list their numbers."""
+    agent = organization.agent()
+
+    with wire.statements(organization.server) as seen:
+        assert organization.get(f"/agent/{agent}/versions", key).status_code == 200
+
+    (statement,) = (each for each in seen if "FROM agent_versions" in each)
+    assert "agent_versions.definition" not in statement
+
+
+def test_an_agent_has_a_thousand_versions_and_no_more(organization: Organization, key: Key) -> None:
+    """Saving and restoring beyond it are refused with what to do; nothing is changed."""
+    agent = organization.agent()
+    many_versions(organization, agent, agents.MOST_VERSIONS)
+
+    saved = organization.server.http.put(
+        f"/api/v1/admin/agents/{agent}/definition", headers=key.header, json={"definition": definition("Renamed")}
+    )
+    restored = organization.post(f"/agent/{agent}/version/1/restore", key)
+
+    assert "Create a new agent" in problem(saved, 409, "conflict")["detail"]
+    problem(restored, 409, "conflict")
+    assert organization.get(f"/agent/{agent}", key).json()["version"] == agents.MOST_VERSIONS
+
+
+def test_a_definition_is_read_before_anything_is_locked(organization: Organization, key: Key) -> None:
+    """A definition that is refused never asks for the database's one write lock (SQLite), which somebody else holds here."""
+    server, agent = organization.server, organization.agent()
+
+    async def hold(held: asyncio.Event, done: asyncio.Event) -> None:
+        async with server.database.transaction():
+            held.set()
+            await done.wait()
+
+    async def ask() -> list[int]:
+        held, done = asyncio.Event(), asyncio.Event()
+        holding = asyncio.create_task(hold(held, done))
+        await held.wait()
+        async with httpx.AsyncClient(base_url=server.url, headers=key.header, trust_env=False, timeout=20) as client:
+            made = await client.post("/api/v1/admin/agents", json={"definition": "name: 1"})
+            saved = await client.put(f"/api/v1/admin/agents/{agent}/definition", json={"definition": "name: 1"})
+        done.set()
+        await holding
+        return [made.status_code, saved.status_code]
+
+    assert server.run(ask()) == [422, 422]
+
+
+def test_a_comment_that_holds_a_key_is_refused(organization: Organization, key: Key) -> None:
+    """A comment is kept in the clear and everybody in the Space reads it."""
+    agent = organization.agent()
+    leak = f"Runs with {key.secret}"
+    http = organization.server.http
+
+    made = http.post("/api/v1/admin/agents", headers=key.header, json={"definition": definition("New"), "comment": leak})
+    saved = http.put(
+        f"/api/v1/admin/agents/{agent}/definition", headers=key.header, json={"definition": definition("New"), "comment": leak}
+    )
+    restored = organization.post(f"/agent/{agent}/version/1/restore", key, {"content": leak})
+
+    for answer in (made, saved, restored):
+        assert "Revoke that key" in fields(answer)["comment"]
+        assert key.secret not in answer.text
 
 
 def test_a_removed_member_loses_it_at_once(organization: Organization) -> None:

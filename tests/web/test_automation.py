@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from latchpin.identity.roles import Group
+from latchpin.storage.models.space import SpaceScope
 from latchpin.web import toasts
 from latchpin.web.views.common import Toast
 from tests.support.people import Organization, definition
+from tests.support.server import Server
+from tests.support.versions import many_versions
 from tests.web.browser import Browser
 from tests.web.conftest import Browse
 
@@ -55,6 +61,41 @@ def test_an_archived_agent_leaves_the_list_and_comes_back(user: Browser) -> None
     assert "Actions for Short-lived" not in hidden
     assert "Actions for Short-lived" in archived
     assert "Actions for Short-lived" in user.open("/agents").text
+
+
+def test_the_page_lists_the_latest_hundred_versions_and_says_so(organization: Organization, user: Browser) -> None:
+    """An agent with a long history has a page all the same, and one too long takes no further version."""
+    address = _make(user, "Busy")
+    many_versions(organization, int(address.rsplit("/", 1)[1]), 1000)
+
+    page = user.open(f"{address}?tab=versions").text
+    saved = user.send(f"{address}/edit", definition=definition("Renamed"), comment="")
+    restored = user.send(f"{address}/versions/1/restore", comment="")
+
+    assert page.count("<strong>Version ") == 100
+    assert "<strong>Version 901<" in page
+    assert "The latest 100 versions are listed" in page
+    for answer in (saved, restored):
+        assert answer.status_code == 422
+        assert "Create a new agent" in answer.text
+
+
+def test_the_pages_name_nobody_of_another_organization(serve: Callable[..., Server], browse: Browse) -> None:
+    """A global Space shows its agents abroad, and not the people behind them."""
+    server = serve()  # of its own: a global Space is in everybody's lists
+    home, abroad = Organization(server), Organization(server)
+    keeper = home.user("Katherine Keeper", Group.ADMINISTRATOR)
+    space = home.space("World", SpaceScope.GLOBAL)
+    agent = home.agent("World", space, keeper)
+    guest = browse(server)
+    guest.sign_in(abroad.admin)
+
+    for path in (f"/agents/{agent}", f"/agents/{agent}?tab=versions", f"/agents/{agent}/versions/1", "/agents", f"/spaces/{space}", "/"):
+        page = guest.open(path)
+        assert page.status_code == 200
+        assert keeper.full_name not in page.text
+        assert keeper.email not in page.text
+        assert home.admin.email not in page.text
 
 
 def test_a_private_space_is_not_there_for_others(organization: Organization, administrator: Browser, user: Browser) -> None:

@@ -17,6 +17,7 @@ from litestar import Request
 from litestar.exceptions import HTTPException
 
 from latchpin.api import sentences
+from latchpin.api.routing import received
 from latchpin.errors import FieldProblem, Invalid, Malformed
 
 BODY = "body"
@@ -46,8 +47,11 @@ def takes(kind: type[Body], *, may_be_empty: bool = False) -> dict[str, Any]:
 
 
 async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
-    """Return the request's body; raises Malformed (not JSON), Invalid (does not fit), UnsupportedContentType."""
-    body = await request.body()
+    """Return the request's body; raises Malformed (not JSON), Invalid (does not fit), UnsupportedContentType.
+
+    Ask `caller` for the principal only afterwards: see `routing.received`.
+    """
+    body = await received(request)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and content_type != "application/json":
         raise UnsupportedContentType

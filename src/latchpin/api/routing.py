@@ -15,8 +15,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from latchpin.api.gate import PRINCIPAL, SIGNED_IN, Doors
 from latchpin.api.problems import Problem
 from latchpin.audit import Actor, Origin
-from latchpin.errors import Denied
-from latchpin.identity import access
+from latchpin.errors import Denied, Unauthenticated
+from latchpin.identity import access, sessions
 from latchpin.identity.activity import actor
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind, Permission
@@ -103,6 +103,25 @@ async def require_permission(request: Request[Any, Any, Any]) -> None:
         signed_in: SignedInUser = request.scope[SIGNED_IN]  # type: ignore[literal-required]
         if not signed_in.is_fresh(services(request).settings):
             raise Denied("Give your password again in the Control Center first: the last time is too long ago.", code="proof_needed")
+
+
+async def received(request: Request[Any, Any, Any]) -> bytes:
+    """Return the request's body. It can take its time, so a browser session is looked up once more, and its right decided again.
+
+    A key needs no second look: what counts for it is when the request began. Raises Unauthenticated, Denied.
+    """
+    body = await request.body()
+    if caller(request).credential.kind is CredentialKind.SESSION:
+        served = services(request)
+        token = request.cookies.get(sessions.cookie_name(served.settings), "")
+        async with served.database.read() as session:
+            found = await sessions.find(session, token, served.settings)
+        if found is None or found.must_change_password:
+            raise Unauthenticated("The browser session has ended. Sign in again in the Control Center.")
+        request.scope[PRINCIPAL] = found.principal  # type: ignore[literal-required]
+        request.scope[SIGNED_IN] = found  # type: ignore[literal-required]
+        await require_permission(request)
+    return body
 
 
 def _methods(request: Request[Any, Any, Any]) -> set[str]:

@@ -63,10 +63,10 @@ async def ending_after(session: AsyncSession, organization_id: int, *, days: int
     return live or 0
 
 
-async def names(session: AsyncSession, user_ids: Iterable[int]) -> dict[int, str]:
-    """Return full names by user id; ids of deleted users are left out."""
+async def names(session: AsyncSession, organization_id: int, user_ids: Iterable[int]) -> dict[int, str]:
+    """Return full names by user id; ids of deleted users and of other organizations' users are left out."""
     wanted = set(user_ids)
     if not wanted:
         return {}
-    rows = await session.execute(select(User.id, User.full_name).where(User.id.in_(wanted)))
+    rows = await session.execute(select(User.id, User.full_name).where(User.id.in_(wanted), User.organization_id == organization_id))
     return dict(rows.all())

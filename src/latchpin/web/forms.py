@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from latchpin.errors import Invalid, LatchpinError, Malformed
+from latchpin.web.session import still_there
 from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Form
 
@@ -16,9 +17,13 @@ _UNREADABLE = "This form cannot be read. Open its page again and repeat it."
 
 
 async def read(request: AnyRequest) -> Entries:
-    """Return a form's entries by field name, the last one where a name comes twice. Raises Malformed."""
+    """Return a form's entries by field name, the last one where a name comes twice.
+
+    A form can take its time to arrive, so who sends it is asked once more afterwards. Raises Malformed, and what `still_there` raises.
+    """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     body = await request.body()
+    await still_there(request)
     if kind != "application/x-www-form-urlencoded" and body:
         raise Malformed(_UNREADABLE)
     try:

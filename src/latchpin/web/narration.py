@@ -15,6 +15,7 @@ from latchpin.web.views.organization import Change, EventRow
 PHRASES: dict[str, str] = {
     "organization.created": "set up the organization {target}",
     "organization.key_policy_changed": "changed the API policy",
+    "deployment.pepper_rotated": "changed the secret that API keys are stored under",
     "user.created": "created user {target}",
     "user.changed": "changed user {target}",
     "user.disabled": "disabled user {target}",
@@ -45,6 +46,7 @@ PHRASES: dict[str, str] = {
 LABELS: dict[str, str] = {
     "organization.created": "Organization created",
     "organization.key_policy_changed": "API policy changed",
+    "deployment.pepper_rotated": "Key secret changed",
     "user": "Users: everything",
     "user.created": "User created",
     "user.changed": "User changed",

@@ -20,8 +20,9 @@ PERSONAL = "personal"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Visible Spaces by name, and the person's role in each by id."""
+    """Visible Spaces by name, and the person's role in each by id; `organization_id` is the person's."""
 
+    organization_id: int
     visible: tuple[Space, ...]
     roles: dict[int, Role | None]
 
@@ -53,11 +54,11 @@ async def load(session: Session, principal: Principal) -> Places:
     """Find out what a person sees."""
     visible = await spaces.every(session, principal)
     roles = {space.id: await access.role_in(session, principal, space.id) for space in visible}
-    return Places(tuple(visible), roles)
+    return Places(principal.organization_id, tuple(visible), roles)
 
 
 async def agent_rows(session: Session, places: Places, found: Iterable[Any]) -> tuple[AgentRow, ...]:
-    """Turn agents into rows, with owners by name and what the person may do."""
+    """Turn agents into rows, with owners of the person's organization by name and what the person may do."""
     each_agent = list(found)
-    owners = await overview.names(session, (agent.user_id for agent in each_agent))
+    owners = await overview.names(session, places.organization_id, (agent.user_id for agent in each_agent))
     return tuple(rows.agent(agent, spaces=places.names, owners=owners, editable=places.may_edit(agent.space_id)) for agent in each_agent)

@@ -78,6 +78,9 @@ def _renewed(request: AnyRequest) -> list[Cookie]:
 
 
 def local_path(text: str) -> str:
-    """Return an address inside the Control Center that somebody handed us, or the dashboard where it leads elsewhere."""
-    sound = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable() and "\\" not in text
+    """Return an address inside the Control Center that somebody handed us, or the dashboard where it leads elsewhere.
+
+    Ours are plain ASCII, percent-encoded where need be; anything else could not stand in a header.
+    """
+    sound = text.startswith("/") and not text.startswith("//") and text.isascii() and text.isprintable() and "\\" not in text
     return text[:2000] if sound else "/"

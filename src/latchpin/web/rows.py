@@ -112,9 +112,12 @@ def agent(found: Any, *, spaces: dict[int, str], owners: dict[int, str], editabl
     )
 
 
-def version(found: AgentVersion, *, current: int, names: Mapping[int, str]) -> VersionRow:
-    """One version of an agent; `names` are full names by user id, for an author who is still there."""
-    author = names.get(found.user_id or 0, found.user_name)
+def version(found: AgentVersion, *, current: int, names: Mapping[int, str], at_home: bool) -> VersionRow:
+    """One version of an agent; `names` are full names by user id, for an author who is still there.
+
+    `at_home` says whether the agent is of the viewer's organization; the people of another one are not named.
+    """
+    author = names.get(found.user_id or 0, found.user_name) if at_home else "Another organization"
     return VersionRow(found.version, author, found.created, found.comments or "", found.file_size, found.version == current)
 
 

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from latchpin.audit import Actor, Origin
-from latchpin.errors import Missing
+from latchpin.errors import Denied, Missing
 from latchpin.identity import organizations, sessions
 from latchpin.identity.activity import actor
 from latchpin.identity.principal import Principal
@@ -117,6 +117,26 @@ async def visitor_with_any_password(request: AnyRequest) -> Visit:
     context.of(request.scope).caller = f"session:{found.session_id}"
     request.scope[VISIT] = visit  # type: ignore[literal-required]
     return visit
+
+
+async def still_there(request: AnyRequest) -> None:
+    """Look the session up once more after a wait: whoever was disabled, demoted or signed out meanwhile goes no further.
+
+    Brings the request's visit up to date. Raises SignInNeeded, PasswordNeeded, Denied; a request that nobody visits with is let be.
+    """
+    visit: Visit | None = request.scope.get(VISIT)  # type: ignore[assignment]
+    if visit is None:
+        return
+    was, settings = visit.signed_in, visit.site.settings
+    async with visit.site.database.read() as session:
+        found = await sessions.find(session, request.cookies.get(sessions.cookie_name(settings), ""), settings)
+    if found is None:
+        raise SignInNeeded(ended=True)
+    if found.must_change_password and not was.must_change_password:
+        raise PasswordNeeded
+    if found.principal.group is not was.principal.group:
+        raise Denied("Your group was changed while this was sent, so nothing was done. Open the page again.")
+    visit.signed_in = found
 
 
 async def administrator(request: AnyRequest) -> Visit:

@@ -14,7 +14,7 @@ from litestar.response import Response
 
 from latchpin.api import bodies
 from latchpin.api.bodies import LINE, Body, Time, takes
-from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, services
+from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, received, services
 from latchpin.api.v1.admin_users import NO_STORE, TAG, UserId
 from latchpin.identity import api_keys, policy, roles, scopes, users
 from latchpin.identity.policy import KeyPolicy
@@ -201,7 +201,7 @@ async def change_expiry(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKe
 )
 async def revoke_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
     """Revoke a key for good: no request that begins after this answer is accepted. Doing it twice changes nothing."""
-    entry = await bodies.read(request, Revocation) if await request.body() else Revocation()
+    entry = await bodies.read(request, Revocation) if await received(request) else Revocation()
     async with database(request).transaction() as session:
         key = await api_keys.get(session, caller(request).organization_id, key_id)
         await api_keys.revoke(session, key, by=acting(request), reason=entry.reason)

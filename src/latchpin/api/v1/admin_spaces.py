@@ -68,7 +68,7 @@ async def create_space(request: Request[Any, Any, Any]) -> SpaceOut:
     async with database(request).transaction() as session:
         space = await spaces.create(session, caller(request).organization_id, entry, by=acting(request))
         groups = await spaces.group_access(session, [space])
-    return wire.shown(space, groups[space.id])
+    return wire.shown(space, groups[space.id], caller(request))
 
 
 @put(
@@ -86,7 +86,7 @@ async def change_space(request: Request[Any, Any, Any], space_id: SpaceId) -> Sp
         space = await spaces.owned(session, caller(request).organization_id, space_id)
         await spaces.change(session, space, entry, by=acting(request))
         groups = await spaces.group_access(session, [space])
-    return wire.shown(space, groups[space.id])
+    return wire.shown(space, groups[space.id], caller(request))
 
 
 @delete(

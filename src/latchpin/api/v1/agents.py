@@ -12,7 +12,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from latchpin.api import enums
 from latchpin.api.bodies import PROSE, Body, Time, takes
-from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
+from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, received
 from latchpin.automation import agents, definitions
 from latchpin.errors import Malformed
 from latchpin.identity import roles
@@ -70,7 +70,7 @@ class InputParameter(Wire, frozen=True):
 
 
 class VersionOut(Wire, frozen=True):
-    """A saved version; `fileSize` in bytes."""
+    """A saved version; `fileSize` in bytes. `userName` is null for an agent of another organization."""
 
     user_name: str | None
     version: int
@@ -228,7 +228,8 @@ async def input_parameters(request: Request[Any, Any, Any], agent_id: AgentId) -
     """Return the input parameters that starting the agent accepts."""
     async with database(request).read() as session:
         agent = await agents.get(session, caller(request), agent_id)
-        current = await agents.definition(session, agent)
+        text = (await agents.version(session, agent.id, agent.version)).definition
+    current = await agents.parse(text)
     return [
         InputParameter(name=each.name, default_value=None if each.encrypted else each.default, is_encrypted=each.encrypted)
         for each in definitions.input_parameters(current)
@@ -248,8 +249,15 @@ async def list_versions(request: Request[Any, Any, Any], agent_id: AgentId) -> l
     async with database(request).read() as session:
         agent = await agents.get(session, caller(request), agent_id)
         saved = await agents.versions(session, agent.id)
+    at_home = agent.organization_id == caller(request).organization_id
     return [
-        VersionOut(user_name=row.user_name, version=row.version, created=row.created, comments=row.comments, file_size=row.file_size)
+        VersionOut(
+            user_name=row.user_name if at_home else None,
+            version=row.version,
+            created=row.created,
+            comments=row.comments,
+            file_size=row.file_size,
+        )
         for row in saved
     ]
 
@@ -261,7 +269,7 @@ async def list_versions(request: Request[Any, Any, Any], agent_id: AgentId) -> l
     tags=["Agents"],
     status_code=204,
     opt=may(roles.AGENTS_CHANGE) | takes(Restore, may_be_empty=True),
-    responses=problems(404),
+    responses=problems(404, 409, 422),
 )
 async def restore_version(
     request: Request[Any, Any, Any],
@@ -269,10 +277,14 @@ async def restore_version(
     version_number: Annotated[int, PathParameter(ge=1, le=INT32, description="The version's number.")],
 ) -> None:
     """Make an old version the newest one. Body `{"content": comment}`, which may be left out."""
-    comment = _comment(await request.body())
+    comment = _comment(await received(request))
+    async with database(request).read() as session:
+        await agents.get(session, caller(request), agent_id)
+        text = (await agents.version(session, agent_id, version_number)).definition
+    parsed = await agents.parse(text)
     async with database(request).transaction() as session:
         agent = await agents.get_for_change(session, caller(request), agent_id)
-        await agents.restore(session, agent, version_number, comment=comment, by=acting(request))
+        await agents.restore(session, agent, version_number, parsed=parsed, comment=comment, by=acting(request))
 
 
 @post(

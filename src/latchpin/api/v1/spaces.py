@@ -13,13 +13,17 @@ from latchpin.api.v1.agents import Count
 from latchpin.automation import agents
 from latchpin.errors import Malformed
 from latchpin.identity import roles, spaces
+from latchpin.identity.principal import Principal
 from latchpin.storage.models import Space
 
 SpaceId = Annotated[int, PathParameter(ge=1, le=INT32, description="The Space's id.")]
 
 
 class SpaceOut(Wire, frozen=True):
-    """A Space. `access` names the groups that can enter; `runRetentionHours` null keeps finished runs."""
+    """A Space. `access` names the groups that can enter; `runRetentionHours` null keeps finished runs.
+
+    `initiatedBy` is null for a global Space of another organization.
+    """
 
     id: int
     name: str
@@ -52,8 +56,8 @@ class SpaceAgent(Wire, frozen=True):
     labels: list[dict[str, Any]]
 
 
-def shown(space: Space, access: list[str]) -> SpaceOut:
-    """Put a Space on the wire."""
+def shown(space: Space, access: list[str], principal: Principal) -> SpaceOut:
+    """Put a Space on the wire; who made another organization's is not told."""
     return SpaceOut(
         id=space.id,
         name=space.name,
@@ -62,7 +66,7 @@ def shown(space: Space, access: list[str]) -> SpaceOut:
         is_default_access=space.is_default_access,
         scope=space.scope.value,
         run_retention_hours=space.run_retention_hours,
-        initiated_by=space.initiated_by,
+        initiated_by=space.initiated_by if space.organization_id == principal.organization_id else None,
         access=access,
         description=space.description,
         updated=space.updated,
@@ -82,7 +86,7 @@ async def list_spaces(request: Request[Any, Any, Any]) -> list[SpaceOut]:
     async with database(request).read() as session:
         found = await spaces.every(session, caller(request))
         groups = await spaces.group_access(session, found)
-    return [shown(space, groups[space.id]) for space in found]
+    return [shown(space, groups[space.id], caller(request)) for space in found]
 
 
 @get(
@@ -103,7 +107,7 @@ async def find_space(
     async with database(request).read() as session:
         space = await spaces.find(session, caller(request), name)
         groups = await spaces.group_access(session, [space])
-    return shown(space, groups[space.id])
+    return shown(space, groups[space.id], caller(request))
 
 
 @get(
@@ -119,7 +123,7 @@ async def get_space(request: Request[Any, Any, Any], space_id: SpaceId) -> Space
     async with database(request).read() as session:
         space = await spaces.get(session, caller(request), space_id)
         groups = await spaces.group_access(session, [space])
-    return shown(space, groups[space.id])
+    return shown(space, groups[space.id], caller(request))
 
 
 @get(

@@ -55,7 +55,7 @@ async def _page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]
         user = await users.get(session, me.organization_id, me.user_id)
         open_sessions = await sessions.of_user(session, me.user_id, visit.site.settings)
         keys = await api_keys.of_user(session, me.user_id)
-        names = await makers(session, keys)
+        names = await makers(session, me.organization_id, keys)
     view = Account(
         visit.shell("account"),
         form,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from litestar import Response, get
 
-from latchpin.automation import agents, definitions
+from latchpin.automation import agents
 from latchpin.automation.agents import Filters
 from latchpin.automation.definitions import Definition
 from latchpin.errors import Invalid
@@ -21,6 +21,7 @@ from latchpin.web.views.automation import AgentDetails, AgentRow, Agents, AgentV
 from latchpin.web.views.common import Option
 
 BASE = "/agents"
+MOST_VERSIONS = 100
 _SIZE = 50
 _SORTS = ("name", "updated", "created")
 _STATUSES = (Option("", "Active"), Option("archived", "Archived"), Option("all", "Active and archived"))
@@ -67,11 +68,11 @@ async def show_agent(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
     tab = forms.query(visit.request, "tab")
     async with visit.site.database.read() as session:
         agent = await agents.get(session, visit.principal, agent_id)
-        versions = await agents.versions(session, agent_id)
+        versions = await agents.versions(session, agent_id, limit=MOST_VERSIONS)
+        text = (await agents.version(session, agent_id, agent.version)).definition
         row = await agent_row(session, visit, agent)
-        names = await authors(session, versions)
-    text = next((each.definition for each in versions if each.version == agent.version), "")
-    parsed = _parsed(text)
+        names = await authors(session, visit, versions)
+    parsed = await _parsed(text)
     view = AgentDetails(
         visit.shell("agents"),
         row,
@@ -80,7 +81,7 @@ async def show_agent(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
         _fields(parsed),
         _facts(parsed),
         text,
-        tuple(rows.version(each, current=agent.version, names=names) for each in versions),
+        tuple(rows.version(each, current=agent.version, names=names, at_home=is_at_home(visit, agent)) for each in versions),
     )
     return render.page(visit.request, "agents/details.html", view)
 
@@ -91,15 +92,21 @@ async def show_version(visit: SignedIn, agent_id: lists.Id, number: lists.Id) ->
     async with visit.site.database.read() as session:
         agent = await agents.get(session, visit.principal, agent_id)
         version = await agents.version(session, agent_id, number)
-        names = await authors(session, [version])
+        names = await authors(session, visit, [version])
         row = await agent_row(session, visit, agent)
-    view = AgentVersion(visit.shell("agents"), row, rows.version(version, current=agent.version, names=names), version.definition)
+    shown = rows.version(version, current=agent.version, names=names, at_home=is_at_home(visit, agent))
+    view = AgentVersion(visit.shell("agents"), row, shown, version.definition)
     return render.page(visit.request, "agents/version.html", view)
 
 
-async def authors(session: Session, versions: Iterable[StoredVersion]) -> dict[int, str]:
-    """Full names of those who saved the versions, by user id."""
-    return await overview.names(session, (each.user_id for each in versions if each.user_id))
+async def authors(session: Session, visit: Visit, versions: Iterable[StoredVersion]) -> dict[int, str]:
+    """Full names of those in the person's organization who saved the versions, by user id."""
+    return await overview.names(session, visit.principal.organization_id, (each.user_id for each in versions if each.user_id))
+
+
+def is_at_home(visit: Visit, agent: Agent) -> bool:
+    """Whether an agent is of the person's own organization; the people behind another's are not named."""
+    return agent.organization_id == visit.principal.organization_id
 
 
 async def agent_row(session: Session, visit: Visit, agent: Agent) -> AgentRow:
@@ -109,9 +116,9 @@ async def agent_row(session: Session, visit: Visit, agent: Agent) -> AgentRow:
     return row
 
 
-def _parsed(text: str) -> Definition | None:
+async def _parsed(text: str) -> Definition | None:
     try:
-        return definitions.parse(text)
+        return await agents.parse(text)
     except Invalid:
         return None  # saved by an older release with other rules: the text itself is still shown
 

@@ -45,9 +45,9 @@ def held(user: User, keys: list[ApiKey], names: Mapping[int, str]) -> Held:
     return Held(rows.owner(user), Listing(address(user.id), {}, "created", True, 1, 200, len(shown)), live, inactive)  # noqa: FBT003
 
 
-async def makers(session: Session, keys: Iterable[ApiKey]) -> dict[int, str]:
-    """Full names of those who made the keys, by user id."""
-    return await overview.names(session, (key.created_by_id for key in keys if key.created_by_id))
+async def makers(session: Session, organization_id: int, keys: Iterable[ApiKey]) -> dict[int, str]:
+    """Full names of those who made an organization's keys, by user id."""
+    return await overview.names(session, organization_id, (key.created_by_id for key in keys if key.created_by_id))
 
 
 @get("/organization/users/{user_id:int}/api-keys")
@@ -56,7 +56,7 @@ async def show_keys(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     async with visit.site.database.read() as session:
         user = await users.get(session, visit.principal.organization_id, user_id)
         keys = await api_keys.of_user(session, user_id)
-        found = held(user, keys, await makers(session, keys))
+        found = held(user, keys, await makers(session, visit.principal.organization_id, keys))
     view = Keys(visit.shell("users"), found.owner, found.listing, found.live, found.inactive)
     return render.page(visit.request, "api_keys/list.html", view)
 
@@ -103,10 +103,13 @@ async def revoke(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Respon
     if len(reason) > 200:  # noqa: PLR2004  what the column holds
         form = Form(entries, {"reason": f"At most 200 characters; this has {len(reason)}."})
         return await _confirm(visit, user_id, key_id, "revoke", form)
-    async with visit.site.database.transaction() as session:
-        key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
-        await api_keys.revoke(session, key, by=visit.actor, reason=reason or _DEFAULT_REASON)
-        name = _name(key)
+    try:
+        async with visit.site.database.transaction() as session:
+            key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
+            await api_keys.revoke(session, key, by=visit.actor, reason=reason or _DEFAULT_REASON)
+            name = _name(key)
+    except Invalid as error:
+        return await _confirm(visit, user_id, key_id, "revoke", forms.refused(entries, error))
     return render.redirect(visit.request, address(user_id), render.done(f"API key {name} is revoked and refused from now on."))
 
 

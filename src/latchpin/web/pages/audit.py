@@ -31,7 +31,7 @@ async def show_log(visit: SignedIn) -> Response[str]:
     cursor = forms.query(visit.request, "cursor") or None
     async with visit.site.database.read() as session:
         found = await trail.page(session, visit.principal.organization_id, _filters(query), cursor=cursor, size=_SIZE)
-        names = await overview.names(session, (each.actor_id for each in found.items if each.actor_id))
+        names = await overview.names(session, visit.principal.organization_id, (each.actor_id for each in found.items if each.actor_id))
         everyone = await user_list.page(session, visit.principal.organization_id, size=_MOST_PEOPLE)
     people = (Option("", "Anyone"), *(Option(str(each.user.id), each.user.full_name) for each in everyone.items))
     view = AuditLog(
@@ -56,7 +56,7 @@ async def show_record(visit: SignedIn, event_id: lists.Id) -> Response[str]:
         found = await trail.get(session, visit.principal.organization_id, event_id)
         if found is None:
             raise Missing("audit record", event_id)
-        names = await overview.names(session, [found.actor_id] if found.actor_id else [])
+        names = await overview.names(session, visit.principal.organization_id, [found.actor_id] if found.actor_id else [])
     target = f"{(found.target_kind or '').replace('_', ' ')} {found.target_name or found.target_id or ''}".strip()
     facts = (
         ("On", target),
@@ -86,7 +86,7 @@ def _filters(query: dict[str, str]) -> Filters:
         target_kind=kind or None,
         target_id=forms.number(number),
         since=_day(query.get("since", "")),
-        until=until + timedelta(days=1) if until else None,
+        until=_day_after(until) if until else None,
     )
 
 
@@ -94,6 +94,14 @@ def _day(text: str) -> datetime | None:
     try:
         return datetime.combine(date.fromisoformat(text), time(tzinfo=UTC)) if text else None
     except ValueError:
+        return None
+
+
+def _day_after(day: datetime) -> datetime | None:
+    """The beginning of the next day; after the calendar's last day there is none, and nothing to leave out."""
+    try:
+        return day + timedelta(days=1)
+    except OverflowError:
         return None
 
 

@@ -28,14 +28,14 @@ async def show_dashboard(visit: SignedIn) -> Response[str]:
         archived = await agents.count(session, me, Filters(archived=True))
         visible = await spaces.every(session, me)
         recent = await agents.every(session, me, Filters(), sort="updated", descending=True, limit=_AGENTS)
-        owners = await overview.names(session, (each.user_id for each in recent))
+        owners = await overview.names(session, me.organization_id, (each.user_id for each in recent))
         counts = await overview.counts(session, me.organization_id) if visit.is_administrator else None
         ending = await overview.expiring(session, me.organization_id, within=rows.SOON) if counts else []
         page = await trail.page(session, me.organization_id, AuditFilters(), size=_EVENTS) if counts else None
         acted = [each.actor_id for each in page.items if each.actor_id] if page else []
-        names_of_actors = await overview.names(session, acted)
+        names_of_actors = await overview.names(session, me.organization_id, acted)
         mine = [] if counts else await api_keys.of_user(session, me.user_id)
-        names_of_makers = await makers(session, mine)
+        names_of_makers = await makers(session, me.organization_id, mine)
     now = clock.now()
     names = {each.id: each.name for each in visible}
     view = Dashboard(

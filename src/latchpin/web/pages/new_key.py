@@ -60,7 +60,7 @@ async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
             allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
             made = await api_keys.create(session, user, new, policy=allowed, secrets=visit.site.secrets, by=visit.actor)
             keys = await api_keys.of_user(session, user_id)
-            found = held(user, keys, await makers(session, keys))
+            found = held(user, keys, await makers(session, visit.principal.organization_id, keys))
             row = rows.key(made.key, clock.now())
     except AlreadyIssued:
         return render.redirect(visit.request, address(user_id), Toast("info", _SENT_BEFORE))
