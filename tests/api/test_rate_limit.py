@@ -237,6 +237,21 @@ def redis_url() -> Iterator[str]:
     client.close()
 
 
+def test_a_client_that_hangs_up_frees_its_place_in_the_queue(serve: Serve, clock: kit_clock.Frozen) -> None:
+    """Otherwise a client with a short patience would shut itself out until the window ends."""
+    organization = Organization(serve(rate_limit=1, rate_limit_queue=1))
+    key = organization.key()
+    assert organization.get("/agent/all", key).status_code == 200
+    queue = organization.server.application.asgi._app._queue  # type: ignore[attr-defined]
+
+    impatient = socket.create_connection(("127.0.0.1", organization.server.settings.port))
+    impatient.sendall(f"GET {LIST} HTTP/1.1\r\nHost: x\r\nAuthorization: ApiKey {key.secret}\r\n\r\n".encode())
+    until(lambda: queue._waiting)
+    impatient.close()
+
+    until(lambda: not queue._waiting)
+
+
 def test_servers_that_share_redis_share_the_budget(kind: str, templates: databases.Templates, tmp_path: Path, redis_url: str) -> None:
     """With LATCHPIN_REDIS_URL the limit is exact across processes (security.md 100)."""
     chosen = {"rate_limit": 30, "rate_limit_queue": 0, "redis_url": redis_url}

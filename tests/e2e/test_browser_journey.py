@@ -189,15 +189,23 @@ def test_every_page_is_sound_for_assistive_technology(organization: Organization
     heard = support.complaints(context)
     page = context.new_page()
     url = organization.server.url
-    space = organization.space("Retail")
-    agent = organization.agent("Book prices", space)
-    organization.key(description="Nightly export")
+    space = organization.space("Retail" + "x" * 150)
+    agent = organization.agent("Book" + "y" * 150, space)
+    organization.key(description="Nightly" + "z" * 150)
     page.goto(f"{url}/login")
     faults = {"/login": support.serious_faults(page)}
     support.sign_in(page, url, organization.admin.email, PASSWORD)
 
     mine = f"/organization/users/{organization.admin.id}"
-    for path in (*PAGES, f"/agents/{agent}", f"/spaces/{space}", mine, f"{mine}/api-keys", f"{mine}/api-keys/new"):
+    for path in (
+        *PAGES,
+        f"/agents/{agent}",
+        f"/spaces/{space}",
+        f"/spaces/{space}/members/new",
+        mine,
+        f"{mine}/api-keys",
+        f"{mine}/api-keys/new",
+    ):
         page.goto(f"{url}{path}")
         support.picture(page, look + re.sub(r"/\d+", "-one", path).replace("/", "-").rstrip("-"))
         faults[path] = support.serious_faults(page)

@@ -16,6 +16,7 @@ from latchpin.errors import Unavailable
 from latchpin.identity import activity, credentials
 from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import Reason, Refused
+from latchpin.identity.scopes import Access
 from latchpin.kit import clock as kit_clock
 from latchpin.kit.context import RequestContext
 from latchpin.settings import Settings
@@ -237,3 +238,14 @@ def test_what_can_never_be_written_holds_up_nothing_else(organization: Organizat
     server.run(collected.flush(everything=True))
 
     assert [row.reason for row in audit(organization, "api_key.refused", target_id=key.id)] == ["expired"]
+
+
+def test_what_a_key_was_denied_is_told_apart_from_what_it_did(organization: Organization) -> None:
+    """The trail shows a denied call as refused, not as done (promise 7)."""
+    key = organization.key(access=Access.BILLING_ONLY)
+
+    assert organization.get("/agent/all", key).status_code == 403
+    organization.server.flush()
+
+    (row,) = audit(organization, "api_key.used", target_id=key.id)
+    assert (row.outcome, row.reason) == ("refused", "GET /api/v1/agent/all")

@@ -226,3 +226,15 @@ def test_a_stolen_session_cannot_guess_the_password_at_will(organization: Organi
     assert [guess.status_code for guess in guesses] == [422] * 6
     assert "Too many tries" in guesses[-1].text
     assert "Too many tries" in right.text
+
+
+def test_whose_session_ends_in_a_form_comes_back_to_its_page(organization: Organization, browse: Browse) -> None:
+    """The sign-in page says that one continues where one was; a page of another site is not where one was."""
+    browser = browse(organization.server)
+    form = f"{organization.server.url}/organization/users?sort=email"
+
+    ended = browser.http.post("/organization/users/new", headers={"Origin": organization.server.url, "Referer": form})
+    foreign = browser.http.post("/organization/users/new", headers={"Origin": organization.server.url, "Referer": "https://evil.example/x"})
+
+    assert ended.headers["location"] == "/login?next=/organization/users%3Fsort%3Demail"
+    assert foreign.headers["location"] == "/login"

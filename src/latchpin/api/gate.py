@@ -6,7 +6,9 @@ answer; the audit trail gets the true reason. A key that was verified under the 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -14,7 +16,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from latchpin.api import presented, problems
 from latchpin.api.presented import Presented
-from latchpin.api.rate_limit import InProcess, InRedis, Queue, Window
+from latchpin.api.rate_limit import ClientGone, InProcess, InRedis, Queue, Window
 from latchpin.audit import Origin
 from latchpin.errors import Denied, LatchpinError, Throttled, Unauthenticated
 from latchpin.identity import sessions
@@ -28,6 +30,7 @@ from latchpin.storage.generation import Generation
 
 PRINCIPAL = "latchpin_principal"
 SIGNED_IN = "latchpin_signed_in"
+_BODYLESS = frozenset({"GET", "HEAD"})
 _GUARDED = "/api/v1"
 _NO_ROUTE = "(no such route)"
 _REFUSED = (
@@ -68,6 +71,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request = context.of(scope)
+        watched = receive if scope["method"] in _BODYLESS else None
         try:
             try:
                 found = presented.read(request.seen, scope["query_string"], self._cookie)
@@ -76,10 +80,10 @@ class Gate:
                 await self._note(Refused(reason), request)
                 raise
             if found.api_key is None:
-                await self._with_session(found, scope, request)
+                await self._with_session(found, scope, request, watched)
                 await self._app(scope, receive, send)
                 return
-            verified = await self._verified(found, found.api_key, request)
+            verified = await self._verified(found, found.api_key, request, watched)
             scope[PRINCIPAL] = verified.principal  # type: ignore[literal-required]
             try:
                 await self._app(scope, receive, send)
@@ -87,8 +91,10 @@ class Gate:
                 self._doors.activity.used(verified, scope["method"], scope.get("path_template") or _NO_ROUTE, request)
         except LatchpinError as error:
             await self._answer(error, scope, request, send)
+        except ClientGone:
+            return
 
-    async def _verified(self, found: Presented, key: bytes, request: context.RequestContext) -> Verified:
+    async def _verified(self, found: Presented, key: bytes, request: context.RequestContext, watched: Receive | None) -> Verified:
         """Return the sound key of a request, counted against its rate limit; raises Unauthenticated, Denied, Throttled, Unavailable."""
         generation = self._doors.generation.peek()
         verified = None if generation is None else self._doors.keys.remembered(key, generation)
@@ -98,7 +104,7 @@ class Gate:
             await self._note(_refused(verified.principal, Reason.IN_BROWSER), request)
             raise presented.InBrowser
         request.caller = verified.caller
-        if await self._limit(verified.caller, verified.rate_limit or self._rate_limit, request):
+        if await self._limit(verified.caller, verified.rate_limit or self._rate_limit, request, watched):
             verified = await self._sound(key, request)  # it waited, and what was true before may not be any more
         return verified
 
@@ -118,7 +124,13 @@ class Gate:
             raise Unauthenticated(_REFUSED)
         return found
 
-    async def _with_session(self, found: Presented, scope: Any, request: context.RequestContext) -> None:  # noqa: ANN401  the server's dictionary
+    async def _with_session(  # the server's dictionary is the scope
+        self,
+        found: Presented,
+        scope: Any,
+        request: context.RequestContext,
+        watched: Receive | None,  # noqa: ANN401
+    ) -> None:
         """Admit a signed-in browser of our own pages; no other site may use the cookie (SameSite, and the origin checked here)."""
         if found.session is None:
             await self._count_refusal(request)
@@ -133,17 +145,17 @@ class Gate:
         if signed_in.must_change_password:
             raise Denied("Choose a new password in the Control Center first.", code="password_change_required")
         request.caller = f"session:{signed_in.session_id}"
-        await self._limit(request.caller, self._settings.rate_limit, request)
+        await self._limit(request.caller, self._settings.rate_limit, request, watched)
         scope[PRINCIPAL] = signed_in.principal
         scope[SIGNED_IN] = signed_in
 
-    async def _limit(self, caller: str, limit: int, request: context.RequestContext) -> bool:
+    async def _limit(self, caller: str, limit: int, request: context.RequestContext, watched: Receive | None) -> bool:
         """Count the request against its credential; returns whether it waited in the queue for that, or raises Throttled."""
         waited = False
         counter = self._doors.counter
         window = counter.hit_now(caller, self._seconds) if isinstance(counter, InProcess) else await counter.hit(caller, self._seconds)
         while window.count > limit:
-            if not await self._queue.wait(caller, window.ends):
+            if not await self._queue.wait(caller, window.ends, partial(_hung_up, watched)):
                 self._state(request, limit, window)
                 raise Throttled(
                     f"This credential may make {limit} requests in {self._seconds} seconds. Wait as Retry-After says.",
@@ -187,6 +199,15 @@ class Gate:
             headers = [*headers, (b"x-ratelimit-limit", b"%d" % self._settings.rate_limit), self._window_header]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body, "more_body": False})
+
+
+async def _hung_up(watched: Receive | None) -> None:
+    """Return when the client has hung up. A request with a body is not watched: its body would be read away from the route."""
+    if watched is None:
+        await asyncio.Event().wait()  # until the turn comes and this is cancelled
+    else:
+        while (await watched())["type"] != "http.disconnect":
+            pass
 
 
 def _refused(principal: Principal, reason: Reason) -> Refused:

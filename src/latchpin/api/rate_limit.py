@@ -7,7 +7,9 @@ the library's costs a task and a lock for every request (docs/decisions/0005).
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -116,6 +118,10 @@ def open_counter(settings: Settings, deployment: str) -> InProcess | InRedis:
     return InRedis(settings.redis_url, deployment) if settings.redis_url else InProcess()
 
 
+class ClientGone(Exception):
+    """The client hung up while its request waited; there is nobody to answer."""
+
+
 class Queue:
     """Lets a bounded number of requests per key wait for the next window."""
 
@@ -124,15 +130,23 @@ class Queue:
         self._longest = longest
         self._waiting: dict[str, int] = {}
 
-    async def wait(self, key: str, until: float) -> bool:
-        """Wait for the window's end; False at once where there is no place, or the wait would pass the longest one."""
+    async def wait(self, key: str, until: float, gone: Callable[[], Awaitable[None]]) -> bool:
+        """Wait for the window's end; False at once where there is no place, or the wait would pass the longest one.
+
+        `gone` returns when the client has hung up: its place is free then, and ClientGone is raised.
+        """
         waiting = self._waiting.get(key, 0)
         if waiting >= self._places or until - clock.timestamp() > self._longest:
             return False
         self._waiting[key] = waiting + 1
+        turn, left_by = asyncio.ensure_future(clock.wait_until(until)), asyncio.ensure_future(gone())
         try:
-            await clock.wait_until(until)
+            done, _ = await asyncio.wait((turn, left_by), return_when=asyncio.FIRST_COMPLETED)
+            if turn not in done:
+                raise ClientGone
         finally:
+            turn.cancel()
+            left_by.cancel()
             left = self._waiting[key] - 1
             if left:
                 self._waiting[key] = left

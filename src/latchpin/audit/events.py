@@ -170,7 +170,7 @@ class ApiKeyRefused(_OnKey):
 
 
 class ApiKeyUsed(_OnKey):
-    """An API key was used for a route; the first use and then hourly totals in `count`."""
+    """An API key was used for a route; the first use and then hourly totals in `count`. `refused` where the answer was 403."""
 
     action = "api_key.used"
 

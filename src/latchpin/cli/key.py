@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import click
@@ -120,11 +120,8 @@ async def revoke(data_dir: Path | None, key_id: int, reason: str) -> None:
 
 
 def end_of_day(day: datetime) -> datetime:
-    """Return the first moment after a day, in UTC: a key works through the day that was chosen."""
-    try:
-        return datetime.combine(day.date(), time(), UTC) + timedelta(days=1)
-    except OverflowError:  # the calendar's last day
-        return datetime.max.replace(tzinfo=UTC)
+    """Return the last second of a day, in UTC, as the Control Center does: a key works through the day that was chosen."""
+    return datetime.combine(day.date(), time(23, 59, 59), UTC)
 
 
 def _listed(row: ApiKey) -> dict[str, object]:

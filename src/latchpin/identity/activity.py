@@ -52,17 +52,18 @@ class Activity:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._last_used: dict[int, tuple[float, str | None]] = {}
-        self._uses: dict[tuple[str, str, str, str | None], _Tally] = {}
+        self._uses: dict[tuple[str, str, str, str | None, bool], _Tally] = {}
         self._refusals: dict[tuple[str | None, str, int | str | None], _Tally] = {}
         self._flushing = asyncio.Lock()
 
     def used(self, verified: Verified, method: str, route: str, request: RequestContext) -> None:
-        """Note one use of a key for a route (`GET`, `/api/v1/agent/{agent_id}`)."""
+        """Note one use of a key for a route (`GET`, `/api/v1/agent/{agent_id}`), after it was answered: what was denied is told apart."""
         now = clock.timestamp()
         if now - verified.noted >= LAST_USED_SECONDS:
             verified.noted = now
             self._last_used[verified.principal.credential.id or 0] = (now, request.address)
-        bucket = (verified.caller, method, route, request.address)
+        denied = request.status == 403  # noqa: PLR2004  the one answer that is about what the key may do
+        bucket = (verified.caller, method, route, request.address, denied)
         tally = self._uses.get(bucket)
         if tally is None:
             if len(self._uses) >= MOST_USES:
@@ -70,7 +71,10 @@ class Activity:
             principal = verified.principal
             origin = Origin(request.address, request.user_agent, request.request_id)
             event = events.ApiKeyUsed(
-                target_id=principal.credential.id, target_name=principal.credential.name, reason=f"{method} {route}"[:200]
+                target_id=principal.credential.id,
+                target_name=principal.credential.name,
+                outcome="refused" if denied else "done",
+                reason=f"{method} {route}"[:200],
             )
             tally = self._uses[bucket] = _Tally(actor(principal, origin), event)
         tally.count += 1

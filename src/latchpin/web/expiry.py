@@ -22,7 +22,7 @@ def lifetime(allowed: KeyPolicy, today: date) -> Lifetime:
         allowed.max_days,
         today,
         today + timedelta(days=allowed.default_days),
-        today + timedelta(days=1),
+        today,
         today + timedelta(days=allowed.max_days),
     )
 

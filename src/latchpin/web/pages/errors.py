@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import structlog
 from litestar import Response
@@ -11,8 +11,8 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, Throttled, Unauthenticated, Unavailable
-from latchpin.kit import context
-from latchpin.web import render, session
+from latchpin.kit import context, own_pages
+from latchpin.web import render, session, site
 from latchpin.web.session import PasswordNeeded, SignInNeeded, Visit
 from latchpin.web.site import AnyRequest
 from latchpin.web.views.organization import ErrorPage
@@ -70,13 +70,22 @@ def on_failure(request: AnyRequest, error: Exception) -> Response[str]:
 
 def on_sign_in_needed(request: AnyRequest, error: SignInNeeded) -> Response[str]:
     """Send somebody who is not signed in to the sign-in page, and back afterwards."""
-    query = request.scope["query_string"].decode("latin-1")
-    path = request.scope["path"] + (f"?{query}" if query else "") if request.method == "GET" else "/"
+    path = _came_from(request)
     parts = [f"next={quote(path)}"] if path != "/" else []
     if error.ended:
         parts.append("ended=1")
     address = "/login" + (f"?{'&'.join(parts)}" if parts else "")
     return render.redirect(request, address)
+
+
+def _came_from(request: AnyRequest) -> str:
+    """The page to return to: the one that was asked for, or (for a form that was sent) the one it stood on."""
+    if request.method == "GET":
+        query = request.scope["query_string"].decode("latin-1")
+        return request.scope["path"] + (f"?{query}" if query else "")
+    page = urlsplit(request.headers.get("referer", ""))
+    ours = f"{page.scheme}://{page.netloc}".encode() in own_pages.origins(site.of(request).settings)
+    return render.local_path(page.path + (f"?{page.query}" if page.query else "")) if ours else "/"
 
 
 def on_password_needed(request: AnyRequest, _error: PasswordNeeded) -> Response[str]:
