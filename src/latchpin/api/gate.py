@@ -124,12 +124,12 @@ class Gate:
             raise Unauthenticated(_REFUSED)
         return found
 
-    async def _with_session(  # the server's dictionary is the scope
+    async def _with_session(
         self,
         found: Presented,
-        scope: Any,
+        scope: Any,  # noqa: ANN401  the server's dictionary
         request: context.RequestContext,
-        watched: Receive | None,  # noqa: ANN401
+        watched: Receive | None,
     ) -> None:
         """Admit a signed-in browser of our own pages; no other site may use the cookie (SameSite, and the origin checked here)."""
         if found.session is None:
