@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from latchpin.automation import agents
 from latchpin.identity.roles import Role
@@ -204,7 +205,8 @@ def test_a_definition_is_read_before_anything_is_locked(organization: Organizati
     server, agent = organization.server, organization.agent()
 
     async def hold(held: asyncio.Event, done: asyncio.Event) -> None:
-        async with server.database.transaction():
+        async with server.database.transaction() as session:
+            await session.execute(text("SELECT 1"))  # a transaction begins with its first statement
             held.set()
             await done.wait()
 

@@ -310,7 +310,7 @@ def test_a_text_over_the_size_limit_is_refused_unread() -> None:
     assert found.message == "the definition is larger than 64 KiB"
 
 
-@pytest.mark.parametrize("flood", ["a,", "*a,", "[],", "{},"])
+@pytest.mark.parametrize("flood", ["a,", "[],", "{},"])
 def test_a_text_of_very_many_values_is_given_up_early(flood: str) -> None:
     """A text within the size limit cannot keep the reader busy with tens of thousands of values."""
     text = f"{GOOD}x: [{flood * 15_000}]\n"
@@ -318,7 +318,7 @@ def test_a_text_of_very_many_values_is_given_up_early(flood: str) -> None:
 
     found = _problems(text)
 
-    assert "the definition has more than 5,000 names and values" in [each.message for each in found] or len(found) == 100
+    assert "the definition has more than 5,000 names and values" in [each.message for each in found]
 
 
 def test_a_message_never_repeats_a_long_or_unsafe_name() -> None:
