@@ -99,7 +99,7 @@ async def get(session: AsyncSession, principal: Principal, agent_id: int) -> Age
 
 async def get_for_change(session: AsyncSession, principal: Principal, agent_id: int) -> Agent:
     """Return one visible agent that the principal may change, locked until the commit; raises Missing, then Denied."""
-    query = select(Agent).where(access.visible_agents(principal), Agent.id == agent_id).with_for_update(of=Agent)
+    query = select(Agent).where(access.visible_agents(principal), Agent.id == agent_id).with_for_update(of=Agent, key_share=True)
     agent = await session.scalar(query)
     if agent is None:
         raise Missing("agent", agent_id)

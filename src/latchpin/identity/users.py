@@ -81,7 +81,7 @@ async def by_email(session: AsyncSession, email: str, *, lock: bool = False) -> 
     if "\0" in wanted:  # no address has it, and PostgreSQL refuses to compare with it
         return None
     found = select(User).where(User.email_key == wanted)
-    return await session.scalar(found.with_for_update().execution_options(populate_existing=True) if lock else found)
+    return await session.scalar(found.with_for_update(key_share=True).execution_options(populate_existing=True) if lock else found)
 
 
 async def change(
@@ -188,7 +188,7 @@ async def delete(session: AsyncSession, user: User, *, heir: User, by: Actor) ->
 
 async def _lock(session: AsyncSession, user: User) -> None:
     """Read the user anew and keep others from changing it until the commit (PostgreSQL); raises Missing where it is gone."""
-    fresh = select(User).where(User.id == user.id).with_for_update().execution_options(populate_existing=True)
+    fresh = select(User).where(User.id == user.id).with_for_update(key_share=True).execution_options(populate_existing=True)
     if await session.scalar(fresh) is None:
         raise Missing("user", user.id)
 
@@ -203,7 +203,7 @@ async def _require_another_administrator(session: AsyncSession, user: User, verb
         select(User)
         .where(User.organization_id == user.organization_id, or_(User.id == user.id, administers))
         .order_by(User.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     found = {row.id: row for row in rows.all()}

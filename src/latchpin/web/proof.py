@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from litestar import Response
 
-from latchpin.errors import Invalid, LatchpinError, Throttled
+from latchpin.errors import Denied, Invalid, LatchpinError, Throttled
 from latchpin.identity import sign_in, users
+from latchpin.identity.roles import Group
 from latchpin.identity.sign_in import Attempt
 from latchpin.web import render, session
 from latchpin.web.forms import Entries
@@ -67,7 +68,9 @@ async def _refusal(visit: Visit, password: str) -> LatchpinError | None:
                 outcome = await sign_in.prove(opened, visit.signed_in, tried, secrets, by=visit.actor, checked=checked)
     except Throttled as refusal:
         return refusal
-    if outcome.opened is None:
+    if outcome.opened is None or outcome.user is None:
         return outcome.refusal
+    if visit.is_administrator and outcome.user.user_group != Group.ADMINISTRATOR:
+        return Denied("You do not administer the organization any more.")  # it changed while the password was checked
     visit.renewed = outcome.opened.token
     return None
