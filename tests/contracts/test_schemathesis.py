@@ -25,8 +25,9 @@ from schemathesis.specs.openapi.checks import (
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import Access
 from tests.contracts import routes
+from tests.support import databases
 from tests.support.people import Organization
-from tests.support.server import Server
+from tests.support.server import Server, served
 from tests.support.signed_in import SignedIn
 
 CHECKS = [
@@ -64,6 +65,14 @@ class Callers:
         """Whether every credential still counts: an administrator's random request may hit the callers' own accounts."""
         http = self.organization.server.http
         return all(http.get("/api/v1/nothing", headers=headers).status_code == 404 for headers in self.headers.values())
+
+
+@pytest.fixture(scope="module")
+def server(kind: str, templates: databases.Templates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A deployment of this module's own: what is made up here includes global Spaces, which everybody would see."""
+    data_dir = tmp_path_factory.mktemp(f"generated-{kind}")
+    with templates.fresh(kind, data_dir) as url, served(url, data_dir) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
