@@ -127,8 +127,8 @@ def create_engine(settings: Settings) -> AsyncEngine:
             hide_parameters=True,  # an error's text goes to the log, a digest or an e-mail does not
             connect_args={**tls, "timeout": 5, "server_settings": {"application_name": "latchpin", "timezone": "UTC"}},
         )
-    _keep_to_owner(settings.database_url)
     engine = create_async_engine(settings.database_url, pool_size=5, max_overflow=5, pool_timeout=10, hide_parameters=True)
+    event.listen(engine.sync_engine, "do_connect", lambda *_: _keep_to_owner(settings.database_url))
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
