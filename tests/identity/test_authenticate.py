@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -258,3 +259,18 @@ def test_a_second_deployment_forgets_nothing_for_the_first(serve: Callable[..., 
     assert organization.get("/agent/all", key).status_code == 200
 
     assert Organization(serve()).get("/agent/all", key).status_code == 401
+
+
+def test_requests_that_come_together_ask_the_database_once(organization: Organization) -> None:
+    """When what is remembered runs out, a busy key does not send every waiting request to the database."""
+    key, server = organization.key(), organization.server
+    keys = server.services.doors.keys
+
+    async def together() -> list[object]:
+        return list(await asyncio.gather(*(keys.look_up(key.secret.encode(), 1) for _ in range(20))))
+
+    with statements(server) as seen:
+        found = server.run(together())
+
+    assert len({id(each) for each in found}) == 1
+    assert len([each for each in seen if "FROM api_keys" in each]) == 1

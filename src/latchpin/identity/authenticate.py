@@ -7,6 +7,7 @@ the shared counter leaves nothing behind.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -93,6 +94,7 @@ class ApiKeys:
         self._database = database
         self._peppers = secrets.peppers
         self._remembered: dict[bytes, Verified] = {}
+        self._asking: dict[tuple[bytes, int], asyncio.Future[Verified | Refused]] = {}
 
     def remembered(self, key: bytes, generation: int) -> Verified | None:
         """Return what was verified under this very generation, or None. Costs one hash (0.4 us where it was measured).
@@ -119,6 +121,14 @@ class ApiKeys:
         """
         if malformed := self.malformed(key):
             return malformed
+        asked = (sha256(key).digest(), generation)
+        asking = self._asking.get(asked)
+        if asking is None:  # requests that come together ask once: under one generation the answer is the same for all
+            asking = self._asking[asked] = asyncio.ensure_future(self._ask(key, generation))
+            asking.add_done_callback(lambda _: self._asking.pop(asked, None))
+        return await asyncio.shield(asking)
+
+    async def _ask(self, key: bytes, generation: int) -> Verified | Refused:
         digests = [credentials.key_digest(key, pepper) for pepper in self._peppers.values()]
         async with self._database.read() as session:
             row = (
