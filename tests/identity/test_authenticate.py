@@ -17,6 +17,7 @@ from latchpin.kit import clock as kit_clock
 from latchpin.storage.models.space import SpaceScope
 from tests.support.people import Key, Organization, Person
 from tests.support.server import Server
+from tests.support.wire import statements
 
 
 def _group(organization: Organization, person: Person, group: Group) -> None:
