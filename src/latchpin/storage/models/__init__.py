@@ -5,7 +5,19 @@ from latchpin.storage.models.api_key import ApiKey
 from latchpin.storage.models.audit import AuditEvent
 from latchpin.storage.models.base import Base
 from latchpin.storage.models.deployment import Deployment
+from latchpin.storage.models.oauth_client import OAuthApproval, OAuthClient, OAuthClientSecret, OAuthClientSpace, OAuthResource
+from latchpin.storage.models.oauth_grant import (
+    AssertionId,
+    AuthorizationCode,
+    AuthorizationRequest,
+    DeviceCode,
+    OAuthConsent,
+    OAuthGrant,
+    RefreshToken,
+    RevokedToken,
+)
 from latchpin.storage.models.session import BrowserSession, SignInFailures
+from latchpin.storage.models.signing_key import SigningKey
 from latchpin.storage.models.space import Space, SpaceMember
 from latchpin.storage.models.user import Organization, User
 
@@ -13,12 +25,26 @@ __all__ = [
     "Agent",
     "AgentVersion",
     "ApiKey",
+    "AssertionId",
     "AuditEvent",
+    "AuthorizationCode",
+    "AuthorizationRequest",
     "Base",
     "BrowserSession",
     "Deployment",
+    "DeviceCode",
+    "OAuthApproval",
+    "OAuthClient",
+    "OAuthClientSecret",
+    "OAuthClientSpace",
+    "OAuthConsent",
+    "OAuthGrant",
+    "OAuthResource",
     "Organization",
+    "RefreshToken",
+    "RevokedToken",
     "SignInFailures",
+    "SigningKey",
     "Space",
     "SpaceMember",
     "User",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from latchpin.storage.models.base import NEVER_REUSED, Base
@@ -26,7 +26,10 @@ class AuthMethod(StrEnum):
 
 
 class Organization(Base):
-    """A set of users. The key policy holds days; None means what the deployment says."""
+    """A set of users. The key policy holds days; None means what the deployment says.
+
+    With `app_approval` an administrator must approve an app that the organization did not make, before its users can let it in.
+    """
 
     __tablename__ = "organizations"
     __table_args__ = NEVER_REUSED
@@ -35,6 +38,7 @@ class Organization(Base):
     name: Mapped[str] = mapped_column(String(200))
     key_default_days: Mapped[int | None]
     key_max_days: Mapped[int | None]
+    app_approval: Mapped[bool] = mapped_column(default=False, server_default=false())
     created: Mapped[datetime] = mapped_column(UtcTime)
 
 

@@ -1,0 +1,172 @@
+"""Grants, and the one-time things that lead to them or follow from them. Secrets are kept as SHA-256 of 256 random bits."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from latchpin.storage.models.base import NEVER_REUSED, Base
+from latchpin.storage.types import UtcTime, WordEnum
+
+
+class Reach(StrEnum):
+    """Where a grant counts: in all Spaces its user may enter, in the personal one, or in one named Space."""
+
+    ALL = "all"
+    PERSONAL = "personal"
+    SPACE = "space"
+
+
+class GrantKind(StrEnum):
+    """What a grant came from: a user's consent, a client's own right, or an API key that was exchanged."""
+
+    USER = "user"
+    SERVICE = "service"
+    EXCHANGE = "exchange"
+
+
+class DeviceStatus(StrEnum):
+    """How far a device's request has come."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    USED = "used"
+
+
+class OAuthGrant(Base):
+    """What a client may do, for whom, where. `sid` is its name in tokens.
+
+    `begun` is when the first token was issued; one that never began is swept. `offline` grants outlive the browser session. A grant of
+    reach SPACE whose `space_id` is gone counts for nothing. `resource` is space-separated; empty means our own API.
+    """
+
+    __tablename__ = "oauth_grants"
+    __table_args__ = (Index("ix_oauth_grants_user_id_ended", "user_id", "ended"), NEVER_REUSED)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sid: Mapped[str] = mapped_column(String(64), unique=True)
+    kind: Mapped[GrantKind] = mapped_column(WordEnum(GrantKind))
+    organization_id: Mapped[int] = mapped_column(ForeignKey("organizations.id"))
+    oauth_client_id: Mapped[int] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    api_key_id: Mapped[int | None] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"), index=True)
+    browser_session_id: Mapped[int | None] = mapped_column(ForeignKey("browser_sessions.id", ondelete="SET NULL"), index=True)
+    offline: Mapped[bool] = mapped_column(default=False)
+    scopes: Mapped[str] = mapped_column(String(400))
+    reach: Mapped[Reach] = mapped_column(WordEnum(Reach), default=Reach.ALL)
+    space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id", ondelete="SET NULL"), index=True)
+    resource: Mapped[str] = mapped_column(Text, default="")
+    auth_time: Mapped[datetime | None] = mapped_column(UtcTime)
+    created: Mapped[datetime] = mapped_column(UtcTime)
+    begun: Mapped[datetime | None] = mapped_column(UtcTime)
+    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    last_used: Mapped[datetime | None] = mapped_column(UtcTime)
+    ended: Mapped[datetime | None] = mapped_column(UtcTime)
+    ended_reason: Mapped[str | None] = mapped_column(String(200))
+
+
+class OAuthConsent(Base):
+    """What a user agreed to for a client, as long as the client is at `client_version`."""
+
+    __tablename__ = "oauth_consents"
+    __table_args__ = (UniqueConstraint("user_id", "oauth_client_id"), NEVER_REUSED)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    oauth_client_id: Mapped[int] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True)
+    client_version: Mapped[int]
+    scopes: Mapped[str] = mapped_column(String(400))
+    reach: Mapped[Reach] = mapped_column(WordEnum(Reach), default=Reach.ALL)
+    space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id", ondelete="SET NULL"), index=True)
+    resource: Mapped[str] = mapped_column(Text, default="")
+    created: Mapped[datetime] = mapped_column(UtcTime)
+    updated: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class AuthorizationRequest(Base):
+    """An authorization request that waits for a person's decision; used once, by the browser session that began it."""
+
+    __tablename__ = "oauth_requests"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    browser_session_id: Mapped[int] = mapped_column(ForeignKey("browser_sessions.id", ondelete="CASCADE"), index=True)
+    oauth_client_id: Mapped[int] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True)
+    parameters: Mapped[str] = mapped_column(Text)  # JSON
+    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    used: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class AuthorizationCode(Base):
+    """A one-time code (RFC 6749 section 4.1.2), with what its redemption must match."""
+
+    __tablename__ = "oauth_codes"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    grant_id: Mapped[int] = mapped_column(ForeignKey("oauth_grants.id", ondelete="CASCADE"), index=True)
+    redirect_uri: Mapped[str] = mapped_column(Text)
+    code_challenge: Mapped[str] = mapped_column(String(128))
+    nonce: Mapped[str | None] = mapped_column(Text)
+    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    used: Mapped[datetime | None] = mapped_column(UtcTime)
+    tries: Mapped[int] = mapped_column(default=0)
+
+
+class RefreshToken(Base):
+    """One refresh token of a grant. A spent one keeps, for a few seconds, the answer it was traded for, sealed under itself."""
+
+    __tablename__ = "oauth_refresh_tokens"
+    __table_args__ = NEVER_REUSED
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    grant_id: Mapped[int] = mapped_column(ForeignKey("oauth_grants.id", ondelete="CASCADE"), index=True)
+    created: Mapped[datetime] = mapped_column(UtcTime)
+    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    spent: Mapped[datetime | None] = mapped_column(UtcTime)
+    successor_id: Mapped[int | None]
+    asked: Mapped[str | None] = mapped_column(Text)  # scope and resource of the request that spent it
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class DeviceCode(Base):
+    """A device's request (RFC 8628): the long code is the device's, the short one is typed by a person."""
+
+    __tablename__ = "oauth_device_codes"
+    __table_args__ = NEVER_REUSED
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    user_code_digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    oauth_client_id: Mapped[int] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True)
+    grant_id: Mapped[int | None] = mapped_column(ForeignKey("oauth_grants.id", ondelete="CASCADE"), index=True)
+    scopes: Mapped[str] = mapped_column(String(400))
+    resource: Mapped[str] = mapped_column(Text, default="")
+    status: Mapped[DeviceStatus] = mapped_column(WordEnum(DeviceStatus), default=DeviceStatus.PENDING)
+    address: Mapped[str | None] = mapped_column(String(64))
+    interval_seconds: Mapped[int]
+    last_polled: Mapped[datetime | None] = mapped_column(UtcTime)
+    created: Mapped[datetime] = mapped_column(UtcTime)
+    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+
+
+class RevokedToken(Base):
+    """One access token that was revoked by itself (RFC 7009), until it would have expired anyway."""
+
+    __tablename__ = "oauth_revoked_tokens"
+
+    jti: Mapped[str] = mapped_column(String(64), primary_key=True)
+    grant_id: Mapped[int] = mapped_column(ForeignKey("oauth_grants.id", ondelete="CASCADE"), index=True)
+    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+
+
+class AssertionId(Base):
+    """A client assertion that was used (RFC 7523 section 3, `jti`), until it would have expired anyway."""
+
+    __tablename__ = "oauth_assertions"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)

@@ -1,0 +1,28 @@
+"""The keys that sign tokens. The private half is sealed under the deployment's secrets; the public half is what everybody may read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from latchpin.storage.models.base import NEVER_REUSED, Base
+from latchpin.storage.types import UtcTime
+
+
+class SigningKey(Base):
+    """One key pair. It is published from `created`, signs from `signs_from` to `signs_until`, and is taken down at `leaves`."""
+
+    __tablename__ = "signing_keys"
+    __table_args__ = NEVER_REUSED
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kid: Mapped[str] = mapped_column(String(64), unique=True)
+    algorithm: Mapped[str] = mapped_column(String(16))
+    private: Mapped[bytes] = mapped_column(LargeBinary)
+    public: Mapped[str] = mapped_column(Text)  # a JWK (RFC 7517), public members only
+    created: Mapped[datetime] = mapped_column(UtcTime)
+    signs_from: Mapped[datetime] = mapped_column(UtcTime)
+    signs_until: Mapped[datetime | None] = mapped_column(UtcTime)
+    leaves: Mapped[datetime | None] = mapped_column(UtcTime, index=True)
