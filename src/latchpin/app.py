@@ -19,16 +19,23 @@ from latchpin.api import health, openapi
 from latchpin.api.envelope import Envelope
 from latchpin.api.errors import HANDLERS as ERROR_HANDLERS
 from latchpin.api.gate import Doors, Gate
-from latchpin.api.rate_limit import open_counter
 from latchpin.api.routing import SERVICES, Services, require_declared_permissions, require_permission
 from latchpin.api.v1 import admin, agents, spaces
 from latchpin.audit import log as audit_log
 from latchpin.errors import Unavailable
-from latchpin.identity import sessions, sign_in
+from latchpin.identity import grants, sessions, sign_in, signing_keys
 from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys
+from latchpin.identity.bearer import AccessTokens
 from latchpin.identity.deployment import bring_up
+from latchpin.identity.signing_keys import KeyRing
 from latchpin.kit import logs
+from latchpin.kit.rate_limit import open_counter
+from latchpin.oauth import client_assertion, clients, codes, server
+from latchpin.oauth.clients import ClientBook
+from latchpin.oauth.endpoints import routes as oauth
+from latchpin.oauth.grants import refresh_token
+from latchpin.oauth.server import AuthorizationServer
 from latchpin.settings import Settings
 from latchpin.storage import Database, secrets
 from latchpin.storage.generation import open_generation
@@ -62,12 +69,21 @@ def build(chosen: Settings, *, access_log: TextIO | None = None, also: Sequence[
     kept = secrets.load_or_create(chosen.secrets_file)
     audit_log.use_key(kept.derive("audit"))
     database = Database(chosen)
-    doors = Doors(database, open_generation(chosen), ApiKeys(database, kept), Activity(database), open_counter(chosen, kept.fingerprint()))
+    ring = KeyRing(database, kept, chosen)
+    doors = Doors(
+        database,
+        open_generation(chosen),
+        ApiKeys(database, kept),
+        AccessTokens(database, ring, chosen),
+        Activity(database),
+        open_counter(chosen, kept.fingerprint()),
+    )
     services = Services(chosen, kept, doors)
     litestar = Litestar(
         route_handlers=[
             Router("/api/v1", route_handlers=list(V1), before_request=require_permission),
             *health.HANDLERS,
+            oauth.ROUTER,
             *pages.ROUTERS,
             *also,
         ],
@@ -78,9 +94,25 @@ def build(chosen: Settings, *, access_log: TextIO | None = None, also: Sequence[
         debug=False,
     )
     litestar.state[SERVICES] = services
+    litestar.state[server.STATE] = _authorization_server(services, ring)
     litestar.state[STATE] = Site(chosen, kept, database)
     require_declared_permissions(litestar)
     return Application(Envelope(Gate(litestar, chosen, doors), chosen, access_log), litestar, services)
+
+
+def _authorization_server(services: Services, ring: KeyRing) -> AuthorizationServer:
+    doors = services.doors
+    return AuthorizationServer(
+        services.settings,
+        services.secrets,
+        doors.database,
+        doors.generation,
+        ring,
+        ClientBook(doors.database),
+        doors.tokens,
+        doors.activity,
+        doors.counter,
+    )
 
 
 def create() -> Application:
@@ -95,6 +127,8 @@ def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsy
     async def run(_app: Litestar) -> AsyncIterator[None]:
         database, doors = services.database, services.doors
         await bring_up(services.settings, database, services.secrets)
+        async with database.transaction() as session:
+            await clients.prepare(session)
         running = [asyncio.create_task(doors.activity.run()), asyncio.create_task(_sweep(database))]
         gc.collect()
         gc.freeze()  # what is alive now stays alive: later collections need not look at it again
@@ -119,6 +153,8 @@ async def _sweep(database: Database) -> None:
             async with database.transaction() as session:
                 await sessions.sweep(session)
                 await sign_in.sweep(session)
+                for sweep in (codes.sweep, refresh_token.sweep, client_assertion.sweep, grants.sweep, signing_keys.sweep):
+                    await sweep(session)
         except Unavailable:
             _log.warning("sweep.failed", detail="the database cannot be reached; tried again in an hour")
         await asyncio.sleep(_SWEEP_SECONDS)

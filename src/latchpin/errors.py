@@ -61,6 +61,12 @@ class Unauthenticated(LatchpinError):
     code = "unauthenticated"
 
 
+class BadToken(Unauthenticated):
+    """An access token that does not count, for whichever reason (RFC 6750 section 3.1: `invalid_token`); the caller refreshes it."""
+
+    code = "invalid_token"
+
+
 class Denied(LatchpinError):
     """The caller is known and may see the thing, but not do this to it. Raise `Missing` first where it may not be seen."""
 

@@ -16,6 +16,7 @@ from typing import Any
 from latchpin import settings_values as value
 
 PREFIX = "LATCHPIN_"
+_LEAST_TOKEN = 32
 
 
 class SettingsError(Exception):
@@ -71,6 +72,31 @@ class Settings:
     session_max_hours: int = _setting(value.integer(1, 2160), 168, "A browser session ends after this many hours in any case.")
     proof_minutes: int = _setting(
         value.integer(1, 60), 10, "Changing keys or users asks for the password again when the last proof is older."
+    )
+    token_algorithm: str = _setting(
+        value.one_of("RS256", "ES256", "EdDSA"), "RS256", "Algorithm that tokens are signed with from the next key on."
+    )
+    access_token_minutes: int = _setting(value.integer(1, 60), 15, "An access token lives this many minutes.")
+    refresh_idle_days: int = _setting(value.integer(1, 365), 30, "A refresh token that is not used for so many days is dead.")
+    refresh_max_days: int = _setting(value.integer(1, 3650), 90, "An app's grant ends after so many days, however it is used.")
+    key_rotation_days: int = _setting(value.integer(1, 3650), 90, "The key that signs tokens is replaced after so many days.")
+    legacy_audience: str = _setting(
+        value.text_or_nothing, "", "Audience of tokens that were asked for without a resource; empty for the public address."
+    )
+    registration: str = _setting(
+        value.choice("off", "token", "open"), "open", "Who may register an app by itself (RFC 7591): nobody, who has the token, anybody."
+    )
+    registration_token: str = _setting(
+        value.text_or_nothing, "", "The initial access token that registration=token asks for, at least 32 characters.", secret=True
+    )
+    registration_most: int = _setting(value.integer(1, 1_000_000), 1000, "Most self-registered apps at any time.")
+    registration_limit: int = _setting(value.integer(1, 100_000), 10, "Registrations per address and hour.")
+    token_limit: int = _setting(value.integer(1, 1_000_000), 20, "Requests to the token endpoint per app, address and minute.")
+    client_documents: bool = _setting(value.boolean, True, "Accepts https addresses as client_id, whose documents are fetched.")  # noqa: FBT003
+    client_documents_private: bool = _setting(
+        value.boolean,
+        False,  # noqa: FBT003
+        "Lets those documents come from loopback and private addresses; for development and tests only.",
     )
     max_body_bytes: int = _setting(value.integer(10_000, 100_000_000), 1_000_000, "Largest request body in bytes.")
     log_level: str = _setting(value.choice("debug", "info", "warning", "error"), "info", "Least severe log line that is written.")
@@ -164,6 +190,9 @@ def _completed(values: dict[str, Any]) -> Settings:
         host = "127.0.0.1" if draft.host in ("0.0.0.0", "::") else draft.host  # noqa: S104  compared, not bound
         values["public_url"] = f"http://{f'[{host}]' if ':' in host else host}:{draft.port}"
     settings = Settings(**values)
+    if settings.registration == "token" and len(settings.registration_token) < _LEAST_TOKEN:
+        message = f"{variable('registration_token')}: must have at least {_LEAST_TOKEN} characters where registration is `token`"
+        raise SettingsError(message)
     if settings.key_default_days > settings.key_max_days:
         message = (
             f"{variable('key_default_days')}: {settings.key_default_days} days is longer than "

@@ -22,6 +22,11 @@ def text(raw: str) -> str:
     return raw.strip()
 
 
+def text_or_nothing(raw: str) -> str:
+    """Read a text that may be empty."""
+    return raw.strip()
+
+
 def path(raw: str) -> Path:
     """Read a file or directory name; `~` is the home directory."""
     try:
@@ -70,6 +75,12 @@ def choice(*words: str) -> Callable[[str], str]:
         return word
 
     return read
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Make a reader of one word out of a list, whatever its case."""
+    read = choice(*(word.lower() for word in words))
+    return lambda raw: next(word for word in words if word.lower() == read(raw))
 
 
 def origin(raw: str) -> str:

@@ -10,9 +10,9 @@ import pytest
 
 from latchpin import settings
 from latchpin.api.envelope import Envelope
-from latchpin.identity.authenticate import Verified
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
+from latchpin.identity.verified import Verified
 from tests.support.people import Organization
 from tests.support.server import Server
 from tests.support.wire import audit, present

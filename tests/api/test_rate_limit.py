@@ -19,9 +19,9 @@ import httpx
 import pytest
 import redis
 
-from latchpin.api.rate_limit import InProcess, InRedis
 from latchpin.identity import credentials
 from latchpin.kit import clock as kit_clock
+from latchpin.kit.rate_limit import InProcess, InRedis
 from tests.conftest import missing
 from tests.support import databases
 from tests.support.people import Key, Organization

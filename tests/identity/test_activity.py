@@ -15,8 +15,8 @@ from latchpin.audit import Origin
 from latchpin.errors import Unavailable
 from latchpin.identity import activity, credentials
 from latchpin.identity.activity import Activity
-from latchpin.identity.authenticate import Reason, Refused
 from latchpin.identity.scopes import Access
+from latchpin.identity.verified import Reason, Refused
 from latchpin.kit import clock as kit_clock
 from latchpin.kit.context import RequestContext
 from latchpin.settings import Settings
@@ -147,7 +147,7 @@ def test_a_flood_of_refusals_is_bounded(serve: Serve, clock: kit_clock.Frozen) -
     async def flood() -> None:
         for number in range(10_000):
             shown = f"sk-lp_{number:04d}..."
-            collected.refused(Refused(Reason.UNKNOWN, key_name=shown), Origin(f"203.0.113.{number % 250}", "x", f"request-{number}"))
+            collected.refused(Refused(Reason.UNKNOWN, name=shown), Origin(f"203.0.113.{number % 250}", "x", f"request-{number}"))
 
     organization.server.run(flood())
     assert len(collected._refusals) <= activity.MOST_REFUSALS + len(Reason)
@@ -166,7 +166,7 @@ def test_a_flood_is_blamed_on_nobody(serve: Serve, clock: kit_clock.Frozen) -> N
 
     async def flood() -> None:
         for number in range(1000):
-            collected.refused(Refused(Reason.UNKNOWN, key_name=f"sk-lp_{number:04d}..."), Origin("203.0.113.1"))
+            collected.refused(Refused(Reason.UNKNOWN, name=f"sk-lp_{number:04d}..."), Origin("203.0.113.1"))
 
     organization.server.run(flood())
     organization.get("/agent/all", dead)

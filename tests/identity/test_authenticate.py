@@ -9,10 +9,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.identity import authenticate, users
-from latchpin.identity.authenticate import ApiKeys, Refused, Verified
+from latchpin.identity import users, verified
+from latchpin.identity.authenticate import ApiKeys
 from latchpin.identity.roles import Group, Role
 from latchpin.identity.scopes import Access
+from latchpin.identity.verified import Refused, Verified
 from latchpin.kit import clock as kit_clock
 from latchpin.storage.models.space import SpaceScope
 from tests.support.people import Key, Organization, Person
@@ -215,7 +216,7 @@ def test_what_was_verified_counts_for_seconds_at_most(organization: Organization
     keys = ApiKeys(server.database, server.services.secrets)
     _look_up(server, keys, key)
 
-    clock.advance(timedelta(seconds=authenticate.REMEMBERED_SECONDS + 0.1))
+    clock.advance(timedelta(seconds=verified.REMEMBERED_SECONDS + 0.1))
 
     assert keys.remembered(key.secret.encode(), 1) is None
 
@@ -227,19 +228,19 @@ def test_a_refused_key_is_not_remembered(organization: Organization) -> None:
     organization.revoke(key)
 
     assert isinstance(_look_up(server, keys, key), Refused)
-    assert not keys._remembered
+    assert not keys._memory._held
 
 
 def test_the_memory_of_keys_is_bounded(organization: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many keys there are, a process remembers so many and forgets the oldest."""
-    monkeypatch.setattr(authenticate, "REMEMBERED_KEYS", 3)
+    monkeypatch.setattr(verified, "REMEMBERED", 3)
     server, made = organization.server, [organization.key() for _ in range(5)]
     keys = ApiKeys(server.database, server.services.secrets)
 
     for key in made:
         assert isinstance(_look_up(server, keys, key), Verified)
 
-    assert len(keys._remembered) == 3
+    assert len(keys._memory._held) == 3
     assert keys.remembered(made[0].secret.encode(), 1) is None
     assert keys.remembered(made[4].secret.encode(), 1) is not None
 
@@ -251,7 +252,7 @@ def test_memory_holds_no_key(organization: Organization) -> None:
     found = _look_up(server, keys, key)
 
     assert key.secret not in repr(found)
-    assert all(key.secret.encode() not in digest and len(digest) == 32 for digest in keys._remembered)
+    assert all(key.secret.encode() not in digest and len(digest) == 32 for digest in keys._memory._held)
 
 
 def test_a_second_deployment_forgets_nothing_for_the_first(serve: Callable[..., Server], organization: Organization) -> None:

@@ -1,7 +1,7 @@
 """The gate: one ASGI layer in front of the API that turns a header into a principal, or refuses.
 
-Junk costs no database work. Unknown, malformed, revoked, expired, wrong-network keys and keys of disabled users get one and the same
-answer; the audit trail gets the true reason. A key that was verified under the present generation costs no database work either.
+Junk costs no database work. Unknown, malformed, revoked, expired, wrong-network credentials and those of disabled users get one and the
+same answer; the audit trail gets the true reason. What was verified under the present generation costs no database work either.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from latchpin.api import presented, problems
 from latchpin.api.presented import Presented
-from latchpin.api.rate_limit import ClientGone, InProcess, InRedis, Queue, Window
 from latchpin.audit import Origin
-from latchpin.errors import Denied, LatchpinError, Throttled, Unauthenticated
+from latchpin.errors import BadToken, Denied, LatchpinError, Throttled, Unauthenticated
 from latchpin.identity import sessions
 from latchpin.identity.activity import Activity
-from latchpin.identity.authenticate import ApiKeys, Reason, Refused, Verified
+from latchpin.identity.authenticate import ApiKeys
+from latchpin.identity.bearer import AccessTokens
 from latchpin.identity.principal import Principal
+from latchpin.identity.verified import Reason, Refused, Verified
 from latchpin.kit import clock, context, households, own_pages
+from latchpin.kit.rate_limit import ClientGone, InProcess, InRedis, Queue, Window
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.generation import Generation
@@ -39,6 +41,23 @@ _REFUSED = (
 )
 
 
+_REFUSED_BEARER = (
+    "The access token was not accepted. Refresh it (grant_type=refresh_token at /api/oauth/token), or send the user through authorization "
+    "again; an administrator sees the reason in the audit log."
+)
+_PREFLIGHT = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
+    (b"access-control-allow-headers", b"authorization, content-type"),
+    (b"access-control-max-age", b"7200"),
+    (b"content-length", b"0"),
+)
+_READABLE = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"www-authenticate, retry-after, ratelimit, ratelimit-policy, x-request-id"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Doors:
     """What the gate works with."""
@@ -46,6 +65,7 @@ class Doors:
     database: Database
     generation: Generation
     keys: ApiKeys
+    tokens: AccessTokens
     activity: Activity
     counter: InProcess | InRedis
 
@@ -79,11 +99,14 @@ class Gate:
                 reason = Reason.TWO if isinstance(error, presented.TwoCredentials) else Reason.MISPLACED
                 await self._note(Refused(reason), request)
                 raise
-            if found.api_key is None:
+            if scope["method"] == "OPTIONS" and found.origin is not None:
+                await self._preflight(request, send)
+                return
+            if found.api_key is None and found.bearer is None:
                 await self._with_session(found, scope, request, watched)
                 await self._app(scope, receive, send)
                 return
-            verified = await self._verified(found, found.api_key, request, watched)
+            verified = await self._verified(found, request, watched)
             scope[PRINCIPAL] = verified.principal  # type: ignore[literal-required]
             try:
                 await self._app(scope, receive, send)
@@ -94,34 +117,49 @@ class Gate:
         except ClientGone:
             return
 
-    async def _verified(self, found: Presented, key: bytes, request: context.RequestContext, watched: Receive | None) -> Verified:
-        """Return the sound key of a request, counted against its rate limit; raises Unauthenticated, Denied, Throttled, Unavailable."""
+    async def _preflight(self, request: context.RequestContext, send: Send) -> None:
+        """Answer a browser's question whether another site's page may call with a token (Fetch, CORS preflight). Cookies are never let."""
+        await self._limit(f"preflight:{households.of(request.address)}", self._settings.rate_limit, request, None)
+        await send({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT)})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _verified(self, found: Presented, request: context.RequestContext, watched: Receive | None) -> Verified:
+        """Return the sound credential of a request, counted against its limit; raises Unauthenticated, Denied, Throttled, Unavailable."""
         generation = self._doors.generation.peek()
-        verified = None if generation is None else self._doors.keys.remembered(key, generation)
+        store: ApiKeys | AccessTokens = self._doors.keys
+        secret = found.api_key
+        if secret is None:
+            store, secret = self._doors.tokens, found.bearer or b""
+            if found.origin is not None:
+                request.headers += _READABLE  # a token may be used by another site's page, and its script read the answer
+        verified = None if generation is None else store.remembered(secret, generation)
         if verified is None or verified.networks:
-            verified = await self._sound(key, request)
-        if found.origin is not None and found.origin not in self._own_origins:
+            verified = await self._sound(store, secret, request)
+        if found.origin is not None and found.api_key is not None and found.origin not in self._own_origins:
             await self._note(_refused(verified.principal, Reason.IN_BROWSER), request)
             raise presented.InBrowser
         request.caller = verified.caller
         if await self._limit(verified.caller, verified.rate_limit or self._rate_limit, request, watched):
-            verified = await self._sound(key, request)  # it waited, and what was true before may not be any more
+            verified = await self._sound(store, secret, request)  # it waited, and what was true before may not be any more
         return verified
 
-    async def _sound(self, key: bytes, request: context.RequestContext) -> Verified:
-        """Return the key where it is sound at this moment and for this address; else note the true reason and raise Unauthenticated."""
+    async def _sound(self, store: ApiKeys | AccessTokens, secret: bytes, request: context.RequestContext) -> Verified:
+        """Return the credential where it is sound at this moment and for this address.
+
+        Otherwise notes the true reason and raises Unauthenticated, or BadToken for a token.
+        """
         doors = self._doors
         generation = doors.generation.peek()
         found: Verified | Refused | None = None
-        if generation is None and (found := doors.keys.malformed(key)) is None:  # junk is not worth a question to the database
+        if generation is None and (found := store.malformed(secret)) is None:  # junk is not worth a question to the database
             generation = await doors.generation.current()
         if generation is not None:
-            found = doors.keys.remembered(key, generation) or await doors.keys.look_up(key, generation)
+            found = store.remembered(secret, generation) or await store.look_up(secret, generation)
         if isinstance(found, Verified) and found.networks and not found.admits(request.address):
             found = _refused(found.principal, Reason.WRONG_NETWORK)
         if not isinstance(found, Verified):
             await self._note(found or Refused(Reason.MALFORMED), request)
-            raise Unauthenticated(_REFUSED)
+            raise BadToken(_REFUSED_BEARER) if store is doors.tokens else Unauthenticated(_REFUSED)
         return found
 
     async def _with_session(
@@ -211,6 +249,7 @@ async def _hung_up(watched: Receive | None) -> None:
 
 
 def _refused(principal: Principal, reason: Reason) -> Refused:
-    """Make the refusal of a key that is sound in itself."""
+    """Make the refusal of a credential that is sound in itself."""
     credential = principal.credential
-    return Refused(reason, principal.organization_id, principal.user_id, principal.email, credential.id, credential.name)
+    user_id = principal.user_id or None
+    return Refused(reason, principal.organization_id, user_id, principal.email, credential.id, credential.name, credential.kind)

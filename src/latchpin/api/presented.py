@@ -1,7 +1,7 @@
 """What credential a request presents: read from its headers, with the misuses refused that leak keys.
 
-A key belongs in `Authorization: ApiKey <key>` and nowhere else: not in the query or a cookie (they end in logs and histories), not after
-`Bearer`, not together with another credential, and not in a web page's script, which everybody can read.
+A key belongs in `Authorization: ApiKey <key>`, an access token in `Authorization: Bearer <JWT>`, and neither anywhere else: not in the
+query or a cookie (they end in logs and histories), not together with another credential; and a key not in a web page's script.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from latchpin.identity.credentials import PREFIX
 
 HOW_TO = (
     "Send an API key in the header `Authorization: ApiKey <key>`. An administrator issues one in the Control Center: "
-    "Users, Manage API keys, New API key."
+    "Users, Manage API keys, New API key. Apps send an OAuth access token as `Authorization: Bearer <token>`."
 )
 _MOST_HEADER = 4096
+_MOST_TOKEN = 16_384
 _MOST_PARAMETERS = 500
 _QUERY_NAMES = frozenset({"api_key", "apikey", "api-key", "access_token", "x-api-key"})
 _KEY = PREFIX.encode()
@@ -26,9 +27,10 @@ _KEY = PREFIX.encode()
 
 @dataclass(slots=True)
 class Presented:
-    """The one credential of a request; both None where there is none. `origin` is the browser's Origin header."""
+    """The one credential of a request; all None where there is none. `origin` is the browser's Origin header."""
 
     api_key: bytes | None = None
+    bearer: bytes | None = None
     session: str | None = None
     origin: bytes | None = None
 
@@ -57,7 +59,7 @@ def read(seen: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> Present
     Raises Unauthenticated for a key in a wrong place or form, TwoCredentials for two, Malformed for an endless query.
     """
     authorization, cookie = seen.get(b"authorization"), seen.get(b"cookie")
-    found = Presented(None, None, seen.get(b"origin"))
+    found = Presented(origin=seen.get(b"origin"))
     if query:
         _refuse_in_query(query, with_header=authorization is not None)
     if b"x-api-key" in seen:
@@ -65,27 +67,29 @@ def read(seen: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> Present
     if cookie is not None and _KEY in cookie:
         raise Unauthenticated("A key in a cookie is not accepted; treat it as exposed and have it revoked. " + HOW_TO)
     if authorization is not None:
-        found.api_key = _key(authorization)
+        scheme, secret = _authorization(authorization)
+        if scheme == b"apikey":
+            found.api_key = secret[:_MOST_HEADER]
+        else:
+            found.bearer = secret[: _MOST_TOKEN + 1]  # one that was cut is too long to count
         if cookie is not None and seen.get(b"sec-fetch-site") != b"same-origin" and _session(cookie.replace(b"\n", b"; "), cookie_name):
-            raise TwoCredentials("The request carries a browser session as well as a key. Send one credential only.")
+            raise TwoCredentials("The request carries a browser session as well as a key or token. Send one credential only.")
     elif cookie is not None:
         found.session = _session(cookie.replace(b"\n", b"; "), cookie_name)
     return found
 
 
-def _key(authorization: bytes) -> bytes:
-    scheme, _, key = authorization.partition(b" ")
+def _authorization(header: bytes) -> tuple[bytes, bytes]:
+    scheme, _, secret = header.partition(b" ")
     scheme = scheme.lower()
-    if b"\n" in authorization or (b"," in key and _KEY in key.partition(b",")[2]):
+    if b"\n" in header or (b"," in secret and (_KEY in secret.partition(b",")[2] or b"earer " in secret.partition(b",")[2])):
         raise TwoCredentials("The request carries two credentials in Authorization. Send one only.")
-    key = key.strip()
-    if scheme == b"apikey":
-        return key[:_MOST_HEADER]
-    if scheme == b"bearer" and key.startswith(_KEY):
+    secret = secret.strip()
+    if scheme == b"bearer" and secret.startswith(_KEY):
         raise Unauthenticated("An API key is not a bearer token. " + HOW_TO)
-    if scheme == b"bearer":
-        raise Unauthenticated("The access token was not accepted. " + HOW_TO)
-    raise Unauthenticated("The Authorization scheme is not known here. " + HOW_TO)
+    if scheme not in (b"apikey", b"bearer"):
+        raise Unauthenticated("The Authorization scheme is not known here. " + HOW_TO)
+    return scheme, secret
 
 
 def _refuse_in_query(query: bytes, *, with_header: bool) -> None:

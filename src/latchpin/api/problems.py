@@ -13,6 +13,7 @@ import msgspec
 
 from latchpin import errors
 from latchpin.errors import FieldProblem, LatchpinError
+from latchpin.identity.scopes import ALL, serialize
 
 CONTENT_TYPE = b"application/problem+json"
 _TITLES = {
@@ -49,7 +50,7 @@ _SLUGS = {
     500: "server-error",
 }
 FAILED = "The server failed on this request. Tell your administrator the request id."
-CHALLENGE = (b"www-authenticate", b'ApiKey realm="latchpin", Bearer realm="latchpin"')
+RESOURCE_METADATA = "/.well-known/oauth-protected-resource"
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -79,16 +80,22 @@ def status_of(error: LatchpinError) -> int:
     return next(status for kind, status in _STATUS if isinstance(error, kind))
 
 
+def challenge(public_url: str, scope: str, *, error: str | None = None) -> tuple[bytes, bytes]:
+    """Return the header that says how to come in (RFC 6750 section 3, RFC 9728 section 5.1); no `error` where no token was sent."""
+    told = f', error="{error}"' if error else ""
+    bearer = f'Bearer realm="latchpin"{told}, scope="{scope}", resource_metadata="{public_url}{RESOURCE_METADATA}"'
+    return b"www-authenticate", (bearer if error else f'{bearer}, ApiKey realm="latchpin"').encode()
+
+
 def of_error(error: LatchpinError, *, instance: str, public_url: str, request_id: str | None) -> Answer:
     """Render a refusal of the product."""
     headers: list[tuple[bytes, bytes]] = []
     status = status_of(error)
     scope = getattr(error, "needed", None)
     if scope:
-        challenge = f'Bearer realm="latchpin", error="insufficient_scope", scope="{scope}"'
-        headers.append((b"www-authenticate", challenge.encode()))
+        headers.append(challenge(public_url, scope, error="insufficient_scope"))
     elif status == 401:  # noqa: PLR2004
-        headers.append(CHALLENGE)
+        headers.append(challenge(public_url, serialize(ALL), error="invalid_token" if isinstance(error, errors.BadToken) else None))
     if isinstance(error, errors.Throttled):
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if isinstance(error, errors.Unavailable):

@@ -45,6 +45,14 @@ class _OnAgent(Event):
     target_kind: ClassVar[str | None] = "agent"
 
 
+class _OnGrant(Event):
+    target_kind: ClassVar[str | None] = "grant"
+
+
+class _OnClient(Event):
+    target_kind: ClassVar[str | None] = "client"
+
+
 class _OnOrganization(Event):
     target_kind: ClassVar[str | None] = "organization"
 
@@ -53,6 +61,13 @@ class PepperRotated(Event):
     """New API keys are kept under another pepper from now on; `changes` holds the versions."""
 
     action = "deployment.pepper_rotated"
+
+
+class SigningKeyRotated(Event):
+    """Tokens get another signing key; the target's name is its `kid`. `at once` means that all older keys were taken down."""
+
+    action = "deployment.signing_key_rotated"
+    target_kind: ClassVar[str | None] = "signing_key"
 
 
 class OrganizationCreated(_OnOrganization):
@@ -173,6 +188,135 @@ class ApiKeyUsed(_OnKey):
     """An API key was used for a route; the first use and then hourly totals in `count`. `refused` where the answer was 403."""
 
     action = "api_key.used"
+
+
+class GrantBegan(_OnGrant):
+    """An app got its first token of a grant: by a user's consent, on its own behalf, or for an API key."""
+
+    action = "grant.began"
+
+
+class GrantEnded(_OnGrant):
+    """A grant ended, with all of its tokens; `reason` says why."""
+
+    action = "grant.ended"
+
+
+class GrantRefreshed(_OnGrant):
+    """An app refreshed its tokens."""
+
+    action = "grant.refreshed"
+
+
+class TokenReplayed(_OnGrant):
+    """A spent code or refresh token was presented again, so the grant was ended: somebody has a copy."""
+
+    action = "grant.replayed"
+
+
+class TokenRevoked(_OnGrant):
+    """One access token was revoked by itself."""
+
+    action = "grant.token_revoked"
+
+
+class TokenRefused(_OnGrant):
+    """A request's access token was refused; `reason` is the true one. `count` requests are one event."""
+
+    action = "access_token.refused"
+
+
+class TokenUsed(_OnGrant):
+    """An access token was used for a route; the first use and then hourly totals in `count`. `refused` where the answer was 403."""
+
+    action = "access_token.used"
+
+
+class ConsentRefused(_OnClient):
+    """A user said no to an app."""
+
+    action = "consent.refused"
+
+
+class ConsentWithdrawn(_OnClient):
+    """A user or an administrator took back what an app was allowed."""
+
+    action = "consent.withdrawn"
+
+
+class ClientCreated(_OnClient):
+    """An app was made known: by an administrator, by itself, or by its metadata document."""
+
+    action = "client.created"
+
+
+class ClientChanged(_OnClient):
+    """An app's name, addresses, scopes, Spaces or keys were changed."""
+
+    action = "client.changed"
+
+
+class ClientSecretAdded(_OnClient):
+    """An app got another secret; the older one lives on for as long as `changes` says."""
+
+    action = "client.secret_added"
+
+
+class ClientSecretRemoved(_OnClient):
+    """One of an app's secrets was removed."""
+
+    action = "client.secret_removed"
+
+
+class ClientApproved(_OnClient):
+    """An administrator let the organization's users use an app that the organization did not make."""
+
+    action = "client.approved"
+
+
+class ClientBlocked(_OnClient):
+    """An administrator closed an app to the organization's users; its grants ended."""
+
+    action = "client.blocked"
+
+
+class ClientRevoked(_OnClient):
+    """An app was revoked for good, with all of its grants."""
+
+    action = "client.revoked"
+
+
+class ClientRefused(_OnClient):
+    """An app's own credential was refused at an OAuth endpoint. `count` requests are one event."""
+
+    action = "client.refused"
+
+
+class ResourceCreated(Event):
+    """An API resource was registered, for which tokens can be asked."""
+
+    action = "resource.created"
+    target_kind: ClassVar[str | None] = "resource"
+
+
+class ResourceChanged(Event):
+    """An API resource's name, or whether its tokens may call our API, was changed."""
+
+    action = "resource.changed"
+    target_kind: ClassVar[str | None] = "resource"
+
+
+class ResourceDeleted(Event):
+    """An API resource was deleted."""
+
+    action = "resource.deleted"
+    target_kind: ClassVar[str | None] = "resource"
+
+
+class AppPolicyChanged(_OnOrganization):
+    """Whether an administrator has to approve apps of others was changed."""
+
+    action = "organization.app_policy_changed"
 
 
 class SpaceCreated(_OnSpace):

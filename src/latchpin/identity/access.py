@@ -6,6 +6,8 @@ that every read of Space-owned rows starts from; `require_role` decides on one t
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,8 +25,8 @@ class InsufficientScope(Denied):
 
     def __init__(self, needed: str) -> None:
         super().__init__(
-            f"This credential does not carry the scope {needed}. Use a key whose access includes it; "
-            "an administrator issues one under Users, Manage API keys."
+            f"This credential does not carry the scope {needed}. Use a key whose access includes it, which an administrator issues "
+            "under Users, Manage API keys; an app asks its user for the scope."
         )
         self.needed = needed
 
@@ -33,7 +35,7 @@ def allow(principal: Principal, permission: Permission) -> None:
     """Decide what can be decided without the thing itself: kind of credential, scope, group. Raises Denied or InsufficientScope."""
     if principal.credential.kind not in permission.kinds:
         raise Denied(
-            "An API key cannot do this: administration is for signed-in administrators in the Control Center.",
+            "An API key or an app cannot do this: administration is for signed-in administrators in the Control Center.",
             code="credential_not_allowed",
         )
     if permission.scope is not None and permission.scope not in principal.scopes:
@@ -44,6 +46,14 @@ def allow(principal: Principal, permission: Permission) -> None:
 
 def visible_spaces(principal: Principal) -> ColumnElement[bool]:
     """The condition on Space for what the principal may see; administrators see every Space of their organization."""
+    if principal.roles is not None:
+        return Space.id.in_(principal.roles)
+    if principal.only is not None:
+        return and_(Space.id.in_([each for each in principal.only if each is not None]), _open_to_user(principal))
+    return _open_to_user(principal)
+
+
+def _open_to_user(principal: Principal) -> ColumnElement[bool]:
     everywhere = Space.scope == SpaceScope.GLOBAL
     at_home = Space.organization_id == principal.organization_id
     if principal.is_administrator:
@@ -56,12 +66,18 @@ def visible_spaces(principal: Principal) -> ColumnElement[bool]:
 def visible_agents(principal: Principal) -> ColumnElement[bool]:
     """The condition on Agent: agents of visible Spaces, and the principal's own personal ones."""
     spaces = select(Space.id).where(visible_spaces(principal))
+    if principal.only is not None and None not in principal.only:
+        return Agent.space_id.in_(spaces)
     personal = and_(Agent.space_id.is_(None), Agent.user_id == principal.user_id)
     return or_(Agent.space_id.in_(spaces), personal)
 
 
 async def role_in(session: AsyncSession, principal: Principal, space_id: int | None) -> Role | None:
     """Return the principal's role in a Space, None for none. The personal Space (None) makes its owner an editor: check ownership first."""
+    if principal.only is not None and space_id not in principal.only:
+        return None
+    if principal.roles is not None:
+        return None if space_id is None else principal.roles.get(space_id)
     if space_id is None:
         return Role.EDITOR
     row = (
@@ -73,6 +89,10 @@ async def role_in(session: AsyncSession, principal: Principal, space_id: int | N
     ).one_or_none()
     if row is None:
         return None
+    return _role(principal, row)
+
+
+def _role(principal: Principal, row: Any) -> Role | None:  # noqa: ANN401  a row with organization_id, scope, is_default_access, role
     roles: list[Role] = []
     if row.organization_id == principal.organization_id:
         if principal.is_administrator:
@@ -93,3 +113,17 @@ async def require_role(session: AsyncSession, principal: Principal, space_id: in
     found = await role_in(session, principal, space_id)
     if found is None or found < role:
         raise Denied(f"This needs the role {role.word} in the Space; yours is {found.word if found else 'none'}. Ask an administrator.")
+
+
+async def roles_in_all(session: AsyncSession, principal: Principal) -> list[tuple[Space, Role]]:
+    """Return every Space that the principal may enter, with the role there, by id."""
+    if principal.roles is not None:
+        rows = await session.scalars(select(Space).where(Space.id.in_(principal.roles)).order_by(Space.id))
+        return [(space, principal.roles[space.id]) for space in rows]
+    found = await session.execute(
+        select(Space, SpaceMember.role, Space.organization_id, Space.scope, Space.is_default_access)
+        .outerjoin(SpaceMember, and_(SpaceMember.space_id == Space.id, SpaceMember.user_id == principal.user_id))
+        .where(visible_spaces(principal))
+        .order_by(Space.id)
+    )
+    return [(row[0], role) for row in found if (role := _role(principal, row)) is not None]

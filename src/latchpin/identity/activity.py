@@ -19,12 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin, events, record
 from latchpin.errors import Unavailable
-from latchpin.identity.authenticate import Refused, Verified
 from latchpin.identity.principal import Principal
+from latchpin.identity.roles import CredentialKind
+from latchpin.identity.verified import Refused, Verified
 from latchpin.kit import clock
 from latchpin.kit.context import RequestContext
 from latchpin.storage import Database
-from latchpin.storage.models import ApiKey
+from latchpin.storage.models import ApiKey, OAuthGrant
 
 LAST_USED_SECONDS = 60
 USE_TOTALS_SECONDS = 3600
@@ -34,6 +35,7 @@ MOST_KNOWN_REFUSALS = 1000  # the same with refused keys that exist, which junk 
 MOST_USES = 20_000
 FLUSH_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
+_REFUSALS = {CredentialKind.ACCESS_TOKEN: events.TokenRefused, CredentialKind.CLIENT: events.ClientRefused}
 
 
 @dataclass(slots=True)
@@ -51,7 +53,7 @@ class Activity:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._last_used: dict[int, tuple[float, str | None]] = {}
+        self._last_used: dict[tuple[str, int], tuple[float, str | None]] = {}
         self._uses: dict[tuple[str, str, str, str | None, bool], _Tally] = {}
         self._refusals: dict[tuple[str | None, str, int | str | None], _Tally] = {}
         self._flushing = asyncio.Lock()
@@ -61,7 +63,8 @@ class Activity:
         now = clock.timestamp()
         if now - verified.noted >= LAST_USED_SECONDS:
             verified.noted = now
-            self._last_used[verified.principal.credential.id or 0] = (now, request.address)
+            credential = verified.principal.credential
+            self._last_used[credential.kind.value, credential.id or 0] = (now, request.address)
         denied = request.status == 403  # noqa: PLR2004  the one answer that is about what the key may do
         bucket = (verified.caller, method, route, request.address, denied)
         tally = self._uses.get(bucket)
@@ -70,7 +73,8 @@ class Activity:
                 return
             principal = verified.principal
             origin = Origin(request.address, request.user_agent, request.request_id)
-            event = events.ApiKeyUsed(
+            kind = events.TokenUsed if principal.credential.kind is CredentialKind.ACCESS_TOKEN else events.ApiKeyUsed
+            event = kind(
                 target_id=principal.credential.id,
                 target_name=principal.credential.name,
                 outcome="refused" if denied else "done",
@@ -81,19 +85,19 @@ class Activity:
 
     def refused(self, refused: Refused, origin: Origin) -> None:
         """Note one refused key with its true reason."""
-        known = refused.key_id is not None
-        bucket = (origin.address, refused.reason.value, refused.key_id if known else refused.key_name)
+        known = refused.id is not None
+        bucket = (origin.address, refused.reason.value, refused.id if known else refused.name)
         tally = self._refusals.get(bucket)
         if tally is None and len(self._refusals) >= (MOST_KNOWN_REFUSALS if known else MOST_REFUSALS):
             # Counted together, without a name: the next one in line is not to blame for all of them.
-            refused, origin = Refused(refused.reason, key_name="many keys or addresses"), Origin()
-            bucket = (None, refused.reason.value, refused.key_name)
+            refused, origin = Refused(refused.reason, name="many keys or addresses"), Origin()
+            bucket = (None, refused.reason.value, refused.name)
             tally = self._refusals.get(bucket)
         if tally is None:
             name = refused.email or "unknown"
-            by = Actor(name, refused.user_id, refused.organization_id, "api_key", refused.key_id, refused.key_name, origin)
-            event = events.ApiKeyRefused(
-                target_id=refused.key_id, target_name=refused.key_name or None, outcome="refused", reason=refused.reason.value
+            by = Actor(name, refused.user_id, refused.organization_id, refused.kind.value, refused.id, refused.name, origin)
+            event = _REFUSALS.get(refused.kind, events.ApiKeyRefused)(
+                target_id=refused.id, target_name=refused.name or None, outcome="refused", reason=refused.reason.value
             )
             tally = self._refusals[bucket] = _Tally(by, event)
         tally.count += 1
@@ -132,22 +136,22 @@ class Activity:
         used = dict(self._last_used)
         if used or due:
             async with self._database.transaction() as session:
-                for key_id, (at, address) in sorted(used.items()):  # one order, so that two processes do not deadlock
-                    await _write_last_used(session, key_id, at, address)
+                for which, (at, address) in sorted(used.items()):  # one order, so that two processes do not deadlock
+                    await _write_last_used(session, which, at, address)
                 for tally, count in due:
                     record(session, _total(tally, count), tally.actor)
-        for key_id, seen in used.items():
-            if self._last_used.get(key_id) == seen:
-                del self._last_used[key_id]
+        for which, seen in used.items():
+            if self._last_used.get(which) == seen:
+                del self._last_used[which]
         for tally, count in due:
             tally.count, tally.written = tally.count - count, now  # more may have come while it was written
         self._forget(now)
 
     async def _write_singly(self) -> None:
         """Write each item by itself after a batch failed, and give up those that fail again: one must not hold up all others for ever."""
-        for key_id, (at, address) in list(self._last_used.items()):
-            if await self._written(partial(_write_last_used, key_id=key_id, at=at, address=address)):
-                self._last_used.pop(key_id, None)
+        for which, (at, address) in list(self._last_used.items()):
+            if await self._written(partial(_write_last_used, which=which, at=at, address=address)):
+                self._last_used.pop(which, None)
         for tally in (*self._uses.values(), *self._refusals.values()):
             count = tally.count
             if count and await self._written(partial(_record, tally=tally, count=count)):
@@ -174,7 +178,7 @@ def actor(principal: Principal, origin: Origin) -> Actor:
     """Return the audit trail's view of a principal."""
     credential = principal.credential
     return Actor(
-        principal.email, principal.user_id, principal.organization_id, credential.kind.value, credential.id, credential.name, origin
+        principal.email, principal.user_id or None, principal.organization_id, credential.kind.value, credential.id, credential.name, origin
     )
 
 
@@ -193,14 +197,19 @@ def _total(tally: _Tally, count: int) -> events.Event:
     )
 
 
-async def _write_last_used(session: AsyncSession, key_id: int, at: float, address: str | None) -> None:
+async def _write_last_used(session: AsyncSession, which: tuple[str, int], at: float, address: str | None) -> None:
+    kind, found = which
     when = datetime.fromtimestamp(at, UTC)
+    before = when - timedelta(seconds=LAST_USED_SECONDS - 1)
+    if kind == CredentialKind.ACCESS_TOKEN:
+        await session.execute(
+            update(OAuthGrant)
+            .where(OAuthGrant.id == found, OAuthGrant.ended.is_(None), or_(OAuthGrant.last_used.is_(None), OAuthGrant.last_used <= before))
+            .values(last_used=when)
+        )
+        return
     await session.execute(
         update(ApiKey)
-        .where(
-            ApiKey.id == key_id,
-            ApiKey.revoked.is_(None),
-            or_(ApiKey.last_used.is_(None), ApiKey.last_used <= when - timedelta(seconds=LAST_USED_SECONDS - 1)),
-        )
+        .where(ApiKey.id == found, ApiKey.revoked.is_(None), or_(ApiKey.last_used.is_(None), ApiKey.last_used <= before))
         .values(last_used=when, last_used_address=address and address[:64])
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from latchpin.identity.roles import CredentialKind, Group
+from latchpin.identity.roles import CredentialKind, Group, Role
 from latchpin.identity.scopes import ALL, Scope
 
 
@@ -19,7 +20,11 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user, acting through a credential that can only narrow what the user may do."""
+    """A user, acting through a credential that can only narrow what the user may do; or an app on its own behalf.
+
+    An app's own principal has `user_id` 0, which no user has, and its `roles` by Space id are all that it may do. `only` narrows to
+    some Spaces, None in it being the user's personal one; `only` itself None narrows nothing.
+    """
 
     user_id: int
     organization_id: int
@@ -28,6 +33,8 @@ class Principal:
     group: Group
     credential: Credential
     scopes: frozenset[Scope] = ALL
+    only: frozenset[int | None] | None = None
+    roles: Mapping[int, Role] | None = None
 
     @property
     def is_administrator(self) -> bool:

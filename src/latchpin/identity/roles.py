@@ -36,13 +36,15 @@ class CredentialKind(StrEnum):
     """How a caller proved who they are."""
 
     API_KEY = "api_key"
+    ACCESS_TOKEN = "access_token"  # noqa: S105  the name of a kind
+    CLIENT = "client"
     SESSION = "session"
     COMMAND_LINE = "command_line"
     NONE = "none"
 
 
 SESSION_ONLY = frozenset({CredentialKind.SESSION})
-PROGRAMS = frozenset({CredentialKind.SESSION, CredentialKind.API_KEY})
+PROGRAMS = frozenset({CredentialKind.SESSION, CredentialKind.API_KEY, CredentialKind.ACCESS_TOKEN})
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class Access(StrEnum):
 
 
 ALL = frozenset(Scope)
+OPENID, PROFILE, EMAIL, OFFLINE = "openid", "profile", "email", "offline_access"
+EVERY = (*(scope.value for scope in Scope), OPENID, PROFILE, EMAIL, OFFLINE)  # all that an app can ask for
 SETS: dict[Access, frozenset[Scope]] = {
     Access.FULL: ALL,
     Access.READ_ONLY: frozenset(scope for scope in Scope if scope.endswith(":read")),
@@ -54,6 +56,17 @@ def serialize(scopes: Iterable[Scope]) -> str:
     """Write scopes in the vocabulary's own order, separated by spaces."""
     wanted = set(scopes)
     return " ".join(scope.value for scope in Scope if scope in wanted)
+
+
+def api(words: Iterable[str]) -> frozenset[Scope]:
+    """Return the API's own scopes among scope words, leaving out the others."""
+    return frozenset(Scope(word) for word in words if word in ALL)
+
+
+def ordered(words: Iterable[str]) -> str:
+    """Write scope words in one order: the API's own first, then openid, profile, email, offline_access."""
+    wanted = set(words)
+    return " ".join(word for word in EVERY if word in wanted)
 
 
 def named(scopes: Iterable[Scope]) -> Access | None:

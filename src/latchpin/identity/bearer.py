@@ -1,0 +1,126 @@
+"""From a presented access token to a principal: remembered for one generation, else verified and its grant looked up.
+
+A grant is looked up once for all of its tokens, so a token that was never seen costs a signature and no query where its grant is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from latchpin.identity import scopes, standing
+from latchpin.identity.roles import CredentialKind
+from latchpin.identity.signing_keys import KeyRing, NotSigned, is_compact
+from latchpin.identity.standing import Standing
+from latchpin.identity.tokens import ACCESS
+from latchpin.identity.verified import REMEMBERED, REMEMBERED_SECONDS, Memory, Reason, Refused, Verified
+from latchpin.kit import clock
+from latchpin.settings import Settings
+from latchpin.storage import Database
+
+_SKEW_SECONDS = 60
+
+
+class AccessTokens:
+    """Verifies access tokens for one process."""
+
+    def __init__(self, database: Database, ring: KeyRing, settings: Settings) -> None:
+        self._database = database
+        self._ring = ring
+        self._settings = settings
+        self._memory = Memory()
+        self._standings: dict[str, tuple[int, float, Standing | Refused]] = {}
+        self._asking: dict[tuple[str, int], asyncio.Future[Standing | Refused]] = {}
+
+    def remembered(self, token: bytes, generation: int) -> Verified | None:
+        """Return what was verified under this very generation, or None."""
+        return self._memory.get(token, generation)
+
+    def malformed(self, token: bytes) -> Refused | None:
+        """Return the refusal of text that cannot be a token of ours, which needs no database to tell, or None."""
+        if is_compact(token):
+            return None
+        return Refused(Reason.MALFORMED, kind=CredentialKind.ACCESS_TOKEN, name="not a token")
+
+    async def look_up(self, token: bytes, generation: int) -> Verified | Refused:
+        """Verify a token and look its grant up. `generation` must have been read before this call. Raises Unavailable.
+
+        The checks are those of RFC 9068 section 4, the grant's state and what the token claims of its user besides.
+        """
+        if malformed := self.malformed(token):
+            return malformed
+        found = await self.read(token, generation)
+        if isinstance(found, Refused):
+            return found
+        claims, stands = found
+        audience = claims.get("aud")
+        if not stands.audiences.intersection(audience if isinstance(audience, list) else [audience]):
+            return _refused(Reason.WRONG_AUDIENCE, stands)
+        granted = stands.principal.scopes & scopes.api(str(claims.get("scope", "")).split())
+        principal = stands.principal if granted == stands.principal.scopes else replace(stands.principal, scopes=granted)
+        expires = min(float(claims["exp"]), stands.expires)
+        verified = Verified(principal, generation, clock.timestamp(), expires, stands.networks, stands.rate_limit)
+        if stands.api_key_id is not None:
+            verified.caller = f"key:{stands.api_key_id}"  # an exchanged key's tokens share its limit
+        self._memory.keep(token, verified)
+        return verified
+
+    async def read(self, token: bytes, generation: int) -> tuple[dict[str, Any], Standing] | Refused:
+        """Return the claims and the standing of any sound access token of ours, whatever resource it is for."""
+        await self._ring.ready(generation)
+        try:
+            claims = self._ring.verify(token, typ=ACCESS)
+        except NotSigned:
+            if not await self._ring.look_again(token):
+                return Refused(Reason.NOT_OURS, kind=CredentialKind.ACCESS_TOKEN, name="unknown token")
+            return await self.read(token, generation)
+        now = clock.timestamp()
+        if claims.get("iss") != self._settings.public_url or not isinstance(claims.get("exp"), int | float):
+            return Refused(Reason.NOT_OURS, kind=CredentialKind.ACCESS_TOKEN, name="unknown token")
+        stands = await self.standing(str(claims.get("sid", "")), generation)
+        if isinstance(stands, Refused):
+            return stands
+        return _fault(claims, stands, now) or (claims, stands)
+
+    async def standing(self, sid: str, generation: int) -> Standing | Refused:
+        """Return where the grant stands that tokens name `sid`, looked up once per generation; raises Unavailable."""
+        known = self._standings.get(sid)
+        if known is not None and known[0] == generation and 0 <= clock.timestamp() - known[1] <= REMEMBERED_SECONDS:
+            return known[2]
+        asking = self._asking.get((sid, generation))
+        if asking is None:  # requests that come together ask once
+            asking = self._asking[sid, generation] = asyncio.ensure_future(self._ask(sid, generation))
+            asking.add_done_callback(lambda _: self._asking.pop((sid, generation), None))
+        return await asyncio.shield(asking)
+
+    async def _ask(self, sid: str, generation: int) -> Standing | Refused:
+        checked = clock.timestamp()
+        async with self._database.read() as session:
+            found = await standing.of_sid(session, sid, self._settings)
+        if len(self._standings) >= REMEMBERED:
+            self._standings.pop(next(iter(self._standings)))
+        self._standings[sid] = (generation, checked, found)
+        return found
+
+
+def _fault(claims: dict[str, Any], stands: Standing, now: float) -> Refused | None:
+    reason = None
+    if now >= claims["exp"] or now >= stands.expires:
+        reason = Reason.EXPIRED
+    elif max(claims.get("nbf", 0), claims.get("iat", 0)) > now + _SKEW_SECONDS:
+        reason = Reason.NOT_YET
+    elif claims.get("jti") in stands.revoked:
+        reason = Reason.REVOKED
+    elif claims.get("sub") != stands.subject or claims.get("client_id") != stands.client_id:
+        reason = Reason.NOT_OURS
+    elif not stands.membership.covers(claims):
+        reason = Reason.MEMBERSHIP_LOST
+    return _refused(reason, stands) if reason else None
+
+
+def _refused(reason: Reason, stands: Standing) -> Refused:
+    who = stands.principal
+    return Refused(
+        reason, who.organization_id, who.user_id or None, who.email, stands.grant_id, stands.client_name, CredentialKind.ACCESS_TOKEN
+    )

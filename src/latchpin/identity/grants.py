@@ -1,0 +1,176 @@
+"""Grants: what an app may do, for whom and where. Ending one ends every token of it with the next request, in every process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, events, record
+from latchpin.identity import credentials
+from latchpin.kit import clock
+from latchpin.settings import Settings
+from latchpin.storage.generation import narrow
+from latchpin.storage.models import OAuthClient, OAuthGrant, User
+from latchpin.storage.models.oauth_client import ClientSource
+from latchpin.storage.models.oauth_grant import GrantKind, Reach
+
+_FOR_EVER = timedelta(days=36_500)
+_UNBEGUN = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewGrant:
+    """What a grant is made of. `scopes` are scope words; `resource` the identifiers asked for, none meaning our own API."""
+
+    client: OAuthClient
+    organization_id: int
+    scopes: str
+    kind: GrantKind = GrantKind.USER
+    user_id: int | None = None
+    api_key_id: int | None = None
+    browser_session_id: int | None = None
+    offline: bool = False
+    reach: Reach = Reach.ALL
+    space_id: int | None = None
+    resource: str = ""
+    auth_time: datetime | None = None
+
+
+async def create(session: AsyncSession, new: NewGrant, settings: Settings) -> OAuthGrant:
+    """Make a grant that has no token yet; `begin` it when the first one is issued."""
+    at = clock.now()
+    lifetime = timedelta(days=settings.refresh_max_days) if new.kind is GrantKind.USER else _FOR_EVER
+    grant = OAuthGrant(
+        sid=credentials.new_token()[:32],
+        kind=new.kind,
+        organization_id=new.organization_id,
+        oauth_client_id=new.client.id,
+        user_id=new.user_id,
+        api_key_id=new.api_key_id,
+        browser_session_id=new.browser_session_id,
+        offline=new.offline,
+        scopes=new.scopes,
+        reach=new.reach,
+        space_id=new.space_id,
+        resource=new.resource,
+        auth_time=new.auth_time,
+        created=at,
+        expires=at + lifetime,
+    )
+    session.add(grant)
+    await session.flush()
+    return grant
+
+
+def begin(session: AsyncSession, grant: OAuthGrant, client: OAuthClient, *, by: Actor) -> None:
+    """Note that a grant has its first token."""
+    if grant.begun is None:
+        grant.begun = grant.last_used = clock.now()
+        changes = {"scopes": (None, grant.scopes), "space": (None, str(grant.space_id or grant.reach.value))}
+        record(session, events.GrantBegan(target_id=grant.id, target_name=client.name, changes=changes), by)
+
+
+async def by_sid(session: AsyncSession, sid: str) -> OAuthGrant | None:
+    """Return a grant by its name in tokens, ended or not."""
+    return await session.scalar(select(OAuthGrant).where(OAuthGrant.sid == sid))
+
+
+async def of_user(session: AsyncSession, user_id: int) -> list[tuple[OAuthGrant, OAuthClient]]:
+    """Return a user's living grants of other people's apps, the latest used first."""
+    rows = await session.execute(
+        select(OAuthGrant, OAuthClient)
+        .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
+        .where(OAuthGrant.user_id == user_id, living(), OAuthClient.source != ClientSource.FIRST_PARTY)
+        .order_by(OAuthGrant.last_used.desc(), OAuthGrant.id.desc())
+    )
+    return [(grant, client) for grant, client in rows]
+
+
+def living() -> ColumnElement[bool]:
+    """The condition on OAuthGrant for those that have begun and neither ended nor run out."""
+    return and_(OAuthGrant.begun.is_not(None), OAuthGrant.ended.is_(None), OAuthGrant.expires > clock.now())
+
+
+async def end(session: AsyncSession, grant_id: int, *, reason: str, by: Actor) -> bool:
+    """End one grant for good; returns False where it had ended already."""
+    return await _end_where(session, [OAuthGrant.id == grant_id], reason, by) > 0
+
+
+async def end_of_client_for_user(session: AsyncSession, user_id: int, client_pk: int, *, reason: str, by: Actor) -> int:
+    """End what one user allowed one app; returns how many grants ended."""
+    return await _end_where(session, [OAuthGrant.user_id == user_id, OAuthGrant.oauth_client_id == client_pk], reason, by)
+
+
+async def end_of_client(session: AsyncSession, client_pk: int, *, reason: str, by: Actor, organization_id: int | None = None) -> int:
+    """End all grants of an app, or those in one organization; returns how many ended."""
+    where = [OAuthGrant.oauth_client_id == client_pk]
+    if organization_id is not None:
+        where.append(OAuthGrant.organization_id == organization_id)
+    return await _end_where(session, where, reason, by)
+
+
+async def end_of_user(session: AsyncSession, user_id: int, *, reason: str, by: Actor, keep_session: int | None = None) -> int:
+    """End all grants of a user, except what the browser session `keep_session` itself uses; returns how many ended."""
+    where: list[ColumnElement[bool]] = [OAuthGrant.user_id == user_id]
+    if keep_session is not None:
+        where.append(
+            or_(OAuthGrant.browser_session_id.is_(None), OAuthGrant.browser_session_id != keep_session, OAuthGrant.offline.is_(True))
+        )
+    return await _end_where(session, where, reason, by)
+
+
+async def end_of_sessions(session: AsyncSession, session_ids: Iterable[int], *, reason: str, by: Actor) -> int:
+    """End the grants that live only as long as these browser sessions; those with offline access stay. Returns how many ended."""
+    ids = list(session_ids)
+    if not ids:
+        return 0
+    return await _end_where(session, [OAuthGrant.browser_session_id.in_(ids), OAuthGrant.offline.is_(False)], reason, by)
+
+
+async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], reason: str, by: Actor) -> int:
+    """End grants; each row is ended by one conditional update, so two who end it at a time record it once."""
+    await session.flush()
+    found = await session.execute(
+        select(OAuthGrant.id, OAuthClient.name, OAuthClient.source, OAuthGrant.begun, User.email, OAuthGrant.organization_id)
+        .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
+        .outerjoin(User, User.id == OAuthGrant.user_id)
+        .where(OAuthGrant.ended.is_(None), *where)
+        .order_by(OAuthGrant.id)
+    )
+    count = 0
+    for grant_id, name, source, begun, email, organization_id in found.all():
+        ended = await session.execute(
+            update(OAuthGrant)
+            .where(OAuthGrant.id == grant_id, OAuthGrant.ended.is_(None))
+            .values(ended=clock.now(), ended_reason=reason[:200])
+            .returning(OAuthGrant.id)
+        )
+        if ended.one_or_none() is not None and begun is not None:
+            count += 1
+            if source is not ClientSource.FIRST_PARTY:
+                changes = {"user": (email, None)} if email else {}
+                event = events.GrantEnded(
+                    target_id=grant_id, target_name=name, reason=reason, changes=changes, organization_id=organization_id
+                )
+                record(session, event, by)
+    narrow(session)
+    return count
+
+
+async def sweep(session: AsyncSession) -> None:
+    """Remove grants that never began, and those that ended or ran out more than 30 days ago."""
+    at = clock.now()
+    long_ago = at - timedelta(days=30)
+    await session.execute(
+        delete(OAuthGrant).where(
+            or_(
+                and_(OAuthGrant.begun.is_(None), OAuthGrant.created < at - _UNBEGUN),
+                OAuthGrant.ended < long_ago,
+                OAuthGrant.expires < long_ago,
+            )
+        )
+    )

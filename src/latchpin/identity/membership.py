@@ -1,0 +1,78 @@
+"""What a token says of where its user belongs, and whether that still holds.
+
+The claim is a snapshot. It gives no right by itself: every decision is made on the present state. It only must never say more than is
+true, so a token whose snapshot claims too much is refused, and its app refreshes to get the truth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.identity import access
+from latchpin.identity.principal import Principal
+from latchpin.identity.roles import Group, Role
+
+MOST_SPACES = 100
+MOST_BYTES = 4096  # of names, so that a token fits into a header
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceRole:
+    """A Space that the token's holder may enter."""
+
+    id: int
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Organization, group and Spaces of a principal. `space` is what a grant is bound to: `all`, `personal` or a Space's id."""
+
+    organization_id: int
+    group: Group
+    space: str | int
+    spaces: tuple[SpaceRole, ...]
+
+    @property
+    def too_many(self) -> bool:
+        """Whether the list does not fit into a token."""
+        return len(self.spaces) > MOST_SPACES or sum(len(each.name.encode()) for each in self.spaces) > MOST_BYTES
+
+    def claims(self) -> dict[str, Any]:
+        """Return the claims `org`, `role`, `space` and `spaces`; with too many Spaces `spaces_omitted` and a digest instead of a list."""
+        common = {"org": self.organization_id, "role": self.group.value, "space": self.space}
+        if self.too_many:
+            return {**common, "spaces_omitted": len(self.spaces), "spaces_digest": self._digest()}
+        return {**common, "spaces": [{"id": each.id, "name": each.name, "role": each.role.word} for each in self.spaces]}
+
+    def covers(self, claims: Mapping[str, Any]) -> bool:
+        """Whether all that a token claims is still true; that there is more by now does not matter."""
+        if claims.get("org") != self.organization_id or claims.get("space") != self.space:
+            return False
+        if claims.get("role") == Group.ADMINISTRATOR.value and self.group is not Group.ADMINISTRATOR:
+            return False
+        if "spaces_omitted" in claims:
+            return claims.get("spaces_digest") == self._digest()
+        have = {each.id: each.role for each in self.spaces}
+        listed = claims.get("spaces")
+        if not isinstance(listed, list):
+            return False
+        return all(have.get(each["id"], 0) >= Role[each["role"].upper()] for each in listed)
+
+    def _digest(self) -> str:
+        listed = json.dumps([[each.id, int(each.role)] for each in self.spaces])
+        return hashlib.sha256(listed.encode()).hexdigest()[:32]
+
+
+async def of(session: AsyncSession, principal: Principal, space: str | int) -> Membership:
+    """Look up where a principal belongs at this moment."""
+    found = await access.roles_in_all(session, principal)
+    spaces = tuple(SpaceRole(each.id, each.name, role) for each, role in found)
+    return Membership(principal.organization_id, principal.group, space, spaces)

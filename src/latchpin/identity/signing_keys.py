@@ -1,0 +1,247 @@
+"""The keys that sign tokens: made at first start, published before they sign, taken down when their last token has expired.
+
+A process keeps the ring in memory and reads it anew every 30 seconds, which is far less than a new key waits before it signs; so no
+process meets a token whose key it cannot know (security.md 85).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key, thumbprint
+from sqlalchemy import delete, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, events, record
+from latchpin.kit import clock, sealing
+from latchpin.settings import Settings
+from latchpin.storage import Database
+from latchpin.storage.generation import narrow
+from latchpin.storage.models import Deployment, SigningKey
+from latchpin.storage.secrets import Secrets
+
+ALGORITHMS = ("RS256", "ES256", "EdDSA")
+LEAD = timedelta(minutes=20)  # from publishing to signing: twice as long as anybody may keep the JWKS
+JWKS_SECONDS = 600
+_READ_AGAIN_SECONDS = 30.0
+_UNKNOWN_KID_SECONDS = 1.0
+_LEEWAY = timedelta(minutes=5)
+_ABOUT = "signing key "
+_COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_MOST_TOKEN = 16_384
+_REGISTRY = jws.JWSRegistry(algorithms=list(ALGORITHMS))
+
+
+class NotSigned(Exception):
+    """The text is no token that this deployment signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """One key in memory; times in seconds since the epoch, None for no end."""
+
+    kid: str
+    algorithm: str
+    key: Key = field(repr=False)
+    signs_from: float
+    signs_until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ring:
+    held: tuple[_Held, ...]
+    by_kid: dict[str, _Held]
+    jwks: dict[str, list[dict[str, Any]]]
+    generation: int
+    read: float
+
+
+class KeyRing:
+    """Signs and verifies for one process. Call `ready` (cheap) before either."""
+
+    def __init__(self, database: Database, secrets: Secrets, settings: Settings) -> None:
+        self._database = database
+        self._key = secrets.derive("signing-keys")
+        self._settings = settings
+        self._ring = _Ring((), {}, {"keys": []}, -1, 0.0)
+        self._asked_for_unknown = 0.0
+
+    async def ready(self, generation: int | None = None) -> None:
+        """Read the ring where it may be out of date: another generation, or 30 seconds old. Raises Unavailable."""
+        age = clock.timestamp() - self._ring.read
+        other = generation is not None and generation != self._ring.generation
+        if not self._ring.held or other or not 0 <= age < _READ_AGAIN_SECONDS:
+            await self.reload(generation)
+
+    async def reload(self, generation: int | None = None) -> None:
+        """Read the ring from the database; makes the first key, or the next where the present one is due. Raises Unavailable."""
+        async with self._database.read() as session:
+            rows = await _published(session)
+        if _is_due(rows, self._settings):
+            async with self._database.transaction() as session:
+                await rotate_if_due(session, self._key, self._settings)
+                rows = await _published(session)
+        self._ring = self._opened(rows, self._ring.generation if generation is None else generation)
+
+    def _opened(self, rows: list[SigningKey], generation: int) -> _Ring:
+        held = []
+        for row in rows:
+            private = json.loads(sealing.open_(self._key, row.private, _ABOUT + row.kid))
+            key = import_key({**private, "kid": row.kid, "alg": row.algorithm, "use": "sig"})
+            until = row.signs_until.timestamp() if row.signs_until else None
+            held.append(_Held(row.kid, row.algorithm, key, row.signs_from.timestamp(), until))
+        jwks = {"keys": [json.loads(row.public) for row in rows]}
+        return _Ring(tuple(held), {each.kid: each for each in held}, jwks, generation, clock.timestamp())
+
+    @property
+    def jwks(self) -> dict[str, list[dict[str, Any]]]:
+        """The public halves (RFC 7517 section 5), the next key among them."""
+        return self._ring.jwks
+
+    @property
+    def algorithms(self) -> list[str]:
+        """The algorithms of the published keys, the signing one first."""
+        return list(dict.fromkeys([self._signing().algorithm, *(each.algorithm for each in self._ring.held)]))
+
+    def sign(self, claims: dict[str, Any], *, typ: str) -> str:
+        """Sign claims as a compact JWS with the present key; `typ` is the header's (RFC 8725 section 3.11). RS256 takes about 0.25 ms."""
+        held = self._signing()
+        header = {"typ": typ, "alg": held.algorithm, "kid": held.kid}
+        return jws.serialize_compact(header, msgspec.json.encode(claims), held.key, registry=_REGISTRY)
+
+    def verify(self, token: bytes, *, typ: str) -> dict[str, Any]:
+        """Return the claims of a token that one of our keys signed, times unchecked; raises NotSigned.
+
+        Only `kid` of the header is used, and only to choose among our own keys: `jku`, `x5u` and `jwk` are never looked at
+        (RFC 8725 section 3.10), and the algorithm is the key's own.
+        """
+        if not is_compact(token):
+            raise NotSigned
+        try:
+            signed = jws.extract_compact(token, registry=_REGISTRY)
+            header = signed.headers()
+            held = self._ring.by_kid.get(str(header.get("kid")))
+            if held is None or header.get("alg") != held.algorithm or "crit" in header:
+                raise NotSigned
+            if str(header.get("typ", "")).lower().removeprefix("application/") != typ:
+                raise NotSigned
+            if not jws.validate_compact(signed, held.key, registry=_REGISTRY):
+                raise NotSigned
+            claims = msgspec.json.decode(signed.payload or b"")
+        except (JoseError, ValueError, msgspec.DecodeError):
+            raise NotSigned from None
+        if not isinstance(claims, dict):
+            raise NotSigned
+        return claims
+
+    async def look_again(self, token: bytes) -> bool:
+        """Read the ring once more where a token names a key that is not in it, at most once a second; returns whether it was read."""
+        now = clock.timestamp()
+        if now - self._asked_for_unknown < _UNKNOWN_KID_SECONDS or not is_compact(token):
+            return False
+        try:
+            kid = str(jws.extract_compact(token, registry=_REGISTRY).headers().get("kid"))
+        except (JoseError, ValueError):
+            return False
+        if kid in self._ring.by_kid:
+            return False
+        self._asked_for_unknown = now
+        await self.reload()
+        return kid in self._ring.by_kid
+
+    def _signing(self) -> _Held:
+        now = clock.timestamp()
+        live = [each for each in self._ring.held if each.signs_from <= now and (each.signs_until is None or now < each.signs_until)]
+        return max(live or self._ring.held, key=lambda each: each.signs_from)
+
+
+def is_compact(token: bytes) -> bool:
+    """Whether the text has the form of a compact JWS (RFC 7515 section 7.1) of bearable length."""
+    return len(token) <= _MOST_TOKEN and _COMPACT.fullmatch(token) is not None
+
+
+async def rotate(session: AsyncSession, secrets: Secrets, settings: Settings, *, by: Actor, at_once: bool = False) -> str:
+    """Add the next key; returns its `kid`. It is published now and signs after LEAD; the present one leaves after its last token.
+
+    With `at_once` (a key was exposed) the new one signs now and all others are taken down now: every token they signed is refused.
+    """
+    return await _add(session, secrets.derive("signing-keys"), settings, by, at_once=at_once)
+
+
+async def rotate_if_due(session: AsyncSession, key: bytes, settings: Settings) -> None:
+    """Add the first key, or the next where the present one is old or of another algorithm than the settings ask for."""
+    await _lock(session)
+    rows = await _published(session)
+    if _is_due(rows, settings):
+        await _add(session, key, settings, Actor("Latchpin"), at_once=not rows)
+
+
+async def published(session: AsyncSession) -> list[SigningKey]:
+    """Return the published keys, the oldest first, for the operator."""
+    return await _published(session)
+
+
+async def sweep(session: AsyncSession) -> None:
+    """Remove keys that were taken down."""
+    await session.execute(delete(SigningKey).where(SigningKey.leaves <= clock.now()))
+
+
+async def _published(session: AsyncSession) -> list[SigningKey]:
+    rows = await session.scalars(
+        select(SigningKey).where(or_(SigningKey.leaves.is_(None), SigningKey.leaves > clock.now())).order_by(SigningKey.signs_from)
+    )
+    return list(rows.all())
+
+
+async def _lock(session: AsyncSession) -> None:
+    """Let one process at a time decide about keys (PostgreSQL; on SQLite there is one writer anyway)."""
+    await session.execute(select(Deployment.id).with_for_update())
+
+
+def _is_due(rows: list[SigningKey], settings: Settings) -> bool:
+    newest = next((row for row in reversed(rows) if row.signs_until is None), None)
+    if newest is None or newest.algorithm != settings.token_algorithm:
+        return True
+    return clock.now() - newest.signs_from >= timedelta(days=settings.key_rotation_days)
+
+
+async def _add(session: AsyncSession, key: bytes, settings: Settings, by: Actor, *, at_once: bool) -> str:
+    at = clock.now()
+    made = _generate(settings.token_algorithm)
+    kid = thumbprint(made.as_dict(private=False))
+    begins = at if at_once else at + LEAD
+    lifetime = timedelta(minutes=settings.access_token_minutes)
+    for row in await _published(session):
+        if at_once:
+            row.signs_until = row.leaves = at
+        elif row.signs_until is None:
+            row.signs_until, row.leaves = begins, begins + lifetime + _LEEWAY
+    public = {**made.as_dict(private=False), "kid": kid, "alg": settings.token_algorithm, "use": "sig"}
+    session.add(
+        SigningKey(
+            kid=kid,
+            algorithm=settings.token_algorithm,
+            private=sealing.seal(key, json.dumps(made.as_dict(private=True)).encode(), _ABOUT + kid),
+            public=json.dumps(public),
+            created=at,
+            signs_from=begins,
+        )
+    )
+    narrow(session)  # every process reads the ring anew
+    record(session, events.SigningKeyRotated(target_name=kid, reason="at once" if at_once else None), by)
+    return kid
+
+
+def _generate(algorithm: str) -> Key:
+    if algorithm == "ES256":
+        return ECKey.generate_key("P-256", private=True, auto_kid=False)
+    if algorithm == "EdDSA":
+        return OKPKey.generate_key("Ed25519", private=True, auto_kid=False)
+    return RSAKey.generate_key(2048, private=True, auto_kid=False)

@@ -1,0 +1,180 @@
+"""Where a grant stands at this moment: who acts through it, with which scopes and Spaces, or why it counts for nothing.
+
+One answer for everybody who asks: the gate, the token endpoint, introspection, userinfo.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.identity import membership, scopes
+from latchpin.identity.membership import Membership
+from latchpin.identity.principal import Credential, Principal
+from latchpin.identity.roles import CredentialKind, Group, Role
+from latchpin.identity.verified import Reason, Refused
+from latchpin.kit import clock
+from latchpin.settings import Settings
+from latchpin.storage.models import (
+    ApiKey,
+    BrowserSession,
+    OAuthApproval,
+    OAuthClient,
+    OAuthClientSpace,
+    OAuthGrant,
+    OAuthResource,
+    RevokedToken,
+    User,
+)
+from latchpin.storage.models.oauth_client import ClientStatus
+from latchpin.storage.models.oauth_grant import GrantKind, Reach
+from latchpin.storage.models.user import UserStatus
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A grant that counts. `expires` is seconds since the epoch; `audiences` are those whose tokens our API takes.
+
+    `identity_scopes` are what is granted besides the API's own scopes: openid, profile, email, offline_access.
+    """
+
+    grant_id: int
+    sid: str
+    kind: GrantKind
+    client_id: str
+    client_name: str
+    subject: str
+    principal: Principal
+    membership: Membership
+    granted: frozenset[str]
+    resource: str
+    auth_time: int | None
+    expires: float
+    audiences: frozenset[str]
+    revoked: frozenset[str] = frozenset()
+    networks: tuple[_Network, ...] = ()
+    rate_limit: int | None = None
+    api_key_id: int | None = None
+
+
+def own_audiences(settings: Settings) -> frozenset[str]:
+    """Return the names of our own API as a resource: the public address, with and without what clients append to it."""
+    names = {settings.public_url, settings.public_url + "/", settings.public_url + "/api/v1", settings.public_url + "/api/v1/"}
+    if settings.legacy_audience:
+        names.add(settings.legacy_audience)
+    return frozenset(names)
+
+
+async def of_sid(session: AsyncSession, sid: str, settings: Settings) -> Standing | Refused:
+    """Return where the grant stands that tokens name `sid`."""
+    row = (await session.execute(_query().where(OAuthGrant.sid == sid))).one_or_none()
+    if row is None:
+        return Refused(Reason.GRANT_ENDED, kind=CredentialKind.ACCESS_TOKEN, name="unknown grant")
+    return await _judge(session, row, settings)
+
+
+async def of_grant(session: AsyncSession, grant_id: int, settings: Settings) -> Standing | Refused:
+    """Return where a grant stands, by its id; it may not have begun yet."""
+    row = (await session.execute(_query().where(OAuthGrant.id == grant_id))).one_or_none()
+    if row is None:
+        return Refused(Reason.GRANT_ENDED, kind=CredentialKind.ACCESS_TOKEN, name="unknown grant")
+    return await _judge(session, row, settings)
+
+
+def _query() -> Any:  # noqa: ANN401  a Select of five entities
+    return (
+        select(OAuthGrant, OAuthClient, User, ApiKey, BrowserSession, OAuthApproval)
+        .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
+        .outerjoin(User, User.id == OAuthGrant.user_id)
+        .outerjoin(ApiKey, ApiKey.id == OAuthGrant.api_key_id)
+        .outerjoin(BrowserSession, BrowserSession.id == OAuthGrant.browser_session_id)
+        .outerjoin(
+            OAuthApproval,
+            (OAuthApproval.oauth_client_id == OAuthClient.id) & (OAuthApproval.organization_id == OAuthGrant.organization_id),
+        )
+        .execution_options(populate_existing=True)
+    )
+
+
+async def _judge(session: AsyncSession, row: Any, settings: Settings) -> Standing | Refused:  # noqa: ANN401  a row of _query
+    grant, client, user, key, browser, approval = row
+    reason = _fault(grant, client, user, key, browser)
+    if reason is None and approval is not None and approval.approved is False:
+        reason = Reason.CLIENT_REVOKED
+    if reason is not None:
+        return _refused(reason, grant, client, user)
+    principal = await _principal(session, grant, client, user, key)
+    space: str | int = grant.space_id if grant.reach is Reach.SPACE else grant.reach.value
+    found = await membership.of(session, principal, space)
+    if grant.reach is Reach.SPACE and not found.spaces:
+        return _refused(Reason.MEMBERSHIP_LOST, grant, client, user)
+    resources = await session.scalars(
+        select(OAuthResource.identifier).where(OAuthResource.organization_id == grant.organization_id, OAuthResource.may_call_api.is_(True))
+    )
+    revoked = await session.scalars(select(RevokedToken.jti).where(RevokedToken.grant_id == grant.id, RevokedToken.expires > clock.now()))
+    expires = min(grant.expires, key.expires) if key is not None else grant.expires
+    return Standing(
+        grant_id=grant.id,
+        sid=grant.sid,
+        kind=grant.kind,
+        client_id=client.client_id,
+        client_name=client.name,
+        subject=str(user.id) if user is not None else client.client_id,
+        principal=principal,
+        membership=found,
+        granted=frozenset(grant.scopes.split()),
+        resource=grant.resource,
+        auth_time=int(grant.auth_time.timestamp()) if grant.auth_time else None,
+        expires=expires.timestamp(),
+        audiences=own_audiences(settings) | frozenset(resources.all()),
+        revoked=frozenset(revoked.all()),
+        networks=tuple(ipaddress.ip_network(each) for each in key.networks.split()) if key is not None else (),
+        rate_limit=key.rate_limit if key is not None else None,
+        api_key_id=key.id if key is not None else None,
+    )
+
+
+def _refused(reason: Reason, grant: OAuthGrant, client: OAuthClient, user: User | None) -> Refused:
+    email = user.email if user else None
+    return Refused(reason, grant.organization_id, grant.user_id, email, grant.id, client.name, CredentialKind.ACCESS_TOKEN)
+
+
+def _fault(grant: OAuthGrant, client: OAuthClient, user: User | None, key: ApiKey | None, browser: BrowserSession | None) -> Reason | None:
+    at = clock.now()
+    needs_browser = grant.kind is GrantKind.USER and not grant.offline
+    faults = (
+        (grant.ended is not None, Reason.GRANT_ENDED),
+        (grant.expires <= at, Reason.EXPIRED),
+        (client.status is not ClientStatus.ACTIVE, Reason.CLIENT_REVOKED),
+        (grant.kind is not GrantKind.SERVICE and (user is None or user.status is not UserStatus.ACTIVE), Reason.USER_DISABLED),
+        (grant.kind is GrantKind.EXCHANGE and (key is None or key.revoked is not None), Reason.REVOKED),
+        (key is not None and key.expires <= at, Reason.EXPIRED),
+        (needs_browser and (browser is None or browser.ended is not None or browser.expires <= at), Reason.SESSION_ENDED),
+    )
+    return next((reason for is_so, reason in faults if is_so), None)
+
+
+async def _principal(session: AsyncSession, grant: OAuthGrant, client: OAuthClient, user: User | None, key: ApiKey | None) -> Principal:
+    granted = scopes.api(grant.scopes.split())
+    if key is not None:
+        granted &= scopes.parse(key.scopes)
+    credential = Credential(CredentialKind.ACCESS_TOKEN, grant.id, client.name)
+    if user is None:
+        rows = await session.execute(
+            select(OAuthClientSpace.space_id, OAuthClientSpace.role).where(OAuthClientSpace.oauth_client_id == client.id)
+        )
+        roles = {space_id: Role(role) for space_id, role in rows}
+        allowed = granted & scopes.api(client.scopes.split())
+        return Principal(0, grant.organization_id, client.name, client.client_id, Group.USER, credential, allowed, roles=roles)
+    only: frozenset[int | None] | None = None
+    if grant.reach is Reach.PERSONAL:
+        only = frozenset({None})
+    elif grant.reach is Reach.SPACE:
+        only = frozenset({grant.space_id}) if grant.space_id is not None else frozenset()
+    return Principal(user.id, user.organization_id, user.full_name, user.email, Group(user.user_group), credential, granted, only=only)

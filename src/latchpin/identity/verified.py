@@ -1,0 +1,116 @@
+"""What checking a credential comes to: sound or refused, and the memory of what was sound under one generation.
+
+The order matters for strict revocation: the caller reads the generation, then looks the credential up under it. What is remembered
+counts only while the generation is still the same, and for a few seconds at most, so that even a process killed between a commit and
+the raising of the shared counter leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+
+from latchpin.identity.principal import Principal
+from latchpin.identity.roles import CredentialKind
+from latchpin.kit import clock
+
+REMEMBERED_SECONDS = 5.0
+REMEMBERED = 10_000
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_CALLERS = {CredentialKind.API_KEY: "key", CredentialKind.ACCESS_TOKEN: "grant"}
+
+
+class Reason(StrEnum):
+    """Why a credential was refused: told to the audit trail, never to the caller."""
+
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown key"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    USER_DISABLED = "user disabled"
+    WRONG_NETWORK = "address outside the key's networks"
+    MISPLACED = "not in the Authorization header as ApiKey"
+    TWO = "two credentials at once"
+    IN_BROWSER = "sent by a web page"
+    NOT_OURS = "token that this deployment did not sign"
+    WRONG_TYPE = "token that is no access token"
+    WRONG_AUDIENCE = "token for another resource"
+    NOT_YET = "token from the future"
+    GRANT_ENDED = "grant ended"
+    CLIENT_REVOKED = "app revoked"
+    SESSION_ENDED = "browser session ended"
+    NOT_PROVED = "wrong client secret or assertion"
+    MEMBERSHIP_LOST = "token claims more than its user has now"
+
+
+@dataclass(slots=True)
+class Verified:
+    """A credential that was found sound. `expires` and `checked` are seconds since the epoch; no `networks` means any address."""
+
+    principal: Principal
+    generation: int
+    checked: float
+    expires: float
+    networks: tuple[_Network, ...] = ()
+    rate_limit: int | None = None
+    noted: float = 0.0
+    caller: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Name the caller once, for rate limits and log lines."""
+        credential = self.principal.credential
+        self.caller = f"{_CALLERS.get(credential.kind, credential.kind)}:{credential.id}"
+
+    def admits(self, address: str | None) -> bool:
+        """Whether the credential may be used from this address; an unknown address is outside every network."""
+        if not self.networks:
+            return True
+        try:
+            client: _Address = ipaddress.ip_address(address or "")
+        except ValueError:
+            return False
+        if isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped is not None:
+            client = client.ipv4_mapped
+        return any(client in network for network in self.networks)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A credential that does not count, with what the audit trail may know of it; `id` and `name` are the key's or the grant's."""
+
+    reason: Reason
+    organization_id: int | None = None
+    user_id: int | None = None
+    email: str | None = None
+    id: int | None = None
+    name: str = ""
+    kind: CredentialKind = CredentialKind.API_KEY
+
+
+class Memory:
+    """What one process has verified, by the SHA-256 of what was presented: it holds no credential, and bounded many."""
+
+    def __init__(self) -> None:
+        self._held: dict[bytes, Verified] = {}
+
+    def get(self, presented: bytes, generation: int) -> Verified | None:
+        """Return what was verified under this very generation, or None. Costs one hash (0.4 us where it was measured for a key)."""
+        found = self._held.get(sha256(presented).digest())
+        if found is None or found.generation != generation:
+            return None
+        now = clock.timestamp()
+        if now >= found.expires or now - found.checked > REMEMBERED_SECONDS:
+            return None
+        return found
+
+    def keep(self, presented: bytes, verified: Verified) -> None:
+        """Remember what was found sound; the oldest makes room."""
+        if len(self._held) >= REMEMBERED:
+            self._held.pop(next(iter(self._held)))
+        digest = sha256(presented).digest()
+        earlier = self._held.pop(digest, None)
+        verified.noted = earlier.noted if earlier else 0.0
+        self._held[digest] = verified

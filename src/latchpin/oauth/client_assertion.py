@@ -1,0 +1,102 @@
+"""Client authentication by a signed assertion: `private_key_jwt` (RFC 7523 section 3, OpenID Connect Core section 9)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.kit import clock
+from latchpin.oauth import client_keys
+from latchpin.oauth.clients import Client
+from latchpin.oauth.errors import invalid_client, invalid_request
+from latchpin.oauth.params import Params
+from latchpin.oauth.server import AuthorizationServer
+from latchpin.storage.models import AssertionId
+
+TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
+LONGEST = timedelta(minutes=10)
+_REGISTRY = jws.JWSRegistry(algorithms=list(ALGORITHMS))
+_MOST_ASSERTION = 8192
+
+
+def claimed_client(params: Params) -> str:
+    """Return the client that an assertion claims to be, unproved; raises OAuthError."""
+    if params.get("client_assertion_type") != TYPE:
+        raise invalid_request(f"client_assertion_type must be {TYPE}")
+    claims = _unproved(params.need("client_assertion"))
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or claims.get("iss") != subject:
+        raise invalid_client("the assertion's iss and sub must both be the client_id")
+    return subject
+
+
+async def is_sound(server: AuthorizationServer, client: Client, assertion: str) -> bool:
+    """Whether an assertion is signed with one of the client's keys, for us, short-lived, and used for the first time.
+
+    The list of used `jti` is in the database, so that every process refuses what one has taken (security.md 61).
+    """
+    keys = await client_keys.of(server, client)
+    if keys is None or not _is_signed(assertion, keys):
+        return False
+    claims = _unproved(assertion)
+    now, expires, jti = clock.timestamp(), claims.get("exp"), claims.get("jti")
+    if not isinstance(expires, int | float) or not now < expires <= now + LONGEST.total_seconds():
+        return False
+    if not isinstance(jti, str) or not 1 <= len(jti) <= 500:  # noqa: PLR2004  as long as anybody needs
+        return False
+    not_before = [claims.get(name, 0) for name in ("nbf", "iat")]
+    if not all(isinstance(each, int | float) and each <= now + 60 for each in not_before):
+        return False
+    if not _audience_is_ours(claims.get("aud"), server):
+        return False
+    return await _is_first_use(server, client, jti, expires)
+
+
+def _audience_is_ours(audience: Any, server: AuthorizationServer) -> bool:  # noqa: ANN401  whatever the JSON holds
+    ours = {server.issuer, f"{server.issuer}/api/oauth/token"}
+    return audience in ours if isinstance(audience, str) else isinstance(audience, list) and len(audience) == 1 and audience[0] in ours
+
+
+def _is_signed(assertion: str, keys: KeySet) -> bool:
+    try:
+        return jws.deserialize_compact(assertion, keys, registry=_REGISTRY) is not None
+    except (JoseError, ValueError):
+        return False
+
+
+def _unproved(assertion: str) -> dict[str, Any]:
+    try:
+        if len(assertion) > _MOST_ASSERTION:
+            raise ValueError  # noqa: TRY301  one refusal for all
+        claims = msgspec.json.decode(jws.extract_compact(assertion.encode("ascii"), registry=_REGISTRY).payload or b"")
+    except (JoseError, ValueError, UnicodeEncodeError, msgspec.DecodeError):
+        raise invalid_client("the client assertion cannot be read") from None
+    if not isinstance(claims, dict):
+        raise invalid_client("the client assertion cannot be read")
+    return claims
+
+
+async def _is_first_use(server: AuthorizationServer, client: Client, jti: str, expires: float) -> bool:
+    digest = sha256(f"{client.pk}|{jti}".encode()).digest()
+    try:
+        async with server.database.transaction() as session:
+            session.add(AssertionId(digest=digest, expires=datetime.fromtimestamp(expires, UTC)))
+            await session.flush()
+    except IntegrityError:
+        return False
+    return True
+
+
+async def sweep(session: AsyncSession) -> None:
+    """Forget assertions that have expired."""
+    await session.execute(delete(AssertionId).where(AssertionId.expires < clock.now()))

@@ -1,0 +1,99 @@
+"""Who the client of a request is (RFC 6749 section 2.3, OAuth 2.1 section 2.4)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from latchpin.audit import Origin
+from latchpin.identity.roles import CredentialKind
+from latchpin.identity.verified import Reason, Refused
+from latchpin.oauth import client_assertion, client_secrets
+from latchpin.oauth.clients import Client
+from latchpin.oauth.errors import OAuthError, invalid_client, invalid_request
+from latchpin.oauth.params import Params
+from latchpin.oauth.server import AuthorizationServer
+
+METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
+_REFUSED = "the client is unknown, or its credential is not accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class _Presented:
+    client_id: str | None
+    method: str
+    secret: str | None
+
+
+async def authenticate(
+    server: AuthorizationServer, params: Params, authorization: str | None, generation: int, came_from: Origin
+) -> Client:
+    """Return the client, proved by its registered method; raises OAuthError.
+
+    A public client only says who it is; one that sends a secret is not thereby confidential (security.md 60).
+    """
+    presented = _presented(params, authorization)
+    client_id = presented.client_id
+    if client_id is None:
+        raise invalid_request("client_id is required")
+    client = await server.clients.find(client_id, generation)
+    basic = presented.method == "client_secret_basic"
+    if presented.secret is not None:
+        proved = client_secrets.matches(client, presented.secret, server.secrets)
+    elif presented.method == "private_key_jwt":
+        proved = client is not None and await client_assertion.is_sound(server, client, params.need("client_assertion"))
+    else:
+        proved = client is not None
+    if client is None or not proved or client.auth_method != presented.method:
+        reason = Reason.UNKNOWN if client is None else Reason.NOT_PROVED
+        pk = client.pk if client else None
+        known = client.organization_id if client else None
+        name = client.name if client else "unknown client"
+        server.activity.refused(Refused(reason, known, id=pk, name=name, kind=CredentialKind.CLIENT), came_from)
+        raise _refusal(client, presented, basic=basic)
+    return client
+
+
+def _refusal(client: Client | None, presented: _Presented, *, basic: bool) -> OAuthError:
+    if client is not None and presented.method == "none" and not client.is_public:
+        return invalid_client(f"this client authenticates with {client.auth_method}")
+    return invalid_client(_REFUSED, basic=basic)
+
+
+def _presented(params: Params, authorization: str | None) -> _Presented:
+    """Read the one way in which the client names itself; two at once are refused (RFC 6749 section 2.3)."""
+    ways = [
+        authorization is not None,
+        params.get("client_secret") is not None,
+        params.get("client_assertion") is not None or params.get("client_assertion_type") is not None,
+    ]
+    if sum(ways) > 1:
+        raise invalid_request("use one way of client authentication only")
+    if authorization is not None:
+        named, given = _basic(authorization)
+        if params.get("client_id") not in (None, named):
+            raise invalid_request("client_id differs from the one in Authorization")
+        return _Presented(named, "client_secret_basic", given)
+    if ways[2]:
+        claimed = client_assertion.claimed_client(params)
+        if params.get("client_id") not in (None, claimed):
+            raise invalid_request("client_id differs from the assertion's")
+        return _Presented(claimed, "private_key_jwt", None)
+    secret = params.get("client_secret")
+    method = "none" if secret is None else "client_secret_post"
+    return _Presented(params.get("client_id"), method, secret)
+
+
+def _basic(authorization: str) -> tuple[str, str]:
+    """Read HTTP Basic, whose two halves are form-encoded before (RFC 6749 section 2.3.1)."""
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (ValueError, binascii.Error, UnicodeDecodeError):
+        decoded = ""
+    client_id, colon, secret = decoded.partition(":")
+    if scheme.lower() != "basic" or not colon:
+        raise invalid_client("the Authorization header cannot be read", basic=True)
+    return unquote_plus(client_id), unquote_plus(secret)

@@ -1,0 +1,147 @@
+"""OAuth clients as the endpoints see them: looked up once per generation, so that a request costs no query."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.kit import clock
+from latchpin.storage import Database
+from latchpin.storage.models import OAuthClient, OAuthClientSecret
+from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
+
+CONTROL_CENTER = "latchpin-control-center"
+COMMAND_LINE = "latchpin-cli"
+_REMEMBERED_SECONDS = 5.0
+_MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One living secret: its keyed digest and when it ends, in seconds since the epoch."""
+
+    digest: bytes = field(repr=False)
+    expires: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An active client. `pk` is its row's id, `version` rises when what a user consented to has changed."""
+
+    pk: int
+    client_id: str
+    organization_id: int | None
+    source: ClientSource
+    name: str
+    auth_method: str
+    application_type: str
+    redirect_uris: tuple[str, ...]
+    post_logout_redirect_uris: tuple[str, ...]
+    grant_types: frozenset[str]
+    scopes: frozenset[str]
+    jwks: dict[str, Any] | None
+    jwks_uri: str | None
+    client_uri: str | None
+    resource_id: int | None
+    version: int
+    fresh_until: float | None
+    secrets: tuple[Secret, ...] = ()
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it cannot keep a secret (RFC 6749 section 2.1)."""
+        return self.auth_method == "none"
+
+    @property
+    def is_first_party(self) -> bool:
+        """Whether it is part of this product and needs no consent."""
+        return self.source is ClientSource.FIRST_PARTY
+
+
+def facts(row: OAuthClient, secrets: list[OAuthClientSecret]) -> Client:
+    """Return what a client's rows say."""
+    return Client(
+        pk=row.id,
+        client_id=row.client_id,
+        organization_id=row.organization_id,
+        source=row.source,
+        name=row.name,
+        auth_method=row.auth_method,
+        application_type=row.application_type,
+        redirect_uris=tuple(json.loads(row.redirect_uris)),
+        post_logout_redirect_uris=tuple(json.loads(row.post_logout_redirect_uris)),
+        grant_types=frozenset(row.grant_types.split()),
+        scopes=frozenset(row.scopes.split()),
+        jwks=json.loads(row.jwks) if row.jwks else None,
+        jwks_uri=row.jwks_uri,
+        client_uri=row.client_uri,
+        resource_id=row.resource_id,
+        version=row.version,
+        fresh_until=row.fresh_until.timestamp() if row.fresh_until else None,
+        secrets=tuple(Secret(each.digest, each.expires.timestamp() if each.expires else None) for each in secrets),
+    )
+
+
+async def load(session: AsyncSession, client_id: str) -> Client | None:
+    """Return an active client from the database, or None for an unknown or revoked one."""
+    row = await session.scalar(select(OAuthClient).where(OAuthClient.client_id == client_id, OAuthClient.status == ClientStatus.ACTIVE))
+    if row is None:
+        return None
+    secrets = await session.scalars(select(OAuthClientSecret).where(OAuthClientSecret.oauth_client_id == row.id))
+    return facts(row, list(secrets.all()))
+
+
+class ClientBook:
+    """Clients that one process knows under one generation."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, tuple[int, float, Client]] = {}
+
+    async def find(self, client_id: str, generation: int) -> Client | None:
+        """Return an active client, or None; `generation` must have been read before this call. Raises Unavailable.
+
+        What is not known is asked for each time: junk takes no place in memory.
+        """
+        known = self._known.get(client_id)
+        now = clock.timestamp()
+        if known is not None and known[0] == generation and 0 <= now - known[1] <= _REMEMBERED_SECONDS:
+            return known[2]
+        async with self._database.read() as session:
+            found = await load(session, client_id)
+        if found is None:
+            self._known.pop(client_id, None)
+            return None
+        if len(self._known) >= _MOST:
+            self._known.pop(next(iter(self._known)))
+        self._known[client_id] = (generation, now, found)
+        return found
+
+
+async def prepare(session: AsyncSession) -> None:
+    """Make the product's own clients where they are not there yet: the Control Center and the command line."""
+    made = {
+        CONTROL_CENTER: ("Latchpin Control Center", "authorization_code"),
+        COMMAND_LINE: (
+            "Latchpin command line",
+            "urn:ietf:params:oauth:grant-type:device_code refresh_token",
+        ),
+    }
+    there = set((await session.scalars(select(OAuthClient.client_id).where(OAuthClient.client_id.in_(made)))).all())
+    for client_id, (name, grant_types) in made.items():
+        if client_id not in there:
+            session.add(
+                OAuthClient(
+                    client_id=client_id,
+                    source=ClientSource.FIRST_PARTY,
+                    name=name,
+                    grant_types=grant_types,
+                    application_type="native" if client_id == COMMAND_LINE else "web",
+                    created=clock.now(),
+                    created_by_name="Latchpin",
+                )
+            )

@@ -1,0 +1,46 @@
+"""Authorization codes: 256 random bits, kept as a digest, for one minute and one use (RFC 6749 section 4.1.2, security.md 22)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.identity import credentials
+from latchpin.kit import clock
+from latchpin.storage.models import AuthorizationCode, OAuthGrant
+
+LIFETIME = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What the redemption of a code must match, besides its grant."""
+
+    redirect_uri: str
+    code_challenge: str
+    nonce: str | None = None
+
+
+async def issue(session: AsyncSession, grant: OAuthGrant, bound: Bound) -> str:
+    """Make a code for a grant that has not begun; the code is only in what this returns."""
+    code = credentials.new_token()
+    session.add(
+        AuthorizationCode(
+            digest=credentials.token_digest(code),
+            grant_id=grant.id,
+            redirect_uri=bound.redirect_uri,
+            code_challenge=bound.code_challenge,
+            nonce=bound.nonce,
+            expires=clock.now() + LIFETIME,
+        )
+    )
+    await session.flush()
+    return code
+
+
+async def sweep(session: AsyncSession) -> None:
+    """Remove codes that can neither be used nor be told from unknown ones any more: a day after they ran out."""
+    await session.execute(delete(AuthorizationCode).where(AuthorizationCode.expires < clock.now() - timedelta(days=1)))

@@ -1,0 +1,1 @@
+"""The endpoints below /api/oauth and /.well-known."""

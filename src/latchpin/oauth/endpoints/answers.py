@@ -1,0 +1,92 @@
+"""How OAuth endpoints answer: JSON that nobody stores, errors in the words of RFC 6749 section 5.2, and CORS where scripts may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from latchpin.errors import LatchpinError, Throttled, Unavailable
+from latchpin.kit import context
+from latchpin.oauth.errors import OAuthError
+from latchpin.oauth.server import AnyRequest
+
+_log = structlog.get_logger(__name__)
+NO_STORE: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "Pragma": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+CORS: Mapping[str, str] = {"Access-Control-Allow-Origin": "*"}
+_SERVER_ERROR = 500
+_HINTS = {404: "there is no such endpoint", 405: "this endpoint does not take this method"}
+
+
+def json_answer(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:  # noqa: ANN401  any JSON
+    """Make a JSON answer that no cache keeps; browsers' scripts may read it."""
+    sent = {**NO_STORE, **CORS, **(headers or {})}
+    return Response(msgspec.json.encode(body), status_code=status, headers=sent, media_type="application/json")
+
+
+def public_json(body: Any, *, seconds: int) -> Response[bytes]:  # noqa: ANN401  any JSON
+    """Make a JSON answer that everybody may keep for a while: metadata and keys."""
+    return json_answer(body, headers={"Cache-Control": f"public, max-age={seconds}", "Pragma": ""})
+
+
+def preflight(methods: str) -> Response[bytes]:
+    """Answer a browser's question whether another site's page may ask (Fetch, CORS preflight)."""
+    headers = {
+        **CORS,
+        "Access-Control-Allow-Methods": methods,
+        "Access-Control-Allow-Headers": "authorization, content-type",
+        "Access-Control-Max-Age": "7200",
+    }
+    return Response(b"", status_code=204, headers=headers, media_type=None)
+
+
+def on_oauth_error(_request: AnyRequest, error: OAuthError) -> Response[bytes]:
+    """Render a refusal."""
+    body = {"error": error.error, "error_description": error.description}
+    return json_answer(body, status=error.status, headers=error.headers)
+
+
+def on_refusal(_request: AnyRequest, error: LatchpinError) -> Response[bytes]:
+    """Render a refusal of the product in OAuth's words."""
+    if isinstance(error, Throttled):
+        return _error(429, "slow_down", error.detail, {"Retry-After": str(error.retry_after)})
+    if isinstance(error, Unavailable):
+        return _error(503, "temporarily_unavailable", error.detail, {"Retry-After": "2"})
+    return _error(400, "invalid_request", error.detail)
+
+
+def on_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    """Render a refusal of the framework: a wrong method, a body too large."""
+    if error.status_code >= _SERVER_ERROR:
+        return on_failure(request, error)
+    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    return _error(error.status_code, "invalid_request", _HINTS.get(error.status_code, "the request cannot be read"), headers)
+
+
+def on_failure(request: AnyRequest, error: Exception) -> Response[bytes]:
+    """Render what nobody expected: the caller gets the request's id, the log gets the rest."""
+    known = context.of(request.scope)
+    _log.error("request.failed", request_id=known.request_id, path=request.scope["path"], exc_info=error)
+    return _error(_SERVER_ERROR, "server_error", f"the server failed on request {known.request_id}")
+
+
+def _error(status: int, code: str, description: str, headers: Mapping[str, str] | None = None) -> Response[bytes]:
+    return json_answer({"error": code, "error_description": description}, status=status, headers=headers)
+
+
+HANDLERS: ExceptionHandlersMap = {
+    OAuthError: on_oauth_error,
+    LatchpinError: on_refusal,
+    HTTPException: on_http,
+    Exception: on_failure,
+}

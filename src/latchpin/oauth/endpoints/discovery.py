@@ -1,0 +1,102 @@
+"""What clients find out by themselves: metadata (RFC 8414, OpenID Connect Discovery, RFC 9728) and keys (RFC 7517).
+
+Every form of an address gives the same issuer, which is the public address and not what the request calls us (security.md 82, 83). What
+is listed works; what does not work is not listed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, get
+
+from latchpin.identity.scopes import ALL, EVERY, serialize
+from latchpin.identity.signing_keys import JWKS_SECONDS
+from latchpin.oauth import client_assertion, client_auth, pkce, server
+from latchpin.oauth.endpoints.answers import public_json
+from latchpin.oauth.endpoints.token import GRANTS
+from latchpin.oauth.endpoints.token import PATH as TOKEN
+from latchpin.oauth.server import AnyRequest, AuthorizationServer
+
+_METADATA_SECONDS = 300
+AUTHORIZE = "/api/oauth/authorize"
+CERTS = "/api/oauth/certs"
+
+
+def authorization_server(serving: AuthorizationServer) -> dict[str, Any]:
+    """Return our metadata (RFC 8414 section 2)."""
+    issuer = serving.issuer
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": issuer + AUTHORIZE,
+        "token_endpoint": issuer + TOKEN,
+        "jwks_uri": issuer + CERTS,
+        "scopes_supported": list(EVERY),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": list(GRANTS),
+        "token_endpoint_auth_methods_supported": list(client_auth.METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(client_assertion.ALGORITHMS),
+        "code_challenge_methods_supported": [pkce.METHOD],
+        "authorization_response_iss_parameter_supported": True,
+        "resource_indicators_supported": True,
+        "protected_resources": [issuer],
+        "service_documentation": f"{issuer}/api-docs",
+        "ui_locales_supported": ["en"],
+    }
+
+
+def openid_provider(serving: AuthorizationServer) -> dict[str, Any]:
+    """Return our metadata as an OpenID provider (OpenID Connect Discovery section 3)."""
+    return {
+        **authorization_server(serving),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": serving.ring.algorithms,
+        "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "sid", "at_hash", "name", "email", "email_verified"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "claims_parameter_supported": False,
+    }
+
+
+@get(["/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/{_rest:path}"])
+async def authorization_server_metadata(request: AnyRequest) -> Response[bytes]:
+    """Tell OAuth clients where everything is."""
+    serving = server.of(request)
+    await serving.now()
+    return public_json(authorization_server(serving), seconds=_METADATA_SECONDS)
+
+
+@get(["/.well-known/openid-configuration", "/.well-known/openid-configuration/{_rest:path}", "/api/oauth/.well-known/openid-configuration"])
+async def openid_configuration(request: AnyRequest) -> Response[bytes]:
+    """Tell OpenID Connect clients where everything is."""
+    serving = server.of(request)
+    await serving.now()
+    return public_json(openid_provider(serving), seconds=_METADATA_SECONDS)
+
+
+@get(["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/{_rest:path}", "/api/oauth/resource-metadata"])
+async def protected_resource(request: AnyRequest) -> Response[bytes]:
+    """Describe our API as a protected resource (RFC 9728 section 2)."""
+    issuer = server.of(request).issuer
+    return public_json(
+        {
+            "resource": issuer,
+            "resource_name": "Latchpin API",
+            "authorization_servers": [issuer],
+            "scopes_supported": serialize(ALL).split(),
+            "bearer_methods_supported": ["header"],
+            "jwks_uri": issuer + CERTS,
+            "resource_documentation": f"{issuer}/api-docs",
+        },
+        seconds=_METADATA_SECONDS,
+    )
+
+
+@get(CERTS)
+async def certs(request: AnyRequest) -> Response[bytes]:
+    """Return the public keys that tokens are signed with, the next one among them."""
+    serving = server.of(request)
+    await serving.now()
+    return public_json(serving.ring.jwks, seconds=JWKS_SECONDS)

@@ -1,0 +1,73 @@
+"""`client_credentials` (RFC 6749 section 4.4): a confidential client acts on its own behalf, with what an administrator assigned.
+
+Its principal is a service of its organization, never a user: `sub` is the client_id, which no user's `sub` can be (RFC 9068 section 5).
+All tokens of a client belong to one grant, so issuing one writes nothing.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from latchpin.audit import Origin
+from latchpin.identity import grants, standing
+from latchpin.identity.grants import NewGrant
+from latchpin.identity.scopes import ALL
+from latchpin.identity.standing import Standing
+from latchpin.oauth import issue, resources, scope
+from latchpin.oauth.clients import Client
+from latchpin.oauth.errors import OAuthError, invalid_grant, invalid_request, invalid_scope, unauthorized_client
+from latchpin.oauth.issue import Answer, Wanted
+from latchpin.oauth.params import Params
+from latchpin.oauth.server import AuthorizationServer, acting
+from latchpin.storage.models import OAuthClient, OAuthGrant
+from latchpin.storage.models.oauth_grant import GrantKind
+
+NAME = "client_credentials"
+_API = frozenset(each.value for each in ALL)
+
+
+async def redeem(server: AuthorizationServer, client: Client, params: Params, came_from: Origin) -> Answer | OAuthError:
+    """Issue a token for the client itself; without `scope` all that was assigned. No refresh token (section 4.4.3)."""
+    if client.is_public or client.organization_id is None:
+        return unauthorized_client("client_credentials is for confidential clients that an administrator registered")
+    assigned = client.scopes & _API
+    wanted = scope.asked(params.get("scope"), assigned) if assigned else frozenset()
+    if not wanted or not wanted <= assigned:
+        return invalid_scope("no scope that an administrator assigned to this client")
+    generation = await server.now()
+    stands = await _service(server, client, generation, came_from)
+    if not isinstance(stands, Standing):
+        return stands
+    if params.resources:
+        async with server.database.read() as session:
+            await resources.checked(session, params.resources, client.organization_id, server.settings)
+    return issue.answer(server, stands, Wanted(wanted, params.resources))
+
+
+async def _service(server: AuthorizationServer, client: Client, generation: int, came_from: Origin) -> Standing | OAuthError:
+    """Return where the client's own grant stands; makes the grant with the client's first token."""
+    sid = server.services.get(client.pk)
+    if sid is not None:
+        found = await server.tokens.standing(sid, generation)
+        if isinstance(found, Standing):
+            return found
+    if client.organization_id is None:
+        return invalid_request("the client belongs to no organization")
+    async with server.database.transaction() as session:
+        row = await session.get(OAuthClient, client.pk, with_for_update=True)
+        grant = await session.scalar(
+            select(OAuthGrant).where(
+                OAuthGrant.oauth_client_id == client.pk, OAuthGrant.kind == GrantKind.SERVICE, OAuthGrant.ended.is_(None)
+            )
+        )
+        if row is None:
+            return invalid_grant("the client is gone")
+        if grant is None:
+            new = NewGrant(client=row, organization_id=client.organization_id, kind=GrantKind.SERVICE, scopes=" ".join(sorted(_API)))
+            grant = await grants.create(session, new, server.settings)
+            grants.begin(session, grant, row, by=acting(client, came_from))
+        stands = await standing.of_grant(session, grant.id, server.settings)
+    if not isinstance(stands, Standing):
+        return invalid_grant("the client's own right has ended")
+    server.services[client.pk] = stands.sid
+    return stands

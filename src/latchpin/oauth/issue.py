@@ -1,0 +1,66 @@
+"""Making the token endpoint's answer (RFC 6749 section 5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor
+from latchpin.identity import credentials, tokens
+from latchpin.identity.activity import actor
+from latchpin.identity.scopes import OPENID
+from latchpin.identity.standing import Standing
+from latchpin.kit import clock
+from latchpin.oauth.server import AuthorizationServer
+from latchpin.storage.models import OAuthGrant, RefreshToken
+
+REFRESH_PREFIX = "lpr_"
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one answer holds: scopes and resources of the access token, and the nonce of the request for the ID token."""
+
+    scope: Iterable[str]
+    resource: Sequence[str] = ()
+    nonce: str | None = None
+
+
+def answer(server: AuthorizationServer, stands: Standing, wanted: Wanted, *, refresh: str | None = None) -> Answer:
+    """Sign the tokens of one answer. With the scope `openid` an ID token comes along."""
+    access = tokens.access_token(server.ring, server.settings, stands, scope=wanted.scope, resource=wanted.resource)
+    made: Answer = {
+        "access_token": access.token,
+        "token_type": "Bearer",
+        "expires_in": access.expires_in,
+        "scope": access.scope,
+    }
+    if refresh is not None:
+        made["refresh_token"] = refresh
+    if OPENID in wanted.scope:
+        made["id_token"] = tokens.id_token(server.ring, server.settings, stands, nonce=wanted.nonce, access=access.token)
+    return made
+
+
+async def new_refresh_token(session: AsyncSession, server: AuthorizationServer, grant: OAuthGrant) -> tuple[str, RefreshToken]:
+    """Make the next refresh token of a grant; it dies when it idles, and with its grant. The text is only in what this returns."""
+    text, at = REFRESH_PREFIX + credentials.new_token(), clock.now()
+    row = RefreshToken(
+        digest=credentials.token_digest(text),
+        grant_id=grant.id,
+        created=at,
+        expires=min(at + timedelta(days=server.settings.refresh_idle_days), grant.expires),
+    )
+    session.add(row)
+    await session.flush()
+    return text, row
+
+
+def acting_for(stands: Standing, by: Actor) -> Actor:
+    """Return the audit trail's view of an app that acts for a grant's user."""
+    return actor(stands.principal, by.origin)

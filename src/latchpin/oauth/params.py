@@ -1,0 +1,63 @@
+"""Reading the parameters of an OAuth request: each at most once, but `resource` (RFC 6749 section 3.1, RFC 8707 section 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from latchpin.oauth.errors import OAuthError, invalid_request
+
+FORM = "application/x-www-form-urlencoded"
+_MOST_PARAMETERS = 60
+_REPEATABLE = frozenset({"resource", "audience"})
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Parameters by name. An empty one counts as not sent (RFC 6749 section 3.1)."""
+
+    values: dict[str, str] = field(repr=False)
+    resources: tuple[str, ...] = ()
+
+    def get(self, name: str) -> str | None:
+        """Return a parameter, None where it was not sent."""
+        return self.values.get(name)
+
+    def need(self, name: str) -> str:
+        """Return a parameter that must be there; raises OAuthError `invalid_request`."""
+        value = self.values.get(name)
+        if value is None:
+            raise invalid_request(f"{name} is required")
+        return value
+
+
+def parse(encoded: bytes) -> Params:
+    """Read a query or a form body; raises OAuthError `invalid_request` for a repeated, endless or unreadable one."""
+    try:
+        pairs = parse_qsl(encoded.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS, errors="strict")
+    except (ValueError, UnicodeDecodeError):
+        raise invalid_request("the parameters cannot be read") from None
+    values: dict[str, str] = {}
+    resources: list[str] = []
+    for name, value in pairs:
+        if "\0" in name or "\0" in value:
+            raise invalid_request("a parameter holds a NUL character")
+        if not value:
+            continue
+        if name == "resource":
+            resources.append(value)
+        elif name in values and name not in _REPEATABLE:
+            raise invalid_request(f"{name[:60]} may be sent once only")
+        else:
+            values[name] = value
+    return Params(values, tuple(dict.fromkeys(resources)))
+
+
+def form(content_type: str, body: bytes) -> Params:
+    """Read a posted form; raises OAuthError for another kind of body, which OAuth endpoints do not take."""
+    if content_type.partition(";")[0].strip().lower() != FORM:
+        raise invalid_request(f"send the parameters as {FORM}")
+    return parse(body)
+
+
+__all__ = ["FORM", "OAuthError", "Params", "form", "parse"]

@@ -1,0 +1,77 @@
+"""Redirect addresses: which may be registered, and which matches (OAuth 2.1 sections 2.3.1 and 8.4.2, RFC 8252 section 7.3). Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, urlsplit
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_NEVER = frozenset({"javascript", "data", "file", "vbscript", "about", "blob", "ws", "wss", "ftp"})
+_MOST = 2000
+_UNSOUND = ' "<>\\^`{|}*'
+
+
+def fault(uri: str, application_type: str) -> str | None:
+    """Return why an address may not be registered, or None. Native apps may have a scheme of their own with a dot in it (RFC 8252 7.1)."""
+    parts = _split(uri)
+    if parts is None or not parts.scheme or any(letter in uri for letter in _UNSOUND):
+        return "is not an absolute address"
+    web = parts.scheme in ("http", "https")
+    faults = (
+        ("#" in uri, "may not have a fragment"),
+        (parts.scheme in _NEVER, f"may not use {parts.scheme}:"),
+        (web and (not parts.hostname or "@" in parts.netloc), "must have a host and no user in it"),
+        (parts.scheme == "http" and parts.hostname not in LOOPBACK, "must use https, unless it is a loopback address"),
+        (not web and application_type != "native", "must use https"),
+        (not web and "." not in parts.scheme, "must use https, a loopback address, or a scheme like com.example.app"),
+    )
+    return next((fault for is_so, fault in faults if is_so), None)
+
+
+def matches(sent: str, registered: str, *, any_port: bool) -> bool:
+    """Whether the address that a request sent is the registered one: the same bytes, except the port of a loopback address.
+
+    `any_port` also lets the name `localhost` have any port, which native and metadata-document clients get.
+    """
+    if sent == registered:
+        return True
+    one, other = _split(sent), _split(registered)
+    if one is None or other is None or one.scheme != "http" or other.scheme != "http":
+        return False
+    host = one.hostname
+    if host not in LOOPBACK or host != other.hostname or (host == "localhost" and not any_port):
+        return False
+    return _without_port(sent, one) is not None and _without_port(sent, one) == _without_port(registered, other)
+
+
+def is_local(uri: str) -> bool:
+    """Whether an address leads to a program on the person's own computer."""
+    parts = _split(uri)
+    return parts is not None and (parts.hostname in LOOPBACK or parts.scheme not in ("http", "https"))
+
+
+def host_of(uri: str) -> str:
+    """Return the host that a person would know an address by, or its scheme where there is no host."""
+    parts = _split(uri)
+    if parts is None:
+        return ""
+    return parts.hostname or f"{parts.scheme}:"
+
+
+def _without_port(uri: str, parts: SplitResult) -> str | None:
+    """Return the very text of the address with its port taken out, or None where it says more than host and port there."""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    port = parts.netloc.removeprefix(host)
+    if not uri.startswith(f"http://{parts.netloc}") or (port and not (port.startswith(":") and port[1:].isascii() and port[1:].isdigit())):
+        return None
+    return f"http://{host}" + uri.removeprefix(f"http://{parts.netloc}")
+
+
+def _split(uri: str) -> SplitResult | None:
+    try:
+        if not uri.isascii() or not uri.isprintable() or len(uri) > _MOST:
+            return None
+        parts = urlsplit(uri)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return None
+    return parts

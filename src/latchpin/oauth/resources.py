@@ -1,0 +1,53 @@
+"""Resource indicators (RFC 8707): which resources a token can be for, and the check of what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.identity.standing import own_audiences
+from latchpin.oauth.errors import invalid_target
+from latchpin.settings import Settings
+from latchpin.storage.models import OAuthResource
+
+_MOST = 5
+
+
+async def checked(session: AsyncSession, asked: Sequence[str], organization_id: int, settings: Settings) -> str:
+    """Return the resources asked for, space-separated; raises OAuthError `invalid_target` (RFC 8707 section 2).
+
+    Known are our own API and what the organization's administrators registered; a path below a registered origin counts as it.
+    """
+    if len(asked) > _MOST:
+        raise invalid_target("too many resources")
+    require_form(asked)
+    own = own_audiences(settings)
+    unknown = [each for each in asked if each not in own]
+    if unknown:
+        rows = await session.scalars(select(OAuthResource.identifier).where(OAuthResource.organization_id == organization_id))
+        known = set(rows.all())
+        for each in unknown:
+            if each not in known and each.rstrip("/") not in known:
+                raise invalid_target("the resource is not known here; an administrator registers it under API resources")
+    return " ".join(asked)
+
+
+def require_form(asked: Iterable[str]) -> None:
+    """Raise OAuthError `invalid_target` unless every resource is an absolute address without a fragment."""
+    for each in asked:
+        parts = urlsplit(each) if each.isascii() and each.isprintable() and " " not in each else urlsplit("")
+        if not parts.scheme or not parts.netloc or "#" in each:
+            raise invalid_target("a resource must be an absolute address without a fragment")
+
+
+def narrowed(asked: Sequence[str], granted: str, own: frozenset[str]) -> tuple[str, ...]:
+    """Return the resources for one token out of those of a grant, all of them where none is asked for; raises OAuthError."""
+    held = granted.split()
+    require_form(asked)
+    for each in asked:
+        if each not in held and not (not held and each in own):
+            raise invalid_target("the resource is not among those of the grant")
+    return tuple(asked)

@@ -1,0 +1,70 @@
+"""What the endpoints work with. The composition root makes it and puts it into the application's state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar import Request
+
+from latchpin.audit import Actor, Origin
+from latchpin.identity.activity import Activity
+from latchpin.identity.bearer import AccessTokens
+from latchpin.identity.roles import CredentialKind
+from latchpin.identity.signing_keys import KeyRing
+from latchpin.kit import context
+from latchpin.kit.rate_limit import InProcess, InRedis
+from latchpin.oauth.clients import Client, ClientBook
+from latchpin.settings import Settings
+from latchpin.storage import Database
+from latchpin.storage.generation import Generation
+from latchpin.storage.secrets import Secrets
+
+STATE = "latchpin_authorization_server"
+AnyRequest = Request[Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationServer:
+    """The deployment, as the authorization server needs it. `services` remembers the service grant of a client by its pk."""
+
+    settings: Settings
+    secrets: Secrets
+    database: Database
+    generation: Generation
+    ring: KeyRing
+    clients: ClientBook
+    tokens: AccessTokens
+    activity: Activity
+    counter: InProcess | InRedis
+    services: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def issuer(self) -> str:
+        """Our name in tokens and metadata: the public address, never what a request calls us (security.md 82)."""
+        return self.settings.public_url
+
+    async def now(self) -> int:
+        """Return the present generation, and see that the signing keys are at hand; raises Unavailable."""
+        generation = self.generation.peek()
+        if generation is None:
+            generation = await self.generation.current()
+        await self.ring.ready(generation)
+        return generation
+
+
+def of(request: AnyRequest) -> AuthorizationServer:
+    """Return the authorization server of the application that the request came to."""
+    found: AuthorizationServer = request.app.state[STATE]
+    return found
+
+
+def origin(request: AnyRequest) -> Origin:
+    """Where the request came from, for the audit trail."""
+    known = context.of(request.scope)
+    return Origin(known.address, known.user_agent, known.request_id)
+
+
+def acting(client: Client, came_from: Origin, *, grant_id: int | None = None) -> Actor:
+    """Return the audit trail's view of a client that acts at an endpoint."""
+    return Actor(client.client_id, None, client.organization_id, CredentialKind.CLIENT.value, grant_id or client.pk, client.name, came_from)
