@@ -118,6 +118,8 @@ def served(database_url: str, data_dir: Path, **overrides: Any) -> Iterator[Serv
     chosen = {
         "rate_limit": 1_000_000,
         "bad_key_limit": 100_000,
+        "token_limit": 1_000_000,
+        "registration_limit": 100_000,
         "host": "127.0.0.1",
         "port": free_port(),
         "log_level": "info",
