@@ -142,7 +142,10 @@ async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], re
         .order_by(OAuthGrant.id)
     )
     count = 0
-    for grant_id, name, source, begun, email, organization_id in found.all():
+    rows = found.all()
+    if rows:
+        narrow(session)
+    for grant_id, name, source, begun, email, organization_id in rows:
         ended = await session.execute(
             update(OAuthGrant)
             .where(OAuthGrant.id == grant_id, OAuthGrant.ended.is_(None))
@@ -157,7 +160,6 @@ async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], re
                     target_id=grant_id, target_name=name, reason=reason, changes=changes, organization_id=organization_id
                 )
                 record(session, event, by)
-    narrow(session)
     return count
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Actor, Origin, events, record
 from latchpin.audit.actor import one_line
 from latchpin.errors import Missing
-from latchpin.identity import credentials
+from latchpin.identity import credentials, grants
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
 from latchpin.kit import clock
@@ -125,12 +125,13 @@ async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> li
 
 
 async def end(session: AsyncSession, user_id: int, session_id: int, *, by: Actor, signed_out: bool = False) -> None:
-    """End one session of a user; raises Missing where it is not the user's."""
+    """End one session of a user, with what apps may do only as long as it lives; raises Missing where it is not the user's."""
     row = await session.scalar(select(BrowserSession).where(BrowserSession.id == session_id, BrowserSession.user_id == user_id))
     if row is None:
         raise Missing("session", session_id)
     if row.ended is None:
         row.ended = clock.now()
+        await grants.end_of_sessions(session, [row.id], reason="signed out", by=by)
         event = events.SignedOut if signed_out else events.SessionEnded
         record(session, event(target_id=user_id, target_name=by.name), by)
 
@@ -147,6 +148,7 @@ async def replace(session: AsyncSession, token: str, *, by: Actor) -> None:
     if row is not None:
         found, user = row
         found.ended = clock.now()
+        await grants.end_of_sessions(session, [found.id], reason="another sign-in took its place", by=by)
         event = events.SessionEnded(target_id=user.id, target_name=user.email, organization_id=user.organization_id)
         record(session, event, by)
 

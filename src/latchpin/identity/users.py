@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, FieldProblem, Invalid, Missing
-from latchpin.identity import api_keys, credentials, passwords, sessions
+from latchpin.identity import api_keys, credentials, grants, passwords, sessions
 from latchpin.identity.fields import Form, email_key
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
@@ -122,7 +122,7 @@ async def change(
 
 
 async def disable(session: AsyncSession, user: User, *, by: Actor) -> int:
-    """Disable a user and revoke all keys and sessions; returns the number of keys revoked. Raises Conflict for the last administrator."""
+    """Disable a user; all keys, sessions and apps' grants end. Returns the number of keys. Raises Conflict for the last administrator."""
     await _require_another_administrator(session, user, "disabled")
     if user.status is UserStatus.DISABLED:
         return 0
@@ -130,6 +130,7 @@ async def disable(session: AsyncSession, user: User, *, by: Actor) -> int:
     narrow(session)
     revoked = await api_keys.revoke_all(session, user, by=by, reason="user disabled")
     await sessions.end_all(session, user.id)
+    await grants.end_of_user(session, user.id, reason="user disabled", by=by)
     record(session, events.UserDisabled(target_id=user.id, target_name=user.email, changes={"keys_revoked": (None, revoked)}), by)
     return revoked
 
@@ -142,17 +143,18 @@ async def enable(session: AsyncSession, user: User, *, by: Actor) -> None:
 
 
 async def reset_password(session: AsyncSession, user: User, *, by: Actor) -> str:
-    """Give a user a temporary password, returned once in the clear, and end all of the user's sessions."""
+    """Give a user a temporary password, returned once in the clear, and end all of the user's sessions and apps' grants."""
     await _lock(session, user)
     password = credentials.temporary_password()
     user.password_hash, user.must_change_password = await passwords.hash_password(password), True
     await sessions.end_all(session, user.id)
+    await grants.end_of_user(session, user.id, reason="password reset", by=by)
     record(session, events.PasswordReset(target_id=user.id, target_name=user.email), by)
     return password
 
 
 async def change_password(session: AsyncSession, user: User, *, current: str, new: str, by: Actor, keep_session: int | None = None) -> None:
-    """Set a password its owner chose; other sessions end. Raises Invalid for a wrong current or a weak new password."""
+    """Set a password its owner chose; other sessions and apps' grants end. Raises Invalid for a wrong current or a weak new password."""
     await _lock(session, user)
     form = Form()
     if not await passwords.matches(current, user.password_hash):
@@ -164,6 +166,7 @@ async def change_password(session: AsyncSession, user: User, *, current: str, ne
     form.done()
     user.password_hash, user.must_change_password = await passwords.hash_password(new), False
     await sessions.end_all(session, user.id, but=keep_session)
+    await grants.end_of_user(session, user.id, reason="password changed", by=by, keep_session=keep_session)
     record(session, events.PasswordChanged(target_id=user.id, target_name=user.email), by)
 
 
