@@ -51,11 +51,24 @@ BAD = {
     "session_idle_minutes": ["4", "10081"],
     "session_max_hours": ["0", "2161"],
     "proof_minutes": ["0", "61"],
+    "token_algorithm": ["none", "HS256", "RS512", ""],
+    "access_token_minutes": ["0", "61", "a while"],
+    "refresh_idle_days": ["0", "366"],
+    "refresh_max_days": ["0", "3651"],
+    "key_rotation_days": ["0", "3651"],
+    "registration": ["closed", ""],
+    "registration_most": ["0", "1000001"],
+    "registration_limit": ["0", "100001"],
+    "token_limit": ["0", "1000001"],
+    "client_documents": ["perhaps"],
+    "client_documents_private": ["2"],
     "max_body_bytes": ["9999", "100000001"],
     "log_level": ["loud", ""],
     "log_format": ["xml"],
     "development": ["perhaps", "2"],
 }
+
+ANY_TEXT = {"legacy_audience", "registration_token"}  # every text is one; how long the token must be is checked where it is needed
 
 
 def problems(environ: dict[str, str], **overrides: object) -> list[str]:
@@ -74,7 +87,7 @@ def config(place: Path, text: str) -> dict[str, str]:
 
 def test_every_setting_has_a_bad_value_in_these_tests() -> None:
     """A new setting cannot forget its check."""
-    assert set(BAD) >= {spec.name for spec in dataclasses.fields(Settings)}
+    assert set(BAD) | ANY_TEXT == {spec.name for spec in dataclasses.fields(Settings)}
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in BAD.items() for text in texts])
@@ -158,7 +171,11 @@ def test_every_setting_explains_itself() -> None:
 
 def test_addresses_with_passwords_are_marked_as_secret() -> None:
     """So that `latchpin settings` does not print them."""
-    assert {spec.name for spec in dataclasses.fields(Settings) if spec.metadata["secret"]} == {"database_url", "redis_url"}
+    assert {spec.name for spec in dataclasses.fields(Settings) if spec.metadata["secret"]} == {
+        "database_url",
+        "redis_url",
+        "registration_token",
+    }
 
 
 # ---- values ----
@@ -267,3 +284,11 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> No
     [line] = problems({"LATCHPIN_CONFIG": str(path)})
 
     assert "broken.toml" in line
+
+
+def test_registration_with_a_token_needs_a_token_that_nobody_guesses() -> None:
+    """At least 32 characters; a short one would be as good as none (RFC 7591 section 3)."""
+    [line] = problems({"LATCHPIN_REGISTRATION": "token", "LATCHPIN_REGISTRATION_TOKEN": "x" * 31})
+
+    assert line.startswith("LATCHPIN_REGISTRATION_TOKEN: ")
+    assert settings.load({"LATCHPIN_REGISTRATION": "token", "LATCHPIN_REGISTRATION_TOKEN": "x" * 32}).registration == "token"

@@ -42,7 +42,6 @@ def test_the_scheme_may_be_written_in_any_case(organization: Organization, schem
     [
         ("Bearer {key}", "An API key is not a bearer token."),
         ("bearer {key}", "An API key is not a bearer token."),
-        ("Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "The access token was not accepted."),
         ("Basic {key}", "The Authorization scheme is not known here."),
         ("{key}", "The Authorization scheme is not known here."),
         ("Token {key}", "The Authorization scheme is not known here."),
@@ -201,7 +200,10 @@ def test_every_refused_key_gets_one_and_the_same_answer(organization: Organizati
     bodies = [same_refusal(answer) for answer in answers]
     assert all(body == bodies[0] for body in bodies)
     assert bodies[0]["errorCode"] == "unauthenticated"
-    assert {answer.headers["www-authenticate"] for answer in answers} == {'ApiKey realm="latchpin", Bearer realm="latchpin"'}
+    (challenge,) = {answer.headers["www-authenticate"] for answer in answers}
+    assert challenge.startswith('Bearer realm="latchpin", scope="')
+    assert challenge.endswith(', ApiKey realm="latchpin"')
+    assert "error=" not in challenge  # no token was sent (RFC 6750 section 3.1)
     assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
     names = [sorted(set(answer.headers) - {"date"}) for answer in answers]
     assert all(found == names[0] for found in names)

@@ -70,7 +70,7 @@ def test_last_use_is_not_written_after_revocation(organization: Organization) ->
 
     organization.revoke(key)
     organization.get("/agent/all", key)
-    doors.activity._last_used[key.id] = (kit_clock.timestamp(), "127.0.0.1")
+    doors.activity._last_used["api_key", key.id] = (kit_clock.timestamp(), "127.0.0.1")
 
     assert stored(organization, key).last_used is None
 

@@ -65,7 +65,9 @@ def test_a_missing_scope_is_told(organization: Organization, access: Access, pat
     assert response.json()["errorCode"] == "insufficient_scope"
     assert response.json()["scope"] == needed
     assert needed in response.json()["detail"]
-    assert response.headers["www-authenticate"] == f'Bearer realm="latchpin", error="insufficient_scope", scope="{needed}"'
+    metadata = f"{organization.server.url}/.well-known/oauth-protected-resource"
+    challenge = f'Bearer realm="latchpin", error="insufficient_scope", scope="{needed}", resource_metadata="{metadata}"'
+    assert response.headers["www-authenticate"] == challenge
 
 
 def test_each_access_opens_what_its_name_says(organization: Organization) -> None:
