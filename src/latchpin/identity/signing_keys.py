@@ -93,12 +93,16 @@ class KeyRing:
     def _opened(self, rows: list[SigningKey], generation: int) -> _Ring:
         held = []
         for row in rows:
-            private = json.loads(sealing.open_(self._key, row.private, _ABOUT + row.kid))
-            key = import_key({**private, "kid": row.kid, "alg": row.algorithm, "use": "sig"})
+            known = self._ring.by_kid.get(row.kid)
+            key = known.key if known else self._unsealed(row)  # unsealing and checking an RSA key takes milliseconds
             until = row.signs_until.timestamp() if row.signs_until else None
             held.append(_Held(row.kid, row.algorithm, key, row.signs_from.timestamp(), until))
         jwks = {"keys": [json.loads(row.public) for row in rows]}
         return _Ring(tuple(held), {each.kid: each for each in held}, jwks, generation, clock.timestamp())
+
+    def _unsealed(self, row: SigningKey) -> Key:
+        private = json.loads(sealing.open_(self._key, row.private, _ABOUT + row.kid))
+        return import_key({**private, "kid": row.kid, "alg": row.algorithm, "use": "sig"})
 
     @property
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
