@@ -1,0 +1,117 @@
+"""Device codes (RFC 8628): the long code is the device's, the short one is read by a person and typed into a browser.
+
+The short code is easy to guess from its digest alone, so it is kept as HMAC under a key that the database does not hold.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets as random
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.identity import credentials
+from latchpin.kit import clock
+from latchpin.oauth.clients import Client
+from latchpin.storage.models import DeviceCode, OAuthGrant
+from latchpin.storage.models.oauth_grant import DeviceStatus
+from latchpin.storage.secrets import Secrets
+
+LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # section 6.1: no vowels, so no words, and nothing that is taken for another letter or a digit
+LENGTH = 8  # 34 bits
+LIFETIME = timedelta(minutes=10)
+INTERVAL_SECONDS = 5
+PREFIX = "lpd_"
+_TRIES = 5
+_KEPT = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A request just made; both codes exist only here. `user_code` is written in two groups, as it is shown."""
+
+    row: DeviceCode
+    device_code: str = field(repr=False)
+    user_code: str = field(repr=False)
+
+
+async def create(
+    session: AsyncSession, client: Client, *, scopes: str, resource: str = "", address: str | None = None, secrets: Secrets
+) -> Made:
+    """Make a request of a device that waits ten minutes for a person. `scopes` and `resource` must have been checked."""
+    device_code, at = PREFIX + credentials.new_token(), clock.now()
+    user_code = await _unused(session, secrets)
+    row = DeviceCode(
+        digest=credentials.token_digest(device_code),
+        user_code_digest=_digest(user_code, secrets),
+        oauth_client_id=client.pk,
+        scopes=scopes,
+        resource=resource,
+        address=address and address[:64],
+        interval_seconds=INTERVAL_SECONDS,
+        created=at,
+        expires=at + LIFETIME,
+    )
+    session.add(row)
+    await session.flush()
+    return Made(row, device_code, f"{user_code[:4]}-{user_code[4:]}")
+
+
+async def find_pending(session: AsyncSession, user_code: str, secrets: Secrets) -> DeviceCode | None:
+    """Return the request that waits under a code as a person types it, or None: mistyped, unknown, decided and expired look alike.
+
+    Case, spaces and dashes do not matter (section 6.1). The caller must limit how often one may ask: the code is short.
+    """
+    letters = "".join(each for each in user_code[:100].upper() if each not in "- \t\u2010\u2011\u2012\u2013")
+    if len(letters) != LENGTH or not set(letters) <= set(LETTERS):
+        return None
+    return await session.scalar(
+        select(DeviceCode).where(
+            DeviceCode.user_code_digest == _digest(letters, secrets),
+            DeviceCode.status == DeviceStatus.PENDING,
+            DeviceCode.expires > clock.now(),
+        )
+    )
+
+
+async def approve(session: AsyncSession, row: DeviceCode, grant: OAuthGrant) -> bool:
+    """Let the device have a grant that was made for it and has not begun; False where the request was decided or ran out meanwhile."""
+    return await _decide(session, row, DeviceStatus.APPROVED, grant.id)
+
+
+async def deny(session: AsyncSession, row: DeviceCode) -> bool:
+    """Refuse the device; False where the request was decided or ran out meanwhile."""
+    return await _decide(session, row, DeviceStatus.DENIED, None)
+
+
+async def sweep(session: AsyncSession) -> None:
+    """Remove requests that ran out a day ago."""
+    await session.execute(delete(DeviceCode).where(DeviceCode.expires < clock.now() - _KEPT))
+
+
+async def _decide(session: AsyncSession, row: DeviceCode, status: DeviceStatus, grant_id: int | None) -> bool:
+    """Decide by one conditional update, so that of two people who decide at a time one does."""
+    decided = await session.execute(
+        update(DeviceCode)
+        .where(DeviceCode.id == row.id, DeviceCode.status == DeviceStatus.PENDING, DeviceCode.expires > clock.now())
+        .values(status=status, grant_id=grant_id)
+        .returning(DeviceCode.id)
+    )
+    return decided.one_or_none() is not None
+
+
+async def _unused(session: AsyncSession, secrets: Secrets) -> str:
+    """Return a code that no kept request has."""
+    for _ in range(_TRIES):
+        code = "".join(random.choice(LETTERS) for _ in range(LENGTH))
+        if await session.scalar(select(DeviceCode.id).where(DeviceCode.user_code_digest == _digest(code, secrets))) is None:
+            return code
+    message = "no unused code was found"
+    raise RuntimeError(message)
+
+
+def _digest(letters: str, secrets: Secrets) -> bytes:
+    return hmac.digest(secrets.derive("user-code"), letters.encode(), "sha256")
