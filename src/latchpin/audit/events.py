@@ -286,6 +286,12 @@ class ClientRevoked(_OnClient):
     action = "client.revoked"
 
 
+class ClientDeleted(_OnClient):
+    """A revoked app's entry was deleted."""
+
+    action = "client.deleted"
+
+
 class ClientRefused(_OnClient):
     """An app's own credential was refused at an OAuth endpoint. `count` requests are one event."""
 

@@ -1,51 +1,33 @@
-"""Apps that administrators register: make, change, rotate secrets, approve, revoke. Surfaces call these; each records its audit event."""
+"""Apps that administrators register: make, change, rotate secrets, revoke, delete. Surfaces call these; each records its audit event."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
-from latchpin.errors import Conflict, Missing
+from latchpin.errors import Conflict, Invalid, Missing
 from latchpin.identity import grants
 from latchpin.identity.fields import Form
 from latchpin.identity.roles import Role
-from latchpin.identity.scopes import EVERY, ordered
 from latchpin.kit import base62, clock
-from latchpin.oauth import client_secrets, redirects
-from latchpin.oauth.client_auth import METHODS
+from latchpin.oauth import client_checks, client_secrets
+from latchpin.oauth.client_checks import DEVICE, EXCHANGE, GRANT_TYPES, SECRET_METHODS, Entry
 from latchpin.storage.generation import narrow
 from latchpin.storage.models import OAuthClient, OAuthClientSecret, OAuthClientSpace, Space
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 from latchpin.storage.secrets import Secrets
 
-DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
-EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials", DEVICE, EXCHANGE)
 MOST_PER_ORGANIZATION = 500
 MOST_SECRETS = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """What an administrator enters for an app. `spaces` are roles by Space id for its own service principal (client_credentials)."""
-
-    name: str
-    auth_method: str = "none"
-    application_type: str = "web"
-    redirect_uris: Sequence[str] = ()
-    post_logout_redirect_uris: Sequence[str] = ()
-    grant_types: Sequence[str] = ("authorization_code", "refresh_token")
-    scopes: Sequence[str] = ()
-    jwks: str | None = None
-    jwks_uri: str | None = None
-    client_uri: str | None = None
-    spaces: Mapping[int, Role] = field(default_factory=dict)
+LONGEST_OVERLAP = timedelta(days=30)
+_KEPT = "An app keeps the way in which it proves itself. Register a new one, and revoke this one when nobody needs it any more."
+_REVOKED = "A revoked app stays revoked. Register a new one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +53,10 @@ async def create(session: AsyncSession, organization_id: int, entry: Entry, *, s
         client_id=new_client_id(),
         organization_id=organization_id,
         source=ClientSource.REGISTERED,
+        status=ClientStatus.ACTIVE,
         created=clock.now(),
         created_by_name=by.name[:200],
+        version=1,
         **values,
     )
     session.add(client)
@@ -80,13 +64,19 @@ async def create(session: AsyncSession, organization_id: int, entry: Entry, *, s
     await _set_spaces(session, client, entry.spaces)
     changes = {"client_id": (None, client.client_id), "redirect_uris": (None, client.redirect_uris), "scopes": (None, client.scopes)}
     record(session, events.ClientCreated(target_id=client.id, target_name=client.name, changes=changes), by)
-    needs_secret = client.auth_method in ("client_secret_basic", "client_secret_post")
-    return Made(client, await _add_secret(session, client, secrets, by) if needs_secret else None)
+    needs_secret = client.auth_method in SECRET_METHODS
+    return Made(client, await add_secret(session, client, secrets, by) if needs_secret else None)
 
 
-async def get(session: AsyncSession, organization_id: int, client_pk: int) -> OAuthClient:
-    """Return one of the organization's own apps, revoked ones included; raises Missing."""
-    found = await session.scalar(select(OAuthClient).where(OAuthClient.id == client_pk, OAuthClient.organization_id == organization_id))
+async def get(session: AsyncSession, organization_id: int, client_pk: int, *, lock: bool = False) -> OAuthClient:
+    """Return one of the organization's own apps, revoked ones included; raises Missing.
+
+    The servers of API resources are not among them. With `lock` it is as it is now, and unchanged until the commit (PostgreSQL).
+    """
+    query = select(OAuthClient).where(
+        OAuthClient.id == client_pk, OAuthClient.organization_id == organization_id, OAuthClient.resource_id.is_(None)
+    )
+    found = await session.scalar(query.with_for_update().execution_options(populate_existing=True) if lock else query)
     if found is None:
         raise Missing("app", client_pk)
     return found
@@ -95,34 +85,58 @@ async def get(session: AsyncSession, organization_id: int, client_pk: int) -> OA
 async def change(session: AsyncSession, client: OAuthClient, entry: Entry, *, by: Actor) -> OAuthClient:
     """Change an app; raises Invalid, and Conflict for a revoked one. Other redirect addresses or keys ask every user again."""
     if client.status is not ClientStatus.ACTIVE:
-        raise Conflict("A revoked app stays revoked. Register a new one.")
+        raise Conflict(_REVOKED)
+    if entry.auth_method != client.auth_method and not {entry.auth_method, client.auth_method} <= SECRET_METHODS:
+        raise Invalid(_KEPT, field="auth_method")
     values = await _checked(session, client.organization_id or 0, entry)
-    changes = {name: (getattr(client, name), value) for name, value in values.items() if getattr(client, name) != value}
+    changes: dict[str, tuple[events.Plain, events.Plain]] = {
+        name: (getattr(client, name), value) for name, value in values.items() if getattr(client, name) != value
+    }
     if {"redirect_uris", "jwks", "jwks_uri"} & changes.keys():
         client.version += 1
+    was = await spaces_of(session, client)
+    if was != dict(entry.spaces):
+        changes["spaces"] = (_as_words(was), _as_words(entry.spaces))
+        await _set_spaces(session, client, entry.spaces)
     for name, value in values.items():
         setattr(client, name, value)
-    await _set_spaces(session, client, entry.spaces)
-    narrow(session)
-    record(session, events.ClientChanged(target_id=client.id, target_name=client.name, changes=changes), by)
+    if changes:
+        narrow(session)
+        record(session, events.ClientChanged(target_id=client.id, target_name=client.name, changes=changes), by)
     return client
 
 
 async def rotate_secret(session: AsyncSession, client: OAuthClient, *, secrets: Secrets, overlap: timedelta, by: Actor) -> str:
     """Add a secret and let the older one live on for `overlap` (zero ends it now); returns the new secret, once.
 
-    At most two live at a time: with two, the oldest goes. Raises Conflict for an app that has no secret, or is revoked.
+    At most two live at a time: with two, the oldest goes. Raises Conflict for an app that has no secret, or is revoked, and Invalid for
+    an overlap under zero or over 30 days.
     """
-    if client.auth_method not in ("client_secret_basic", "client_secret_post") or client.status is not ClientStatus.ACTIVE:
+    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+        raise Invalid(f"The old secret can live on for at most {LONGEST_OVERLAP.days} days.", field="overlap")
+    if client.auth_method not in SECRET_METHODS:
         raise Conflict("This app has no secret to rotate.")
-    at = clock.now()
+    await _hold(session, client)
     living = await living_secrets(session, client)
     for old in living[: max(0, len(living) - MOST_SECRETS + 1)]:
-        await session.delete(old)
+        await _remove(session, client, old, by)
+    ends = clock.now() + overlap
     for old in living[-(MOST_SECRETS - 1) :]:
-        old.expires = min(old.expires or at + overlap, at + overlap)
+        old.expires = min(old.expires or ends, ends)
     narrow(session)
-    return await _add_secret(session, client, secrets, by)
+    changes: events.Changes = {"older_secret_ends": (None, clock.iso(ends) if overlap else "at once")} if living else {}
+    return await add_secret(session, client, secrets, by, changes)
+
+
+async def end_older_secret(session: AsyncSession, client: OAuthClient, *, by: Actor) -> bool:
+    """End the older of two living secrets now, once the app has the new one; returns False where there is only one."""
+    await _hold(session, client)
+    living = await living_secrets(session, client)
+    for old in living[:-1]:
+        await _remove(session, client, old, by)
+    if len(living) > 1:
+        narrow(session)
+    return len(living) > 1
 
 
 async def living_secrets(session: AsyncSession, client: OAuthClient) -> list[OAuthClientSecret]:
@@ -143,6 +157,15 @@ async def revoke(session: AsyncSession, client: OAuthClient, *, by: Actor) -> in
     return await grants.end_of_client(session, client.id, reason="app revoked", by=by)
 
 
+async def delete(session: AsyncSession, client: OAuthClient, *, by: Actor) -> None:
+    """Delete a revoked app's entry, with its secrets and ended grants; the audit log keeps its history. Raises Conflict for a live one."""
+    if client.status is not ClientStatus.REVOKED:
+        raise Conflict("Revoke the app first; then nobody depends on it any more.")
+    narrow(session)
+    record(session, events.ClientDeleted(target_id=client.id, target_name=client.name), by)
+    await session.execute(sql_delete(OAuthClient).where(OAuthClient.id == client.id))
+
+
 async def spaces_of(session: AsyncSession, client: OAuthClient) -> dict[int, Role]:
     """Return the roles of an app's own service principal, by Space id."""
     rows = await session.execute(
@@ -151,7 +174,8 @@ async def spaces_of(session: AsyncSession, client: OAuthClient) -> dict[int, Rol
     return {space_id: Role(role) for space_id, role in rows}
 
 
-async def _add_secret(session: AsyncSession, client: OAuthClient, secrets: Secrets, by: Actor) -> str:
+async def add_secret(session: AsyncSession, client: OAuthClient, secrets: Secrets, by: Actor, changes: events.Changes | None = None) -> str:
+    """Give a client one more secret and return it, once; callers see to it that no more than two live."""
     secret = client_secrets.new()
     session.add(
         OAuthClientSecret(
@@ -164,60 +188,59 @@ async def _add_secret(session: AsyncSession, client: OAuthClient, secrets: Secre
         )
     )
     await session.flush()
-    record(session, events.ClientSecretAdded(target_id=client.id, target_name=client.name), by)
+    record(session, events.ClientSecretAdded(target_id=client.id, target_name=client.name, changes=changes or {}), by)
     return secret
 
 
+async def _hold(session: AsyncSession, client: OAuthClient) -> None:
+    """Let those who change one app's secrets at a time come one after the other; raises Conflict for a revoked app."""
+    held = select(OAuthClient).where(OAuthClient.id == client.id).with_for_update().execution_options(populate_existing=True)
+    if await session.scalar(held) is None or client.status is not ClientStatus.ACTIVE:
+        raise Conflict(_REVOKED)
+
+
+async def _remove(session: AsyncSession, client: OAuthClient, old: OAuthClientSecret, by: Actor) -> None:
+    await session.delete(old)
+    changes: events.Changes = {"secret": (old.prefix, None)}
+    record(session, events.ClientSecretRemoved(target_id=client.id, target_name=client.name, changes=changes), by)
+
+
 async def _set_spaces(session: AsyncSession, client: OAuthClient, wanted: Mapping[int, Role]) -> None:
-    await session.execute(delete(OAuthClientSpace).where(OAuthClientSpace.oauth_client_id == client.id))
+    await session.execute(sql_delete(OAuthClientSpace).where(OAuthClientSpace.oauth_client_id == client.id))
     session.add_all(OAuthClientSpace(oauth_client_id=client.id, space_id=space_id, role=int(role)) for space_id, role in wanted.items())
     await session.flush()
 
 
+def _as_words(roles: Mapping[int, Role]) -> str | None:
+    return ", ".join(f"{space_id}: {role.word}" for space_id, role in sorted(roles.items())) or None
+
+
 async def _checked(session: AsyncSession, organization_id: int, entry: Entry) -> dict[str, str | None]:
     form = Form()
-    name = form.line("name", entry.name, most=200)
-    _check_words(form, entry)
-    _check_fit(form, entry)
-    for field_name in ("redirect_uris", "post_logout_redirect_uris"):
-        for each in getattr(entry, field_name):
-            if fault := redirects.fault(each, entry.application_type):
-                form.problem(field_name, f"{each[:200]} {fault}.")
+    values = client_checks.values(form, entry)
     if entry.spaces:
         rows = await session.scalars(select(Space.id).where(Space.id.in_(entry.spaces), Space.organization_id == organization_id))
         if set(rows.all()) != set(entry.spaces):
             form.problem("spaces", "Choose Spaces of the organization.")
     form.done()
-    return {
-        "name": name,
-        "auth_method": entry.auth_method,
-        "application_type": entry.application_type,
-        "redirect_uris": json.dumps(list(entry.redirect_uris)),
-        "post_logout_redirect_uris": json.dumps(list(entry.post_logout_redirect_uris)),
-        "grant_types": " ".join(each for each in GRANT_TYPES if each in entry.grant_types),
-        "scopes": ordered(entry.scopes),
-        "jwks": entry.jwks,
-        "jwks_uri": entry.jwks_uri,
-        "client_uri": entry.client_uri,
-    }
+    return values
 
 
-def _check_words(form: Form, entry: Entry) -> None:
-    """Check that every word is one that is known."""
-    if entry.auth_method not in METHODS:
-        form.problem("auth_method", f"Choose one of {', '.join(METHODS)}.")
-    if entry.application_type not in ("web", "native"):
-        form.problem("application_type", "Choose web or native.")
-    for name, words, known in (("grant_types", entry.grant_types, GRANT_TYPES), ("scopes", entry.scopes, EVERY)):
-        if unknown := set(words).difference(known):
-            form.problem(name, f"Unknown: {', '.join(sorted(unknown))[:200]}.")
-
-
-def _check_fit(form: Form, entry: Entry) -> None:
-    """Check that the parts fit together."""
-    if "client_credentials" in entry.grant_types and entry.auth_method == "none":
-        form.problem("grant_types", "client_credentials is for apps that can keep a secret; choose another authentication method.")
-    if "authorization_code" in entry.grant_types and not entry.redirect_uris:
-        form.problem("redirect_uris", "Enter at least one address to send users back to.")
-    if entry.auth_method == "private_key_jwt" and not (entry.jwks or entry.jwks_uri):
-        form.problem("jwks", "Enter the app's public keys, or the address of its JWKS.")
+__all__ = [
+    "DEVICE",
+    "EXCHANGE",
+    "GRANT_TYPES",
+    "Entry",
+    "Made",
+    "add_secret",
+    "change",
+    "create",
+    "delete",
+    "end_older_secret",
+    "get",
+    "living_secrets",
+    "new_client_id",
+    "revoke",
+    "rotate_secret",
+    "spaces_of",
+]

@@ -1,0 +1,72 @@
+"""What an organization decides about apps that it did not make: let in, or closed; and whether it has to be asked first."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, events, record
+from latchpin.errors import Conflict, Missing
+from latchpin.identity import grants
+from latchpin.kit import clock
+from latchpin.oauth import client_list
+from latchpin.storage.generation import narrow
+from latchpin.storage.models import OAuthApproval, OAuthClient, Organization
+from latchpin.storage.models.oauth_client import ClientStatus
+
+
+async def approve(session: AsyncSession, organization_id: int, client_pk: int, *, by: Actor) -> OAuthClient:
+    """Let the organization's users let an app in. Raises Missing for an unknown app, Conflict for one that is revoked or the own."""
+    client = await _outside(session, organization_id, client_pk)
+    if client.status is ClientStatus.REVOKED:
+        raise Conflict("This app was revoked by those who made it; nobody can let it in any more.")
+    if await _decide(session, organization_id, client, approved=True, by=by):
+        record(session, events.ClientApproved(target_id=client.id, target_name=client.name), by)
+    return client
+
+
+async def block(session: AsyncSession, organization_id: int, client_pk: int, *, by: Actor) -> int:
+    """Close an app to the organization: its grants there end with this; returns how many. Raises Missing, Conflict for an own app."""
+    client = await _outside(session, organization_id, client_pk)
+    narrow(session)
+    if await _decide(session, organization_id, client, approved=False, by=by):
+        record(session, events.ClientBlocked(target_id=client.id, target_name=client.name), by)
+    return await grants.end_of_client(session, client.id, reason="app blocked", by=by, organization_id=organization_id)
+
+
+async def set_policy(session: AsyncSession, organization_id: int, *, needs_approval: bool, by: Actor) -> None:
+    """Say whether an administrator has to approve an app before users can let it in. Raises Missing. Grants that are there stay."""
+    organization = await session.get(Organization, organization_id)
+    if organization is None:
+        raise Missing("organization", organization_id)
+    was = organization.app_approval
+    if was is not needs_approval:
+        organization.app_approval = needs_approval
+        changes = {"app_approval": (was, needs_approval)}
+        record(session, events.AppPolicyChanged(target_id=organization.id, target_name=organization.name, changes=changes), by)
+
+
+async def needs_approval(session: AsyncSession, organization_id: int) -> bool:
+    """Whether an administrator has to approve apps of others first; raises Missing."""
+    organization = await session.get(Organization, organization_id)
+    if organization is None:
+        raise Missing("organization", organization_id)
+    return organization.app_approval
+
+
+async def _outside(session: AsyncSession, organization_id: int, client_pk: int) -> OAuthClient:
+    found = await client_list.get(session, organization_id, client_pk)
+    if found.own:
+        raise Conflict("This app is the organization's own. Revoke it where nobody shall use it any more.")
+    return found.client
+
+
+async def _decide(session: AsyncSession, organization_id: int, client: OAuthClient, *, approved: bool, by: Actor) -> bool:
+    """Note the decision; returns False where it was the same before."""
+    row = await session.get(OAuthApproval, (organization_id, client.id), with_for_update=True)
+    if row is None:
+        row = OAuthApproval(organization_id=organization_id, oauth_client_id=client.id, approved=None)
+        session.add(row)
+    elif row.approved is approved:
+        return False
+    row.approved, row.decided_by_name, row.at = approved, by.name[:200], clock.now()
+    return True

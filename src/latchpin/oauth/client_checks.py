@@ -1,0 +1,170 @@
+"""Checks of what administrators enter for an app, with messages for people. Pure, but for the Spaces, which the caller looks up."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import KeySet, KeySetSerialization
+
+from latchpin.identity.fields import Form
+from latchpin.identity.roles import Role
+from latchpin.identity.scopes import ALL, EVERY, ordered
+from latchpin.oauth import redirects
+from latchpin.oauth.client_auth import METHODS
+
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials", DEVICE, EXCHANGE)
+SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
+MOST_ADDRESSES = 20
+_MOST_JWKS = 20_000
+_MOST_KEYS = 20
+_KEY_TYPES = frozenset({"RSA", "EC", "OKP"})
+_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518 section 6
+_LEAST_RSA_BITS = 2048
+_ENGLISH = {"jwks_uri": "the address of the keys", "client_uri": "the app's home page"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What an administrator enters for an app. `spaces` are roles by Space id for its own service principal (client_credentials)."""
+
+    name: str
+    auth_method: str = "none"
+    application_type: str = "web"
+    redirect_uris: Sequence[str] = ()
+    post_logout_redirect_uris: Sequence[str] = ()
+    grant_types: Sequence[str] = ("authorization_code", "refresh_token")
+    scopes: Sequence[str] = ()
+    jwks: str | None = None
+    jwks_uri: str | None = None
+    client_uri: str | None = None
+    spaces: Mapping[int, Role] = field(default_factory=dict)
+
+
+def values(form: Form, entry: Entry) -> dict[str, str | None]:
+    """Return the columns that an entry comes to; problems are noted in `form`."""
+    name = form.line("name", entry.name, most=200)
+    _check_words(form, entry)
+    _check_fit(form, entry)
+    return {
+        "name": name,
+        "auth_method": entry.auth_method,
+        "application_type": entry.application_type,
+        "redirect_uris": _addresses(form, "redirect_uris", entry.redirect_uris, entry.application_type),
+        "post_logout_redirect_uris": _addresses(form, "post_logout_redirect_uris", entry.post_logout_redirect_uris, entry.application_type),
+        "grant_types": " ".join(each for each in GRANT_TYPES if each in entry.grant_types),
+        "scopes": ordered(entry.scopes),
+        "jwks": _jwks(form, entry.jwks),
+        "jwks_uri": _https(form, "jwks_uri", entry.jwks_uri),
+        "client_uri": _https(form, "client_uri", entry.client_uri),
+    }
+
+
+def public_keys(text: str) -> str | None:
+    """Return why a text is no JWK Set of public keys that a client may prove itself with, or None where it is one (RFC 7517)."""
+    if len(text) > _MOST_JWKS:
+        return f"At most {_MOST_JWKS:,} characters."
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return "This is not JSON. Paste the app's JWK Set: {“keys”: [...]}."
+    keys = found.get("keys") if isinstance(found, dict) else None
+    if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST_KEYS or not all(isinstance(each, dict) for each in keys):
+        return f"Paste a JWK Set, {{“keys”: [...]}}, with 1 to {_MOST_KEYS} keys."
+    if any(each.get("kty") not in _KEY_TYPES for each in keys):
+        return "Only public keys of the kinds RSA, EC and OKP are taken; a symmetric key would be a secret that others see."
+    if any(_PRIVATE & each.keys() for each in keys):
+        return "This holds a private key. It may have been seen now: make a new one, and paste only its public half."
+    return (
+        None if _are_readable(cast("KeySetSerialization", found)) else "One of the keys cannot be read, or is an RSA key under 2,048 bits."
+    )
+
+
+def _are_readable(found: KeySetSerialization) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # too short an RSA key is refused below, not warned of
+            keys = KeySet.import_key_set(found).keys
+            return all(key.key_type != "RSA" or cast("Any", key).public_key.key_size >= _LEAST_RSA_BITS for key in keys)
+    except (JoseError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _jwks(form: Form, text: str | None) -> str | None:
+    if text is None or not text.strip():
+        return None
+    if fault := public_keys(text):
+        form.problem("jwks", fault)
+        return None
+    return json.dumps(json.loads(text))
+
+
+def _addresses(form: Form, name: str, entered: Sequence[str], application_type: str) -> str:
+    wanted = list(dict.fromkeys(entered))
+    if len(wanted) > MOST_ADDRESSES:
+        form.problem(name, f"At most {MOST_ADDRESSES} addresses; these are {len(wanted)}.")
+    for each in wanted[:MOST_ADDRESSES]:
+        form.no_key(name, each)
+        if fault := redirects.fault(each, application_type):
+            form.problem(name, f"{each[:200]} {fault}.")
+            break
+    return json.dumps(wanted)
+
+
+def _https(form: Form, name: str, text: str | None) -> str | None:
+    """Check an address that others will open: absolute, https, and nothing in it that misleads about its host."""
+    if text is None or not text.strip():
+        return None
+    clean = text.strip()
+    form.no_key(name, clean)
+    if not is_https(clean):
+        form.problem(name, f"Enter {_ENGLISH[name]} as an https address, such as https://app.example.com/.")
+    return clean
+
+
+def is_https(text: str, *, most: int = 2000) -> bool:
+    """Whether a text is an absolute https address with a host, without a user or a fragment in it."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return False
+    sound = text.isascii() and text.isprintable() and not set(' "<>\\^`{|}') & set(text) and len(text) <= most
+    return sound and parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc and "#" not in text
+
+
+def _check_words(form: Form, entry: Entry) -> None:
+    """Check that every word is one that is known."""
+    if entry.auth_method not in METHODS:
+        form.problem("auth_method", f"Choose one of {', '.join(METHODS)}.")
+    if entry.application_type not in ("web", "native"):
+        form.problem("application_type", "Choose web or native.")
+    for name, words, known in (("grant_types", entry.grant_types, GRANT_TYPES), ("scopes", entry.scopes, EVERY)):
+        if unknown := set(words).difference(known):
+            form.problem(name, f"Unknown: {', '.join(sorted(unknown))[:200]}.")
+
+
+def _check_fit(form: Form, entry: Entry) -> None:
+    """Check that the parts fit together."""
+    if not entry.grant_types:
+        form.problem("grant_types", "Choose at least one way in which the app gets its tokens.")
+    if "client_credentials" in entry.grant_types:
+        if entry.auth_method == "none":
+            form.problem("grant_types", "client_credentials is for apps that can keep a secret; choose another authentication method.")
+        if not set(entry.scopes).intersection(ALL):
+            form.problem("scopes", "Choose at least one scope: an app that acts for itself may do what is ticked here, and nothing else.")
+    elif entry.spaces:
+        form.problem("spaces", "Spaces are for apps that act for themselves (client_credentials); others act where their user may.")
+    if "authorization_code" in entry.grant_types and not entry.redirect_uris:
+        form.problem("redirect_uris", "Enter at least one address to send users back to.")
+    if entry.auth_method == "private_key_jwt" and not (entry.jwks or entry.jwks_uri):
+        form.problem("jwks", "Enter the app's public keys, or the address of its JWKS.")
+    if entry.jwks and entry.jwks_uri:
+        form.problem("jwks_uri", "Enter the keys or their address, not both (RFC 7591 section 2).")

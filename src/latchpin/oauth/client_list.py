@@ -1,0 +1,187 @@
+"""The apps of an organization: its own, and those of others that its users use or asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Select, and_, case, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.errors import Invalid, Missing
+from latchpin.identity import grants
+from latchpin.kit.pages import Counted
+from latchpin.storage.models import OAuthApproval, OAuthClient, OAuthGrant, Organization, User
+from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
+
+SORTS = ("name", "kind", "source", "status", "users", "last_used", "created")
+_MOST_PAGES = 1_000_000
+
+
+class AppStatus(StrEnum):
+    """Where an app stands for one organization. Waiting: its users cannot let it in before an administrator approves it."""
+
+    WAITING = "waiting"
+    ACTIVE = "active"
+    BLOCKED = "blocked"
+    REVOKED = "revoked"
+
+
+class AppKind(StrEnum):
+    """What an app is: one with a server that keeps a secret, one in a browser or on a device, or one that acts for itself."""
+
+    CONFIDENTIAL = "confidential"
+    PUBLIC = "public"
+    SERVICE = "service"
+
+
+_RANKED = tuple(AppStatus)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An app as one organization sees it. `own` is whether it made it; `users` are those with living grants; all counts are its own."""
+
+    client: OAuthClient
+    own: bool
+    status: AppStatus
+    users: int
+    last_used: datetime | None
+    approval: OAuthApproval | None
+
+    @property
+    def kind(self) -> AppKind:
+        """What the app is."""
+        granted = self.client.grant_types.split()
+        if "client_credentials" in granted and "authorization_code" not in granted:
+            return AppKind.SERVICE
+        return AppKind.PUBLIC if self.client.auth_method == "none" else AppKind.CONFIDENTIAL
+
+
+@dataclass(frozen=True, slots=True)
+class AppUser:
+    """A user who lets an app act; `scopes` are those of all of the app's grants together."""
+
+    user: User
+    scopes: frozenset[str]
+    since: datetime
+    last_used: datetime | None
+
+
+async def page(
+    session: AsyncSession,
+    organization_id: int,
+    *,
+    search: str = "",
+    status: AppStatus | None = None,
+    sort: str = "name",
+    descending: bool = False,
+    number: int = 1,
+    size: int = 50,
+) -> Counted[Listed]:
+    """Return one page (1-based) of an organization's apps; `search` looks into name and client_id. Raises Invalid for an unknown sort."""
+    query, columns = await _query(session, organization_id)
+    if sort not in columns:
+        raise Invalid(f"Apps can be sorted by {', '.join(SORTS)}.", field="sort")
+    if search.strip():
+        wanted = search.strip()
+        query = query.where(
+            or_(OAuthClient.name.icontains(wanted, autoescape=True), OAuthClient.client_id.icontains(wanted, autoescape=True))
+        )
+    if status is not None:
+        query = query.where(columns["status"] == _RANKED.index(status))
+    total = await session.scalar(select(func.count()).select_from(query.with_only_columns(OAuthClient.id).subquery())) or 0
+    size, number = max(1, min(size, 200)), max(1, min(number, _MOST_PAGES))
+    column = columns[sort]
+    ordered = query.order_by((column.desc() if descending else column.asc()).nulls_last(), OAuthClient.id)
+    rows = await session.execute(ordered.limit(size).offset((number - 1) * size))
+    return Counted(tuple(_listed(row, organization_id) for row in rows), total)
+
+
+async def get(session: AsyncSession, organization_id: int, client_pk: int) -> Listed:
+    """Return one app as the organization sees it; raises Missing for one that it neither made nor uses nor was asked for."""
+    query, _ = await _query(session, organization_id)
+    row = (await session.execute(query.where(OAuthClient.id == client_pk))).one_or_none()
+    if row is None:
+        raise Missing("app", client_pk)
+    return _listed(row, organization_id)
+
+
+async def waiting(session: AsyncSession, organization_id: int) -> int:
+    """Count the apps that wait for an administrator's approval."""
+    query, columns = await _query(session, organization_id)
+    narrowed = query.where(columns["status"] == _RANKED.index(AppStatus.WAITING)).with_only_columns(OAuthClient.id)
+    return await session.scalar(select(func.count()).select_from(narrowed.subquery())) or 0
+
+
+async def users_of(session: AsyncSession, organization_id: int, client_pk: int, *, most: int = 200) -> list[AppUser]:
+    """Return the organization's users who let an app act now, the latest used first."""
+    rows = await session.execute(
+        select(User, OAuthGrant)
+        .join(User, User.id == OAuthGrant.user_id)
+        .where(OAuthGrant.organization_id == organization_id, OAuthGrant.oauth_client_id == client_pk, grants.living())
+        .order_by(OAuthGrant.last_used.desc(), OAuthGrant.id.desc())
+        .limit(most * 5)
+    )
+    found: dict[int, AppUser] = {}
+    for user, grant in rows:
+        seen = found.get(user.id)
+        scopes = frozenset(grant.scopes.split())
+        if seen is None:
+            found[user.id] = AppUser(user, scopes, grant.created, grant.last_used)
+        else:
+            found[user.id] = AppUser(user, seen.scopes | scopes, min(seen.since, grant.created), seen.last_used)
+    return list(found.values())[:most]
+
+
+async def _query(session: AsyncSession, organization_id: int) -> tuple[Select[Any], dict[str, Any]]:
+    """Return the query for the organization's apps, and the columns it can be sorted by."""
+    needs_approval = bool(await session.scalar(select(Organization.app_approval).where(Organization.id == organization_id)))
+    used = (
+        select(
+            OAuthGrant.oauth_client_id,
+            func.count(func.distinct(case((grants.living(), OAuthGrant.user_id)))).label("users"),
+            func.max(OAuthGrant.last_used).label("last_used"),
+        )
+        .where(OAuthGrant.organization_id == organization_id, OAuthGrant.begun.is_not(None))
+        .group_by(OAuthGrant.oauth_client_id)
+        .subquery()
+    )
+    own = OAuthClient.organization_id == organization_id
+    known = or_(own, used.c.oauth_client_id.is_not(None), OAuthApproval.oauth_client_id.is_not(None))
+    is_own = and_(OAuthClient.organization_id.is_not(None), own)
+    status = case(
+        (OAuthClient.status == ClientStatus.REVOKED, _RANKED.index(AppStatus.REVOKED)),
+        (is_own, _RANKED.index(AppStatus.ACTIVE)),
+        (OAuthApproval.approved.is_(False), _RANKED.index(AppStatus.BLOCKED)),
+        (OAuthApproval.approved.is_(True), _RANKED.index(AppStatus.ACTIVE)),
+        else_=_RANKED.index(AppStatus.WAITING if needs_approval else AppStatus.ACTIVE),
+    )
+    users = func.coalesce(used.c.users, 0)
+    query = (
+        select(OAuthClient, OAuthApproval, status, users, used.c.last_used)
+        .outerjoin(used, used.c.oauth_client_id == OAuthClient.id)
+        .outerjoin(OAuthApproval, and_(OAuthApproval.oauth_client_id == OAuthClient.id, OAuthApproval.organization_id == organization_id))
+        .where(OAuthClient.source != ClientSource.FIRST_PARTY, OAuthClient.resource_id.is_(None), known)
+    )
+    columns = {
+        "name": func.lower(OAuthClient.name),
+        "kind": case(
+            (OAuthClient.grant_types.contains("client_credentials"), AppKind.SERVICE.value),
+            (OAuthClient.auth_method == "none", AppKind.PUBLIC.value),
+            else_=AppKind.CONFIDENTIAL.value,
+        ),
+        "source": OAuthClient.source,
+        "status": status,
+        "users": users,
+        "last_used": used.c.last_used,
+        "created": OAuthClient.created,
+    }
+    return query, columns
+
+
+def _listed(row: Any, organization_id: int) -> Listed:  # noqa: ANN401  a row of _query
+    client, approval, status, users, last_used = row
+    return Listed(client, client.organization_id == organization_id, _RANKED[status], int(users), last_used, approval)

@@ -1,0 +1,112 @@
+"""Connected apps: what a user has let act, and taking it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy import delete as sql_delete
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, events, record
+from latchpin.errors import Missing
+from latchpin.identity import grants
+from latchpin.identity.scopes import ordered
+from latchpin.kit import clock
+from latchpin.oauth.clients import CONTROL_CENTER
+from latchpin.storage.models import BrowserSession, OAuthClient, OAuthConsent, OAuthGrant, Space, User
+from latchpin.storage.models.oauth_grant import Reach
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """One place where an app may act: a named Space, the personal one, or all that the user may enter; `name` is of a named Space."""
+
+    reach: Reach
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """One app that a user has let act, all of its grants together.
+
+    `until` is when the last of them ends by itself; None where they end with the user's browser session. An app without a living grant
+    (`active` False) has only the user's word: it may come back without asking.
+    """
+
+    client: OAuthClient
+    scopes: str
+    places: frozenset[Where]
+    since: datetime
+    last_used: datetime | None
+    until: datetime | None
+    active: bool
+
+
+async def of_user(session: AsyncSession, user_id: int) -> list[Connected]:
+    """Return a user's connected apps, the latest used first. The Control Center is not among them: it is what the user sits at."""
+    at, found = clock.now(), dict[int, Connected]()
+    with_browser = and_(BrowserSession.ended.is_(None), BrowserSession.expires > at)
+    rows = await session.execute(
+        select(OAuthGrant, OAuthClient, Space.name)
+        .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
+        .outerjoin(Space, Space.id == OAuthGrant.space_id)
+        .outerjoin(BrowserSession, BrowserSession.id == OAuthGrant.browser_session_id)
+        .where(OAuthGrant.user_id == user_id, grants.living(), OAuthClient.client_id != CONTROL_CENTER)
+        .where(or_(OAuthGrant.offline.is_(True), OAuthGrant.api_key_id.is_not(None), with_browser))
+        .order_by(OAuthGrant.last_used.desc(), OAuthGrant.id.desc())
+    )
+    for grant, client, space in rows:
+        until = grant.expires if grant.offline else None
+        one = Connected(client, grant.scopes, _places(grant, space), grant.created, grant.last_used, until, active=True)
+        found[client.id] = _joined(found[client.id], one) if client.id in found else one
+    agreed = await session.execute(
+        select(OAuthConsent, OAuthClient, Space.name)
+        .join(OAuthClient, OAuthClient.id == OAuthConsent.oauth_client_id)
+        .outerjoin(Space, Space.id == OAuthConsent.space_id)
+        .where(OAuthConsent.user_id == user_id, OAuthClient.id.not_in(list(found)), OAuthClient.client_id != CONTROL_CENTER)
+        .order_by(OAuthConsent.updated.desc(), OAuthConsent.id.desc())
+    )
+    idle = [
+        Connected(client, consent.scopes, _places(consent, space), consent.created, None, None, active=False)
+        for consent, client, space in agreed
+    ]
+    return [*found.values(), *idle]
+
+
+async def withdraw(session: AsyncSession, user: User, client_pk: int, *, by: Actor) -> OAuthClient:
+    """Take back what a user allowed an app: its tokens are refused from the next request on. Raises Missing where there is nothing."""
+    client = await session.get(OAuthClient, client_pk)
+    agreed = await session.execute(
+        sql_delete(OAuthConsent)
+        .where(OAuthConsent.user_id == user.id, OAuthConsent.oauth_client_id == client_pk)
+        .returning(OAuthConsent.id)
+    )
+    had_consent = agreed.one_or_none() is not None
+    reason = "consent withdrawn" if by.user_id == user.id else "ended by an administrator"
+    ended = await grants.end_of_client_for_user(session, user.id, client_pk, reason=reason, by=by)
+    if client is None or not (had_consent or ended) or client.client_id == CONTROL_CENTER:
+        raise Missing("connected app", client_pk)
+    event = events.ConsentWithdrawn(target_id=client.id, target_name=client.name, changes={"user": (user.email, None)})
+    record(session, event, by)
+    return client
+
+
+def _places(held: OAuthGrant | OAuthConsent, space: str | None) -> frozenset[Where]:
+    """Where it counts; a named Space that is gone is nowhere."""
+    if held.reach is not Reach.SPACE:
+        return frozenset({Where(held.reach)})
+    return frozenset({Where(Reach.SPACE, space)}) if space is not None else frozenset()
+
+
+def _joined(one: Connected, other: Connected) -> Connected:
+    """Two grants of one app as one entry; `one` was used later."""
+    ends = [each.until for each in (one, other) if each.until is not None]
+    return replace(
+        one,
+        scopes=ordered({*one.scopes.split(), *other.scopes.split()}),
+        places=one.places | other.places,
+        since=min(one.since, other.since),
+        until=max(ends) if ends else None,
+    )
