@@ -1,0 +1,64 @@
+"""Why a request is not let in, each with its HTTP status and its `WWW-Authenticate` header (RFC 6750 section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class VerificationError(Exception):
+    """A refusal. Its text is for the caller's developer and never holds a token; `status` is the HTTP status to answer with."""
+
+    status = 401
+    error: str | None = "invalid_token"
+
+    def __init__(self, description: str = "", *, scopes: Iterable[str] = ()) -> None:
+        super().__init__(description or type(self).__name__)
+        self.description = description
+        self.scopes = tuple(scopes)
+
+    def www_authenticate(self, resource_metadata: str | None = None) -> str:
+        """Return the header's value. `resource_metadata` is the address of your RFC 9728 document, from which clients find the issuer."""
+        given = {
+            "error": self.error,
+            "error_description": self.description if self.error else None,
+            "scope": " ".join(self.scopes) or None,
+            "resource_metadata": resource_metadata,
+        }
+        parts = [f'{name}="{_quotable(value)}"' for name, value in given.items() if value]
+        return f"Bearer {', '.join(parts)}" if parts else "Bearer"
+
+
+class MissingToken(VerificationError):
+    """No credential was sent; so the header names no error (RFC 6750 section 3.1)."""
+
+    error = None
+
+
+class InvalidToken(VerificationError):
+    """The token does not count. The client refreshes, or asks its user again."""
+
+
+class InvalidRequest(VerificationError):
+    """The token came in a wrong way: in the address, or twice (OAuth 2.1 section 5.1; security.md 53)."""
+
+    status = 400
+    error = "invalid_request"
+
+
+class InsufficientScope(VerificationError):
+    """The token is sound and lacks a scope; `scopes` are all that are needed (RFC 6750 section 3.1; security.md 51)."""
+
+    status = 403
+    error = "insufficient_scope"
+
+
+class IssuerUnreachable(VerificationError):
+    """The issuer's metadata, keys or introspection cannot be had, so nothing can be said of the token: answer 503, never let it in."""
+
+    status = 503
+    error = None
+
+
+def _quotable(value: str) -> str:
+    """Return what may stand in a quoted string (RFC 6750 section 3: no quotes, no backslash, printable ASCII only)."""
+    return "".join(each if " " <= each <= "~" and each not in '"\\' else "?" for each in value)

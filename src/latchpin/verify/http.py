@@ -1,0 +1,95 @@
+"""Asking the issuer: bounded in time and size, without redirects, over https or on loopback only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from latchpin.verify.errors import IssuerUnreachable
+
+TIMEOUT_SECONDS = 5.0
+_MOST_BYTES = 1_000_000
+_OK = 200
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def require_safe(url: str, what: str) -> None:
+    """Raise ValueError unless an address may be trusted for keys: https, or http on this very machine."""
+    parts = urlsplit(url)
+    if (
+        parts.fragment
+        or parts.query
+        or not parts.hostname
+        or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(url)))
+    ):
+        message = f"{what} must be an https address without query and fragment (http on loopback only): {url}"
+        raise ValueError(message)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this very machine."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
+def metadata_url(issuer: str) -> str:
+    """Return where an issuer's metadata is: the well-known part stands between host and path (RFC 8414 section 3.1)."""
+    parts = urlsplit(issuer)
+    return f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{parts.path.rstrip('/')}"
+
+
+class Asker:
+    """Asks one issuer, from threads or from an event loop. No proxy is used towards this very machine."""
+
+    def __init__(self, issuer: str, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._options: dict[str, Any] = {
+            "timeout": timeout,
+            "follow_redirects": False,
+            "trust_env": not is_loopback(issuer),
+            "headers": {"Accept": "application/json"},
+        }
+
+    def ask(self, url: str, form: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None) -> dict[str, Any]:
+        """Return a JSON object; posts `form` where there is one. Raises IssuerUnreachable."""
+        try:
+            with httpx.Client(**self._options) as client:
+                return _object(client.send(_request(client, url, form, auth)))
+        except httpx.HTTPError as error:
+            raise _unreachable(url) from error
+
+    async def ask_async(self, url: str, form: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None) -> dict[str, Any]:
+        """As `ask`, in an event loop."""
+        try:
+            async with httpx.AsyncClient(**self._options) as client:
+                return _object(await client.send(_request(client, url, form, auth)))
+        except httpx.HTTPError as error:
+            raise _unreachable(url) from error
+
+
+def _request(
+    client: httpx.Client | httpx.AsyncClient, url: str, form: Mapping[str, str] | None, auth: tuple[str, str] | None
+) -> httpx.Request:
+    request = client.build_request("GET" if form is None else "POST", url, data=form)
+    if auth is not None:
+        request = next(httpx.BasicAuth(*auth).auth_flow(request))
+    return request
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    if answer.status_code != _OK or len(answer.content) > _MOST_BYTES:
+        message = f"{answer.url} answered {answer.status_code}"
+        raise IssuerUnreachable(message)
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        message = f"{answer.url} did not answer with a JSON object"
+        raise IssuerUnreachable(message)
+    return found
+
+
+def _unreachable(url: str) -> IssuerUnreachable:
+    return IssuerUnreachable(f"{url} cannot be reached")

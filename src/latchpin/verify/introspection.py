@@ -1,0 +1,100 @@
+"""Asking the issuer about a credential (RFC 7662): for API keys, and for tokens whose revocation must count at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote_plus
+
+from latchpin.verify import token
+from latchpin.verify.errors import InvalidToken, IssuerUnreachable
+from latchpin.verify.http import TIMEOUT_SECONDS, Asker, metadata_url, require_safe
+from latchpin.verify.token import Token
+
+_METADATA_SECONDS = 600.0
+_MOST_KEPT = 10_000
+
+
+class Introspector:
+    """Asks one issuer about tokens and API keys, as a confidential app that an administrator registered.
+
+    `audience`, where given, must be among those that the issuer names for a token; the issuer itself answers only for resources of this
+    app. With `cache_seconds` a sound answer is believed for so long, and a revocation is late by as much; it is off by default. Raises
+    ValueError for an issuer that would be unsafe.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        audience: str | Collection[str] = (),
+        cache_seconds: float = 0.0,
+        timeout: float = TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        require_safe(issuer, "issuer")
+        self._issuer = issuer
+        self._auth = (quote_plus(client_id), quote_plus(client_secret))  # form-encoded before Basic (RFC 6749 section 2.3.1)
+        self._audiences = frozenset([audience] if isinstance(audience, str) else audience)
+        self._cache_seconds = cache_seconds
+        self._clock = clock
+        self._asker = Asker(issuer, timeout)
+        self._endpoint: tuple[float, str] | None = None
+        self._kept: dict[bytes, tuple[float, Token]] = {}
+
+    def verify(self, text: str) -> Token:
+        """Return what the issuer says of an active token or key; raises InvalidToken, or IssuerUnreachable where it does not answer."""
+        if (kept := self._known(text)) is not None:
+            return kept
+        endpoint = self._place() or self._learn(self._asker.ask(metadata_url(self._issuer)))
+        return self._judge(text, self._asker.ask(endpoint, {"token": text}, self._auth))
+
+    async def verify_async(self, text: str) -> Token:
+        """As `verify`, in an event loop."""
+        if (kept := self._known(text)) is not None:
+            return kept
+        endpoint = self._place() or self._learn(await self._asker.ask_async(metadata_url(self._issuer)))
+        return self._judge(text, await self._asker.ask_async(endpoint, {"token": text}, self._auth))
+
+    def _known(self, text: str) -> Token | None:
+        if not self._cache_seconds:
+            return None
+        until, found = self._kept.get(sha256(text.encode()).digest(), (0.0, None))
+        return found if self._clock() < until else None
+
+    def _place(self) -> str | None:
+        return self._endpoint[1] if self._endpoint and 0 <= self._clock() - self._endpoint[0] < _METADATA_SECONDS else None
+
+    def _learn(self, metadata: dict[str, Any]) -> str:
+        endpoint = str(metadata.get("introspection_endpoint", ""))
+        if metadata.get("issuer") != self._issuer or not endpoint:
+            message = f"the metadata at {metadata_url(self._issuer)} names another issuer or no introspection"
+            raise IssuerUnreachable(message)
+        try:
+            require_safe(endpoint, "introspection_endpoint")
+        except ValueError as error:
+            raise IssuerUnreachable(str(error)) from error
+        self._endpoint = (self._clock(), endpoint)
+        return endpoint
+
+    def _judge(self, text: str, answer: dict[str, Any]) -> Token:
+        """Take an answer (RFC 7662 section 2.2); what is not said to be active is not."""
+        if answer.get("active") is not True:
+            raise InvalidToken("the credential is not active")
+        audience = answer.get("aud")
+        named = audience if isinstance(audience, list) else [audience]
+        if self._audiences and self._audiences.isdisjoint(map(str, named)):
+            raise InvalidToken("the token is for another resource")
+        found = token.of_claims({"iss": self._issuer, **answer})
+        now = self._clock()
+        if found.issuer != self._issuer or (found.expires is not None and now >= found.expires):
+            raise InvalidToken("the credential is not active")
+        if self._cache_seconds:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[sha256(text.encode()).digest()] = (min(now + self._cache_seconds, found.expires or float("inf")), found)
+        return found

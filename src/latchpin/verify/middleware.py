@@ -1,0 +1,110 @@
+"""ASGI middleware that lets a request in with a sound token only, for any ASGI framework."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from latchpin.verify.errors import InvalidRequest, MissingToken, VerificationError
+from latchpin.verify.token import Token
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+TOKEN = "latchpin.token"  # noqa: S105  the name under which the scope holds it
+_POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
+
+
+class Checks(Protocol):
+    """What judges a credential: a Verifier or an Introspector."""
+
+    async def verify_async(self, text: str) -> Token:
+        """Return what a sound credential says; raises VerificationError."""
+
+
+class RequireToken:
+    """Lets a request through to `app` with its Token in `scope["latchpin.token"]`, or answers 401, 403, 400 or 503 (RFC 6750).
+
+    `scopes` are needed for every request; routes ask for more with `token.require_scope`, which this answers too. `resource_metadata` is
+    the address of your RFC 9728 document. `api_keys`, an Introspector, lets `Authorization: ApiKey` in as well. `public` are exact paths
+    that need no token; the metadata document must be one of them where the same app serves it.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        verifier: Checks,
+        *,
+        scopes: Iterable[str] = (),
+        resource_metadata: str | None = None,
+        api_keys: Checks | None = None,
+        public: Iterable[str] = (),
+    ) -> None:
+        self._app = app
+        self._checks: dict[str, Checks] = {"bearer": verifier} | ({"apikey": api_keys} if api_keys is not None else {})
+        self._scopes = tuple(scopes)
+        self._resource_metadata = resource_metadata
+        self._public = frozenset(public)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] not in ("http", "websocket") or scope["path"] in self._public:
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            scheme, text = self._presented(scope)
+            token = await self._checks[scheme].verify_async(text)
+            token.require_scope(*self._scopes)
+            scope[TOKEN] = token
+            await self._app(scope, receive, watched)
+        except VerificationError as error:
+            if started:
+                raise
+            await self._refuse(error, scope, receive, send)
+
+    def _presented(self, scope: Scope) -> tuple[str, str]:
+        """Return scheme and credential of the one Authorization header; never looks for either anywhere else.
+
+        A token in the address is refused, as it ends in logs and histories (OAuth 2.1 section 5.1; security.md 53).
+        """
+        query = scope.get("query_string", b"")
+        if b"oken" in query.lower() or b"%" in query:
+            names = {name.lower() for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)}
+            if "access_token" in names:
+                raise InvalidRequest("a token in the address is not accepted; send it in the Authorization header")
+        headers = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"authorization"]
+        if len(headers) > 1:
+            raise InvalidRequest("send one Authorization header only")
+        scheme, _, text = headers[0].partition(" ") if headers else ("", "", "")
+        if scheme.lower() not in self._checks or not text.strip():
+            raise MissingToken(scopes=self._scopes)
+        return scheme.lower(), text.strip()
+
+    async def _refuse(self, error: VerificationError, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return
+        body = json.dumps({"error": error.error or _WORDS.get(error.status, "unauthorized"), "error_description": error.description})
+        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        if error.status == 503:  # noqa: PLR2004  nothing is wrong with the token, as far as anybody knows
+            headers.append((b"retry-after", b"2"))
+        else:
+            headers.append((b"www-authenticate", error.www_authenticate(self._resource_metadata).encode("ascii")))
+        await send({"type": "http.response.start", "status": error.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body.encode()})
+
+
+_WORDS = {401: "missing_token", 503: "temporarily_unavailable"}

@@ -1,0 +1,83 @@
+"""What a sound token says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from latchpin.verify.errors import InsufficientScope
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceRole:
+    """A Space that the token's holder may enter; `role` is viewer, operator or editor."""
+
+    id: int
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A sound access token, or an API key that was introspected. `expires` is in seconds since the epoch, None where nobody said.
+
+    Know a user by `issuer` and `subject` together, never by e-mail. `subject` is the client's own id where an app acts for itself.
+    `organization`, `role` and `spaces` are as they were when the token was issued; Latchpin's own API always decides on the present
+    state. `spaces` is None where there were too many for a token: ask Latchpin's `GET /api/v1/spaces` with it. `space` is what its user
+    bound it to: `all`, `personal` or a Space's id.
+    """
+
+    issuer: str
+    subject: str
+    client_id: str | None
+    scopes: frozenset[str]
+    organization: int | None
+    role: str | None
+    space: str | int | None
+    spaces: tuple[SpaceRole, ...] | None
+    sid: str | None
+    expires: float | None
+    claims: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def is_service(self) -> bool:
+        """Whether an app acts for itself, and no user is behind it."""
+        return self.client_id is not None and self.subject == self.client_id
+
+    def require_scope(self, *scopes: str) -> None:
+        """Raise InsufficientScope unless the token carries every one of these; scopes are compared exactly."""
+        if not self.scopes.issuperset(scopes):
+            raise InsufficientScope("the token does not carry every scope that is needed", scopes=scopes)
+
+
+def of_claims(claims: Mapping[str, Any]) -> Token:
+    """Return what checked claims say; claims of an unexpected shape count as absent."""
+    org, role, space, expires = (claims.get(name) for name in ("org", "role", "space", "exp"))
+    return Token(
+        issuer=str(claims.get("iss", "")),
+        subject=str(claims.get("sub", "")),
+        client_id=_text(claims.get("client_id")),
+        scopes=frozenset(str(claims.get("scope") or "").split()),
+        organization=org if isinstance(org, int) else None,
+        role=_text(role),
+        space=space if isinstance(space, str | int) else None,
+        spaces=_spaces(claims.get("spaces")),
+        sid=_text(claims.get("sid")),
+        expires=float(expires) if isinstance(expires, int | float) else None,
+        claims=MappingProxyType(dict(claims)),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _spaces(value: object) -> tuple[SpaceRole, ...] | None:
+    if not isinstance(value, list):
+        return None
+    try:
+        return tuple(SpaceRole(int(each["id"]), str(each["name"]), str(each["role"])) for each in value)
+    except (KeyError, TypeError, ValueError):
+        return None

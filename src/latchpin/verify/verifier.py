@@ -1,0 +1,133 @@
+"""Checking an access token offline (RFC 9068 section 4), with the issuer's published keys."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import Key
+
+from latchpin.verify import token
+from latchpin.verify.errors import InvalidToken
+from latchpin.verify.http import TIMEOUT_SECONDS, Asker, require_safe
+from latchpin.verify.keys import PublishedKeys
+from latchpin.verify.token import Token
+
+ASYMMETRIC = ("RS256", "ES256", "EdDSA")
+_MOST_LEEWAY = 60
+_MOST_TOKEN = 16_384
+_TYPES = ("at+jwt", "application/at+jwt")
+_FOREIGN_KEYS = frozenset({"jku", "jwk", "x5u", "x5c"})
+_TEXTS = ("sub", "client_id", "jti")  # RFC 9068 section 2.2, besides iss, aud, exp and iat, which are compared
+
+
+class Verifier:
+    """Checks access tokens of one issuer for one resource. Make one and keep it: it holds the issuer's keys.
+
+    `audience` is your own API's identifier, the `resource` that an administrator registered; a token for another resource is refused
+    (security.md 45). `algorithms` is the whole list of those accepted, all asymmetric. `leeway` is at most 60 seconds. `clock` gives the
+    present in seconds since the epoch. Raises ValueError for what would be unsafe.
+
+    A token is checked by its signature and claims: one that was revoked counts here until it expires, after a quarter of an hour at
+    most. Where that is too long, use an Introspector.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        *,
+        audience: str | Collection[str],
+        algorithms: Sequence[str] = ASYMMETRIC,
+        leeway: int = _MOST_LEEWAY,
+        timeout: float = TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        require_safe(issuer, "issuer")
+        if not algorithms or not set(algorithms) <= set(ASYMMETRIC):
+            message = f"algorithms must be some of {', '.join(ASYMMETRIC)}: a public key makes no shared secret"
+            raise ValueError(message)
+        if not 0 <= leeway <= _MOST_LEEWAY:
+            message = f"leeway must be 0 to {_MOST_LEEWAY} seconds"
+            raise ValueError(message)
+        self._issuer = issuer
+        self._audiences = frozenset([audience] if isinstance(audience, str) else audience)
+        if not self._audiences or "" in self._audiences:
+            message = "audience must name your API"
+            raise ValueError(message)
+        self._algorithms = frozenset(algorithms)
+        self._registry = jws.JWSRegistry(algorithms=list(algorithms))
+        self._leeway = leeway
+        self._clock = clock
+        self._keys = PublishedKeys(issuer, Asker(issuer, timeout), clock)
+
+    def verify(self, text: str) -> Token:
+        """Return what a sound token says; raises InvalidToken, or IssuerUnreachable where the keys cannot be had."""
+        signed, kid = self._read(text)
+        return self._checked(signed, self._keys.find(kid))
+
+    async def verify_async(self, text: str) -> Token:
+        """As `verify`, in an event loop; waits only where keys have to be fetched."""
+        signed, kid = self._read(text)
+        return self._checked(signed, await self._keys.find_async(kid))
+
+    def _read(self, text: str) -> tuple[jws.CompactSignature, str]:
+        """Return the unverified token and the name of its key. All of the header is judged before any key is looked for.
+
+        The header chooses among the issuer's own keys and nothing more; one that brings a key or an address along is refused
+        (RFC 8725 sections 3.1, 3.10, 3.11; security.md 41, 46).
+        """
+        if len(text) > _MOST_TOKEN or not text.isascii():
+            raise InvalidToken("the token is malformed")
+        try:
+            signed = jws.extract_compact(text.encode(), registry=self._registry)
+            header = signed.headers()
+        except (JoseError, ValueError):
+            raise InvalidToken("the token is malformed") from None
+        kid = header.get("kid")
+        if header.get("alg") not in self._algorithms or "crit" in header or _FOREIGN_KEYS & header.keys():
+            raise InvalidToken("the token's header is not acceptable")
+        if str(header.get("typ", "")).lower() not in _TYPES:
+            raise InvalidToken("this is no access token")
+        if not isinstance(kid, str) or not kid:
+            raise InvalidToken("the token names no key")
+        return signed, kid
+
+    def _checked(self, signed: jws.CompactSignature, key: Key | None) -> Token:
+        if key is None:
+            raise InvalidToken("the issuer does not publish the token's key")
+        algorithm = signed.headers().get("alg")
+        try:  # a key signs with its own algorithm only; the library refuses one that does not fit the kind of key
+            if key.get("alg", algorithm) != algorithm or not jws.validate_compact(signed, key, registry=self._registry):
+                raise InvalidToken("the signature is wrong")
+            claims = json.loads(signed.payload or b"")
+        except (JoseError, ValueError):
+            raise InvalidToken("the signature is wrong") from None
+        if not isinstance(claims, dict):
+            raise InvalidToken("the token is malformed")
+        self._judge(claims)
+        return token.of_claims(claims)
+
+    def _judge(self, claims: dict[str, Any]) -> None:
+        """Check the claims (RFC 9068 sections 2.2 and 4); raises InvalidToken."""
+        now = self._clock()
+        if claims.get("iss") != self._issuer:
+            raise InvalidToken("the token is of another issuer")
+        audience = claims.get("aud")
+        if self._audiences.isdisjoint(map(str, audience) if isinstance(audience, list) else [str(audience)]):
+            raise InvalidToken("the token is for another resource")
+        if not _is_number(claims.get("exp")) or now >= claims["exp"] + self._leeway:
+            raise InvalidToken("the token has expired")
+        if not _is_number(claims.get("iat")) or not _is_number(claims.get("nbf", 0)):
+            raise InvalidToken("the token lacks a claim that RFC 9068 asks for")
+        if max(claims["iat"], claims.get("nbf", 0)) > now + self._leeway:
+            raise InvalidToken("the token is not valid yet")
+        if not all(isinstance(claims.get(name), str) and claims[name] for name in _TEXTS):
+            raise InvalidToken("the token lacks a claim that RFC 9068 asks for")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
