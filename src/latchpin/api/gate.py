@@ -23,6 +23,7 @@ from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys
 from latchpin.identity.bearer import AccessTokens
 from latchpin.identity.principal import Principal
+from latchpin.identity.roles import CredentialKind
 from latchpin.identity.verified import Reason, Refused, Verified
 from latchpin.kit import clock, context, households, own_pages
 from latchpin.kit.rate_limit import ClientGone, InProcess, InRedis, Queue, Window
@@ -96,8 +97,7 @@ class Gate:
             try:
                 found = presented.read(request.seen, scope["query_string"], self._cookie)
             except (Unauthenticated, presented.TwoCredentials) as error:  # in a wrong place: noted like any other that is refused
-                reason = Reason.TWO if isinstance(error, presented.TwoCredentials) else Reason.MISPLACED
-                await self._note(Refused(reason), request)
+                await self._note(_misused(error), request)
                 raise
             if scope["method"] == "OPTIONS" and found.origin is not None:
                 await self._preflight(request, send)
@@ -246,6 +246,15 @@ async def _hung_up(watched: Receive | None) -> None:
     else:
         while (await watched())["type"] != "http.disconnect":
             pass
+
+
+def _misused(error: LatchpinError) -> Refused:
+    """Make the refusal of a credential that was not even read."""
+    if isinstance(error, presented.TwoCredentials):
+        return Refused(Reason.TWO)
+    if isinstance(error, presented.TokenInAddress):
+        return Refused(Reason.MISPLACED_TOKEN, kind=CredentialKind.ACCESS_TOKEN)
+    return Refused(Reason.MISPLACED)
 
 
 def _refused(principal: Principal, reason: Reason) -> Refused:

@@ -21,7 +21,8 @@ HOW_TO = (
 _MOST_HEADER = 4096
 _MOST_TOKEN = 16_384
 _MOST_PARAMETERS = 500
-_QUERY_NAMES = frozenset({"api_key", "apikey", "api-key", "access_token", "x-api-key"})
+_KEY_NAMES = frozenset({"api_key", "apikey", "api-key", "x-api-key"})
+_QUERY_NAMES = _KEY_NAMES | {"access_token"}
 _KEY = PREFIX.encode()
 
 
@@ -41,6 +42,16 @@ class TwoCredentials(Malformed):
     code = "two_credentials"
 
 
+class TokenInAddress(Unauthenticated):
+    """An access token in the query (RFC 6750 section 2.3, which OAuth 2.1 takes away)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "An access token in the address is not accepted: it ends in logs. Treat it as exposed, have it revoked, and send tokens in "
+            "the header `Authorization: Bearer <token>`."
+        )
+
+
 class InBrowser(Denied):
     """A key that a browser page sent which is not ours."""
 
@@ -56,7 +67,8 @@ class InBrowser(Denied):
 def read(seen: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> Presented:
     """Return what the request presents; `seen` as RequestContext has it.
 
-    Raises Unauthenticated for a key in a wrong place or form, TwoCredentials for two, Malformed for an endless query.
+    Raises Unauthenticated for a key in a wrong place or form (TokenInAddress for a token), TwoCredentials for two, Malformed for an
+    endless query.
     """
     authorization, cookie = seen.get(b"authorization"), seen.get(b"cookie")
     found = Presented(origin=seen.get(b"origin"))
@@ -103,6 +115,8 @@ def _refuse_in_query(query: bytes, *, with_header: bool) -> None:
     if any(name.lower() in _QUERY_NAMES or PREFIX in value or PREFIX in name for name, value in pairs):
         if with_header:
             raise TwoCredentials("The request carries a credential in its address as well. Send one credential only, in the header.")
+        if not any(PREFIX in value or PREFIX in name or name.lower() in _KEY_NAMES for name, value in pairs):
+            raise TokenInAddress
         raise Unauthenticated("A key in the address is not accepted: it ends in logs. Treat it as exposed and have it revoked. " + HOW_TO)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from latchpin.identity import scopes, standing
 from latchpin.identity.roles import CredentialKind
-from latchpin.identity.signing_keys import KeyRing, NotSigned, is_compact
+from latchpin.identity.signing_keys import KeyRing, NotSigned, WrongType, is_compact
 from latchpin.identity.standing import Standing
 from latchpin.identity.tokens import ACCESS
 from latchpin.identity.verified import REMEMBERED, REMEMBERED_SECONDS, Memory, Reason, Refused, Verified
@@ -54,10 +54,10 @@ class AccessTokens:
         if isinstance(found, Refused):
             return found
         claims, stands = found
-        audience = claims.get("aud")
+        audience = claims["aud"]
         if not stands.audiences.intersection(audience if isinstance(audience, list) else [audience]):
             return _refused(Reason.WRONG_AUDIENCE, stands)
-        granted = stands.principal.scopes & scopes.api(str(claims.get("scope", "")).split())
+        granted = stands.principal.scopes & scopes.api(claims["scope"].split())
         principal = stands.principal if granted == stands.principal.scopes else replace(stands.principal, scopes=granted)
         expires = min(float(claims["exp"]), stands.expires)
         verified = Verified(principal, generation, clock.timestamp(), expires, stands.networks, stands.rate_limit)
@@ -71,14 +71,16 @@ class AccessTokens:
         await self._ring.ready(generation)
         try:
             claims = self._ring.verify(token, typ=ACCESS)
+        except WrongType:
+            return Refused(Reason.WRONG_TYPE, kind=CredentialKind.ACCESS_TOKEN, name="another kind of token")
         except NotSigned:
             if not await self._ring.look_again(token):
                 return Refused(Reason.NOT_OURS, kind=CredentialKind.ACCESS_TOKEN, name="unknown token")
             return await self.read(token, generation)
         now = clock.timestamp()
-        if claims.get("iss") != self._settings.public_url or not isinstance(claims.get("exp"), int | float):
+        if claims.get("iss") != self._settings.public_url or not _has_form(claims):
             return Refused(Reason.NOT_OURS, kind=CredentialKind.ACCESS_TOKEN, name="unknown token")
-        stands = await self.standing(str(claims.get("sid", "")), generation)
+        stands = await self.standing(claims["sid"], generation)
         if isinstance(stands, Refused):
             return stands
         return _fault(claims, stands, now) or (claims, stands)
@@ -104,15 +106,28 @@ class AccessTokens:
         return found
 
 
+def _has_form(claims: dict[str, Any]) -> bool:
+    """Whether the claims are of the types that RFC 9068 section 2.2 says: whoever signed something else, it is no access token of ours."""
+    audience = claims.get("aud")
+    return (
+        all(isinstance(claims.get(name), str) for name in ("sub", "client_id", "scope", "jti", "sid"))
+        and claims["sid"].isascii()
+        and claims["sid"].isprintable()
+        and all(type(claims.get(name, 0)) in (int, float) for name in ("exp", "iat", "nbf"))  # a bool is no time
+        and "exp" in claims
+        and (isinstance(audience, str) or (isinstance(audience, list) and all(isinstance(each, str) for each in audience)))
+    )
+
+
 def _fault(claims: dict[str, Any], stands: Standing, now: float) -> Refused | None:
     reason = None
     if now >= claims["exp"] or now >= stands.expires:
         reason = Reason.EXPIRED
     elif max(claims.get("nbf", 0), claims.get("iat", 0)) > now + _SKEW_SECONDS:
         reason = Reason.NOT_YET
-    elif claims.get("jti") in stands.revoked:
+    elif claims["jti"] in stands.revoked:
         reason = Reason.REVOKED
-    elif claims.get("sub") != stands.subject or claims.get("client_id") != stands.client_id:
+    elif claims["sub"] != stands.subject or claims["client_id"] != stands.client_id:
         reason = Reason.NOT_OURS
     elif not stands.membership.covers(claims):
         reason = Reason.MEMBERSHIP_LOST

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity import access
@@ -19,7 +20,8 @@ from latchpin.identity.principal import Principal
 from latchpin.identity.roles import Group, Role
 
 MOST_SPACES = 100
-MOST_BYTES = 4096  # of names, so that a token fits into a header
+MOST_BYTES = 8192  # of the list as it is written, so that a token of 16 KB at most fits into a header
+_WORDS = {role.word: role for role in Role}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,32 +45,48 @@ class Membership:
     @property
     def too_many(self) -> bool:
         """Whether the list does not fit into a token."""
-        return len(self.spaces) > MOST_SPACES or sum(len(each.name.encode()) for each in self.spaces) > MOST_BYTES
+        return len(self.spaces) > MOST_SPACES or len(msgspec.json.encode(self._listed())) > MOST_BYTES
 
     def claims(self) -> dict[str, Any]:
         """Return the claims `org`, `role`, `space` and `spaces`; with too many Spaces `spaces_omitted` and a digest instead of a list."""
         common = {"org": self.organization_id, "role": self.group.value, "space": self.space}
         if self.too_many:
             return {**common, "spaces_omitted": len(self.spaces), "spaces_digest": self._digest()}
-        return {**common, "spaces": [{"id": each.id, "name": each.name, "role": each.role.word} for each in self.spaces]}
+        return {**common, "spaces": self._listed()}
 
     def covers(self, claims: Mapping[str, Any]) -> bool:
-        """Whether all that a token claims is still true; that there is more by now does not matter."""
+        """Whether all that a token claims is still true; that there is more by now does not matter.
+
+        A token whose list was left out claims just the Spaces of that moment, so with such a one every change counts. A Space's name is
+        not looked at: it opens nothing. Claims of any form are judged; odd ones are not covered.
+        """
         if claims.get("org") != self.organization_id or claims.get("space") != self.space:
             return False
         if claims.get("role") == Group.ADMINISTRATOR.value and self.group is not Group.ADMINISTRATOR:
             return False
         if "spaces_omitted" in claims:
-            return claims.get("spaces_digest") == self._digest()
-        have = {each.id: each.role for each in self.spaces}
+            return "spaces" not in claims and claims.get("spaces_digest") == self._digest()
         listed = claims.get("spaces")
         if not isinstance(listed, list):
             return False
-        return all(have.get(each["id"], 0) >= Role[each["role"].upper()] for each in listed)
+        have = {each.id: each.role for each in self.spaces}
+        return all(_is_held(each, have) for each in listed)
+
+    def _listed(self) -> list[dict[str, Any]]:
+        return [{"id": each.id, "name": each.name, "role": each.role.word} for each in self.spaces]
 
     def _digest(self) -> str:
         listed = json.dumps([[each.id, int(each.role)] for each in self.spaces])
         return hashlib.sha256(listed.encode()).hexdigest()[:32]
+
+
+def _is_held(claimed: object, have: Mapping[int, Role]) -> bool:
+    if not isinstance(claimed, Mapping):
+        return False
+    space_id, word = claimed.get("id"), claimed.get("role")
+    if type(space_id) is not int or not isinstance(word, str) or word not in _WORDS:
+        return False
+    return have.get(space_id, 0) >= _WORDS[word]
 
 
 async def of(session: AsyncSession, principal: Principal, space: str | int) -> Membership:

@@ -6,6 +6,8 @@ process meets a token whose key it cannot know (security.md 85).
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import re
 from dataclasses import dataclass, field
@@ -14,7 +16,8 @@ from typing import Any
 
 import msgspec
 from joserfc import jws
-from joserfc.errors import JoseError
+from joserfc._rfc7515.model import JWSAlgModel
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key, thumbprint
 from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -36,11 +39,27 @@ _LEEWAY = timedelta(minutes=5)
 _ABOUT = "signing key "
 _COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _MOST_TOKEN = 16_384
-_REGISTRY = jws.JWSRegistry(algorithms=list(ALGORITHMS))
 
 
 class NotSigned(Exception):
     """The text is no token that this deployment signed."""
+
+
+class WrongType(NotSigned):
+    """Signed by this deployment, but as another kind of token (RFC 8725 section 3.11)."""
+
+
+class _Algorithms(jws.JWSRegistry):
+    """Exactly the three algorithms. The library would warn of `EdDSA`, the name that clients know (RFC 9864 has a newer one)."""
+
+    def get_alg(self, name: str) -> JWSAlgModel:
+        """Return an algorithm; raises a JoseError for any other, `none` and HMAC among them (RFC 8725 section 3.1)."""
+        if name not in ALGORITHMS:
+            raise UnsupportedAlgorithmError
+        return self.algorithms[name]
+
+
+_REGISTRY = _Algorithms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +80,7 @@ class _Ring:
     jwks: dict[str, list[dict[str, Any]]]
     generation: int
     read: float
+    turn: int = 0
 
 
 class KeyRing:
@@ -72,6 +92,8 @@ class KeyRing:
         self._settings = settings
         self._ring = _Ring((), {}, {"keys": []}, -1, 0.0)
         self._asked_for_unknown = 0.0
+        self._turns = itertools.count(1)
+        self._reading: dict[int | None, asyncio.Future[None]] = {}
 
     async def ready(self, generation: int | None = None) -> None:
         """Read the ring where it may be out of date: another generation, or 30 seconds old. Raises Unavailable."""
@@ -81,16 +103,28 @@ class KeyRing:
             await self.reload(generation)
 
     async def reload(self, generation: int | None = None) -> None:
-        """Read the ring from the database; makes the first key, or the next where the present one is due. Raises Unavailable."""
+        """Read the ring from the database; makes the first key, or the next where the present one is due. Raises Unavailable.
+
+        Those who come together under one generation read once.
+        """
+        reading = self._reading.get(generation)
+        if reading is None:
+            reading = self._reading[generation] = asyncio.ensure_future(self._read(generation))
+            reading.add_done_callback(lambda _: self._reading.pop(generation, None))
+        await asyncio.shield(reading)
+
+    async def _read(self, generation: int | None) -> None:
+        turn, under = next(self._turns), self._ring.generation if generation is None else generation
         async with self._database.read() as session:
             rows = await _published(session)
         if _is_due(rows, self._settings):
             async with self._database.transaction() as session:
                 await rotate_if_due(session, self._key, self._settings)
                 rows = await _published(session)
-        self._ring = self._opened(rows, self._ring.generation if generation is None else generation)
+        if turn > self._ring.turn:  # one that began earlier and took longer knows less
+            self._ring = self._opened(rows, under, turn)
 
-    def _opened(self, rows: list[SigningKey], generation: int) -> _Ring:
+    def _opened(self, rows: list[SigningKey], generation: int, turn: int) -> _Ring:
         held = []
         for row in rows:
             known = self._ring.by_kid.get(row.kid)
@@ -98,7 +132,7 @@ class KeyRing:
             until = row.signs_until.timestamp() if row.signs_until else None
             held.append(_Held(row.kid, row.algorithm, key, row.signs_from.timestamp(), until))
         jwks = {"keys": [json.loads(row.public) for row in rows]}
-        return _Ring(tuple(held), {each.kid: each for each in held}, jwks, generation, clock.timestamp())
+        return _Ring(tuple(held), {each.kid: each for each in held}, jwks, generation, clock.timestamp(), turn)
 
     def _unsealed(self, row: SigningKey) -> Key:
         private = json.loads(sealing.open_(self._key, row.private, _ABOUT + row.kid))
@@ -121,7 +155,7 @@ class KeyRing:
         return jws.serialize_compact(header, msgspec.json.encode(claims), held.key, registry=_REGISTRY)
 
     def verify(self, token: bytes, *, typ: str) -> dict[str, Any]:
-        """Return the claims of a token that one of our keys signed, times unchecked; raises NotSigned.
+        """Return the claims of a token that one of our keys signed, times unchecked; raises NotSigned, WrongType for another `typ`.
 
         Only `kid` of the header is used, and only to choose among our own keys: `jku`, `x5u` and `jwk` are never looked at
         (RFC 8725 section 3.10), and the algorithm is the key's own.
@@ -134,12 +168,12 @@ class KeyRing:
             held = self._ring.by_kid.get(str(header.get("kid")))
             if held is None or header.get("alg") != held.algorithm or "crit" in header:
                 raise NotSigned
-            if str(header.get("typ", "")).lower().removeprefix("application/") != typ:
-                raise NotSigned
             if not jws.validate_compact(signed, held.key, registry=_REGISTRY):
                 raise NotSigned
+            if str(header.get("typ", "")).lower().removeprefix("application/") != typ:
+                raise WrongType
             claims = msgspec.json.decode(signed.payload or b"")
-        except (JoseError, ValueError, msgspec.DecodeError):
+        except (JoseError, ValueError, RecursionError, msgspec.DecodeError):
             raise NotSigned from None
         if not isinstance(claims, dict):
             raise NotSigned
@@ -148,11 +182,11 @@ class KeyRing:
     async def look_again(self, token: bytes) -> bool:
         """Read the ring once more where a token names a key that is not in it, at most once a second; returns whether it was read."""
         now = clock.timestamp()
-        if now - self._asked_for_unknown < _UNKNOWN_KID_SECONDS or not is_compact(token):
+        if 0 <= now - self._asked_for_unknown < _UNKNOWN_KID_SECONDS or not is_compact(token):
             return False
         try:
             kid = str(jws.extract_compact(token, registry=_REGISTRY).headers().get("kid"))
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, RecursionError):
             return False
         if kid in self._ring.by_kid:
             return False

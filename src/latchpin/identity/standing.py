@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -104,7 +105,7 @@ def _query() -> Any:  # noqa: ANN401  a Select of five entities
 
 async def _judge(session: AsyncSession, row: Any, settings: Settings) -> Standing | Refused:  # noqa: ANN401  a row of _query
     grant, client, user, key, browser, approval = row
-    reason = _fault(grant, client, user, key, browser)
+    reason = _fault(grant, client, user, key) or _browser_fault(grant, browser, settings)
     if reason is None and approval is not None and approval.approved is False:
         reason = Reason.CLIENT_REVOKED
     if reason is not None:
@@ -118,7 +119,12 @@ async def _judge(session: AsyncSession, row: Any, settings: Settings) -> Standin
         select(OAuthResource.identifier).where(OAuthResource.organization_id == grant.organization_id, OAuthResource.may_call_api.is_(True))
     )
     revoked = await session.scalars(select(RevokedToken.jti).where(RevokedToken.grant_id == grant.id, RevokedToken.expires > clock.now()))
-    expires = min(grant.expires, key.expires) if key is not None else grant.expires
+    ends = [grant.expires]
+    if key is not None:
+        ends.append(key.expires)
+    if browser is not None and _needs_browser(grant):
+        ends.append(browser.expires)
+    allowed = resources.all()
     return Standing(
         grant_id=grant.id,
         sid=grant.sid,
@@ -131,8 +137,8 @@ async def _judge(session: AsyncSession, row: Any, settings: Settings) -> Standin
         granted=frozenset(grant.scopes.split()),
         resource=grant.resource,
         auth_time=int(grant.auth_time.timestamp()) if grant.auth_time else None,
-        expires=expires.timestamp(),
-        audiences=own_audiences(settings) | frozenset(resources.all()),
+        expires=min(ends).timestamp(),
+        audiences=own_audiences(settings) | frozenset(allowed) | {each + "/" for each in allowed},
         revoked=frozenset(revoked.all()),
         networks=tuple(ipaddress.ip_network(each) for each in key.networks.split()) if key is not None else (),
         rate_limit=key.rate_limit if key is not None else None,
@@ -145,9 +151,22 @@ def _refused(reason: Reason, grant: OAuthGrant, client: OAuthClient, user: User 
     return Refused(reason, grant.organization_id, grant.user_id, email, grant.id, client.name, CredentialKind.ACCESS_TOKEN)
 
 
-def _fault(grant: OAuthGrant, client: OAuthClient, user: User | None, key: ApiKey | None, browser: BrowserSession | None) -> Reason | None:
+def _needs_browser(grant: OAuthGrant) -> bool:
+    """Whether the grant lives only as long as the browser session that it was given in."""
+    return grant.kind is GrantKind.USER and not grant.offline
+
+
+def _browser_fault(grant: OAuthGrant, browser: BrowserSession | None, settings: Settings) -> Reason | None:
+    if not _needs_browser(grant):
+        return None
     at = clock.now()
-    needs_browser = grant.kind is GrantKind.USER and not grant.offline
+    if browser is None or browser.ended is not None or browser.expires <= at:
+        return Reason.SESSION_ENDED
+    return Reason.SESSION_ENDED if browser.last_seen <= at - timedelta(minutes=settings.session_idle_minutes) else None
+
+
+def _fault(grant: OAuthGrant, client: OAuthClient, user: User | None, key: ApiKey | None) -> Reason | None:
+    at = clock.now()
     faults = (
         (grant.ended is not None, Reason.GRANT_ENDED),
         (grant.expires <= at, Reason.EXPIRED),
@@ -155,7 +174,6 @@ def _fault(grant: OAuthGrant, client: OAuthClient, user: User | None, key: ApiKe
         (grant.kind is not GrantKind.SERVICE and (user is None or user.status is not UserStatus.ACTIVE), Reason.USER_DISABLED),
         (grant.kind is GrantKind.EXCHANGE and (key is None or key.revoked is not None), Reason.REVOKED),
         (key is not None and key.expires <= at, Reason.EXPIRED),
-        (needs_browser and (browser is None or browser.ended is not None or browser.expires <= at), Reason.SESSION_ENDED),
     )
     return next((reason for is_so, reason in faults if is_so), None)
 

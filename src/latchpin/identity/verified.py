@@ -33,6 +33,7 @@ class Reason(StrEnum):
     USER_DISABLED = "user disabled"
     WRONG_NETWORK = "address outside the key's networks"
     MISPLACED = "not in the Authorization header as ApiKey"
+    MISPLACED_TOKEN = "not in the Authorization header as Bearer"  # noqa: S105  a reason
     TWO = "two credentials at once"
     IN_BROWSER = "sent by a web page"
     NOT_OURS = "token that this deployment did not sign"
