@@ -459,9 +459,8 @@ def test_an_issuer_that_is_gone_lets_nobody_in(clock: Frozen) -> None:
 
         clock.advance(timedelta(minutes=2))
         for _ in range(5):
-            with pytest.raises(IssuerUnreachable) as failed:
+            with pytest.raises(IssuerUnreachable):
                 verifier.verify(made_up(url, key))
-        assert failed.value.status == 503
         assert asked.count("/keys") == 2  # and one that does not answer is not asked again and again
 
         documents["/keys"] = published

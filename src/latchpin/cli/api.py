@@ -1,0 +1,131 @@
+"""`latchpin api`: call a server's API with the tokens of `latchpin login`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+import httpx
+
+from latchpin.cli.credentials_file import CredentialsFile, SignedIn
+from latchpin.cli.deployment import asynchronous, example, fail, print_json
+from latchpin.cli.issuer import SignInEnded, client, connect, plain
+from latchpin.cli.login import chosen, issuer_option
+from latchpin.errors import Unavailable
+from latchpin.kit import clock
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+NOT_SIGNED_IN = 4
+_EARLY_SECONDS = 30
+_UNAUTHORIZED = 401
+_REFUSED = 400
+
+
+@click.command(
+    epilog=example(
+        "latchpin api GET /api/v1/agent/all",
+        "latchpin api GET '/api/v1/agent/all?name=Book%20prices'",
+        'latchpin api POST /api/v1/agent/1/version/1/restore --data \'{"content": "Back to the first"}\'',
+    )
+)
+@click.argument("method", type=click.Choice(METHODS, case_sensitive=False))
+@click.argument("path")
+@click.option("--data", metavar="JSON", help="Body of the request: JSON, @FILE, or - for standard input.")
+@issuer_option
+@asynchronous
+async def api(method: str, path: str, data: str | None, issuer: str | None) -> None:
+    """Call PATH of the server's API as the user who signed in with `latchpin login`, and print the answer's JSON.
+
+    The access token is refreshed when it is about to end, and once where the server refuses it. Commands that run at the same time share
+    one refresh. Exit codes: 0 done, 1 refused by the server (its answer is on standard error), 2 wrong usage, 3 the server cannot be
+    reached, 4 not signed in, or the sign-in has ended.
+    """
+    if not path.startswith("/") or path.startswith("//") or not path.isascii() or not path.isprintable():
+        message = "PATH starts with one / and is written as in an address, such as /api/v1/agent/all."
+        raise click.BadParameter(message)
+    body = None if data is None else _body(data)
+    file = CredentialsFile()
+    address = chosen(issuer, file)
+    held = file.read(address)
+    if held is None:
+        fail(f"Not signed in to {address}. Run: latchpin login --issuer {address}", code=NOT_SIGNED_IN)
+    try:
+        if held.expires - clock.timestamp() <= _EARLY_SECONDS:
+            held = await _renewed(file, address, held)
+        answer = await _call(address, method, path, body, held)
+        if answer.status_code == _UNAUTHORIZED:
+            held = await _renewed(file, address, held)
+            answer = await _call(address, method, path, body, held)
+    except SignInEnded as error:
+        fail(f"{error.detail} Run: latchpin login --issuer {address}", code=NOT_SIGNED_IN)
+    _print(answer)
+
+
+async def _renewed(file: CredentialsFile, address: str, held: SignedIn) -> SignedIn:
+    """Return tokens that are newer than those held: another command's, or else the server's; raises SignInEnded.
+
+    The file stays locked meanwhile: a refresh token that two commands present is, but for ten seconds, the end of the sign-in.
+    """
+    with file.locked():
+        now = file.read(address)
+        if now is None:
+            raise SignInEnded("Another command has signed out.")
+        if now.access_token != held.access_token:
+            return now
+        async with connect(address) as server:
+            try:
+                found = await server.refresh(now)
+            except SignInEnded:
+                file.forget(address)
+                raise
+        file.write(address, found)
+        return found
+
+
+async def _call(address: str, method: str, path: str, body: bytes | None, held: SignedIn) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {held.access_token}", "Accept": "application/json"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    async with client(address) as http:
+        try:
+            return await http.request(method, address + path, content=body, headers=headers)
+        except httpx.HTTPError as error:
+            message = f"{address} cannot be reached: {plain(error) or type(error).__name__}."
+            raise Unavailable(message) from error
+
+
+def _body(data: str) -> bytes:
+    """Return the body, or end the command where it is no JSON."""
+    try:
+        text = data
+        if data == "-":
+            text = sys.stdin.read()
+        elif data.startswith("@"):
+            text = Path(data[1:]).read_text(encoding="utf-8")
+        json.loads(text)
+    except OSError as error:
+        message = f"--data: {data[1:]} cannot be read ({error.strerror})."
+        raise click.UsageError(message) from error
+    except ValueError as error:
+        message = f"--data: that is no JSON ({error})."
+        raise click.UsageError(message) from error
+    return text.encode()
+
+
+def _print(answer: httpx.Response) -> None:
+    """Print an answer, to standard error with exit code 1 where it is a refusal."""
+    is_refusal = answer.status_code >= _REFUSED or answer.is_redirect
+    if answer.content:
+        try:
+            document = answer.json()
+        except ValueError:
+            click.echo(answer.text if not is_refusal else plain(answer.text), err=is_refusal)
+        else:
+            if is_refusal:
+                click.echo(json.dumps(document, indent=2, ensure_ascii=False), err=True)
+            else:
+                print_json(document)
+    if is_refusal:
+        fail(f"the server answered {answer.status_code} {plain(answer.reason_phrase)}".rstrip())

@@ -1,0 +1,88 @@
+"""`latchpin login` and `latchpin logout`: sign this computer's user in at a server, without a password on the command line."""
+
+from __future__ import annotations
+
+import contextlib
+
+import click
+
+from latchpin.cli.credentials_file import CredentialsFile
+from latchpin.cli.deployment import asynchronous, example, fail
+from latchpin.cli.issuer import connect, plain
+from latchpin.errors import LatchpinError
+from latchpin.identity.scopes import ALL, OFFLINE, serialize
+
+DEFAULT_ISSUER = "http://127.0.0.1:8080"
+issuer_option = click.option(
+    "--issuer", metavar="URL", help=f"The server's public address. Default: the one signed in to last, else {DEFAULT_ISSUER}."
+)
+
+
+def chosen(issuer: str | None, file: CredentialsFile) -> str:
+    """Return the address of the server that a command is about, as the server itself writes it."""
+    return (issuer or file.current() or DEFAULT_ISSUER).rstrip("/")
+
+
+@click.command(epilog=example("latchpin login --issuer https://latchpin.example", "latchpin api GET /api/v1/agent/all"))
+@issuer_option
+@click.option(
+    "--scope", default=serialize(ALL), metavar="SCOPES", help="Scopes to ask for, separated by spaces. Default: all of the API's."
+)
+@asynchronous
+async def login(issuer: str | None, scope: str) -> None:
+    """Sign in at a server by entering a code in a browser, on this computer or another (RFC 8628).
+
+    The tokens are kept in credentials.json in ~/.config/latchpin ($XDG_CONFIG_HOME/latchpin), which only you can read, and are for
+    `latchpin api`. They act for the user who entered the code. The sign-in is listed under My account > Connected apps, and ends there
+    or with `latchpin logout`.
+    """
+    file = CredentialsFile()
+    address = chosen(issuer, file)
+    before = file.read(address)
+    async with connect(address) as server:
+        asked = await server.begin(" ".join([*scope.split(), OFFLINE]))
+        minutes = max(1, int(asked.get("expires_in") or 0) // 60)
+        click.echo(f"Open {plain(asked['verification_uri'])} in a browser, sign in, and enter this code within {minutes} minutes:\n")
+        click.echo(f"    {plain(asked['user_code'])}\n")
+        if asked.get("verification_uri_complete"):
+            click.echo(f"Or open {plain(asked['verification_uri_complete'])}")
+        click.echo("Waiting for your answer there (Ctrl-C gives up).")
+        signed_in = await server.wait(asked)
+        with file.locked():
+            file.write(address, signed_in, current=True)
+        if before is not None:
+            with contextlib.suppress(LatchpinError):  # what it replaced is of no use any more
+                await server.revoke(before)
+    click.echo(f"Signed in to {address} with {plain(signed_in.scope)}. The tokens are in {file.path}.")
+
+
+@click.command(epilog=example("latchpin logout", "latchpin logout --all"))
+@issuer_option
+@click.option("--all", "every", is_flag=True, help="At every server that is signed in to.")
+@asynchronous
+async def logout(issuer: str | None, every: bool) -> None:
+    """End the sign-in at the server and remove its tokens from this computer.
+
+    Exit code 1 where the server could not be told: the tokens are removed here all the same, and end there under My account > Connected
+    apps.
+    """
+    file = CredentialsFile()
+    addresses = file.issuers() if every else [chosen(issuer, file)]
+    untold = []
+    for address in addresses:
+        with file.locked():
+            held = file.read(address)
+            file.forget(address)
+        if held is None:
+            click.echo(f"Not signed in to {address}.")
+            continue
+        told = False
+        with contextlib.suppress(LatchpinError):
+            async with connect(address) as server:
+                told = await server.revoke(held)
+        if told:
+            click.echo(f"Signed out of {address}.")
+        else:
+            untold.append(address)
+    if untold:
+        fail(f"{', '.join(untold)} could not be told. The tokens are removed here; end the sign-in under My account > Connected apps.")
