@@ -112,6 +112,7 @@ def _authorization_server(services: Services, ring: KeyRing) -> AuthorizationSer
         doors.tokens,
         doors.activity,
         doors.counter,
+        doors.keys,
     )
 
 

@@ -17,6 +17,7 @@ from latchpin.oauth.params import Params
 from latchpin.oauth.server import AuthorizationServer
 
 METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
+_MOST_NAME = 500
 _REFUSED = "the client is unknown, or its credential is not accepted"
 
 
@@ -30,7 +31,7 @@ class _Presented:
 async def authenticate(
     server: AuthorizationServer, params: Params, authorization: str | None, generation: int, came_from: Origin
 ) -> Client:
-    """Return the client, proved by its registered method; raises OAuthError.
+    """Return the client, proved by its registered method; raises OAuthError, and Throttled where an address is refused too often.
 
     A public client only says who it is; one that sends a secret is not thereby confidential (security.md 60).
     """
@@ -51,9 +52,17 @@ async def authenticate(
         pk = client.pk if client else None
         known = client.organization_id if client else None
         name = client.name if client else "unknown client"
-        server.activity.refused(Refused(reason, known, id=pk, name=name, kind=CredentialKind.CLIENT), came_from)
+        await server.note_refusal(Refused(reason, known, id=pk, name=name, kind=CredentialKind.CLIENT), came_from)
         raise _refusal(client, presented, basic=basic)
     return client
+
+
+def claimed(params: Params, authorization: str | None) -> str:
+    """Return who the client says it is, unproved, for counting its requests: never a secret, empty where nothing can be read."""
+    try:
+        return (_presented(params, authorization).client_id or "")[:_MOST_NAME]
+    except OAuthError:
+        return ""
 
 
 def _refusal(client: Client | None, presented: _Presented, *, basic: bool) -> OAuthError:
@@ -71,6 +80,8 @@ def _presented(params: Params, authorization: str | None) -> _Presented:
     ]
     if sum(ways) > 1:
         raise invalid_request("use one way of client authentication only")
+    if authorization is not None and "\n" in authorization:
+        raise invalid_request("the Authorization header came more than once")
     if authorization is not None:
         named, given = _basic(authorization)
         if params.get("client_id") not in (None, named):

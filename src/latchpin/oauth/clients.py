@@ -16,6 +16,7 @@ from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 
 CONTROL_CENTER = "latchpin-control-center"
 COMMAND_LINE = "latchpin-cli"
+KEY_EXCHANGE = "latchpin-key-exchange"  # who has an API key needs no app to trade it for a token
 _REMEMBERED_SECONDS = 5.0
 _MOST = 10_000
 
@@ -130,6 +131,7 @@ async def prepare(session: AsyncSession) -> None:
             "Latchpin command line",
             "urn:ietf:params:oauth:grant-type:device_code refresh_token",
         ),
+        KEY_EXCHANGE: ("Latchpin API key exchange", "urn:ietf:params:oauth:grant-type:token-exchange"),
     }
     there = set((await session.scalars(select(OAuthClient.client_id).where(OAuthClient.client_id.in_(made)))).all())
     for client_id, (name, grant_types) in made.items():

@@ -8,11 +8,14 @@ from typing import Any
 from litestar import Request
 
 from latchpin.audit import Actor, Origin
+from latchpin.errors import Throttled
 from latchpin.identity.activity import Activity
+from latchpin.identity.authenticate import ApiKeys
 from latchpin.identity.bearer import AccessTokens
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.signing_keys import KeyRing
-from latchpin.kit import context
+from latchpin.identity.verified import Refused
+from latchpin.kit import clock, context, households
 from latchpin.kit.rate_limit import InProcess, InRedis
 from latchpin.oauth.clients import Client, ClientBook
 from latchpin.settings import Settings
@@ -20,13 +23,17 @@ from latchpin.storage import Database
 from latchpin.storage.generation import Generation
 from latchpin.storage.secrets import Secrets
 
+_REFUSALS_SECONDS = 60
 STATE = "latchpin_authorization_server"
 AnyRequest = Request[Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationServer:
-    """The deployment, as the authorization server needs it. `services` remembers the service grant of a client by its pk."""
+    """The deployment, as the authorization server needs it.
+
+    `services` remembers the `sid` of a client's own grant by the client's pk, `exchanges` that of a key's grant by (key, client's pk).
+    """
 
     settings: Settings
     secrets: Secrets
@@ -37,7 +44,9 @@ class AuthorizationServer:
     tokens: AccessTokens
     activity: Activity
     counter: InProcess | InRedis
+    keys: ApiKeys
     services: dict[int, str] = field(default_factory=dict)
+    exchanges: dict[tuple[int, int], str] = field(default_factory=dict)
 
     @property
     def issuer(self) -> str:
@@ -51,6 +60,15 @@ class AuthorizationServer:
             generation = await self.generation.current()
         await self.ring.ready(generation)
         return generation
+
+
+    async def note_refusal(self, refused: Refused, came_from: Origin) -> None:
+        """Note a refused credential with its true reason; raises Throttled where its address has too many, here and at the API's gate."""
+        self.activity.refused(refused, came_from)
+        window = await self.counter.hit(f"refused:{households.of(came_from.address)}", _REFUSALS_SECONDS)
+        if window.count > self.settings.bad_key_limit:
+            left = window.seconds_left(clock.timestamp())
+            raise Throttled(f"too many refused credentials from this address; wait {left} seconds", retry_after=left)
 
 
 def of(request: AnyRequest) -> AuthorizationServer:
