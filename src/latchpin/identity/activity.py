@@ -25,7 +25,7 @@ from latchpin.identity.verified import Refused, Verified
 from latchpin.kit import clock
 from latchpin.kit.context import RequestContext
 from latchpin.storage import Database
-from latchpin.storage.models import ApiKey, OAuthGrant
+from latchpin.storage.models import ApiKey, OAuthClient, OAuthGrant
 
 LAST_USED_SECONDS = 60
 USE_TOTALS_SECONDS = 3600
@@ -83,6 +83,10 @@ class Activity:
             tally = self._uses[bucket] = _Tally(actor(principal, origin), event)
         tally.count += 1
 
+    def client_used(self, client_pk: int) -> None:
+        """Note that an app got tokens. Its row is written later: locking it with a grant's would meet who revokes the app."""
+        self._last_used.setdefault((CredentialKind.CLIENT.value, client_pk), (clock.timestamp(), None))
+
     def refused(self, refused: Refused, origin: Origin) -> None:
         """Note one refused key with its true reason."""
         known = refused.id is not None
@@ -136,7 +140,7 @@ class Activity:
         used = dict(self._last_used)
         if used or due:
             async with self._database.transaction() as session:
-                for which, (at, address) in sorted(used.items()):  # one order, so that two processes do not deadlock
+                for which, (at, address) in sorted(used.items(), key=_in_order):
                     await _write_last_used(session, which, at, address)
                 for tally, count in due:
                     record(session, _total(tally, count), tally.actor)
@@ -197,10 +201,23 @@ def _total(tally: _Tally, count: int) -> events.Event:
     )
 
 
+def _in_order(item: tuple[tuple[str, int], object]) -> tuple[bool, str, int]:
+    """One order for all, so that two who write do not deadlock; clients before grants, as whoever revokes a client takes them."""
+    (kind, found), _ = item
+    return kind != CredentialKind.CLIENT, kind, found
+
+
 async def _write_last_used(session: AsyncSession, which: tuple[str, int], at: float, address: str | None) -> None:
     kind, found = which
     when = datetime.fromtimestamp(at, UTC)
     before = when - timedelta(seconds=LAST_USED_SECONDS - 1)
+    if kind == CredentialKind.CLIENT:
+        await session.execute(
+            update(OAuthClient)
+            .where(OAuthClient.id == found, or_(OAuthClient.last_used.is_(None), OAuthClient.last_used <= before))
+            .values(last_used=when)
+        )
+        return
     if kind == CredentialKind.ACCESS_TOKEN:
         await session.execute(
             update(OAuthGrant)

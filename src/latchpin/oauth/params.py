@@ -9,15 +9,15 @@ from latchpin.oauth.errors import OAuthError, invalid_request
 
 FORM = "application/x-www-form-urlencoded"
 _MOST_PARAMETERS = 60
-_REPEATABLE = frozenset({"resource", "audience"})
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """Parameters by name. An empty one counts as not sent (RFC 6749 section 3.1)."""
+    """Parameters by name. An empty one counts as not sent (RFC 6749 section 3.1). `page` is the origin of a web page that asks."""
 
     values: dict[str, str] = field(repr=False)
     resources: tuple[str, ...] = ()
+    page: str | None = None
 
     def get(self, name: str) -> str | None:
         """Return a parameter, None where it was not sent."""
@@ -46,7 +46,7 @@ def parse(encoded: bytes) -> Params:
             continue
         if name == "resource":
             resources.append(value)
-        elif name in values and name not in _REPEATABLE:
+        elif name in values:
             raise invalid_request(f"{name[:60]} may be sent once only")
         else:
             values[name] = value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.audit import Origin, events, record
+from latchpin.audit import Actor, Origin, events, record
 from latchpin.identity import credentials, grants, standing
 from latchpin.identity.scopes import OFFLINE
 from latchpin.identity.standing import Standing
@@ -18,7 +18,7 @@ from latchpin.oauth.errors import OAuthError, invalid_grant
 from latchpin.oauth.issue import Answer, Wanted
 from latchpin.oauth.params import Params
 from latchpin.oauth.server import AuthorizationServer, acting
-from latchpin.storage.models import AuthorizationCode, OAuthClient, OAuthGrant
+from latchpin.storage.models import AuthorizationCode, BrowserSession, OAuthClient, OAuthGrant
 
 NAME = "authorization_code"
 MOST_TRIES = 3
@@ -26,10 +26,13 @@ _REFUSED = "the code is unknown, used, expired, or not this client's"
 
 
 @dataclass(frozen=True, slots=True)
-class _Redeemed:
+class _Found:
+    """A code with what it leads to, locked: code and grant are read as they are once everybody before has finished."""
+
     code: AuthorizationCode
     grant: OAuthGrant
     client: OAuthClient
+    session_lives: bool
 
 
 async def redeem(server: AuthorizationServer, client: Client, params: Params, came_from: Origin) -> Answer | OAuthError:
@@ -37,37 +40,46 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
     code, verifier = params.need("code"), params.get("code_verifier")
     await server.now()
     async with server.database.transaction() as session:
-        found = await _take(session, client, params, code, verifier, came_from)
-        if isinstance(found, OAuthError):
-            return found  # what was noted of it is committed
+        found = await _find(session, code)
+        if found is None or found.grant.oauth_client_id != client.pk:
+            return invalid_grant(_REFUSED)
+        if refusal := await _refusal(session, found, params, verifier, acting(client, came_from)):
+            return refusal  # what was noted of it is committed
         stands = await standing.of_grant(session, found.grant.id, server.settings)
         if not isinstance(stands, Standing):
             return invalid_grant(_REFUSED)
         wanted = resources.narrowed(params.resources, found.grant.resource, standing.own_audiences(server.settings))
+        if not await _use_up(session, found.code):
+            return invalid_grant(_REFUSED)
         refresh = None
         if OFFLINE in stands.granted and "refresh_token" in client.grant_types:
             refresh, _ = await issue.new_refresh_token(session, server, found.grant)
         grants.begin(session, found.grant, found.client, by=issue.acting_for(stands, acting(client, came_from)))
-        found.client.last_used = clock.now()
+        server.activity.client_used(client.pk)
         return issue.answer(server, stands, Wanted(stands.granted, wanted, found.code.nonce), refresh=refresh)
 
 
-async def _take(
-    session: AsyncSession, client: Client, params: Params, code: str, verifier: str | None, came_from: Origin
-) -> _Redeemed | OAuthError:
-    """Find the code, check all that it is bound to, and use it up by one conditional update; else note what has to be noted."""
-    row = await session.execute(
+async def _find(session: AsyncSession, code: str) -> _Found | None:
+    found = await session.execute(
         select(AuthorizationCode, OAuthGrant, OAuthClient)
         .join(OAuthGrant, OAuthGrant.id == AuthorizationCode.grant_id)
         .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
         .where(AuthorizationCode.digest == credentials.token_digest(code))
-        .with_for_update(of=AuthorizationCode)
+        .with_for_update(of=(AuthorizationCode, OAuthGrant), key_share=True)
     )
-    found = row.one_or_none()
-    if found is None or found[1].oauth_client_id != client.pk:
-        return invalid_grant(_REFUSED)
-    kept, grant, owner = found
-    sent = params.get("redirect_uri")
+    row = found.one_or_none()
+    if row is None:
+        return None
+    kept, grant, owner = row
+    lives = select(BrowserSession.id).where(
+        BrowserSession.id == grant.browser_session_id, BrowserSession.ended.is_(None), BrowserSession.expires > clock.now()
+    )
+    return _Found(kept, grant, owner, await session.scalar(lives) is not None)
+
+
+async def _refusal(session: AsyncSession, found: _Found, params: Params, verifier: str | None, by: Actor) -> OAuthError | None:
+    """Check all that the code is bound to; notes what has to be noted of a refusal, and returns it."""
+    kept, sent = found.code, params.get("redirect_uri")
     if sent is not None and sent != kept.redirect_uri:  # optional for OAuth 2.1 clients (section 10.2), bound where it is sent
         return invalid_grant("redirect_uri differs from the one that the code was sent to")
     if verifier is None or not pkce.matches(verifier, kept.code_challenge):
@@ -76,18 +88,24 @@ async def _take(
             if kept.tries >= MOST_TRIES:  # not open to unlimited guesses (security.md 25)
                 kept.used = clock.now()
         return invalid_grant("code_verifier does not match")  # revokes nothing: whoever stole a code has no verifier (section 7.5.3)
-    if kept.used is not None and grant.begun is not None:
+    if kept.used is not None and found.grant.begun is not None:
         # Section 4.1.3: the code leaked together with its verifier, so what it was traded for is taken back.
-        by = acting(client, came_from)
-        record(session, events.TokenReplayed(target_id=grant.id, target_name=owner.name, reason="code used twice"), by)
-        await grants.end(session, grant.id, reason="its code was used twice", by=by)
+        record(session, events.TokenReplayed(target_id=found.grant.id, target_name=found.client.name, reason="code used twice"), by)
+        await grants.end(session, found.grant.id, reason="its code was used twice", by=by)
         return invalid_grant(_REFUSED)
     if kept.used is not None or kept.expires <= clock.now():
         return invalid_grant(_REFUSED)
+    if not found.session_lives:  # whoever signed out meanwhile gives nothing more away, offline access neither
+        return invalid_grant(_REFUSED)
+    return None
+
+
+async def _use_up(session: AsyncSession, code: AuthorizationCode) -> bool:
+    """Use a code up by one conditional update, whose row decides who was first."""
     taken = await session.execute(
         update(AuthorizationCode)
-        .where(AuthorizationCode.digest == kept.digest, AuthorizationCode.used.is_(None))
+        .where(AuthorizationCode.digest == code.digest, AuthorizationCode.used.is_(None))
         .values(used=clock.now())
         .returning(AuthorizationCode.digest)
     )
-    return _Redeemed(kept, grant, owner) if taken.one_or_none() is not None else invalid_grant(_REFUSED)
+    return taken.one_or_none() is not None

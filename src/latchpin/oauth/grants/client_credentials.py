@@ -41,6 +41,7 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
     if params.resources:
         async with server.database.read() as session:
             await resources.checked(session, params.resources, client.organization_id, server.settings)
+    server.activity.client_used(client.pk)
     return issue.answer(server, stands, Wanted(wanted, params.resources))
 
 
@@ -54,7 +55,7 @@ async def _service(server: AuthorizationServer, client: Client, generation: int,
     if client.organization_id is None:
         return invalid_request("the client belongs to no organization")
     async with server.database.transaction() as session:
-        row = await session.get(OAuthClient, client.pk, with_for_update=True)
+        row = await session.get(OAuthClient, client.pk, with_for_update={"key_share": True})  # one grant, though many ask first
         grant = await session.scalar(
             select(OAuthGrant).where(
                 OAuthGrant.oauth_client_id == client.pk, OAuthGrant.kind == GrantKind.SERVICE, OAuthGrant.ended.is_(None)

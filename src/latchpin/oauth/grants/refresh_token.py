@@ -11,12 +11,13 @@ import hmac
 import json
 from datetime import timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ScalarSelect, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.audit import Origin, events, record
+from latchpin.audit import Actor, Origin, events, record
 from latchpin.identity import credentials, grants, standing
 from latchpin.identity.standing import Standing
+from latchpin.identity.verified import Refused
 from latchpin.kit import clock, sealing
 from latchpin.oauth import issue, resources, scope
 from latchpin.oauth.clients import Client
@@ -37,72 +38,85 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
     presented = params.need("refresh_token")
     await server.now()
     async with server.database.transaction() as session:
-        row = await _find(session, presented)
-        if row is None or row[1].oauth_client_id != client.pk:
+        family = await _lock(session, presented)
+        if family is None or family[0].oauth_client_id != client.pk or family[0].ended is not None:
             return invalid_grant(REFUSED)
-        token, grant, owner = row
-        if grant.ended is not None or token.expires <= clock.now():
+        grant, owner = family
+        token = await session.scalar(select(RefreshToken).where(RefreshToken.digest == credentials.token_digest(presented)))
+        if token is None:
             return invalid_grant(REFUSED)
-        if token.spent is not None:
-            return await _again(session, client, params, presented, token, grant, came_from)
         stands = await standing.of_grant(session, grant.id, server.settings)
-        if not isinstance(stands, Standing):
+        if token.spent is not None:
+            return await _again(session, params, presented, token, grant, stands, acting(client, came_from))
+        if token.expires <= clock.now() or not isinstance(stands, Standing):
             return invalid_grant(REFUSED)
         wanted = Wanted(
             scope.narrowed(params.get("scope"), stands.granted),
             resources.narrowed(params.resources, grant.resource, standing.own_audiences(server.settings)),
         )
         text, successor = await issue.new_refresh_token(session, server, grant)
-        taken = await session.execute(
-            update(RefreshToken)
-            .where(RefreshToken.id == token.id, RefreshToken.spent.is_(None))
-            .values(spent=clock.now(), successor_id=successor.id, asked=_asked(params))
-            .returning(RefreshToken.id)
-        )
-        if taken.one_or_none() is None:
-            return invalid_grant(REFUSED)
-        # The client has this token, so it has the answer that it came in: the window behind it closes.
-        await session.execute(update(RefreshToken).where(RefreshToken.successor_id == token.id).values(sealed=None))
         made = issue.answer(server, stands, wanted, refresh=text)
-        sealed = sealing.seal(_key(presented), json.dumps(made).encode(), str(token.id))
-        await session.execute(update(RefreshToken).where(RefreshToken.id == token.id).values(sealed=sealed))
-        grant.last_used = owner.last_used = clock.now()
+        if not await _spend(session, token, params, successor, sealing.seal(_key(presented), json.dumps(made).encode(), str(token.id))):
+            return invalid_grant(REFUSED)
+        grant.last_used = clock.now()
+        server.activity.client_used(client.pk)
         by = issue.acting_for(stands, acting(client, came_from))
         record(session, events.GrantRefreshed(target_id=grant.id, target_name=owner.name), by)
         return made
 
 
-async def _find(session: AsyncSession, presented: str) -> tuple[RefreshToken, OAuthGrant, OAuthClient] | None:
-    """Return the token with its grant and client, locked (PostgreSQL), so that those who come together come one after the other."""
+async def _lock(session: AsyncSession, presented: str) -> tuple[OAuthGrant, OAuthClient] | None:
+    """Return the grant of a refresh token, with its client, locked: those who refresh or revoke a family come one after the other.
+
+    The grant's row is the only lock of a family, so nobody who waits for it holds another (PostgreSQL; SQLite has one writer).
+    """
     found = await session.execute(
-        select(RefreshToken, OAuthGrant, OAuthClient)
-        .join(OAuthGrant, OAuthGrant.id == RefreshToken.grant_id)
+        select(OAuthGrant, OAuthClient)
         .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
-        .where(RefreshToken.digest == credentials.token_digest(presented))
-        .with_for_update(of=(RefreshToken, OAuthGrant))
-        .execution_options(populate_existing=True)
+        .where(OAuthGrant.id == _family(presented))
+        .with_for_update(of=OAuthGrant, key_share=True)
     )
     row = found.one_or_none()
-    return None if row is None else (row[0], row[1], row[2])
+    return None if row is None else (row[0], row[1])
+
+
+def _family(presented: str) -> ScalarSelect[int]:
+    return select(RefreshToken.grant_id).where(RefreshToken.digest == credentials.token_digest(presented)).scalar_subquery()
+
+
+async def _spend(session: AsyncSession, token: RefreshToken, params: Params, successor: RefreshToken, sealed: bytes) -> bool:
+    """Spend a token by one conditional update, and keep its answer for those who ask at the same time; False where it was spent."""
+    taken = await session.execute(
+        update(RefreshToken)
+        .where(RefreshToken.id == token.id, RefreshToken.spent.is_(None))
+        .values(spent=clock.now(), successor_id=successor.id, asked=_asked(params), sealed=sealed)
+        .returning(RefreshToken.id)
+    )
+    if taken.one_or_none() is None:
+        return False
+    # The client has this token, so it has the answer that it came in: the window behind it closes.
+    await session.execute(
+        update(RefreshToken).where(RefreshToken.grant_id == token.grant_id, RefreshToken.successor_id == token.id).values(sealed=None)
+    )
+    return True
 
 
 async def _again(
     session: AsyncSession,
-    client: Client,
     params: Params,
     presented: str,
     token: RefreshToken,
     grant: OAuthGrant,
-    came_from: Origin,
+    stands: Standing | Refused,
+    by: Actor,
 ) -> Answer | OAuthError:
     """Judge a spent token: the same answer within the window, else the end of the family."""
     if token.sealed is not None and token.spent is not None and clock.now() - token.spent <= WINDOW:
-        if token.asked != _asked(params):
+        if token.asked != _asked(params) or isinstance(stands, Refused):
             return invalid_grant(REFUSED)
         again: Answer = json.loads(sealing.open_(_key(presented), token.sealed, str(token.id)))
         return again
-    by = acting(client, came_from)
-    record(session, events.TokenReplayed(target_id=grant.id, target_name=client.name, reason="refresh token used twice"), by)
+    record(session, events.TokenReplayed(target_id=grant.id, target_name=by.credential_name, reason="refresh token used twice"), by)
     await grants.end(session, grant.id, reason="a spent refresh token was presented again", by=by)
     return invalid_grant(REPLAYED)
 

@@ -1,0 +1,90 @@
+"""`device_code` (RFC 8628 section 3.4): a device asks again and again until a person has decided, and gets tokens once."""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Origin
+from latchpin.identity import credentials, grants, standing
+from latchpin.identity.scopes import OFFLINE
+from latchpin.identity.standing import Standing
+from latchpin.kit import clock
+from latchpin.oauth import client_admin, issue, resources
+from latchpin.oauth.clients import Client
+from latchpin.oauth.device_codes import INTERVAL_SECONDS
+from latchpin.oauth.errors import OAuthError, invalid_grant
+from latchpin.oauth.issue import Answer, Wanted
+from latchpin.oauth.params import Params
+from latchpin.oauth.server import AuthorizationServer, acting
+from latchpin.storage.models import DeviceCode, OAuthClient, OAuthGrant
+from latchpin.storage.models.oauth_grant import DeviceStatus
+
+NAME = client_admin.DEVICE
+_EARLY_SECONDS = 1  # what the network may take from the wait between two questions
+_REFUSED = "the device code is unknown, used, or not this client's"
+
+
+async def redeem(server: AuthorizationServer, client: Client, params: Params, came_from: Origin) -> Answer | OAuthError:
+    """Tell a device how far its request has come (section 3.5), or trade its code for tokens."""
+    presented = params.need("device_code")
+    await server.now()
+    async with server.database.transaction() as session:
+        row = await session.scalar(
+            select(DeviceCode)
+            .where(DeviceCode.digest == credentials.token_digest(presented), DeviceCode.oauth_client_id == client.pk)
+            .with_for_update(key_share=True)
+        )
+        if row is None or row.status is DeviceStatus.USED:
+            return invalid_grant(_REFUSED)
+        if refusal := _undecided(row):
+            return refusal
+        taken = await _take(session, row)
+        if taken is None:
+            return invalid_grant(_REFUSED)
+        grant, owner = taken
+        await resources.checked(session, grant.resource.split(), grant.organization_id, server.settings)
+        wanted = resources.narrowed(params.resources, grant.resource, standing.own_audiences(server.settings))
+        stands = await standing.of_grant(session, grant.id, server.settings)
+        if not isinstance(stands, Standing):
+            return invalid_grant(_REFUSED)
+        refresh = None
+        if OFFLINE in stands.granted and "refresh_token" in client.grant_types:
+            refresh, _ = await issue.new_refresh_token(session, server, grant)
+        grants.begin(session, grant, owner, by=issue.acting_for(stands, acting(client, came_from)))
+        server.activity.client_used(client.pk)
+        return issue.answer(server, stands, Wanted(stands.granted, wanted), refresh=refresh)
+
+
+def _undecided(row: DeviceCode) -> OAuthError | None:
+    """Return what a device is told that gets no tokens now, and note when it asked."""
+    at = clock.now()
+    if row.status is DeviceStatus.DENIED:
+        return OAuthError("access_denied", "the person refused")
+    if row.expires <= at:
+        return OAuthError("expired_token", "the device code has expired; begin again")
+    if row.status is DeviceStatus.APPROVED:
+        return None
+    before, row.last_polled = row.last_polled, at
+    if before is not None and (at - before).total_seconds() < row.interval_seconds - _EARLY_SECONDS:
+        row.interval_seconds += INTERVAL_SECONDS  # for this and all later questions (section 3.5)
+        return OAuthError("slow_down", f"wait {row.interval_seconds} seconds between two questions")
+    return OAuthError("authorization_pending", "the person has not decided yet")
+
+
+async def _take(session: AsyncSession, row: DeviceCode) -> tuple[OAuthGrant, OAuthClient] | None:
+    """Use an approved request up by one conditional update, and return its grant."""
+    taken = await session.execute(
+        update(DeviceCode)
+        .where(DeviceCode.id == row.id, DeviceCode.status == DeviceStatus.APPROVED)
+        .values(status=DeviceStatus.USED)
+        .returning(DeviceCode.grant_id)
+    )
+    used = taken.one_or_none()
+    if used is None:
+        return None
+    found = await session.execute(
+        select(OAuthGrant, OAuthClient).join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id).where(OAuthGrant.id == used[0])
+    )
+    both = found.one_or_none()
+    return None if both is None else (both[0], both[1])

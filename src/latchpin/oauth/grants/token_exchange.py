@@ -1,0 +1,132 @@
+"""Token exchange (RFC 8693): an API key is traded for a short access token with as many scopes or fewer.
+
+So that browsers, edge code and other people's programs never hold the key: a server of the key's owner hands them the token. The key
+proves itself, so no app has to be registered. All tokens of a key belong to one grant, which counts for nothing once the key does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import select
+
+from latchpin.audit import Origin
+from latchpin.identity import grants, scopes, standing
+from latchpin.identity.activity import actor
+from latchpin.identity.grants import NewGrant
+from latchpin.identity.principal import Principal
+from latchpin.identity.standing import Standing
+from latchpin.identity.verified import Reason, Refused, Verified
+from latchpin.kit import own_pages
+from latchpin.oauth import client_admin, issue, resources, scope
+from latchpin.oauth.clients import KEY_EXCHANGE, Client
+from latchpin.oauth.errors import OAuthError, invalid_grant, invalid_request, invalid_scope, unauthorized_client
+from latchpin.oauth.issue import Answer, Wanted
+from latchpin.oauth.params import Params
+from latchpin.oauth.server import AuthorizationServer
+from latchpin.storage.models import ApiKey, OAuthClient, OAuthGrant
+from latchpin.storage.models.oauth_grant import GrantKind
+
+NAME = client_admin.EXCHANGE
+API_KEY = "urn:latchpin:params:oauth:token-type:api_key"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  the name of a kind of token
+_MOST_REMEMBERED = 10_000
+_REFUSED = (
+    "the API key was not accepted: check that it was copied whole, has not expired or been revoked, and is used from an allowed network"
+)
+
+
+def with_client(params: Params, authorization: str | None) -> Params:
+    """Return the parameters with the product's own client in them, where the request names none: the key alone proves who asks."""
+    if authorization is not None or {"client_id", "client_secret", "client_assertion"} & params.values.keys():
+        return params
+    return replace(params, values={**params.values, "client_id": KEY_EXCHANGE})
+
+
+async def redeem(server: AuthorizationServer, client: Client, params: Params, came_from: Origin) -> Answer | OAuthError:
+    """Trade an API key for an access token (section 2.1); without `scope` for all that the key may."""
+    _check_kinds(params)
+    generation = await server.now()
+    key = await _proved(server, params, generation, came_from)
+    who = key.principal
+    if client.organization_id not in (None, who.organization_id):
+        return unauthorized_client("the key belongs to another organization than this app")
+    allowed = frozenset(each.value for each in who.scopes)
+    wanted = scope.narrowed(params.get("scope"), allowed & client.scopes if client.scopes else allowed)
+    if not wanted:
+        return invalid_scope("the key has no scope that this app may have")
+    asked = (*params.resources, *([params.values["audience"]] if params.get("audience") else []))
+    if asked:
+        async with server.database.read() as session:
+            await resources.checked(session, asked, who.organization_id, server.settings)
+    stands = await _grant(server, client, who, generation, came_from)
+    if not isinstance(stands, Standing):
+        return stands
+    server.activity.client_used(client.pk)
+    return {**issue.answer(server, stands, Wanted(wanted, asked)), "issued_token_type": ACCESS_TOKEN}
+
+
+def _check_kinds(params: Params) -> None:
+    if params.need("subject_token_type") != API_KEY:
+        raise invalid_request(f"subject_token_type must be {API_KEY}")
+    if params.get("requested_token_type") not in (None, ACCESS_TOKEN):
+        raise invalid_request(f"requested_token_type must be {ACCESS_TOKEN}")
+    if params.get("actor_token") is not None:
+        raise invalid_request("actor_token is not supported: nobody acts for somebody else here")
+
+
+async def _proved(server: AuthorizationServer, params: Params, generation: int, came_from: Origin) -> Verified:
+    """Return the sound key of a request, as the API's gate judges it; raises OAuthError `invalid_request` (section 2.2.2), Throttled."""
+    secret = params.need("subject_token").encode()
+    found = server.keys.remembered(secret, generation) or await server.keys.look_up(secret, generation)
+    if isinstance(found, Verified):
+        if not found.admits(came_from.address):
+            found = _refused(found.principal, Reason.WRONG_NETWORK)
+        elif params.page is not None and params.page.encode("latin-1") not in own_pages.origins(server.settings):
+            await server.note_refusal(_refused(found.principal, Reason.IN_BROWSER), came_from)
+            raise invalid_request(
+                "an API key was sent from a web page, where everybody can read it: exchange it on your server, and have it revoked"
+            )
+    if not isinstance(found, Verified):
+        await server.note_refusal(found, came_from)
+        raise invalid_request(_REFUSED)
+    return found
+
+
+def _refused(who: Principal, reason: Reason) -> Refused:
+    return Refused(reason, who.organization_id, who.user_id, who.email, who.credential.id, who.credential.name)
+
+
+async def _grant(server: AuthorizationServer, client: Client, who: Principal, generation: int, came_from: Origin) -> Standing | OAuthError:
+    """Return where the living grant of a key and a client stands; makes it with the first token."""
+    key_id = who.credential.id or 0
+    sid = server.exchanges.get((key_id, client.pk))
+    if sid is not None:
+        found = await server.tokens.standing(sid, generation)
+        if isinstance(found, Standing):
+            return found
+    async with server.database.transaction() as session:
+        key = await session.get(ApiKey, key_id, with_for_update={"key_share": True})  # one grant, though many ask first
+        row = await session.get(OAuthClient, client.pk)
+        if key is None or row is None:
+            return invalid_request(_REFUSED)
+        living = select(OAuthGrant).where(OAuthGrant.api_key_id == key_id, OAuthGrant.oauth_client_id == client.pk, grants.living())
+        grant = await session.scalar(living.order_by(OAuthGrant.id).limit(1))
+        if grant is None:
+            new = NewGrant(
+                client=row,
+                organization_id=who.organization_id,
+                kind=GrantKind.EXCHANGE,
+                scopes=scopes.serialize(who.scopes),
+                user_id=who.user_id,
+                api_key_id=key_id,
+            )
+            grant = await grants.create(session, new, server.settings)
+            grants.begin(session, grant, row, by=actor(who, came_from))
+        stands = await standing.of_grant(session, grant.id, server.settings)
+    if not isinstance(stands, Standing):
+        return invalid_grant("the key's own right has ended")
+    if len(server.exchanges) >= _MOST_REMEMBERED:
+        server.exchanges.pop(next(iter(server.exchanges)))
+    server.exchanges[key_id, client.pk] = stands.sid
+    return stands
