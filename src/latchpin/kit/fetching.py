@@ -1,0 +1,256 @@
+"""Fetching JSON from addresses that strangers name, without being led into our own network (security.md 70, 71, 74).
+
+The host is resolved here, every address that it has must be a public one, and the connection goes to the very addresses that were
+checked, so that a name which changes its mind in between gains nothing; TLS still checks the certificate against the name. No redirects,
+no cookies, no proxies: httpcore, the part of httpx below all of those, has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from socket import SOCK_STREAM
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+import msgspec
+
+from latchpin.errors import Throttled
+from latchpin.kit import addresses, clock, households, rate_limit
+
+MOST_BYTES = 5 * 1024
+SECONDS = 5.0
+_MOST_ADDRESSES = 3  # that are tried one after the other
+_HEADERS: Mapping[bytes | str, bytes | str] = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "Latchpin",
+    "Connection": "close",
+}
+_JSON = re.compile(r"application/(?:json|[a-z0-9!#$&^_.+-]+\+json)\Z")
+_MAX_AGE = re.compile(r"max-age\s*=\s*\"?(\d{1,9})")
+_OK, _SERVER_ERROR = 200, 500
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+class Unfetched(Exception):
+    """A document was not to be had. `reason` is for whoever published it; `is_passing` where the same may work in a moment."""
+
+    def __init__(self, reason: str, *, is_passing: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_passing = is_passing
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A JSON object, and for how many seconds its server lets it be kept: 0 for not at all, None where it does not say."""
+
+    document: dict[str, Any]
+    max_age: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is fetched: a minute for one server, for one who asks, and in all; and at the same time for one server, and in all."""
+
+    per_origin: int = 20
+    per_asker: int = 20
+    in_all: int = 200
+    at_once_per_origin: int = 4
+    at_once: int = 16
+
+
+class Fetcher:
+    """Fetches for one process. `is_private_let` lets plain http, loopback and private addresses through, for development and tests."""
+
+    def __init__(
+        self,
+        counter: rate_limit.Counter,
+        *,
+        is_private_let: bool = False,
+        limits: Limits | None = None,
+        resolve: Resolve | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._counter = counter
+        self.is_private_let = is_private_let
+        self._limits = limits or Limits()
+        self._resolve = resolve or _resolve
+        self._tls = tls
+        self._running: Counter[str] = Counter()
+
+    def may_name(self, url: str) -> bool:
+        """Whether an address is of the kind that is fetched at all; says nothing about where its host leads."""
+        return url.startswith("https://") or (self.is_private_let and url.startswith("http://"))
+
+    async def get(self, url: str, *, asker: str | None, most: int = MOST_BYTES) -> Fetched:
+        """Fetch a JSON object of at most `most` bytes, within five seconds in all; `asker` is the network address that caused it.
+
+        Raises Unfetched, and Throttled where too much is asked for.
+        """
+        host, port = self._place(url)
+        origin = f"{host}:{port}"
+        await self._count(origin, asker)
+        try:
+            async with self._at_once(origin), asyncio.timeout(SECONDS):
+                checked = await self._checked(host, port)
+                return await self._get(url, checked, most)
+        except TimeoutError:
+            raise Unfetched("it did not come in time", is_passing=True) from None
+        except (httpcore.NetworkError, httpcore.TimeoutException):
+            raise Unfetched("its server cannot be reached", is_passing=True) from None
+        except (httpcore.ProtocolError, httpcore.UnsupportedProtocol, UnicodeError):
+            raise Unfetched("its server does not answer as HTTP asks") from None
+
+    def _place(self, url: str) -> tuple[str, int]:
+        try:
+            parts = urlsplit(url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            raise Unfetched("its address cannot be read") from None
+        if not self.may_name(url) or not parts.hostname or not url.isascii() or not url.isprintable() or " " in url or "@" in parts.netloc:
+            raise Unfetched("its address cannot be used")
+        return parts.hostname, port
+
+    async def _count(self, origin: str, asker: str | None) -> None:
+        limits = self._limits
+        counted = (
+            (f"fetch:from:{households.of(asker)}", limits.per_asker),
+            (f"fetch:{origin}", limits.per_origin),
+            ("fetch", limits.in_all),
+        )
+        for key, limit in counted:
+            window = await self._counter.hit(key, 60)
+            if window.count > limit:
+                raise Throttled("too many documents are asked for; wait", retry_after=window.seconds_left(clock.timestamp()))
+
+    @asynccontextmanager
+    async def _at_once(self, origin: str) -> AsyncIterator[None]:
+        if self._running.total() >= self._limits.at_once or self._running[origin] >= self._limits.at_once_per_origin:
+            raise Throttled("too many documents are fetched at this moment; wait", retry_after=1)
+        self._running[origin] += 1
+        try:
+            yield
+        finally:
+            self._running[origin] -= 1
+            if not self._running[origin]:
+                del self._running[origin]
+
+    async def _checked(self, host: str, port: int) -> Sequence[str]:
+        """Return the addresses of a host, all of them public; what is private, and what there is not at all, looks the same outside."""
+        try:
+            found = list(dict.fromkeys(await self._resolve(host, port)))
+        except (OSError, UnicodeError):
+            found = []
+        may = [each for each in found if addresses.is_public(each) or (self.is_private_let and addresses.is_home(each))]
+        if not found or may != found:
+            raise Unfetched("its host has no public address", is_passing=not found)
+        return found[:_MOST_ADDRESSES]
+
+    async def _get(self, url: str, checked: Sequence[str], most: int) -> Fetched:
+        if self._tls is None:
+            self._tls = httpx.create_ssl_context()
+        backend = _ToChecked(checked)
+        async with (
+            httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=backend, max_connections=1) as pool,
+            pool.stream("GET", url, headers=_HEADERS) as answer,
+        ):
+            headers = _headers(answer.headers)
+            _check(answer.status, headers, most)
+            body = bytearray()
+            async for part in answer.aiter_stream():
+                body += part
+                if len(body) > most:
+                    raise Unfetched(f"it is longer than {most} bytes")
+        return Fetched(_object(bytes(body)), _max_age(headers.get("cache-control", "")))
+
+
+class _ToChecked(httpcore.AsyncNetworkBackend):
+    """Connects to the addresses that were checked, whatever the host's name would lead to by now."""
+
+    def __init__(self, checked: Sequence[str]) -> None:
+        self._checked = checked
+        self._backend = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  httpcore's interface
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to the first that answers."""
+        del host
+        failed: Exception = httpcore.ConnectError("no address")
+        for address in self._checked:
+            try:
+                return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+            except httpcore.ConnectError as error:
+                failed = error
+        raise failed
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Never."""
+        raise httpcore.ConnectError(f"{path} {timeout} {socket_options}")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, as httpcore does between retries, of which we want none."""
+        await asyncio.sleep(seconds)
+
+
+async def _resolve(host: str, port: int) -> Sequence[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
+    return [str(address[4][0]) for address in found]
+
+
+def _headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        key = name.decode("latin-1").lower()
+        headers[key] = f"{headers[key]},{value.decode('latin-1')}" if key in headers else value.decode("latin-1")
+    return headers
+
+
+def _check(status: int, headers: Mapping[str, str], most: int) -> None:
+    if status != _OK:
+        raise Unfetched(f"its server answered {status} where only 200 counts", is_passing=status >= _SERVER_ERROR)
+    if not _JSON.match(headers.get("content-type", "").partition(";")[0].strip().lower()):
+        raise Unfetched("its content type is not application/json")
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Unfetched("it is compressed, which was not asked for")
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length[:20]) > most:
+        raise Unfetched(f"it is longer than {most} bytes")
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Unfetched("it is not JSON") from None
+    if not isinstance(found, dict):
+        raise Unfetched("it is not a JSON object")
+    return found
+
+
+def _max_age(cache_control: str) -> int | None:
+    """Read how long an answer may be kept (RFC 9111 section 5.2.2)."""
+    said = cache_control.lower()
+    if "no-store" in said or "no-cache" in said:
+        return 0
+    found = _MAX_AGE.search(said)
+    return int(found.group(1)) if found else None

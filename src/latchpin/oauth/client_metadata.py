@@ -1,0 +1,207 @@
+"""What an app says of itself, in its metadata document or when it registers (RFC 7591 section 2), read and checked. Pure.
+
+Members that we do not know are ignored (section 3.1). Logos are not fetched and not shown (security.md 76).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from joserfc.errors import JoseError
+from joserfc.jwk import JWKRegistry, RSAKey
+
+from latchpin.identity.fields import Form
+from latchpin.identity.scopes import EVERY, ordered
+from latchpin.oauth import redirects
+from latchpin.oauth.client_admin import DEVICE
+from latchpin.oauth.errors import OAuthError
+
+GRANT_TYPES = ("authorization_code", "refresh_token", DEVICE)
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+_MOST_REDIRECTS, _MOST_KEYS = 20, 10
+_LEAST_RSA_BITS = 2048
+_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+REDIRECTS = ("redirect_uris", "post_logout_redirect_uris")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientMetadata:
+    """What an app said, sound in itself. `grant_types` and `scopes` are space-separated, the lists JSON, as in OAuthClient."""
+
+    name: str
+    redirect_uris: str
+    post_logout_redirect_uris: str
+    grant_types: str
+    auth_method: str
+    application_type: str
+    scopes: str
+    jwks: str | None
+    jwks_uri: str | None
+    client_uri: str | None
+
+    def values(self) -> dict[str, str | None]:
+        """Return the columns of OAuthClient by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+CONSENTED = frozenset({"redirect_uris", "jwks", "jwks_uri", "auth_method"})  # a change of these asks every user again
+
+
+def invalid(description: str) -> OAuthError:
+    """Make the refusal of metadata (RFC 7591 section 3.2.2)."""
+    return OAuthError("invalid_client_metadata", description)
+
+
+def registered(said: Mapping[str, Any]) -> ClientMetadata:
+    """Read what an app registers; raises OAuthError `invalid_redirect_uri` or `invalid_client_metadata`.
+
+    What it may not have is refused, so that it learns of it: above all client_credentials, which only administrators give.
+    """
+    grant_types = _words(said, "grant_types", ["authorization_code"])
+    if unknown := [each for each in grant_types if each not in GRANT_TYPES]:
+        raise invalid(f"grant_types may be {', '.join(GRANT_TYPES)}; not {unknown[0][:100]}")
+    if any(each != "code" for each in _words(said, "response_types", ["code"])):
+        raise invalid("response_types may be code only")
+    method = said.get("token_endpoint_auth_method", "client_secret_basic")  # RFC 7591 section 2: the default
+    if method not in ("none", *SECRET_METHODS, "private_key_jwt"):
+        raise invalid("token_endpoint_auth_method may be none, client_secret_basic, client_secret_post or private_key_jwt")
+    return _read(said, grant_types, str(method))
+
+
+def documented(said: Mapping[str, Any]) -> ClientMetadata:
+    """Read a metadata document; raises OAuthError (security.md 69, 72).
+
+    One document serves many authorization servers, so grant types that we do not have are passed over. There can be no secret in a
+    public document, so whatever needs one is refused.
+    """
+    if not isinstance(said.get("client_name"), str) or not said["client_name"].strip():
+        raise invalid("client_name is missing")
+    if not said.get("redirect_uris"):
+        raise invalid("redirect_uris are missing")
+    if "client_secret" in said or "client_secret_expires_at" in said:
+        raise invalid("a document that everybody can read may not hold a client_secret")
+    method = said.get("token_endpoint_auth_method", "none")
+    if method not in ("none", "private_key_jwt"):
+        raise invalid("token_endpoint_auth_method may be none or private_key_jwt")
+    grant_types = [each for each in _words(said, "grant_types", ["authorization_code"]) if each in GRANT_TYPES]
+    if "authorization_code" not in grant_types or "code" not in _words(said, "response_types", ["code"]):
+        raise invalid("grant_types must hold authorization_code, and response_types code")
+    return _read(said, grant_types, str(method))
+
+
+def _read(said: Mapping[str, Any], grant_types: Sequence[str], method: str) -> ClientMetadata:
+    addresses = {each: _words(said, each, []) for each in REDIRECTS}
+    application_type = _application_type(said, [*addresses["redirect_uris"], *addresses["post_logout_redirect_uris"]])
+    for member, found in addresses.items():
+        _check_redirects(member, found, application_type)
+    if "authorization_code" in grant_types and not addresses["redirect_uris"]:
+        raise OAuthError("invalid_redirect_uri", "redirect_uris are missing")
+    jwks, jwks_uri = _keys(said), _address(said, "jwks_uri")
+    if jwks and jwks_uri:
+        raise invalid("jwks and jwks_uri may not both be there")
+    if method == "private_key_jwt" and not (jwks or jwks_uri):
+        raise invalid("private_key_jwt needs jwks or jwks_uri")
+    return ClientMetadata(
+        name=_name(said) or f"App at {redirects.host_of(next(iter(addresses['redirect_uris']), '')) or 'an unknown place'}"[:200],
+        redirect_uris=json.dumps(addresses["redirect_uris"]),
+        post_logout_redirect_uris=json.dumps(addresses["post_logout_redirect_uris"]),
+        grant_types=" ".join(each for each in GRANT_TYPES if each in grant_types),
+        auth_method=method,
+        application_type=application_type,
+        scopes=_scopes(said),
+        jwks=jwks,
+        jwks_uri=jwks_uri,
+        client_uri=_address(said, "client_uri"),
+    )
+
+
+def _name(said: Mapping[str, Any]) -> str:
+    name = said.get("client_name", "")
+    if not isinstance(name, str):
+        raise invalid("client_name must be text")
+    form = Form()
+    clean = form.line("client_name", name, most=200, required=False)
+    if form.problems:
+        raise invalid(f"client_name: {form.problems[0].message}")
+    return clean
+
+
+def _application_type(said: Mapping[str, Any], addresses: Sequence[str]) -> str:
+    """Return what kind of app it is; where it does not say, its addresses do: local programs are native (RFC 8252 section 7)."""
+    given = said.get("application_type")
+    if given is None:
+        return "native" if any(redirects.is_local(each) for each in addresses) else "web"
+    if given not in ("web", "native"):
+        raise invalid("application_type may be web or native")
+    return str(given)
+
+
+def _check_redirects(member: str, addresses: Sequence[str], application_type: str) -> None:
+    if len(addresses) > _MOST_REDIRECTS:
+        raise OAuthError("invalid_redirect_uri", f"at most {_MOST_REDIRECTS} {member}")
+    for each in addresses:
+        problem = redirects.fault(each, application_type)
+        if problem is None and application_type == "web" and redirects.is_local(each):
+            problem = "leads to a local program, which is for application_type native"  # OpenID Connect Registration section 2
+        if problem is not None:
+            raise OAuthError("invalid_redirect_uri", f"{member}: {each[:200]!a} {problem}")
+
+
+def _words(said: Mapping[str, Any], name: str, default: list[str]) -> list[str]:
+    found = said.get(name, default)
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        error = "invalid_redirect_uri" if name in REDIRECTS else "invalid_client_metadata"
+        raise OAuthError(error, f"{name} must be a list of texts")
+    return found
+
+
+def _scopes(said: Mapping[str, Any]) -> str:
+    """Return the scopes that the app may ask for: those that it named and we know, or "" for all where it named none."""
+    given = said.get("scope")
+    if given is None:
+        return ""
+    if not isinstance(given, str) or not (known := ordered(given.split(" "))):
+        raise invalid(f"scope holds none that we know: {' '.join(EVERY)}")
+    return known
+
+
+def _address(said: Mapping[str, Any], name: str) -> str | None:
+    given = said.get(name)
+    if given is None:
+        return None
+    if not isinstance(given, str) or redirects.fault(given, "web") is not None or not urlsplit(given).hostname:
+        raise invalid(f"{name} must be an https address")
+    return given
+
+
+def _keys(said: Mapping[str, Any]) -> str | None:
+    """Return the public keys as JSON; symmetric and private ones are refused (security.md 72)."""
+    given = said.get("jwks")
+    if given is None:
+        return None
+    keys = given.get("keys") if isinstance(given, dict) else None
+    if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST_KEYS:
+        raise invalid(f"jwks must hold 1 to {_MOST_KEYS} keys")
+    for each in keys:
+        if problem := key_problem(each):
+            raise invalid(f"jwks: {problem}")
+    return json.dumps({"keys": keys}, sort_keys=True)
+
+
+def key_problem(key: Any) -> str | None:  # noqa: ANN401  whatever the JSON holds
+    """Return why a key cannot be used to check a client's signatures, or None."""
+    if not isinstance(key, dict) or key.get("kty") not in ("RSA", "EC", "OKP"):
+        return "only public RSA, EC and OKP keys can be used"
+    if _PRIVATE & key.keys():
+        return "a private key was published; make a new one"
+    try:
+        found = JWKRegistry.import_key(key)
+        if isinstance(found, RSAKey) and found.raw_value.key_size < _LEAST_RSA_BITS:
+            return f"an RSA key needs {_LEAST_RSA_BITS} bits"
+    except (JoseError, ValueError, TypeError, KeyError):
+        return "a key cannot be read"
+    return None

@@ -1,0 +1,195 @@
+"""Apps whose client_id is the https address of their metadata document (draft-ietf-oauth-client-id-metadata-document).
+
+The document is fetched when it is first named, and again when it is no longer fresh. What was read becomes a row like any other client's,
+so that grants, consents, approvals and revocation work for it as for all. A document that cannot be reached at the moment does not put an
+app out of service: for one more day the app stays as it was last seen, and the document is asked for again every minute. A document that
+is there and unsound, or gone (4xx), ends that at once. Nothing is kept of a document that was refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from urllib.parse import SplitResult, urlsplit
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, Origin, events, record
+from latchpin.errors import Throttled
+from latchpin.identity.roles import CredentialKind
+from latchpin.kit import clock
+from latchpin.kit.fetching import Fetched, Fetcher, Unfetched
+from latchpin.oauth import client_metadata
+from latchpin.oauth.client_metadata import ClientMetadata
+from latchpin.oauth.errors import OAuthError, invalid_client
+from latchpin.settings import Settings
+from latchpin.storage import Database
+from latchpin.storage.generation import narrow
+from latchpin.storage.models import OAuthClient
+from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
+
+MOST_LENGTH = 500  # of an address, as a client_id is kept
+LEAST, USUAL, MOST = timedelta(minutes=5), timedelta(hours=1), timedelta(days=1)  # for how long a document is fresh
+GRACE = timedelta(days=1)  # for how long an app stays as it was when its document cannot be reached
+ASK_AGAIN_SECONDS = 60.0
+_MOST_WAITING = 10_000
+_DOTS = frozenset({".", "..", "%2e", ".%2e", "%2e.", "%2e%2e"})
+_log = structlog.get_logger(__name__)
+
+
+def fault(client_id: str) -> str | None:
+    """Return why an address cannot be that of a metadata document, or None (security.md 68). Whether http is let is asked elsewhere."""
+    parts = _split(client_id)
+    if parts is None or not parts.hostname or any(letter in client_id for letter in ' "<>\\^`{|}'):
+        return "is no address"
+    segments = parts.path.split("/")
+    faults = (
+        (len(client_id) > MOST_LENGTH, f"may have {MOST_LENGTH} characters at most"),
+        ("#" in client_id, "may not have a fragment"),
+        ("@" in parts.netloc, "may not have a user in it"),
+        (parts.path in ("", "/"), "must have a path"),
+        (any(each.lower() in _DOTS for each in segments), "may not have dot segments"),
+        (parts.netloc != parts.netloc.lower(), "must have its host in lower case"),
+    )
+    return next((text for is_so, text in faults if is_so), None)
+
+
+class Documents:
+    """The metadata documents that one process asks for. Of several who name one at the same time, one asks for all."""
+
+    def __init__(self, database: Database, settings: Settings, fetcher: Fetcher) -> None:
+        self._database = database
+        self._settings = settings
+        self._fetcher = fetcher
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._ask_again: dict[str, float] = {}
+
+    def is_one(self, client_id: str) -> bool:
+        """Whether a client_id names a document, sound or not; False where the deployment takes none."""
+        return self._settings.client_documents and self._fetcher.may_name(client_id)
+
+    async def refresh(self, client_id: str, came_from: Origin) -> None:
+        """See that the app is in the database as its document has it now. A revoked one stays as it is.
+
+        Raises OAuthError `invalid_client` that says what is wrong with the document, Throttled where too much is asked for, Unavailable.
+        """
+        if problem := fault(client_id):
+            raise invalid_client(f"client_id {problem}")
+        task = self._running.get(client_id)
+        if task is None:
+            task = self._running[client_id] = asyncio.create_task(self._refresh(client_id, came_from))
+            task.add_done_callback(lambda done: self._done(client_id, done))
+        await asyncio.shield(task)
+
+    def _done(self, client_id: str, task: asyncio.Task[None]) -> None:
+        self._running.pop(client_id, None)
+        if not task.cancelled():
+            task.exception()  # looked at, for the case that nobody waits any more
+
+    async def _refresh(self, client_id: str, came_from: Origin) -> None:
+        async with self._database.read() as session:
+            row = await session.scalar(select(OAuthClient).where(OAuthClient.client_id == client_id))
+        now = clock.timestamp()
+        fresh_until = row.fresh_until.timestamp() if row is not None and row.fresh_until is not None else 0.0
+        if row is not None and (row.status is not ClientStatus.ACTIVE or fresh_until > now):
+            return  # a revocation is final, whatever the document says
+        if row is not None and now < self._ask_again.get(client_id, 0) <= now + ASK_AGAIN_SECONDS:
+            return
+        try:
+            fetched = await self._fetcher.get(client_id, asker=came_from.address)
+        except (Unfetched, Throttled) as error:
+            if row is not None and now < fresh_until + GRACE.total_seconds() and _is_passing(error):
+                self._wait(client_id, now)
+                return
+            if isinstance(error, Throttled):
+                raise
+            raise invalid_client(f"the document at {client_id} cannot be used: {error.reason}") from None
+        said = _read(client_id, fetched)
+        self._ask_again.pop(client_id, None)
+        await self._keep(client_id, said, _lifetime(fetched.max_age), came_from)
+
+    def _wait(self, client_id: str, now: float) -> None:
+        if len(self._ask_again) >= _MOST_WAITING:
+            self._ask_again.pop(next(iter(self._ask_again)))
+        self._ask_again[client_id] = now + ASK_AGAIN_SECONDS
+
+    async def _keep(self, client_id: str, said: ClientMetadata, lifetime: timedelta, came_from: Origin) -> None:
+        by = _acting(client_id, said, came_from)
+        try:
+            await self._keep_once(client_id, said, lifetime, by)
+        except IntegrityError:  # another process was first
+            await self._keep_once(client_id, said, lifetime, by)
+
+    async def _keep_once(self, client_id: str, said: ClientMetadata, lifetime: timedelta, by: Actor) -> None:
+        async with self._database.transaction() as session:
+            row = await session.scalar(select(OAuthClient).where(OAuthClient.client_id == client_id).with_for_update())
+            if row is None:
+                row = await self._add(session, client_id, said, by)
+            elif row.status is ClientStatus.ACTIVE:
+                _change(session, row, said, by)
+            row.fresh_until = clock.now() + lifetime
+
+    async def _add(self, session: AsyncSession, client_id: str, said: ClientMetadata, by: Actor) -> OAuthClient:
+        there = select(func.count()).select_from(OAuthClient).where(OAuthClient.source == ClientSource.DOCUMENT)
+        if (await session.scalar(there) or 0) >= self._settings.registration_most:
+            _log.warning("documents.full", detail="no room for another app by its document; unused ones leave after a day")
+            raise OAuthError("temporarily_unavailable", "too many apps are known by their documents", status=503)
+        row = OAuthClient(
+            client_id=client_id, source=ClientSource.DOCUMENT, created=clock.now(), created_by_name=by.name[:200], **said.values()
+        )
+        session.add(row)
+        await session.flush()
+        changes = {"client_id": (None, client_id), "redirect_uris": (None, row.redirect_uris)}
+        record(session, events.ClientCreated(target_id=row.id, target_name=row.name, changes=changes), by)
+        return row
+
+
+def _change(session: AsyncSession, row: OAuthClient, said: ClientMetadata, by: Actor) -> None:
+    """Take over what a document says now; where it sends people, or how the app proves itself, is consented to again (security.md 73)."""
+    changes = {name: (getattr(row, name), value) for name, value in said.values().items() if getattr(row, name) != value}
+    if not changes:
+        return
+    if client_metadata.CONSENTED & changes.keys():
+        row.version += 1
+    for name, (_, value) in changes.items():
+        setattr(row, name, value)
+    narrow(session)
+    record(session, events.ClientChanged(target_id=row.id, target_name=row.name, changes=changes), by)
+
+
+def _read(client_id: str, fetched: Fetched) -> ClientMetadata:
+    """Check a document; raises OAuthError."""
+    try:
+        if fetched.document.get("client_id") != client_id:
+            raise client_metadata.invalid("its client_id is not the very address that it was fetched from")
+        return client_metadata.documented(fetched.document)
+    except OAuthError as error:
+        raise invalid_client(f"the document at {client_id} cannot be used: {error.description}") from None
+
+
+def _lifetime(max_age: int | None) -> timedelta:
+    return USUAL if max_age is None else min(max(timedelta(seconds=max_age), LEAST), MOST)
+
+
+def _is_passing(error: Unfetched | Throttled) -> bool:
+    return not isinstance(error, Unfetched) or error.is_passing
+
+
+def _acting(client_id: str, said: ClientMetadata, came_from: Origin) -> Actor:
+    parts = _split(client_id)
+    host = parts.hostname if parts is not None and parts.hostname else "metadata document"
+    return Actor(host[:254], None, None, CredentialKind.CLIENT.value, None, said.name, came_from)
+
+
+def _split(client_id: str) -> SplitResult | None:
+    try:
+        if not client_id.isascii() or not client_id.isprintable():
+            return None
+        parts = urlsplit(client_id)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return None
+    return parts
