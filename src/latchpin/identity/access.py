@@ -58,7 +58,8 @@ def _open_to_user(principal: Principal) -> ColumnElement[bool]:
     at_home = Space.organization_id == principal.organization_id
     if principal.is_administrator:
         return or_(at_home, everywhere)
-    member = exists().where(SpaceMember.space_id == Space.id, SpaceMember.user_id == principal.user_id)
+    # Of the query around it only Space is meant: one that joins members itself must not lend its own.
+    member = exists().where(SpaceMember.space_id == Space.id, SpaceMember.user_id == principal.user_id).correlate(Space)
     open_ = or_(Space.scope == SpaceScope.PUBLIC, Space.is_default_access, member)
     return or_(and_(at_home, open_), everywhere)
 
