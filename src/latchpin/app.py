@@ -30,9 +30,12 @@ from latchpin.identity.bearer import AccessTokens
 from latchpin.identity.deployment import bring_up
 from latchpin.identity.signing_keys import KeyRing
 from latchpin.kit import logs
+from latchpin.kit.fetching import Fetcher
 from latchpin.kit.rate_limit import open_counter
-from latchpin.oauth import client_assertion, clients, codes, server
+from latchpin.oauth import client_assertion, clients, codes, device_codes, revocation, server
+from latchpin.oauth.client_keys import ClientKeys
 from latchpin.oauth.clients import ClientBook
+from latchpin.oauth.documents import Documents
 from latchpin.oauth.endpoints import routes as oauth
 from latchpin.oauth.grants import refresh_token
 from latchpin.oauth.server import AuthorizationServer
@@ -102,17 +105,19 @@ def build(chosen: Settings, *, access_log: TextIO | None = None, also: Sequence[
 
 def _authorization_server(services: Services, ring: KeyRing) -> AuthorizationServer:
     doors = services.doors
+    fetcher = Fetcher(doors.counter, is_private_let=services.settings.client_documents_private)
     return AuthorizationServer(
         services.settings,
         services.secrets,
         doors.database,
         doors.generation,
         ring,
-        ClientBook(doors.database),
+        ClientBook(doors.database, Documents(doors.database, services.settings, fetcher)),
         doors.tokens,
         doors.activity,
         doors.counter,
         doors.keys,
+        ClientKeys(fetcher),
     )
 
 
@@ -129,7 +134,7 @@ def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsy
         database, doors = services.database, services.doors
         await bring_up(services.settings, database, services.secrets)
         async with database.transaction() as session:
-            await clients.prepare(session)
+            await clients.prepare(session, services.settings)
         running = [asyncio.create_task(doors.activity.run()), asyncio.create_task(_sweep(database))]
         gc.collect()
         gc.freeze()  # what is alive now stays alive: later collections need not look at it again
@@ -154,7 +159,15 @@ async def _sweep(database: Database) -> None:
             async with database.transaction() as session:
                 await sessions.sweep(session)
                 await sign_in.sweep(session)
-                for sweep in (codes.sweep, refresh_token.sweep, client_assertion.sweep, grants.sweep, signing_keys.sweep):
+                for sweep in (
+                    codes.sweep,
+                    refresh_token.sweep,
+                    client_assertion.sweep,
+                    grants.sweep,
+                    signing_keys.sweep,
+                    device_codes.sweep,
+                    revocation.sweep,
+                ):
                     await sweep(session)
         except Unavailable:
             _log.warning("sweep.failed", detail="the database cannot be reached; tried again in an hour")

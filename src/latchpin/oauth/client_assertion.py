@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -9,13 +10,13 @@ from typing import Any
 import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key
 from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from latchpin.audit import Origin
 from latchpin.kit import clock
-from latchpin.oauth import client_keys
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import invalid_client, invalid_request
 from latchpin.oauth.params import Params
@@ -27,6 +28,7 @@ ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 LONGEST = timedelta(minutes=10)
 _REGISTRY = jws.JWSRegistry(algorithms=list(ALGORITHMS))
 _MOST_ASSERTION = 8192
+_SKEW_SECONDS = 60
 
 
 def claimed_client(params: Params) -> str:
@@ -40,26 +42,33 @@ def claimed_client(params: Params) -> str:
     return subject
 
 
-async def is_sound(server: AuthorizationServer, client: Client, assertion: str) -> bool:
+async def is_sound(server: AuthorizationServer, client: Client, assertion: str, came_from: Origin) -> bool:
     """Whether an assertion is signed with one of the client's keys, for us, short-lived, and used for the first time.
 
     The list of used `jti` is in the database, so that every process refuses what one has taken (security.md 61).
     """
-    keys = await client_keys.of(server, client)
-    if keys is None or not _is_signed(assertion, keys):
-        return False
     claims = _unproved(assertion)
-    now, expires, jti = clock.timestamp(), claims.get("exp"), claims.get("jti")
-    if not isinstance(expires, int | float) or not now < expires <= now + LONGEST.total_seconds():
+    if not (_is_about(claims, client) and _is_timely(claims) and _audience_is_ours(claims.get("aud"), server)):
         return False
-    if not isinstance(jti, str) or not 1 <= len(jti) <= 500:  # noqa: PLR2004  as long as anybody needs
+    if not _is_signed(assertion, await server.client_keys.of(client, _kid(assertion), came_from)):
         return False
-    not_before = [claims.get(name, 0) for name in ("nbf", "iat")]
-    if not all(isinstance(each, int | float) and each <= now + 60 for each in not_before):
+    return await _is_first_use(server, client, claims["jti"], claims["exp"])
+
+
+def _is_about(claims: dict[str, Any], client: Client) -> bool:
+    """Whether the client speaks of itself, and names the assertion."""
+    jti = claims.get("jti")
+    is_named = isinstance(jti, str) and 1 <= len(jti) <= 500  # noqa: PLR2004  as long as anybody needs
+    return claims.get("iss") == claims.get("sub") == client.client_id and is_named
+
+
+def _is_timely(claims: dict[str, Any]) -> bool:
+    """Whether it counts now, and not for long."""
+    now, expires = clock.timestamp(), claims.get("exp")
+    begins = [claims.get(name, 0) for name in ("nbf", "iat")]
+    if not all(isinstance(each, int | float) and each <= now + _SKEW_SECONDS for each in begins):
         return False
-    if not _audience_is_ours(claims.get("aud"), server):
-        return False
-    return await _is_first_use(server, client, jti, expires)
+    return isinstance(expires, int | float) and now < expires <= now + LONGEST.total_seconds()
 
 
 def _audience_is_ours(audience: Any, server: AuthorizationServer) -> bool:  # noqa: ANN401  whatever the JSON holds
@@ -67,11 +76,20 @@ def _audience_is_ours(audience: Any, server: AuthorizationServer) -> bool:  # no
     return audience in ours if isinstance(audience, str) else isinstance(audience, list) and len(audience) == 1 and audience[0] in ours
 
 
-def _is_signed(assertion: str, keys: KeySet) -> bool:
-    try:
-        return jws.deserialize_compact(assertion, keys, registry=_REGISTRY) is not None
-    except (JoseError, ValueError):
-        return False
+def _is_signed(assertion: str, keys: Sequence[Key]) -> bool:
+    """Whether one of the keys made the signature; keys that the assertion brings along in its header count for nothing."""
+    for key in keys:
+        try:
+            jws.deserialize_compact(assertion, key, registry=_REGISTRY)
+        except (JoseError, ValueError, TypeError):
+            continue
+        return True
+    return False
+
+
+def _kid(assertion: str) -> str | None:
+    kid = jws.extract_compact(assertion.encode("ascii"), registry=_REGISTRY).headers().get("kid")
+    return kid if isinstance(kid, str) else None
 
 
 def _unproved(assertion: str) -> dict[str, Any]:

@@ -39,12 +39,12 @@ async def authenticate(
     client_id = presented.client_id
     if client_id is None:
         raise invalid_request("client_id is required")
-    client = await server.clients.find(client_id, generation)
+    client = await server.clients.find(client_id, generation, came_from)
     basic = presented.method == "client_secret_basic"
     if presented.secret is not None:
         proved = client_secrets.matches(client, presented.secret, server.secrets)
     elif presented.method == "private_key_jwt":
-        proved = client is not None and await client_assertion.is_sound(server, client, params.need("client_assertion"))
+        proved = client is not None and await client_assertion.is_sound(server, client, params.need("client_assertion"), came_from)
     else:
         proved = client is not None
     if client is None or not proved or client.auth_method != presented.method:

@@ -1,22 +1,102 @@
-"""The public keys that a client proves itself with."""
+"""The public keys that a client proves itself with: those it gave us, or those at its `jwks_uri`.
+
+Keys that are fetched are kept for ten minutes. A key that is not among them may be new, so they are fetched once more, at most once a
+minute for one address, however many assertions name a key that is not there (security.md 47 asks the same of those who check our tokens).
+"""
 
 from __future__ import annotations
 
-from typing import cast
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
+import structlog
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, KeySetSerialization
+from joserfc.jwk import JWKRegistry, Key
 
+from latchpin.audit import Origin
+from latchpin.errors import Throttled
+from latchpin.kit import clock
+from latchpin.kit.fetching import Fetcher, Unfetched
+from latchpin.oauth.client_metadata import key_problem
 from latchpin.oauth.clients import Client
-from latchpin.oauth.server import AuthorizationServer
+
+KEPT_SECONDS = 600.0
+ASK_AGAIN_SECONDS = 60.0
+MOST_BYTES = 20_000  # certificates often come along, which we do not read
+_MOST_KEYS, _MOST_KEPT = 20, 1000
+_log = structlog.get_logger(__name__)
 
 
-async def of(server: AuthorizationServer, client: Client) -> KeySet | None:
-    """Return the client's keys, or None where it has none that can be read."""
-    del server
-    if client.jwks is None:
-        return None
-    try:
-        return KeySet.import_key_set(cast("KeySetSerialization", client.jwks))
-    except (JoseError, ValueError, KeyError):
-        return None
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    keys: tuple[Key, ...]
+    at: float
+
+
+class ClientKeys:
+    """Finds clients' keys for one process."""
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+        self._kept: dict[str, _Kept] = {}
+        self._tried: dict[str, float] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def of(self, client: Client, kid: str | None, came_from: Origin) -> Sequence[Key]:
+        """Return the client's keys that bear a name, all of them where none is named; none where they cannot be had."""
+        if client.jwks is not None:
+            return _named(_read(client.jwks), kid)
+        if client.jwks_uri is None:
+            return ()
+        found = _named(self._still_kept(client.jwks_uri), kid)
+        if found:
+            return found
+        await self._fetch(client.jwks_uri, came_from)
+        return _named(self._still_kept(client.jwks_uri), kid)
+
+    def _still_kept(self, uri: str) -> tuple[Key, ...]:
+        kept = self._kept.get(uri)
+        return kept.keys if kept is not None and 0 <= clock.timestamp() - kept.at <= KEPT_SECONDS else ()
+
+    async def _fetch(self, uri: str, came_from: Origin) -> None:
+        """Fetch the keys, unless that was tried within the last minute. Those who come meanwhile wait for the one who fetches."""
+        lock = self._locks.setdefault(uri, asyncio.Lock())
+        try:
+            async with lock:
+                now = clock.timestamp()
+                if 0 <= now - self._tried.get(uri, 0) < ASK_AGAIN_SECONDS:
+                    return
+                _make_room(self._tried)
+                self._tried[uri] = now
+                fetched = await self._fetcher.get(uri, asker=came_from.address, most=MOST_BYTES)
+                _make_room(self._kept)
+                self._kept[uri] = _Kept(_read(fetched.document), now)
+        except (Unfetched, Throttled) as error:
+            _log.warning("client_keys.not_fetched", jwks_uri=uri, detail=str(error))
+        finally:
+            if not lock.locked():
+                self._locks.pop(uri, None)
+
+
+def _make_room(held: dict[str, Any]) -> None:
+    if len(held) >= _MOST_KEPT:
+        held.pop(next(iter(held)))
+
+
+def _named(keys: Sequence[Key], kid: str | None) -> Sequence[Key]:
+    return keys if kid is None else [key for key in keys if key.get("kid") == kid]
+
+
+def _read(document: Mapping[str, Any]) -> tuple[Key, ...]:
+    """Read a key set, leaving out the keys that we cannot use (RFC 7517 section 5)."""
+    keys = document.get("keys")
+    found: list[Key] = []
+    for each in keys[:_MOST_KEYS] if isinstance(keys, list) else ():
+        if key_problem(each) is None and cast("dict[str, Any]", each).get("use", "sig") == "sig":
+            try:
+                found.append(JWKRegistry.import_key(each))
+            except (JoseError, ValueError, TypeError, KeyError):
+                continue
+    return tuple(found)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.kit import clock
+from latchpin.audit import Origin
+from latchpin.kit import clock, own_pages
+from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.models import OAuthClient, OAuthClientSecret
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
@@ -17,6 +19,7 @@ from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 CONTROL_CENTER = "latchpin-control-center"
 COMMAND_LINE = "latchpin-cli"
 KEY_EXCHANGE = "latchpin-key-exchange"  # who has an API key needs no app to trade it for a token
+CALLBACK = "/oauth/callback"  # where the Control Center's own flow ends
 _REMEMBERED_SECONDS = 5.0
 _MOST = 10_000
 
@@ -96,24 +99,41 @@ async def load(session: AsyncSession, client_id: str) -> Client | None:
     return facts(row, list(secrets.all()))
 
 
+class Documents(Protocol):
+    """Sees to clients that are described by a metadata document (latchpin.oauth.documents)."""
+
+    def is_one(self, client_id: str) -> bool:
+        """Whether a client_id names a document."""
+
+    async def refresh(self, client_id: str, came_from: Origin) -> None:
+        """See that the client is in the database as its document has it now; raises OAuthError, Throttled, Unavailable."""
+
+
 class ClientBook:
     """Clients that one process knows under one generation."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, documents: Documents | None = None) -> None:
         self._database = database
+        self._documents = documents
         self._known: dict[str, tuple[int, float, Client]] = {}
 
-    async def find(self, client_id: str, generation: int) -> Client | None:
+    async def find(self, client_id: str, generation: int, came_from: Origin | None = None) -> Client | None:
         """Return an active client, or None; `generation` must have been read before this call. Raises Unavailable.
 
-        What is not known is asked for each time: junk takes no place in memory.
+        What is not known is asked for each time: junk takes no place in memory. A client_id that is the address of a metadata document
+        is fetched where that is due, on behalf of who `came_from` says; raises OAuthError that says what is wrong with it, and Throttled.
         """
         known = self._known.get(client_id)
         now = clock.timestamp()
         if known is not None and known[0] == generation and 0 <= now - known[1] <= _REMEMBERED_SECONDS:
             return known[2]
-        async with self._database.read() as session:
-            found = await load(session, client_id)
+        found = await self._load(client_id)
+        if self._documents is not None and self._documents.is_one(client_id):
+            if found is None or (found.fresh_until or 0) <= now:
+                await self._documents.refresh(client_id, came_from or Origin())
+                found = await self._load(client_id)  # again, since the fetch may be older than the generation
+        elif found is not None and found.source is ClientSource.DOCUMENT:
+            found = None  # the deployment takes no documents any more
         if found is None:
             self._known.pop(client_id, None)
             return None
@@ -122,9 +142,13 @@ class ClientBook:
         self._known[client_id] = (generation, now, found)
         return found
 
+    async def _load(self, client_id: str) -> Client | None:
+        async with self._database.read() as session:
+            return await load(session, client_id)
 
-async def prepare(session: AsyncSession) -> None:
-    """Make the product's own clients where they are not there yet: the Control Center and the command line."""
+
+async def prepare(session: AsyncSession, settings: Settings) -> None:
+    """Make the product's own clients where they are not there yet, and tell the Control Center's the present public address."""
     made = {
         CONTROL_CENTER: ("Latchpin Control Center", "authorization_code"),
         COMMAND_LINE: (
@@ -133,14 +157,20 @@ async def prepare(session: AsyncSession) -> None:
         ),
         KEY_EXCHANGE: ("Latchpin API key exchange", "urn:ietf:params:oauth:grant-type:token-exchange"),
     }
-    there = set((await session.scalars(select(OAuthClient.client_id).where(OAuthClient.client_id.in_(made)))).all())
+    addresses = json.dumps(sorted(origin.decode() + CALLBACK for origin in own_pages.origins(settings)))
+    rows = await session.scalars(select(OAuthClient).where(OAuthClient.client_id.in_(made)).with_for_update())
+    there = {row.client_id: row for row in rows.all()}
     for client_id, (name, grant_types) in made.items():
-        if client_id not in there:
+        redirect_uris = addresses if client_id == CONTROL_CENTER else "[]"
+        if client_id in there:
+            there[client_id].redirect_uris = redirect_uris
+        else:
             session.add(
                 OAuthClient(
                     client_id=client_id,
                     source=ClientSource.FIRST_PARTY,
                     name=name,
+                    redirect_uris=redirect_uris,
                     grant_types=grant_types,
                     application_type="native" if client_id == COMMAND_LINE else "web",
                     created=clock.now(),

@@ -17,6 +17,7 @@ from latchpin.identity.signing_keys import KeyRing
 from latchpin.identity.verified import Refused
 from latchpin.kit import clock, context, households
 from latchpin.kit.rate_limit import InProcess, InRedis
+from latchpin.oauth.client_keys import ClientKeys
 from latchpin.oauth.clients import Client, ClientBook
 from latchpin.settings import Settings
 from latchpin.storage import Database
@@ -45,6 +46,7 @@ class AuthorizationServer:
     activity: Activity
     counter: InProcess | InRedis
     keys: ApiKeys
+    client_keys: ClientKeys
     services: dict[int, str] = field(default_factory=dict)
     exchanges: dict[tuple[int, int], str] = field(default_factory=dict)
 
@@ -60,7 +62,6 @@ class AuthorizationServer:
             generation = await self.generation.current()
         await self.ring.ready(generation)
         return generation
-
 
     async def note_refusal(self, refused: Refused, came_from: Origin) -> None:
         """Note a refused credential with its true reason; raises Throttled where its address has too many, here and at the API's gate."""
