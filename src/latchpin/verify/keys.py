@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
+from joserfc.jwk import Key, import_key
 
 from latchpin.verify.errors import IssuerUnreachable
 from latchpin.verify.http import Asker, metadata_url, require_safe
@@ -17,6 +17,7 @@ KEEP_SECONDS = 600.0  # Latchpin publishes a key twice as long before it signs w
 REFETCH_SECONDS = 60.0
 RETRY_SECONDS = 1.0
 _MOST_KEYS = 50
+_KINDS = ("RSA", "EC", "OKP")
 
 
 class PublishedKeys:
@@ -116,10 +117,9 @@ def _seen(task: asyncio.Task[None]) -> None:
 
 def _public(jwk: Any) -> Key | None:  # noqa: ANN401  whatever stands in the list
     """Return a key for checking signatures, or None for anything else; a symmetric key is never one (security.md 46)."""
-    if not isinstance(jwk, dict) or not jwk.get("kid") or jwk.get("use", "sig") != "sig" or "d" in jwk:
+    if not isinstance(jwk, dict) or not jwk.get("kid") or jwk.get("use", "sig") != "sig" or "d" in jwk or jwk.get("kty") not in _KINDS:
         return None
     try:
-        key = import_key(jwk)
+        return import_key(jwk)
     except (JoseError, ValueError):
         return None  # of a kind that is not known here; others may be
-    return key if isinstance(key, RSAKey | ECKey | OKPKey) else None
