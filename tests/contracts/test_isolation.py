@@ -12,6 +12,7 @@ from latchpin.identity.roles import Role
 from latchpin.storage.models import AuditEvent
 from tests.contracts import routes
 from tests.contracts.routes import Route
+from tests.support import doors_of_a_user
 from tests.support.people import Key, Organization, Person
 from tests.support.server import Server
 from tests.support.signed_in import SignedIn, problem
@@ -31,6 +32,7 @@ class Target:
         key = self.home.key(self.user, description=f"{MARK} key")
         self.ids = {"spaceId": space, "agentId": agent, "versionNumber": 1, "userId": self.user.id, "keyId": key.id, "eventId": 0}
         self.ids["eventId"] = self.home.write(self._event)
+        self.ids |= doors_of_a_user.opened(self.home, self.user, MARK)
         self.own_key = key
         elsewhere = Organization(server)
         self.strangers: dict[str, Key] = {"another organization": elsewhere.key(), "outside the Space": self.home.key(self.home.user())}
@@ -113,11 +115,15 @@ def test_a_strangers_lists_leave_it_out(server: Server, target: Target, route: R
 
 
 def test_administrative_lists_stay_in_the_organization(target: Target) -> None:
-    """Users and audit records of another organization are not listed, nor found by searching."""
+    """Users, audit records, apps and API resources of another organization are not listed, nor found by searching."""
     people = target.stranger.get("/users", search=MARK).json()
     events = target.stranger.get("/audit", search=MARK).json()
 
+    apps = target.stranger.get("/apps", search=MARK).json()
+
     assert people == {"users": [], "totalRecordCount": 0}
+    assert apps == {"apps": [], "totalRecordCount": 0}
+    assert target.stranger.get("/resources").json() == []
     assert events == {"events": [], "next": None}
 
 

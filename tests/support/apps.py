@@ -17,6 +17,7 @@ from latchpin.kit import clock
 from latchpin.oauth import client_admin, codes, pkce
 from latchpin.oauth.client_admin import Entry
 from latchpin.oauth.codes import Bound
+from latchpin.storage.models import OAuthClient
 from latchpin.storage.models.oauth_grant import Reach
 from tests.support.people import Organization, Person
 
@@ -122,7 +123,7 @@ class Apps:
         async def work(session: AsyncSession) -> Code:
             user = await users.get(session, self.organization.id, who.id)
             browser = await sessions.open_(session, user, self.server.settings, Origin())
-            client = await client_admin.get(session, self.organization.id, app.pk)
+            client = await session.get_one(OAuthClient, app.pk)  # an app of another organization, too
             new = NewGrant(
                 client=client,
                 organization_id=self.organization.id,

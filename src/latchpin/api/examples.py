@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from latchpin.api import examples_oauth
 from latchpin.api.v1.admin_agents import DefinitionOut
 from latchpin.api.v1.admin_audit import Actor, EventOut, EventPage, Target
 from latchpin.api.v1.admin_keys import ApiKeyMade, ApiKeyOut, KeyPolicyOut
@@ -27,6 +28,7 @@ PARAMETERS: dict[str, Any] = {
     "userId": 2,
     "keyId": 1,
     "eventId": 1,
+    **examples_oauth.PARAMETERS,
     "query": "price",
     "name": "Retail",
 }
@@ -180,6 +182,7 @@ _ANSWERS: dict[str, Any] = {
     "createAgent": msgspec.structs.replace(_AGENT, version=1, updated=_AT),
     "saveDefinition": _AGENT,
     "getDefinition": DefinitionOut(agent_id=1, version=2, definition=DEFINITION, comments="Follow the new layout"),
+    **examples_oauth.ANSWERS,
     "live": {"status": "ok"},
     "ready": {"status": "ok"},
 }
@@ -194,6 +197,7 @@ BODIES: dict[str, Any] = {
     "changeKeyPolicy": {"defaultDays": 90, "maxDays": 365},
     "createSpace": _SPACE_ENTRY,
     "changeSpace": _SPACE_ENTRY,
+    **examples_oauth.BODIES,
     "setMember": {"role": "editor"},
     "createAgent": {"definition": DEFINITION, "spaceId": 1, "comment": "First draft"},
     "saveDefinition": {"definition": DEFINITION, "comment": "Follow the new layout"},

@@ -40,8 +40,8 @@ _TAGS = {
     "Agents": "Web-data agents and their versions.",
     "Spaces": "Groups of agents, and who can enter them.",
     "Agent definitions": "Agents as YAML documents. An addition of Latchpin's own, open to API keys with `agents:write`.",
-    "Administration": "Users, API keys, Spaces and the audit log. An addition of Latchpin's own, for administrators signed in to the "
-    "Control Center; no API key opens it.",
+    "Administration": "Users, API keys, OAuth apps, Spaces and the audit log. An addition of Latchpin's own, for administrators signed in "
+    "to the Control Center; no API key opens it.",
     "Operations": "Whether the server lives; open to everybody.",
 }
 

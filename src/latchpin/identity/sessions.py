@@ -124,8 +124,13 @@ async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> li
     return list(rows.all())
 
 
-async def end(session: AsyncSession, user_id: int, session_id: int, *, by: Actor, signed_out: bool = False) -> None:
-    """End one session of a user, with what apps may do only as long as it lives; raises Missing where it is not the user's."""
+async def end(
+    session: AsyncSession, user_id: int, session_id: int, *, by: Actor, signed_out: bool = False, name: str | None = None
+) -> None:
+    """End one session of a user, with what apps may do only as long as it lives; raises Missing where it is not the user's.
+
+    `name` is the user's e-mail address, for the audit log, where somebody else acts.
+    """
     row = await session.scalar(select(BrowserSession).where(BrowserSession.id == session_id, BrowserSession.user_id == user_id))
     if row is None:
         raise Missing("session", session_id)
@@ -133,7 +138,7 @@ async def end(session: AsyncSession, user_id: int, session_id: int, *, by: Actor
         row.ended = clock.now()
         await grants.end_of_sessions(session, [row.id], reason="signed out", by=by)
         event = events.SignedOut if signed_out else events.SessionEnded
-        record(session, event(target_id=user_id, target_name=by.name), by)
+        record(session, event(target_id=user_id, target_name=name or by.name), by)
 
 
 async def replace(session: AsyncSession, token: str, *, by: Actor) -> None:

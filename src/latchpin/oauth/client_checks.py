@@ -16,12 +16,12 @@ from latchpin.identity.fields import Form
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import ALL, EVERY, ordered
 from latchpin.oauth import redirects
-from latchpin.oauth.client_auth import METHODS
 
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials", DEVICE, EXCHANGE)
 SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
+METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 MOST_ADDRESSES = 20
 _MOST_JWKS = 20_000
 _MOST_KEYS = 20

@@ -11,7 +11,8 @@ from latchpin.storage.models import AuditEvent
 from latchpin.web.views.common import Part
 from latchpin.web.views.organization import Change, EventRow
 
-# Braces name a piece: {target}, or the new value of a changed field. An event without the piece drops the words in square brackets.
+# Braces name a piece: {target}, the new value of a changed field, or as {was_field} its old one. An event without the piece drops the
+# words in square brackets.
 PHRASES: dict[str, str] = {
     "organization.created": "set up the organization {target}",
     "organization.key_policy_changed": "changed the API policy",
@@ -34,6 +35,29 @@ PHRASES: dict[str, str] = {
     "api_key.deleted": "deleted API key {target}",
     "api_key.refused": "was refused[ with API key {target}]",
     "api_key.used": "called the API with {target}",
+    "deployment.signing_key_rotated": "changed the key that tokens are signed with",
+    "grant.began": "began a grant of the app {target}",
+    "grant.ended": "ended what the app {target} was granted[ by {was_user}]",
+    "grant.refreshed": "refreshed tokens of the app {target}",
+    "grant.replayed": "presented a spent token of the app {target}, so its grant ended",
+    "grant.token_revoked": "revoked one access token of the app {target}",
+    "access_token.refused": "was refused with a token of the app {target}",
+    "access_token.used": "called the API with a token of the app {target}",
+    "consent.refused": "said no to the app {target}",
+    "consent.withdrawn": "withdrew the app {target}[ for {was_user}]",
+    "client.created": "registered the app {target}",
+    "client.changed": "changed the app {target}",
+    "client.secret_added": "made a secret for the app {target}",
+    "client.secret_removed": "ended a secret of the app {target}",
+    "client.approved": "approved the app {target}",
+    "client.blocked": "blocked the app {target}",
+    "client.revoked": "revoked the app {target}",
+    "client.deleted": "deleted the app {target}",
+    "client.refused": "was refused as the app {target}",
+    "resource.created": "registered the API resource {target}",
+    "resource.changed": "changed the API resource {target}",
+    "resource.deleted": "deleted the API resource {target}",
+    "organization.app_policy_changed": "changed whether apps need approval",
     "space.created": "created Space {target}",
     "space.changed": "changed Space {target}",
     "space.deleted": "deleted Space {target}",
@@ -68,6 +92,34 @@ LABELS: dict[str, str] = {
     "api_key.deleted": "API key deleted",
     "api_key.refused": "API key refused",
     "api_key.used": "API key used",
+    "organization.app_policy_changed": "App policy changed",
+    "deployment.signing_key_rotated": "Signing key changed",
+    "client": "OAuth apps: everything",
+    "client.created": "App registered",
+    "client.changed": "App changed",
+    "client.secret_added": "App secret made",
+    "client.secret_removed": "App secret ended",
+    "client.approved": "App approved",
+    "client.blocked": "App blocked",
+    "client.revoked": "App revoked",
+    "client.deleted": "App deleted",
+    "client.refused": "App refused",
+    "consent": "Consents: everything",
+    "consent.refused": "Consent refused",
+    "consent.withdrawn": "Consent withdrawn",
+    "grant": "Grants: everything",
+    "grant.began": "Grant began",
+    "grant.ended": "Grant ended",
+    "grant.refreshed": "Tokens refreshed",
+    "grant.replayed": "Token replayed",
+    "grant.token_revoked": "Access token revoked",
+    "access_token": "Access tokens: everything",
+    "access_token.refused": "Access token refused",
+    "access_token.used": "Access token used",
+    "resource": "API resources: everything",
+    "resource.created": "API resource registered",
+    "resource.changed": "API resource changed",
+    "resource.deleted": "API resource deleted",
     "space": "Spaces: everything",
     "space.created": "Space created",
     "space.changed": "Space changed",
@@ -90,6 +142,21 @@ _ICONS = {
     "api_key.refused": "ban",
     "api_key.deleted": "trash",
     "organization.key_policy_changed": "policy",
+    "organization.app_policy_changed": "policy",
+    "grant.ended": "ban",
+    "grant.replayed": "alert",
+    "grant.refreshed": "restore",
+    "access_token.refused": "ban",
+    "consent.refused": "ban",
+    "consent.withdrawn": "ban",
+    "client.secret_added": "key",
+    "client.secret_removed": "key",
+    "client.approved": "check-circle",
+    "client.blocked": "ban",
+    "client.revoked": "ban",
+    "client.deleted": "trash",
+    "client.refused": "ban",
+    "resource.deleted": "trash",
     "agent.archived": "archive",
     "agent.unarchived": "restore",
 }
@@ -98,12 +165,19 @@ _ICONS_BY_KIND = {
     "user": "user",
     "session": "sign-in",
     "api_key": "key",
+    "client": "apps",
+    "consent": "apps",
+    "grant": "apps",
+    "access_token": "apps",
+    "resource": "resources",
     "space": "spaces",
     "agent": "agents",
 }
 _KINDS = {
     "session": "browser session",
     "api_key": "API key",
+    "access_token": "access token",
+    "client": "app",
     "command_line": "command line",
     "none": "not signed in",
 }
@@ -149,13 +223,16 @@ def _credential(found: AuditEvent) -> str:
         return "Browser session"
     if found.credential_kind == "api_key":
         return f"API key {found.credential_name}"
+    if found.credential_kind in ("access_token", "client"):
+        return f"App {found.credential_name}"
     if found.credential_kind == "command_line":
         return "Command line"
     return ""
 
 
 def _sentence(found: AuditEvent) -> tuple[Part, ...]:
-    pieces = {name: _plain(new) for name, (_, new) in _changes(found).items()}
+    changed = _changes(found)
+    pieces = {f"was_{name}": _plain(old) for name, (old, _) in changed.items()} | {name: _plain(new) for name, (_, new) in changed.items()}
     pieces["target"] = found.target_name or ""
     phrase = PHRASES.get(found.action, f"did {found.action} to {{target}}")
     phrase = re.sub(r"\[([^\]]*\{(\w+)\})\]", lambda match: match[1] if pieces.get(match[2]) else "", phrase)

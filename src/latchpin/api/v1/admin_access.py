@@ -1,0 +1,146 @@
+"""What stands open for a user, under /api/v1/admin/: browser sessions and connected apps, for administrators to see and to end."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Request, delete, get
+from litestar.params import PathParameter
+
+from latchpin.api.bodies import Time
+from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, services
+from latchpin.api.v1.admin_apps import AppId
+from latchpin.api.v1.admin_users import TAG, UserId
+from latchpin.identity import roles, sessions, users
+from latchpin.oauth import connected
+from latchpin.oauth.connected import Connected
+from latchpin.storage.models import BrowserSession
+from latchpin.storage.models.oauth_grant import Reach
+
+SessionId = Annotated[int, PathParameter(ge=1, le=INT32, description="The browser session's id.")]
+_ADMINISTER = may(roles.ADMINISTER)
+_CHANGE = may(roles.ADMINISTER, proof=True)
+
+
+class SessionOut(Wire, frozen=True):
+    """A browser in which the user is signed in."""
+
+    id: int
+    user_agent: str
+    address: str
+    created: Time
+    last_seen: Time
+    expires: Time
+
+
+class PlaceOut(Wire, frozen=True):
+    """Where an app may act: `all` Spaces of the user, the `personal` one, or the `space` named."""
+
+    reach: Reach
+    space: str | None
+
+
+class ConnectedOut(Wire, frozen=True):
+    """An app that the user let act. `until` is when that ends by itself, null where it ends with the browser session.
+
+    `active` false: the app holds nothing now, but the user's consent lets it come back without asking.
+    """
+
+    app_id: int
+    client_id: str
+    name: str
+    scopes: list[str]
+    places: list[PlaceOut]
+    since: Time
+    last_used: Time | None
+    until: Time | None
+    active: bool
+
+
+def _session(found: BrowserSession) -> SessionOut:
+    return SessionOut(
+        id=found.id,
+        user_agent=found.user_agent,
+        address=found.address,
+        created=found.created,
+        last_seen=found.last_seen,
+        expires=found.expires,
+    )
+
+
+def _connected(found: Connected) -> ConnectedOut:
+    places = sorted(found.places, key=lambda place: (place.reach, place.name or ""))
+    return ConnectedOut(
+        app_id=found.client.id,
+        client_id=found.client.client_id,
+        name=found.client.name,
+        scopes=found.scopes.split(),
+        places=[PlaceOut(reach=place.reach, space=place.name) for place in places],
+        since=found.since,
+        last_used=found.last_used,
+        until=found.until,
+        active=found.active,
+    )
+
+
+@get(
+    "/admin/users/{user_id:int}/sessions",
+    operation_id="listUserSessions",
+    summary="Browser sessions of a user",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(404),
+)
+async def list_sessions(request: Request[Any, Any, Any], user_id: UserId) -> list[SessionOut]:
+    """Return the browsers in which a user is signed in, the latest used first."""
+    async with database(request).read() as session:
+        user = await users.get(session, caller(request).organization_id, user_id)
+        return [_session(each) for each in await sessions.of_user(session, user.id, services(request).settings)]
+
+
+@delete(
+    "/admin/users/{user_id:int}/sessions/{session_id:int}",
+    operation_id="endUserSession",
+    summary="End a browser session of a user",
+    tags=[TAG],
+    opt=_CHANGE,
+    responses=problems(404),
+)
+async def end_session(request: Request[Any, Any, Any], user_id: UserId, session_id: SessionId) -> None:
+    """Sign a user out of one browser, with what apps may do only as long as that lasts."""
+    async with database(request).transaction() as session:
+        user = await users.get(session, caller(request).organization_id, user_id)
+        await sessions.end(session, user.id, session_id, by=acting(request), name=user.email)
+
+
+@get(
+    "/admin/users/{user_id:int}/grants",
+    operation_id="listUserGrants",
+    summary="Connected apps of a user",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(404),
+)
+async def list_grants(request: Request[Any, Any, Any], user_id: UserId) -> list[ConnectedOut]:
+    """Return the apps that a user lets act, the latest used first."""
+    async with database(request).read() as session:
+        user = await users.get(session, caller(request).organization_id, user_id)
+        return [_connected(each) for each in await connected.of_user(session, user.id)]
+
+
+@delete(
+    "/admin/users/{user_id:int}/grants/{app_id:int}",
+    operation_id="endUserGrants",
+    summary="End what a user allowed an app",
+    tags=[TAG],
+    opt=_CHANGE,
+    responses=problems(404),
+)
+async def end_grants(request: Request[Any, Any, Any], user_id: UserId, app_id: AppId) -> None:
+    """Take back what a user allowed an app: its tokens are refused from the next request on, and it has to ask again."""
+    async with database(request).transaction() as session:
+        user = await users.get(session, caller(request).organization_id, user_id)
+        await connected.withdraw(session, user, app_id, by=acting(request))
+
+
+HANDLERS = [list_sessions, end_session, list_grants, end_grants]

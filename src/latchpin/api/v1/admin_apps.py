@@ -1,0 +1,292 @@
+"""OAuth apps under /api/v1/admin/: for administrators signed in to the Control Center.
+
+A secret is in the answer that makes it and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Request, delete, get, post, put
+from litestar.params import PathParameter, QueryParameter
+from litestar.response import Response
+
+from latchpin.api import bodies
+from latchpin.api.bodies import takes
+from latchpin.api.routing import INT32, acting, caller, database, may, problems, services
+from latchpin.api.v1 import app_wire as wire
+from latchpin.api.v1.admin_users import NO_STORE, TAG
+from latchpin.api.v1.app_wire import (
+    AppDetails,
+    AppEntry,
+    AppMade,
+    AppPage,
+    AppPolicy,
+    AppUserOut,
+    GrantsEnded,
+    Rotation,
+    SecretMade,
+)
+from latchpin.errors import Conflict, Malformed
+from latchpin.identity import roles
+from latchpin.oauth import approvals, client_admin, client_list
+from latchpin.oauth.client_list import AppStatus
+from latchpin.storage import Session
+from latchpin.storage.models import OAuthClient
+
+AppId = Annotated[int, PathParameter(ge=1, le=INT32, description="The app's id; not its client_id.")]
+SORTS = {
+    "name": "name",
+    "kind": "kind",
+    "source": "source",
+    "status": "status",
+    "users": "users",
+    "lastUsed": "last_used",
+    "created": "created",
+}
+_ADMINISTER = may(roles.ADMINISTER)
+_CHANGE = may(roles.ADMINISTER, proof=True)
+_OUTSIDE = "Those who made the app change it. You can approve it or block it for your organization."
+
+
+@get("/admin/apps", operation_id="listApps", summary="List OAuth apps", tags=[TAG], opt=_ADMINISTER, responses=problems())
+async def list_apps(
+    request: Request[Any, Any, Any],
+    search: Annotated[str, QueryParameter(max_length=200, description="Part of the name or client_id, any case.")] = "",
+    status: Annotated[str, QueryParameter(description="Only apps that stand so.", enum=["", *AppStatus])] = "",
+    page_index: Annotated[int, QueryParameter(name="pageIndex", ge=1, le=INT32, description="1-based page number.")] = 1,
+    records_per_page: Annotated[int, QueryParameter(name="recordsPerPage", ge=1, le=200, description="1 to 200.")] = 50,
+    sort_column: Annotated[str, QueryParameter(name="sortColumn", description="The column to sort by.", enum=list(SORTS))] = "name",
+    sort_order: Annotated[int, QueryParameter(name="sortOrder", ge=0, le=1, description="0 ascending, 1 descending.")] = 0,
+) -> AppPage:
+    """Return one page of apps: the organization's own, and those of others that its users use or asked for."""
+    if sort_column not in SORTS:
+        raise Malformed(f"sortColumn must be one of {', '.join(SORTS)}.", field="sortColumn")
+    if status and status not in set(AppStatus):
+        raise Malformed(f"status must be one of {', '.join(AppStatus)}.", field="status")
+    async with database(request).read() as session:
+        found = await client_list.page(
+            session,
+            caller(request).organization_id,
+            search=search,
+            status=AppStatus(status) if status else None,
+            sort=SORTS[sort_column],
+            descending=sort_order == 1,
+            number=page_index,
+            size=records_per_page,
+        )
+    return AppPage(apps=[wire.shown(each) for each in found.items], total_record_count=found.total)
+
+
+@post(
+    "/admin/apps",
+    operation_id="createApp",
+    summary="Register an OAuth app",
+    tags=[TAG],
+    opt=_CHANGE | takes(AppEntry),
+    responses=problems(409, 422),
+)
+async def create_app(request: Request[Any, Any, Any]) -> Response[AppMade]:
+    """Register an app. This answer shows its secret once; a lost one is replaced by rotating."""
+    entry = (await bodies.read(request, AppEntry)).entry
+    served, organization_id = services(request), caller(request).organization_id
+    async with served.database.transaction() as session:
+        made = await client_admin.create(session, organization_id, entry, secrets=served.secrets, by=acting(request))
+        found = await client_list.get(session, organization_id, made.client.id)
+        answer = AppMade(app=await wire.details(session, found), client_secret=made.secret)
+    return Response(answer, headers=NO_STORE)
+
+
+@get("/admin/apps/{app_id:int}", operation_id="getApp", summary="One OAuth app", tags=[TAG], opt=_ADMINISTER, responses=problems(404))
+async def get_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
+    """Return one app as the organization sees it."""
+    async with database(request).read() as session:
+        return await wire.details(session, await client_list.get(session, caller(request).organization_id, app_id))
+
+
+@put(
+    "/admin/apps/{app_id:int}",
+    operation_id="changeApp",
+    summary="Change an OAuth app",
+    tags=[TAG],
+    opt=_CHANGE | takes(AppEntry),
+    responses=problems(404, 409, 422),
+)
+async def change_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
+    """Replace an own app's fields. With other redirect addresses or keys every user is asked again."""
+    entry = (await bodies.read(request, AppEntry)).entry
+    organization_id = caller(request).organization_id
+    async with database(request).transaction() as session:
+        client = await _own(session, organization_id, app_id)
+        await client_admin.change(session, client, entry, by=acting(request))
+        return await wire.details(session, await client_list.get(session, organization_id, app_id))
+
+
+@post(
+    "/admin/apps/{app_id:int}/rotate-secret",
+    operation_id="rotateAppSecret",
+    summary="Rotate an app's secret",
+    tags=[TAG],
+    status_code=200,
+    opt=_CHANGE | takes(Rotation),
+    responses=problems(404, 409, 422),
+)
+async def rotate_secret(request: Request[Any, Any, Any], app_id: AppId) -> Response[SecretMade]:
+    """Make a new secret, which this answer shows once. The one before it lives on for as long as asked; one older still ends now."""
+    entry = await bodies.read(request, Rotation)
+    served, organization_id = services(request), caller(request).organization_id
+    async with served.database.transaction() as session:
+        client = await _own(session, organization_id, app_id)
+        secret = await client_admin.rotate_secret(session, client, secrets=served.secrets, overlap=entry.overlap, by=acting(request))
+        living = await client_admin.living_secrets(session, client)
+    return Response(SecretMade(client_secret=secret, older_expires=living[0].expires), headers=NO_STORE)
+
+
+@post(
+    "/admin/apps/{app_id:int}/end-older-secret",
+    operation_id="endOlderAppSecret",
+    summary="End an app's older secret",
+    tags=[TAG],
+    status_code=204,
+    opt=_CHANGE,
+    responses=problems(404, 409),
+)
+async def end_older_secret(request: Request[Any, Any, Any], app_id: AppId) -> None:
+    """End the older of two living secrets now. With only one, nothing changes."""
+    async with database(request).transaction() as session:
+        client = await _own(session, caller(request).organization_id, app_id)
+        await client_admin.end_older_secret(session, client, by=acting(request))
+
+
+@post(
+    "/admin/apps/{app_id:int}/approve",
+    operation_id="approveApp",
+    summary="Approve an app of others",
+    tags=[TAG],
+    status_code=204,
+    opt=_CHANGE,
+    responses=problems(404, 409),
+)
+async def approve_app(request: Request[Any, Any, Any], app_id: AppId) -> None:
+    """Let the organization's users let the app in."""
+    async with database(request).transaction() as session:
+        await approvals.approve(session, caller(request).organization_id, app_id, by=acting(request))
+
+
+@post(
+    "/admin/apps/{app_id:int}/block",
+    operation_id="blockApp",
+    summary="Block an app of others",
+    tags=[TAG],
+    status_code=200,
+    opt=_CHANGE,
+    responses=problems(404, 409),
+)
+async def block_app(request: Request[Any, Any, Any], app_id: AppId) -> GrantsEnded:
+    """Close the app to the organization: what its users granted ends with this answer."""
+    async with database(request).transaction() as session:
+        ended = await approvals.block(session, caller(request).organization_id, app_id, by=acting(request))
+    return GrantsEnded(grants_ended=ended)
+
+
+@post(
+    "/admin/apps/{app_id:int}/revoke",
+    operation_id="revokeApp",
+    summary="Revoke an own app",
+    tags=[TAG],
+    status_code=200,
+    opt=_CHANGE,
+    responses=problems(404, 409),
+)
+async def revoke_app(request: Request[Any, Any, Any], app_id: AppId) -> GrantsEnded:
+    """Revoke an own app for good, with all grants of it: no request that begins after this answer is accepted. May be repeated."""
+    async with database(request).transaction() as session:
+        client = await _own(session, caller(request).organization_id, app_id)
+        return GrantsEnded(grants_ended=await client_admin.revoke(session, client, by=acting(request)))
+
+
+@delete(
+    "/admin/apps/{app_id:int}",
+    operation_id="deleteApp",
+    summary="Delete a revoked app",
+    tags=[TAG],
+    opt=_CHANGE,
+    responses=problems(404, 409),
+)
+async def delete_app(request: Request[Any, Any, Any], app_id: AppId) -> None:
+    """Remove the entry of an own app that was revoked. The audit log keeps its history."""
+    async with database(request).transaction() as session:
+        client = await _own(session, caller(request).organization_id, app_id)
+        await client_admin.delete(session, client, by=acting(request))
+
+
+@get(
+    "/admin/apps/{app_id:int}/users",
+    operation_id="listAppUsers",
+    summary="Users of an app",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(404),
+)
+async def list_users(request: Request[Any, Any, Any], app_id: AppId) -> list[AppUserOut]:
+    """Return the organization's users who let the app act now, the latest used first; at most 200."""
+    organization_id = caller(request).organization_id
+    async with database(request).read() as session:
+        found = await client_list.get(session, organization_id, app_id)
+        return [wire.user(each) for each in await client_list.users_of(session, organization_id, found.client.id)]
+
+
+@get(
+    "/admin/app-policy",
+    operation_id="getAppPolicy",
+    summary="Whether apps need approval",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(),
+)
+async def get_policy(request: Request[Any, Any, Any]) -> AppPolicy:
+    """Return whether an administrator has to approve apps of others."""
+    async with database(request).read() as session:
+        return AppPolicy(needs_approval=await approvals.needs_approval(session, caller(request).organization_id))
+
+
+@put(
+    "/admin/app-policy",
+    operation_id="changeAppPolicy",
+    summary="Change whether apps need approval",
+    tags=[TAG],
+    opt=_CHANGE | takes(AppPolicy),
+    responses=problems(422),
+)
+async def change_policy(request: Request[Any, Any, Any]) -> AppPolicy:
+    """Set whether an administrator has to approve apps of others. What users granted before stays, until an app is blocked."""
+    entry = await bodies.read(request, AppPolicy)
+    organization_id = caller(request).organization_id
+    async with database(request).transaction() as session:
+        await approvals.set_policy(session, organization_id, needs_approval=entry.needs_approval, by=acting(request))
+    return entry
+
+
+async def _own(session: Session, organization_id: int, app_id: int) -> OAuthClient:
+    """Return an app that the organization made, held until the commit; raises Missing, and Conflict for one that others made."""
+    found = await client_list.get(session, organization_id, app_id)
+    if not found.own:
+        raise Conflict(_OUTSIDE)
+    return await client_admin.get(session, organization_id, app_id, lock=True)
+
+
+HANDLERS = [
+    list_apps,
+    create_app,
+    get_app,
+    change_app,
+    rotate_secret,
+    end_older_secret,
+    approve_app,
+    block_app,
+    revoke_app,
+    delete_app,
+    list_users,
+    get_policy,
+    change_policy,
+]

@@ -1,0 +1,176 @@
+"""API resources under /api/v1/admin/: servers that take our tokens; for administrators signed in to the Control Center."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Request, delete, get, patch, post
+from litestar.params import PathParameter
+from litestar.response import Response
+
+from latchpin.api import bodies
+from latchpin.api.bodies import Body, Time, takes
+from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, services
+from latchpin.api.v1 import app_wire as wire
+from latchpin.api.v1.admin_users import NO_STORE, TAG
+from latchpin.api.v1.app_wire import Rotation, SecretMade, SecretOut
+from latchpin.identity import roles
+from latchpin.oauth import resource_admin
+from latchpin.oauth.resource_admin import Entry, Resource
+
+ResourceId = Annotated[int, PathParameter(ge=1, le=INT32, description="The API resource's id.")]
+_ADMINISTER = may(roles.ADMINISTER)
+_CHANGE = may(roles.ADMINISTER, proof=True)
+
+
+class ResourceOut(Wire, frozen=True):
+    """A server that takes our tokens. `identifier` is what apps ask for and tokens carry as `aud` (RFC 8707).
+
+    `clientId` is what the server introspects tokens with, by HTTP Basic with its secret (RFC 7662). With `mayCallApi` a token for it is
+    taken by our own API too.
+    """
+
+    id: int
+    name: str
+    identifier: str
+    may_call_api: bool
+    client_id: str
+    secrets: list[SecretOut]
+    created: Time
+
+
+class NewResource(Body, frozen=True):
+    """A resource to register. `identifier` is its https address without query and fragment, and stays."""
+
+    name: str
+    identifier: str
+    may_call_api: bool = False
+
+
+class ResourceChange(Body, frozen=True):
+    """What to change; what is left out stays as it is."""
+
+    name: str | None = None
+    may_call_api: bool | None = None
+
+
+class ResourceMade(Wire, frozen=True):
+    """A resource just registered. `clientSecret` is its server's, shown this once."""
+
+    resource: ResourceOut
+    client_secret: str
+
+
+def shown(found: Resource) -> ResourceOut:
+    """Put a resource on the wire."""
+    return ResourceOut(
+        id=found.row.id,
+        name=found.row.name,
+        identifier=found.row.identifier,
+        may_call_api=found.row.may_call_api,
+        client_id=found.client.client_id,
+        secrets=wire.secrets_of(found.secrets),
+        created=found.row.created,
+    )
+
+
+@get("/admin/resources", operation_id="listResources", summary="List API resources", tags=[TAG], opt=_ADMINISTER, responses=problems())
+async def list_resources(request: Request[Any, Any, Any]) -> list[ResourceOut]:
+    """Return the organization's API resources by name."""
+    async with database(request).read() as session:
+        return [shown(each) for each in await resource_admin.every(session, caller(request).organization_id)]
+
+
+@post(
+    "/admin/resources",
+    operation_id="createResource",
+    summary="Register an API resource",
+    tags=[TAG],
+    opt=_CHANGE | takes(NewResource),
+    responses=problems(409, 422),
+)
+async def create_resource(request: Request[Any, Any, Any]) -> Response[ResourceMade]:
+    """Register a server that takes our tokens. This answer shows once the secret with which it introspects them."""
+    asked = await bodies.read(request, NewResource)
+    entry = Entry(name=asked.name, identifier=asked.identifier, may_call_api=asked.may_call_api)
+    served, organization_id = services(request), caller(request).organization_id
+    async with served.database.transaction() as session:
+        made = await resource_admin.create(
+            session, organization_id, entry, settings=served.settings, secrets=served.secrets, by=acting(request)
+        )
+    return Response(ResourceMade(resource=shown(made.resource), client_secret=made.secret), headers=NO_STORE)
+
+
+@get(
+    "/admin/resources/{resource_id:int}",
+    operation_id="getResource",
+    summary="One API resource",
+    tags=[TAG],
+    opt=_ADMINISTER,
+    responses=problems(404),
+)
+async def get_resource(request: Request[Any, Any, Any], resource_id: ResourceId) -> ResourceOut:
+    """Return one API resource."""
+    async with database(request).read() as session:
+        return shown(await resource_admin.get(session, caller(request).organization_id, resource_id))
+
+
+@patch(
+    "/admin/resources/{resource_id:int}",
+    operation_id="changeResource",
+    summary="Change an API resource",
+    tags=[TAG],
+    opt=_CHANGE | takes(ResourceChange),
+    responses=problems(404, 422),
+)
+async def change_resource(request: Request[Any, Any, Any], resource_id: ResourceId) -> ResourceOut:
+    """Change a resource's name, or whether its tokens may call our API too."""
+    entry = await bodies.read(request, ResourceChange)
+    async with database(request).transaction() as session:
+        found = await resource_admin.get(session, caller(request).organization_id, resource_id)
+        await resource_admin.change(
+            session,
+            found,
+            name=found.row.name if entry.name is None else entry.name,
+            may_call_api=found.row.may_call_api if entry.may_call_api is None else entry.may_call_api,
+            by=acting(request),
+        )
+        return shown(found)
+
+
+@post(
+    "/admin/resources/{resource_id:int}/rotate-secret",
+    operation_id="rotateResourceSecret",
+    summary="Rotate a resource server's secret",
+    tags=[TAG],
+    status_code=200,
+    opt=_CHANGE | takes(Rotation),
+    responses=problems(404, 422),
+)
+async def rotate_secret(request: Request[Any, Any, Any], resource_id: ResourceId) -> Response[SecretMade]:
+    """Make a new secret for introspection, which this answer shows once. The one before it lives on for as long as asked."""
+    entry = await bodies.read(request, Rotation)
+    served, organization_id = services(request), caller(request).organization_id
+    async with served.database.transaction() as session:
+        found = await resource_admin.get(session, organization_id, resource_id)
+        secret = await resource_admin.rotate_secret(session, found, secrets=served.secrets, overlap=entry.overlap, by=acting(request))
+        living = (await resource_admin.get(session, organization_id, resource_id)).secrets
+    return Response(SecretMade(client_secret=secret, older_expires=living[0].expires), headers=NO_STORE)
+
+
+@delete(
+    "/admin/resources/{resource_id:int}",
+    operation_id="deleteResource",
+    summary="Delete an API resource",
+    tags=[TAG],
+    opt=_CHANGE,
+    responses=problems(404),
+)
+async def delete_resource(request: Request[Any, Any, Any], resource_id: ResourceId) -> None:
+    """Remove a resource: no new token can be for it, and its server can introspect nothing any more."""
+    async with database(request).transaction() as session:
+        found = await resource_admin.get(session, caller(request).organization_id, resource_id)
+        await resource_admin.delete(session, found, by=acting(request))
+
+
+HANDLERS = [list_resources, create_resource, get_resource, change_resource, rotate_secret, delete_resource]

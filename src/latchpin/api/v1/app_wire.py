@@ -1,0 +1,237 @@
+"""What OAuth apps look like on the wire of /api/v1/admin/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated, Any
+
+import msgspec
+
+from latchpin.api.bodies import Body, Time
+from latchpin.api.routing import Wire
+from latchpin.api.v1.admin_spaces import RoleName
+from latchpin.identity.roles import Role
+from latchpin.oauth import client_admin
+from latchpin.oauth.client_checks import Entry
+from latchpin.oauth.client_list import AppKind, AppStatus, AppUser, Listed
+from latchpin.storage import Session
+from latchpin.storage.models import OAuthClientSecret
+from latchpin.storage.models.oauth_client import ClientSource
+
+Words = Annotated[tuple[str, ...], msgspec.Meta(max_length=50)]
+Address = Annotated[str, msgspec.Meta(max_length=2000)]
+
+
+class SpaceRole(Body, frozen=True):
+    """The role that an app acting for itself has in a Space."""
+
+    space_id: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+    role: RoleName
+
+
+class SecretOut(Wire, frozen=True):
+    """A living secret: `prefix` to recognise it by. `expires` is set for the older of two, while one replaces the other."""
+
+    prefix: str
+    created: Time
+    created_by: str
+    expires: Time | None
+
+
+class AppOut(Wire, frozen=True):
+    """An app. `own` is whether the organization made it; of an app of others, who made it is not told.
+
+    `users` counts the organization's users who let it act now. `askedBy`, `decidedBy` and `decided` tell of the approval.
+    """
+
+    id: int
+    client_id: str
+    name: str
+    kind: AppKind
+    source: ClientSource
+    own: bool
+    status: AppStatus
+    users: int
+    last_used: Time | None
+    created: Time
+    created_by: str | None
+    revoked: Time | None
+    revoked_by: str | None
+    asked_by: str | None
+    decided_by: str | None
+    decided: Time | None
+
+
+class AppPage(Wire, frozen=True):
+    """One page of apps and the length of the whole list."""
+
+    apps: list[AppOut]
+    total_record_count: int
+
+
+class AppDetails(AppOut, frozen=True):
+    """An app with how it proves itself, what it may ask for, and its living secrets, the oldest first."""
+
+    auth_method: str
+    application_type: str
+    redirect_uris: list[str]
+    post_logout_redirect_uris: list[str]
+    grant_types: list[str]
+    scopes: list[str]
+    jwks: dict[str, Any] | None
+    jwks_uri: str | None
+    client_uri: str | None
+    spaces: list[SpaceRole]
+    secrets: list[SecretOut]
+
+
+class AppMade(Wire, frozen=True):
+    """An app just registered. `clientSecret` is shown this once; null for an app that has none."""
+
+    app: AppDetails
+    client_secret: str | None
+
+
+class SecretMade(Wire, frozen=True):
+    """A new secret, shown this once. `olderExpires` is when the one before it ends; null where there is none left."""
+
+    client_secret: str
+    older_expires: Time | None
+
+
+class GrantsEnded(Wire, frozen=True):
+    """How many grants ended with the change; their tokens are refused from now on."""
+
+    grants_ended: int
+
+
+class AppUserOut(Wire, frozen=True):
+    """A user who lets the app act."""
+
+    user_id: int
+    full_name: str
+    email: str
+    scopes: list[str]
+    since: Time
+    last_used: Time | None
+
+
+class AppPolicy(Body, frozen=True):
+    """Whether an administrator has to approve an app that the organization did not make, before its users can let it in."""
+
+    needs_approval: bool
+
+
+class Rotation(Body, frozen=True):
+    """For how many hours the secret before the new one lives on; 0 ends it at once."""
+
+    overlap_hours: Annotated[int, msgspec.Meta(ge=0, le=720)] = 24
+
+    @property
+    def overlap(self) -> timedelta:
+        """The same as a length of time."""
+        return timedelta(hours=self.overlap_hours)
+
+
+class AppEntry(Body, frozen=True):
+    """An app's fields. `authMethod` is none, client_secret_basic, client_secret_post or private_key_jwt, and stays.
+
+    `scopes` are the most that it may ask for, none meaning any; with `client_credentials` they are what it may do itself, and `spaces`
+    where.
+    """
+
+    name: str
+    auth_method: str = "none"
+    application_type: str = "web"
+    redirect_uris: Annotated[tuple[Address, ...], msgspec.Meta(max_length=100)] = ()
+    post_logout_redirect_uris: Annotated[tuple[Address, ...], msgspec.Meta(max_length=100)] = ()
+    grant_types: Words = ("authorization_code", "refresh_token")
+    scopes: Words = ()
+    jwks: dict[str, Any] | None = None
+    jwks_uri: Address | None = None
+    client_uri: Address | None = None
+    spaces: Annotated[tuple[SpaceRole, ...], msgspec.Meta(max_length=500)] = ()
+
+    @property
+    def entry(self) -> Entry:
+        """The same for the feature."""
+        return Entry(
+            name=self.name,
+            auth_method=self.auth_method,
+            application_type=self.application_type,
+            redirect_uris=self.redirect_uris,
+            post_logout_redirect_uris=self.post_logout_redirect_uris,
+            grant_types=self.grant_types,
+            scopes=self.scopes,
+            jwks=json.dumps(self.jwks) if self.jwks is not None else None,
+            jwks_uri=self.jwks_uri,
+            client_uri=self.client_uri,
+            spaces={each.space_id: Role[each.role.name] for each in self.spaces},
+        )
+
+
+def shown(found: Listed) -> AppOut:
+    """Put an app on the wire."""
+    return AppOut(**_facts(found))
+
+
+async def details(session: Session, found: Listed) -> AppDetails:
+    """Put an app with its details on the wire."""
+    client = found.client
+    held = await client_admin.spaces_of(session, client) if found.own else {}
+    living = await client_admin.living_secrets(session, client) if found.own else []
+    return AppDetails(
+        **_facts(found),
+        auth_method=client.auth_method,
+        application_type=client.application_type,
+        redirect_uris=json.loads(client.redirect_uris),
+        post_logout_redirect_uris=json.loads(client.post_logout_redirect_uris),
+        grant_types=client.grant_types.split(),
+        scopes=client.scopes.split(),
+        jwks=json.loads(client.jwks) if client.jwks else None,
+        jwks_uri=client.jwks_uri,
+        client_uri=client.client_uri,
+        spaces=[SpaceRole(space_id=space_id, role=RoleName(role.word)) for space_id, role in sorted(held.items())],
+        secrets=secrets_of(living),
+    )
+
+
+def secrets_of(living: Iterable[OAuthClientSecret]) -> list[SecretOut]:
+    """Put living secrets on the wire."""
+    return [SecretOut(prefix=each.prefix, created=each.created, created_by=each.created_by_name, expires=each.expires) for each in living]
+
+
+def user(found: AppUser) -> AppUserOut:
+    """Put a user of an app on the wire."""
+    return AppUserOut(
+        user_id=found.user.id,
+        full_name=found.user.full_name,
+        email=found.user.email,
+        scopes=sorted(found.scopes),
+        since=found.since,
+        last_used=found.last_used,
+    )
+
+
+def _facts(found: Listed) -> dict[str, Any]:
+    client, approval = found.client, found.approval
+    return {
+        "id": client.id,
+        "client_id": client.client_id,
+        "name": client.name,
+        "kind": found.kind,
+        "source": client.source,
+        "own": found.own,
+        "status": found.status,
+        "users": found.users,
+        "last_used": found.last_used,
+        "created": client.created,
+        "created_by": client.created_by_name if found.own else None,
+        "revoked": client.revoked,
+        "revoked_by": client.revoked_by_name if found.own else None,
+        "asked_by": (approval.asked_by_name or None) if approval else None,
+        "decided_by": approval.decided_by_name if approval else None,
+        "decided": approval.at if approval and approval.approved is not None else None,
+    }

@@ -1,0 +1,174 @@
+"""What a user let act, seen and taken back: by the user, and by an administrator."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.identity import sessions
+from latchpin.identity.roles import Role
+from latchpin.kit import clock as kit_clock
+from latchpin.oauth import connected
+from latchpin.oauth.connected import Connected
+from latchpin.storage.models import OAuthConsent
+from latchpin.storage.models.oauth_grant import Reach
+from tests.support import changes
+from tests.support.apps import Apps
+from tests.support.people import Organization, Person
+from tests.support.signed_in import SignedIn, problem
+from tests.support.wire import audit
+
+
+@pytest.fixture
+def apps(organization: Organization) -> Apps:
+    """Apps of the organization."""
+    return Apps(organization)
+
+
+@pytest.fixture
+def admin(organization: Organization) -> SignedIn:
+    """The administrator's session."""
+    return SignedIn(organization.server, organization.admin)
+
+
+@pytest.fixture
+def grace(organization: Organization) -> Person:
+    """An ordinary user."""
+    return organization.user()
+
+
+def _of(organization: Organization, person: Person) -> list[Connected]:
+    return organization.write(lambda session: connected.of_user(session, person.id))
+
+
+def _agreed(organization: Organization, person: Person, client_pk: int) -> None:
+    """Note a consent, as the consent page does."""
+
+    async def work(session: AsyncSession) -> None:
+        row = OAuthConsent(user_id=person.id, oauth_client_id=client_pk, client_version=1, scopes="agents:read", reach=Reach.ALL)
+        row.created = row.updated = kit_clock.now()
+        session.add(row)
+
+    organization.write(work)
+
+
+def test_grants_of_one_app_are_one_entry(organization: Organization, apps: Apps, grace: Person) -> None:
+    """Scopes and places of all its grants together; another user's are not among them."""
+    app, space = apps.register(name="Partner"), organization.space("Retail")
+    organization.member(space, grace, Role.VIEWER)
+    apps.tokens(app, grace, scope="agents:read offline_access", reach=Reach.PERSONAL)
+    apps.tokens(app, grace, scope="spaces:read offline_access", reach=Reach.SPACE, space_id=space)
+    apps.tokens(app, grace, scope="runs:read offline_access")
+    apps.tokens(app)
+
+    (entry,) = _of(organization, grace)
+
+    assert (entry.client.id, entry.active) == (app.pk, True)
+    assert entry.scopes == "agents:read runs:read spaces:read offline_access"
+    assert {(place.reach, place.name) for place in entry.places} == {(Reach.PERSONAL, None), (Reach.SPACE, "Retail"), (Reach.ALL, None)}
+    assert entry.until is not None
+    assert entry.last_used is not None
+
+
+def test_what_ends_with_the_browser_session_has_no_end_of_its_own_and_goes_with_it(
+    organization: Organization, apps: Apps, grace: Person
+) -> None:
+    """A grant without offline_access is listed as long as the session lives."""
+    apps.tokens(apps.register(), grace, scope="agents:read")
+    (entry,) = _of(organization, grace)
+    assert entry.until is None
+
+    changes.on(organization, grace, lambda session, user: sessions.end_all(session, user.id))
+
+    assert _of(organization, grace) == []
+
+
+def test_an_app_with_nothing_but_the_users_word_is_listed(organization: Organization, apps: Apps, grace: Person) -> None:
+    """It may come back without asking, until the word is taken back."""
+    app = apps.register()
+    _agreed(organization, grace, app.pk)
+
+    (entry,) = _of(organization, grace)
+
+    assert (entry.client.id, entry.active, entry.until) == (app.pk, False, None)
+
+
+def test_withdrawing_ends_tokens_and_consent_at_once(organization: Organization, apps: Apps, grace: Person) -> None:
+    """The next request is refused; refreshing too; others' grants of the same app go on (security.md 39, 49)."""
+    app = apps.register()
+    _agreed(organization, grace, app.pk)
+    tokens, others = apps.tokens(app, grace), apps.tokens(app)
+    assert apps.get("/agent/all", tokens).status_code == 200
+
+    changes.on(organization, grace, lambda session, user: connected.withdraw(session, user, app.pk, by=grace.actor))
+
+    assert apps.get("/agent/all", tokens).status_code == 401
+    assert apps.refresh(app, tokens.refresh).status_code == 400
+    assert apps.get("/agent/all", others).status_code == 200
+    assert _of(organization, grace) == []
+    (record,) = audit(organization, "consent.withdrawn", target_id=app.pk)
+    assert record.actor_id == grace.id
+    (ended,) = audit(organization, "grant.ended", target_name="Partner", organization_id=organization.id)
+    assert ended.reason == "consent withdrawn"
+
+
+def test_an_administrator_sees_and_ends_what_a_user_allowed(organization: Organization, apps: Apps, admin: SignedIn, grace: Person) -> None:
+    """Per app, with the user named in the audit log."""
+    app = apps.register(name="Partner")
+    tokens = apps.tokens(app, grace)
+
+    (entry,) = admin.get(f"/users/{grace.id}/grants").json()
+    assert (entry["appId"], entry["name"], entry["active"]) == (app.pk, "Partner", True)
+    assert entry["places"] == [{"reach": "all", "space": None}]
+    assert admin.delete(f"/users/{grace.id}/grants/{app.pk}").status_code == 204
+
+    assert apps.get("/agent/all", tokens).status_code == 401
+    assert admin.get(f"/users/{grace.id}/grants").json() == []
+    (ended,) = audit(organization, "grant.ended", target_name="Partner", organization_id=organization.id)
+    assert ended.reason == "ended by an administrator"
+    problem(admin.delete(f"/users/{grace.id}/grants/{app.pk}"), 404, "connected-app-not-found")
+
+
+def test_an_administrator_sees_and_ends_a_users_sessions(organization: Organization, apps: Apps, admin: SignedIn, grace: Person) -> None:
+    """The browser is signed out by the next request, and what apps held through it ends too."""
+    browser = SignedIn(organization.server, grace)
+    (listed,) = admin.get(f"/users/{grace.id}/sessions").json()
+    assert listed["address"] == "127.0.0.1"
+
+    assert admin.delete(f"/users/{grace.id}/sessions/{listed['id']}").status_code == 204
+
+    assert browser.request("GET", "/api/v1/agent/all").status_code == 401
+    assert admin.get(f"/users/{grace.id}/sessions").json() == []
+    (record,) = audit(organization, "session.ended", target_id=grace.id)
+    assert (record.target_name, record.actor_id) == (grace.email, organization.admin.id)
+
+
+def test_a_session_is_found_only_under_its_own_user(organization: Organization, admin: SignedIn, grace: Person) -> None:
+    """An address that joins a user with somebody else's session leads nowhere."""
+    session_id = changes.sign_in(organization, organization.user()).session_id
+
+    problem(admin.delete(f"/users/{grace.id}/sessions/{session_id}"), 404, "session-not-found")
+
+
+def test_users_of_another_organization_are_out_of_reach(other: Organization, admin: SignedIn) -> None:
+    """Neither sessions nor apps of theirs are seen or ended."""
+    theirs, person = Apps(other), other.user()
+    app = theirs.register()
+    tokens = theirs.tokens(app, person)
+
+    for answer in (
+        admin.get(f"/users/{person.id}/sessions"),
+        admin.get(f"/users/{person.id}/grants"),
+        admin.delete(f"/users/{person.id}/grants/{app.pk}"),
+    ):
+        problem(answer, 404, "user-not-found")
+    assert theirs.get("/agent/all", tokens).status_code == 200
+
+
+def test_nothing_is_withdrawn_that_was_never_given(organization: Organization, apps: Apps, grace: Person, admin: SignedIn) -> None:
+    """An app that only others use is not the user's to withdraw."""
+    app = apps.register()
+    tokens = apps.tokens(app)
+
+    problem(admin.delete(f"/users/{grace.id}/grants/{app.pk}"), 404, "connected-app-not-found")
+    assert apps.get("/agent/all", tokens).status_code == 200
