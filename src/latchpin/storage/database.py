@@ -6,6 +6,7 @@ it; a reading one sees one consistent moment and blocks nobody (WAL). On Postgre
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sqlite3
@@ -20,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 
 from latchpin.errors import Malformed, Unavailable
 from latchpin.settings import Settings
+from latchpin.storage import one_trip
 from latchpin.storage.generation import narrows, raise_column, shared_counter, split_tls, sqlite_file
 
 Session = AsyncSession  # the name by which the edges know it
@@ -36,6 +38,7 @@ class Database:
         self._engine = create_engine(settings)
         self._writing = self._engine.execution_options(latchpin_writes=True)
         self._counter = shared_counter(settings)
+        self._turn = asyncio.Lock()
 
     @property
     def engine(self) -> AsyncEngine:
@@ -49,8 +52,27 @@ class Database:
         What must outlive a refusal has to be returned from the block before the refusal is raised.
         Raises Unavailable where the database cannot be reached, Malformed for a text that PostgreSQL cannot hold.
         """
-        async with self._session(self._writing) as session:
+        async with self._writer(), self._session(self._writing) as session:
             yield session
+
+    @asynccontextmanager
+    async def _writer(self) -> AsyncIterator[None]:
+        """Let this process's writers come one by one where there is one writer anyway; SQLite itself would sleep and ask again.
+
+        Who waits holds no connection, so readers find theirs.
+        """
+        if not self.is_sqlite:
+            yield
+            return
+        try:
+            async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise Unavailable(_LOST) from error
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -141,6 +163,7 @@ def _keep_to_owner(url: str) -> None:
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own type
+    one_trip.use(connection.driver_connection)
     connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
     cursor = connection.cursor()
     for pragma in (
