@@ -7,6 +7,7 @@ from typing import Any
 
 from latchpin.web.views import api_keys, automation, entry, organization, users
 from latchpin.web.views.common import Chip, Form, Listing, Option, Problem, Toast
+from tests.web import oauth_samples
 from tests.web.samples import (
     ACCESSES,
     AGENTS,
@@ -263,5 +264,5 @@ def _rest() -> Iterator[tuple[str, str, Any]]:
 
 def every() -> Iterator[tuple[str, str, Any]]:
     """Each sample page: a name, its template, its view."""
-    for group in (_entry, _dashboard, _keys, _people, _agents, _spaces, _organization, _rest):
+    for group in (_entry, _dashboard, _keys, _people, _agents, _spaces, _organization, oauth_samples.every, _rest):
         yield from group()

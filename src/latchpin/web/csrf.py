@@ -23,3 +23,15 @@ async def require_own_page(connection: ASGIConnection[Any, Any, Any, Any], _hand
     seen = context.of(connection.scope).seen
     if not own_pages.may_change(str(connection.scope.get("method")), seen, own_pages.origins(site.settings)):
         raise Denied(_REFUSED, code="cross_site")
+
+
+async def refuse_other_sites(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    """Refuse a changing request where the browser says that another site sent it; for forms that carry a one-time token of ours.
+
+    Their pages send no referrer, and with that browsers that do not send Sec-Fetch-Site say `Origin: null`. There the token decides.
+    """
+    site: Site = connection.app.state[STATE]
+    seen = context.of(connection.scope).seen
+    unsaid = b"sec-fetch-site" not in seen and seen.get(b"origin", b"null") == b"null"
+    if not unsaid and not own_pages.may_change(str(connection.scope.get("method")), seen, own_pages.origins(site.settings)):
+        raise Denied(_REFUSED, code="cross_site")

@@ -29,7 +29,7 @@ async def ask(visit: Visit, entries: Entries, *, back: str) -> Response[str] | N
         return None
     form, status, headers = Form(), 403, {}
     if password is not None:
-        refusal = await _refusal(visit, password)
+        refusal = await prove(visit, password)
         if refusal is None:
             return None
         if isinstance(refusal, Throttled):
@@ -45,7 +45,7 @@ async def change_password(visit: Visit, entries: Entries) -> None:
     Without those limits a stolen session could try passwords here as fast as it likes.
     """
     current, chosen = entries.get("current_password", ""), entries.get("new_password", "")
-    refusal = await _refusal(visit, current)
+    refusal = await prove(visit, current)
     if refusal is not None:
         raise Invalid(refusal.detail, field="current_password")
     async with visit.site.database.transaction() as opened:
@@ -54,8 +54,8 @@ async def change_password(visit: Visit, entries: Entries) -> None:
         await users.change_password(opened, user, current=current, new=chosen, by=visit.actor, keep_session=kept)
 
 
-async def _refusal(visit: Visit, password: str) -> LatchpinError | None:
-    """Prove a password, which renews the session's token; returns why it did not count, or None."""
+async def prove(visit: Visit, password: str) -> LatchpinError | None:
+    """Prove the password of who is signed in, which renews the session's token; returns why it did not count, or None."""
     settings, secrets = visit.site.settings, visit.site.secrets
     device = visit.request.cookies.get(session.device_name(settings))
     tried = Attempt(visit.principal.email, password, session.origin(visit.request), device)

@@ -15,6 +15,7 @@ from latchpin.web.views.common import Toast
 ASSETS = assets.load()
 ENVIRONMENT = templating.environment(ASSETS)
 IN_PLACE = "latchpin-dialog"
+LONGEST = 8000  # an app's authorization request is an address to come back to, and carries what the app likes
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -83,4 +84,4 @@ def local_path(text: str) -> str:
     Ours are plain ASCII, percent-encoded where need be; anything else could not stand in a header.
     """
     sound = text.startswith("/") and not text.startswith("//") and text.isascii() and text.isprintable() and "\\" not in text
-    return text[:2000] if sound else "/"
+    return text if sound and len(text) <= LONGEST else "/"

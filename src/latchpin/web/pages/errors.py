@@ -12,6 +12,7 @@ from litestar.types import ExceptionHandlersMap
 
 from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, Throttled, Unauthenticated, Unavailable
 from latchpin.kit import context, own_pages
+from latchpin.oauth.authorization_request import PATH
 from latchpin.web import render, session, site
 from latchpin.web.session import PasswordNeeded, SignInNeeded, Visit
 from latchpin.web.site import AnyRequest
@@ -39,7 +40,14 @@ _FAILED = "Nothing was changed. If it happens again, tell your operator the requ
 def is_page(request: AnyRequest) -> bool:
     """Whether a request is for a page, and not for the API or a machine."""
     path: str = request.scope["path"]
+    if path == PATH:
+        return wants_page(request)
     return not path.startswith(("/api/", "/health", "/.well-known/")) and path not in ("/api", "/api-docs")
+
+
+def wants_page(request: AnyRequest) -> bool:
+    """Whether whoever asks shows pages: browsers say so."""
+    return "text/html" in request.headers.get("accept", "").lower()
 
 
 def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str]:

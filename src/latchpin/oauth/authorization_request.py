@@ -1,0 +1,173 @@
+"""Reading an authorization request (OAuth 2.1 section 4.1.1, OpenID Connect Core section 3.1.2.1), and the address that answers it.
+
+First `target`: who asks and where the answer goes. What is wrong there is told to the person, never by a redirect. Then `read`: what is
+wrong from there on goes back to the app.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote, unquote_to_bytes, urlencode
+
+from latchpin.identity.scopes import OFFLINE, ordered
+from latchpin.oauth import params, pkce, redirects, resources, scope
+from latchpin.oauth.clients import Client
+from latchpin.oauth.errors import OAuthError, invalid_request, unauthorized_client
+from latchpin.oauth.params import Params
+from latchpin.oauth.server import AuthorizationServer
+from latchpin.storage.models.oauth_client import ClientSource
+
+PATH = "/api/oauth/authorize"
+NONE, LOGIN, CONSENT, SELECT_ACCOUNT = "none", "login", "consent", "select_account"
+_ASKS_ANEW = frozenset({LOGIN, SELECT_ACCOUNT})
+_LONGEST_AGE = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Who asks, and the address that the answer goes to: one that this client registered."""
+
+    client: Client
+    redirect_uri: str
+    state: str | None
+
+    @property
+    def is_unverified(self) -> bool:
+        """Whether the client made itself known, so that nobody of ours has looked at where it leads."""
+        return self.client.source in (ClientSource.DYNAMIC, ClientSource.DOCUMENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A sound authorization request. `scopes` and `resource` are space-separated; `max_age` is in seconds."""
+
+    redirect_uri: str
+    state: str | None
+    code_challenge: str
+    scopes: str
+    resource: tuple[str, ...]
+    nonce: str | None
+    prompt: frozenset[str]
+    max_age: int | None
+
+
+async def target(server: AuthorizationServer, encoded: bytes, generation: int) -> Target:
+    """Return who asks and where the answer goes; raises OAuthError, which must not be sent by redirect (section 7.12.2)."""
+    named = _some(encoded, b"client_id", b"redirect_uri")
+    client = await server.clients.find(named.need("client_id"), generation)
+    if client is None:
+        raise OAuthError("invalid_client", "this app is unknown here, or was revoked")
+    sent = named.get("redirect_uri")
+    if sent is None:
+        if len(client.redirect_uris) != 1:
+            raise invalid_request("redirect_uri is required")
+        sent = client.redirect_uris[0]
+    any_port = client.application_type == "native" or client.source is ClientSource.DOCUMENT
+    if not any(redirects.matches(sent, each, any_port=any_port) for each in client.redirect_uris):
+        raise invalid_request("redirect_uri is not one that this app registered")
+    return Target(client, sent, _once(encoded, b"state"))
+
+
+def prompts(encoded: bytes) -> frozenset[str]:
+    """Return the values of `prompt`, as far as they can be read; `read` refuses what is wrong with them."""
+    return frozenset((_once(encoded, b"prompt") or "").split())
+
+
+def hint(encoded: bytes) -> str:
+    """Return `login_hint`: the e-mail address that the app expects; empty where it was not sent. Only good for filling in a form."""
+    return (_once(encoded, b"login_hint") or "")[:254]
+
+
+def read(encoded: bytes, to: Target) -> Ask:
+    """Check the rest of a request; raises OAuthError, to be sent back to the app. The resource is looked up later."""
+    sent = params.parse(encoded)
+    for name, error in (("request", "request_not_supported"), ("request_uri", "request_uri_not_supported")):
+        if sent.get(name) is not None:
+            raise OAuthError(error, f"{name} is not supported")  # OpenID Connect Core section 6
+    if sent.need("response_type") != "code":
+        raise OAuthError("unsupported_response_type", "response_type must be code")
+    if sent.get("response_mode") not in (None, "query"):
+        raise invalid_request("response_mode must be query")
+    if "authorization_code" not in to.client.grant_types:
+        raise unauthorized_client("this app may not use authorization_code")
+    challenge = pkce.checked_challenge(sent.get("code_challenge"), sent.get("code_challenge_method"))
+    words = scope.asked(sent.get("scope"), to.client.scopes)
+    if "refresh_token" not in to.client.grant_types:
+        words -= {OFFLINE}  # ignored where it could not be used (OpenID Connect Core section 11)
+    resources.require_form(sent.resources)
+    asked = frozenset((sent.get("prompt") or "").split())
+    if NONE in asked and len(asked) > 1:
+        raise invalid_request("prompt=none stands alone")
+    return Ask(
+        redirect_uri=to.redirect_uri,
+        state=to.state,
+        code_challenge=challenge,
+        scopes=ordered(words),
+        resource=sent.resources,
+        nonce=sent.get("nonce"),
+        prompt=asked,
+        max_age=_age(sent),
+    )
+
+
+def _age(sent: Params) -> int | None:
+    text = sent.get("max_age")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(_LONGEST_AGE)):
+        raise invalid_request("max_age must be a number of seconds")
+    return int(text)
+
+
+def after_signing_in(encoded: bytes) -> str:
+    """Return this request's address for somebody who signs in now, without what asks for signing in: that is just being done."""
+    kept = []
+    for piece in encoded.split(b"&"):
+        name = _name(piece)
+        if name == b"prompt":
+            left = [
+                word
+                for word in unquote_to_bytes(piece.partition(b"=")[2].replace(b"+", b" ")).split()
+                if word.decode("latin-1") not in _ASKS_ANEW
+            ]
+            if not left:
+                continue
+            piece = b"prompt=" + quote(b" ".join(left)).encode()  # noqa: PLW2901
+        if name != b"max_age":
+            kept.append(piece)
+    return f"{PATH}?{b'&'.join(kept).decode('latin-1')}"
+
+
+def success(to: Target | Ask, code: str, issuer: str) -> str:
+    """Return the address that brings a code to the app (OAuth 2.1 section 4.1.2, with `iss` of RFC 9207)."""
+    return _answer(to, {"code": code}, issuer)
+
+
+def failure(to: Target | Ask, error: OAuthError, issuer: str) -> str:
+    """Return the address that brings a refusal to the app (OAuth 2.1 section 4.1.2.1, with `iss` of RFC 9207)."""
+    return _answer(to, {"error": error.error, "error_description": error.description}, issuer)
+
+
+def _answer(to: Target | Ask, said: dict[str, str], issuer: str) -> str:
+    if to.state is not None:
+        said["state"] = to.state
+    query = urlencode({**said, "iss": issuer}, quote_via=quote)
+    uri = to.redirect_uri
+    return f"{uri}{'&' if '?' in uri else '?'}{query}"
+
+
+def _some(encoded: bytes, *names: bytes) -> Params:
+    """Read only these parameters; raises OAuthError where one of them came twice or cannot be read."""
+    return params.parse(b"&".join(piece for piece in encoded.split(b"&") if _name(piece) in names))
+
+
+def _once(encoded: bytes, name: bytes) -> str | None:
+    """Return a parameter that came exactly once and can be read, else None."""
+    try:
+        return _some(encoded, name).get(name.decode())
+    except OAuthError:
+        return None
+
+
+def _name(piece: bytes) -> bytes:
+    return unquote_to_bytes(piece.partition(b"=")[0].replace(b"+", b" "))

@@ -1,0 +1,244 @@
+"""What an authorization request comes to, step by step: another account, the password, an administrator's approval, consent, a code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, events, record
+from latchpin.errors import Conflict
+from latchpin.identity import grants
+from latchpin.identity.grants import NewGrant
+from latchpin.identity.principal import Principal
+from latchpin.identity.scopes import OFFLINE
+from latchpin.identity.sessions import SignedInUser
+from latchpin.kit import clock
+from latchpin.oauth import authorization_request as requests
+from latchpin.oauth import clients, codes, consents, pending, resources
+from latchpin.oauth.authorization_request import Ask, Target
+from latchpin.oauth.clients import Client
+from latchpin.oauth.codes import Bound
+from latchpin.oauth.consents import Place, Stand
+from latchpin.oauth.errors import OAuthError
+from latchpin.oauth.pending import Opened, Waiting
+from latchpin.oauth.server import AuthorizationServer
+from latchpin.storage.models import BrowserSession, OAuthClient, OAuthGrant
+from latchpin.storage.models.oauth_client import ClientStatus
+
+_OVER = "This app or your sign-in ended meanwhile, so nothing was done. Go back to the app and begin again."
+_NOT_DUE = "This step is not due. Go back to the app and begin again."
+
+
+class Page(StrEnum):
+    """What the person is asked next."""
+
+    ACCOUNT = "account"
+    PROOF = "proof"
+    CONSENT = "consent"
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Send the browser to the app."""
+
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Tell the app that it is refused. `by_itself` is False where a person should look before following an unverified address."""
+
+    to: Target | Ask
+    error: OAuthError
+    by_itself: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The organization does not let the app in, or not yet."""
+
+    stand: Stand
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Ask the person; `token` opens the request that waits."""
+
+    page: Page
+    waiting: Waiting
+    token: str
+
+
+Outcome = Leave | Refused | Closed | Show
+
+
+async def begin(session: AsyncSession, server: AuthorizationServer, to: Target, encoded: bytes, who: SignedInUser) -> Outcome:
+    """Take a request of somebody who is signed in. What it changes must be committed."""
+    known = await consents.held(session, who.principal.user_id, to.client)
+    trusted = not to.is_unverified or known is not None
+    try:
+        ask = requests.read(encoded, to)
+        await resources.checked(session, ask.resource, who.principal.organization_id, server.settings)
+    except OAuthError as error:
+        return Refused(to, error, trusted)
+    waiting = Waiting(
+        ask=ask,
+        address=requests.after_signing_in(encoded),
+        account_due=requests.SELECT_ACCOUNT in ask.prompt,
+        proof_due=requests.LOGIN in ask.prompt or _is_too_old(ask, who),
+    )
+    return await proceed(session, server, to.client, waiting, who, trusted=trusted)
+
+
+def _is_too_old(ask: Ask, who: SignedInUser) -> bool:
+    """Whether the last sign-in is older than the app takes; 0 asks for a new one, like `prompt=login` (Core section 3.1.2.1)."""
+    return ask.max_age is not None and (ask.max_age == 0 or clock.now() - who.proved > timedelta(seconds=ask.max_age))
+
+
+async def proceed(
+    session: AsyncSession,
+    server: AuthorizationServer,
+    client: Client,
+    waiting: Waiting,
+    who: SignedInUser,
+    *,
+    trusted: bool = True,
+    opened: tuple[Opened, str] | None = None,
+) -> Outcome:
+    """Go on to the next thing that is due. `opened` is the request as it waits already, with its token."""
+    ask = waiting.ask
+    if ask is None:
+        message = "a device's request is decided on its own page"
+        raise TypeError(message)
+    due = await _due(session, client, waiting, ask, who)
+    if requests.NONE in ask.prompt and not isinstance(due, Place):
+        return Refused(ask, _not_silently(due), trusted)
+    if isinstance(due, Stand):
+        if due is Stand.WAITS:
+            await consents.ask_for_approval(session, who.principal, client)
+        return Closed(due)
+    if isinstance(due, Place):
+        if opened is not None:
+            await pending.use_up(session, opened[0])
+        return Leave(await _code(session, server, client, ask, who, due))
+    if opened is None:
+        return Show(due, waiting, await pending.keep(session, who.session_id, client.pk, waiting))
+    await pending.amend(session, opened[0], waiting)
+    return Show(due, waiting, opened[1])
+
+
+async def _due(session: AsyncSession, client: Client, waiting: Waiting, ask: Ask, who: SignedInUser) -> Page | Stand | Place:
+    """Return what is to be asked next, what stands against it, or the place that was agreed to already."""
+    if waiting.account_due:
+        return Page.ACCOUNT
+    if waiting.proof_due:
+        return Page.PROOF
+    stand = await consents.stand(session, who.principal, client)
+    if stand is not Stand.OPEN:
+        return stand
+    return await _agreed(session, client, ask, who.principal) or Page.CONSENT
+
+
+def _not_silently(due: Page | Stand) -> OAuthError:
+    """Return why `prompt=none` cannot be met (OpenID Connect Core section 3.1.2.6)."""
+    if due is Page.PROOF:
+        return OAuthError("login_required", "the user has to sign in again")
+    if due is Page.CONSENT:
+        return OAuthError("consent_required", "the user has not agreed to this")
+    return OAuthError("interaction_required", "an administrator has to approve the app first")
+
+
+async def _agreed(session: AsyncSession, client: Client, ask: Ask, principal: Principal) -> Place | None:
+    """Return the place of a consent that covers the request, so that nobody needs to be asked; None where somebody does."""
+    if client.is_first_party:
+        return Place()
+    if requests.CONSENT in ask.prompt or consents.asked_each_time(client, ask.redirect_uri):
+        return None
+    consent = await consents.held(session, principal.user_id, client)
+    if consent is None or not await consents.covers(session, consent, principal, scopes=ask.scopes, resource=ask.resource):
+        return None
+    return Place(consent.reach, consent.space_id)
+
+
+async def agree(
+    session: AsyncSession, server: AuthorizationServer, opened: Opened, client: Client, who: SignedInUser, place: Place
+) -> Outcome:
+    """Do what Authorize says: use the request up, remember the consent, make a grant and a code for it."""
+    ask, waiting = opened.waiting.ask, opened.waiting
+    if ask is None or waiting.account_due or waiting.proof_due:
+        raise Conflict(_NOT_DUE)
+    stand = await consents.stand(session, who.principal, client)
+    if stand is not Stand.OPEN:
+        return Closed(stand)
+    await pending.use_up(session, opened)
+    await consents.remember(session, who.principal.user_id, client, place, scopes=ask.scopes, resource=ask.resource)
+    return Leave(await _code(session, server, client, ask, who, place))
+
+
+async def refuse(session: AsyncSession, opened: Opened, client: Client, *, by: Actor) -> Outcome:
+    """Do what Deny says: use the request up, and tell the app."""
+    ask = opened.waiting.ask
+    if ask is None:
+        raise Conflict(_NOT_DUE)
+    await pending.use_up(session, opened)
+    record(session, events.ConsentRefused(target_id=client.pk, target_name=client.name), by)
+    return Refused(ask, OAuthError("access_denied", "the user said no"), by_itself=True)
+
+
+async def _code(session: AsyncSession, server: AuthorizationServer, client: Client, ask: Ask, who: SignedInUser, place: Place) -> str:
+    made = await grant(session, server, client, who, place, scopes=ask.scopes, resource=ask.resource)
+    code = await codes.issue(session, made, Bound(ask.redirect_uri, ask.code_challenge, ask.nonce))
+    return requests.success(ask, code, server.issuer)
+
+
+async def grant(
+    session: AsyncSession,
+    server: AuthorizationServer,
+    client: Client,
+    who: SignedInUser,
+    place: Place,
+    *,
+    scopes: str,
+    resource: Sequence[str],
+) -> OAuthGrant:
+    """Make the grant of a user who agreed; it counts from the first token on. Raises Conflict where app or session ended meanwhile."""
+    row = await session.scalar(select(OAuthClient).where(OAuthClient.id == client.pk, OAuthClient.status == ClientStatus.ACTIVE))
+    browser = await session.get(BrowserSession, who.session_id, populate_existing=True)
+    if row is None or browser is None or browser.ended is not None:
+        raise Conflict(_OVER)
+    new = NewGrant(
+        client=row,
+        organization_id=who.principal.organization_id,
+        scopes=scopes,
+        user_id=who.principal.user_id,
+        browser_session_id=browser.id,
+        offline=OFFLINE in scopes.split(),
+        reach=place.reach,
+        space_id=place.space_id,
+        resource=" ".join(resource),
+        auth_time=browser.proved,
+    )
+    return await grants.create(session, new, server.settings)
+
+
+def without_account(waiting: Waiting) -> Waiting:
+    """Return the request after its account was chosen."""
+    return replace(waiting, account_due=False)
+
+
+def without_proof(waiting: Waiting) -> Waiting:
+    """Return the request after the password was given again."""
+    return replace(waiting, proof_due=False)
+
+
+async def client_of(session: AsyncSession, opened: Opened) -> Client:
+    """Return the client of a request that waits; raises Conflict where it was revoked meanwhile."""
+    row = await session.get(OAuthClient, opened.client_pk, populate_existing=True)
+    if row is None or row.status is not ClientStatus.ACTIVE:
+        raise Conflict(_OVER)
+    return clients.facts(row, [])

@@ -1,0 +1,134 @@
+"""What users agreed to, so that the same is not asked twice; and whether their organization lets an app in at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.errors import Invalid
+from latchpin.identity import access
+from latchpin.identity.principal import Principal
+from latchpin.identity.scopes import ordered
+from latchpin.kit import clock
+from latchpin.oauth import redirects
+from latchpin.oauth.clients import Client
+from latchpin.storage.models import OAuthApproval, OAuthConsent, Organization
+from latchpin.storage.models.oauth_grant import Reach
+
+_ELSEWHERE = "Choose one of the Spaces offered."
+
+
+class Stand(StrEnum):
+    """How an organization stands to an app."""
+
+    OPEN = "open"
+    WAITS = "waits"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a grant is to count."""
+
+    reach: Reach = Reach.ALL
+    space_id: int | None = None
+
+    @property
+    def word(self) -> str:
+        """The place as the form's choice: `all`, `personal`, or a Space's id."""
+        return str(self.space_id) if self.reach is Reach.SPACE else self.reach.value
+
+
+async def held(session: AsyncSession, user_id: int, client: Client) -> OAuthConsent | None:
+    """Return what a user agreed to for a client as it is now, or None: with another version of the client it does not count any more."""
+    return await session.scalar(
+        select(OAuthConsent).where(
+            OAuthConsent.user_id == user_id,
+            OAuthConsent.oauth_client_id == client.pk,
+            OAuthConsent.client_version == client.version,
+        )
+    )
+
+
+async def covers(session: AsyncSession, consent: OAuthConsent, principal: Principal, *, scopes: str, resource: Sequence[str]) -> bool:
+    """Whether what was agreed to holds all that is asked for, in a Space that the user may still enter."""
+    if not set(scopes.split()) <= set(consent.scopes.split()) or not _same_resources(consent.resource.split(), resource):
+        return False
+    if consent.reach is not Reach.SPACE:
+        return True
+    return consent.space_id is not None and await access.role_in(session, principal, consent.space_id) is not None
+
+
+def _same_resources(agreed: Sequence[str], asked: Sequence[str]) -> bool:
+    return set(asked) <= set(agreed) if asked else not agreed
+
+
+def asked_each_time(client: Client, redirect_uri: str) -> bool:
+    """Whether an earlier consent does not speak for this request: any program on the computer could pretend to be the app.
+
+    OAuth 2.1 section 7.3.1: a public client on a loopback address or a scheme of its own cannot be told from another.
+    """
+    return client.is_public and redirects.is_local(redirect_uri)
+
+
+async def remember(session: AsyncSession, user_id: int, client: Client, place: Place, *, scopes: str, resource: Sequence[str]) -> None:
+    """Keep what a user has just agreed to; what was agreed before for the same place and resource stays part of it."""
+    at, words, wanted = clock.now(), set(scopes.split()), " ".join(resource)
+    before = await held(session, user_id, client)
+    if before is not None and (before.reach, before.space_id, before.resource) == (place.reach, place.space_id, wanted):
+        words |= set(before.scopes.split())
+    kept = {
+        "client_version": client.version,
+        "scopes": ordered(words),
+        "reach": place.reach,
+        "space_id": place.space_id,
+        "resource": wanted,
+        "updated": at,
+    }
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    await session.execute(
+        insert(OAuthConsent)
+        .values(user_id=user_id, oauth_client_id=client.pk, created=at, **kept)
+        .on_conflict_do_update(index_elements=["user_id", "oauth_client_id"], set_=kept)
+    )
+
+
+async def chosen(session: AsyncSession, principal: Principal, word: str) -> Place:
+    """Read the choice of a Space; raises Invalid for none, and for a Space that the user may not enter."""
+    if word in (Reach.ALL.value, Reach.PERSONAL.value):
+        return Place(Reach(word))
+    if not (word.isascii() and word.isdigit()) or len(word) > 10:  # noqa: PLR2004  no id is longer
+        raise Invalid(_ELSEWHERE, field="space")
+    space_id = int(word)
+    if space_id >= 2**31 or await access.role_in(session, principal, space_id) is None:
+        raise Invalid(_ELSEWHERE, field="space")
+    return Place(Reach.SPACE, space_id)
+
+
+async def stand(session: AsyncSession, principal: Principal, client: Client) -> Stand:
+    """Return whether the user's organization lets an app in, by its policy and its administrators' decision."""
+    if client.is_first_party or client.organization_id == principal.organization_id:
+        return Stand.OPEN
+    approval = await session.get(OAuthApproval, (principal.organization_id, client.pk))
+    if approval is not None and approval.approved is not None:
+        return Stand.OPEN if approval.approved else Stand.BLOCKED
+    organization = await session.get_one(Organization, principal.organization_id)
+    return Stand.WAITS if organization.app_approval else Stand.OPEN
+
+
+async def ask_for_approval(session: AsyncSession, principal: Principal, client: Client) -> None:
+    """Note that a user wants an app that an administrator has to approve first; a decision that was made meanwhile stays."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    asked = {
+        "organization_id": principal.organization_id,
+        "oauth_client_id": client.pk,
+        "approved": None,
+        "asked_by_name": principal.full_name[:200],
+        "at": clock.now(),
+    }
+    await session.execute(insert(OAuthApproval).values(asked).on_conflict_do_nothing())

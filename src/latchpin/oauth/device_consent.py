@@ -1,0 +1,86 @@
+"""A person's decision about a device (RFC 8628 section 3.3): found by the code that it shows, asked like any other app, decided once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, events, record
+from latchpin.errors import Conflict
+from latchpin.identity.sessions import SignedInUser
+from latchpin.oauth import authorize, consents, device_codes, pending
+from latchpin.oauth.authorize import Closed, Leave, Outcome, Page, Show
+from latchpin.oauth.clients import Client
+from latchpin.oauth.consents import Place, Stand
+from latchpin.oauth.pending import Opened, Waiting
+from latchpin.oauth.server import AuthorizationServer
+from latchpin.storage.models import DeviceCode
+
+ENTRY = "/device"
+ALLOWED, DENIED = f"{ENTRY}/allowed", f"{ENTRY}/denied"
+_OVER = "The device was answered already, or its code ran out. Start again on the device."
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a device asks for, and from where and when it asked."""
+
+    scopes: str
+    resource: tuple[str, ...]
+    address: str
+    at: datetime
+
+
+async def begin(session: AsyncSession, row: DeviceCode, who: SignedInUser) -> tuple[Client, Outcome]:
+    """Ask the person about a device whose code they typed; raises Conflict where its app was revoked."""
+    waiting = Waiting(address=ENTRY, device_id=row.id)
+    token = await pending.keep(session, who.session_id, row.oauth_client_id, waiting)
+    found = await pending.find(session, token, who.session_id)
+    client = await authorize.client_of(session, found)
+    stand = await consents.stand(session, who.principal, client)
+    if stand is Stand.WAITS:
+        await consents.ask_for_approval(session, who.principal, client)
+    return client, Show(Page.CONSENT, waiting, token) if stand is Stand.OPEN else Closed(stand)
+
+
+async def asked(session: AsyncSession, device_id: int) -> Asked:
+    """Return what a device asks for; raises Conflict where that is not known any more."""
+    row = await session.get(DeviceCode, device_id)
+    if row is None:
+        raise Conflict(_OVER)
+    return Asked(row.scopes, tuple(row.resource.split()), row.address or "", row.created)
+
+
+async def agree(
+    session: AsyncSession, server: AuthorizationServer, opened: Opened, client: Client, who: SignedInUser, place: Place
+) -> Outcome:
+    """Do what Authorize says: make the grant that the device gets with its next question."""
+    stand = await consents.stand(session, who.principal, client)
+    if stand is not Stand.OPEN:
+        return Closed(stand)
+    row = await _taken(session, opened)
+    resource = tuple(row.resource.split())
+    await consents.remember(session, who.principal.user_id, client, place, scopes=row.scopes, resource=resource)
+    made = await authorize.grant(session, server, client, who, place, scopes=row.scopes, resource=resource)
+    if not await device_codes.approve(session, row, made):
+        raise Conflict(_OVER)
+    return Leave(ALLOWED)
+
+
+async def refuse(session: AsyncSession, opened: Opened, client: Client, *, by: Actor) -> Outcome:
+    """Do what Deny says: the device learns it with its next question."""
+    row = await _taken(session, opened)
+    if not await device_codes.deny(session, row):
+        raise Conflict(_OVER)
+    record(session, events.ConsentRefused(target_id=client.pk, target_name=client.name), by)
+    return Leave(DENIED)
+
+
+async def _taken(session: AsyncSession, opened: Opened) -> DeviceCode:
+    row = await session.get(DeviceCode, opened.waiting.device_id or 0)
+    if row is None:
+        raise Conflict(_OVER)
+    await pending.use_up(session, opened)
+    return row

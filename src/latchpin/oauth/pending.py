@@ -1,0 +1,96 @@
+"""Authorization requests that wait for a person: kept on the server, opened by a random token, answered once (security.md 16, 17).
+
+The token stands in our page's form. It counts only in the browser session that the page was made for, so another site, another person
+and a second sending all get nowhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgspec
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.errors import Conflict, Denied, Malformed
+from latchpin.identity import credentials
+from latchpin.kit import clock
+from latchpin.oauth.authorization_request import Ask
+from latchpin.storage.models import AuthorizationRequest
+
+LIFETIME = timedelta(minutes=10)
+_AGAIN = "Go back to the app and begin again."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What waits: an app's request with its own address, or a device's. `account_due` and `proof_due` are steps before the consent."""
+
+    ask: Ask | None = None
+    address: str = ""
+    account_due: bool = False
+    proof_due: bool = False
+    device_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A request that waits and was found sound."""
+
+    row: AuthorizationRequest
+    waiting: Waiting
+    client_pk: int
+
+
+async def keep(session: AsyncSession, session_id: int, client_pk: int, waiting: Waiting) -> str:
+    """Keep a request for the person of a browser session; the token is only in what this returns."""
+    token = credentials.new_token()
+    session.add(
+        AuthorizationRequest(
+            digest=credentials.token_digest(token),
+            browser_session_id=session_id,
+            oauth_client_id=client_pk,
+            parameters=msgspec.json.encode(waiting).decode(),
+            expires=clock.now() + LIFETIME,
+        )
+    )
+    await session.flush()
+    return token
+
+
+async def find(session: AsyncSession, token: str, session_id: int) -> Opened:
+    """Return what waits under a token; raises Malformed (unknown), Denied (another session's), Conflict (answered, or too old)."""
+    row = await session.scalar(select(AuthorizationRequest).where(AuthorizationRequest.digest == credentials.token_digest(token)))
+    if row is None:
+        raise Malformed(f"This page is not known here any more. {_AGAIN}")
+    if row.browser_session_id != session_id:
+        raise Denied(f"This page belongs to another sign-in, so nothing was done. {_AGAIN}", code="other_session")
+    if row.used is not None:
+        raise Conflict(f"This page was answered already, and works once. {_AGAIN}", code="request_used")
+    if row.expires <= clock.now():
+        raise Conflict(f"This page was open for too long, so nothing was done. {_AGAIN}", code="request_expired")
+    return Opened(row, msgspec.json.decode(row.parameters, type=Waiting), row.oauth_client_id)
+
+
+async def amend(session: AsyncSession, opened: Opened, waiting: Waiting) -> None:
+    """Note that a step was taken; the token stays the same."""
+    opened.row.parameters = msgspec.json.encode(waiting).decode()
+    await session.flush()
+
+
+async def use_up(session: AsyncSession, opened: Opened) -> None:
+    """Take a request by one conditional update; raises Conflict for all but the first who try."""
+    taken = await session.execute(
+        update(AuthorizationRequest)
+        .where(AuthorizationRequest.digest == opened.row.digest, AuthorizationRequest.used.is_(None))
+        .values(used=clock.now())
+        .returning(AuthorizationRequest.digest)
+    )
+    if taken.one_or_none() is None:
+        raise Conflict(f"This page was answered already, and works once. {_AGAIN}", code="request_used")
+
+
+async def sweep(session: AsyncSession) -> None:
+    """Remove requests that ran out an hour ago."""
+    await session.execute(delete(AuthorizationRequest).where(AuthorizationRequest.expires < clock.now() - timedelta(hours=1)))

@@ -1,0 +1,97 @@
+"""What the authorization pages show of an app and of what it asks for, and the headers that these pages carry. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from latchpin.identity import standing
+from latchpin.identity.roles import Role
+from latchpin.identity.scopes import EMAIL, OFFLINE, OPENID, PROFILE, Scope
+from latchpin.kit import clock
+from latchpin.oauth import redirects
+from latchpin.oauth.clients import Client
+from latchpin.settings import Settings
+from latchpin.storage.models import Space
+from latchpin.storage.models.oauth_client import ClientSource
+from latchpin.storage.models.oauth_grant import Reach
+from latchpin.web import render
+from latchpin.web.views.common import Option
+from latchpin.web.views.oauth import AppFacts, Right
+
+_RIGHTS: tuple[tuple[str, str, str], ...] = (
+    (Scope.AGENTS_READ, "agents", "See agents and their schedules"),
+    (Scope.AGENTS_WRITE, "play", "Run, schedule and change agents"),
+    (Scope.RUNS_READ, "audit", "See runs and download files"),
+    (Scope.SPACES_READ, "spaces", "See Spaces"),
+    (Scope.SPACES_WRITE, "upload", "Run Spaces and upload files"),
+    (Scope.BILLING_READ, "card", "See costs and credit"),
+)
+PRIVATE: Mapping[str, str] = {"Referrer-Policy": "no-referrer"}
+
+
+def app(client: Client, redirect_uri: str = "", *, known: bool) -> AppFacts:
+    """An app, with what is known of where it is at home; `known` says that this person has let it in before.
+
+    What an app says of itself (its home page) counts only where an administrator entered it.
+    """
+    local = bool(redirect_uri) and redirects.is_local(redirect_uri)
+    identified_by = redirects.host_of(client.client_id) if client.source is ClientSource.DOCUMENT else ""
+    home = client.client_uri if client.source is ClientSource.REGISTERED and client.client_uri else redirect_uri
+    host = identified_by or ("" if not home or (local and home == redirect_uri) else redirects.host_of(home))
+    unverified = client.source in (ClientSource.DYNAMIC, ClientSource.DOCUMENT) and not known
+    return AppFacts(client.name, host, local, unverified, identified_by)
+
+
+def rights(scopes: str) -> tuple[Right, ...]:
+    """Scopes in plain words, in one order; staying connected is not among them: the page says for how long."""
+    words = set(scopes.split())
+    found = [Right(icon, text) for scope, icon, text in _RIGHTS if scope in words]
+    about = _about_the_person(words)
+    return (*found, Right("user", about)) if about else tuple(found)
+
+
+def _about_the_person(words: set[str]) -> str:
+    if EMAIL in words:
+        return "Know your name and e-mail" if PROFILE in words else "Know your e-mail"
+    if PROFILE in words:
+        return "Know your name"
+    return "Know which account you have here" if OPENID in words else ""
+
+
+def spaces(found: Sequence[tuple[Space, Role]]) -> tuple[Option, ...]:
+    """The places that a person can choose from: all, the personal one, or one that they may enter, with their role there."""
+    named = sorted(found, key=lambda each: each[0].name.casefold())
+    return (
+        Option(Reach.ALL.value, "All my Spaces"),
+        Option(Reach.PERSONAL.value, "My personal Space"),
+        *(Option(str(space.id), f"{space.name} ({role.word})") for space, role in named),
+    )
+
+
+def other_resources(resource: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """Hosts of the resources besides our own API that an app's tokens are for."""
+    own = standing.own_audiences(settings)
+    return tuple(dict.fromkeys(redirects.host_of(each) for each in resource if each not in own))
+
+
+def offline_until(scopes: str, settings: Settings) -> datetime | None:
+    """When an app's access ends at the latest, where it can refresh; None where it cannot."""
+    return clock.now() + timedelta(days=settings.refresh_max_days) if OFFLINE in scopes.split() else None
+
+
+def leaving(redirect_uri: str) -> dict[str, str]:
+    """Headers of a page whose form ends at an app's address.
+
+    Browsers hold `form-action` against every redirect that follows a form, and an app's callback redirects once more, often to another
+    host of its own. So the policy names https as a whole, and besides it what a local program or a scheme of its own needs.
+    """
+    parts = urlsplit(redirect_uri)
+    sources = ["https:"]
+    if parts.scheme == "http":  # of a loopback address, and policies know no IPv6 addresses
+        sources += ["http:"] if ":" in (parts.hostname or "") else ["http://localhost:*", "http://127.0.0.1:*"]
+    elif parts.scheme != "https":
+        sources.append(f"{parts.scheme}:")
+    policy = render.HEADERS["Content-Security-Policy"].replace("form-action 'self'", f"form-action 'self' {' '.join(sources)}")
+    return {**PRIVATE, "Content-Security-Policy": policy}

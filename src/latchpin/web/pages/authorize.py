@@ -1,0 +1,88 @@
+"""The authorization endpoint (OAuth 2.1 section 4.1.1): where an app sends a person's browser.
+
+Its refusals are pages for browsers and JSON for everybody else. It answers no script of another site: there is no CORS header here.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from litestar import Response, get, post
+from litestar.types import ExceptionHandlersMap
+
+from latchpin.errors import LatchpinError
+from latchpin.oauth import authorization_request as requests
+from latchpin.oauth import authorize, params, server
+from latchpin.oauth.authorize import Refused
+from latchpin.oauth.endpoints.answers import CORS
+from latchpin.oauth.endpoints.answers import HANDLERS as MACHINES
+from latchpin.oauth.errors import OAuthError
+from latchpin.web import session
+from latchpin.web.pages import errors, steps
+from latchpin.web.session import PasswordNeeded, SignInNeeded
+from latchpin.web.site import AnyRequest
+
+_MOST = 8000
+
+
+@get(requests.PATH)
+async def authorize_by_link(request: AnyRequest) -> Response[str]:
+    """Take an authorization request, and go on to what is due: signing in, a question, or the app."""
+    return await _answer(request, request.scope["query_string"])
+
+
+@post(requests.PATH, status_code=200)
+async def authorize_by_form(request: AnyRequest) -> Response[str]:
+    """Take an authorization request that was posted (RFC 6749 section 3.1). It goes on as a link, with which the cookie comes."""
+    body = await request.body()
+    params.form(request.headers.get("content-type", ""), body)
+    if len(body) > _MOST or not body.isascii():
+        raise params.OAuthError("invalid_request", "the request is too long")
+    return steps.away(request, f"{requests.PATH}?{body.decode('ascii')}")
+
+
+async def _answer(request: AnyRequest, encoded: bytes) -> Response[str]:
+    serving = server.of(request)
+    to = await requests.target(serving, encoded, await serving.now())
+    silent = requests.NONE in requests.prompts(encoded)
+    try:
+        visit = await session.visitor(request)
+    except (SignInNeeded, PasswordNeeded) as needed:
+        if silent:
+            error = OAuthError("login_required", "nobody is signed in")
+            return steps.refused(request, Refused(to, error, by_itself=not to.is_unverified))
+        return _to_the_door(request, encoded, needed)
+    async with visit.site.database.transaction() as opened:
+        outcome = await authorize.begin(opened, serving, to, encoded, visit.signed_in)
+    return await steps.go_on(visit, to.client, outcome)
+
+
+def _to_the_door(request: AnyRequest, encoded: bytes, needed: SignInNeeded | PasswordNeeded) -> Response[str]:
+    wanted = quote(requests.after_signing_in(encoded))
+    if isinstance(needed, PasswordNeeded):
+        return steps.away(request, f"/password?next={wanted}")
+    return steps.away(request, f"/login?next={wanted}" + ("&ended=1" if needed.ended else ""))
+
+
+def on_oauth_error(request: AnyRequest, error: OAuthError) -> Response[str] | Response[bytes]:
+    """Tell the person, or the program, what is wrong with a request; never by a redirect (security.md 7)."""
+    if errors.wants_page(request):
+        return steps.refusal_page(request, error)
+    return _without_cors(MACHINES[OAuthError](request, error))
+
+
+def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str] | Response[bytes]:
+    """Tell what the product refuses: the database cannot be reached."""
+    if errors.wants_page(request):
+        return errors.on_refusal(request, error)
+    return _without_cors(MACHINES[LatchpinError](request, error))
+
+
+def _without_cors(answer: Response[bytes]) -> Response[bytes]:
+    for name in CORS:
+        answer.headers.pop(name, None)
+    return answer
+
+
+HANDLERS = (authorize_by_link, authorize_by_form)
+EXCEPTION_HANDLERS: ExceptionHandlersMap = {**errors.HANDLERS, OAuthError: on_oauth_error, LatchpinError: on_refusal}

@@ -1,0 +1,104 @@
+"""The answers that a person gives on the authorization pages: which account, the password, and whether an app may act for them."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from litestar import Response, post
+from litestar.types import ExceptionHandlersMap
+
+from latchpin.errors import Invalid, LatchpinError, Malformed, Throttled
+from latchpin.identity import sessions
+from latchpin.oauth import authorize, consents, device_consent, pending, server
+from latchpin.oauth.authorize import Page, Show
+from latchpin.web import forms, proof, session
+from latchpin.web.forms import Entries
+from latchpin.web.pages import errors, steps
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views.common import Form
+
+_UNCLEAR = "This form cannot be read. Go back to the app and begin again."
+
+
+@post("/oauth/account", status_code=200)
+async def choose_account(visit: SignedIn) -> Response[str]:
+    """Go on as who is signed in, or sign out and in as somebody else, with the same request."""
+    entries = await forms.read(visit.request)
+    token, serving = entries.get("request", ""), server.of(visit.request)
+    if entries.get("choice") == "other":
+        return await _another_account(visit, token)
+    async with visit.site.database.transaction() as opened:
+        found = await pending.find(opened, token, visit.signed_in.session_id)
+        client = await authorize.client_of(opened, found)
+        waiting = authorize.without_account(found.waiting)
+        outcome = await authorize.proceed(opened, serving, client, waiting, visit.signed_in, opened=(found, token))
+    return await steps.go_on(visit, client, outcome)
+
+
+async def _another_account(visit: Visit, token: str) -> Response[str]:
+    async with visit.site.database.transaction() as opened:
+        found = await pending.find(opened, token, visit.signed_in.session_id)
+        await pending.use_up(opened, found)
+        await sessions.end(opened, visit.principal.user_id, visit.signed_in.session_id, by=visit.actor, signed_out=True)
+    back = steps.away(visit.request, f"/login?next={quote(found.waiting.address)}")
+    back.set_cookie(session.no_cookie(visit.site.settings))
+    return back
+
+
+@post("/oauth/confirm", status_code=200)
+async def confirm(visit: SignedIn) -> Response[str]:
+    """Take the password that an app wants to be given again, under the limits of signing in."""
+    entries = await forms.read(visit.request)
+    token, serving = entries.get("request", ""), server.of(visit.request)
+    async with visit.site.database.read() as opened:
+        found = await pending.find(opened, token, visit.signed_in.session_id)
+        client = await authorize.client_of(opened, found)
+    refusal = await proof.prove(visit, entries.get("password", ""))
+    if refusal is not None:
+        form = Form({}, {"password": refusal.detail})
+        status = 429 if isinstance(refusal, Throttled) else 422
+        return await steps.go_on(visit, client, Show(Page.PROOF, found.waiting, token), form, status=status)
+    async with visit.site.database.transaction() as opened:
+        found = await pending.find(opened, token, visit.signed_in.session_id)
+        waiting = authorize.without_proof(found.waiting)
+        outcome = await authorize.proceed(opened, serving, client, waiting, visit.signed_in, opened=(found, token))
+    return await steps.go_on(visit, client, outcome)
+
+
+@post("/oauth/consent", status_code=200)
+async def decide(visit: SignedIn) -> Response[str]:
+    """Take the person's decision about an app or a device; once (security.md 16, 17)."""
+    entries = await forms.read(visit.request)
+    token, decision = entries.get("request", ""), entries.get("decision", "")
+    if decision == "deny":
+        return await _deny(visit, token)
+    if decision != "authorize":
+        raise Malformed(_UNCLEAR)
+    return await _authorize(visit, token, entries)
+
+
+async def _authorize(visit: Visit, token: str, entries: Entries) -> Response[str]:
+    serving, form = server.of(visit.request), None
+    async with visit.site.database.transaction() as opened:
+        found = await pending.find(opened, token, visit.signed_in.session_id)
+        client = await authorize.client_of(opened, found)
+        agree = authorize.agree if found.waiting.device_id is None else device_consent.agree
+        try:
+            place = await consents.chosen(opened, visit.principal, entries.get("space", ""))
+            outcome = await agree(opened, serving, found, client, visit.signed_in, place)
+        except Invalid as error:
+            form, outcome = forms.refused(entries, error), Show(Page.CONSENT, found.waiting, token)
+    return await steps.go_on(visit, client, outcome, form, status=422 if form else 200)
+
+
+async def _deny(visit: Visit, token: str) -> Response[str]:
+    async with visit.site.database.transaction() as opened:
+        found = await pending.find(opened, token, visit.signed_in.session_id)
+        client = await authorize.client_of(opened, found)
+        refuse = authorize.refuse if found.waiting.device_id is None else device_consent.refuse
+        outcome = await refuse(opened, found, client, by=visit.actor)
+    return await steps.go_on(visit, client, outcome)
+
+
+HANDLERS = (choose_account, confirm, decide)
+EXCEPTION_HANDLERS: ExceptionHandlersMap = {**errors.HANDLERS, LatchpinError: steps.on_refusal}

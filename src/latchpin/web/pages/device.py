@@ -1,0 +1,70 @@
+"""Where a person types the code that a device shows (RFC 8628 section 3.3). An address with the code only fills the field in."""
+
+from __future__ import annotations
+
+from litestar import Response, get, post
+
+from latchpin.kit import clock, context, households
+from latchpin.oauth import device_codes, device_consent, server
+from latchpin.web import asking, forms, render
+from latchpin.web.pages import steps
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views.common import Form
+from latchpin.web.views.oauth import DeviceCodeEntry, DeviceDone
+
+TRIES = 10
+_WINDOW_SECONDS = 600
+_WRONG = "No device waits under this code. Compare it with the one that the device shows; a code runs out after ten minutes."
+
+
+@get(device_consent.ENTRY)
+async def show_entry(visit: SignedIn) -> Response[str]:
+    """Show the field; `user_code` in the address fills it in, and nothing is sent before a person sends it (security.md 90)."""
+    return _entry(visit, Form({"user_code": forms.query(visit.request, "user_code", most=20)}))
+
+
+@post(device_consent.ENTRY, status_code=200)
+async def enter(visit: SignedIn) -> Response[str]:
+    """Look the code up, and ask about the device. Codes are short, so tries are counted by person and by address."""
+    entries = await forms.read(visit.request)
+    typed = entries.get("user_code", "")[:40]
+    if wait := await _wait(visit):
+        detail = f"Too many tries. Wait {wait} seconds."
+        return _entry(visit, Form({"user_code": typed}, {"user_code": detail}), status=429, headers={"Retry-After": str(wait)})
+    async with visit.site.database.transaction() as opened:
+        row = await device_codes.find_pending(opened, typed, visit.site.secrets)
+        found = await device_consent.begin(opened, row, visit.signed_in) if row is not None else None
+    if found is None:
+        return _entry(visit, Form({"user_code": typed}, {"user_code": _WRONG}), status=422)
+    return await steps.go_on(visit, *found)
+
+
+@get(device_consent.ALLOWED)
+async def show_allowed(visit: SignedIn) -> Response[str]:
+    """Say that the device may go on."""
+    return render.page(visit.request, "oauth/device_done.html", DeviceDone(visit.shell(""), allowed=True), headers=asking.PRIVATE)
+
+
+@get(device_consent.DENIED)
+async def show_denied(visit: SignedIn) -> Response[str]:
+    """Say that the device gets nothing."""
+    return render.page(visit.request, "oauth/device_done.html", DeviceDone(visit.shell(""), allowed=False), headers=asking.PRIVATE)
+
+
+async def _wait(visit: Visit) -> int:
+    """Count a try; returns how many seconds to wait, 0 where it may go on."""
+    counter = server.of(visit.request).counter
+    address = context.of(visit.request.scope).address
+    for whose in (f"user:{visit.principal.user_id}", f"address:{households.of(address)}"):
+        window = await counter.hit(f"device-code:{whose}", _WINDOW_SECONDS)
+        if window.count > TRIES * (1 if whose.startswith("user") else 5):
+            return window.seconds_left(clock.timestamp())
+    return 0
+
+
+def _entry(visit: Visit, form: Form, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[str]:
+    view = DeviceCodeEntry(visit.shell(""), form)
+    return render.page(visit.request, "oauth/device.html", view, status=status, headers={**asking.PRIVATE, **(headers or {})})
+
+
+HANDLERS = (show_entry, enter, show_allowed, show_denied)

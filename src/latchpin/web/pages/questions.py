@@ -1,0 +1,68 @@
+"""The questions that an authorization request puts to a person: which account, the password, and consent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from litestar import Response
+
+from latchpin.identity import access
+from latchpin.identity.roles import Role
+from latchpin.oauth import consents, device_consent, redirects
+from latchpin.oauth.authorize import Page, Show
+from latchpin.oauth.clients import Client
+from latchpin.oauth.consents import Place
+from latchpin.oauth.device_consent import Asked
+from latchpin.storage.models import Space
+from latchpin.web import asking, render
+from latchpin.web.session import Visit
+from latchpin.web.views.common import Form
+from latchpin.web.views.oauth import AppFacts, ChooseAccount, Consent, DeviceFacts, GivePassword
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was looked up for a consent: the Spaces to choose from, what was agreed to before, and the device that asks, if one does."""
+
+    spaces: list[tuple[Space, Role]]
+    before: Place | None
+    device: Asked | None
+
+
+async def ask(visit: Visit, client: Client, due: Show, form: Form | None, status: int) -> Response[str]:
+    """Draw a question; `form` is what was refused of an answer."""
+    redirect_uri = due.waiting.ask.redirect_uri if due.waiting.ask else ""
+    async with visit.site.database.read() as opened:
+        before = await consents.held(opened, visit.principal.user_id, client)
+        spaces = await access.roles_in_all(opened, visit.principal)
+        device = await device_consent.asked(opened, due.waiting.device_id) if due.waiting.device_id is not None else None
+    facts = asking.app(client, redirect_uri, known=before is not None)
+    headers = asking.leaving(redirect_uri)
+    if due.page is Page.ACCOUNT:
+        return render.page(visit.request, "oauth/account.html", ChooseAccount(visit.shell(""), due.token, facts), headers=headers)
+    if due.page is Page.PROOF:
+        confirm = GivePassword(visit.shell(""), form or Form(), due.token, facts)
+        return render.page(visit.request, "oauth/password.html", confirm, status=status, headers=headers)
+    known = _Known(spaces, Place(before.reach, before.space_id) if before else None, device)
+    return render.page(visit.request, "oauth/consent.html", _consent(visit, due, facts, known, form), status=status, headers=headers)
+
+
+def _consent(visit: Visit, due: Show, facts: AppFacts, known: _Known, form: Form | None) -> Consent:
+    wanted, settings = due.waiting.ask or known.device, visit.site.settings
+    scopes, resource = (wanted.scopes, wanted.resource) if wanted else ("", ())
+    offered = asking.spaces(known.spaces)
+    was = known.before.word if known.before else ""
+    chosen = was if any(option.value == was for option in offered) else offered[0].value
+    return Consent(
+        visit.shell(""),
+        form or Form({"space": chosen}),
+        due.token,
+        facts,
+        offered,
+        asking.rights(scopes),
+        asking.other_resources(resource, settings),
+        settings.access_token_minutes,
+        asking.offline_until(scopes, settings),
+        redirects.host_of(due.waiting.ask.redirect_uri) if due.waiting.ask else "",
+        DeviceFacts(known.device.address, known.device.at) if known.device else None,
+    )

@@ -1,0 +1,83 @@
+"""Drawing what an authorization request has come to: the app's address, a question, or a refusal."""
+
+from __future__ import annotations
+
+from litestar import Response
+
+from latchpin.errors import Conflict, Denied, LatchpinError, Malformed
+from latchpin.kit import context
+from latchpin.oauth import authorization_request as requests
+from latchpin.oauth import redirects, server
+from latchpin.oauth.authorize import Closed, Leave, Outcome, Refused
+from latchpin.oauth.clients import Client
+from latchpin.oauth.consents import Stand
+from latchpin.oauth.errors import OAuthError
+from latchpin.web import asking, render, session
+from latchpin.web.pages import errors, questions
+from latchpin.web.session import Visit
+from latchpin.web.site import AnyRequest
+from latchpin.web.views.common import Form
+from latchpin.web.views.oauth import Refusal
+
+_CLOSED = {
+    Stand.WAITS: (
+        "An administrator has to approve this app",
+        "Your organization lets apps in only after an administrator has approved them. Your request is noted; try again after that.",
+    ),
+    Stand.BLOCKED: (
+        "Your organization has blocked this app",
+        "An administrator has decided that this app may not be used here. Ask one of them if you need it.",
+    ),
+}
+_WRONG = "The app asked for something that is not possible here, so you were not sent back to it. Its makers have to put this right."
+
+
+def away(request: AnyRequest, location: str) -> Response[str]:
+    """Send the browser on, whatever it came with: 303, never 307, so that no form is sent again (security.md 13)."""
+    answer = render.redirect(request, location)
+    answer.headers.update(asking.PRIVATE)
+    return answer
+
+
+async def go_on(visit: Visit, client: Client, outcome: Outcome, form: Form | None = None, *, status: int = 200) -> Response[str]:
+    """Answer with what a request came to."""
+    request = visit.request
+    if isinstance(outcome, Leave):
+        return away(request, outcome.location)
+    if isinstance(outcome, Refused):
+        return refused(request, outcome)
+    if isinstance(outcome, Closed):
+        title, text = _CLOSED[outcome.stand]
+        return _refusal(request, title, text, OAuthError("access_denied", client.name), status=403)
+    return await questions.ask(visit, client, outcome, form, status)
+
+
+def refused(request: AnyRequest, found: Refused) -> Response[str]:
+    """Send a refusal to the app; where its address is not to be trusted, a person decides whether to follow it (OAuth 2.1, 7.12.2)."""
+    location = requests.failure(found.to, found.error, server.of(request).issuer)
+    if found.by_itself:
+        return away(request, location)
+    host = redirects.host_of(found.to.redirect_uri)
+    text = f"It asked for something that is not possible here. The app is new to us, so look where it would send you: {host}."
+    return _refusal(request, "The app was refused", text, found.error, onward=location, host=host)
+
+
+def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str]:
+    """Draw a refusal of the product on one of these pages, where the Control Center's navigation would only mislead."""
+    if not isinstance(error, (Conflict, Denied, Malformed)):
+        return errors.on_refusal(request, error)
+    status = 403 if isinstance(error, Denied) else 409 if isinstance(error, Conflict) else 400
+    return _refusal(request, "This did not work", error.detail, OAuthError("", ""), status=status)
+
+
+def refusal_page(request: AnyRequest, error: OAuthError) -> Response[str]:
+    """Draw a request that cannot be trusted enough to be sent back."""
+    return _refusal(request, "This link does not work", _WRONG, error, status=400)
+
+
+def _refusal(
+    request: AnyRequest, title: str, text: str, error: OAuthError, *, status: int = 400, onward: str = "", host: str = ""
+) -> Response[str]:
+    shell, request_id = session.shell_outside(request), context.of(request.scope).request_id
+    view = Refusal(shell, title, text, error.error, error.description, onward, host, request_id)
+    return render.page(request, "oauth/refused.html", view, status=status, headers=asking.PRIVATE)

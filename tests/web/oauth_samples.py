@@ -1,0 +1,89 @@
+"""The authorization server's pages with samples of their views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from latchpin.web import asking
+from latchpin.web.views import oauth
+from latchpin.web.views.common import Form, Option
+from tests.web.samples import ADMIN, EMPTY, NOW, before, shell
+
+APP = oauth.AppFacts("Northwind Reports", "reports.northwind.example", local=False, unverified=False, identified_by="")
+LOCAL = oauth.AppFacts("Claude Code", "", local=True, unverified=True, identified_by="")
+DEVICE = oauth.AppFacts("Latchpin command line", "", local=False, unverified=False, identified_by="")
+DOCUMENT = oauth.AppFacts("Meridian Desk", "desk.meridian.example", local=False, unverified=True, identified_by="desk.meridian.example")
+SPACES = (
+    Option("all", "All my Spaces"),
+    Option("personal", "My personal Space"),
+    Option("3", "Finance (viewer)"),
+    Option("4", "Retail prices (editor)"),
+)
+EVERY_SCOPE = "agents:read agents:write runs:read spaces:read spaces:write billing:read openid profile email offline_access"
+
+
+def consent(app: oauth.AppFacts = APP, form: Form | None = None, **changes: Any) -> oauth.Consent:
+    """The question whether an app may act for the person."""
+    facts: dict[str, Any] = {
+        "resources": (),
+        "minutes": 15,
+        "offline_until": None,
+        "sent_to": app.host or "127.0.0.1",
+        "device": None,
+        **changes,
+    }
+    rights = asking.rights(facts.pop("scopes", EVERY_SCOPE))
+    return oauth.Consent(shell("", ADMIN), form or Form({"space": "all"}), "token", app, SPACES, rights, **facts)
+
+
+def every() -> Iterator[tuple[str, str, Any]]:
+    """Each sample page: a name, its template, its view."""
+    until = NOW + timedelta(days=90)
+    refused = Form({"space": "9"}, {"space": "Choose one of the Spaces offered."})
+    device = oauth.DeviceFacts("203.0.113.7", before(seconds=40))
+    yield "consent", "oauth/consent.html", consent(offline_until=until)
+    yield "consent-short", "oauth/consent.html", consent(scopes="agents:read")
+    yield "consent-local", "oauth/consent.html", consent(LOCAL, offline_until=until, resources=("mcp.northwind.example",))
+    yield "consent-document", "oauth/consent.html", consent(DOCUMENT, refused, scopes="agents:read runs:read")
+    yield "consent-device", "oauth/consent.html", consent(DEVICE, sent_to="", device=device, offline_until=until)
+    yield "choose-account", "oauth/account.html", oauth.ChooseAccount(shell("", ADMIN), "token", APP)
+    yield "give-password", "oauth/password.html", oauth.GivePassword(shell("", ADMIN), EMPTY, "token", APP)
+    yield "device", "oauth/device.html", oauth.DeviceCodeEntry(shell("", ADMIN), EMPTY)
+    wrong = "No device waits under this code. Compare it with the one that the device shows; a code runs out after ten minutes."
+    yield (
+        "device-wrong",
+        "oauth/device.html",
+        oauth.DeviceCodeEntry(shell("", ADMIN), Form({"user_code": "BCDF-GHJK"}, {"user_code": wrong})),
+    )
+    yield "device-allowed", "oauth/device_done.html", oauth.DeviceDone(shell("", ADMIN), allowed=True)
+    yield "device-denied", "oauth/device_done.html", oauth.DeviceDone(shell("", ADMIN), allowed=False)
+    yield (
+        "oauth-error",
+        "oauth/refused.html",
+        oauth.Refusal(
+            shell("", None),
+            "This link does not work",
+            "The app asked for something that is not possible here, so you were not sent back to it. Its makers have to put this right.",
+            "invalid_request",
+            "redirect_uri is not one that this app registered",
+            "",
+            "",
+            "01JDG2",
+        ),
+    )
+    yield (
+        "oauth-error-onward",
+        "oauth/refused.html",
+        oauth.Refusal(
+            shell("", None),
+            "The app was refused",
+            "It asked for something that is not possible here. The app is new to us, so look where it would send you: desk.example.",
+            "invalid_scope",
+            "unknown scope",
+            "https://desk.example/cb?error=invalid_scope",
+            "desk.example",
+            "",
+        ),
+    )
