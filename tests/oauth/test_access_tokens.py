@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -98,7 +99,7 @@ def test_a_token_from_the_future_waits(apps: Apps, app: App) -> None:
     token = apps.tokens(app).access
     now = int(kit_clock.timestamp())
 
-    def status(**changed: object) -> int:
+    def status(**changed: Any) -> int:
         return apps.get("/agent/all", Tokens({"access_token": resigned(apps.server, token, **changed)})).status_code
 
     assert (status(nbf=now + 50), status(iat=now + 50)) == (200, 200)
