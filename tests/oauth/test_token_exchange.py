@@ -19,13 +19,13 @@ KEY_TYPE = "urn:latchpin:params:oauth:token-type:api_key"
 ACCESS_TYPE = "urn:ietf:params:oauth:token-type:access_token"
 
 
-def exchange(organization: Organization, secret: str, *, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
-    """Ask for a token for a key."""
+def exchange(organization: Organization, secret: str, *, page: str = "", **more: str) -> httpx.Response:
+    """Ask for a token for a key; `page` is the origin of a web page that asks."""
     form = {"grant_type": EXCHANGE, "subject_token": secret, "subject_token_type": KEY_TYPE, **more}
-    return organization.server.http.post(TOKEN, data=form, headers=headers)
+    return organization.server.http.post(TOKEN, data=form, headers={"Origin": page} if page else {})
 
 
-def exchanged(organization: Organization, key: Key, **more: Any) -> Tokens:
+def exchanged(organization: Organization, key: Key, **more: str) -> Tokens:
     """Return the token that a key was traded for."""
     answer = exchange(organization, key.secret, **more)
     assert answer.status_code == 200, answer.text
@@ -128,7 +128,7 @@ def test_a_key_that_a_web_page_exchanges_is_refused(organization: Organization) 
     """Whoever reads the page reads the key."""
     key = organization.key()
 
-    answer = exchange(organization, key.secret, headers={"Origin": "https://shop.example"})
+    answer = exchange(organization, key.secret, page="https://shop.example")
 
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
     assert reasons(organization, "api_key.refused") == ["sent by a web page"]

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor
+from latchpin.oauth import client_admin, resource_admin
+from latchpin.storage.models import OAuthClient
+from tests.support.apps import App
 from tests.support.people import Organization
 from tests.support.wire import audit
 
@@ -21,3 +29,36 @@ def reasons(organization: Organization, action: str) -> list[str | None]:
     """Return the reasons of an organization's audit events of one kind, after writing what waits to be written."""
     organization.server.flush()
     return [event.reason for event in audit(organization, action, organization_id=organization.id)]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceServer:
+    """A registered API resource, with what its server proves itself with."""
+
+    id: int
+    identifier: str
+    proof: tuple[str, str]
+
+
+def resource(organization: Organization, identifier: str = "https://api.partner.example", *, may_call_api: bool = False) -> ResourceServer:
+    """Register an API resource of an organization."""
+    kept = organization.server.services.secrets
+    entry = resource_admin.Entry(name="Partner API", identifier=identifier, may_call_api=may_call_api)
+
+    async def work(session: AsyncSession) -> ResourceServer:
+        made = await resource_admin.create(
+            session, organization.id, entry, settings=organization.server.settings, secrets=kept, by=organization.admin.actor
+        )
+        return ResourceServer(made.resource.row.id, identifier, (made.resource.client.client_id, made.secret))
+
+    return organization.write(work)
+
+
+def with_client(organization: Organization, app: App, work: Callable[[AsyncSession, OAuthClient, Actor], Awaitable[object]]) -> None:
+    """Run `work(session, client, by)` on an app's row, as the administrator."""
+
+    async def inside(session: AsyncSession) -> None:
+        client = await client_admin.get(session, organization.id, app.pk)
+        await work(session, client, organization.admin.actor)
+
+    organization.write(inside)

@@ -1,0 +1,64 @@
+"""The device authorization endpoint (RFC 8628 section 3.1): a device without a browser begins, and a person goes on elsewhere."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from litestar import Response, post, route
+from litestar.enums import HttpMethod
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.identity.scopes import ordered
+from latchpin.oauth import client_admin, device_codes, resources, scope
+from latchpin.oauth.clients import Client
+from latchpin.oauth.endpoints import asking
+from latchpin.oauth.endpoints.answers import json_answer, preflight
+from latchpin.oauth.endpoints.asking import Asking
+from latchpin.oauth.errors import unauthorized_client
+from latchpin.oauth.server import AnyRequest
+
+PATH = "/api/oauth/device_authorization"
+VERIFICATION = "/device"  # the page where a person types the code
+
+
+@post(PATH, status_code=200)
+async def device_authorization(request: AnyRequest) -> Response[bytes]:
+    """Give a device its two codes (section 3.2); errors as RFC 6749 section 5.2."""
+    asked = await asking.read(request)
+    serving = asked.serving
+    generation = await serving.now()
+    await asked.limited("device", serving.settings.token_limit)
+    client = await asked.client(generation)
+    if client_admin.DEVICE not in client.grant_types:
+        raise unauthorized_client(f"this client may not use {client_admin.DEVICE}")
+    wanted = ordered(scope.asked(asked.params.get("scope"), client.scopes))
+    async with serving.database.transaction() as session:
+        resource = await _resource(session, asked, client)
+        made = await device_codes.create(
+            session, client, scopes=wanted, resource=resource, address=asked.came_from.address, secrets=serving.secrets
+        )
+    page = serving.issuer + VERIFICATION
+    return json_answer(
+        {
+            "device_code": made.device_code,
+            "user_code": made.user_code,
+            "verification_uri": page,
+            "verification_uri_complete": f"{page}?{urlencode({'user_code': made.user_code})}",
+            "expires_in": int(device_codes.LIFETIME.total_seconds()),
+            "interval": made.row.interval_seconds,
+        }
+    )
+
+
+@route(PATH, http_method=[HttpMethod.OPTIONS])
+async def device_authorization_preflight() -> Response[bytes]:
+    """Let other sites' pages ask."""
+    return preflight("POST")
+
+
+async def _resource(session: AsyncSession, asked: Asking, client: Client) -> str:
+    """Check the resources asked for; for a client of no organization their organization is known only with the person, so then."""
+    if client.organization_id is not None:
+        return await resources.checked(session, asked.params.resources, client.organization_id, asked.serving.settings)
+    resources.require_form(asked.params.resources)
+    return " ".join(asked.params.resources)

@@ -1,0 +1,131 @@
+"""The introspection endpoint (RFC 7662): what a token is worth at this moment, for its client or for the server it is meant for.
+
+Whatever cannot be told (unknown, expired, revoked, for somebody else) is answered alike: `{"active": false}` (section 2.2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, post
+from sqlalchemy import select
+
+from latchpin.identity import credentials, scopes, standing
+from latchpin.identity.credentials import PREFIX as API_KEY
+from latchpin.identity.scopes import ALL, serialize
+from latchpin.identity.standing import Standing
+from latchpin.identity.verified import Refused
+from latchpin.kit import clock
+from latchpin.oauth import issue
+from latchpin.oauth.clients import Client
+from latchpin.oauth.endpoints import asking
+from latchpin.oauth.endpoints.answers import json_answer
+from latchpin.oauth.endpoints.asking import Asking
+from latchpin.oauth.errors import invalid_client
+from latchpin.oauth.server import AnyRequest
+from latchpin.storage.models import OAuthGrant, OAuthResource, RefreshToken
+
+PATH = "/api/oauth/introspect"
+_INACTIVE = {"active": False}
+_TOLD = (
+    *("iss", "aud", "sub", "client_id", "exp", "iat", "jti", "sid", "auth_time"),
+    *("org", "role", "space", "spaces", "spaces_omitted", "spaces_digest"),
+)
+
+
+@post(PATH, status_code=200)
+async def introspect(request: AnyRequest) -> Response[bytes]:
+    """Tell a confidential client what one of its tokens is worth, or a resource server a token (or API key) that it was sent.
+
+    API keys are told to resource servers of the key's organization only. A key that is bound to networks is active only where the
+    optional parameter `client_address` (section 2.1) names an allowed one.
+    """
+    asked = await asking.read(request)
+    generation = await asked.serving.now()
+    client = await asked.client(generation)
+    if client.is_public:
+        raise invalid_client("introspection is for clients that prove themselves")
+    token = asked.params.need("token")
+    if token.startswith(API_KEY):
+        return json_answer(await _api_key(asked, client, token, generation))
+    if token.startswith(issue.REFRESH_PREFIX):
+        return json_answer(await _refresh_token(asked, client, token))
+    return json_answer(await _access_token(asked, client, token, generation))
+
+
+async def _access_token(asked: Asking, client: Client, token: str, generation: int) -> dict[str, Any]:
+    found = await asked.serving.tokens.read(token.encode(), generation)
+    if isinstance(found, Refused):
+        return _INACTIVE
+    claims, stands = found
+    if claims["client_id"] != client.client_id and not await _is_for(asked, client, claims, stands):
+        return _INACTIVE
+    told = {name: claims[name] for name in _TOLD if name in claims}
+    return {"active": True, "token_type": "Bearer", **told, "scope": _live_scope(claims, stands)}
+
+
+async def _is_for(asked: Asking, client: Client, claims: dict[str, Any], stands: Standing) -> bool:
+    """Whether the client is the server of a resource that the token is for, in the same organization."""
+    if client.resource_id is None or client.organization_id != stands.principal.organization_id:
+        return False
+    async with asked.serving.database.read() as session:
+        identifier = await session.scalar(select(OAuthResource.identifier).where(OAuthResource.id == client.resource_id))
+    audience = claims.get("aud")
+    named = audience if isinstance(audience, list) else [audience]
+    return identifier is not None and any(isinstance(each, str) and each.rstrip("/") == identifier.rstrip("/") for each in named)
+
+
+def _live_scope(claims: dict[str, Any], stands: Standing) -> str:
+    """Return what the token says it may, without what its user's credential may not any more."""
+    live = {scope.value for scope in stands.principal.scopes}
+    return scopes.ordered(word for word in str(claims.get("scope", "")).split() if word not in ALL or word in live)
+
+
+async def _refresh_token(asked: Asking, client: Client, token: str) -> dict[str, Any]:
+    """Judge a refresh token, for its own client only."""
+    async with asked.serving.database.read() as session:
+        row = await session.scalar(
+            select(RefreshToken)
+            .join(OAuthGrant, OAuthGrant.id == RefreshToken.grant_id)
+            .where(RefreshToken.digest == credentials.token_digest(token), OAuthGrant.oauth_client_id == client.pk)
+        )
+        if row is None or row.spent is not None or row.expires <= clock.now():
+            return _INACTIVE
+        stands = await standing.of_grant(session, row.grant_id, asked.serving.settings)
+    if not isinstance(stands, Standing):
+        return _INACTIVE
+    return {
+        "active": True,
+        "iss": asked.serving.issuer,
+        "sub": stands.subject,
+        "client_id": stands.client_id,
+        "scope": scopes.ordered(stands.granted),
+        "exp": int(row.expires.timestamp()),
+        "iat": int(row.created.timestamp()),
+        "sid": stands.sid,
+    }
+
+
+async def _api_key(asked: Asking, client: Client, token: str, generation: int) -> dict[str, Any]:
+    """Judge an API key, for a resource server of the key's own organization only."""
+    if client.resource_id is None or client.organization_id is None:
+        return _INACTIVE
+    keys, secret = asked.serving.keys, token.encode()
+    found = keys.remembered(secret, generation) or await keys.look_up(secret, generation)
+    if isinstance(found, Refused):
+        asked.serving.activity.refused(found, asked.came_from)
+        return _INACTIVE
+    who = found.principal
+    if who.organization_id != client.organization_id or not found.admits(asked.params.get("client_address")):
+        return _INACTIVE
+    return {
+        "active": True,
+        "token_type": "ApiKey",
+        "iss": asked.serving.issuer,
+        "sub": str(who.user_id),
+        "username": who.email,
+        "scope": serialize(who.scopes),
+        "exp": int(found.expires),
+        "org": who.organization_id,
+        "role": who.group.value,
+    }
