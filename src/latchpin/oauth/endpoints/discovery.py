@@ -13,6 +13,7 @@ from litestar import Response, get
 from latchpin.identity.scopes import ALL, EVERY, serialize
 from latchpin.identity.signing_keys import JWKS_SECONDS
 from latchpin.oauth import client_assertion, client_auth, pkce, server
+from latchpin.oauth.endpoints import device_authorization, introspect, revoke, userinfo
 from latchpin.oauth.endpoints.answers import public_json
 from latchpin.oauth.endpoints.token import GRANTS
 from latchpin.oauth.endpoints.token import PATH as TOKEN
@@ -37,6 +38,13 @@ def authorization_server(serving: AuthorizationServer) -> dict[str, Any]:
         "grant_types_supported": list(GRANTS),
         "token_endpoint_auth_methods_supported": list(client_auth.METHODS),
         "token_endpoint_auth_signing_alg_values_supported": list(client_assertion.ALGORITHMS),
+        "revocation_endpoint": issuer + revoke.PATH,
+        "revocation_endpoint_auth_methods_supported": list(client_auth.METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(client_assertion.ALGORITHMS),
+        "introspection_endpoint": issuer + introspect.PATH,
+        "introspection_endpoint_auth_methods_supported": [each for each in client_auth.METHODS if each != "none"],
+        "introspection_endpoint_auth_signing_alg_values_supported": list(client_assertion.ALGORITHMS),
+        "device_authorization_endpoint": issuer + device_authorization.PATH,
         "code_challenge_methods_supported": [pkce.METHOD],
         "authorization_response_iss_parameter_supported": True,
         "resource_indicators_supported": True,
@@ -50,6 +58,7 @@ def openid_provider(serving: AuthorizationServer) -> dict[str, Any]:
     """Return our metadata as an OpenID provider (OpenID Connect Discovery section 3)."""
     return {
         **authorization_server(serving),
+        "userinfo_endpoint": serving.issuer + userinfo.PATH,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": serving.ring.algorithms,
         "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "sid", "at_hash", "name", "email", "email_verified"],

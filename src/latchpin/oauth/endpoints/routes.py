@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from litestar import Router
 
-from latchpin.oauth.endpoints import discovery, token
+from latchpin.oauth.endpoints import device_authorization, discovery, introspect, revoke, token, userinfo
 from latchpin.oauth.endpoints.answers import HANDLERS
 
 ROUTER = Router(
     "/",
     route_handlers=[
-        token.token,
+        # Preflights first: Litestar answers OPTIONS by itself for a path whose first handler does not.
+        device_authorization.device_authorization_preflight,
+        revoke.revoke_preflight,
         token.token_preflight,
+        userinfo.userinfo_preflight,
+        token.token,
+        device_authorization.device_authorization,
+        introspect.introspect,
+        revoke.revoke,
+        userinfo.userinfo,
+        userinfo.userinfo_by_post,
         discovery.authorization_server_metadata,
         discovery.openid_configuration,
         discovery.protected_resource,
