@@ -13,7 +13,7 @@ from litestar import Response, get
 from latchpin.identity.scopes import ALL, EVERY, serialize
 from latchpin.identity.signing_keys import JWKS_SECONDS
 from latchpin.oauth import client_assertion, client_auth, pkce, server
-from latchpin.oauth.endpoints import device_authorization, introspect, revoke, userinfo
+from latchpin.oauth.endpoints import device_authorization, introspect, register, revoke, userinfo
 from latchpin.oauth.endpoints.answers import public_json
 from latchpin.oauth.endpoints.token import GRANTS
 from latchpin.oauth.endpoints.token import PATH as TOKEN
@@ -45,6 +45,8 @@ def authorization_server(serving: AuthorizationServer) -> dict[str, Any]:
         "introspection_endpoint_auth_methods_supported": [each for each in client_auth.METHODS if each != "none"],
         "introspection_endpoint_auth_signing_alg_values_supported": list(client_assertion.ALGORITHMS),
         "device_authorization_endpoint": issuer + device_authorization.PATH,
+        **({"registration_endpoint": issuer + register.PATH} if register.is_offered(serving) else {}),
+        "client_id_metadata_document_supported": serving.settings.client_documents,
         "code_challenge_methods_supported": [pkce.METHOD],
         "authorization_response_iss_parameter_supported": True,
         "resource_indicators_supported": True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from latchpin.oauth.endpoints import device_authorization, discovery, introspect, revoke, token, userinfo
+from latchpin.oauth.endpoints import device_authorization, discovery, introspect, register, revoke, token, userinfo
 from latchpin.oauth.endpoints.answers import HANDLERS
 
 ROUTER = Router(
@@ -25,6 +25,7 @@ ROUTER = Router(
         discovery.openid_configuration,
         discovery.protected_resource,
         discovery.certs,
+        *register.HANDLERS,
     ],
     exception_handlers=HANDLERS,
     include_in_schema=False,

@@ -50,7 +50,7 @@ async def token(request: AnyRequest) -> Response[bytes]:
     return json_answer(answer)
 
 
-@route(PATH, http_method=[HttpMethod.OPTIONS], status_code=204)
+@route(PATH, http_method=[HttpMethod.OPTIONS])
 async def token_preflight() -> Response[bytes]:
     """Let other sites' pages ask."""
     return preflight("POST")

@@ -1,0 +1,165 @@
+"""Registration of apps by themselves (RFC 7591), and the care of their own entry (RFC 7592)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from litestar import Response, delete, get, post, put, route
+from litestar.enums import HttpMethod
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+
+from latchpin.errors import Throttled
+from latchpin.kit import clock, context, households
+from latchpin.oauth import client_metadata, registration, server
+from latchpin.oauth.endpoints.answers import CORS, NO_STORE, json_answer, preflight
+from latchpin.oauth.errors import OAuthError
+from latchpin.oauth.server import AnyRequest, AuthorizationServer
+from latchpin.storage.models import OAuthClient
+
+PATH = "/api/oauth/register"
+MOST_BYTES = 50_000
+_HOUR = 3600
+_CARE = 6  # requests about entries that are there for each registration that an address may make
+ClientId = FromPath[str]
+
+
+def is_offered(serving: AuthorizationServer) -> bool:
+    """Whether there is an endpoint at all."""
+    return serving.settings.registration != "off"
+
+
+@post(PATH, status_code=201, request_max_body_size=MOST_BYTES)
+async def register(request: AnyRequest) -> Response[bytes]:
+    """Register an app (RFC 7591 section 3.1)."""
+    serving, came_from = _offered(request), server.origin(request)
+    await _limit(serving, request, "register", serving.settings.registration_limit)
+    if not registration.may_register(serving.settings, _bearer(request)):
+        raise _refused("registration needs the initial access token")
+    said = await _said(request)
+    async with serving.database.transaction() as session:
+        made = await registration.register(session, said, settings=serving.settings, secrets=serving.secrets, came_from=came_from)
+        answer = _entry(serving, made.client, made.token, made.secret)
+    return json_answer(answer, status=201)
+
+
+@get(PATH + "/{client_id:str}")
+async def show(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
+    """Tell an app its entry (RFC 7592 section 2.1). Its secret is kept as a digest only, so it is not told again."""
+    serving, token = _offered(request), _bearer(request)
+    await _limit(serving, request, "registration", serving.settings.registration_limit * _CARE)
+    async with serving.database.read() as session:
+        client = _found(await registration.find(session, client_id, token, lock=False))
+        return json_answer(_entry(serving, client, token or "", None))
+
+
+@put(PATH + "/{client_id:str}", request_max_body_size=MOST_BYTES)
+async def replace(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
+    """Replace an app's entry by what it sends (RFC 7592 section 2.2)."""
+    serving, token, came_from = _offered(request), _bearer(request), server.origin(request)
+    await _limit(serving, request, "registration", serving.settings.registration_limit * _CARE)
+    said = await _said(request)
+    async with serving.database.transaction() as session:
+        client = _found(await registration.find(session, client_id, token))
+        secret = await registration.change(session, client, said, secrets=serving.secrets, came_from=came_from)
+        answer = _entry(serving, client, token or "", secret)
+    return json_answer(answer)
+
+
+@delete(PATH + "/{client_id:str}", status_code=200)
+async def remove(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
+    """Remove an app at its own wish (RFC 7592 section 2.3)."""
+    serving, token = _offered(request), _bearer(request)
+    await _limit(serving, request, "registration", serving.settings.registration_limit * _CARE)
+    async with serving.database.transaction() as session:
+        client = _found(await registration.find(session, client_id, token))
+        await registration.remove(session, client, server.origin(request))
+    return Response(b"", status_code=204, headers={**NO_STORE, **CORS}, media_type=None)
+
+
+@route(PATH, http_method=[HttpMethod.OPTIONS])
+async def register_preflight() -> Response[bytes]:
+    """Let other sites' pages ask."""
+    return preflight("POST")
+
+
+@route(PATH + "/{client_id:str}", http_method=[HttpMethod.OPTIONS])
+async def entry_preflight() -> Response[bytes]:
+    """Let other sites' pages ask."""
+    return preflight("GET, PUT, DELETE")
+
+
+# OPTIONS first: Litestar gives a path that it sees without one an answer of its own, for good.
+HANDLERS = (register_preflight, entry_preflight, register, show, replace, remove)
+
+
+def _offered(request: AnyRequest) -> AuthorizationServer:
+    serving = server.of(request)
+    if not is_offered(serving):
+        raise NotFoundException
+    return serving
+
+
+async def _limit(serving: AuthorizationServer, request: AnyRequest, what: str, limit: int) -> None:
+    window = await serving.counter.hit(f"{what}:{households.of(server.origin(request).address)}", _HOUR)
+    if window.count > limit:
+        left = window.seconds_left(clock.timestamp())
+        raise Throttled(f"too many registrations from this address; wait {left} seconds", retry_after=left)
+
+
+def _bearer(request: AnyRequest) -> str | None:
+    """Return the Bearer token of a request, None where there is none (RFC 6750 section 2.1)."""
+    scheme, _, token = context.of(request.scope).seen.get(b"authorization", b"").decode("latin-1").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _refused(description: str) -> OAuthError:
+    return OAuthError(
+        "invalid_token", description, status=401, headers={"WWW-Authenticate": 'Bearer realm="latchpin", error="invalid_token"'}
+    )
+
+
+def _found(client: OAuthClient | None) -> OAuthClient:
+    if client is None:  # one answer for a wrong token and an app that is not there (RFC 7592 section 2.1)
+        raise _refused("the registration access token is not this app's")
+    return client
+
+
+async def _said(request: AnyRequest) -> dict[str, Any]:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise client_metadata.invalid("send the metadata as application/json")
+    try:
+        said = msgspec.json.decode(await request.body())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise client_metadata.invalid("the body is not JSON") from None
+    if not isinstance(said, dict):
+        raise client_metadata.invalid("the body is not a JSON object")
+    return said
+
+
+def _entry(serving: AuthorizationServer, client: OAuthClient, token: str, secret: str | None) -> dict[str, Any]:
+    """Return an app's entry as the wire has it (RFC 7591 section 3.2.1, RFC 7592 section 3)."""
+    entry: dict[str, Any] = {
+        "client_id": client.client_id,
+        "client_id_issued_at": int(client.created.timestamp()),
+        "registration_access_token": token,
+        "registration_client_uri": f"{serving.issuer}{PATH}/{client.client_id}",
+        "client_name": client.name,
+        "redirect_uris": json.loads(client.redirect_uris),
+        "grant_types": client.grant_types.split(),
+        "response_types": ["code"] if "authorization_code" in client.grant_types.split() else [],
+        "token_endpoint_auth_method": client.auth_method,
+        "application_type": client.application_type,
+    }
+    optional = {
+        "client_secret": secret,
+        "client_secret_expires_at": 0 if secret else None,
+        "scope": client.scopes,
+        "post_logout_redirect_uris": json.loads(client.post_logout_redirect_uris),
+        "jwks": json.loads(client.jwks) if client.jwks else None,
+        "jwks_uri": client.jwks_uri,
+        "client_uri": client.client_uri,
+    }
+    return entry | {name: value for name, value in optional.items() if value or value == 0}

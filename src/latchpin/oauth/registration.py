@@ -1,0 +1,165 @@
+"""Apps that register themselves (RFC 7591) and look after their own entry (RFC 7592).
+
+Nobody vouches for them: they belong to no organization, get no client_credentials, and an entry that nobody used within a day is removed.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import and_, delete, exists, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.audit import Actor, Origin, events, record
+from latchpin.audit.actor import nobody
+from latchpin.identity import credentials
+from latchpin.identity.roles import CredentialKind
+from latchpin.kit import clock
+from latchpin.oauth import client_admin, client_metadata, client_secrets, clients
+from latchpin.oauth.errors import OAuthError
+from latchpin.settings import Settings
+from latchpin.storage.generation import narrow
+from latchpin.storage.models import OAuthApproval, OAuthClient, OAuthClientSecret, OAuthGrant
+from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
+from latchpin.storage.secrets import Secrets
+
+TOKEN_PREFIX = "lpg_"  # noqa: S105  the beginning of every registration access token
+UNUSED = timedelta(hours=24)
+_REVOKED_KEPT = timedelta(days=30)
+_NOT_SENT = ("registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A self-registered app with what is told only now: `secret` where it just got one, `token` to look after its entry with."""
+
+    client: OAuthClient
+    secret: str | None = field(repr=False)
+    token: str = field(repr=False)
+
+
+def may_register(settings: Settings, presented: str | None) -> bool:
+    """Whether a request may register, by the initial access token that it presents (RFC 7591 section 3); compared in constant time."""
+    if settings.registration == "open":
+        return True
+    wanted = settings.registration_token.encode()
+    return settings.registration == "token" and hmac.compare_digest((presented or "").encode("utf-8", "replace"), wanted)
+
+
+async def register(
+    session: AsyncSession, said: Mapping[str, Any], *, settings: Settings, secrets: Secrets, came_from: Origin
+) -> Registered:
+    """Register an app; raises OAuthError with the codes of RFC 7591 section 3.2.2, or 503 where there are too many."""
+    values = client_metadata.registered(said).values()
+    there = select(func.count()).select_from(OAuthClient)
+    there = there.where(OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.status == ClientStatus.ACTIVE)
+    if (await session.scalar(there) or 0) >= settings.registration_most:
+        raise OAuthError("temporarily_unavailable", "too many apps have registered; unused ones leave after a day", status=503)
+    token = TOKEN_PREFIX + credentials.new_token()
+    by = nobody(came_from, values["name"] or "unknown")
+    client = OAuthClient(
+        client_id=client_admin.new_client_id(),
+        source=ClientSource.DYNAMIC,
+        status=ClientStatus.ACTIVE,
+        created=clock.now(),
+        created_by_name="itself",
+        registration_digest=credentials.token_digest(token),
+        version=1,
+        **values,
+    )
+    session.add(client)
+    await session.flush()
+    changes = {"client_id": (None, client.client_id), "redirect_uris": (None, client.redirect_uris)}
+    record(session, events.ClientCreated(target_id=client.id, target_name=client.name, changes=changes), by)
+    return Registered(client, await _secret(session, client, secrets, by), token)
+
+
+async def find(session: AsyncSession, client_id: str, token: str | None, *, lock: bool = True) -> OAuthClient | None:
+    """Return the active self-registered app that a registration access token is for, or None.
+
+    With `lock` it is unchanged until the commit (PostgreSQL).
+    """
+    query = select(OAuthClient).where(
+        OAuthClient.client_id == client_id, OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.status == ClientStatus.ACTIVE
+    )
+    client = await session.scalar(query.with_for_update() if lock else query)
+    kept = client.registration_digest if client is not None else None
+    is_right = hmac.compare_digest(kept or bytes(32), credentials.token_digest(token or ""))
+    return client if kept is not None and is_right else None
+
+
+async def change(session: AsyncSession, client: OAuthClient, said: Mapping[str, Any], *, secrets: Secrets, came_from: Origin) -> str | None:
+    """Replace an app's metadata by what it says now (RFC 7592 section 2.2); returns a secret where it needs one and has none.
+
+    Raises OAuthError. Other redirect addresses, keys or another way to prove itself ask every user again.
+    """
+    if said.get("client_id") != client.client_id:
+        raise client_metadata.invalid("client_id must be there, and the registered one")
+    if sent := next((name for name in _NOT_SENT if name in said), None):
+        raise client_metadata.invalid(f"{sent} may not be sent (RFC 7592 section 2.2)")
+    if "client_secret" in said and not await _is_own_secret(session, client, said["client_secret"], secrets):
+        raise client_metadata.invalid("client_secret is not the present one; the server makes the secrets, so leave it out")
+    values = client_metadata.registered(said).values()
+    changes: dict[str, tuple[events.Plain, events.Plain]] = {
+        name: (getattr(client, name), value) for name, value in values.items() if getattr(client, name) != value
+    }
+    by = _acting(client, came_from)
+    if changes:
+        if client_metadata.CONSENTED & changes.keys():
+            client.version += 1
+        for name, value in values.items():
+            setattr(client, name, value)
+        narrow(session)
+        record(session, events.ClientChanged(target_id=client.id, target_name=client.name, changes=changes), by)
+    return await _secret(session, client, secrets, by)
+
+
+async def remove(session: AsyncSession, client: OAuthClient, came_from: Origin) -> None:
+    """End an app's registration at its own wish, with all of its grants (RFC 7592 section 2.3)."""
+    await client_admin.revoke(session, client, by=_acting(client, came_from))
+
+
+async def sweep(session: AsyncSession) -> None:
+    """Remove apps that made themselves known, by registration or by their document, and were not used within a day.
+
+    Those that an organization decided about stay, and so does a revoked document's app: it could come back otherwise. Self-registered
+    ones that were revoked go after 30 days.
+    """
+    at = clock.now()
+    granted = exists().where(OAuthGrant.oauth_client_id == OAuthClient.id)  # one that never began leaves within the hour
+    decided = exists().where(OAuthApproval.oauth_client_id == OAuthClient.id)
+    unused = and_(
+        OAuthClient.source.in_([ClientSource.DYNAMIC, ClientSource.DOCUMENT]),
+        OAuthClient.status == ClientStatus.ACTIVE,
+        OAuthClient.created < at - UNUSED,
+        OAuthClient.last_used.is_(None),
+        ~granted,
+        ~decided,
+    )
+    revoked = and_(OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.revoked < at - _REVOKED_KEPT)
+    gone = await session.execute(delete(OAuthClient).where(or_(unused, revoked)).returning(OAuthClient.id))
+    if gone.all():
+        narrow(session)
+
+
+async def _secret(session: AsyncSession, client: OAuthClient, secrets: Secrets, by: Actor) -> str | None:
+    """Give the app the secret that its way to prove itself needs, where it has none; take secrets from one that needs none."""
+    if client.auth_method not in client_metadata.SECRET_METHODS:
+        await session.execute(delete(OAuthClientSecret).where(OAuthClientSecret.oauth_client_id == client.id))
+        return None
+    if await client_admin.living_secrets(session, client):
+        return None
+    return await client_admin.add_secret(session, client, secrets, by)
+
+
+async def _is_own_secret(session: AsyncSession, client: OAuthClient, secret: object, secrets: Secrets) -> bool:
+    known = clients.facts(client, await client_admin.living_secrets(session, client))
+    return isinstance(secret, str) and client_secrets.matches(known, secret, secrets)
+
+
+def _acting(client: OAuthClient, came_from: Origin) -> Actor:
+    return Actor(client.client_id, None, None, CredentialKind.CLIENT.value, client.id, client.name, came_from)

@@ -1,0 +1,291 @@
+"""Apps register themselves (RFC 7591), where the deployment lets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.kit.clock import Frozen
+from latchpin.oauth import client_admin, registration
+from latchpin.storage.models import OAuthClient
+from latchpin.storage.models.oauth_client import ClientSource
+from tests.support.apps import App, Apps
+from tests.support.documents import RSA_KEY
+from tests.support.people import Organization
+from tests.support.server import Server
+
+PATH = "/api/oauth/register"
+METADATA = "/.well-known/oauth-authorization-server"
+NATIVE = {
+    "client_name": "Desk app",
+    "redirect_uris": ["http://127.0.0.1/callback"],
+    "grant_types": ["authorization_code", "refresh_token"],
+    "response_types": ["code"],
+    "token_endpoint_auth_method": "none",
+    "application_type": "native",
+}
+Serve = Callable[..., Server]
+
+
+def register(server: Server, token: str | None = None, **said: Any) -> httpx.Response:
+    """Register the native app, with what the test says differently; None leaves a member out."""
+    body = {name: value for name, value in (NATIVE | said).items() if value is not None}
+    return server.http.post(PATH, json=body, headers={"Authorization": f"Bearer {token}"} if token else {})
+
+
+def test_an_app_registers_and_gets_tokens_for_a_user(organization: Organization) -> None:
+    """A registered app is an app like any other."""
+    made = register(organization.server)
+    apps, app = Apps(organization), made.json()
+    organization.agent("Book prices")
+
+    tokens = apps.tokens(as_app(organization, app["client_id"]), redirect_uri="http://127.0.0.1/callback")
+
+    assert made.status_code == 201, made.text
+    assert [each["name"] for each in apps.get("/agent/all", tokens).json()] == ["Book prices"]
+
+
+def test_the_answer_holds_what_was_registered(organization: Organization, clock: Frozen) -> None:
+    """With the time of issue, and how the app looks after its entry (security.md 79, RFC 7591 section 3.2.1)."""
+    answer = register(organization.server)
+    entry = answer.json()
+
+    assert {name: entry[name] for name in NATIVE} == NATIVE
+    assert entry["client_id_issued_at"] == int(clock._at)
+    assert entry["registration_client_uri"] == f"{organization.server.url}{PATH}/{entry['client_id']}"
+    assert "client_secret" not in entry
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_generated_client_ids_are_no_addresses(organization: Organization) -> None:
+    """A client_id that begins with https:// is a metadata document (security.md 77)."""
+    made = [register(organization.server).json()["client_id"] for _ in range(5)] + [client_admin.new_client_id() for _ in range(100)]
+
+    assert len(set(made)) == 105
+    assert not any(each.startswith("http") or each.isdigit() for each in made)
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", None])
+def test_a_confidential_app_gets_a_secret_once(organization: Organization, method: str | None) -> None:
+    """It does not run out. Who says nothing authenticates by Basic (RFC 7591 section 2)."""
+    entry = register(organization.server, token_endpoint_auth_method=method).json()
+
+    assert entry["token_endpoint_auth_method"] == (method or "client_secret_basic")
+    assert entry["client_secret_expires_at"] == 0
+    assert len(entry["client_secret"]) > 40
+
+
+def test_an_app_may_prove_itself_by_its_own_key(organization: Organization) -> None:
+    """private_key_jwt with public keys."""
+    answer = register(organization.server, token_endpoint_auth_method="private_key_jwt", jwks={"keys": [RSA_KEY.as_dict(private=False)]})
+
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["jwks"]["keys"][0]["n"] == RSA_KEY.as_dict(private=False)["n"]
+
+
+def test_an_app_that_only_trades_codes_is_accepted(organization: Organization) -> None:
+    """Without refresh tokens, said or by default (security.md 79)."""
+    for said in (["authorization_code"], None):
+        entry = register(organization.server, grant_types=said, response_types=None, scope="agents:read").json()
+
+        assert entry["grant_types"] == ["authorization_code"]
+        assert entry["scope"] == "agents:read"
+
+
+def test_unknown_metadata_is_ignored(organization: Organization) -> None:
+    """RFC 7591 section 2 (security.md 79)."""
+    answer = register(organization.server, software_statement_of_tomorrow={"a": [1]}, logo_uri="http://10.0.0.1/logo.png", contacts=[1])
+
+    assert answer.status_code == 201
+    assert not {"software_statement_of_tomorrow", "logo_uri", "contacts"} & answer.json().keys()
+
+
+@pytest.mark.parametrize(
+    ("app_kind", "uri"),
+    [
+        ("web", "http://127.0.0.1/callback"),
+        ("web", "http://localhost:3000/callback"),
+        ("web", "com.example.app:/callback"),
+        ("web", "http://partner.example/callback"),
+        ("native", "http://partner.example/callback"),
+        ("native", "https://partner.example/callback#fragment"),
+        ("native", "https://*.partner.example/callback"),
+        ("native", "https://user@partner.example/callback"),
+        ("native", "javascript:alert(1)"),
+        ("native", "data:text/html,x"),
+        ("native", "file:///etc/passwd"),
+        ("native", "app:/callback"),
+        ("native", "/callback"),
+        (None, "http://partner.example/callback"),
+    ],
+)
+def test_redirect_addresses_must_fit_the_kind_of_app(organization: Organization, app_kind: str | None, uri: str) -> None:
+    """Local programs are native, and plain http goes to the loopback address only (security.md 6, 79)."""
+    answer = register(organization.server, application_type=app_kind, redirect_uris=["https://partner.example/fine", uri])
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_redirect_uri")
+
+
+def test_the_kind_of_an_app_is_seen_by_its_addresses(organization: Organization) -> None:
+    """Where it does not say."""
+    uris = (["https://partner.example/callback"], ["http://localhost/callback"], ["com.example.app:/callback"])
+
+    found = [register(organization.server, application_type=None, redirect_uris=each).json()["application_type"] for each in uris]
+
+    assert found == ["web", "native", "native"]
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ({"redirect_uris": None}, "invalid_redirect_uri"),
+        ({"redirect_uris": []}, "invalid_redirect_uri"),
+        ({"redirect_uris": "https://partner.example/callback"}, "invalid_redirect_uri"),
+        ({"redirect_uris": [1]}, "invalid_redirect_uri"),
+        ({"redirect_uris": [f"https://partner.example/{number}" for number in range(21)]}, "invalid_redirect_uri"),
+        ({"grant_types": ["authorization_code", "client_credentials"]}, "invalid_client_metadata"),
+        ({"grant_types": ["implicit"]}, "invalid_client_metadata"),
+        ({"grant_types": ["password"]}, "invalid_client_metadata"),
+        ({"grant_types": "authorization_code"}, "invalid_client_metadata"),
+        ({"response_types": ["token"]}, "invalid_client_metadata"),
+        ({"token_endpoint_auth_method": "client_secret_jwt"}, "invalid_client_metadata"),
+        ({"token_endpoint_auth_method": "private_key_jwt"}, "invalid_client_metadata"),
+        ({"token_endpoint_auth_method": ["none"]}, "invalid_client_metadata"),
+        ({"application_type": "service"}, "invalid_client_metadata"),
+        ({"client_name": "x" * 201}, "invalid_client_metadata"),
+        ({"client_name": "two\nlines"}, "invalid_client_metadata"),
+        ({"client_name": {"a": 1}}, "invalid_client_metadata"),
+        ({"scope": "everything:write"}, "invalid_client_metadata"),
+        ({"scope": ["agents:read"]}, "invalid_client_metadata"),
+        ({"client_uri": "javascript:alert(1)"}, "invalid_client_metadata"),
+        ({"jwks_uri": "ftp://partner.example/keys"}, "invalid_client_metadata"),
+        ({"jwks": {"keys": []}}, "invalid_client_metadata"),
+        ({"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}, "invalid_client_metadata"),
+        ({"jwks": {"keys": [RSA_KEY.as_dict(private=True)]}}, "invalid_client_metadata"),
+        ({"jwks": {"keys": [{"kty": "RSA", "n": "!", "e": "AQAB"}]}}, "invalid_client_metadata"),
+    ],
+)
+def test_unsound_metadata_is_refused(organization: Organization, said: dict[str, Any], error: str) -> None:
+    """In the words of RFC 7591 section 3.2.2; client_credentials is given by administrators only."""
+    answer = register(organization.server, **said)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, error)
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"[]", "application/json", 400),
+        (b"\xff", "application/json", 400),
+        (b"client_name=x", "application/x-www-form-urlencoded", 400),
+        (b'{"client_name":"' + b"x" * 50_000 + b'"}', "application/json", 413),
+    ],
+)
+def test_a_body_that_is_no_metadata_is_refused(organization: Organization, body: bytes, content_type: str, status: int) -> None:
+    """And a long one is not read."""
+    answer = organization.server.http.post(PATH, content=body, headers={"Content-Type": content_type})
+
+    assert answer.status_code == status
+    assert "error" in answer.json()
+
+
+def test_registration_can_be_off(serve: Serve) -> None:
+    """Then it is neither there nor advertised (security.md 78, 81)."""
+    server = serve(registration="off")
+
+    assert "registration_endpoint" not in server.http.get(METADATA).json()
+    assert register(server).status_code == 404
+    assert server.http.get(f"{PATH}/app_1").status_code == 404
+
+
+def test_registration_can_ask_for_a_token(serve: Serve) -> None:
+    """The initial access token of RFC 7591 section 3 (security.md 78, 81)."""
+    token = "t" * 40
+    server = serve(registration="token", registration_token=token)
+
+    refused = [register(server), register(server, "wrong"), register(server, token[:-1]), register(server, token.upper())]
+
+    assert server.http.get(METADATA).json()["registration_endpoint"] == f"{server.url}{PATH}"
+    assert [each.status_code for each in refused] == [401] * 4
+    assert refused[0].headers["www-authenticate"].startswith("Bearer")
+    assert register(server, token).status_code == 201
+
+
+def test_registration_can_be_open(server: Server) -> None:
+    """Which is the default, advertised and true (security.md 78, 81)."""
+    assert server.http.get(METADATA).json()["registration_endpoint"] == f"{server.url}{PATH}"
+    assert register(server).status_code == 201
+
+
+def test_an_address_registers_so_many_an_hour(serve: Serve, clock: Frozen) -> None:
+    """Ten by default, whatever comes of them (security.md 78)."""
+    server = serve(registration_limit=3)
+
+    answers = [register(server, grant_types=grants) for grants in (None, ["implicit"], None, None)]
+    clock.advance(timedelta(hours=1, seconds=1))
+
+    assert [each.status_code for each in answers] == [201, 400, 201, 429]
+    assert int(answers[-1].headers["retry-after"]) > 3000
+    assert register(server).status_code == 201
+
+
+def test_so_many_apps_register_in_all(serve: Serve) -> None:
+    """However many addresses they come from (security.md 78)."""
+    server = serve(registration_most=2)
+
+    answers = [register(server) for _ in range(3)]
+
+    assert [each.status_code for each in answers] == [201, 201, 503]
+    assert answers[-1].json()["error"] == "temporarily_unavailable"
+
+
+def test_an_unused_app_is_removed_after_a_day(serve: Serve, clock: Frozen) -> None:
+    """And one that somebody let in stays (security.md 78)."""
+    server = serve()
+    organization = Organization(server)
+    apps, used, unused = Apps(organization), register(server).json(), register(server).json()
+    apps.tokens(as_app(organization, used["client_id"]), redirect_uri="http://127.0.0.1/callback")
+
+    organization.write(registration.sweep)
+    early = count(organization)
+    clock.advance(timedelta(hours=24, seconds=1))
+    organization.write(registration.sweep)
+
+    assert (early, count(organization)) == (2, 1)
+    assert apps.redeem(App(0, unused["client_id"]), apps.code(apps.register())).json()["error"] == "invalid_client"
+
+
+def test_a_web_page_may_register_an_app(server: Server) -> None:
+    """Apps that run in browsers do."""
+    asked = server.http.options(PATH, headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"})
+
+    assert asked.status_code == 204
+    assert "POST" in asked.headers["access-control-allow-methods"]
+    assert register(server).headers["access-control-allow-origin"] == "*"
+
+
+def as_app(organization: Organization, client_id: str) -> App:
+    """Return an app that made itself known."""
+
+    async def work(session: AsyncSession) -> App:
+        pk = await session.scalar(select(OAuthClient.id).where(OAuthClient.client_id == client_id))
+        return App(pk or 0, client_id)
+
+    return organization.write(work)
+
+
+def count(organization: Organization) -> int:
+    """Return how many self-registered apps there are."""
+
+    async def work(session: AsyncSession) -> int:
+        return await session.scalar(select(func.count()).where(OAuthClient.source == ClientSource.DYNAMIC)) or 0
+
+    return organization.write(work)
