@@ -32,18 +32,6 @@ from tests.support.server import Server
 Issuer = tuple[str, dict[str, Any], list[str]]
 
 
-@pytest.fixture
-def apps(organization: Organization) -> Apps:
-    """Apps of a fresh organization."""
-    return Apps(organization)
-
-
-@pytest.fixture
-def app(apps: Apps) -> App:
-    """A public partner app."""
-    return apps.register()
-
-
 def verifier_of(server: Server, **more: Any) -> Verifier:
     """Return a verifier for tokens of our own API, on the clock that the server goes by."""
     return Verifier(server.url, **{"audience": server.url, "clock": kit_clock.timestamp, **more})

@@ -18,11 +18,11 @@ _MOST_KEPT = 10_000
 
 
 class Introspector:
-    """Asks one issuer about tokens and API keys, as a confidential app that an administrator registered.
+    """Asks one issuer about access tokens and API keys, with the client that an administrator got for your API under API resources.
 
-    `audience`, where given, must be among those that the issuer names for a token; the issuer itself answers only for resources of this
-    app. With `cache_seconds` a sound answer is believed for so long, and a revocation is late by as much; it is off by default. Raises
-    ValueError for an issuer that would be unsafe.
+    `audience` is your API's identifier there; a token for another resource is refused (an API key is for no resource). With
+    `cache_seconds` a sound answer is believed for so long, and a revocation is late by as much; it is off by default. Raises ValueError
+    for an issuer that would be unsafe.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Introspector:
         client_id: str,
         client_secret: str,
         *,
-        audience: str | Collection[str] = (),
+        audience: str | Collection[str],
         cache_seconds: float = 0.0,
         timeout: float = TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.time,
@@ -46,24 +46,27 @@ class Introspector:
         self._endpoint: tuple[float, str] | None = None
         self._kept: dict[bytes, tuple[float, Token]] = {}
 
-    def verify(self, text: str) -> Token:
-        """Return what the issuer says of an active token or key; raises InvalidToken, or IssuerUnreachable where it does not answer."""
-        if (kept := self._known(text)) is not None:
+    def verify(self, text: str, *, client_address: str | None = None) -> Token:
+        """Return what the issuer says of an active token or key; raises InvalidToken, or IssuerUnreachable where it does not answer.
+
+        `client_address` is where the request came from: a key that is bound to networks is active for an address in them only.
+        """
+        if (kept := self._known(text, client_address)) is not None:
             return kept
         endpoint = self._place() or self._learn(self._asker.ask(metadata_url(self._issuer)))
-        return self._judge(text, self._asker.ask(endpoint, {"token": text}, self._auth))
+        return self._judge(text, client_address, self._asker.ask(endpoint, _form(text, client_address), self._auth))
 
-    async def verify_async(self, text: str) -> Token:
+    async def verify_async(self, text: str, *, client_address: str | None = None) -> Token:
         """As `verify`, in an event loop."""
-        if (kept := self._known(text)) is not None:
+        if (kept := self._known(text, client_address)) is not None:
             return kept
         endpoint = self._place() or self._learn(await self._asker.ask_async(metadata_url(self._issuer)))
-        return self._judge(text, await self._asker.ask_async(endpoint, {"token": text}, self._auth))
+        return self._judge(text, client_address, await self._asker.ask_async(endpoint, _form(text, client_address), self._auth))
 
-    def _known(self, text: str) -> Token | None:
+    def _known(self, text: str, client_address: str | None) -> Token | None:
         if not self._cache_seconds:
             return None
-        until, found = self._kept.get(sha256(text.encode()).digest(), (0.0, None))
+        until, found = self._kept.get(_digest(text, client_address), (0.0, None))
         return found if self._clock() < until else None
 
     def _place(self) -> str | None:
@@ -81,13 +84,13 @@ class Introspector:
         self._endpoint = (self._clock(), endpoint)
         return endpoint
 
-    def _judge(self, text: str, answer: dict[str, Any]) -> Token:
-        """Take an answer (RFC 7662 section 2.2); what is not said to be active is not."""
-        if answer.get("active") is not True:
+    def _judge(self, text: str, client_address: str | None, answer: dict[str, Any]) -> Token:
+        """Take an answer (RFC 7662 section 2.2); what is not said to be active is not, and a refresh token opens nothing."""
+        kind = str(answer.get("token_type", "")).lower()
+        if answer.get("active") is not True or kind not in ("bearer", "apikey"):
             raise InvalidToken("the credential is not active")
         audience = answer.get("aud")
-        named = audience if isinstance(audience, list) else [audience]
-        if self._audiences and self._audiences.isdisjoint(map(str, named)):
+        if kind == "bearer" and self._audiences.isdisjoint(map(str, audience) if isinstance(audience, list) else [str(audience)]):
             raise InvalidToken("the token is for another resource")
         found = token.of_claims({"iss": self._issuer, **answer})
         now = self._clock()
@@ -96,5 +99,14 @@ class Introspector:
         if self._cache_seconds:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.pop(next(iter(self._kept)))
-            self._kept[sha256(text.encode()).digest()] = (min(now + self._cache_seconds, found.expires or float("inf")), found)
+            until = min(now + self._cache_seconds, found.expires or float("inf"))
+            self._kept[_digest(text, client_address)] = (until, found)
         return found
+
+
+def _form(text: str, client_address: str | None) -> dict[str, str]:
+    return {"token": text} | ({"client_address": client_address} if client_address else {})
+
+
+def _digest(text: str, client_address: str | None) -> bytes:
+    return sha256(f"{client_address} {text}".encode()).digest()

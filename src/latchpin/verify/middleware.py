@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl
 
 from latchpin.verify.errors import InvalidRequest, MissingToken, VerificationError
+from latchpin.verify.introspection import Introspector
 from latchpin.verify.token import Token
+from latchpin.verify.verifier import Verifier
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -18,13 +20,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 TOKEN = "latchpin.token"  # noqa: S105  the name under which the scope holds it
 _POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
-
-
-class Checks(Protocol):
-    """What judges a credential: a Verifier or an Introspector."""
-
-    async def verify_async(self, text: str) -> Token:
-        """Return what a sound credential says; raises VerificationError."""
 
 
 class RequireToken:
@@ -38,15 +33,17 @@ class RequireToken:
     def __init__(
         self,
         app: App,
-        verifier: Checks,
+        verifier: Verifier | Introspector,
         *,
         scopes: Iterable[str] = (),
         resource_metadata: str | None = None,
-        api_keys: Checks | None = None,
+        api_keys: Introspector | None = None,
         public: Iterable[str] = (),
     ) -> None:
         self._app = app
-        self._checks: dict[str, Checks] = {"bearer": verifier} | ({"apikey": api_keys} if api_keys is not None else {})
+        self._checks: dict[str, Verifier | Introspector] = {"bearer": verifier}
+        if api_keys is not None:
+            self._checks["apikey"] = api_keys
         self._scopes = tuple(scopes)
         self._resource_metadata = resource_metadata
         self._public = frozenset(public)
@@ -65,7 +62,7 @@ class RequireToken:
 
         try:
             scheme, text = self._presented(scope)
-            token = await self._checks[scheme].verify_async(text)
+            token = await _checked(self._checks[scheme], text, scope)
             token.require_scope(*self._scopes)
             scope[TOKEN] = token
             await self._app(scope, receive, watched)
@@ -105,6 +102,13 @@ class RequireToken:
             headers.append((b"www-authenticate", error.www_authenticate(self._resource_metadata).encode("ascii")))
         await send({"type": "http.response.start", "status": error.status, "headers": headers})
         await send({"type": "http.response.body", "body": body.encode()})
+
+
+async def _checked(checks: Verifier | Introspector, text: str, scope: Scope) -> Token:
+    if isinstance(checks, Introspector):
+        client = scope.get("client")
+        return await checks.verify_async(text, client_address=client[0] if client else None)
+    return await checks.verify_async(text)
 
 
 _WORDS = {401: "missing_token", 503: "temporarily_unavailable"}
