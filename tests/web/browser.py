@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 
+from latchpin.oauth.clients import CALLBACK
+from latchpin.web.control_center import AUTHORIZE
 from tests.support.people import PASSWORD, Person
 from tests.support.server import Server
 
@@ -20,8 +22,16 @@ class Browser:
         self.http = server.client()
 
     def sign_in(self, person: Person, password: str = PASSWORD) -> httpx.Response:
-        """Sign in; the answer is the redirect, or the refused page."""
-        return self.send("/login", email=person.email, password=password, next="/")
+        """Sign in, to the end of the Control Center's own flow; the answer is the first redirect, or the refused page."""
+        answer = self.send("/login", email=person.email, password=password, next="/")
+        self.walk(answer)
+        return answer
+
+    def walk(self, answer: httpx.Response) -> httpx.Response:
+        """Follow the Control Center's own authorization flow, and return the redirect that leaves it."""
+        while answer.is_redirect and answer.headers["location"].startswith((AUTHORIZE, f"{self.server.url}{CALLBACK}")):
+            answer = self.open(answer.headers["location"])
+        return answer
 
     def open(self, path: str, **more: Any) -> httpx.Response:
         """Open a page."""

@@ -23,6 +23,7 @@ from latchpin.web.pages import (
     errors,
     new_key,
     policy,
+    session_tokens,
     sign_in,
     spaces,
     static,
@@ -36,6 +37,7 @@ _ANYBODY = Router(
         sign_in.do_sign_in,
         sign_in.show_setup,
         sign_in.set_up,
+        session_tokens.finish_sign_in,
         *static.HANDLERS,
     ],
 )
@@ -48,6 +50,7 @@ _SIGNED_IN = Router(
     "/",
     route_handlers=[
         sign_in.choose_theme,
+        session_tokens.session_token,
         *dashboard.HANDLERS,
         *agents.HANDLERS,
         *agent_changes.HANDLERS,

@@ -12,7 +12,7 @@ from latchpin.audit.actor import nobody
 from latchpin.errors import Invalid, LatchpinError, Missing, Throttled
 from latchpin.identity import organizations, passwords, sessions, sign_in, users
 from latchpin.identity.sign_in import Attempt, Outcome
-from latchpin.web import forms, proof, render, session, site
+from latchpin.web import behind, control_center, forms, proof, render, session, site
 from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.site import AnyRequest
@@ -31,7 +31,7 @@ async def show_sign_in(request: AnyRequest) -> Response[str]:
     except session.SignInNeeded:
         async with site.of(request).database.read() as opened:
             empty = await users.count(opened) == 0
-        return _sign_in_page(request, Form(), wanted, ended=request.query_params.get("ended") == "1", empty=empty)
+        return await _sign_in_page(request, None, wanted, ended=request.query_params.get("ended") == "1", empty=empty)
     return render.redirect(request, wanted)
 
 
@@ -46,14 +46,15 @@ async def do_sign_in(request: AnyRequest) -> Response[str]:
     tried = Attempt(entries.get("email", "").strip()[:254], entries.get("password", ""), session.origin(request), device, previous)
     outcome = await _judged(served, tried)
     if outcome.opened is None or outcome.user is None:
-        return _refused(request, entries, wanted, outcome.refusal)
+        return await _refused(request, entries, wanted, outcome.refusal)
     cookies = [
         session.cookie(served.settings, outcome.opened.token),
         session.device_cookie(served.settings, sign_in.device_cookie(served.secrets, outcome.user)),
     ]
     if outcome.user.must_change_password:
-        wanted = f"/password?next={quote(wanted)}"
-    return render.redirect(request, wanted, cookies=cookies)
+        return render.redirect(request, f"/password?next={quote(wanted)}", cookies=cookies)
+    begun = control_center.begin(request, wanted)
+    return render.redirect(request, begun.location, cookies=[*cookies, begun.cookie])
 
 
 async def _judged(served: site.Site, tried: Attempt) -> Outcome:
@@ -68,17 +69,17 @@ async def _judged(served: site.Site, tried: Attempt) -> Outcome:
         return Outcome(refusal=refusal)
 
 
-def _refused(request: AnyRequest, entries: Entries, wanted: str, refusal: LatchpinError | None) -> Response[str]:
+async def _refused(request: AnyRequest, entries: Entries, wanted: str, refusal: LatchpinError | None) -> Response[str]:
     status, headers = 422, {}
     if isinstance(refusal, Throttled):
         status, headers = 429, {"Retry-After": str(refusal.retry_after)}
     form = Form({"email": entries.get("email", "")}, {"": refusal.detail if refusal else "Signing in was refused."})
-    return _sign_in_page(request, form, wanted, status=status, headers=headers)
+    return await _sign_in_page(request, form, wanted, status=status, headers=headers)
 
 
-def _sign_in_page(
+async def _sign_in_page(
     request: AnyRequest,
-    form: Form,
+    form: Form | None,
     wanted: str,
     *,
     ended: bool = False,
@@ -86,8 +87,10 @@ def _sign_in_page(
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response[str]:
-    view = SignIn(session.shell_outside(request), form, wanted, ended, empty)
-    return render.page(request, "entry/sign_in.html", view, status=status, headers=headers)
+    found = await behind.of(request, wanted)
+    shell, form = session.shell_outside(request), form or Form({"email": found.email})
+    view = SignIn(shell, form, wanted, ended, empty, found.app)
+    return render.page(request, "entry/sign_in.html", view, status=status, headers={**found.headers, **(headers or {})})
 
 
 @post("/logout", status_code=200)
@@ -103,7 +106,7 @@ async def show_password(visit: SignedIn) -> Response[str]:
     """Ask for a password of one's own; without a temporary one there is nothing to do here."""
     if not visit.signed_in.must_change_password:
         return render.redirect(visit.request, "/account")
-    return _password_page(visit, Form({"next": render.local_path(visit.request.query_params.get("next") or "/")}))
+    return await _password_page(visit, Form({"next": render.local_path(visit.request.query_params.get("next") or "/")}))
 
 
 @post("/password", status_code=200)
@@ -114,13 +117,15 @@ async def choose_password(visit: SignedIn) -> Response[str]:
     try:
         await proof.change_password(visit, entries)
     except Invalid as error:
-        return _password_page(visit, forms.refused({"next": wanted}, error), status=422)
-    return render.redirect(visit.request, wanted, render.done("Your password is set."))
+        return await _password_page(visit, forms.refused({"next": wanted}, error), status=422)
+    begun = control_center.begin(visit.request, wanted)
+    return render.redirect(visit.request, begun.location, render.done("Your password is set."), [begun.cookie])
 
 
-def _password_page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]:
+async def _password_page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]:
     view = ChangePassword(visit.shell(""), form, passwords.LEAST, visit.principal.email)
-    return render.page(visit.request, "entry/change_password.html", view, status=status)
+    found = await behind.of(visit.request, form.value("next"))
+    return render.page(visit.request, "entry/change_password.html", view, status=status, headers=found.headers)
 
 
 @get("/setup/{token:str}")
@@ -157,7 +162,8 @@ async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
     except Invalid as error:
         return _setup_page(request, token, forms.refused(entries, error), status=422)
     toast = render.done("Latchpin is set up. Make users next, then API keys for them.")
-    return render.redirect(request, "/organization/users", toast, [session.cookie(served.settings, begun.token)])
+    flow = control_center.begin(request, "/organization/users")
+    return render.redirect(request, flow.location, toast, [session.cookie(served.settings, begun.token), flow.cookie])
 
 
 def _hide_link(request: AnyRequest) -> None:

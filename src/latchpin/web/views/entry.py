@@ -12,7 +12,7 @@ class SignIn:
     """The way in.
 
     ``next`` is a path inside the Control Center to go to afterwards; ``ended`` says a session has run out, ``empty``
-    that the deployment has no users yet.
+    that the deployment has no users yet. ``app`` is the app that sent the person, empty for none.
     """
 
     shell: Shell
@@ -20,6 +20,7 @@ class SignIn:
     next: str
     ended: bool
     empty: bool
+    app: str = ""
 
 
 @dataclass(frozen=True, slots=True)

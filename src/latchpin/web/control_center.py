@@ -1,0 +1,136 @@
+"""The Control Center as an OAuth client: signing in ends with the authorization-code flow with PKCE, like any other app's.
+
+It is a first-party client, so there is no consent step. State and verifier wait in a sealed cookie while the browser is on its way; the
+tokens never leave the server: the grant is bound to the browser session, and ends with it. Page scripts get a short-lived access token
+for that session (`POST /session/token`).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from litestar.datastructures import Cookie
+
+from latchpin.errors import Conflict
+from latchpin.identity import standing, tokens
+from latchpin.identity.scopes import ALL
+from latchpin.identity.standing import Standing
+from latchpin.identity.tokens import AccessToken
+from latchpin.kit import clock, own_pages, sealing
+from latchpin.oauth import pkce, server, sessions_of_ours
+from latchpin.oauth.clients import CALLBACK, CONTROL_CENTER
+from latchpin.oauth.errors import OAuthError
+from latchpin.oauth.grants import authorization_code
+from latchpin.oauth.params import Params
+from latchpin.settings import Settings
+from latchpin.web import session, site
+from latchpin.web.session import Visit
+from latchpin.web.site import AnyRequest
+
+AUTHORIZE = "/api/oauth/authorize"
+SCOPE = "openid profile email " + " ".join(sorted(scope.value for scope in ALL))
+_FLOW_SECONDS = 600
+_ABOUT = "control center flow"
+
+
+class FlowLost(Conflict):
+    """The answer of the authorization endpoint fits no flow that this browser has begun."""
+
+    code = "sign_in_interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Where to send the browser, and the cookie that it has to bring back."""
+
+    location: str
+    cookie: Cookie
+
+
+def begin(request: AnyRequest, wanted: str) -> Begun:
+    """Begin the flow that ends at one of our pages, `wanted`; call it for a browser that is signed in."""
+    served = site.of(request)
+    state, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
+    query = {
+        "client_id": CONTROL_CENTER,
+        "response_type": "code",
+        "redirect_uri": _origin(request) + CALLBACK,
+        "scope": SCOPE,
+        "state": state,
+        "code_challenge": pkce.challenge_of(verifier),
+        "code_challenge_method": pkce.METHOD,
+    }
+    kept = {"state": state, "verifier": verifier, "wanted": wanted, "until": clock.timestamp() + _FLOW_SECONDS}
+    sealed = sealing.seal(served.secrets.derive("control-center"), json.dumps(kept).encode(), _ABOUT)
+    return Begun(f"{AUTHORIZE}?{urlencode(query, quote_via=quote)}", _cookie(served.settings, sealed.hex(), _FLOW_SECONDS))
+
+
+async def finish(request: AnyRequest) -> str:
+    """Take the authorization endpoint's answer and trade the code for the session's grant; returns the page to go to.
+
+    Raises FlowLost where state, issuer (RFC 9207) or code do not fit the flow that this browser began.
+    """
+    serving = server.of(request)
+    flow = _flow(request)
+    answered = request.query_params
+    sent, issuer = answered.get("state", ""), answered.get("iss", "")
+    if flow is None or not hmac.compare_digest(sent.encode(), flow["state"].encode()) or issuer != serving.issuer:
+        raise FlowLost("This sign-in was not begun here, or took too long. Sign in again.")
+    form = Params(
+        {
+            "code": answered.get("code", ""),
+            "code_verifier": flow["verifier"],
+            "redirect_uri": _origin(request) + CALLBACK,
+        }
+    )
+    client = await serving.clients.find(CONTROL_CENTER, await serving.now())
+    outcome = await authorization_code.redeem(serving, client, form, session.origin(request)) if client and form.get("code") else None
+    if outcome is None or isinstance(outcome, OAuthError):
+        raise FlowLost("The sign-in could not be finished. Sign in again.")
+    return str(flow["wanted"])
+
+
+async def token_for(visit: Visit) -> AccessToken:
+    """Return a short-lived access token of the session's own grant, for the scripts of our pages; raises Conflict where there is none."""
+    serving = server.of(visit.request)
+    await serving.now()
+    async with serving.database.read() as opened:
+        grant_id = await sessions_of_ours.grant_of(opened, visit.signed_in.session_id)
+        stands = await standing.of_grant(opened, grant_id, serving.settings) if grant_id is not None else None
+    if not isinstance(stands, Standing):
+        raise Conflict("This session has no token. Sign out and in again.", code="no_session_token")
+    return tokens.access_token(serving.ring, serving.settings, stands, scope=(scope.value for scope in ALL))
+
+
+def no_cookie(settings: Settings) -> Cookie:
+    """The cookie that takes the flow's cookie away."""
+    return _cookie(settings, "", 0)
+
+
+def _flow(request: AnyRequest) -> dict[str, str] | None:
+    served = site.of(request)
+    try:
+        sealed = bytes.fromhex(request.cookies.get(_name(served.settings), "")[:4000])
+        kept = json.loads(sealing.open_(served.secrets.derive("control-center"), sealed, _ABOUT))
+    except (ValueError, sealing.Unsealable):
+        return None
+    return kept if kept["until"] > clock.timestamp() else None
+
+
+def _origin(request: AnyRequest) -> str:
+    """Return the name by which the browser knows us: the public address, or the other name of loopback where that is asked."""
+    host = request.headers.get("host", "")
+    known = (origin.decode() for origin in own_pages.origins(site.of(request).settings))
+    return next((origin for origin in known if origin.partition("://")[2] == host), site.of(request).settings.public_url)
+
+
+def _name(settings: Settings) -> str:
+    return "__Host-latchpin-flow" if settings.is_https else "latchpin-flow"
+
+
+def _cookie(settings: Settings, text: str, seconds: int) -> Cookie:
+    return Cookie(key=_name(settings), value=text, path="/", httponly=True, samesite="lax", secure=settings.is_https, max_age=seconds)

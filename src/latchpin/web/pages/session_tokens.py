@@ -1,0 +1,31 @@
+"""Where the Control Center's own authorization flow ends, and where the scripts of its pages get their access token."""
+
+from __future__ import annotations
+
+from litestar import Response, get, post
+
+from latchpin.oauth.clients import CALLBACK
+from latchpin.oauth.endpoints.answers import NO_STORE
+from latchpin.web import control_center, render
+from latchpin.web.session import SignedIn
+from latchpin.web.site import AnyRequest, of
+
+
+@get(CALLBACK)
+async def finish_sign_in(request: AnyRequest) -> Response[str]:
+    """Trade the code of our own flow, and go to the page that was wanted."""
+    wanted = await control_center.finish(request)
+    return render.redirect(request, render.local_path(wanted), cookies=[control_center.no_cookie(of(request).settings)])
+
+
+@post("/session/token", status_code=200)
+async def session_token(visit: SignedIn) -> Response[dict[str, str | int]]:
+    """Give a page's script a token of this browser session for /api/v1; it lives for minutes and dies with the session."""
+    made = await control_center.token_for(visit)
+    answer: dict[str, str | int] = {
+        "access_token": made.token,
+        "token_type": "Bearer",
+        "expires_in": made.expires_in,
+        "scope": made.scope,
+    }
+    return Response(answer, headers=dict(NO_STORE), media_type="application/json")
