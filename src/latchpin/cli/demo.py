@@ -18,8 +18,10 @@ from latchpin.identity import api_keys, credentials, organizations, policy, spac
 from latchpin.identity.activity import actor
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group, Role
-from latchpin.identity.scopes import Access
+from latchpin.identity.scopes import Access, Scope
 from latchpin.kit import clock
+from latchpin.oauth import client_admin, client_secrets, clients
+from latchpin.oauth.grants import client_credentials
 from latchpin.settings import Settings
 from latchpin.storage import Session
 from latchpin.storage.models import Space, User
@@ -50,7 +52,7 @@ def demo(data_dir: Path, port: int, no_serve: bool) -> None:
     if not no_serve:
         serve.require_free(chosen.host, chosen.port)
     known = _facts(chosen, data_dir / "demo.json")
-    click.echo(_text(known))
+    click.echo(_text(known, chosen.access_token_minutes))
     if not no_serve:
         serve.run(chosen)
 
@@ -67,6 +69,7 @@ async def _facts(chosen: Settings, facts: Path) -> dict[str, str]:
                 fail(f"{facts.parent} holds a deployment, but no demo.json: it is not a demo. Name another directory: make demo DIR=...")
             else:
                 known = await _people_and_agents(session, deployment)
+            known |= await _living_app(session, deployment, known)
         known["url"] = chosen.public_url
         _write(facts, known)
     return known
@@ -86,6 +89,31 @@ async def _living_key(session: Session, deployment: Deployment, secret: str) -> 
         session, user, api_keys.NewKey(description="Demo script"), policy=rules, secrets=deployment.secrets, by=by
     )
     return issued.secret
+
+
+async def _living_app(session: Session, deployment: Deployment, known: dict[str, str]) -> dict[str, str]:
+    """Return client_id and secret of the demo's service, which reads the agents of one Space; makes what is not there or dead."""
+    user = await users.by_email(session, USER)
+    if user is None:
+        return {}
+    client_id, secret = known.get("client_id", ""), known.get("client_secret", "")
+    client = await clients.load(session, client_id)
+    if client is not None and client_secrets.matches(client, secret, deployment.secrets):
+        return {"client_id": client_id, "client_secret": secret}
+    by = deployment.actor(user.organization_id)
+    if client is not None:
+        row = await client_admin.get(session, user.organization_id, client.pk)
+        secret = await client_admin.rotate_secret(session, row, secrets=deployment.secrets, overlap=timedelta(0), by=by)
+        return {"client_id": client_id, "client_secret": secret}
+    entry = client_admin.Entry(
+        name="Demo service",
+        auth_method="client_secret_basic",
+        grant_types=(client_credentials.NAME,),
+        scopes=(Scope.AGENTS_READ.value, Scope.SPACES_READ.value),
+        spaces={each.id: Role.VIEWER for each in await spaces.every(session, _principal(user)) if each.name == RETAIL},
+    )
+    made = await client_admin.create(session, user.organization_id, entry, secrets=deployment.secrets, by=by)
+    return {"client_id": made.client.client_id, "client_secret": made.secret or ""}
 
 
 async def _people_and_agents(session: Session, deployment: Deployment) -> dict[str, str]:
@@ -171,8 +199,9 @@ def _write(facts: Path, known: dict[str, str]) -> None:
     draft.replace(facts)
 
 
-def _text(known: dict[str, str]) -> str:
+def _text(known: dict[str, str], minutes: int) -> str:
     url, key = known["url"], known["api_key"]
+    service = f"{known.get('client_id')}:{known.get('client_secret')}"
     return f"""
 Latchpin demo
 
@@ -181,6 +210,8 @@ Latchpin demo
   User             {known["user_email"]}   password {known["user_password"]}
   API key          {key}
                    (acts for {known["user_email"]}, full access)
+  OAuth app        {known.get("client_id")}
+                   (acts for itself, reads the agents of the Space {RETAIL})
 
 Try the key:
 
@@ -194,6 +225,14 @@ or in Python:
   print(requests.get("{url}/api/v1/agent/all",
                      headers={{"Authorization": f"ApiKey {{os.environ['SEQUENTUM_API_KEY']}}"}}).json())
   END
+
+Try an OAuth access token: a signed JWT that is good for {minutes} minutes. The first line gets another whenever you need one:
+
+  TOKEN=$(curl -s -u {service} -d grant_type=client_credentials {url}/api/oauth/token \\
+    | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
+  curl -s -H "Authorization: Bearer $TOKEN" {url}/api/v1/agent/all
+
+As a user instead: `latchpin login --issuer {url}`, then `latchpin api GET /api/v1/agent/all`.
 
 Ctrl-C stops the server. The same facts are in demo.json in the data directory; `make demo-clean` removes it all.
 """

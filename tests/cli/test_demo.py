@@ -1,0 +1,86 @@
+"""`latchpin demo`: what it prints can be pasted, and a second start finds what is there."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import CommandLine
+from tests.support.server import free_port
+
+
+@contextmanager
+def demo(latchpin: CommandLine, place: Path, port: int) -> Iterator[str]:
+    """Serve the demo; yields what it printed, when it answers."""
+    process = latchpin.start("demo", "--data-dir", str(place), "--port", str(port))
+    try:
+        assert process.stdout is not None
+        lines = []
+        while "Ctrl-C" not in (line := process.stdout.readline()):
+            assert line, process.communicate()
+            lines.append(line)
+        url = f"http://127.0.0.1:{port}/health/ready"
+        subprocess.run(
+            ["curl", "-sf", "--noproxy", "*", "--retry", "30", "--retry-connrefused", "--retry-delay", "1", url],
+            check=True,
+            capture_output=True,
+        )
+        yield "".join(lines)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+
+def paste(text: str, first: str, lines: int) -> str:
+    """Run the lines that begin with `first` in a shell, as they are, and return what they print."""
+    start = text.index(f"  {first}")
+    script = "\n".join(text[start:].splitlines()[:lines])
+    return subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin", "NO_PROXY": "*"}
+    ).stdout
+
+
+def test_both_lines_can_be_pasted(embedded: CommandLine, tmp_path: Path) -> None:
+    """The line with the key and the two with a Bearer token print agents; the token's are those of its Space alone."""
+    with demo(embedded, tmp_path / "demo", free_port()) as printed:
+        with_key = json.loads(paste(printed, "curl -s -H", 1))
+        with_token = json.loads(paste(printed, "TOKEN=", 3))
+
+    names = {agent["name"] for agent in with_token}
+    assert len(names) >= 4
+    assert names < {agent["name"] for agent in with_key}
+
+
+def test_a_second_start_finds_what_is_there(embedded: CommandLine, tmp_path: Path) -> None:
+    """Nothing is made twice, and the facts stay the same but for the address; only their owner reads them."""
+    place = tmp_path / "demo"
+    embedded("demo", "--data-dir", str(place), "--no-serve", "--port", "8123")
+    first = json.loads((place / "demo.json").read_text())
+    embedded("demo", "--data-dir", str(place), "--no-serve", "--port", "8124")
+    second = json.loads((place / "demo.json").read_text())
+
+    assert first.keys() >= {"api_key", "client_id", "client_secret"}
+    assert first | {"url": ""} == second | {"url": ""}
+    assert stat.S_IMODE((place / "demo.json").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("lost", ["client_id", "client_secret"])
+def test_a_demo_of_before_gets_what_it_lacks(lost: str, embedded: CommandLine, tmp_path: Path) -> None:
+    """Where the app or its secret is not known any more, the next start makes another."""
+    place = tmp_path / "demo"
+    embedded("demo", "--data-dir", str(place), "--no-serve")
+    facts = json.loads((place / "demo.json").read_text())
+    (place / "demo.json").write_text(json.dumps({name: value for name, value in facts.items() if name != lost}))
+
+    embedded("demo", "--data-dir", str(place), "--no-serve")
+
+    again = json.loads((place / "demo.json").read_text())
+    assert again["client_secret"] != facts["client_secret"]
+    assert again["api_key"] == facts["api_key"]
