@@ -38,6 +38,7 @@ class Plan:
     connections: int = 1
     behind: int = 6
     ahead: int = 14
+    scheme: str = "ApiKey"
 
 
 @dataclass(slots=True)
@@ -90,9 +91,9 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reques
     return int(first.split(b" ", 2)[1]), headers, body
 
 
-def get(path: str, key: str) -> bytes:
-    """Return the bytes of a GET with a key."""
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: ApiKey {key}\r\n\r\n".encode()
+def get(path: str, key: str, scheme: str = "ApiKey") -> bytes:
+    """Return the bytes of a GET with a key, or a token."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {scheme} {key}\r\n\r\n".encode()
 
 
 @contextmanager
@@ -167,7 +168,7 @@ async def _connection(plan: Plan, requests: Sequence[bytes], progress: Progress,
 async def _run(plan: Plan) -> Report:
     report, seen = Report(), Counter[str]()
     progress = Progress(Path(plan.progress))
-    requests = [get(plan.path, key) for key in plan.keys]
+    requests = [get(plan.path, key, plan.scheme) for key in plan.keys]
     await asyncio.gather(*(_connection(plan, requests, progress, report, seen) for _ in range(plan.connections)))
     report.statuses = dict(seen)
     return report

@@ -7,17 +7,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from secrets import token_urlsafe
 
 from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin
-from latchpin.identity import api_keys, organizations, policy, sessions, spaces, users
+from latchpin.identity import api_keys, grants, organizations, policy, sessions, spaces, users
+from latchpin.identity.grants import NewGrant
 from latchpin.identity.roles import Group, Role
 from latchpin.kit import clock
+from latchpin.oauth import client_admin, codes, pkce
 from latchpin.settings import Settings
 from latchpin.storage import Database, secrets
 from latchpin.storage.secrets import Secrets
+from tests.support.apps import CALLBACK, OFFLINE, TOKEN
+from tests.support.people import PASSWORD
 from tests.support.processes import Serving
 
 BY = Actor("test")
@@ -31,6 +36,16 @@ class Issued:
     user_id: int
     organization_id: int
     secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Granted(Issued):
+    """An access token (`secret`) of a grant (`id`), with what else came with it or stands behind it."""
+
+    refresh: str | None
+    client_pk: int
+    client_id: str
+    session_id: int
 
 
 class Office:
@@ -51,10 +66,12 @@ class Office:
             (await users.get(session, self.organization_id, self.admin_id)).must_change_password = False
 
     async def user(self, group: Group = Group.USER) -> int:
-        """Make a user and return the id."""
+        """Make a user with the password PASSWORD and return the id."""
         async with self.database.transaction() as session:
             number = await users.count(session)
-            new = users.NewUser(full_name=f"User {number}", email=f"user.{number}@example.com", group=group)
+            new = users.NewUser(
+                full_name=f"User {number}", email=f"user.{number}@example.com", group=group, password=PASSWORD, temporary=False
+            )
             return (await users.create(session, self.organization_id, new, by=BY)).user.id
 
     async def keys(self, user_id: int, count: int) -> list[Issued]:
@@ -66,6 +83,62 @@ class Office:
                 await api_keys.create(session, user, api_keys.NewKey(), policy=rules, secrets=self.secrets, by=BY) for _ in range(count)
             ]
             return [Issued(issued.key.id, user_id, self.organization_id, issued.secret) for issued in made]
+
+    async def app(self) -> tuple[int, str]:
+        """Register a public app; return its row's id and its client_id."""
+        entry = client_admin.Entry(name="Partner", auth_method="none", redirect_uris=(CALLBACK,))
+        async with self.database.transaction() as session:
+            made = await client_admin.create(session, self.organization_id, entry, secrets=self.secrets, by=BY)
+            return made.client.id, made.client.client_id
+
+    async def granted(self, http: AsyncClient, app: tuple[int, str], user_id: int, scope: str = OFFLINE) -> Granted:
+        """Let a user allow an app everything, and trade the code over HTTP for tokens, as the app does."""
+        (client_pk, client_id), verifier = app, token_urlsafe(48)
+        async with self.database.transaction() as session:
+            user = await users.get(session, self.organization_id, user_id)
+            browser = await sessions.open_(session, user, self.settings, Origin())
+            client = await client_admin.get(session, self.organization_id, client_pk)
+            new = NewGrant(
+                client=client,
+                organization_id=self.organization_id,
+                scopes=scope,
+                user_id=user_id,
+                browser_session_id=browser.session_id,
+                offline="offline_access" in scope.split(),
+            )
+            grant = await grants.create(session, new, self.settings)
+            code = await codes.issue(session, grant, codes.Bound(CALLBACK, pkce.challenge_of(verifier)))
+        form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier, "client_id": client_id}
+        answer = await http.post(TOKEN, data=form)
+        assert answer.is_success, answer.text
+        found = answer.json()
+        refresh, secret = found.get("refresh_token"), found["access_token"]
+        return Granted(grant.id, user_id, self.organization_id, secret, refresh, client_pk, client_id, browser.session_id)
+
+    async def end(self, granted: Granted) -> float:
+        """End a grant, as an administrator's page does."""
+        return await self.change(lambda session: grants.end(session, granted.id, reason="test", by=BY))
+
+    async def revoke_client(self, granted: Granted) -> float:
+        """Revoke the app itself."""
+
+        async def work(session: AsyncSession) -> None:
+            await client_admin.revoke(session, await client_admin.get(session, self.organization_id, granted.client_pk), by=BY)
+
+        return await self.change(work)
+
+    async def sign_out(self, granted: Granted) -> float:
+        """End the browser session that the grant was given in."""
+        return await self.change(lambda session: sessions.end(session, granted.user_id, granted.session_id, by=BY, signed_out=True))
+
+    async def change_password(self, granted: Granted) -> float:
+        """Change the user's password."""
+
+        async def work(session: AsyncSession) -> None:
+            user = await users.get(session, self.organization_id, granted.user_id)
+            await users.change_password(session, user, current=PASSWORD, new=PASSWORD + " two", by=BY)
+
+        return await self.change(work)
 
     async def change(self, work: Callable[[AsyncSession], Awaitable[object]]) -> float:
         """Run `work(session)` in one transaction; return when it was answered."""
@@ -145,6 +218,13 @@ class Office:
 async def revoke_over_http(pages: AsyncClient, issued: Issued) -> float:
     """Revoke a key as the Control Center does; return when it was answered."""
     answer = await pages.post(f"/api/v1/admin/keys/{issued.id}/revoke")
+    assert answer.is_success, answer.text
+    return time.monotonic()
+
+
+async def withdraw_over_http(http: AsyncClient, granted: Granted, *, token: str | None = None) -> float:
+    """Revoke a token as its app does (RFC 7009), by default the refresh token with its whole grant; return when it was answered."""
+    answer = await http.post("/api/oauth/revoke", data={"token": token or granted.refresh or "", "client_id": granted.client_id})
     assert answer.is_success, answer.text
     return time.monotonic()
 

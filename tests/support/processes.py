@@ -41,10 +41,10 @@ class Serving:
     def __post_init__(self) -> None:
         self.url = self.settings.public_url
 
-    def status(self, path: str, key: str | None = None) -> int:
+    def status(self, path: str, key: str | None = None, scheme: str = "ApiKey") -> int:
         """Return the status of one GET on a connection of its own, 0 where there was no answer."""
         try:
-            headers = {"Authorization": f"ApiKey {key}"} if key else {}
+            headers = {"Authorization": f"{scheme} {key}"} if key else {}
             return httpx.get(self.url + path, headers=headers, timeout=20, trust_env=False).status_code
         except httpx.TransportError:
             return 0
@@ -82,7 +82,14 @@ def _command(pid: int) -> str:
 @contextmanager
 def serving(data_dir: Path, database_url: str = "", *, ready: bool = True, **values: Any) -> Iterator[Serving]:
     """Run `latchpin serve` for the length of the block; with `ready` the block begins when it can serve."""
-    chosen = {"rate_limit": 1_000_000, "bad_key_limit": 100_000, "log_level": "warning", "port": free_port(), **values}
+    chosen = {
+        "rate_limit": 1_000_000,
+        "bad_key_limit": 100_000,
+        "token_limit": 1_000_000,
+        "log_level": "warning",
+        "port": free_port(),
+        **values,
+    }
     env = environment(data_dir, database_url, **chosen)
     data_dir.mkdir(parents=True, exist_ok=True)
     output = data_dir / f"serve-{chosen['port']}.log"
