@@ -6,7 +6,9 @@ Authlib's OAuth and OpenID Connect client, the Python MCP SDK's OAuth client, an
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,9 +28,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from tests.support import certificates
 from tests.support.apps import CALLBACK, Apps, Tokens
 from tests.support.consenting import Consenting
+from tests.support.documents import published
 from tests.support.people import Organization
+from tests.support.server import Server
 
 
 @pytest.fixture
@@ -179,6 +184,26 @@ async def test_the_mcp_client_refreshes_what_it_kept(apps: Apps, kept: _Kept) ->
     assert await _ask(apps.organization, provider) == ["Book prices"]
     assert kept.tokens.refresh_token != before
     assert len(kept.answers) == 1
+
+
+@pytest.mark.anyio
+async def test_the_mcp_client_is_known_by_its_metadata_document(
+    serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: _Kept
+) -> None:
+    """An https address as client_id: nothing is registered, the document is fetched over TLS and read."""
+    tls, trusted = certificates.loopback(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    organization = Organization(serve(client_documents_private=True))
+    organization.agent("Book prices")
+    with published(tls=tls) as publisher:
+        about_itself: dict[str, Any] = {"redirect_uris": ["http://127.0.0.1:3030/callback"], "token_endpoint_auth_method": "none"}
+        client_id = publisher.client("/mcp.json", client_name="MCP client", **about_itself)
+
+        assert await _ask(organization, _mcp_provider(organization, kept, client_metadata_url=client_id)) == ["Book prices"]
+
+        assert kept.client is not None
+        assert kept.client.client_id == client_id
+        assert publisher.asked == ["/mcp.json"]
 
 
 def test_pyjwt_verifies_a_token_with_the_published_keys(apps: Apps) -> None:
