@@ -36,6 +36,7 @@ from latchpin.oauth import client_assertion, clients, codes, device_codes, regis
 from latchpin.oauth.client_keys import ClientKeys
 from latchpin.oauth.clients import ClientBook
 from latchpin.oauth.documents import Documents
+from latchpin.oauth.endpoints import answers
 from latchpin.oauth.endpoints import routes as oauth
 from latchpin.oauth.grants import refresh_token
 from latchpin.oauth.server import AuthorizationServer
@@ -90,7 +91,7 @@ def build(chosen: Settings, *, access_log: TextIO | None = None, also: Sequence[
             *pages.ROUTERS,
             *also,
         ],
-        exception_handlers=page_errors.by_surface(page_errors.HANDLERS, ERROR_HANDLERS),
+        exception_handlers=page_errors.by_surface(page_errors.HANDLERS, answers.beside(ERROR_HANDLERS)),
         lifespan=[_lifespan(services)],
         openapi_config=openapi.config(chosen),
         request_max_body_size=chosen.max_body_bytes,

@@ -24,6 +24,7 @@ NO_STORE: Mapping[str, str] = {
     "Referrer-Policy": "no-referrer",
 }
 CORS: Mapping[str, str] = {"Access-Control-Allow-Origin": "*"}
+_OURS = "/api/oauth/"
 _SERVER_ERROR = 500
 _HINTS = {404: "there is no such endpoint", 405: "this endpoint does not take this method"}
 
@@ -90,3 +91,13 @@ HANDLERS: ExceptionHandlersMap = {
     HTTPException: on_http,
     Exception: on_failure,
 }
+
+
+def beside(others: ExceptionHandlersMap) -> dict[Any, Any]:
+    """Join handlers of other surfaces with ours, by address: a wrong method below /api/oauth never comes to a route of ours."""
+
+    def choose(kind: Any, other: Any) -> Any:  # noqa: ANN401  Litestar's handlers are of many types
+        ours: Any = HANDLERS.get(kind, other)
+        return lambda request, error: (ours if request.scope["path"].startswith(_OURS) else other)(request, error)
+
+    return {kind: choose(kind, other) for kind, other in others.items()}
