@@ -22,6 +22,7 @@ from latchpin.oauth.server import AnyRequest, AuthorizationServer
 _METADATA_SECONDS = 300
 AUTHORIZE = "/api/oauth/authorize"
 CERTS = "/api/oauth/certs"
+_API = "/api/v1"
 
 
 def authorization_server(serving: AuthorizationServer) -> dict[str, Any]:
@@ -91,9 +92,10 @@ async def openid_configuration(request: AnyRequest) -> Response[bytes]:
 async def protected_resource(request: AnyRequest) -> Response[bytes]:
     """Describe our API as a protected resource (RFC 9728 section 2)."""
     issuer = server.of(request).issuer
+    below = request.scope["path"].rstrip("/").endswith(f"/oauth-protected-resource{_API}")
     return public_json(
         {
-            "resource": issuer,
+            "resource": issuer + _API if below else issuer,  # what the address was made from (section 3.3); tokens may be for either
             "resource_name": "Latchpin API",
             "authorization_servers": [issuer],
             "scopes_supported": serialize(ALL).split(),
