@@ -7,7 +7,7 @@ from typing import Any
 
 from latchpin.web.views import api_keys, automation, entry, organization, users
 from latchpin.web.views.common import Chip, Form, Listing, Option, Problem, Toast
-from tests.web import oauth_samples
+from tests.web import app_samples, oauth_samples
 from tests.web.samples import (
     ACCESSES,
     AGENTS,
@@ -236,12 +236,12 @@ def _organization() -> Iterator[tuple[str, str, Any]]:
     yield (
         "account",
         "account/account.html",
-        organization.Account(shell("account", PERSON), EMPTY, 8, "User", before(days=300), sessions, LIVE),
+        organization.Account(shell("account", PERSON), EMPTY, 8, "User", before(days=300), sessions, app_samples.CONNECTED, LIVE),
     )
     yield (
         "account-refused",
         "account/account.html",
-        organization.Account(shell("account"), refused, 8, "Administrator", before(days=300), sessions, ()),
+        organization.Account(shell("account"), refused, 8, "Administrator", before(days=300), sessions, (), ()),
     )
 
 
@@ -264,5 +264,5 @@ def _rest() -> Iterator[tuple[str, str, Any]]:
 
 def every() -> Iterator[tuple[str, str, Any]]:
     """Each sample page: a name, its template, its view."""
-    for group in (_entry, _dashboard, _keys, _people, _agents, _spaces, _organization, oauth_samples.every, _rest):
+    for group in (_entry, _dashboard, _keys, _people, _agents, _spaces, _organization, app_samples.every, oauth_samples.every, _rest):
         yield from group()

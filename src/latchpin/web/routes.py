@@ -15,6 +15,8 @@ from latchpin.web.pages import (
     agent_changes,
     agents,
     api_keys,
+    app_editor,
+    apps,
     audit,
     authorize,
     consent,
@@ -23,10 +25,12 @@ from latchpin.web.pages import (
     errors,
     new_key,
     policy,
+    resources,
     session_tokens,
     sign_in,
     spaces,
     static,
+    user_access,
     users,
 )
 
@@ -61,7 +65,17 @@ _SIGNED_IN = Router(
 )
 _ADMINISTRATORS = Router(
     "/",
-    route_handlers=[*users.HANDLERS, *api_keys.HANDLERS, *new_key.HANDLERS, *policy.HANDLERS, *audit.HANDLERS],
+    route_handlers=[
+        *users.HANDLERS,
+        *user_access.HANDLERS,
+        *api_keys.HANDLERS,
+        *new_key.HANDLERS,
+        *apps.HANDLERS,
+        *app_editor.HANDLERS,
+        *resources.HANDLERS,
+        *policy.HANDLERS,
+        *audit.HANDLERS,
+    ],
     dependencies={"visit": Provide(session.administrator)},
 )
 ROUTERS = (

@@ -1,4 +1,4 @@
-"""My account: profile, password, browser sessions, and the person's keys, read-only."""
+"""My account: profile, password, browser sessions, connected apps, and the person's keys, read-only."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from litestar import Response, get, post
 from latchpin.errors import Invalid
 from latchpin.identity import api_keys, passwords, sessions, users
 from latchpin.kit import clock
-from latchpin.web import forms, lists, proof, render, rows
+from latchpin.oauth import connected
+from latchpin.web import app_rows, forms, lists, proof, render, rows
 from latchpin.web.pages.api_keys import makers
+from latchpin.web.pages.user_access import one_of
 from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views.apps import ConnectedConfirm
 from latchpin.web.views.common import Form
 from latchpin.web.views.organization import Account
 
@@ -49,11 +52,32 @@ async def end_others(visit: SignedIn) -> Response[str]:
     return render.redirect(visit.request, "/account", render.done("All other browsers are signed out."))
 
 
+@get("/account/apps/{app_id:int}/withdraw")
+async def ask_withdraw(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+    """Say what withdrawing ends, and ask."""
+    async with visit.site.database.read() as session:
+        row = one_of(await connected.of_user(session, visit.principal.user_id), app_id)
+    trail = (("My account", "/account"), ("Connected apps", "/account#apps"))
+    view = ConnectedConfirm(visit.shell("account"), row, "", f"/account/apps/{app_id}/withdraw", trail)
+    return render.page(visit.request, "account/withdraw.html", view)
+
+
+@post("/account/apps/{app_id:int}/withdraw", status_code=200)
+async def withdraw(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+    """Take back what the person allowed an app: its next request is refused. It only narrows, so no password is asked for."""
+    await forms.read(visit.request)
+    async with visit.site.database.transaction() as session:
+        user = await users.get(session, visit.principal.organization_id, visit.principal.user_id)
+        name = (await connected.withdraw(session, user, app_id, by=visit.actor)).name
+    return render.redirect(visit.request, "/account#apps", render.done(f"{name[:80]} has no access any more."))
+
+
 async def _page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]:
     me = visit.principal
     async with visit.site.database.read() as session:
         user = await users.get(session, me.organization_id, me.user_id)
         open_sessions = await sessions.of_user(session, me.user_id, visit.site.settings)
+        apps = await connected.of_user(session, me.user_id)
         keys = await api_keys.of_user(session, me.user_id)
         names = await makers(session, me.organization_id, keys)
     view = Account(
@@ -63,9 +87,10 @@ async def _page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]
         user.user_group,
         user.created,
         tuple(rows.browser_session(each, current=visit.signed_in.session_id) for each in open_sessions),
+        tuple(app_rows.connected(each) for each in apps),
         tuple(rows.key(each, clock.now(), names) for each in keys),
     )
     return render.page(visit.request, "account/account.html", view, status=status)
 
 
-HANDLERS = (show_account, change_password, end_session, end_others)
+HANDLERS = (show_account, change_password, end_session, end_others, ask_withdraw, withdraw)

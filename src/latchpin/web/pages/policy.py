@@ -1,4 +1,4 @@
-"""API policy: how long the organization's API keys may live. Administrators only."""
+"""API policy: how long the organization's API keys may live, and whether apps need approval. Administrators only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from litestar import Response, get, post
 
 from latchpin.errors import Invalid
 from latchpin.identity import overview, policy
+from latchpin.oauth import approvals
 from latchpin.web import forms, proof, render
 from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
@@ -43,6 +44,19 @@ async def change_policy(visit: SignedIn) -> Response[str]:
     return render.redirect(visit.request, BASE, render.done("API policy saved. It holds for keys made or changed from now on."))
 
 
+@post("/organization/policy/apps", status_code=200)
+async def change_app_policy(visit: SignedIn) -> Response[str]:
+    """Set whether an administrator has to approve apps that the organization did not make."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=BASE):
+        return asked
+    needed = entries.get("app_approval") == "yes"
+    async with visit.site.database.transaction() as session:
+        await approvals.set_policy(session, visit.principal.organization_id, needs_approval=needed, by=visit.actor)
+    text = "Apps of others need an administrator's approval now." if needed else "Users can let apps of others in by themselves now."
+    return render.redirect(visit.request, BASE, render.done(text))
+
+
 def _days(entries: Entries, name: str) -> int:
     days = forms.number(entries.get(name, ""))
     if days is None:
@@ -54,10 +68,12 @@ async def _page(visit: Visit, form: Form | None) -> Response[str]:
     organization_id = visit.principal.organization_id
     async with visit.site.database.read() as session:
         allowed = await policy.get(session, organization_id, visit.site.settings)
+        approval = await approvals.needs_approval(session, organization_id)
         beyond = await overview.ending_after(session, organization_id, days=allowed.max_days)
-    shown = form or Form({"default_days": str(allowed.default_days), "max_days": str(allowed.max_days)})
+    days = {"default_days": str(allowed.default_days), "max_days": str(allowed.max_days)}
+    shown = Form({**(form.values if form else days), "app_approval": "yes" if approval else ""}, form.errors if form else {})
     view = Policy(visit.shell("policy"), shown, allowed.deployment_max_days, beyond)
     return render.page(visit.request, "organization/policy.html", view, status=422 if form else 200)
 
 
-HANDLERS = (show_policy, change_policy)
+HANDLERS = (show_policy, change_policy, change_app_policy)

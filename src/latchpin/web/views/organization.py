@@ -53,7 +53,7 @@ class Dashboard:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long new API keys may live; ``ceiling_days`` is the deployment's own limit."""
+    """How long new API keys may live, and whether apps need approval; ``ceiling_days`` is the deployment's own limit."""
 
     shell: Shell
     form: Form
@@ -111,8 +111,27 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectedRow:
+    """An app that a user has let act.
+
+    ``until`` is None where it ends with the browser session; one that is not ``active`` holds nothing now, but may come back without
+    asking.
+    """
+
+    id: int
+    name: str
+    client_id: str
+    rights: tuple[str, ...]
+    places: str
+    since: datetime
+    last_used: datetime | None
+    until: datetime | None
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """My account: profile, password, browser sessions and the viewer's keys (read-only)."""
+    """My account: profile, password, browser sessions, connected apps and the viewer's keys (read-only)."""
 
     shell: Shell
     form: Form
@@ -120,6 +139,7 @@ class Account:
     group: str
     created: datetime
     sessions: tuple[SessionRow, ...]
+    apps: tuple[ConnectedRow, ...]
     keys: tuple[KeyRow, ...]
 
 

@@ -1,0 +1,129 @@
+"""From stored apps, resources and grants to the rows that pages show. Pure: everything comes in as arguments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from latchpin.identity.roles import Role
+from latchpin.identity.scopes import ALL
+from latchpin.oauth.client_list import AppKind, AppUser, Listed
+from latchpin.oauth.connected import Connected
+from latchpin.oauth.resource_admin import Resource
+from latchpin.storage.models import OAuthClientSecret
+from latchpin.storage.models.oauth_client import ClientSource
+from latchpin.storage.models.oauth_grant import Reach
+from latchpin.web import asking, words
+from latchpin.web.views.apps import AppFacts, AppRow, AppUserRow, ResourceRow, SecretRow
+from latchpin.web.views.organization import ConnectedRow
+
+KIND_WORDS = {AppKind.CONFIDENTIAL: "Web app", AppKind.PUBLIC: "Public app", AppKind.SERVICE: "Service"}
+_PROOFS = {
+    "none": "Not at all: it cannot keep a secret. PKCE ties each sign-in to the app that began it.",
+    "client_secret_basic": "With its secret, by HTTP Basic",
+    "client_secret_post": "With its secret, in the form",
+    "private_key_jwt": "With a signature of its own key (private_key_jwt)",
+}
+_SECRET = ("client_secret_basic", "client_secret_post")
+
+
+def app(found: Listed) -> AppRow:
+    """One app of a list."""
+    client = found.client
+    return AppRow(
+        client.id,
+        client.client_id,
+        client.name,
+        found.kind.value,
+        KIND_WORDS[found.kind],
+        _source(found),
+        found.own,
+        found.status.value,
+        found.users,
+        found.last_used,
+        client.created,
+        client.auth_method in _SECRET,
+    )
+
+
+def _source(found: Listed) -> str:
+    if found.own:
+        return "Registered here"
+    return {
+        ClientSource.DYNAMIC: "Registered itself",
+        ClientSource.DOCUMENT: "Metadata document",
+    }.get(found.client.source, "Another organization")
+
+
+def facts(found: Listed, spaces: Mapping[int, Role], names: Mapping[int, str]) -> AppFacts:
+    """What an app is made of; `names` are those of Spaces by id."""
+    client = found.client
+    return AppFacts(
+        proof=_PROOFS.get(client.auth_method, client.auth_method),
+        addresses=tuple(json.loads(client.redirect_uris)),
+        logout_addresses=tuple(json.loads(client.post_logout_redirect_uris)),
+        home=client.client_uri or "",
+        keys=client.jwks_uri or ("Kept here" if client.jwks else ""),
+        rights=rights(client.scopes),
+        spaces=tuple(sorted((names.get(space_id, "A Space that is gone"), role.word) for space_id, role in spaces.items())),
+        created_by=client.created_by_name if found.own else "",
+        revoked=client.revoked,
+        revoked_by=(client.revoked_by_name or "") if found.own else "",
+        decision=_decision(found),
+    )
+
+
+def _decision(found: Listed) -> str:
+    approval = found.approval
+    if approval is None:
+        return ""
+    asked = f"Asked for by {approval.asked_by_name}" if approval.asked_by_name else ""
+    if approval.approved is None:
+        return f"{asked}, {words.day(approval.at)}" if asked else ""
+    decided = f"{'Approved' if approval.approved else 'Blocked'} by {approval.decided_by_name}, {words.day(approval.at)}"
+    return f"{asked}. {decided}" if asked else decided
+
+
+def rights(scopes: str) -> tuple[str, ...]:
+    """Scopes in plain words; all of the API's together are one."""
+    found = tuple(right.text for right in asking.rights(scopes))
+    if set(ALL) <= set(scopes.split()):
+        return ("Everything the API offers", *found[len(ALL) :])
+    return found
+
+
+def secrets(living: Iterable[OAuthClientSecret]) -> tuple[SecretRow, ...]:
+    """Living secrets, the oldest first."""
+    return tuple(SecretRow(each.prefix, each.created, each.created_by_name, each.expires) for each in living)
+
+
+def app_user(found: AppUser) -> AppUserRow:
+    """A user of an app."""
+    shown = rights(" ".join(found.scopes))
+    return AppUserRow(found.user.id, found.user.full_name, found.user.email, shown, found.since, found.last_used)
+
+
+def resource(found: Resource) -> ResourceRow:
+    """One API resource."""
+    row = found.row
+    return ResourceRow(row.id, row.name, row.identifier, row.may_call_api, found.client.client_id, secrets(found.secrets), row.created)
+
+
+def connected(found: Connected) -> ConnectedRow:
+    """One app that a user has let act."""
+    client = found.client
+    named = sorted(place.name for place in found.places if place.name)
+    reaches = {place.reach for place in found.places}
+    wide = ["All Spaces"] if Reach.ALL in reaches else []
+    personal = ["Personal Space"] if Reach.PERSONAL in reaches and not wide else []
+    return ConnectedRow(
+        client.id,
+        client.name,
+        client.client_id,
+        rights(found.scopes),
+        ", ".join([*wide, *personal, *([] if wide else named)]) or "Nowhere any more",
+        found.since,
+        found.last_used,
+        found.until,
+        found.active,
+    )

@@ -1,0 +1,194 @@
+"""Organization > OAuth apps: the list, one app, and what is decided about it. Administrators only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from litestar import Response, get, post
+
+from latchpin.errors import Conflict, Missing
+from latchpin.identity.roles import Role
+from latchpin.oauth import approvals, client_admin, client_list
+from latchpin.oauth.client_list import AppStatus, Listed
+from latchpin.storage import Session
+from latchpin.web import app_rows, forms, lists, places, proof, render
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views.apps import AppConfirm, AppDetails, Apps
+from latchpin.web.views.common import Form, Option
+
+BASE = "/organization/apps"
+_SIZE = 50
+_STATUSES = (
+    Option("", "Any status"),
+    Option(AppStatus.ACTIVE, "Active"),
+    Option(AppStatus.WAITING, "Waiting for approval"),
+    Option(AppStatus.BLOCKED, "Blocked"),
+    Option(AppStatus.REVOKED, "Revoked"),
+)
+
+
+@get("/organization/apps")
+async def show_apps(visit: SignedIn) -> Response[str]:
+    """List the apps: the organization's own, and those of others that its users use or asked for."""
+    wanted = lists.wanted(visit.request, BASE, client_list.SORTS, _SIZE, ("status",))
+    chosen = wanted.query.get("status", "")
+    organization_id = visit.principal.organization_id
+    async with visit.site.database.read() as session:
+        found = await client_list.page(
+            session,
+            organization_id,
+            search=wanted.search,
+            status=AppStatus(chosen) if chosen in set(AppStatus) else None,
+            sort=wanted.sort,
+            descending=wanted.descending,
+            number=wanted.page,
+            size=_SIZE,
+        )
+        waiting = await client_list.waiting(session, organization_id)
+    shown = tuple(app_rows.app(each) for each in found.items)
+    view = Apps(visit.shell("apps"), lists.counted(wanted, found.total), shown, _STATUSES, waiting)
+    return render.page(visit.request, "apps/list.html", view)
+
+
+@get("/manage/admin/mcp-integrations")
+async def old_name(visit: SignedIn) -> Response[str]:
+    """Lead from the address that the contract names to ours."""
+    return render.redirect(visit.request, BASE)
+
+
+@get("/organization/apps/{app_id:int}")
+async def show_app(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+    """Show everything about one app."""
+    async with visit.site.database.read() as session:
+        view = await details(visit, session, app_id)
+    return render.page(visit.request, "apps/details.html", view)
+
+
+async def details(visit: Visit, session: Session, app_id: int) -> AppDetails:
+    """Look up everything about one app; raises Missing."""
+    organization_id = visit.principal.organization_id
+    found = await client_list.get(session, organization_id, app_id)
+    held: Mapping[int, Role] = await client_admin.spaces_of(session, found.client) if found.own else {}
+    names = (await places.load(session, visit.principal)).names if held else {}
+    living = await client_admin.living_secrets(session, found.client) if found.own else []
+    people = await client_list.users_of(session, organization_id, app_id)
+    return AppDetails(
+        visit.shell("apps"),
+        app_rows.app(found),
+        app_rows.facts(found, held, names),
+        app_rows.secrets(living),
+        tuple(app_rows.app_user(each) for each in people),
+        visit.site.settings.public_url,
+    )
+
+
+@get("/organization/apps/{app_id:int}/approve")
+async def ask_approve(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+    """Say what approving opens, and ask."""
+    return await _confirm(visit, app_id, "approve")
+
+
+@post("/organization/apps/{app_id:int}/approve", status_code=200)
+async def approve(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+    """Let the organization's users let the app in."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=address(app_id)):
+        return asked
+    try:
+        async with visit.site.database.transaction() as session:
+            client = await approvals.approve(session, visit.principal.organization_id, app_id, by=visit.actor)
+            name = client.name
+    except Conflict as error:
+        return await _confirm(visit, app_id, "approve", forms.refused({}, error))
+    return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} is approved. Users can let it in now."))
+
+
+@get("/organization/apps/{app_id:int}/block")
+async def ask_block(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+    """Say what blocking ends, and ask."""
+    return await _confirm(visit, app_id, "block")
+
+
+@post("/organization/apps/{app_id:int}/block", status_code=200)
+async def block(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+    """Close the app to the organization: no request that begins after this answer is accepted."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=address(app_id)):
+        return asked
+    try:
+        async with visit.site.database.transaction() as session:
+            await approvals.block(session, visit.principal.organization_id, app_id, by=visit.actor)
+            name = (await client_list.get(session, visit.principal.organization_id, app_id)).client.name
+    except Conflict as error:
+        return await _confirm(visit, app_id, "block", forms.refused({}, error))
+    return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} is blocked and refused from now on."))
+
+
+@get("/organization/apps/{app_id:int}/revoke")
+async def ask_revoke(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+    """Say what revoking ends, and ask."""
+    return await _confirm(visit, app_id, "revoke", own=True)
+
+
+@post("/organization/apps/{app_id:int}/revoke", status_code=200)
+async def revoke(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+    """Revoke an own app for good: no request that begins after this answer is accepted."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=address(app_id)):
+        return asked
+    async with visit.site.database.transaction() as session:
+        client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
+        await client_admin.revoke(session, client, by=visit.actor)
+        name = client.name
+    return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} is revoked and refused from now on."))
+
+
+@get("/organization/apps/{app_id:int}/delete")
+async def ask_delete(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+    """Say that a revoked app leaves the list, and ask."""
+    return await _confirm(visit, app_id, "delete", own=True)
+
+
+@post("/organization/apps/{app_id:int}/delete", status_code=200)
+async def delete(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+    """Delete the entry of a revoked app."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=address(app_id)):
+        return asked
+    try:
+        async with visit.site.database.transaction() as session:
+            client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
+            name = client.name
+            await client_admin.delete(session, client, by=visit.actor)
+    except Conflict as error:
+        return await _confirm(visit, app_id, "delete", forms.refused({}, error))
+    return render.redirect(visit.request, BASE, render.done(f"{name[:80]} is deleted."))
+
+
+def address(app_id: int) -> str:
+    """The address of an app's page."""
+    return f"{BASE}/{app_id}"
+
+
+async def _confirm(visit: Visit, app_id: int, what: str, form: Form | None = None, *, own: bool = False) -> Response[str]:
+    async with visit.site.database.read() as session:
+        found: Listed = await client_list.get(session, visit.principal.organization_id, app_id)
+    if own and not found.own:
+        raise Missing("app", app_id)
+    view = AppConfirm(visit.shell("apps"), app_rows.app(found), form or Form())
+    return render.page(visit.request, f"apps/{what}.html", view, status=422 if form else 200)
+
+
+HANDLERS = (
+    show_apps,
+    old_name,
+    show_app,
+    ask_approve,
+    approve,
+    ask_block,
+    block,
+    ask_revoke,
+    revoke,
+    ask_delete,
+    delete,
+)

@@ -1,0 +1,147 @@
+"""Organization > API resources: servers that take our tokens. Administrators only."""
+
+from __future__ import annotations
+
+from litestar import Response, get, post
+
+from latchpin.errors import Conflict, Invalid
+from latchpin.oauth import resource_admin
+from latchpin.oauth.resource_admin import Entry
+from latchpin.web import app_rows, forms, lists, proof, render
+from latchpin.web.pages.app_editor import OVERLAPS, chosen_overlap
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views.apps import ResourceConfirm, ResourceEditor, ResourceRotate, ResourceRow, Resources, ResourceSecret
+from latchpin.web.views.common import Form
+
+BASE = "/organization/resources"
+
+
+@get("/organization/resources")
+async def show_resources(visit: SignedIn) -> Response[str]:
+    """List the API resources."""
+    return render.page(visit.request, "resources/list.html", Resources(visit.shell("resources"), await _rows(visit)))
+
+
+@get("/organization/resources/new")
+async def show_new(visit: SignedIn) -> Response[str]:
+    """Show the form for a new resource."""
+    return _editor(visit, Form(), None)
+
+
+@post("/organization/resources/new", status_code=200)
+async def create(visit: SignedIn) -> Response[str]:
+    """Register a resource and answer with the page that shows its server's secret, this once."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=BASE):
+        return asked
+    entry = Entry(name=entries.get("name", ""), identifier=entries.get("identifier", ""), may_call_api=entries.get("may_call_api") == "yes")
+    served = visit.site
+    try:
+        async with served.database.transaction() as session:
+            made = await resource_admin.create(
+                session,
+                visit.principal.organization_id,
+                entry,
+                settings=served.settings,
+                secrets=served.secrets,
+                by=visit.actor,
+            )
+            row = app_rows.resource(made.resource)
+    except (Invalid, Conflict) as error:
+        return _editor(visit, forms.refused(entries, error), None, status=422)
+    return await _secret_page(visit, row, made.secret)
+
+
+@get("/organization/resources/{resource_id:int}")
+async def show_resource(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
+    """Show a resource for editing."""
+    row = await _row(visit, resource_id)
+    return _editor(visit, Form({"name": row.name, "may_call_api": "yes" if row.may_call_api else ""}), row)
+
+
+@post("/organization/resources/{resource_id:int}", status_code=200)
+async def change(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
+    """Change a resource's name, or whether its tokens may call our API too."""
+    entries = await forms.read(visit.request)
+    row = await _row(visit, resource_id)
+    if asked := await proof.ask(visit, entries, back=BASE):
+        return asked
+    try:
+        async with visit.site.database.transaction() as session:
+            found = await resource_admin.get(session, visit.principal.organization_id, resource_id)
+            await resource_admin.change(
+                session, found, name=entries.get("name", ""), may_call_api=entries.get("may_call_api") == "yes", by=visit.actor
+            )
+            name = found.row.name
+    except Invalid as error:
+        return _editor(visit, forms.refused(entries, error), row, status=422)
+    return render.redirect(visit.request, BASE, render.done(f"{name[:80]} saved."))
+
+
+@get("/organization/resources/{resource_id:int}/rotate")
+async def show_rotate(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
+    """Ask how long the present secret shall live on."""
+    return await _rotate_page(visit, resource_id, Form({"overlap": "24"}))
+
+
+@post("/organization/resources/{resource_id:int}/rotate", status_code=200)
+async def rotate(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
+    """Make a new secret and answer with the page that shows it, this once."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=BASE):
+        return asked
+    try:
+        overlap = chosen_overlap(entries)
+        async with visit.site.database.transaction() as session:
+            found = await resource_admin.get(session, visit.principal.organization_id, resource_id)
+            secret = await resource_admin.rotate_secret(session, found, secrets=visit.site.secrets, overlap=overlap, by=visit.actor)
+    except Invalid as error:
+        return await _rotate_page(visit, resource_id, forms.refused(entries, error), status=422)
+    return await _secret_page(visit, await _row(visit, resource_id), secret)
+
+
+@get("/organization/resources/{resource_id:int}/delete")
+async def ask_delete(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
+    """Say what deleting ends, and ask."""
+    view = ResourceConfirm(visit.shell("resources"), await _row(visit, resource_id), Form())
+    return render.page(visit.request, "resources/delete.html", view)
+
+
+@post("/organization/resources/{resource_id:int}/delete", status_code=200)
+async def delete(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
+    """Delete a resource with its server's client."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=BASE):
+        return asked
+    async with visit.site.database.transaction() as session:
+        found = await resource_admin.get(session, visit.principal.organization_id, resource_id)
+        name = found.row.name
+        await resource_admin.delete(session, found, by=visit.actor)
+    return render.redirect(visit.request, BASE, render.done(f"{name[:80]} is deleted."))
+
+
+async def _rows(visit: Visit) -> tuple[ResourceRow, ...]:
+    async with visit.site.database.read() as session:
+        return tuple(app_rows.resource(each) for each in await resource_admin.every(session, visit.principal.organization_id))
+
+
+async def _row(visit: Visit, resource_id: int) -> ResourceRow:
+    async with visit.site.database.read() as session:
+        return app_rows.resource(await resource_admin.get(session, visit.principal.organization_id, resource_id))
+
+
+def _editor(visit: Visit, form: Form, row: ResourceRow | None, *, status: int = 200) -> Response[str]:
+    return render.page(visit.request, "resources/edit.html", ResourceEditor(visit.shell("resources"), form, row), status=status)
+
+
+async def _rotate_page(visit: Visit, resource_id: int, form: Form, *, status: int = 200) -> Response[str]:
+    view = ResourceRotate(visit.shell("resources"), await _row(visit, resource_id), form, OVERLAPS)
+    return render.page(visit.request, "resources/rotate.html", view, status=status)
+
+
+async def _secret_page(visit: Visit, row: ResourceRow, secret: str) -> Response[str]:
+    view = ResourceSecret(visit.shell("resources"), await _rows(visit), row, secret, visit.site.settings.public_url)
+    return render.page(visit.request, "resources/secret.html", view)
+
+
+HANDLERS = (show_resources, show_new, create, show_resource, change, show_rotate, rotate, ask_delete, delete)

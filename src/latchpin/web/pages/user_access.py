@@ -1,0 +1,102 @@
+"""Users > Sessions and apps: what stands open for one user, to see and to end. Administrators only."""
+
+from __future__ import annotations
+
+from litestar import Response, get, post
+
+from latchpin.errors import Missing
+from latchpin.identity import sessions, users
+from latchpin.kit import clock
+from latchpin.oauth import connected
+from latchpin.storage import Session
+from latchpin.storage.models import User
+from latchpin.web import app_rows, forms, lists, proof, render, rows
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views.apps import ConnectedConfirm, UserAccess
+from latchpin.web.views.organization import ConnectedRow
+
+
+@get("/organization/users/{user_id:int}/access")
+async def show_access(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """List a user's browser sessions and connected apps."""
+    async with visit.site.database.read() as session:
+        user = await _user(visit, session, user_id)
+        open_sessions = await sessions.of_user(session, user.id, visit.site.settings)
+        apps = await connected.of_user(session, user.id)
+    view = UserAccess(
+        visit.shell("users"),
+        rows.user_alone(user, [], clock.now(), me=visit.principal.user_id),
+        tuple(rows.browser_session(each, current=visit.signed_in.session_id) for each in open_sessions),
+        tuple(app_rows.connected(each) for each in apps),
+    )
+    return render.page(visit.request, "users/access.html", view)
+
+
+@post("/organization/users/{user_id:int}/sessions/{session_id:int}/end", status_code=200)
+async def end_session(visit: SignedIn, user_id: lists.Id, session_id: lists.Id) -> Response[str]:
+    """Sign a user out of one browser."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=address(user_id)):
+        return asked
+    async with visit.site.database.transaction() as session:
+        user = await _user(visit, session, user_id)
+        await sessions.end(session, user.id, session_id, by=visit.actor, name=user.email)
+    return render.redirect(visit.request, address(user_id), render.done(f"{user.full_name} is signed out of that browser."))
+
+
+@post("/organization/users/{user_id:int}/sessions/end-all", status_code=200)
+async def end_sessions(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Sign a user out of every browser; of one's own, the one at hand stays."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=address(user_id)):
+        return asked
+    async with visit.site.database.transaction() as session:
+        user = await _user(visit, session, user_id)
+        for each in await sessions.of_user(session, user.id, visit.site.settings):
+            if each.id != visit.signed_in.session_id:
+                await sessions.end(session, user.id, each.id, by=visit.actor, name=user.email)
+    return render.redirect(visit.request, address(user_id), render.done(f"{user.full_name} is signed out everywhere."))
+
+
+@get("/organization/users/{user_id:int}/apps/{app_id:int}/withdraw")
+async def ask_withdraw(visit: SignedIn, user_id: lists.Id, app_id: lists.Id) -> Response[str]:
+    """Say what withdrawing ends, and ask."""
+    async with visit.site.database.read() as session:
+        user = await _user(visit, session, user_id)
+        row = one_of(await connected.of_user(session, user.id), app_id)
+    trail = (("Users", "/organization/users"), (f"Sessions and apps of {user.full_name}", address(user_id)))
+    action = f"/organization/users/{user_id}/apps/{app_id}/withdraw"
+    view = ConnectedConfirm(visit.shell("users"), row, user.full_name, action, trail)
+    return render.page(visit.request, "account/withdraw.html", view)
+
+
+@post("/organization/users/{user_id:int}/apps/{app_id:int}/withdraw", status_code=200)
+async def withdraw(visit: SignedIn, user_id: lists.Id, app_id: lists.Id) -> Response[str]:
+    """Take back what a user allowed an app: its next request is refused."""
+    entries = await forms.read(visit.request)
+    if asked := await proof.ask(visit, entries, back=address(user_id)):
+        return asked
+    async with visit.site.database.transaction() as session:
+        client = await connected.withdraw(session, await _user(visit, session, user_id), app_id, by=visit.actor)
+        name = client.name
+    return render.redirect(visit.request, address(user_id), render.done(f"{name[:80]} has no access any more."))
+
+
+def address(user_id: int) -> str:
+    """The address of a user's sessions and apps."""
+    return f"/organization/users/{user_id}/access"
+
+
+def one_of(found: list[connected.Connected], app_id: int) -> ConnectedRow:
+    """One connected app by its id; raises Missing."""
+    row = next((app_rows.connected(each) for each in found if each.client.id == app_id), None)
+    if row is None:
+        raise Missing("connected app", app_id)
+    return row
+
+
+async def _user(visit: Visit, session: Session, user_id: int) -> User:
+    return await users.get(session, visit.principal.organization_id, user_id)
+
+
+HANDLERS = (show_access, end_session, end_sessions, ask_withdraw, withdraw)

@@ -1,0 +1,242 @@
+"""OAuth apps and API resources as administrators see them, and the apps that a user has let act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from latchpin.web.views.common import Form, Listing, Option, Shell
+from latchpin.web.views.organization import ConnectedRow, SessionRow
+from latchpin.web.views.users import UserRow
+
+AppState = Literal["active", "waiting", "blocked", "revoked"]
+Kind = Literal["confidential", "public", "service"]
+
+
+@dataclass(frozen=True, slots=True)
+class AppRow:
+    """One app. ``own`` is whether the organization registered it; ``source`` says in words how it came to be known."""
+
+    id: int
+    client_id: str
+    name: str
+    kind: Kind
+    kind_word: str
+    source: str
+    own: bool
+    state: AppState
+    users: int
+    last_used: datetime | None
+    created: datetime
+    has_secret: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Apps:
+    """The list of apps; ``waiting`` counts those that wait for approval."""
+
+    shell: Shell
+    listing: Listing
+    rows: tuple[AppRow, ...]
+    statuses: tuple[Option, ...]
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppKinds:
+    """What kind of app is to be registered: the first step of New app."""
+
+    shell: Shell
+    kinds: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceChoice:
+    """A Space that a service may be given a role in; ``field`` is the select's name."""
+
+    field: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppEditor:
+    """The form of an app, new when ``app`` is None. ``spaces`` are for services; ``more_spaces`` counts those that the form leaves out."""
+
+    shell: Shell
+    form: Form
+    app: AppRow | None
+    kind: Kind
+    methods: tuple[Option, ...]
+    types: tuple[Option, ...]
+    scopes: tuple[Option, ...]
+    spaces: tuple[SpaceChoice, ...]
+    roles: tuple[Option, ...]
+    more_spaces: int
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRow:
+    """One living secret: its first letters and its age. ``expires`` is set for the older of two."""
+
+    prefix: str
+    created: datetime
+    created_by: str
+    expires: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AppUserRow:
+    """A user who lets the app act."""
+
+    id: int
+    name: str
+    email: str
+    rights: tuple[str, ...]
+    since: datetime
+    last_used: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AppFacts:
+    """What an app is made of, in words. ``decision`` tells who asked for an app of others and who decided, and when."""
+
+    proof: str
+    addresses: tuple[str, ...]
+    logout_addresses: tuple[str, ...]
+    home: str
+    keys: str
+    rights: tuple[str, ...]
+    spaces: tuple[tuple[str, str], ...]
+    created_by: str
+    revoked: datetime | None
+    revoked_by: str
+    decision: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppDetails:
+    """Everything about one app."""
+
+    shell: Shell
+    app: AppRow
+    facts: AppFacts
+    secrets: tuple[SecretRow, ...]
+    users: tuple[AppUserRow, ...]
+    issuer: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppSecret:
+    """The only page that ever holds an app's secret, over the app's own page. ``first`` is whether the app is new."""
+
+    shell: Shell
+    app: AppRow
+    facts: AppFacts
+    secrets: tuple[SecretRow, ...]
+    users: tuple[AppUserRow, ...]
+    issuer: str
+    secret: str
+    first: bool
+    basic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AppRotate:
+    """Before an app's secret is rotated: how long the present one lives on."""
+
+    shell: Shell
+    app: AppRow
+    form: Form
+    secrets: tuple[SecretRow, ...]
+    overlaps: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppConfirm:
+    """Before an app is approved, blocked, revoked or deleted: what will change."""
+
+    shell: Shell
+    app: AppRow
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRow:
+    """One API resource with the client of its server."""
+
+    id: int
+    name: str
+    identifier: str
+    may_call_api: bool
+    client_id: str
+    secrets: tuple[SecretRow, ...]
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """The list of API resources."""
+
+    shell: Shell
+    rows: tuple[ResourceRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceSecret:
+    """The only page that ever holds the secret of a resource's server, over the list."""
+
+    shell: Shell
+    rows: tuple[ResourceRow, ...]
+    resource: ResourceRow
+    secret: str
+    issuer: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceEditor:
+    """The form of an API resource, new when ``resource`` is None."""
+
+    shell: Shell
+    form: Form
+    resource: ResourceRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRotate:
+    """Before the secret of a resource's server is rotated."""
+
+    shell: Shell
+    resource: ResourceRow
+    form: Form
+    overlaps: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceConfirm:
+    """Before an API resource is deleted."""
+
+    shell: Shell
+    resource: ResourceRow
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class UserAccess:
+    """What stands open for a user, for an administrator to see and to end."""
+
+    shell: Shell
+    user: UserRow
+    sessions: tuple[SessionRow, ...]
+    apps: tuple[ConnectedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedConfirm:
+    """Before an app's access is withdrawn. ``owner`` is the user's name, empty for the viewer's own; ``trail`` leads back."""
+
+    shell: Shell
+    connected: ConnectedRow
+    owner: str
+    action: str
+    trail: tuple[tuple[str, str], ...]
