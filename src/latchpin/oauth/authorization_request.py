@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes, urlencode
 
+from latchpin.audit import Origin
 from latchpin.identity.scopes import OFFLINE, ordered
 from latchpin.oauth import params, pkce, redirects, resources, scope
 from latchpin.oauth.clients import Client
@@ -51,10 +52,10 @@ class Ask:
     max_age: int | None
 
 
-async def target(server: AuthorizationServer, encoded: bytes, generation: int) -> Target:
+async def target(server: AuthorizationServer, encoded: bytes, generation: int, came_from: Origin | None = None) -> Target:
     """Return who asks and where the answer goes; raises OAuthError, which must not be sent by redirect (section 7.12.2)."""
     named = _some(encoded, b"client_id", b"redirect_uri")
-    client = await server.clients.find(named.need("client_id"), generation)
+    client = await server.clients.find(named.need("client_id"), generation, came_from)
     if client is None:
         raise OAuthError("invalid_client", "this app is unknown here, or was revoked")
     sent = named.get("redirect_uri")

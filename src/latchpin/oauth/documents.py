@@ -24,7 +24,7 @@ from latchpin.kit import clock
 from latchpin.kit.fetching import Fetched, Fetcher, Unfetched
 from latchpin.oauth import client_metadata
 from latchpin.oauth.client_metadata import ClientMetadata
-from latchpin.oauth.errors import OAuthError, invalid_client
+from latchpin.oauth.errors import OAuthError
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.generation import narrow
@@ -77,7 +77,7 @@ class Documents:
         Raises OAuthError `invalid_client` that says what is wrong with the document, Throttled where too much is asked for, Unavailable.
         """
         if problem := fault(client_id):
-            raise invalid_client(f"client_id {problem}")
+            raise _unusable(f"client_id {problem}")
         task = self._running.get(client_id)
         if task is None:
             task = self._running[client_id] = asyncio.create_task(self._refresh(client_id, came_from))
@@ -106,7 +106,7 @@ class Documents:
                 return
             if isinstance(error, Throttled):
                 raise
-            raise invalid_client(f"the document at {client_id} cannot be used: {error.reason}") from None
+            raise _unusable(f"the document at {client_id} cannot be used: {error.reason}") from None
         said = _read(client_id, fetched)
         self._ask_again.pop(client_id, None)
         await self._keep(client_id, said, _lifetime(fetched.max_age), came_from)
@@ -167,11 +167,16 @@ def _read(client_id: str, fetched: Fetched) -> ClientMetadata:
             raise client_metadata.invalid("its client_id is not the very address that it was fetched from")
         return client_metadata.documented(fetched.document)
     except OAuthError as error:
-        raise invalid_client(f"the document at {client_id} cannot be used: {error.description}") from None
+        raise _unusable(f"the document at {client_id} cannot be used: {error.description}") from None
 
 
 def _lifetime(max_age: int | None) -> timedelta:
     return USUAL if max_age is None else min(max(timedelta(seconds=max_age), LEAST), MOST)
+
+
+def _unusable(description: str) -> OAuthError:
+    """Make the refusal of a client whose document does not count; 400, as no credential was wrong (OAuth 2.1 section 3.2.4)."""
+    return OAuthError("invalid_client", description)
 
 
 def _is_passing(error: Unfetched | Throttled) -> bool:

@@ -34,7 +34,7 @@ async def of(request: AnyRequest, wanted: str) -> Behind:
         return Behind(headers=headers)
     serving = server.of(request)
     try:
-        to = await requests.target(serving, query.encode(), await serving.now())
+        to = await requests.target(serving, query.encode(), await serving.now(), server.origin(request))
     except (OAuthError, LatchpinError):
         return Behind(headers=headers)  # what is wrong with it is said there
     return Behind(to.client.name, requests.hint(query.encode()), {**asking.leaving(to.redirect_uri), **_OWN, **headers})

@@ -43,7 +43,7 @@ async def authorize_by_form(request: AnyRequest) -> Response[str]:
 
 async def _answer(request: AnyRequest, encoded: bytes) -> Response[str]:
     serving = server.of(request)
-    to = await requests.target(serving, encoded, await serving.now())
+    to = await requests.target(serving, encoded, await serving.now(), server.origin(request))
     silent = requests.NONE in requests.prompts(encoded)
     try:
         visit = await session.visitor(request)
