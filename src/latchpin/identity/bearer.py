@@ -48,11 +48,9 @@ class AccessTokens:
 
         The checks are those of RFC 9068 section 4, the grant's state and what the token claims of its user besides.
         """
-        if malformed := self.malformed(token):
-            return malformed
         found = await self.read(token, generation)
         if isinstance(found, Refused):
-            return found
+            return self.malformed(token) or found
         claims, stands = found
         audience = claims["aud"]
         if not stands.audiences.intersection(audience if isinstance(audience, list) else [audience]):
