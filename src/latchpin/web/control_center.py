@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -54,7 +55,10 @@ class Begun:
 def begin(request: AnyRequest, wanted: str) -> Begun:
     """Begin the flow that ends at one of our pages, `wanted`; call it for a browser that is signed in."""
     served = site.of(request)
-    state, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
+    key = served.secrets.derive("control-center")
+    token, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
+    # The page to go to can be a whole authorization request: too long for a cookie, so it travels sealed in `state`.
+    state = f"{token}.{urlsafe_b64encode(sealing.seal(key, wanted.encode(), token)).decode()}"
     query = {
         "client_id": CONTROL_CENTER,
         "response_type": "code",
@@ -64,8 +68,8 @@ def begin(request: AnyRequest, wanted: str) -> Begun:
         "code_challenge": pkce.challenge_of(verifier),
         "code_challenge_method": pkce.METHOD,
     }
-    kept = {"state": state, "verifier": verifier, "wanted": wanted, "until": clock.timestamp() + _FLOW_SECONDS}
-    sealed = sealing.seal(served.secrets.derive("control-center"), json.dumps(kept).encode(), _ABOUT)
+    kept = {"state": token, "verifier": verifier, "until": clock.timestamp() + _FLOW_SECONDS}
+    sealed = sealing.seal(key, json.dumps(kept).encode(), _ABOUT)
     return Begun(f"{AUTHORIZE}?{urlencode(query, quote_via=quote)}", _cookie(served.settings, sealed.hex(), _FLOW_SECONDS))
 
 
@@ -77,7 +81,7 @@ async def finish(request: AnyRequest) -> str:
     serving = server.of(request)
     flow = _flow(request)
     answered = request.query_params
-    sent, issuer = answered.get("state", ""), answered.get("iss", "")
+    (sent, _, carried), issuer = answered.get("state", "").partition("."), answered.get("iss", "")
     if flow is None or not hmac.compare_digest(sent.encode(), flow["state"].encode()) or issuer != serving.issuer:
         raise FlowLost("This sign-in was not begun here, or took too long. Sign in again.")
     form = Params(
@@ -91,7 +95,7 @@ async def finish(request: AnyRequest) -> str:
     outcome = await authorization_code.redeem(serving, client, form, session.origin(request)) if client and form.get("code") else None
     if outcome is None or isinstance(outcome, OAuthError):
         raise FlowLost("The sign-in could not be finished. Sign in again.")
-    return str(flow["wanted"])
+    return _wanted(request, sent, carried)
 
 
 async def token_for(visit: Visit) -> AccessToken:
@@ -109,6 +113,14 @@ async def token_for(visit: Visit) -> AccessToken:
 def no_cookie(settings: Settings) -> Cookie:
     """The cookie that takes the flow's cookie away."""
     return _cookie(settings, "", 0)
+
+
+def _wanted(request: AnyRequest, token: str, carried: str) -> str:
+    try:
+        sealed = urlsafe_b64decode(carried)
+        return sealing.open_(site.of(request).secrets.derive("control-center"), sealed, token).decode()
+    except (ValueError, sealing.Unsealable):
+        return "/"
 
 
 def _flow(request: AnyRequest) -> dict[str, str] | None:

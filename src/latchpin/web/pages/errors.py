@@ -13,7 +13,7 @@ from litestar.types import ExceptionHandlersMap
 from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, Throttled, Unauthenticated, Unavailable
 from latchpin.kit import context, own_pages
 from latchpin.oauth.authorization_request import PATH
-from latchpin.web import render, session, site
+from latchpin.web import behind, render, session, site
 from latchpin.web.session import PasswordNeeded, SignInNeeded, Visit
 from latchpin.web.site import AnyRequest
 from latchpin.web.views.organization import ErrorPage
@@ -106,7 +106,7 @@ def _draw(request: AnyRequest, status: int, title: str, text: str, wait: int = 0
     shell = visit.shell("") if visit else session.shell_outside(request)
     view = ErrorPage(shell, status, title, text, wait, context.of(request.scope).request_id)
     template = "errors/inside.html" if visit else "errors/outside.html"
-    headers = {"Retry-After": str(wait)} if wait else {}
+    headers = {**behind.private(site.of(request).settings), **({"Retry-After": str(wait)} if wait else {})}
     return render.page(request, template, view, status=status, headers=headers)
 
 

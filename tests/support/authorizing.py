@@ -1,0 +1,91 @@
+"""An app that sends a person's browser to the authorization endpoint, and reads what comes back."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+import httpx
+
+from latchpin.kit import clock
+from latchpin.oauth import pkce
+from latchpin.oauth.authorization_request import PATH
+from latchpin.storage.models import OAuthClient
+from latchpin.storage.models.oauth_client import ClientSource
+from tests.support.apps import CALLBACK, App, Apps
+from tests.support.people import Person
+from tests.web.browser import Browser, value_of
+
+Go = Callable[..., "Journey"]
+HTML = {"Accept": "text/html,application/xhtml+xml"}
+
+
+class Journey:
+    """One app, one browser, and the requests that lead from one to the other."""
+
+    def __init__(self, apps: Apps, app: App, person: Person | None = None, *, redirect_uri: str = CALLBACK) -> None:
+        self.apps, self.app, self.redirect_uri = apps, app, redirect_uri
+        self.verifier = secrets.token_urlsafe(48)
+        self.browser = Browser(apps.server)
+        if person is not None:
+            self.browser.sign_in(person)
+
+    def query(self, **changes: Any) -> str:
+        """Return the query of a sound request with changes; a parameter that is None is left out, a list is sent several times."""
+        sent = {
+            "client_id": self.app.client_id,
+            "redirect_uri": self.redirect_uri,
+            "response_type": "code",
+            "scope": "agents:read spaces:read",
+            "state": "state-1",
+            "code_challenge": pkce.challenge_of(self.verifier),
+            "code_challenge_method": "S256",
+            **changes,
+        }
+        return urlencode({name: value for name, value in sent.items() if value is not None}, doseq=True, quote_via=quote)
+
+    def ask(self, **changes: Any) -> httpx.Response:
+        """Send the browser to the authorization endpoint."""
+        return self.browser.open(f"{PATH}?{self.query(**changes)}", headers=HTML)
+
+    def answer(self, page: httpx.Response, path: str = "/oauth/consent", **entries: str) -> httpx.Response:
+        """Answer a question, with its token."""
+        assert page.status_code == 200, page.text
+        return self.browser.send(path, request=value_of(page.text, "request"), **entries)
+
+    def agree(self, page: httpx.Response, space: str = "all") -> httpx.Response:
+        """Press Authorize."""
+        return self.answer(page, decision="authorize", space=space)
+
+    def redeem(self, back: httpx.Response) -> dict[str, Any]:
+        """Trade the code that came back for tokens."""
+        form = {"grant_type": "authorization_code", "code": came(back)["code"], "code_verifier": self.verifier, **self.app.proof}
+        answer = self.apps.server.http.post("/api/oauth/token", data=form)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+def came(back: httpx.Response) -> dict[str, str]:
+    """Return the parameters that an app was called back with, each of which must have come once."""
+    assert back.status_code == 303, f"{back.status_code} {back.text}"
+    parts = parse_qs(urlsplit(back.headers["location"]).query, strict_parsing=True)
+    assert all(len(values) == 1 for values in parts.values())
+    return {name: values[0] for name, values in parts.items()}
+
+
+def introduce(apps: Apps, app: App, source: ClientSource = ClientSource.DYNAMIC) -> App:
+    """Turn a registered app into one that made itself known, which belongs to no organization; a document counts as just fetched."""
+    client_id = f"https://desk-{app.pk}.example/app.json" if source is ClientSource.DOCUMENT else app.client_id
+
+    async def work(session: Any) -> None:
+        row = await session.get(OAuthClient, app.pk)
+        row.source, row.organization_id, row.client_id = source, None, client_id
+        row.fresh_until = clock.now() + timedelta(days=1)
+
+    apps.organization.write(work)
+    return replace(app, client_id=client_id)
