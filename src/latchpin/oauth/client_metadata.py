@@ -6,12 +6,13 @@ Members that we do not know are ignored (section 3.1). Logos are not fetched and
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import JWKRegistry, RSAKey
 
 from latchpin.identity.fields import Form
@@ -23,7 +24,7 @@ from latchpin.oauth.errors import OAuthError
 GRANT_TYPES = ("authorization_code", "refresh_token", DEVICE)
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 _MOST_REDIRECTS, _MOST_KEYS = 20, 10
-_LEAST_RSA_BITS = 2048
+_LEAST_RSA_BITS, _MOST_RSA_BITS = 2048, 8192  # one of a million bits would keep us busy with every check
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 REDIRECTS = ("redirect_uris", "post_logout_redirect_uris")
 
@@ -199,9 +200,11 @@ def key_problem(key: Any) -> str | None:  # noqa: ANN401  whatever the JSON hold
     if _PRIVATE & key.keys():
         return "a private key was published; make a new one"
     try:
-        found = JWKRegistry.import_key(key)
-        if isinstance(found, RSAKey) and found.raw_value.key_size < _LEAST_RSA_BITS:
-            return f"an RSA key needs {_LEAST_RSA_BITS} bits"
-    except (JoseError, ValueError, TypeError, KeyError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # too short an RSA key is refused below, not warned of
+            found = JWKRegistry.import_key(key)
+        if isinstance(found, RSAKey) and not _LEAST_RSA_BITS <= found.raw_value.key_size <= _MOST_RSA_BITS:
+            return f"an RSA key needs {_LEAST_RSA_BITS} to {_MOST_RSA_BITS} bits"
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         return "a key cannot be read"
     return None

@@ -1,0 +1,310 @@
+"""Clients that prove themselves by a signed assertion (private_key_jwt, RFC 7523)."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hmac
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from joserfc import jws
+from joserfc.errors import SecurityWarning
+from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.kit import clock as kit_clock
+from latchpin.kit.clock import Frozen
+from latchpin.oauth import client_assertion
+from latchpin.storage.models import OAuthClient
+from tests.support.apps import TOKEN, App, Apps
+from tests.support.documents import EC_KEY, RSA_KEY, Publisher, published
+from tests.support.people import Organization
+from tests.support.server import Server, free_port
+
+Serve = Callable[..., Server]
+
+
+class _Any(jws.JWSRegistry):
+    """Every algorithm of the library, without its warnings."""
+
+    def get_alg(self, name: str) -> Any:
+        """Return it."""
+        return self.algorithms[name]
+
+
+class Signer:
+    """A service app that proves itself by a key."""
+
+    def __init__(self, organization: Organization, *keys: Key, jwks_uri: str | None = None) -> None:
+        self.server = organization.server
+        self.key: Key = keys[0] if keys else RSA_KEY
+        elsewhere = "https://far.example/keys" if jwks_uri else None
+        held = {"keys": [each.as_dict(private=False) for each in keys or (RSA_KEY,)]}
+        self.app: App = Apps(organization).register(
+            name="Nightly export",
+            auth_method="private_key_jwt",
+            grant_types=("client_credentials",),
+            redirect_uris=(),
+            scopes=("agents:read",),
+            jwks=None if jwks_uri else json.dumps(held),
+            jwks_uri=elsewhere,
+        )
+        if jwks_uri:
+            organization.write(partial(_publish_at, self.app, jwks_uri))
+
+    def assertion(self, key: Key | None = None, *, alg: str = "RS256", header: dict[str, Any] | None = None, **claims: Any) -> str:
+        """Return a signed assertion that is sound but for what the test says; None leaves a claim out."""
+        now = int(kit_clock.timestamp())
+        sound = {
+            "iss": self.app.client_id,
+            "sub": self.app.client_id,
+            "aud": self.server.url,
+            "jti": secrets.token_urlsafe(16),
+            "iat": now,
+            "exp": now + 60,
+        }
+        said = {name: value for name, value in (sound | claims).items() if value is not None}
+        signing = key or self.key
+        protected = {"alg": alg, **({"kid": signing.kid} if signing.kid else {}), **(header or {})}
+        protected = {name: value for name, value in protected.items() if value is not None}
+        return jws.serialize_compact(protected, json.dumps(said), signing, registry=_Any())
+
+    def ask(self, assertion: str, http: httpx.Client | None = None, **more: str) -> httpx.Response:
+        """Ask for a token with an assertion."""
+        form = {"grant_type": "client_credentials", "client_assertion_type": client_assertion.TYPE, "client_assertion": assertion, **more}
+        return (http or self.server.http).post(TOKEN, data=form)
+
+    def is_let(self, assertion: str, http: httpx.Client | None = None) -> bool:
+        """Whether an assertion is taken; what is not is told in one way."""
+        answer = self.ask(assertion, http)
+        assert answer.status_code == 200 or (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), answer.text
+        return answer.status_code == 200
+
+
+async def _publish_at(app: App, jwks_uri: str, session: AsyncSession) -> None:
+    """Let the keys be at an address that an administrator could not enter: the test's own, without TLS."""
+    await session.execute(update(OAuthClient).where(OAuthClient.id == app.pk).values(jwks_uri=jwks_uri))
+
+
+@pytest.fixture
+def signer(organization: Organization) -> Signer:
+    """An app with an RSA key."""
+    return Signer(organization)
+
+
+@pytest.mark.parametrize(
+    ("key", "alg"), [(RSA_KEY, "RS256"), (RSA_KEY, "PS256"), (EC_KEY, "ES256"), (OKPKey.generate_key("Ed25519", {"kid": "ed-1"}), "EdDSA")]
+)
+def test_an_app_proves_itself_by_its_key(organization: Organization, key: Key, alg: str) -> None:
+    """With each algorithm that the metadata names, with or without client_id beside it."""
+    signer = Signer(organization, key)
+
+    assert signer.is_let(signer.assertion(alg=alg))
+    assert signer.ask(signer.assertion(alg=alg), client_id=signer.app.client_id).status_code == 200
+
+
+def test_the_audience_must_be_us_alone(signer: Signer) -> None:
+    """Our issuer or our token endpoint; an assertion for several could be passed on (security.md 61)."""
+    url = signer.server.url
+    sound = [url, f"{url}/api/oauth/token", [url]]
+    wrong = [None, "", "https://other.example", f"{url}/", f"{url}.evil.example", [], [url, "https://other.example"], {"a": url}, 1]
+
+    assert [signer.is_let(signer.assertion(aud=each)) for each in sound] == [True] * len(sound)
+    assert [signer.is_let(signer.assertion(aud=each)) for each in wrong] == [False] * len(wrong)
+
+
+def test_an_assertion_lives_for_ten_minutes_at_most(signer: Signer, clock: Frozen) -> None:
+    """A long one would be a password (security.md 61)."""
+    now = int(kit_clock.timestamp())
+    sound, wrong = [now + 1, now + 590], [None, now, now - 1, now + 611, now + 86_400, "tomorrow", 1e300]
+
+    assert [signer.is_let(signer.assertion(exp=each)) for each in sound] == [True] * len(sound)
+    assert [signer.is_let(signer.assertion(exp=each)) for each in wrong] == [False] * len(wrong)
+
+
+def test_an_assertion_from_the_future_does_not_count(signer: Signer, clock: Frozen) -> None:
+    """But for the minute that clocks may differ."""
+    now = int(kit_clock.timestamp())
+
+    assert signer.is_let(signer.assertion(nbf=now + 50, iat=now + 50))
+    assert not signer.is_let(signer.assertion(nbf=now + 120))
+    assert not signer.is_let(signer.assertion(iat=now + 120))
+    assert not signer.is_let(signer.assertion(iat="now"))
+
+
+def test_an_assertion_must_be_named(signer: Signer) -> None:
+    """Else it could be used again and again (security.md 61)."""
+    for jti in (None, "", 7, ["a"], "x" * 501):
+        assert not signer.is_let(signer.assertion(jti=jti))
+
+
+def test_an_assertion_counts_once(signer: Signer) -> None:
+    """The very same, and another of the same name (security.md 61)."""
+    assertion = signer.assertion(jti="the-one")
+
+    assert signer.is_let(assertion)
+    assert not signer.is_let(assertion)
+    assert not signer.is_let(signer.assertion(jti="the-one"))
+
+
+def test_two_apps_may_use_the_same_name(organization: Organization) -> None:
+    """A name is its client's own."""
+    one, other = Signer(organization), Signer(organization)
+
+    assert one.is_let(one.assertion(jti="same"))
+    assert other.is_let(other.assertion(jti="same"))
+
+
+def test_two_nodes_share_the_list_of_used_assertions(serve: Serve) -> None:
+    """What one process has taken no other takes (security.md 61)."""
+    server = serve()
+    signer = Signer(Organization(server))
+    first, second = signer.assertion(), signer.assertion()
+
+    with node(server) as other:
+        assert signer.is_let(first)
+        assert not signer.is_let(first, other)
+        assert signer.is_let(second, other)
+        assert not signer.is_let(second)
+
+
+def test_an_assertion_speaks_for_its_own_app_only(organization: Organization) -> None:
+    """Whoever signs for another, or is not who the form says."""
+    one, other = Signer(organization), Signer(organization, RSAKey.generate_key(2048, {"kid": "rsa-2"}))
+
+    assert not one.is_let(one.assertion(other.key))
+    assert not one.is_let(one.assertion(sub=other.app.client_id))
+    assert not one.is_let(one.assertion(iss=None))
+    assert one.ask(one.assertion(), client_id=other.app.client_id).json()["error"] == "invalid_request"
+
+
+def test_only_the_apps_own_keys_count(organization: Organization) -> None:
+    """No public key as a secret, no key or address of a key from the header, no algorithm that does not fit, no signature at all."""
+    signer = Signer(organization)
+    stranger = RSAKey.generate_key(2048, {"kid": "rsa-1"})
+    unsigned = signer.assertion().rsplit(".", 1)[0] + "."
+
+    assert not signer.is_let(signer.assertion(stranger))
+    assert not signer.is_let(signer.assertion(stranger, header={"jwk": stranger.as_dict(private=False)}))
+    assert not signer.is_let(signer.assertion(stranger, header={"jku": "https://evil.example/keys"}))
+    assert not signer.is_let(unsigned)
+    assert not signer.is_let(_confused(signer.assertion(), RSA_KEY))
+
+
+def test_a_key_is_found_by_its_name_or_tried(organization: Organization) -> None:
+    """An app with several keys may leave the name out; a name that is not there is no other key's."""
+    signer = Signer(organization, RSA_KEY, EC_KEY)
+
+    assert signer.is_let(signer.assertion(EC_KEY, alg="ES256", header={"kid": None}))
+    assert signer.is_let(signer.assertion(EC_KEY, alg="ES256"))
+    assert not signer.is_let(signer.assertion(EC_KEY, alg="ES256", header={"kid": "unknown"}))
+
+
+@pytest.mark.parametrize("assertion", ["", "x", "a.b", "a.b.c", "a.b.c.d", "é.é.é", "x" * 9000])
+def test_what_is_no_assertion_is_refused(signer: Signer, assertion: str) -> None:
+    """Without an error of ours."""
+    answer = signer.ask(assertion)
+
+    assert (answer.status_code, answer.json()["error"]) in ((401, "invalid_client"), (400, "invalid_request"))
+
+
+def test_keys_are_fetched_from_where_the_app_publishes_them(served: tuple[Organization, Publisher]) -> None:
+    """And kept for ten minutes."""
+    organization, publisher = served
+    signer = Signer(organization, jwks_uri=publish(publisher, RSA_KEY))
+
+    assert [signer.is_let(signer.assertion()) for _ in range(3)] == [True] * 3
+    assert publisher.asked == ["/keys"]
+
+
+def test_a_new_key_is_fetched_once_a_minute(served: tuple[Organization, Publisher], clock: Frozen) -> None:
+    """So that an app can change its keys, and nobody can make us fetch for every request."""
+    organization, publisher = served
+    new = ECKey.generate_key("P-256", {"kid": "new"})
+    signer = Signer(organization, jwks_uri=publish(publisher, RSA_KEY))
+    assert signer.is_let(signer.assertion())
+    publish(publisher, new)
+    clock.advance(timedelta(minutes=2))
+
+    assert signer.is_let(signer.assertion(new, alg="ES256"))
+    junk = [signer.is_let(signer.assertion(new, alg="ES256", header={"kid": f"junk-{number}"})) for number in range(5)]
+
+    assert (junk, publisher.asked) == ([False] * 5, ["/keys", "/keys"])
+    assert not signer.is_let(signer.assertion(RSA_KEY))
+
+
+def test_a_key_that_was_taken_back_ends_within_ten_minutes(served: tuple[Organization, Publisher], clock: Frozen) -> None:
+    """Nothing is served from memory beyond that."""
+    organization, publisher = served
+    signer = Signer(organization, jwks_uri=publish(publisher, RSA_KEY))
+    assert signer.is_let(signer.assertion())
+    publish(publisher, EC_KEY)
+    clock.advance(timedelta(minutes=11))
+
+    assert not signer.is_let(signer.assertion())
+
+
+def test_symmetric_and_small_keys_do_not_count(served: tuple[Organization, Publisher]) -> None:
+    """Wherever they are published, and whatever else is published beside them (security.md 72)."""
+    organization, publisher = served
+    secret = OctKey.generate_key(256, {"kid": "oct-1"})
+    with pytest.warns(SecurityWarning):
+        small = RSAKey.generate_key(1024, {"kid": "rsa-small"})
+    keys = [secret.as_dict(private=True), small.as_dict(private=False), {"kty": "RSA"}, "x", None, EC_KEY.as_dict(private=False)]
+    signer = Signer(organization, jwks_uri=publisher.json("/keys", {"keys": keys}))
+
+    assert not signer.is_let(signer.assertion(secret, alg="HS256"))
+    assert not signer.is_let(signer.assertion(small))
+    assert signer.is_let(signer.assertion(EC_KEY, alg="ES256"))
+
+
+def test_keys_at_a_private_address_are_not_fetched(organization: Organization) -> None:
+    """The same rules as for documents (security.md 71)."""
+    with published() as publisher:
+        signer = Signer(organization, jwks_uri=f"https://127.0.0.1:{publisher.port}/keys")
+
+        assert not signer.is_let(signer.assertion())
+        assert publisher.asked == []
+
+
+@pytest.fixture
+def served(serve: Serve) -> Iterator[tuple[Organization, Publisher]]:
+    """A deployment that fetches from the loopback address, and a place to publish."""
+    with published() as publisher:
+        yield Organization(serve(client_documents_private=True)), publisher
+
+
+def publish(publisher: Publisher, *keys: Key) -> str:
+    """Publish public keys and return their address."""
+    return publisher.json("/keys", {"keys": [each.as_dict(private=False) for each in keys]})
+
+
+def _confused(assertion: str, key: RSAKey) -> str:
+    """Return the claims of an assertion under HMAC, with the public key as if it were a secret."""
+    head = base64.urlsafe_b64encode(json.dumps({"alg": "HS256", "kid": key.kid}).encode()).rstrip(b"=")
+    signed = head + b"." + assertion.split(".")[1].encode()
+    mac = base64.urlsafe_b64encode(hmac.digest(key.as_pem(private=False), signed, "sha256")).rstrip(b"=")
+    return (signed + b"." + mac).decode()
+
+
+@contextmanager
+def node(first: Server) -> Iterator[httpx.Client]:
+    """Serve the same deployment a second time, on a port of its own; yields what talks to it."""
+    chosen = dataclasses.replace(first.settings, port=free_port())
+    second = Server(chosen)
+    second.http.close()
+    second.http = httpx.Client(base_url=f"http://127.0.0.1:{chosen.port}", timeout=20, trust_env=False)
+    second.start()
+    try:
+        yield second.http
+    finally:
+        second.stop()
