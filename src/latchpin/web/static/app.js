@@ -212,6 +212,12 @@ async function openDialog(link) {
   location.assign(link.href);
 }
 
+function showAnew(address) {
+  location.assign(address);
+  // A fragment of this very page only scrolls, and what has just changed would not show.
+  if (address.includes("#")) location.reload();
+}
+
 async function sendInDialog(form, submitter) {
   const dialog = form.closest("dialog");
   if ("sent" in form.dataset) return; // a second Enter must not outrun the answer to the first
@@ -221,7 +227,7 @@ async function sendInDialog(form, submitter) {
     const body = new URLSearchParams(new FormData(form, submitter));
     const answer = await fetch(form.getAttribute("action"), { method: "POST", body, headers: IN_PLACE });
     const next = answer.headers.get("Latchpin-Location");
-    if (next) { location.assign(next); return; }
+    if (next) { showAnew(next); return; }
     if (!fill(dialog, parse(await answer.text()))) location.reload();
   } catch {
     delete form.dataset.sent;
