@@ -37,7 +37,8 @@ class App(BaseHTTPRequestHandler):
         for header, value in {**headers, "Set-Cookie": f"partner={name}; Path=/; HttpOnly; SameSite=Lax"}.items():
             self.send_header(header, value)
         self.end_headers()
-        self.wfile.write(f"<!doctype html><html lang=en><title>Partner</title><link rel=icon href=data:,><h1>Partner</h1>{text}</html>".encode())
+        head = "<!doctype html><html lang=en><title>Partner</title><link rel=icon href=data:,><h1>Partner</h1>"
+        self.wfile.write(f"{head}{text}</html>".encode())
 
     def home(self, mine: dict[str, str], _: dict[str, str]) -> tuple[int, dict[str, str], str]:
         if "access_token" not in mine:
