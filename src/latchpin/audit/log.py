@@ -23,6 +23,8 @@ from latchpin.storage.models import AuditEvent
 _PENDING = "latchpin_audit"
 _FIRST = bytes(32)
 _LOCK = 7202332
+_LAST = select(AuditEvent.chain).order_by(AuditEvent.id.desc()).limit(1)
+_ADD = insert(AuditEvent.__table__)  # type: ignore[arg-type]  # a Table, which SQLAlchemy types as less than it is
 _MOST_CHANGES = 1_000_000  # fields are checked for length before; this only bounds a mistake
 _key: list[bytes] = [b"latchpin-unkeyed-chain"]
 
@@ -44,11 +46,11 @@ def record(session: AsyncSession, event: Event, by: Actor, *, at: datetime | Non
 async def _write(session: AsyncSession) -> None:
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))  # the chain has one end
-    last = await session.scalar(select(AuditEvent.chain).order_by(AuditEvent.id.desc()).limit(1))
+    last = await session.scalar(_LAST)
     chain = last or _FIRST
     for row in session.info.pop(_PENDING):
         chain = link(chain, row)
-        await session.execute(insert(AuditEvent).values(**row, chain=chain))
+        await session.execute(_ADD, {**row, "chain": chain})
 
 
 def link(previous: bytes, row: dict[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity import membership, scopes
@@ -74,7 +74,7 @@ def own_audiences(settings: Settings) -> frozenset[str]:
 
 async def of_sid(session: AsyncSession, sid: str, settings: Settings) -> Standing | Refused:
     """Return where the grant stands that tokens name `sid`."""
-    row = (await session.execute(_query().where(OAuthGrant.sid == sid))).one_or_none()
+    row = (await session.execute(_BY_SID, {"sid": sid})).one_or_none()
     if row is None:
         return Refused(Reason.GRANT_ENDED, kind=CredentialKind.ACCESS_TOKEN, name="unknown grant")
     return await _judge(session, row, settings)
@@ -82,7 +82,7 @@ async def of_sid(session: AsyncSession, sid: str, settings: Settings) -> Standin
 
 async def of_grant(session: AsyncSession, grant_id: int, settings: Settings) -> Standing | Refused:
     """Return where a grant stands, by its id; it may not have begun yet."""
-    row = (await session.execute(_query().where(OAuthGrant.id == grant_id))).one_or_none()
+    row = (await session.execute(_BY_ID, {"grant_id": grant_id})).one_or_none()
     if row is None:
         return Refused(Reason.GRANT_ENDED, kind=CredentialKind.ACCESS_TOKEN, name="unknown grant")
     return await _judge(session, row, settings)
@@ -103,6 +103,19 @@ def _query() -> Any:  # noqa: ANN401  a Select of five entities
     )
 
 
+# Written down once: a grant is looked up for each of its refreshes, and writing a statement down takes longer than running it.
+_BY_SID = _query().where(OAuthGrant.sid == bindparam("sid"))
+_BY_ID = _query().where(OAuthGrant.id == bindparam("grant_id"))
+_RESOURCES_AND_REVOKED = union_all(
+    select(OAuthResource.identifier, literal(value=True).label("is_resource")).where(
+        OAuthResource.organization_id == bindparam("organization_id"), OAuthResource.may_call_api.is_(True)
+    ),
+    select(RevokedToken.jti, literal(value=False)).where(
+        RevokedToken.grant_id == bindparam("grant_id"), RevokedToken.expires > bindparam("now")
+    ),
+)
+
+
 async def _judge(session: AsyncSession, row: Any, settings: Settings) -> Standing | Refused:  # noqa: ANN401  a row of _query
     grant, client, user, key, browser, approval = row
     reason = _fault(grant, client, user, key) or _browser_fault(grant, browser, settings)
@@ -115,16 +128,14 @@ async def _judge(session: AsyncSession, row: Any, settings: Settings) -> Standin
     found = await membership.of(session, principal, space)
     if grant.reach is Reach.SPACE and not found.spaces:
         return _refused(Reason.MEMBERSHIP_LOST, grant, client, user)
-    resources = await session.scalars(
-        select(OAuthResource.identifier).where(OAuthResource.organization_id == grant.organization_id, OAuthResource.may_call_api.is_(True))
-    )
-    revoked = await session.scalars(select(RevokedToken.jti).where(RevokedToken.grant_id == grant.id, RevokedToken.expires > clock.now()))
+    named = {"organization_id": grant.organization_id, "grant_id": grant.id, "now": clock.now()}
+    also = (await session.execute(_RESOURCES_AND_REVOKED, named)).all()
     ends = [grant.expires]
     if key is not None:
         ends.append(key.expires)
     if browser is not None and _needs_browser(grant):
         ends.append(browser.expires)
-    allowed = resources.all()
+    allowed = [text for text, is_resource in also if is_resource]
     return Standing(
         grant_id=grant.id,
         sid=grant.sid,
@@ -139,7 +150,7 @@ async def _judge(session: AsyncSession, row: Any, settings: Settings) -> Standin
         auth_time=int(grant.auth_time.timestamp()) if grant.auth_time else None,
         expires=min(ends).timestamp(),
         audiences=own_audiences(settings) | frozenset(allowed) | {each + "/" for each in allowed},
-        revoked=frozenset(revoked.all()),
+        revoked=frozenset(text for text, is_resource in also if not is_resource),
         networks=tuple(ipaddress.ip_network(each) for each in key.networks.split()) if key is not None else (),
         rate_limit=key.rate_limit if key is not None else None,
         api_key_id=key.id if key is not None else None,

@@ -91,12 +91,16 @@ async def _spend(session: AsyncSession, token: RefreshToken, params: Params, suc
         .where(RefreshToken.id == token.id, RefreshToken.spent.is_(None))
         .values(spent=clock.now(), successor_id=successor.id, asked=_asked(params), sealed=sealed)
         .returning(RefreshToken.id)
+        .execution_options(synchronize_session=False)
     )
     if taken.one_or_none() is None:
         return False
     # The client has this token, so it has the answer that it came in: the window behind it closes.
     await session.execute(
-        update(RefreshToken).where(RefreshToken.grant_id == token.grant_id, RefreshToken.successor_id == token.id).values(sealed=None)
+        update(RefreshToken)
+        .where(RefreshToken.grant_id == token.grant_id, RefreshToken.successor_id == token.id)
+        .values(sealed=None)
+        .execution_options(synchronize_session=False)
     )
     return True
 
