@@ -63,10 +63,20 @@ async def target(server: AuthorizationServer, encoded: bytes, generation: int, c
         if len(client.redirect_uris) != 1:
             raise invalid_request("redirect_uri is required")
         sent = client.redirect_uris[0]
-    any_port = client.application_type == "native" or client.source is ClientSource.DOCUMENT
-    if not any(redirects.matches(sent, each, any_port=any_port) for each in client.redirect_uris):
+    if not leads_home(client, sent):
         raise invalid_request("redirect_uri is not one that this app registered")
     return Target(client, sent, _once(encoded, b"state"))
+
+
+def leads_home(client: Client, redirect_uri: str) -> bool:
+    """Whether an address is one that the client registered; another port of the loopback address is the same for apps of others.
+
+    Not for our own: nobody is asked about them, and another program on this computer may sit at another port.
+    """
+    if client.is_first_party:
+        return redirect_uri in client.redirect_uris
+    any_port = client.application_type == "native" or client.source is ClientSource.DOCUMENT
+    return any(redirects.matches(redirect_uri, each, any_port=any_port) for each in client.redirect_uris)
 
 
 def prompts(encoded: bytes) -> frozenset[str]:
@@ -92,9 +102,7 @@ def read(encoded: bytes, to: Target) -> Ask:
     if "authorization_code" not in to.client.grant_types:
         raise unauthorized_client("this app may not use authorization_code")
     challenge = pkce.checked_challenge(sent.get("code_challenge"), sent.get("code_challenge_method"))
-    words = scope.asked(sent.get("scope"), to.client.scopes)
-    if "refresh_token" not in to.client.grant_types:
-        words -= {OFFLINE}  # ignored where it could not be used (OpenID Connect Core section 11)
+    words = usable(scope.asked(sent.get("scope"), to.client.scopes), to.client)
     resources.require_form(sent.resources)
     asked = frozenset((sent.get("prompt") or "").split())
     if NONE in asked and len(asked) > 1:
@@ -109,6 +117,11 @@ def read(encoded: bytes, to: Target) -> Ask:
         prompt=asked,
         max_age=_age(sent),
     )
+
+
+def usable(words: frozenset[str], client: Client) -> frozenset[str]:
+    """Return the scopes that a client can make use of: without refreshing, `offline_access` is ignored (OpenID Connect Core section 11)."""
+    return words if "refresh_token" in client.grant_types else words - {OFFLINE}
 
 
 def _age(sent: Params) -> int | None:

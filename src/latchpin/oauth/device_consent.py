@@ -9,17 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict
+from latchpin.identity.scopes import ordered
 from latchpin.identity.sessions import SignedInUser
-from latchpin.oauth import authorize, consents, device_codes, pending
+from latchpin.oauth import authorization_request, authorize, consents, device_codes, pending, resources
 from latchpin.oauth.authorize import Closed, Leave, Outcome, Page, Show
 from latchpin.oauth.clients import Client
 from latchpin.oauth.consents import Place, Stand
+from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.pending import Opened, Waiting
 from latchpin.oauth.server import AuthorizationServer
 from latchpin.storage.models import DeviceCode
 
 ENTRY = "/device"
 ALLOWED, DENIED = f"{ENTRY}/allowed", f"{ENTRY}/denied"
+_UNKNOWN_RESOURCE = "The device wants access to an API that your organization does not know. An administrator can register it."
 _OVER = "The device was answered already, or its code ran out. Start again on the device."
 
 
@@ -33,8 +36,15 @@ class Asked:
     at: datetime
 
 
-async def begin(session: AsyncSession, row: DeviceCode, who: SignedInUser) -> tuple[Client, Outcome]:
-    """Ask the person about a device whose code they typed; raises Conflict where its app was revoked."""
+async def begin(session: AsyncSession, server: AuthorizationServer, row: DeviceCode, who: SignedInUser) -> tuple[Client, Outcome]:
+    """Ask the person about a device whose code they typed.
+
+    Raises Conflict where its app was revoked, and where the person's organization does not know the resource that it wants a token for.
+    """
+    try:
+        await resources.checked(session, row.resource.split(), who.principal.organization_id, server.settings)
+    except OAuthError as error:
+        raise Conflict(_UNKNOWN_RESOURCE) from error
     waiting = Waiting(address=ENTRY, device_id=row.id)
     token = await pending.keep(session, who.session_id, row.oauth_client_id, waiting)
     found = await pending.find(session, token, who.session_id)
@@ -45,25 +55,26 @@ async def begin(session: AsyncSession, row: DeviceCode, who: SignedInUser) -> tu
     return client, Show(Page.CONSENT, waiting, token) if stand is Stand.OPEN else Closed(stand)
 
 
-async def asked(session: AsyncSession, device_id: int) -> Asked:
+async def asked(session: AsyncSession, device_id: int, client: Client) -> Asked:
     """Return what a device asks for; raises Conflict where that is not known any more."""
     row = await session.get(DeviceCode, device_id)
     if row is None:
         raise Conflict(_OVER)
-    return Asked(row.scopes, tuple(row.resource.split()), row.address or "", row.created)
+    return Asked(_scopes(row, client), tuple(row.resource.split()), row.address or "", row.created)
 
 
 async def agree(
     session: AsyncSession, server: AuthorizationServer, opened: Opened, client: Client, who: SignedInUser, place: Place
 ) -> Outcome:
     """Do what Authorize says: make the grant that the device gets with its next question."""
+    await authorize.hold(session, who)
     stand = await consents.stand(session, who.principal, client)
     if stand is not Stand.OPEN:
         return Closed(stand)
     row = await _taken(session, opened)
     resource = tuple(row.resource.split())
-    await consents.remember(session, who.principal.user_id, client, place, scopes=row.scopes, resource=resource)
-    made = await authorize.grant(session, server, client, who, place, scopes=row.scopes, resource=resource)
+    await consents.remember(session, who.principal.user_id, client, place, scopes=_scopes(row, client), resource=resource)
+    made = await authorize.grant(session, server, client, who, place, scopes=_scopes(row, client), resource=resource)
     if not await device_codes.approve(session, row, made):
         raise Conflict(_OVER)
     return Leave(ALLOWED)
@@ -84,3 +95,7 @@ async def _taken(session: AsyncSession, opened: Opened) -> DeviceCode:
         raise Conflict(_OVER)
     await pending.use_up(session, opened)
     return row
+
+
+def _scopes(row: DeviceCode, client: Client) -> str:
+    return ordered(authorization_request.usable(frozenset(row.scopes.split()), client))

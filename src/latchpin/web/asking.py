@@ -82,11 +82,13 @@ def offline_until(scopes: str, settings: Settings) -> datetime | None:
 
 
 def leaving(redirect_uri: str) -> dict[str, str]:
-    """Headers of a page whose form ends at an app's address.
+    """Headers of a page whose form ends at an app's address; none is empty, and the form ends here.
 
     Browsers hold `form-action` against every redirect that follows a form, and an app's callback redirects once more, often to another
     host of its own. So the policy names https as a whole, and besides it what a local program or a scheme of its own needs.
     """
+    if not redirect_uri:
+        return dict(PRIVATE)
     parts = urlsplit(redirect_uri)
     sources = ["https:"]
     if parts.scheme == "http":  # of a loopback address, and policies know no IPv6 addresses

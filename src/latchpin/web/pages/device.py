@@ -33,7 +33,7 @@ async def enter(visit: SignedIn) -> Response[str]:
         return _entry(visit, Form({"user_code": typed}, {"user_code": detail}), status=429, headers={"Retry-After": str(wait)})
     async with visit.site.database.transaction() as opened:
         row = await device_codes.find_pending(opened, typed, visit.site.secrets)
-        found = await device_consent.begin(opened, row, visit.signed_in) if row is not None else None
+        found = await device_consent.begin(opened, server.of(visit.request), row, visit.signed_in) if row is not None else None
     if found is None:
         return _entry(visit, Form({"user_code": typed}, {"user_code": _WRONG}), status=422)
     return await steps.go_on(visit, *found)

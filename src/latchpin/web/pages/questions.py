@@ -35,7 +35,7 @@ async def ask(visit: Visit, client: Client, due: Show, form: Form | None, status
     async with visit.site.database.read() as opened:
         before = await consents.held(opened, visit.principal.user_id, client)
         spaces = await access.roles_in_all(opened, visit.principal)
-        device = await device_consent.asked(opened, due.waiting.device_id) if due.waiting.device_id is not None else None
+        device = await device_consent.asked(opened, due.waiting.device_id, client) if due.waiting.device_id is not None else None
     facts = asking.app(client, redirect_uri, known=before is not None)
     headers = asking.leaving(redirect_uri)
     if due.page is Page.ACCOUNT:
