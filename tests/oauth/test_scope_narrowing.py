@@ -1,0 +1,90 @@
+"""Scopes only ever narrow: what is asked for, what is granted, what a token gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latchpin.identity.scopes import EVERY, OFFLINE
+from latchpin.oauth import scope
+from latchpin.oauth.errors import OAuthError
+
+sets = st.frozensets(st.sampled_from(EVERY))
+texts = st.one_of(
+    st.none(),
+    st.text(max_size=30),
+    st.lists(st.one_of(st.sampled_from(EVERY), st.sampled_from([word.upper() for word in EVERY]), st.text(max_size=8))).map(" ".join),
+)
+
+
+@given(texts, sets)
+def test_a_token_never_has_more_than_its_grant(text: str | None, granted: frozenset[str]) -> None:
+    """Whatever a client sends: a part of it, or a refusal (security.md 36)."""
+    narrowed = allowed(scope.narrowed, text, granted)
+
+    if narrowed is None:
+        assert text is not None
+    else:
+        assert narrowed <= granted
+        assert text is None or narrowed == set(text.split(" ")) - {""}
+
+
+@given(sets, st.data())
+def test_every_part_of_a_grant_can_be_had(granted: frozenset[str], data: st.DataObject) -> None:
+    """In any order, with any repetition; and nothing asked for is all of it."""
+    part = data.draw(st.lists(st.sampled_from(sorted(granted)), min_size=1)) if granted else []
+
+    assert scope.narrowed(None, granted) == granted
+    if part:
+        assert scope.narrowed(" ".join(part), granted) == set(part)
+
+
+@given(sets, st.lists(sets, max_size=4))
+def test_narrowing_again_never_widens(granted: frozenset[str], steps: list[frozenset[str]]) -> None:
+    """However often, each is a part of the one before."""
+    held = granted
+    for step in steps:
+        wanted = step & held
+        if wanted:
+            narrower = scope.narrowed(" ".join(sorted(wanted)), held)
+            assert narrower <= held <= granted
+            held = narrower
+
+
+@given(sets, sets)
+def test_one_word_too_many_refuses_all(granted: frozenset[str], asked: frozenset[str]) -> None:
+    """Nothing is cut in silence (security.md 36)."""
+    if asked - granted:
+        with pytest.raises(OAuthError):
+            scope.narrowed(" ".join(sorted(asked)), granted)
+
+
+@given(texts, sets)
+def test_an_app_never_asks_for_more_than_it_may(text: str | None, may: frozenset[str]) -> None:
+    """What an administrator assigned is the bound; nothing assigned is no bound, and offline_access needs no assignment."""
+    asked = allowed(scope.asked, text, may)
+
+    if asked is not None:
+        assert asked <= set(EVERY)
+        assert not may or asked <= may | {OFFLINE}
+        assert OFFLINE not in asked or OFFLINE in (text or "")
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "AGENTS:READ", "agents:read,spaces:read", "agents:read\tspaces:read", "agents:read unknown:scope", "*", "agents:*"]
+)
+def test_scope_words_are_exact(text: str) -> None:
+    """Case-sensitive, separated by spaces, no patterns (contract/auth.md 3)."""
+    with pytest.raises(OAuthError):
+        scope.asked(text, ())
+
+
+def allowed(read: Callable[[str | None, frozenset[str]], frozenset[str]], text: str | None, of: frozenset[str]) -> frozenset[str] | None:
+    """Return what was read, None where it was refused as `invalid_scope`."""
+    try:
+        return read(text, of)
+    except OAuthError as refused:
+        return None if refused.error == "invalid_scope" else frozenset({"refused for another reason"})
