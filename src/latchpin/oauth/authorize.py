@@ -27,8 +27,9 @@ from latchpin.oauth.consents import Place, Stand
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.pending import Opened, Waiting
 from latchpin.oauth.server import AuthorizationServer
-from latchpin.storage.models import BrowserSession, OAuthClient, OAuthGrant
+from latchpin.storage.models import BrowserSession, OAuthClient, OAuthGrant, User
 from latchpin.storage.models.oauth_client import ClientStatus
+from latchpin.storage.models.user import UserStatus
 
 _OVER = "This app or your sign-in ended meanwhile, so nothing was done. Go back to the app and begin again."
 _NOT_DUE = "This step is not due. Go back to the app and begin again."
@@ -113,8 +114,8 @@ async def proceed(
     """Go on to the next thing that is due. `opened` is the request as it waits already, with its token."""
     ask = waiting.ask
     if ask is None:
-        message = "a device's request is decided on its own page"
-        raise TypeError(message)
+        raise Conflict(_NOT_DUE)  # a device's request, which is decided on its own page
+    await hold(session, who)
     due = await _due(session, client, waiting, ask, who)
     if requests.NONE in ask.prompt and not isinstance(due, Place):
         return Refused(ask, _not_silently(due), trusted)
@@ -172,6 +173,7 @@ async def agree(
     ask, waiting = opened.waiting.ask, opened.waiting
     if ask is None or waiting.account_due or waiting.proof_due:
         raise Conflict(_NOT_DUE)
+    await hold(session, who)
     stand = await consents.stand(session, who.principal, client)
     if stand is not Stand.OPEN:
         return Closed(stand)
@@ -196,6 +198,18 @@ async def _code(session: AsyncSession, server: AuthorizationServer, client: Clie
     return requests.success(ask, code, server.issuer)
 
 
+async def hold(session: AsyncSession, who: SignedInUser) -> None:
+    """Keep others from disabling the user, setting the password or taking a consent back until the commit (PostgreSQL).
+
+    They end all grants that they see, and cannot see one that is being made. Call it before a transaction that makes one reads or locks
+    anything of the user. Raises Conflict where user or session ended meanwhile.
+    """
+    status = await session.scalar(select(User.status).where(User.id == who.principal.user_id).with_for_update(read=True))
+    browser = await session.get(BrowserSession, who.session_id, populate_existing=True)
+    if status is not UserStatus.ACTIVE or browser is None or browser.ended is not None:
+        raise Conflict(_OVER)
+
+
 async def grant(
     session: AsyncSession,
     server: AuthorizationServer,
@@ -206,7 +220,7 @@ async def grant(
     scopes: str,
     resource: Sequence[str],
 ) -> OAuthGrant:
-    """Make the grant of a user who agreed; it counts from the first token on. Raises Conflict where app or session ended meanwhile."""
+    """Make the grant of a user who agreed, and is held; it counts from the first token on. Raises Conflict where app or session ended."""
     row = await session.scalar(select(OAuthClient).where(OAuthClient.id == client.pk, OAuthClient.status == ClientStatus.ACTIVE))
     browser = await session.get(BrowserSession, who.session_id, populate_existing=True)
     if row is None or browser is None or browser.ended is not None:

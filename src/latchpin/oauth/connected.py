@@ -77,6 +77,8 @@ async def of_user(session: AsyncSession, user_id: int) -> list[Connected]:
 
 async def withdraw(session: AsyncSession, user: User, client_pk: int, *, by: Actor) -> OAuthClient:
     """Take back what a user allowed an app: its tokens are refused from the next request on. Raises Missing where there is nothing."""
+    # Whoever is just agreeing, or is let through by the consent, comes before or after (authorize.hold).
+    await session.execute(select(User.id).where(User.id == user.id).with_for_update(key_share=True))
     client = await session.get(OAuthClient, client_pk)
     agreed = await session.execute(
         sql_delete(OAuthConsent)

@@ -46,13 +46,10 @@ class Place:
 
 async def held(session: AsyncSession, user_id: int, client: Client) -> OAuthConsent | None:
     """Return what a user agreed to for a client as it is now, or None: with another version of the client it does not count any more."""
-    return await session.scalar(
-        select(OAuthConsent).where(
-            OAuthConsent.user_id == user_id,
-            OAuthConsent.oauth_client_id == client.pk,
-            OAuthConsent.client_version == client.version,
-        )
+    found = select(OAuthConsent).where(
+        OAuthConsent.user_id == user_id, OAuthConsent.oauth_client_id == client.pk, OAuthConsent.client_version == client.version
     )
+    return await session.scalar(found.execution_options(populate_existing=True))
 
 
 async def covers(session: AsyncSession, consent: OAuthConsent, principal: Principal, *, scopes: str, resource: Sequence[str]) -> bool:
