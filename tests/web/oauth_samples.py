@@ -12,7 +12,7 @@ from latchpin.web.views.common import Form, Option
 from tests.web.samples import ADMIN, EMPTY, NOW, before, shell
 
 APP = oauth.AppFacts("Northwind Reports", "reports.northwind.example", local=False, unverified=False, identified_by="")
-LOCAL = oauth.AppFacts("Claude Code", "", local=True, unverified=True, identified_by="")
+LOCAL = oauth.AppFacts("Field Notes", "", local=True, unverified=True, identified_by="")
 DEVICE = oauth.AppFacts("Latchpin command line", "", local=False, unverified=False, identified_by="")
 DOCUMENT = oauth.AppFacts("Meridian Desk", "desk.meridian.example", local=False, unverified=True, identified_by="desk.meridian.example")
 SPACES = (
