@@ -42,7 +42,7 @@ async def api(method: str, path: str, data: str | None, issuer: str | None) -> N
     one refresh. Exit codes: 0 done, 1 refused by the server (its answer is on standard error), 2 wrong usage, 3 the server cannot be
     reached, 4 not signed in, or the sign-in has ended.
     """
-    if not path.startswith("/") or path.startswith("//") or not path.isascii() or not path.isprintable():
+    if not path.startswith("/") or path.startswith("//") or not path.isascii() or not path.isprintable() or " " in path:
         message = "PATH starts with one / and is written as in an address, such as /api/v1/agent/all."
         raise click.BadParameter(message)
     body = None if data is None else _body(data)
