@@ -152,10 +152,27 @@ def _pages(day: Planted, organization: Organization) -> None:
         temporary = re.search(r"(?:[a-z2-9]{4}-){3}[a-z2-9]{4}", reset.text)
         assert temporary, reset.text[:2000]
         day.secrets["temporary password"] = temporary[0]
-        for path in ("/", "/audit", "/account", "/organization/users", f"{address}/api-keys", address):
+        apps = ("/organization/apps", "/organization/resources")
+        day.secrets |= _of_apps(browser)
+        for path in ("/", "/audit", "/account", "/organization/users", f"{address}/api-keys", address, *apps):
             page = day.heard(browser.get(path))
             assert page.status_code == 200, path
         day.secrets["second session"] = browser.cookies["latchpin"]
+
+
+def _of_apps(browser: httpx.Client) -> dict[str, str]:
+    """Register an app and an API resource, and rotate the app's secret; each secret may stand in its one answer only."""
+    service = {"kind": "service", "name": "Nightly", "auth_method": "client_secret_basic", "scope_agents:read": "yes"}
+    data = {"name": "Data", "identifier": "https://data.example"}
+    made = browser.post("/organization/apps/new", data=service, headers=OWN).text
+    app = re.search(r'data-address="(/organization/apps/[0-9]+)"', made)
+    assert app, made[:2000]
+    rotated = browser.post(f"{app[1]}/rotate", data={"overlap": "24"}, headers=OWN).text
+    resource = browser.post("/organization/resources/new", data=data, headers=OWN).text
+    shown = {"app secret": made, "rotated secret": rotated, "resource secret": resource}
+    found = {name: re.search(r'id="the-key"[^>]*>(lps_[0-9A-Za-z]{43})<', page) for name, page in shown.items()}
+    assert all(found.values())
+    return {name: match[1] for name, match in found.items() if match}
 
 
 def _found(day: Planted, content: str) -> list[str]:

@@ -162,7 +162,7 @@ def _editors() -> Iterator[tuple[str, str, Any]]:
         {"name": "Price dashboard", "redirect_uris": "http://dashboard.example/back", "auth_method": "private_key_jwt", "jwks": "{}"},
         {
             "redirect_uris": "http://dashboard.example/back must use https, unless it is a loopback address.",
-            "jwks": "Paste a JWK Set, {“keys”: [...]}, with 1 to 20 keys.",
+            "jwks": 'Paste a JWK Set, {"keys": [...]}, with 1 to 20 keys.',
         },
     )
     yield "app-new-refused", "apps/edit.html", _editor("confidential", refused)

@@ -74,10 +74,10 @@ def public_keys(text: str) -> str | None:
     try:
         found: Any = json.loads(text)
     except (ValueError, RecursionError):
-        return "This is not JSON. Paste the app's JWK Set: {“keys”: [...]}."
+        return 'This is not JSON. Paste the app\'s JWK Set: {"keys": [...]}.'
     keys = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST_KEYS or not all(isinstance(each, dict) for each in keys):
-        return f"Paste a JWK Set, {{“keys”: [...]}}, with 1 to {_MOST_KEYS} keys."
+        return f'Paste a JWK Set, {{"keys": [...]}}, with 1 to {_MOST_KEYS} keys.'
     if any(each.get("kty") not in _KEY_TYPES for each in keys):
         return "Only public keys of the kinds RSA, EC and OKP are taken; a symmetric key would be a secret that others see."
     if any(_PRIVATE & each.keys() for each in keys):

@@ -1,0 +1,396 @@
+"""OAuth apps, API resources and connected apps in the Control Center, over HTTP and without script."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.kit.clock import Frozen
+from latchpin.storage.models import OAuthClient
+from tests.support.apps import CALLBACK, App, Apps
+from tests.support.doors_of_a_user import resource
+from tests.support.people import PASSWORD, Organization, Person
+from tests.web.browser import Browser, value_of
+from tests.web.conftest import Browse
+
+BASE = "/organization/apps"
+WEB = {"kind": "confidential", "name": "Price dashboard", "redirect_uris": CALLBACK, "auth_method": "client_secret_post"}
+SERVICE = {"kind": "service", "name": "Nightly", "auth_method": "client_secret_post", "scope_agents:read": "yes"}
+
+
+@pytest.fixture
+def apps(organization: Organization) -> Apps:
+    """Apps of the organization."""
+    return Apps(organization)
+
+
+def _made(organization: Organization, page: str) -> App:
+    """Read the secret and the client ID off the one page that shows them."""
+    secret = re.search(r'id="the-key"[^>]*>(lps_[0-9A-Za-z]+)<', page)
+    client_id = re.search(r"CLIENT_ID=(app_[0-9A-Za-z]+)", page)
+    assert secret, page[:3000]
+    assert client_id
+    return App(_pk(organization, client_id[1]), client_id[1], secret[1])
+
+
+def _pk(organization: Organization, client_id: str) -> int:
+    async def work(session: AsyncSession) -> int:
+        found = await session.scalar(select(OAuthClient.id).where(OAuthClient.client_id == client_id))
+        assert found is not None
+        return found
+
+    return organization.write(work)
+
+
+def test_an_empty_list_teaches_the_next_step(administrator: Browser) -> None:
+    """What an app is for, and the button that begins one; the three kinds in plain words."""
+    empty = administrator.open(BASE).text
+    kinds = administrator.open(f"{BASE}/new").text
+
+    assert "No apps yet" in empty
+    assert f'href="{BASE}/new"' in empty
+    for kind in ("confidential", "public", "service"):
+        assert f'href="{BASE}/new?kind={kind}"' in kinds
+        assert "<form" in administrator.open(f"{BASE}/new?kind={kind}").text
+
+
+def test_a_secret_is_shown_once_and_works(organization: Organization, administrator: Browser, apps: Apps) -> None:
+    """The answer to the form holds it, is not stored by browsers, and no later page does (security.md 114)."""
+    page = administrator.send(f"{BASE}/new", **SERVICE)
+    app = _made(organization, page.text)
+
+    assert page.status_code == 200
+    assert page.headers["cache-control"] == "no-store"
+    assert apps.own(app).status_code == 200
+    for path in (BASE, f"{BASE}/{app.pk}", f"{BASE}/{app.pk}/edit", "/audit"):
+        later = administrator.open(path).text
+        assert str(app.secret) not in later
+    assert str(app.secret)[:8] in administrator.open(f"{BASE}/{app.pk}").text
+
+
+def test_a_public_app_leads_straight_to_its_page(administrator: Browser) -> None:
+    """It has no secret to show; its page holds what the app needs to know."""
+    entries = {"kind": "public", "name": "Phone", "application_type": "native", "redirect_uris": "com.example.phone:/back"}
+
+    made = administrator.send(f"{BASE}/new", **entries)
+    page = administrator.open(made.headers["location"]).text
+
+    assert made.status_code == 303
+    assert re.search(r'id="client-id">app_[0-9A-Za-z]{22}<', page)
+    assert f'id="issuer">{administrator.server.settings.public_url}<' in page
+    assert "/.well-known/openid-configuration" in page
+    assert "Rotate secret" not in page
+
+
+@pytest.mark.parametrize(
+    ("field", "entries"),
+    [
+        ("name", {"name": ""}),
+        ("redirect_uris", {"redirect_uris": "http://partner.example/cb"}),
+        ("redirect_uris", {"redirect_uris": ""}),
+        ("jwks", {"auth_method": "private_key_jwt", "jwks": "{"}),
+        ("jwks_uri", {"auth_method": "private_key_jwt", "jwks_uri": "http://partner.example/jwks"}),
+        ("client_uri", {"client_uri": "partner.example"}),
+        ("logout_uris", {"logout_uris": "/home"}),
+    ],
+)
+def test_a_refused_entry_is_marked_and_kept(administrator: Browser, field: str, entries: dict[str, str]) -> None:
+    """422, the field marked and opened to view, what was typed kept, and nothing registered."""
+    answer = administrator.send(f"{BASE}/new", **{**WEB, **entries})
+
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in answer.text
+    if field != "name":
+        assert value_of(answer.text, "name") == WEB["name"]
+    assert "No apps yet" in administrator.open(BASE).text
+
+
+def test_a_service_gets_what_is_ticked_and_no_more(organization: Organization, administrator: Browser, apps: Apps) -> None:
+    """Scopes and roles in Spaces; changed by the same form, for the next request."""
+    space, other = organization.space("Retail"), organization.space("Filings")
+    app = _made(organization, administrator.send(f"{BASE}/new", **SERVICE, **{f"space_{space}": "viewer", "scope_spaces:read": "yes"}).text)
+    token = apps.own(app).json()["access_token"]
+    header = {"Authorization": f"Bearer {token}"}
+    listed = organization.server.http.get("/api/v1/spaces", headers=header)
+    page = administrator.open(f"{BASE}/{app.pk}").text
+
+    assert [each["id"] for each in listed.json()] == [space]
+    assert "Retail" in page
+    administrator.send(f"{BASE}/{app.pk}/edit", **SERVICE, **{f"space_{other}": "operator"})
+    assert organization.server.http.get("/api/v1/spaces", headers=header).status_code in (401, 403)
+
+
+def test_editing_keeps_what_the_form_does_not_show(organization: Organization, administrator: Browser, apps: Apps) -> None:
+    """Other redirect addresses are taken, and the ways to get tokens stay."""
+    app = apps.register(name="Before", grant_types=("authorization_code",))
+    filled = administrator.open(f"{BASE}/{app.pk}/edit").text
+    assert CALLBACK in filled
+
+    saved = administrator.send(
+        f"{BASE}/{app.pk}/edit", name="After", redirect_uris=f"{CALLBACK}\nhttp://127.0.0.1/cb", application_type="web"
+    )
+
+    async def work(session: AsyncSession) -> OAuthClient:
+        return await session.get_one(OAuthClient, app.pk)
+
+    row = organization.write(work)
+    assert saved.status_code == 303
+    assert (row.name, row.grant_types, row.version) == ("After", "authorization_code", 2)
+
+
+def test_the_old_secret_lives_on_for_as_long_as_was_chosen(
+    organization: Organization, administrator: Browser, apps: Apps, clock: Frozen
+) -> None:
+    """One day of both; its end is on the app's page; then only the new one counts."""
+    old = _made(organization, administrator.send(f"{BASE}/new", **SERVICE).text)
+    clock.advance(timedelta(seconds=1))
+    new = _made(organization, administrator.send(f"{BASE}/{old.pk}/rotate", overlap="24").text)
+    page = administrator.open(f"{BASE}/{old.pk}").text
+
+    assert new.client_id == old.client_id
+    assert [apps.own(each).status_code for each in (old, new)] == [200, 200]
+    assert "Ends in 1 day" in page
+    assert "End the older one now" in page
+    clock.advance(timedelta(days=1))
+    assert [apps.own(each).status_code for each in (old, new)] == [401, 200]
+    clock.advance(-timedelta(days=1))
+
+
+def test_the_older_secret_is_ended_from_the_apps_page(organization: Organization, administrator: Browser, apps: Apps) -> None:
+    """Before its time, once the app has the new one; and `End it now` needs no second step."""
+    first = _made(organization, administrator.send(f"{BASE}/new", **SERVICE).text)
+    second = _made(organization, administrator.send(f"{BASE}/{first.pk}/rotate", overlap="168").text)
+
+    administrator.send(f"{BASE}/{first.pk}/end-older-secret")
+    assert [apps.own(each).status_code for each in (first, second)] == [401, 200]
+
+    third = _made(organization, administrator.send(f"{BASE}/{first.pk}/rotate", overlap="0").text)
+    assert [apps.own(each).status_code for each in (second, third)] == [401, 200]
+    assert administrator.send(f"{BASE}/{first.pk}/rotate", overlap="999").status_code == 422
+
+
+def test_a_revoked_app_is_refused_by_the_next_request(administrator: Browser, apps: Apps) -> None:
+    """The confirmation says what stops working; once the page has answered, it has; deleting comes after."""
+    app = apps.register(name="Partner")
+    tokens = apps.tokens(app)
+
+    confirmation = administrator.open(f"{BASE}/{app.pk}/revoke").text
+    revoked = administrator.send(f"{BASE}/{app.pk}/revoke")
+
+    assert "refused from the moment you confirm" in confirmation
+    assert "One user lets it act now" in confirmation
+    assert revoked.headers["location"] == f"{BASE}/{app.pk}"
+    assert apps.get("/agent/all", tokens).status_code == 401
+    assert "Revoked" in administrator.open(BASE).text
+    assert administrator.send(f"{BASE}/{app.pk}/delete").headers["location"] == BASE
+    assert administrator.open(f"{BASE}/{app.pk}").status_code == 404
+
+
+def test_an_app_of_others_is_blocked_and_approved(organization: Organization, other: Organization, administrator: Browser) -> None:
+    """Blocking ends what users granted at once; approving lets them grant again."""
+    theirs = Apps(other)
+    app = theirs.register(name="Partner portal")
+    tokens = Apps(organization).tokens(app)
+    assert "Another organization" in administrator.open(BASE).text
+
+    administrator.send(f"{BASE}/{app.pk}/block")
+    assert theirs.get("/agent/all", tokens).status_code == 401
+    assert "Blocked" in administrator.open(f"{BASE}/{app.pk}").text
+
+    administrator.send(f"{BASE}/{app.pk}/approve")
+    assert theirs.get("/agent/all", Apps(organization).tokens(app)).status_code == 200
+    for change in ("edit", "rotate", "revoke", "delete"):
+        assert administrator.open(f"{BASE}/{app.pk}/{change}").status_code == 404
+        assert administrator.send(f"{BASE}/{app.pk}/{change}", **WEB).status_code == 404
+
+
+def test_the_policy_asks_for_approval_and_says_who_waits(organization: Organization, other: Organization, administrator: Browser) -> None:
+    """The box on the policy page; the list then counts what waits, and can show only that."""
+    app = Apps(other).register(name="Partner portal")
+    Apps(organization).tokens(app)
+    Apps(organization).register(name="Own app")
+
+    saved = administrator.send("/organization/policy/apps", app_approval="yes")
+    everything, waiting = administrator.open(BASE).text, administrator.open(f"{BASE}?status=waiting").text
+
+    assert saved.headers["location"] == "/organization/policy"
+    assert re.search(r'name="app_approval" value="yes" checked', administrator.open("/organization/policy").text)
+    assert "One app waits for your approval" in everything
+    assert "Partner portal" in waiting
+    assert "Own app" not in waiting
+    administrator.send("/organization/policy/apps")
+    assert "waits for your approval" not in administrator.open(BASE).text
+
+
+def test_the_list_is_searched_and_sorted_in_the_address(administrator: Browser, apps: Apps) -> None:
+    """A part of the name or of the client ID; nonsense falls back."""
+    apps.register(name="Zebra")
+    apps.register(name="Aardvark")
+
+    found = administrator.open(f"{BASE}?q=zebr").text
+    turned = administrator.open(f"{BASE}?sort=name&order=desc").text
+
+    assert "Zebra" in found
+    assert "Aardvark" not in found
+    assert turned.index("Zebra") < turned.index("Aardvark")
+    assert administrator.open(f"{BASE}?sort=secret&order=odd&page=-1&status=odd").status_code == 200
+
+
+def test_the_contracts_own_address_leads_to_the_list(administrator: Browser, user: Browser) -> None:
+    """Admin > MCP Integrations; for administrators only."""
+    answer = administrator.open("/manage/admin/mcp-integrations")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, BASE)
+    assert user.open("/manage/admin/mcp-integrations").status_code == 404
+
+
+def test_an_old_proof_asks_for_the_password_and_then_goes_on(administrator: Browser, organization: Organization, clock: Frozen) -> None:
+    """Eleven minutes after the password the form is interrupted, and carried out with it as it was typed."""
+    clock.advance(timedelta(minutes=11))
+    asked = administrator.send(f"{BASE}/new", **WEB)
+    made = administrator.send(f"{BASE}/new", **WEB, confirm_password=PASSWORD)
+
+    assert asked.status_code == 403
+    assert "Confirm it is you" in asked.text
+    assert _made(organization, made.text)
+    assert administrator.open(BASE).text.count("Actions for Price dashboard") == 1
+
+
+def test_what_somebody_typed_is_never_markup(administrator: Browser, apps: Apps) -> None:
+    """A name that looks like HTML is shown as it was typed, on every page that shows it."""
+    typed = "<img src=x onerror=alert(1)>"
+    app = apps.register(name=typed)
+    apps.tokens(app)
+
+    for path in (BASE, f"{BASE}/{app.pk}", f"{BASE}/{app.pk}/revoke", "/account", f"/account/apps/{app.pk}/withdraw", "/audit"):
+        page = administrator.open(path).text
+        assert typed not in page, path
+        assert html.escape(typed, quote=False) in page, path
+
+
+def test_another_organizations_app_is_not_there(administrator: Browser, other: Organization) -> None:
+    """Neither seen nor changed by an administrator of an organization that does not know it."""
+    theirs = Apps(other)
+    app = theirs.register()
+    tokens = theirs.tokens(app)
+
+    for path in ("", "/edit", "/rotate", "/revoke", "/block", "/approve", "/delete"):
+        assert administrator.open(f"{BASE}/{app.pk}{path}").status_code == 404, path
+        assert administrator.send(f"{BASE}/{app.pk}{path}", **WEB).status_code in (404, 405), path
+    assert theirs.get("/agent/all", tokens).status_code == 200
+
+
+# API resources -------------------------------------------------------------------------------
+
+
+def test_a_resource_and_its_servers_secret(administrator: Browser) -> None:
+    """Registered with an address; the secret is shown once, rotated, and gone with the resource."""
+    base = "/organization/resources"
+    assert "No API resources yet" in administrator.open(base).text
+    made = administrator.send(f"{base}/new", name="Data service", identifier="https://data.example/")
+    secret = re.search(r'id="the-key"[^>]*>(lps_[0-9A-Za-z]+)<', made.text)
+    assert secret
+    assert made.headers["cache-control"] == "no-store"
+    listed = administrator.open(base).text
+    here = re.search(rf'href="({base}/\d+)"', listed)
+    assert here
+    assert "https://data.example" in listed
+    assert secret[1] not in listed
+
+    rotated = administrator.send(f"{here[1]}/rotate", overlap="24")
+    assert "lps_" in rotated.text
+    assert re.search("ends in (1 day|23 hours)", administrator.open(base).text)
+    assert administrator.send(f"{base}/new", name="Again", identifier="https://data.example").status_code == 422
+    assert administrator.send(here[1], name="Data", may_call_api="yes").status_code == 303
+    assert 'value="yes" checked' in administrator.open(here[1]).text
+    administrator.send(f"{here[1]}/delete")
+    assert "No API resources yet" in administrator.open(base).text
+
+
+def test_another_organizations_resource_is_not_there(administrator: Browser, other: Organization) -> None:
+    """Like everything of theirs."""
+    made = resource(other)
+
+    for path in ("", "/rotate", "/delete"):
+        address = f"/organization/resources/{made.resource.row.id}{path}"
+        assert administrator.open(address).status_code == 404
+        assert administrator.send(address, name="Mine", overlap="0").status_code == 404
+
+
+# Connected apps and sessions -----------------------------------------------------------------
+
+
+def test_a_user_withdraws_an_app(organization: Organization, browse: Browse, apps: Apps) -> None:
+    """My account lists what it may do in words, and taking it back is refused access with the next request (security.md 49)."""
+    grace = organization.user()
+    app = apps.register(name="Partner")
+    tokens = apps.tokens(app, grace, scope="agents:read offline_access")
+    browser = browse(organization.server)
+    browser.sign_in(grace)
+
+    listed = browser.open("/account").text
+    confirmation = browser.open(f"/account/apps/{app.pk}/withdraw").text
+    done = browser.send(f"/account/apps/{app.pk}/withdraw")
+
+    assert "Partner" in listed
+    assert "See agents and their schedules" in listed
+    assert "next request is refused" in confirmation
+    assert done.headers["location"] == "/account#apps"
+    assert apps.get("/agent/all", tokens).status_code == 401
+    assert "No connected apps" in browser.open("/account").text
+    assert browser.send(f"/account/apps/{app.pk}/withdraw").status_code == 404
+
+
+def test_an_administrator_ends_a_users_sessions_and_apps(
+    organization: Organization, administrator: Browser, browse: Browse, apps: Apps
+) -> None:
+    """Both on one page, reached from the user's row; each ends with the next request."""
+    grace = organization.user()
+    app = apps.register(name="Partner")
+    tokens = apps.tokens(app, grace)
+    browser = browse(organization.server)
+    browser.sign_in(grace)
+    here = f"/organization/users/{grace.id}"
+
+    assert f'href="{here}/access"' in administrator.open("/organization/users").text
+    page = administrator.open(f"{here}/access").text
+    assert "Partner" in page
+    administrator.send(f"{here}/apps/{app.pk}/withdraw")
+    administrator.send(f"{here}/sessions/end-all")
+
+    assert apps.get("/agent/all", tokens).status_code == 401
+    assert browser.open("/account").status_code == 303
+    after = administrator.open(f"{here}/access").text
+    assert "Not signed in" in after
+    assert "No connected apps" in after
+
+
+def test_the_administrators_own_session_survives_signing_out_everywhere(
+    organization: Organization, administrator: Browser, browse: Browse
+) -> None:
+    """Of one's own sessions the one at hand stays."""
+    second = browse(organization.server)
+    second.sign_in(organization.admin)
+
+    administrator.send(f"/organization/users/{organization.admin.id}/sessions/end-all")
+
+    assert second.open("/account").status_code == 303
+    assert administrator.open("/account").status_code == 200
+
+
+def test_ending_what_is_somebody_elses_leads_nowhere(organization: Organization, other: Organization, administrator: Browser) -> None:
+    """Users of another organization, and sessions under the wrong user."""
+    stranger: Person = other.user()
+    here = f"/organization/users/{stranger.id}"
+    grace = organization.user()
+
+    assert administrator.open(f"{here}/access").status_code == 404
+    assert administrator.send(f"{here}/sessions/end-all").status_code == 404
+    assert administrator.send(f"{here}/sessions/1/end").status_code == 404
+    assert administrator.send(f"/organization/users/{grace.id}/sessions/2147483647/end").status_code == 404
+    assert administrator.send(f"/organization/users/{grace.id}/apps/2147483647/withdraw").status_code == 404
