@@ -242,14 +242,15 @@ def test_an_unsound_document_is_refused(far: Far) -> None:
 
 
 def test_what_a_document_says_for_other_servers_is_passed_over(far: Far) -> None:
-    """One document serves many; service rights are still given by administrators only."""
+    """One document serves many; service rights are still given by administrators only, and a logo is not fetched (security.md 76)."""
     client_id = far.publisher.client(
-        grant_types=["authorization_code", "client_credentials", "urn:example:other"], logo_uri="http://10.0.0.1/a.png"
+        grant_types=["authorization_code", "client_credentials", "urn:example:other"], logo_uri=f"{far.publisher.url}/logo.png"
     )
 
     app = far.app(client_id)
 
     assert Apps(far.organization).own(app).json()["error"] == "unauthorized_client"
+    assert far.publisher.asked == ["/app.json"]
 
 
 def test_a_document_fetch_follows_no_redirect(far: Far) -> None:
