@@ -324,7 +324,7 @@ def test_a_key_is_opened_once(apps: Apps, service: App) -> None:
 
 
 def test_private_keys_are_sealed_at_rest(apps: Apps, service: App) -> None:
-    """A copy of the database, as a backup is, holds no private member; what it holds opens under the deployment's secret only (86)."""
+    """A copy of the database, as a backup is, holds no private member; and its file neither (security.md 86)."""
     server = apps.server
     token(apps, service)
     secret = private_members(server)
