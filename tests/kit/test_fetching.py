@@ -254,7 +254,7 @@ async def test_fetches_are_limited_at_the_same_time(publisher: Publisher, limits
     url = f"{publisher.url}/app.json"
 
     waiting = [asyncio.create_task(fetch.get(url, asker=f"203.0.113.{number}")) for number in range(2)]
-    await asyncio.sleep(0)
+    await asyncio.to_thread(publisher.wait_for, 2)
     with pytest.raises(Throttled):
         await fetch.get(url, asker="203.0.113.9")
     release.set()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +19,7 @@ from latchpin.kit.clock import Frozen
 from latchpin.oauth import client_admin, documents, registration
 from latchpin.storage.models import OAuthClient
 from latchpin.storage.models.oauth_client import ClientSource
+from tests.oauth.test_client_assertions import node
 from tests.support.apps import App, Apps
 from tests.support.documents import EC_KEY, RSA_KEY, Page, Publisher, published
 from tests.support.people import Organization
@@ -399,6 +402,23 @@ def test_many_who_name_a_document_at_once_cause_one_fetch(far: Far) -> None:
 
     assert set(asyncio.run(all_())) == {303}
     assert far.publisher.asked == ["/app.json"]
+
+
+def test_two_nodes_that_meet_a_document_at_once_know_one_app(far: Far) -> None:
+    """Whoever comes second takes what the first has written."""
+    release = threading.Event()
+    client_id = far.publisher.client()
+    far.publisher.pages["/app.json"].wait = release
+
+    with node(far.server) as other, ThreadPoolExecutor(2) as pool:
+        asked = {"client_id": client_id, "redirect_uri": CALLBACK, "response_type": "code"}
+        answers = [pool.submit(http.get, AUTHORIZE, params=asked) for http in (far.server.http, other)]
+        far.publisher.wait_for(2)
+        release.set()
+        found = [each.result().status_code for each in answers]
+
+    assert found == [303, 303]
+    assert far.row(client_id) is not None
 
 
 def test_an_address_can_cause_so_many_fetches(far: Far) -> None:

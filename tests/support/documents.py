@@ -37,6 +37,7 @@ class Publisher:
         self.pages: dict[str, Page] = {}
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
+        self._came = threading.Condition()
         self._server = ThreadingHTTPServer((address, port), _handler(self))
         self._server.daemon_threads = True
         if tls is not None:
@@ -62,6 +63,18 @@ class Publisher:
         document.pop(without, None)
         return self.json(path, document, cache=cache)
 
+    def wait_for(self, count: int) -> None:
+        """Wait until so many requests have come; fails after ten seconds."""
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.asked) >= count, 10), self.asked
+
+    def came(self, path: str, headers: dict[str, str]) -> None:
+        """Note a request."""
+        with self._came:
+            self.asked.append(path)
+            self.headers.append(headers)
+            self._came.notify_all()
+
     def run(self) -> None:
         """Serve until closed."""
         self._server.serve_forever(poll_interval=0.02)
@@ -78,8 +91,7 @@ def _handler(publisher: Publisher) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             """Answer."""
-            publisher.asked.append(self.path)
-            publisher.headers.append({name.lower(): value for name, value in self.headers.items()})
+            publisher.came(self.path, {name.lower(): value for name, value in self.headers.items()})
             page = publisher.pages.get(self.path) or Page(b"{}", 404)
             if page.wait is not None:
                 page.wait.wait(20)
