@@ -59,6 +59,7 @@ def every() -> Iterator[tuple[str, str, Any]]:
     )
     yield "device-allowed", "oauth/device_done.html", oauth.DeviceDone(shell("", ADMIN), allowed=True)
     yield "device-denied", "oauth/device_done.html", oauth.DeviceDone(shell("", ADMIN), allowed=False)
+    yield "sign-out-asked", "oauth/sign_out.html", oauth.SignOut(shell("", ADMIN), "Northwind Reports", (("client_id", "app_1"),))
     yield (
         "oauth-error",
         "oauth/refused.html",

@@ -22,6 +22,7 @@ from latchpin.web.pages import (
     consent,
     dashboard,
     device,
+    end_session,
     errors,
     new_key,
     policy,
@@ -88,7 +89,7 @@ ROUTERS = (
     ),
     Router(
         "/",
-        route_handlers=[*authorize.HANDLERS],
+        route_handlers=[*authorize.HANDLERS, *end_session.HANDLERS],
         exception_handlers=authorize.EXCEPTION_HANDLERS,
         include_in_schema=False,
     ),

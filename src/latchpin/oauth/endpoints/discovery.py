@@ -12,7 +12,7 @@ from litestar import Response, get
 
 from latchpin.identity.scopes import ALL, EVERY, serialize
 from latchpin.identity.signing_keys import JWKS_SECONDS
-from latchpin.oauth import client_assertion, client_auth, pkce, server
+from latchpin.oauth import client_assertion, client_auth, end_session, pkce, server
 from latchpin.oauth.endpoints import device_authorization, introspect, register, revoke, userinfo
 from latchpin.oauth.endpoints.answers import public_json
 from latchpin.oauth.endpoints.token import GRANTS
@@ -62,6 +62,7 @@ def openid_provider(serving: AuthorizationServer) -> dict[str, Any]:
     return {
         **authorization_server(serving),
         "userinfo_endpoint": serving.issuer + userinfo.PATH,
+        "end_session_endpoint": serving.issuer + end_session.PATH,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": serving.ring.algorithms,
         "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "sid", "at_hash", "name", "email", "email_verified"],

@@ -111,3 +111,12 @@ class DeviceDone:
 
     shell: Shell
     allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignOut:
+    """The question whether to sign out, as an app asked; ``carried`` are the fields of its request, which go on with the answer."""
+
+    shell: Shell
+    app: str
+    carried: tuple[tuple[str, str], ...]
