@@ -197,7 +197,8 @@ def _command_line() -> Iterator[str]:
     yield "Every command finds the deployment as `serve` does: by the `LATCHPIN_*` variables (see [settings](settings.md)), or by"
     yield "`--data-dir` for the embedded database. Commands work while the server serves, take effect at once, and are audited as the"
     yield "command line. Exit codes: 0 done, 1 refused (the reason is on standard error), 2 wrong usage, 3 the database or the settings"
-    yield "cannot be used, 130 ended by Ctrl-C."
+    yield "cannot be used, 130 ended by Ctrl-C. `login`, `logout` and `api` are for people who use a server: they need its address and no"
+    yield "deployment, and 3 means that it cannot be reached."
     yield from _command(command_line, "latchpin", 2)
 
 
