@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -12,14 +13,19 @@ from latchpin.audit import Origin
 from latchpin.errors import Conflict
 from latchpin.identity import sessions, users
 from latchpin.identity.sessions import SignedInUser
-from latchpin.oauth import authorization_request, authorize, connected
+from latchpin.oauth import authorization_request, authorize, client_admin, connected, resource_admin
 from latchpin.oauth import server as oauth_server
 from latchpin.oauth.authorize import Outcome, Show
+from latchpin.oauth.client_admin import DEVICE, Entry
+from latchpin.oauth.client_assertion import TYPE
 from latchpin.oauth.clients import CALLBACK, CONTROL_CENTER
 from latchpin.storage.models import OAuthConsent, OAuthGrant
+from tests.support.apps import CALLBACK as APP_CALLBACK
+from tests.support.apps import TOKEN, App, Apps
 from tests.support.authorizing import Go, came
 from tests.support.door import meet
-from tests.support.people import Organization, Person
+from tests.support.people import PASSWORD, Organization, Person
+from tests.support.tokens import claims, resource, with_client
 
 
 def test_codes_of_our_own_app_go_to_our_own_port_only(go: Go) -> None:
@@ -84,3 +90,72 @@ def test_a_request_that_meets_the_end_of_its_consent_leaves_no_grant(go: Go, org
         return list(await session.scalars(theirs.where(OAuthGrant.ended.is_(None))))
 
     assert organization.write(living) == []
+
+
+def test_no_token_is_made_for_a_resource_that_was_deleted(organization: Organization, partners: Apps, partner: App) -> None:
+    """Whoever takes over its address gets no more of them, by a refresh or by a code that waited (security.md 44)."""
+    data, other = resource(organization, "https://data.example"), resource(organization, "https://other.example")
+    both = f"{data.identifier} {other.identifier}"
+    tokens, code = partners.tokens(partner, resource=both), partners.code(partner, resource=both)
+
+    async def delete(session: AsyncSession) -> None:
+        await resource_admin.delete(session, await resource_admin.get(session, organization.id, data.id), by=organization.admin.actor)
+
+    organization.write(delete)
+
+    for refused in (partners.refresh(partner, tokens.refresh), partners.redeem(partner, code)):
+        assert refused.status_code == 400
+        assert refused.json()["error"] == "invalid_target"
+    left = partners.refresh(partner, tokens.refresh, resource=other.identifier)
+    assert claims(left.json()["access_token"])["aud"] == other.identifier
+
+
+def test_what_an_administrator_takes_from_an_app_its_users_cannot_give_it(organization: Organization, partners: Apps) -> None:
+    """The scopes of an app are the most that it may have, with the next request of every token (security.md 49, 50)."""
+    app = partners.register(scopes=("spaces:read", "agents:read", "offline_access"))
+    tokens = partners.tokens(app, scope="agents:read spaces:read offline_access")
+    assert partners.get("/agent/all", tokens).status_code == 200
+    less = Entry(name="Partner", redirect_uris=(APP_CALLBACK,), scopes=("spaces:read",))
+
+    with_client(organization, app, lambda session, client, by: client_admin.change(session, client, less, by=by))
+
+    assert partners.get("/agent/all", tokens).status_code == 403
+    assert partners.refresh(app, tokens.refresh).json()["scope"] == "spaces:read offline_access"
+
+
+def test_a_consent_page_leads_to_no_address_that_was_taken_from_the_app(go: Go, organization: Organization, partner: App) -> None:
+    """An address that an administrator removed gets no code from a page that was open meanwhile (security.md 3)."""
+    journey = go()
+    page = journey.ask()
+    moved = Entry(name="Partner", redirect_uris=("https://moved.example/callback",))
+
+    with_client(organization, partner, lambda session, client, by: client_admin.change(session, client, moved, by=by))
+    answer = journey.agree(page)
+
+    assert answer.status_code == 409
+    assert "location" not in answer.headers
+
+
+def test_an_assertion_nested_without_end_is_refused_like_any_other(organization: Organization) -> None:
+    """It is not our failure (security.md 61)."""
+    deep = f"eyJhbGciOiJSUzI1NiJ9.{base64.urlsafe_b64encode(b'[' * 5000).decode()}.aa"
+    form = {"grant_type": "client_credentials", "client_assertion_type": TYPE, "client_assertion": deep.replace("=", "")}
+
+    answer = organization.server.http.post(TOKEN, data=form)
+
+    assert answer.status_code == 401
+    assert answer.json()["error"] == "invalid_client"
+
+
+@pytest.mark.parametrize("path", ["/oauth/account", "/oauth/confirm"])
+def test_a_device_is_not_decided_by_the_steps_of_an_app(go: Go, partners: Apps, path: str) -> None:
+    """Their forms lead nowhere with a device's token, and it still waits."""
+    journey = go()
+    app = partners.register(name="Television", grant_types=(DEVICE,), redirect_uris=())
+    begun = partners.server.http.post("/api/oauth/device_authorization", data=app.proof).json()
+    page = journey.browser.send("/device", user_code=begun["user_code"])
+
+    answer = journey.answer(page, path, choice="this", password=PASSWORD)
+
+    assert answer.status_code == 409
+    assert journey.agree(page).headers["location"] == "/device/allowed"

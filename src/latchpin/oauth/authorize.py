@@ -251,8 +251,11 @@ def without_proof(waiting: Waiting) -> Waiting:
 
 
 async def client_of(session: AsyncSession, opened: Opened) -> Client:
-    """Return the client of a request that waits; raises Conflict where it was revoked meanwhile."""
+    """Return the client of a request that waits; raises Conflict where it was revoked meanwhile, or gave up the address to answer at."""
     row = await session.get(OAuthClient, opened.client_pk, populate_existing=True)
     if row is None or row.status is not ClientStatus.ACTIVE:
         raise Conflict(_OVER)
-    return clients.facts(row, [])
+    client, ask = clients.facts(row, []), opened.waiting.ask
+    if ask is not None and not requests.leads_home(client, ask.redirect_uri):
+        raise Conflict(_OVER)
+    return client

@@ -109,7 +109,7 @@ def _unproved(assertion: str) -> dict[str, Any]:
         if len(assertion) > _MOST_ASSERTION:
             raise ValueError  # noqa: TRY301  one refusal for all
         claims = msgspec.json.decode(jws.extract_compact(assertion.encode("ascii"), registry=_REGISTRY).payload or b"")
-    except (JoseError, ValueError, UnicodeEncodeError, msgspec.DecodeError):
+    except (JoseError, ValueError, RecursionError, msgspec.DecodeError):
         raise invalid_client("the client assertion cannot be read") from None
     if not isinstance(claims, dict):
         raise invalid_client("the client assertion cannot be read")

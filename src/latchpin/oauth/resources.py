@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.identity.standing import own_audiences
 from latchpin.oauth.errors import invalid_target
 from latchpin.settings import Settings
-from latchpin.storage.models import OAuthResource
+from latchpin.storage.models import OAuthGrant, OAuthResource
 
 _MOST = 5
 
@@ -41,6 +41,13 @@ def require_form(asked: Iterable[str]) -> None:
         parts = urlsplit(each) if each.isascii() and each.isprintable() and " " not in each else urlsplit("")
         if not parts.scheme or not parts.netloc or "#" in each:
             raise invalid_target("a resource must be an absolute address without a fragment")
+
+
+async def of_grant(session: AsyncSession, asked: Sequence[str], grant: OAuthGrant, settings: Settings) -> tuple[str, ...]:
+    """Return the resources for one token of a grant as `narrowed` does; raises OAuthError also where one has been deleted meanwhile."""
+    wanted = narrowed(asked, grant.resource, own_audiences(settings))
+    await checked(session, wanted or grant.resource.split(), grant.organization_id, settings)
+    return wanted
 
 
 def narrowed(asked: Sequence[str], granted: str, own: frozenset[str]) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         stands = await standing.of_grant(session, found.grant.id, server.settings)
         if not isinstance(stands, Standing):
             return invalid_grant(_REFUSED)
-        wanted = resources.narrowed(params.resources, found.grant.resource, standing.own_audiences(server.settings))
+        wanted = await resources.of_grant(session, params.resources, found.grant, server.settings)
         if not await _use_up(session, found.code):
             return invalid_grant(_REFUSED)
         refresh = None

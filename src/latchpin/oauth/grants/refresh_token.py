@@ -52,7 +52,7 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
             return invalid_grant(REFUSED)
         wanted = Wanted(
             scope.narrowed(params.get("scope"), stands.granted),
-            resources.narrowed(params.resources, grant.resource, standing.own_audiences(server.settings)),
+            await resources.of_grant(session, params.resources, grant, server.settings),
         )
         text, successor = await issue.new_refresh_token(session, server, grant)
         made = issue.answer(server, stands, wanted, refresh=text)
