@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -164,8 +165,7 @@ class KeyRing:
     def sign(self, claims: dict[str, Any], *, typ: str) -> str:
         """Sign claims as a compact JWS with the present key; `typ` is the header's (RFC 8725 section 3.11). RS256 takes about 0.25 ms."""
         held = self._signing()
-        header = {"typ": typ, "alg": held.algorithm, "kid": held.kid}
-        signed = json_b64encode(header) + b"." + urlsafe_b64encode(msgspec.json.encode(claims))
+        signed = _heading(typ, held.algorithm, held.kid) + b"." + urlsafe_b64encode(msgspec.json.encode(claims))
         return (signed + b"." + urlsafe_b64encode(held.method.sign(signed, held.key))).decode()
 
     def verify(self, token: bytes, *, typ: str) -> dict[str, Any]:
@@ -220,6 +220,12 @@ class KeyRing:
         now = clock.timestamp()
         live = [each for each in self._ring.held if each.signs_from <= now and (each.signs_until is None or now < each.signs_until)]
         return max(live or self._ring.held, key=lambda each: each.signs_from)
+
+
+@lru_cache(maxsize=32)
+def _heading(typ: str, algorithm: str, kid: str) -> bytes:
+    """Write the header of all tokens of one kind and key (RFC 7515 section 4.1)."""
+    return json_b64encode({"typ": typ, "alg": algorithm, "kid": kid})
 
 
 def is_compact(token: bytes) -> bool:

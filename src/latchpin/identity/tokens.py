@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from latchpin.identity import credentials, scopes
+from latchpin.identity import scopes
 from latchpin.identity.signing_keys import KeyRing
 from latchpin.identity.standing import Standing
 from latchpin.kit import clock
@@ -50,7 +51,7 @@ def access_token(
         "aud": audience[0] if len(audience) == 1 else audience,
         "exp": expires,
         "iat": now,
-        "jti": credentials.new_token()[:22],
+        "jti": secrets.token_urlsafe(16),
         "client_id": standing.client_id,
         "scope": words,
         "sid": standing.sid,
