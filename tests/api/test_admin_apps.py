@@ -58,7 +58,7 @@ def _ask(organization: Organization, app: App, *, approved: bool | None = None) 
 
 
 def test_a_secret_is_shown_once_and_kept_as_a_digest(organization: Organization, admin: SignedIn, apps: Apps) -> None:
-    """The answer is kept by no cache; no later answer, row or audit record holds the secret; it proves the app (security.md 114)."""
+    """The answer is kept by no cache; no later answer, row or audit record holds the secret; it proves the app."""
     answer = admin.post("/apps", SERVICE)
     app = _registered(answer)
 

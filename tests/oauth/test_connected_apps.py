@@ -38,7 +38,7 @@ def grace(organization: Organization) -> Person:
 
 
 def _of(organization: Organization, person: Person) -> list[Connected]:
-    return organization.write(lambda session: connected.of_user(session, person.id))
+    return organization.write(lambda session: connected.of_user(session, person.id, organization.server.settings))
 
 
 def _agreed(organization: Organization, person: Person, client_pk: int) -> None:
@@ -94,7 +94,7 @@ def test_an_app_with_nothing_but_the_users_word_is_listed(organization: Organiza
 
 
 def test_withdrawing_ends_tokens_and_consent_at_once(organization: Organization, apps: Apps, grace: Person) -> None:
-    """The next request is refused; refreshing too; others' grants of the same app go on (security.md 39, 49)."""
+    """The next request is refused; refreshing too; others' grants of the same app go on (security.md 39, 49, 114)."""
     app = apps.register()
     _agreed(organization, grace, app.pk)
     tokens, others = apps.tokens(app, grace), apps.tokens(app)
@@ -113,7 +113,7 @@ def test_withdrawing_ends_tokens_and_consent_at_once(organization: Organization,
 
 
 def test_an_administrator_sees_and_ends_what_a_user_allowed(organization: Organization, apps: Apps, admin: SignedIn, grace: Person) -> None:
-    """Per app, with the user named in the audit log."""
+    """Per app, with the user named in the audit log (security.md 114)."""
     app = apps.register(name="Partner")
     tokens = apps.tokens(app, grace)
 

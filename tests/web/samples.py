@@ -126,7 +126,7 @@ USERS = (
 )
 GROUPS = (
     Option("User", "User", "Works with agents and Spaces."),
-    Option("Administrator", "Administrator", "Also manages users, API keys, policy and the audit log."),
+    Option("Administrator", "Administrator", "Also manages users, API keys, apps, policy and the audit log."),
 )
 SPACE = automation.SpaceRow(
     1,

@@ -60,7 +60,7 @@ def test_an_empty_list_teaches_the_next_step(administrator: Browser) -> None:
 
 
 def test_a_secret_is_shown_once_and_works(organization: Organization, administrator: Browser, apps: Apps) -> None:
-    """The answer to the form holds it, is not stored by browsers, and no later page does (security.md 114)."""
+    """The answer to the form holds it, is not stored by browsers, and no later page does."""
     page = administrator.send(f"{BASE}/new", **SERVICE)
     app = _made(organization, page.text)
 
@@ -257,7 +257,7 @@ def test_an_old_proof_asks_for_the_password_and_then_goes_on(administrator: Brow
 
     assert asked.status_code == 403
     assert "Confirm it is you" in asked.text
-    assert _made(organization, made.text)
+    assert _made(organization, made.text).secret is not None
     assert administrator.open(BASE).text.count("Actions for Price dashboard") == 1
 
 
@@ -326,7 +326,7 @@ def test_another_organizations_resource_is_not_there(administrator: Browser, oth
 
 
 def test_a_user_withdraws_an_app(organization: Organization, browse: Browse, apps: Apps) -> None:
-    """My account lists what it may do in words, and taking it back is refused access with the next request (security.md 49)."""
+    """My account lists what it may do in words, and taking it back counts for the next request (security.md 49, 114)."""
     grace = organization.user()
     app = apps.register(name="Partner")
     tokens = apps.tokens(app, grace, scope="agents:read offline_access")
@@ -349,7 +349,7 @@ def test_a_user_withdraws_an_app(organization: Organization, browse: Browse, app
 def test_an_administrator_ends_a_users_sessions_and_apps(
     organization: Organization, administrator: Browser, browse: Browse, apps: Apps
 ) -> None:
-    """Both on one page, reached from the user's row; each ends with the next request."""
+    """Both on one page, reached from the user's row; each ends with the next request (security.md 114)."""
     grace = organization.user()
     app = apps.register(name="Partner")
     tokens = apps.tokens(app, grace)

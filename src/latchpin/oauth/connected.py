@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy import delete as sql_delete
@@ -15,6 +15,7 @@ from latchpin.identity import grants
 from latchpin.identity.scopes import ordered
 from latchpin.kit import clock
 from latchpin.oauth.clients import CONTROL_CENTER
+from latchpin.settings import Settings
 from latchpin.storage.models import BrowserSession, OAuthClient, OAuthConsent, OAuthGrant, Space, User
 from latchpin.storage.models.oauth_grant import Reach
 
@@ -44,10 +45,11 @@ class Connected:
     active: bool
 
 
-async def of_user(session: AsyncSession, user_id: int) -> list[Connected]:
+async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> list[Connected]:
     """Return a user's connected apps, the latest used first. The Control Center is not among them: it is what the user sits at."""
     at, found = clock.now(), dict[int, Connected]()
-    with_browser = and_(BrowserSession.ended.is_(None), BrowserSession.expires > at)
+    seen = BrowserSession.last_seen > at - timedelta(minutes=settings.session_idle_minutes)
+    with_browser = and_(BrowserSession.ended.is_(None), BrowserSession.expires > at, seen)
     rows = await session.execute(
         select(OAuthGrant, OAuthClient, Space.name)
         .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)

@@ -125,7 +125,7 @@ async def list_grants(request: Request[Any, Any, Any], user_id: UserId) -> list[
     """Return the apps that a user lets act, the latest used first."""
     async with database(request).read() as session:
         user = await users.get(session, caller(request).organization_id, user_id)
-        return [_connected(each) for each in await connected.of_user(session, user.id)]
+        return [_connected(each) for each in await connected.of_user(session, user.id, services(request).settings)]
 
 
 @delete(

@@ -56,7 +56,7 @@ async def end_others(visit: SignedIn) -> Response[str]:
 async def ask_withdraw(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """Say what withdrawing ends, and ask."""
     async with visit.site.database.read() as session:
-        row = one_of(await connected.of_user(session, visit.principal.user_id), app_id)
+        row = one_of(await connected.of_user(session, visit.principal.user_id, visit.site.settings), app_id)
     trail = (("My account", "/account"), ("Connected apps", "/account#apps"))
     view = ConnectedConfirm(visit.shell("account"), row, "", f"/account/apps/{app_id}/withdraw", trail)
     return render.page(visit.request, "account/withdraw.html", view)
@@ -77,7 +77,7 @@ async def _page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]
     async with visit.site.database.read() as session:
         user = await users.get(session, me.organization_id, me.user_id)
         open_sessions = await sessions.of_user(session, me.user_id, visit.site.settings)
-        apps = await connected.of_user(session, me.user_id)
+        apps = await connected.of_user(session, me.user_id, visit.site.settings)
         keys = await api_keys.of_user(session, me.user_id)
         names = await makers(session, me.organization_id, keys)
     view = Account(

@@ -22,7 +22,7 @@ async def show_access(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     async with visit.site.database.read() as session:
         user = await _user(visit, session, user_id)
         open_sessions = await sessions.of_user(session, user.id, visit.site.settings)
-        apps = await connected.of_user(session, user.id)
+        apps = await connected.of_user(session, user.id, visit.site.settings)
     view = UserAccess(
         visit.shell("users"),
         rows.user_alone(user, [], clock.now(), me=visit.principal.user_id),
@@ -63,7 +63,7 @@ async def ask_withdraw(visit: SignedIn, user_id: lists.Id, app_id: lists.Id) -> 
     """Say what withdrawing ends, and ask."""
     async with visit.site.database.read() as session:
         user = await _user(visit, session, user_id)
-        row = one_of(await connected.of_user(session, user.id), app_id)
+        row = one_of(await connected.of_user(session, user.id, visit.site.settings), app_id)
     trail = (("Users", "/organization/users"), (f"Sessions and apps of {user.full_name}", address(user_id)))
     action = f"/organization/users/{user_id}/apps/{app_id}/withdraw"
     view = ConnectedConfirm(visit.shell("users"), row, user.full_name, action, trail)

@@ -19,7 +19,7 @@ _SIZE = 50
 _SORTS = ("full_name", "email", "group", "status", "last_sign_in", "created", "keys")
 _GROUPS = (
     Option(Group.USER.value, "User", "Works with agents and Spaces."),
-    Option(Group.ADMINISTRATOR.value, "Administrator", "Also manages users, API keys, policy and the audit log."),
+    Option(Group.ADMINISTRATOR.value, "Administrator", "Also manages users, API keys, apps, policy and the audit log."),
 )
 
 
