@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,11 +13,15 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import jwt
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from examples import verify_fastapi, verify_flask
+from latchpin.oauth import client_admin
 from tests.support.apps import App, Apps
+from tests.support.consenting import Consenting
 from tests.support.server import free_port
 from tests.verify.conftest import IDENTIFIER, Resource
 
@@ -84,3 +89,40 @@ def test_the_partner_app_asks_with_pkce_and_state(apps: Apps) -> None:
         browser.get("/login")
         mixed_up = browser.get("/callback", params={"code": "x", "state": "wrong", "iss": "https://other.example"})
         assert "does not belong" in mixed_up.text
+
+
+def test_the_partner_app_walks_the_whole_way(apps: Apps) -> None:
+    """Sign-in, consent, the user's agents, refresh; and after the app's grants were ended it says so and asks for another sign-in."""
+    organization, port = apps.organization, free_port()
+    person = organization.user()
+    organization.agent("Of Grace", owner=person)
+    app = apps.register(redirect_uris=(f"http://127.0.0.1:{port}/callback",))
+    with partner(apps.server.url, app.client_id, port) as browser:
+        back = Consenting(apps.server, person).authorize(browser.get("/login").headers["location"])
+        assert browser.get(back).headers["location"] == "/"
+        assert "<li>Of Grace</li>" in browser.get("/").text
+
+        assert browser.get("/refresh").headers["location"] == "/"
+        assert "<li>Of Grace</li>" in browser.get("/").text
+
+        async def take_back(session: AsyncSession) -> None:
+            await client_admin.revoke(session, await client_admin.get(session, organization.id, app.pk), by=organization.admin.actor)
+
+        organization.write(take_back)
+        text = browser.get("/").text
+        assert "Of Grace" not in text
+        assert "Sign in again" in text
+
+
+def test_the_python_of_the_page_on_verification_works(apps: Apps, app: App, resource: Resource) -> None:
+    """The lines with PyJWT in docs/howto/verify-tokens.md, as they stand but for the two addresses (security.md 41, 45, 46)."""
+    page = (EXAMPLES.parent / "docs" / "howto" / "verify-tokens.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "import jwt" in block]
+    names: dict[str, Any] = {}
+    exec(code.replace("https://latchpin.example", resource.issuer), names)  # noqa: S102  our own documentation
+    tokens = apps.tokens(app, resource=IDENTIFIER, scope="openid runs:read")
+
+    assert names["verify"](tokens.access)["sub"] == str(apps.organization.admin.id)
+    for text in (tokens.answer["id_token"], apps.tokens(app).access, tokens.access[:-6] + "AAAAAA", "junk"):
+        with pytest.raises(jwt.PyJWTError):
+            names["verify"](text)

@@ -26,6 +26,8 @@ def main() -> None:
 
     Every command finds the deployment as `serve` does: by the LATCHPIN_* environment variables, or by --data-dir for the embedded
     database. `latchpin settings` lists them. Commands work while the server serves, take effect at once, and are audited.
+
+    For people who use a server there are `login`, `logout` and `api`: they need its address and no deployment.
     """
 
 
