@@ -114,6 +114,15 @@ def test_no_logo_is_shown(go: Go) -> None:
     assert "logo" not in page
 
 
+def test_what_an_app_calls_itself_is_shown_as_text(partners: Apps, go: Go) -> None:
+    """Whatever it is (security.md 14, 75)."""
+    page = go(partners.register(name='<script>alert(1)</script>"><a href="//evil.example">')).ask().text
+
+    assert "<script>alert" not in page
+    assert '<a href="//evil' not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
 def test_every_page_of_the_flow_is_closed_to_frames_scripts_and_third_parties(partners: Apps, go: Go) -> None:
     """Sign-in, consent, password, account, device and error pages (security.md 14)."""
     journey = go()
@@ -425,6 +434,7 @@ def test_an_app_from_elsewhere_waits_for_an_administrator_where_the_policy_says_
 
     waiting = journey.ask()
     journey.ask()
+    assert came(journey.ask(prompt="none"))["error"] == "interaction_required"
     assert waiting.status_code == 403
     assert "An administrator has to approve this app" in waiting.text
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import select
 
+from latchpin import settings
 from latchpin.kit.clock import Frozen
 from latchpin.storage.models import DeviceCode, OAuthClient
+from latchpin.web import behind
 from tests.support.apps import App, Apps
 from tests.support.people import Organization
 from tests.support.server import Server
@@ -230,3 +233,16 @@ def test_a_device_that_cannot_refresh_is_promised_minutes(administrator: Browser
     asked = _ask(organization.server, app)
 
     assert "For 15 minutes" in _typed(administrator, asked["user_code"]).text
+
+
+@pytest.mark.parametrize(
+    ("address", "policy"),
+    [
+        ("https://latchpin.example", {"Referrer-Policy": "no-referrer"}),
+        ("http://localhost:8080", {"Referrer-Policy": "no-referrer"}),
+        ("http://latchpin.lan:8080", {}),
+    ],
+)
+def test_the_sign_in_page_says_no_referrer_wherever_its_form_still_arrives(tmp_path: Path, address: str, policy: dict[str, str]) -> None:
+    """On plain HTTP in a network browsers would say `Origin: null` then, and nobody could sign in (security.md 14)."""
+    assert behind.private(settings.load({}, data_dir=tmp_path, public_url=address)) == policy
