@@ -635,6 +635,23 @@ def test_each_grant_has_a_limit_of_its_own(serve: Callable[..., Server]) -> None
     assert apps.get("/agent/all", other).status_code == 200
 
 
+def test_tokens_of_a_key_share_the_keys_own_limit(apps: Apps) -> None:
+    """Trading a key again and again gives no more requests than the key has."""
+    home = apps.organization
+    key = home.key(rate_limit=4)
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": key.secret,
+        "subject_token_type": "urn:latchpin:params:oauth:token-type:api_key",
+    }
+    traded = [Tokens(apps.server.http.post("/api/oauth/token", data=form).json()) for _ in range(3)]
+
+    answers = [home.get("/agent/all", key), *(apps.get("/agent/all", each) for each in traded)]
+
+    assert [limits(answer)["x-ratelimit-limit"] for answer in answers] == ["4"] * 4
+    assert [limits(answer)["ratelimit"].partition(";t=")[0] for answer in answers] == [f'"default";r={left}' for left in (3, 2, 1, 0)]
+
+
 def test_a_token_seen_before_costs_no_query(apps: Apps, app: App) -> None:
     """And one never seen costs none but for its grant, which is looked up once."""
     one = apps.tokens(app)
