@@ -16,9 +16,10 @@ from latchpin.identity.sessions import SignedInUser
 from latchpin.oauth import authorization_request, authorize, client_admin, connected, resource_admin
 from latchpin.oauth import server as oauth_server
 from latchpin.oauth.authorize import Outcome, Show
-from latchpin.oauth.client_admin import DEVICE, Entry
+from latchpin.oauth.client_admin import DEVICE, EXCHANGE, Entry
 from latchpin.oauth.client_assertion import TYPE
 from latchpin.oauth.clients import CALLBACK, CONTROL_CENTER
+from latchpin.oauth.grants.token_exchange import API_KEY
 from latchpin.storage.models import OAuthConsent, OAuthGrant
 from tests.support.apps import CALLBACK as APP_CALLBACK
 from tests.support.apps import TOKEN, App, Apps
@@ -159,3 +160,31 @@ def test_a_device_is_not_decided_by_the_steps_of_an_app(go: Go, partners: Apps, 
 
     assert answer.status_code == 409
     assert journey.agree(page).headers["location"] == "/device/allowed"
+
+
+def test_an_app_of_another_organization_is_shown_as_what_it_is_to_us(go: Go, organization: Organization, other: Organization) -> None:
+    """Its name and home page are the word of people whom nobody here knows, like those of an app that made itself known (security.md 8)."""
+    app = Apps(other).register(name="Payroll", client_uri="https://payroll.example/")
+    journey = go(app)
+
+    page = journey.ask()
+
+    assert "Nobody here has checked it" in page.text
+    assert "payroll.example" not in page.text
+    assert journey.ask(response_type="token").status_code == 400  # a person looks before the browser goes there
+    assert came(journey.agree(journey.ask()))["code"]
+
+
+def test_a_token_of_an_exchanged_key_is_active_in_the_keys_networks_only(organization: Organization) -> None:
+    """Whoever took it from there cannot use it elsewhere, at a resource server neither."""
+    server, key = resource(organization), organization.key(networks=("127.0.0.0/8",))
+    form = {"grant_type": EXCHANGE, "subject_token_type": API_KEY, "subject_token": key.secret, "resource": server.identifier}
+    token = organization.server.http.post(TOKEN, data=form).json()["access_token"]
+
+    def active(**more: str) -> bool:
+        answer = organization.server.http.post("/api/oauth/introspect", data={"token": token, **more}, auth=server.proof)
+        return bool(answer.json()["active"])
+
+    assert active(client_address="127.0.0.9")
+    assert not active(client_address="192.0.2.9")
+    assert not active()

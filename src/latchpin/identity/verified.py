@@ -8,6 +8,7 @@ the raising of the shared counter leaves nothing behind.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
@@ -67,15 +68,20 @@ class Verified:
 
     def admits(self, address: str | None) -> bool:
         """Whether the credential may be used from this address; an unknown address is outside every network."""
-        if not self.networks:
-            return True
-        try:
-            client: _Address = ipaddress.ip_address(address or "")
-        except ValueError:
-            return False
-        if isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped is not None:
-            client = client.ipv4_mapped
-        return any(client in network for network in self.networks)
+        return admits(self.networks, address)
+
+
+def admits(networks: Sequence[_Network], address: str | None) -> bool:
+    """Whether an address is in one of the networks; with none every address is, and with some an unknown address is outside."""
+    if not networks:
+        return True
+    try:
+        client: _Address = ipaddress.ip_address(address or "")
+    except ValueError:
+        return False
+    if isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped is not None:
+        client = client.ipv4_mapped
+    return any(client in network for network in networks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,10 @@ class Client:
         """Whether it is part of this product and needs no consent."""
         return self.source is ClientSource.FIRST_PARTY
 
+    def is_vouched_for(self, organization_id: int) -> bool:
+        """Whether an administrator of the organization entered it, or it is our own; what others entered is their word only."""
+        return self.is_first_party or (self.organization_id is not None and self.organization_id == organization_id)
+
 
 def facts(row: OAuthClient, secrets: list[OAuthClientSecret]) -> Client:
     """Return what a client's rows say."""

@@ -31,17 +31,17 @@ _RIGHTS: tuple[tuple[str, str, str], ...] = (
 PRIVATE: Mapping[str, str] = {"Referrer-Policy": "no-referrer"}
 
 
-def app(client: Client, redirect_uri: str = "", *, known: bool) -> AppFacts:
+def app(client: Client, redirect_uri: str, organization_id: int, *, known: bool) -> AppFacts:
     """An app, with what is known of where it is at home; `known` says that this person has let it in before.
 
-    What an app says of itself (its home page) counts only where an administrator entered it.
+    What an app says of itself (its home page) counts only where an administrator of the person's own organization entered it.
     """
+    vouched = client.is_vouched_for(organization_id)
     local = bool(redirect_uri) and redirects.is_local(redirect_uri)
     identified_by = redirects.host_of(client.client_id) if client.source is ClientSource.DOCUMENT else ""
-    home = client.client_uri if client.source is ClientSource.REGISTERED and client.client_uri else redirect_uri
+    home = client.client_uri if vouched and client.client_uri else redirect_uri
     host = identified_by or ("" if not home or (local and home == redirect_uri) else redirects.host_of(home))
-    unverified = client.source in (ClientSource.DYNAMIC, ClientSource.DOCUMENT) and not known
-    return AppFacts(client.name, host, local, unverified, identified_by)
+    return AppFacts(client.name, host, local, not (vouched or known), identified_by)
 
 
 def rights(scopes: str) -> tuple[Right, ...]:

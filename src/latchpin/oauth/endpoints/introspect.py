@@ -14,7 +14,7 @@ from latchpin.identity import credentials, scopes, standing
 from latchpin.identity.credentials import PREFIX as API_KEY
 from latchpin.identity.scopes import ALL, serialize
 from latchpin.identity.standing import Standing
-from latchpin.identity.verified import Refused
+from latchpin.identity.verified import Refused, admits
 from latchpin.kit import clock
 from latchpin.oauth import issue
 from latchpin.oauth.clients import Client
@@ -38,7 +38,7 @@ async def introspect(request: AnyRequest) -> Response[bytes]:
     """Tell a confidential client what one of its tokens is worth, or a resource server a token (or API key) that it was sent.
 
     API keys are told to resource servers of the key's organization only. A key that is bound to networks is active only where the
-    optional parameter `client_address` (section 2.1) names an allowed one.
+    optional parameter `client_address` (section 2.1) names an allowed one, and so is a token that it was exchanged for.
     """
     asked = await asking.read(request)
     generation = await asked.serving.now()
@@ -68,6 +68,8 @@ async def _is_for(asked: Asking, client: Client, claims: dict[str, Any], stands:
     """Whether the client is the server of a resource that the token is for, in the same organization."""
     if client.resource_id is None or client.organization_id != stands.principal.organization_id:
         return False
+    if not admits(stands.networks, asked.params.get("client_address")):
+        return False  # of an exchanged key, which its tokens reach no further than
     async with asked.serving.database.read() as session:
         identifier = await session.scalar(select(OAuthResource.identifier).where(OAuthResource.id == client.resource_id))
     audience = claims.get("aud")

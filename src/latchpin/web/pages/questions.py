@@ -36,7 +36,7 @@ async def ask(visit: Visit, client: Client, due: Show, form: Form | None, status
         before = await consents.held(opened, visit.principal.user_id, client)
         spaces = await access.roles_in_all(opened, visit.principal)
         device = await device_consent.asked(opened, due.waiting.device_id, client) if due.waiting.device_id is not None else None
-    facts = asking.app(client, redirect_uri, known=before is not None)
+    facts = asking.app(client, redirect_uri, visit.principal.organization_id, known=before is not None)
     headers = asking.leaving(redirect_uri)
     if due.page is Page.ACCOUNT:
         return render.page(visit.request, "oauth/account.html", ChooseAccount(visit.shell(""), due.token, facts), headers=headers)
