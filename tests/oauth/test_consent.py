@@ -434,7 +434,7 @@ def test_an_app_from_elsewhere_waits_for_an_administrator_where_the_policy_says_
 
     waiting = journey.ask()
     journey.ask()
-    assert came(journey.ask(prompt="none"))["error"] == "interaction_required"
+    assert "interaction_required" in journey.ask(prompt="none").text  # and a person looks where the app would go
     assert waiting.status_code == 403
     assert "An administrator has to approve this app" in waiting.text
 
