@@ -128,6 +128,7 @@ def _photograph(page: Page, name: str) -> None:
         page.set_viewport_size({"width": width, "height": height})
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")  # painted anew
             page.screenshot(path=support.PICTURES / f"oauth-{name}-{shape}-{scheme}.png")
             assert support.serious_faults(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
