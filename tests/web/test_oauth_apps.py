@@ -154,7 +154,7 @@ def test_the_old_secret_lives_on_for_as_long_as_was_chosen(
 
     assert new.client_id == old.client_id
     assert [apps.own(each).status_code for each in (old, new)] == [200, 200]
-    assert "Ends in 1 day" in page
+    assert "Ending" in page
     assert "End the older one now" in page
     clock.advance(timedelta(days=1))
     assert [apps.own(each).status_code for each in (old, new)] == [401, 200]
@@ -304,7 +304,7 @@ def test_a_resource_and_its_servers_secret(administrator: Browser) -> None:
 
     rotated = administrator.send(f"{here[1]}/rotate", overlap="24")
     assert "lps_" in rotated.text
-    assert re.search("ends in (1 day|23 hours)", administrator.open(base).text)
+    assert "ends <time" in administrator.open(base).text
     assert administrator.send(f"{base}/new", name="Again", identifier="https://data.example").status_code == 422
     assert administrator.send(here[1], name="Data", may_call_api="yes").status_code == 303
     assert 'value="yes" checked' in administrator.open(here[1]).text

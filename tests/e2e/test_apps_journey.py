@@ -1,0 +1,96 @@
+"""An administrator and a service, in Chromium: registered in a dialog, its secret stored, used, rotated and revoked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.conftest import missing
+from tests.support import browser as support
+from tests.support.people import PASSWORD, Organization
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for this module."""
+    if lack := support.lacking():
+        missing("tests in a browser", lack)
+    with support.chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser context of its own, which may use the clipboard."""
+    made = chromium.new_context(viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"])
+    yield made
+    made.close()
+
+
+def test_a_service_is_registered_used_rotated_and_revoked(organization: Organization, context: BrowserContext) -> None:
+    """Everything in dialogs over the list; the secret is copied, works, and dies with the app; axe finds nothing serious."""
+    heard = support.complaints(context)
+    organization.space("Retail")
+    url, page = organization.server.url, context.new_page()
+    support.sign_in(page, url, organization.admin.email, PASSWORD)
+    page.goto(f"{url}/organization/apps")
+    faults = support.serious_faults(page)
+
+    client_id, secret = _register(page)
+    header = _token(url, client_id, secret)
+    assert httpx.get(f"{url}/api/v1/agent/all", headers=header, trust_env=False).status_code == 200
+    faults += support.serious_faults(page)
+    support.picture(page, "apps-details")
+
+    page.locator(".page-head").get_by_role("link", name="Rotate secret").click()
+    page.get_by_role("dialog").get_by_text("In 7 days").click()
+    page.get_by_role("button", name="Make a new secret").click()
+    newer = page.locator("#the-key").inner_text()
+    faults += support.serious_faults(page)
+    page.get_by_role("link", name="I have stored it").click()
+    expect(page.get_by_text("Ending", exact=True)).to_be_visible()
+    assert newer not in page.content()
+    assert _token(url, client_id, newer)
+    assert _token(url, client_id, secret)
+
+    page.get_by_role("link", name="Revoke").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke app").click()
+    expect(page.get_by_text("refused from now on")).to_be_visible()
+    assert httpx.get(f"{url}/api/v1/agent/all", headers=header, trust_env=False).status_code == 401
+    assert faults == []
+    assert heard == []
+
+
+def _register(page: Page) -> tuple[str, str]:
+    """Walk through New app for a service; returns its client ID and the secret that was copied."""
+    page.get_by_role("link", name="New app").first.click()
+    page.get_by_role("dialog").get_by_role("link", name=re.compile("Service")).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("Nightly export")
+    dialog.get_by_label("See agents and their schedules").check()
+    dialog.get_by_label("Retail").select_option("viewer")
+    dialog.get_by_role("button", name="Register service").click()
+    secret = page.locator("#the-key").inner_text()
+    page.get_by_role("button", name="Copy secret").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == secret
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", name="Your new app")).to_be_visible()
+    support.picture(page, "apps-secret")
+    page.get_by_role("link", name="I have stored it").click()
+    expect(page.get_by_role("heading", name="Nightly export")).to_be_visible()
+    assert secret not in page.content()
+    return page.locator("#client-id").inner_text(), secret
+
+
+def _token(url: str, client_id: str, secret: str) -> dict[str, str]:
+    form = {"grant_type": "client_credentials"}
+    answer = httpx.post(f"{url}/api/oauth/token", data=form, auth=(client_id, secret), trust_env=False)
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
