@@ -21,6 +21,7 @@ from latchpin.oauth.client_assertion import TYPE
 from latchpin.oauth.clients import CALLBACK, CONTROL_CENTER
 from latchpin.oauth.grants.token_exchange import API_KEY
 from latchpin.storage.models import OAuthConsent, OAuthGrant
+from latchpin.verify import InvalidToken, Verifier
 from tests.support.apps import CALLBACK as APP_CALLBACK
 from tests.support.apps import TOKEN, App, Apps
 from tests.support.authorizing import Go, came
@@ -188,3 +189,17 @@ def test_a_token_of_an_exchanged_key_is_active_in_the_keys_networks_only(organiz
     assert active(client_address="127.0.0.9")
     assert not active(client_address="192.0.2.9")
     assert not active()
+
+
+def test_a_verifier_refuses_tokens_of_another_organization_that_registered_the_same_address(
+    organization: Organization, other: Organization
+) -> None:
+    """Nobody can claim an address by registering it; the resource's own server says whose users it serves (security.md 45)."""
+    ours, theirs = resource(organization), resource(other)
+    tokens = {each: Apps(each).tokens(Apps(each).register(), resource=ours.identifier).access for each in (organization, other)}
+    assert ours.identifier == theirs.identifier
+    verifier = Verifier(organization.server.url, audience=ours.identifier, organization=organization.id)
+
+    assert verifier.verify(tokens[organization]).organization == organization.id
+    with pytest.raises(InvalidToken, match="another organization"):
+        verifier.verify(tokens[other])

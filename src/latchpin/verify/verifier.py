@@ -41,6 +41,9 @@ class Verifier:
     (security.md 45). `algorithms` is the whole list of those accepted, all asymmetric. `leeway` is at most 60 seconds. `clock` gives the
     present in seconds since the epoch. Raises ValueError for what would be unsafe.
 
+    `organization` is the id of yours (a token's `org`): tokens of others are refused then. Give it where a deployment has several, each
+    of which registers resources by itself: another can register your address, and its users' tokens would name it too.
+
     A token is checked by its signature and claims: one that was revoked counts here until it expires, after a quarter of an hour at
     most. Where that is too long, use an Introspector.
     """
@@ -50,6 +53,7 @@ class Verifier:
         issuer: str,
         *,
         audience: str | Collection[str],
+        organization: int | None = None,
         algorithms: Sequence[str] = ASYMMETRIC,
         leeway: int = _MOST_LEEWAY,
         timeout: float = TIMEOUT_SECONDS,
@@ -67,6 +71,7 @@ class Verifier:
         if not self._audiences or "" in self._audiences:
             message = "audience must name your API"
             raise ValueError(message)
+        self._organization = organization
         self._algorithms = frozenset(algorithms)
         self._registry = _Allowed(algorithms=list(algorithms))
         self._leeway = leeway
@@ -128,6 +133,8 @@ class Verifier:
         audience = claims.get("aud")
         if self._audiences.isdisjoint(map(str, audience) if isinstance(audience, list) else [str(audience)]):
             raise InvalidToken("the token is for another resource")
+        if self._organization is not None and claims.get("org") != self._organization:
+            raise InvalidToken("the token is of another organization")
         if not _is_number(claims.get("exp")) or now >= claims["exp"] + self._leeway:
             raise InvalidToken("the token has expired")
         if not _is_number(claims.get("iat")) or not _is_number(claims.get("nbf", 0)):
