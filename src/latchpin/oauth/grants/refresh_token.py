@@ -11,7 +11,7 @@ import hmac
 import json
 from datetime import timedelta
 
-from sqlalchemy import ScalarSelect, delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin, events, record
@@ -31,6 +31,13 @@ NAME = "refresh_token"
 WINDOW = timedelta(seconds=10)
 REFUSED = "Refresh token is invalid or expired"
 REPLAYED = "Refresh token has already been used; re-authorize"
+_FAMILY = (
+    select(OAuthGrant, OAuthClient)
+    .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
+    .where(OAuthGrant.id == select(RefreshToken.grant_id).where(RefreshToken.digest == bindparam("digest")).scalar_subquery())
+    .with_for_update(of=OAuthGrant, key_share=True)
+)
+_TOKEN = select(RefreshToken).where(RefreshToken.digest == bindparam("digest"))
 
 
 async def redeem(server: AuthorizationServer, client: Client, params: Params, came_from: Origin) -> Answer | OAuthError:
@@ -42,7 +49,7 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         if family is None or family[0].oauth_client_id != client.pk or family[0].ended is not None:
             return invalid_grant(REFUSED)
         grant, owner = family
-        token = await session.scalar(select(RefreshToken).where(RefreshToken.digest == credentials.token_digest(presented)))
+        token = await session.scalar(_TOKEN, {"digest": credentials.token_digest(presented)})
         if token is None:
             return invalid_grant(REFUSED)
         stands = await standing.of_grant(session, grant.id, server.settings)
@@ -70,18 +77,9 @@ async def _lock(session: AsyncSession, presented: str) -> tuple[OAuthGrant, OAut
 
     The grant's row is the only lock of a family, so nobody who waits for it holds another (PostgreSQL; SQLite has one writer).
     """
-    found = await session.execute(
-        select(OAuthGrant, OAuthClient)
-        .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
-        .where(OAuthGrant.id == _family(presented))
-        .with_for_update(of=OAuthGrant, key_share=True)
-    )
+    found = await session.execute(_FAMILY, {"digest": credentials.token_digest(presented)})
     row = found.one_or_none()
     return None if row is None else (row[0], row[1])
-
-
-def _family(presented: str) -> ScalarSelect[int]:
-    return select(RefreshToken.grant_id).where(RefreshToken.digest == credentials.token_digest(presented)).scalar_subquery()
 
 
 async def _spend(session: AsyncSession, token: RefreshToken, params: Params, successor: RefreshToken, sealed: bytes) -> bool:
