@@ -24,7 +24,7 @@ from latchpin.storage.models import OAuthConsent, OAuthGrant
 from latchpin.verify import InvalidToken, Verifier
 from tests.support.apps import CALLBACK as APP_CALLBACK
 from tests.support.apps import TOKEN, App, Apps
-from tests.support.authorizing import Go, came
+from tests.support.authorizing import Go, came, introduce
 from tests.support.door import meet
 from tests.support.people import PASSWORD, Organization, Person
 from tests.support.tokens import claims, resource, with_client
@@ -203,3 +203,16 @@ def test_a_verifier_refuses_tokens_of_another_organization_that_registered_the_s
     assert verifier.verify(tokens[organization]).organization == organization.id
     with pytest.raises(InvalidToken, match="another organization"):
         verifier.verify(tokens[other])
+
+
+def test_signing_out_is_no_way_to_an_address_that_an_app_registered_itself(organization: Organization, partners: Apps) -> None:
+    """Anybody's own ID token would open it to everybody who is not signed in; such a browser comes to our sign-in page (security.md 8)."""
+    onward = "https://evil.example/bye"
+    app = introduce(partners, partners.register(post_logout_redirect_uris=(onward,)))
+    hint = str(partners.tokens(app, scope="openid").answer["id_token"])
+
+    with organization.server.client() as stranger:
+        answer = stranger.get("/api/oauth/logout", params={"id_token_hint": hint, "post_logout_redirect_uri": onward})
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/login"

@@ -11,6 +11,7 @@ from latchpin.identity.signing_keys import NotSigned
 from latchpin.oauth.errors import invalid_request
 from latchpin.oauth.params import Params
 from latchpin.oauth.server import AuthorizationServer
+from latchpin.storage.models.oauth_client import ClientSource
 
 PATH = "/api/oauth/logout"
 _ID_TOKEN = "jwt"  # noqa: S105  the `typ` of an ID token's header
@@ -21,11 +22,13 @@ class Asked:
     """A request to sign out. `subject` is the `sub` of the ID token that proves whose session is meant, None where nothing proves it.
 
     `app` is the name of the app that asks, where it says which one; `onward` is where the browser goes afterwards, with `state` in it.
+    `is_entered` says that an administrator entered the app: the address of one that made itself known is its own word.
     """
 
     subject: str | None = None
     app: str | None = None
     onward: str | None = None
+    is_entered: bool = False
 
 
 async def read(server: AuthorizationServer, params: Params, came_from: Origin) -> Asked:
@@ -47,7 +50,8 @@ async def read(server: AuthorizationServer, params: Params, came_from: Origin) -
         if state := params.get("state"):
             onward += ("&" if "?" in onward else "?") + urlencode({"state": state})
     subject = claims.get("sub")
-    return Asked(subject if isinstance(subject, str) else None, client.name if client else None, onward)
+    is_entered = client is not None and client.source is ClientSource.REGISTERED
+    return Asked(subject if isinstance(subject, str) else None, client.name if client else None, onward, is_entered)
 
 
 def _hint(server: AuthorizationServer, token: str | None) -> dict[str, Any]:

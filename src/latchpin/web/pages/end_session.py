@@ -44,7 +44,7 @@ async def _answer(request: AnyRequest, sent: Params, *, confirmed: bool) -> Resp
     try:
         visit = await session.visitor_with_any_password(request)
     except SignInNeeded:
-        return _away(request, asked, trusted=asked.subject is not None)
+        return _away(request, asked, trusted=asked.subject is not None and asked.is_entered)
     if not confirmed and asked.subject != str(visit.principal.user_id):
         return _question(visit, asked, sent)
     async with visit.site.database.transaction() as opened:
