@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity import users
+from latchpin.identity.roles import Role
 from latchpin.oauth import approvals, client_admin, connected
 from latchpin.storage.models import User
+from latchpin.storage.models.oauth_grant import Reach
 from tests.support import changes
 from tests.support.apps import App, Apps, Tokens
 from tests.support.people import PASSWORD, Organization, Person
@@ -97,3 +99,17 @@ def test_a_blocked_app_ends_its_families_in_this_organization(organization: Orga
 
     assert is_dead(apps, app, tokens)
     assert home.get("/spaces", elsewhere).status_code == 200
+
+
+def test_leaving_its_space_ends_a_grant_for_good(organization: Organization) -> None:
+    """Who comes back into the Space is asked anew (security.md 39)."""
+    apps, user, space = Apps(organization), organization.user(), organization.space("Retail")
+    organization.member(space, user, Role.VIEWER)
+    app = apps.register()
+    tokens = apps.tokens(app, user, reach=Reach.SPACE, space_id=space)
+    assert apps.get("/spaces", tokens).status_code == 200
+
+    organization.member(space, user, None)
+    organization.member(space, user, Role.VIEWER)
+
+    assert is_dead(apps, app, tokens)

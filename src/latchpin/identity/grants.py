@@ -123,6 +123,12 @@ async def end_of_user(session: AsyncSession, user_id: int, *, reason: str, by: A
     return await _end_where(session, where, reason, by)
 
 
+async def end_in_space(session: AsyncSession, user_id: int, space_id: int, *, reason: str, by: Actor) -> int:
+    """End the grants that a user bound to one Space; returns how many ended. Those for all Spaces go on without it."""
+    where = [OAuthGrant.user_id == user_id, OAuthGrant.reach == Reach.SPACE, OAuthGrant.space_id == space_id]
+    return await _end_where(session, where, reason, by)
+
+
 async def end_of_sessions(session: AsyncSession, session_ids: Iterable[int], *, reason: str, by: Actor) -> int:
     """End the grants that live only as long as these browser sessions; those with offline access stay. Returns how many ended."""
     ids = list(session_ids)

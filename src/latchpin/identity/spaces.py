@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, FieldProblem, Invalid, Missing
+from latchpin.identity import grants
 from latchpin.identity.access import visible_spaces
 from latchpin.identity.fields import Form
 from latchpin.identity.principal import Principal
@@ -159,6 +160,8 @@ async def set_member(session: AsyncSession, space: Space, user: User, role: Role
         return
     if role is None:
         await session.delete(row)
+        if space.scope is SpaceScope.PRIVATE and not space.is_default_access and user.user_group != Group.ADMINISTRATOR:
+            await grants.end_in_space(session, user.id, space.id, reason="no member of its Space any more", by=by)
     elif row is None:
         session.add(SpaceMember(space_id=space.id, user_id=user.id, role=int(role), created=clock.now()))
     else:
