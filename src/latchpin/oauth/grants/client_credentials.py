@@ -6,6 +6,8 @@ All tokens of a client belong to one grant, so issuing one writes nothing.
 
 from __future__ import annotations
 
+import asyncio
+
 from sqlalchemy import select
 
 from latchpin.audit import Origin
@@ -42,7 +44,8 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         async with server.database.read() as session:
             await resources.checked(session, params.resources, client.organization_id, server.settings)
     server.activity.client_used(client.pk)
-    return issue.answer(server, stands, Wanted(wanted, params.resources))
+    # OpenSSL signs without holding Python up, so this core serves others meanwhile.
+    return await asyncio.to_thread(issue.answer, server, stands, Wanted(wanted, params.resources))
 
 
 async def _service(server: AuthorizationServer, client: Client, generation: int, came_from: Origin) -> Standing | OAuthError:
