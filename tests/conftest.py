@@ -28,6 +28,27 @@ def missing(what: str, how: str) -> None:
     pytest.skip(how)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that started this one what it could not run."""
+    told: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["missing"] = _missing
+
+
+class _Gathers:
+    """Takes in what the other processes could not run."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Hear of a process that has ended."""
+        _missing.update(getattr(node, "workeroutput", {}).get("missing", {}))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen to the other processes."""
+    config.pluginmanager.register(_Gathers())
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print plainly what was not run, and how to provide it."""
     if _missing:

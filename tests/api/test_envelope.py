@@ -50,7 +50,9 @@ def test_a_callers_request_id_is_kept(organization: Organization) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [b"short", b"x" * 65, b"with blank 1", b"quote\"'<script>", b"new\xe9line-12345", credentials.new_api_key().encode()]
+    "given",
+    [b"short", b"x" * 65, b"with blank 1", b"quote\"'<script>", b"new\xe9line-12345", credentials.new_api_key().encode()],
+    ids=["short", "long", "blank", "quotes", "latin", "key"],
 )
 def test_an_unsound_request_id_is_replaced(organization: Organization, given: bytes) -> None:
     """Nobody writes markup, endless text or a key into our log by way of the request id."""

@@ -70,7 +70,11 @@ def test_arbitrary_text_is_not_a_key(text: str) -> None:
     assert not credentials.is_well_formed("sk-lp_" + text)
 
 
-@pytest.mark.parametrize("text", ["", KEY[:-1], KEY + "0", KEY.upper(), " " + KEY, KEY + "\n", KEY.replace("sk-lp_", "sk-ab_")])
+@pytest.mark.parametrize(
+    "text",
+    ["", KEY[:-1], KEY + "0", KEY.upper(), " " + KEY, KEY + "\n", KEY.replace("sk-lp_", "sk-ab_")],
+    ids=["empty", "shorter", "longer", "upper", "blank", "line", "prefix"],
+)
 def test_nearly_a_key_is_not_a_key(text: str) -> None:
     """Length, case, blanks and prefix all count."""
     assert not credentials.is_well_formed(text)
