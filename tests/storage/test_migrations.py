@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from latchpin import settings
@@ -121,3 +121,18 @@ async def test_the_id_of_a_deleted_row_does_not_come_back(database: Database) ->
         await session.delete(row)
 
     assert await add() > first
+
+
+async def test_what_an_earlier_version_kept_is_there_after_upgrading(empty: Settings) -> None:
+    """An organization of before OAuth lives on, and asks for no approval of apps until an administrator says so."""
+    engine = create_engine(empty)
+    await migrate.upgrade(engine, "0001")
+    async with engine.execution_options(latchpin_writes=True).begin() as connection:
+        await connection.execute(text("INSERT INTO organizations (name, created) VALUES ('Acme', '2026-01-01 00:00:00')"))
+
+    await migrate.upgrade(engine)
+
+    async with engine.connect() as connection:
+        rows = (await connection.execute(select(Organization.name, Organization.app_approval))).all()
+    assert [(name, approval) for name, approval in rows] == [("Acme", False)]
+    await engine.dispose()
