@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 import latchpin
@@ -446,7 +447,7 @@ def test_a_demoted_administrators_tokens_are_refused(apps: Apps, app: App) -> No
 
 def _end_grant(apps: Apps, app: App, person: Person, tokens: Tokens) -> None:
     async def work(session: AsyncSession) -> None:
-        grant = await grants.by_sid(session, claims(tokens.access)["sid"])
+        grant = await session.scalar(select(OAuthGrant).where(OAuthGrant.sid == claims(tokens.access)["sid"]))
         assert grant is not None
         await grants.end(session, grant.id, reason="test", by=BY)
 
@@ -473,7 +474,7 @@ def _revoke_token(apps: Apps, app: App, person: Person, tokens: Tokens) -> None:
     said = claims(tokens.access)
 
     async def work(session: AsyncSession) -> None:
-        grant = await grants.by_sid(session, said["sid"])
+        grant = await session.scalar(select(OAuthGrant).where(OAuthGrant.sid == said["sid"]))
         assert grant is not None
         session.add(RevokedToken(jti=said["jti"], grant_id=grant.id, expires=kit_clock.now() + timedelta(hours=1)))
         narrow(session)

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import httpx
 
-from latchpin.web.control_center import AUTHORIZE
+from latchpin.oauth.authorization_request import PATH as AUTHORIZE
 from tests.support.people import PASSWORD, Person
 from tests.support.server import Server
 

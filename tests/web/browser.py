@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
+from latchpin.oauth.authorization_request import PATH as AUTHORIZE
 from latchpin.oauth.clients import CALLBACK
-from latchpin.web.control_center import AUTHORIZE
 from tests.support.people import PASSWORD, Person
 from tests.support.server import Server
 

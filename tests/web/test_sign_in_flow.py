@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import jwt
 
+from latchpin.oauth.authorization_request import PATH as AUTHORIZE
 from latchpin.oauth.clients import CALLBACK, CONTROL_CENTER
-from latchpin.web.control_center import AUTHORIZE
 from tests.support.people import PASSWORD, Organization
 from tests.web.browser import Browser
 from tests.web.conftest import Browse

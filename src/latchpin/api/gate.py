@@ -26,7 +26,7 @@ from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.verified import Reason, Refused, Verified
 from latchpin.kit import clock, context, households, own_pages
-from latchpin.kit.rate_limit import ClientGone, InProcess, InRedis, Queue, Window
+from latchpin.kit.rate_limit import ClientGone, InProcess, InRedis, Queue, Window, count_refusal
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.generation import Generation
@@ -223,12 +223,7 @@ class Gate:
 
     async def _count_refusal(self, request: context.RequestContext) -> None:
         """Slow the guessing of credentials by address; a good credential never comes here."""
-        window = await self._doors.counter.hit(f"refused:{households.of(request.address)}", 60)
-        if window.count > self._settings.bad_key_limit:
-            raise Throttled(
-                "Too many refused credentials from this address. Wait as Retry-After says; sound keys are not affected.",
-                retry_after=window.seconds_left(clock.timestamp()),
-            )
+        await count_refusal(self._doors.counter, request.address, self._settings.bad_key_limit)
 
     async def _answer(self, error: LatchpinError, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  as above
         answer = problems.of_error(error, instance=scope["path"], public_url=self._settings.public_url, request_id=request.request_id)

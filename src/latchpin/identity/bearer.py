@@ -14,8 +14,9 @@ from latchpin.identity.roles import CredentialKind
 from latchpin.identity.signing_keys import KeyRing, NotSigned, WrongType, is_compact
 from latchpin.identity.standing import Standing
 from latchpin.identity.tokens import ACCESS
-from latchpin.identity.verified import REMEMBERED, REMEMBERED_SECONDS, Memory, Reason, Refused, Verified
+from latchpin.identity.verified import Memory, Reason, Refused, Verified
 from latchpin.kit import clock
+from latchpin.kit.remembered import Remembered
 from latchpin.settings import Settings
 from latchpin.storage import Database
 
@@ -30,7 +31,7 @@ class AccessTokens:
         self._ring = ring
         self._settings = settings
         self._memory = Memory()
-        self._standings: dict[str, tuple[int, float, Standing | Refused]] = {}
+        self._standings = Remembered[str, Standing | Refused]()
         self._asking: dict[tuple[str, int], asyncio.Future[Standing | Refused]] = {}
 
     def remembered(self, token: bytes, generation: int) -> Verified | None:
@@ -85,9 +86,9 @@ class AccessTokens:
 
     async def standing(self, sid: str, generation: int) -> Standing | Refused:
         """Return where the grant stands that tokens name `sid`, looked up once per generation; raises Unavailable."""
-        known = self._standings.get(sid)
-        if known is not None and known[0] == generation and 0 <= clock.timestamp() - known[1] <= REMEMBERED_SECONDS:
-            return known[2]
+        known = self._standings.get(sid, generation)
+        if known is not None:
+            return known
         asking = self._asking.get((sid, generation))
         if asking is None:  # requests that come together ask once
             asking = self._asking[sid, generation] = asyncio.ensure_future(self._ask(sid, generation))
@@ -98,9 +99,7 @@ class AccessTokens:
         checked = clock.timestamp()
         async with self._database.read() as session:
             found = await standing.of_sid(session, sid, self._settings)
-        if len(self._standings) >= REMEMBERED:
-            self._standings.pop(next(iter(self._standings)))
-        self._standings[sid] = (generation, checked, found)
+        self._standings.keep(sid, generation, found, since=checked)
         return found
 
 

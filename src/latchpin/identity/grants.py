@@ -74,22 +74,6 @@ def begin(session: AsyncSession, grant: OAuthGrant, client: OAuthClient, *, by: 
         record(session, events.GrantBegan(target_id=grant.id, target_name=client.name, changes=changes), by)
 
 
-async def by_sid(session: AsyncSession, sid: str) -> OAuthGrant | None:
-    """Return a grant by its name in tokens, ended or not."""
-    return await session.scalar(select(OAuthGrant).where(OAuthGrant.sid == sid))
-
-
-async def of_user(session: AsyncSession, user_id: int) -> list[tuple[OAuthGrant, OAuthClient]]:
-    """Return a user's living grants of other people's apps, the latest used first."""
-    rows = await session.execute(
-        select(OAuthGrant, OAuthClient)
-        .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
-        .where(OAuthGrant.user_id == user_id, living(), OAuthClient.source != ClientSource.FIRST_PARTY)
-        .order_by(OAuthGrant.last_used.desc(), OAuthGrant.id.desc())
-    )
-    return [(grant, client) for grant, client in rows]
-
-
 def living() -> ColumnElement[bool]:
     """The condition on OAuthGrant for those that have begun and neither ended nor run out."""
     return and_(OAuthGrant.begun.is_not(None), OAuthGrant.ended.is_(None), OAuthGrant.expires > clock.now())

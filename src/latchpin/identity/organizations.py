@@ -6,7 +6,6 @@ import hmac
 from datetime import timedelta
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
@@ -17,6 +16,7 @@ from latchpin.identity.roles import Group
 from latchpin.kit import clock
 from latchpin.storage.models import Deployment, Organization, User
 from latchpin.storage.secrets import Secrets, SecretsError
+from latchpin.storage.upsert import insert
 
 SETUP_LINK_HOURS = 24
 
@@ -35,9 +35,8 @@ async def prepare(session: AsyncSession, secrets: Secrets) -> Deployment:
 
 async def _begin(session: AsyncSession, secrets: Secrets) -> Deployment:
     """Make the row; where another process is making it at the same moment, wait for that one and take it."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = {"id": 1, "generation": 1, "secrets_fingerprint": secrets.fingerprint(), "created": clock.now()}
-    await session.execute(insert(Deployment).values(values).on_conflict_do_nothing())
+    await session.execute(insert(session, Deployment).values(values).on_conflict_do_nothing())
     return await session.get_one(Deployment, 1)
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import case, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity.fields import email_key
 from latchpin.kit import clock, households
 from latchpin.storage.models import SignInFailures
+from latchpin.storage.upsert import insert
 
 WINDOW = timedelta(minutes=15)
 PER_PAIR = 5
@@ -100,11 +100,10 @@ async def count_early(session: AsyncSession, where: Buckets, stands: Standing) -
 
 async def _count(session: AsyncSession, *where: bytes) -> dict[bytes, int]:
     at = clock.now()
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     over = SignInFailures.window_ends <= at
     counted: dict[bytes, int] = {}
     for bucket in sorted(where):  # one order, so that two tries cannot wait for each other
-        row = insert(SignInFailures).values(bucket=bucket, failures=1, window_ends=at + WINDOW)
+        row = insert(session, SignInFailures).values(bucket=bucket, failures=1, window_ends=at + WINDOW)
         upsert = row.on_conflict_do_update(
             index_elements=[SignInFailures.bucket],
             set_={

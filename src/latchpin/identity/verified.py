@@ -1,8 +1,6 @@
 """What checking a credential comes to: sound or refused, and the memory of what was sound under one generation.
 
-The order matters for strict revocation: the caller reads the generation, then looks the credential up under it. What is remembered
-counts only while the generation is still the same, and for a few seconds at most, so that even a process killed between a commit and
-the raising of the shared counter leaves nothing behind.
+The order matters for strict revocation: the caller reads the generation, then looks the credential up under it (kit/remembered.py).
 """
 
 from __future__ import annotations
@@ -15,10 +13,10 @@ from hashlib import sha256
 
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind
-from latchpin.kit import clock
+from latchpin.kit import clock, remembered
 
-REMEMBERED_SECONDS = 5.0
-REMEMBERED = 10_000
+REMEMBERED_SECONDS = remembered.SECONDS
+REMEMBERED = remembered.MOST
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _CALLERS = {CredentialKind.API_KEY: "key", CredentialKind.ACCESS_TOKEN: "grant"}

@@ -23,7 +23,7 @@ import httpx
 import msgspec
 
 from latchpin.errors import Throttled
-from latchpin.kit import addresses, clock, households, rate_limit
+from latchpin.kit import addresses, households, rate_limit
 
 MOST_BYTES = 5 * 1024
 SECONDS = 5.0
@@ -128,9 +128,8 @@ class Fetcher:
             ("fetch", limits.in_all),
         )
         for key, limit in counted:
-            window = await self._counter.hit(key, 60)
-            if window.count > limit:
-                raise Throttled("too many documents are asked for; wait", retry_after=window.seconds_left(clock.timestamp()))
+            detail = "too many documents are asked for; wait"
+            await rate_limit.require(self._counter, key, seconds=60, most=limit, detail=detail)
 
     @asynccontextmanager
     async def _at_once(self, origin: str) -> AsyncIterator[None]:

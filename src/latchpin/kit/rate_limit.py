@@ -17,7 +17,8 @@ import structlog
 from limits.aio.storage import RedisStorage
 from limits.errors import StorageError
 
-from latchpin.kit import clock
+from latchpin.errors import Throttled
+from latchpin.kit import clock, households
 from latchpin.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -116,6 +117,20 @@ class InRedis:
 def open_counter(settings: Settings, deployment: str) -> InProcess | InRedis:
     """Return the counter that the settings ask for."""
     return InRedis(settings.redis_url, deployment) if settings.redis_url else InProcess()
+
+
+async def require(counter: Counter, key: str, *, seconds: int, most: int, detail: str) -> None:
+    """Count one hit, and raise Throttled beyond `most` in a window; `{left}` in `detail` becomes the seconds to wait."""
+    window = await counter.hit(key, seconds)
+    if window.count > most:
+        left = window.seconds_left(clock.timestamp())
+        raise Throttled(detail.format(left=left), retry_after=left)
+
+
+async def count_refusal(counter: Counter, address: str | None, most: int) -> None:
+    """Count a refused credential against who sent it, at whichever door; raises Throttled beyond `most` a minute."""
+    detail = "Too many refused credentials from this address. Wait as Retry-After says; sound keys are not affected."
+    await require(counter, f"refused:{households.of(address)}", seconds=60, most=most, detail=detail)
 
 
 class ClientGone(Exception):

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Origin
 from latchpin.kit import clock, own_pages
+from latchpin.kit.remembered import Remembered
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.models import OAuthClient, OAuthClientSecret
@@ -20,8 +21,6 @@ CONTROL_CENTER = "latchpin-control-center"
 COMMAND_LINE = "latchpin-cli"
 KEY_EXCHANGE = "latchpin-key-exchange"  # who has an API key needs no app to trade it for a token
 CALLBACK = "/oauth/callback"  # where the Control Center's own flow ends
-_REMEMBERED_SECONDS = 5.0
-_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ class ClientBook:
     def __init__(self, database: Database, documents: Documents | None = None) -> None:
         self._database = database
         self._documents = documents
-        self._known: dict[str, tuple[int, float, Client]] = {}
+        self._known = Remembered[str, Client]()
 
     async def find(self, client_id: str, generation: int, came_from: Origin | None = None) -> Client | None:
         """Return an active client, or None; `generation` must have been read before this call. Raises Unavailable.
@@ -127,10 +126,9 @@ class ClientBook:
         What is not known is asked for each time: junk takes no place in memory. A client_id that is the address of a metadata document
         is fetched where that is due, on behalf of who `came_from` says; raises OAuthError that says what is wrong with it, and Throttled.
         """
-        known = self._known.get(client_id)
-        now = clock.timestamp()
-        if known is not None and known[0] == generation and 0 <= now - known[1] <= _REMEMBERED_SECONDS:
-            return known[2]
+        known, now = self._known.get(client_id, generation), clock.timestamp()
+        if known is not None:
+            return known
         found = await self._load(client_id)
         if self._documents is not None and self._documents.is_one(client_id):
             if found is None or (found.fresh_until or 0) <= now:
@@ -139,11 +137,9 @@ class ClientBook:
         elif found is not None and found.source is ClientSource.DOCUMENT:
             found = None  # the deployment takes no documents any more
         if found is None:
-            self._known.pop(client_id, None)
+            self._known.forget(client_id)
             return None
-        if len(self._known) >= _MOST:
-            self._known.pop(next(iter(self._known)))
-        self._known[client_id] = (generation, now, found)
+        self._known.keep(client_id, generation, found, since=now)
         return found
 
     async def _load(self, client_id: str) -> Client | None:

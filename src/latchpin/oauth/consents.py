@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Invalid
@@ -19,6 +18,7 @@ from latchpin.oauth import redirects
 from latchpin.oauth.clients import Client
 from latchpin.storage.models import OAuthApproval, OAuthConsent, Organization
 from latchpin.storage.models.oauth_grant import Reach
+from latchpin.storage.upsert import insert
 
 _ELSEWHERE = "Choose one of the Spaces offered."
 
@@ -87,9 +87,8 @@ async def remember(session: AsyncSession, user_id: int, client: Client, place: P
         "resource": wanted,
         "updated": at,
     }
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     await session.execute(
-        insert(OAuthConsent)
+        insert(session, OAuthConsent)
         .values(user_id=user_id, oauth_client_id=client.pk, created=at, **kept)
         .on_conflict_do_update(index_elements=["user_id", "oauth_client_id"], set_=kept)
     )
@@ -120,7 +119,6 @@ async def stand(session: AsyncSession, principal: Principal, client: Client) -> 
 
 async def ask_for_approval(session: AsyncSession, principal: Principal, client: Client) -> None:
     """Note that a user wants an app that an administrator has to approve first; a decision that was made meanwhile stays."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     asked = {
         "organization_id": principal.organization_id,
         "oauth_client_id": client.pk,
@@ -128,4 +126,4 @@ async def ask_for_approval(session: AsyncSession, principal: Principal, client: 
         "asked_by_name": principal.full_name[:200],
         "at": clock.now(),
     }
-    await session.execute(insert(OAuthApproval).values(asked).on_conflict_do_nothing())
+    await session.execute(insert(session, OAuthApproval).values(asked).on_conflict_do_nothing())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from latchpin.oauth.errors import OAuthError, invalid_request
+from latchpin.oauth.errors import invalid_request
 
 FORM = "application/x-www-form-urlencoded"
 _MOST_PARAMETERS = 60
@@ -58,6 +58,3 @@ def form(content_type: str, body: bytes) -> Params:
     if content_type.partition(";")[0].strip().lower() != FORM:
         raise invalid_request(f"send the parameters as {FORM}")
     return parse(body)
-
-
-__all__ = ["FORM", "OAuthError", "Params", "form", "parse"]

@@ -8,14 +8,13 @@ from typing import Any
 from litestar import Request
 
 from latchpin.audit import Actor, Origin
-from latchpin.errors import Throttled
 from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys
 from latchpin.identity.bearer import AccessTokens
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.signing_keys import KeyRing
 from latchpin.identity.verified import Refused
-from latchpin.kit import clock, context, households
+from latchpin.kit import context, rate_limit
 from latchpin.kit.rate_limit import InProcess, InRedis
 from latchpin.oauth.client_keys import ClientKeys
 from latchpin.oauth.clients import Client, ClientBook
@@ -24,7 +23,6 @@ from latchpin.storage import Database
 from latchpin.storage.generation import Generation
 from latchpin.storage.secrets import Secrets
 
-_REFUSALS_SECONDS = 60
 STATE = "latchpin_authorization_server"
 AnyRequest = Request[Any, Any, Any]
 
@@ -66,10 +64,7 @@ class AuthorizationServer:
     async def note_refusal(self, refused: Refused, came_from: Origin) -> None:
         """Note a refused credential with its true reason; raises Throttled where its address has too many, here and at the API's gate."""
         self.activity.refused(refused, came_from)
-        window = await self.counter.hit(f"refused:{households.of(came_from.address)}", _REFUSALS_SECONDS)
-        if window.count > self.settings.bad_key_limit:
-            left = window.seconds_left(clock.timestamp())
-            raise Throttled(f"too many refused credentials from this address; wait {left} seconds", retry_after=left)
+        await rate_limit.count_refusal(self.counter, came_from.address, self.settings.bad_key_limit)
 
 
 def of(request: AnyRequest) -> AuthorizationServer:
@@ -84,6 +79,6 @@ def origin(request: AnyRequest) -> Origin:
     return Origin(known.address, known.user_agent, known.request_id)
 
 
-def acting(client: Client, came_from: Origin, *, grant_id: int | None = None) -> Actor:
+def acting(client: Client, came_from: Origin) -> Actor:
     """Return the audit trail's view of a client that acts at an endpoint."""
-    return Actor(client.client_id, None, client.organization_id, CredentialKind.CLIENT.value, grant_id or client.pk, client.name, came_from)
+    return Actor(client.client_id, None, client.organization_id, CredentialKind.CLIENT.value, client.pk, client.name, came_from)

@@ -22,7 +22,7 @@ from latchpin.identity.scopes import ALL
 from latchpin.identity.standing import Standing
 from latchpin.identity.tokens import AccessToken
 from latchpin.kit import clock, own_pages, sealing
-from latchpin.oauth import pkce, server, sessions_of_ours
+from latchpin.oauth import authorization_request, pkce, server, sessions_of_ours
 from latchpin.oauth.clients import CALLBACK, CONTROL_CENTER
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.grants import authorization_code
@@ -32,7 +32,6 @@ from latchpin.web import session, site
 from latchpin.web.session import Visit
 from latchpin.web.site import AnyRequest
 
-AUTHORIZE = "/api/oauth/authorize"
 SCOPE = "openid profile email " + " ".join(sorted(scope.value for scope in ALL))
 _FLOW_SECONDS = 600
 _ABOUT = "control center flow"
@@ -70,7 +69,7 @@ def begin(request: AnyRequest, wanted: str) -> Begun:
     }
     kept = {"state": token, "verifier": verifier, "until": clock.timestamp() + _FLOW_SECONDS}
     sealed = sealing.seal(key, json.dumps(kept).encode(), _ABOUT)
-    return Begun(f"{AUTHORIZE}?{urlencode(query, quote_via=quote)}", _cookie(served.settings, sealed.hex(), _FLOW_SECONDS))
+    return Begun(f"{authorization_request.PATH}?{urlencode(query, quote_via=quote)}", _cookie(served.settings, sealed.hex(), _FLOW_SECONDS))
 
 
 async def finish(request: AnyRequest) -> str:

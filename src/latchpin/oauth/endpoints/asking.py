@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from latchpin.audit import Origin
-from latchpin.errors import Throttled
-from latchpin.kit import clock, context, households
+from latchpin.kit import context, households, rate_limit
 from latchpin.oauth import client_auth, params, server
 from latchpin.oauth.clients import Client
 from latchpin.oauth.params import Params
@@ -30,10 +29,9 @@ class Asking:
         The client is who it says it is: whoever lies pays for another, but from their own address only.
         """
         named = client_auth.claimed(self.params, self.authorization)
-        window = await self.serving.counter.hit(f"{what}:{named}|{households.of(self.came_from.address)}", _WINDOW_SECONDS)
-        if window.count > limit:
-            left = window.seconds_left(clock.timestamp())
-            raise Throttled(f"too many requests of this client; wait {left} seconds", retry_after=left)
+        key = f"{what}:{named}|{households.of(self.came_from.address)}"
+        detail = "too many requests of this client; wait {left} seconds"
+        await rate_limit.require(self.serving.counter, key, seconds=_WINDOW_SECONDS, most=limit, detail=detail)
 
     async def client(self, generation: int) -> Client:
         """Return the client, proved by its registered method; raises OAuthError, Throttled."""

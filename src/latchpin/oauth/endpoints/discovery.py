@@ -12,7 +12,7 @@ from litestar import Response, get
 
 from latchpin.identity.scopes import ALL, EVERY, serialize
 from latchpin.identity.signing_keys import JWKS_SECONDS
-from latchpin.oauth import client_assertion, client_auth, end_session, pkce, server
+from latchpin.oauth import authorization_request, client_assertion, client_auth, end_session, pkce, server
 from latchpin.oauth.endpoints import device_authorization, introspect, register, revoke, userinfo
 from latchpin.oauth.endpoints.answers import public_json
 from latchpin.oauth.endpoints.token import GRANTS
@@ -20,7 +20,6 @@ from latchpin.oauth.endpoints.token import PATH as TOKEN
 from latchpin.oauth.server import AnyRequest, AuthorizationServer
 
 _METADATA_SECONDS = 300
-AUTHORIZE = "/api/oauth/authorize"
 CERTS = "/api/oauth/certs"
 _API = "/api/v1"
 
@@ -30,7 +29,7 @@ def authorization_server(serving: AuthorizationServer) -> dict[str, Any]:
     issuer = serving.issuer
     return {
         "issuer": issuer,
-        "authorization_endpoint": issuer + AUTHORIZE,
+        "authorization_endpoint": issuer + authorization_request.PATH,
         "token_endpoint": issuer + TOKEN,
         "jwks_uri": issuer + CERTS,
         "scopes_supported": list(EVERY),

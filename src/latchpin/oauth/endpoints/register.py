@@ -11,8 +11,7 @@ from litestar.enums import HttpMethod
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from latchpin.errors import Throttled
-from latchpin.kit import clock, context, households
+from latchpin.kit import context, households, rate_limit
 from latchpin.oauth import client_metadata, registration, server
 from latchpin.oauth.endpoints.answers import CORS, NO_STORE, json_answer, preflight
 from latchpin.oauth.errors import OAuthError
@@ -103,10 +102,9 @@ def _offered(request: AnyRequest) -> AuthorizationServer:
 
 
 async def _limit(serving: AuthorizationServer, request: AnyRequest, what: str, limit: int) -> None:
-    window = await serving.counter.hit(f"{what}:{households.of(server.origin(request).address)}", _HOUR)
-    if window.count > limit:
-        left = window.seconds_left(clock.timestamp())
-        raise Throttled(f"too many registrations from this address; wait {left} seconds", retry_after=left)
+    key = f"{what}:{households.of(server.origin(request).address)}"
+    detail = "too many registrations from this address; wait {left} seconds"
+    await rate_limit.require(serving.counter, key, seconds=_HOUR, most=limit, detail=detail)
 
 
 def _bearer(request: AnyRequest) -> str | None:

@@ -7,13 +7,12 @@ from dataclasses import replace
 from litestar import Response, get, post, route
 from litestar.enums import HttpMethod
 
-from latchpin.errors import Throttled
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.scopes import OPENID
 from latchpin.identity.standing import Standing
 from latchpin.identity.tokens import identity_claims
 from latchpin.identity.verified import Reason, Refused
-from latchpin.kit import clock, context
+from latchpin.kit import context, rate_limit
 from latchpin.oauth import params, server
 from latchpin.oauth.endpoints.answers import json_answer, preflight
 from latchpin.oauth.errors import OAuthError, invalid_request
@@ -50,9 +49,9 @@ async def _answer(request: AnyRequest) -> Response[bytes]:
     words, stands = await _sound(request, serving)
     if OPENID not in words:
         raise _refusal(serving, "insufficient_scope", "the scope openid is needed", status=403)
-    window = await serving.counter.hit(f"grant:{stands.grant_id}", serving.settings.rate_limit_window_seconds)
-    if window.count > serving.settings.rate_limit:
-        raise Throttled("too many requests with this grant", retry_after=window.seconds_left(clock.timestamp()))
+    limit, seconds = serving.settings.rate_limit, serving.settings.rate_limit_window_seconds
+    key, detail = f"grant:{stands.grant_id}", "too many requests with this grant"
+    await rate_limit.require(serving.counter, key, seconds=seconds, most=limit, detail=detail)
     told = identity_claims(replace(stands, granted=stands.granted & words))
     return json_answer({"sub": stands.subject, **told}, headers=_EXPOSED)
 

@@ -16,7 +16,7 @@ from latchpin.oauth import authorize, params, server
 from latchpin.oauth.authorize import Refused
 from latchpin.oauth.endpoints.answers import CORS
 from latchpin.oauth.endpoints.answers import HANDLERS as MACHINES
-from latchpin.oauth.errors import OAuthError
+from latchpin.oauth.errors import OAuthError, invalid_request
 from latchpin.web import session
 from latchpin.web.pages import errors, steps
 from latchpin.web.session import PasswordNeeded, SignInNeeded
@@ -37,7 +37,7 @@ async def authorize_by_form(request: AnyRequest) -> Response[str]:
     body = await request.body()
     params.form(request.headers.get("content-type", ""), body)
     if len(body) > _MOST or not body.isascii():
-        raise params.OAuthError("invalid_request", "the request is too long")
+        raise invalid_request("the request is too long")
     return steps.away(request, f"{requests.PATH}?{body.decode('ascii')}")
 
 
