@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.conftest import missing
 from tests.support import browser as support
 from tests.support.people import PASSWORD, Organization
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for this module."""
-    if lack := support.lacking():
-        missing("tests in a browser", lack)
-    with support.chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """A browser context of its own, which may use the clipboard."""
-    made = chromium.new_context(viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"])
-    yield made
-    made.close()
 
 
 def test_a_service_is_registered_used_rotated_and_revoked(organization: Organization, context: BrowserContext) -> None:

@@ -6,12 +6,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.conftest import missing
 from tests.support import browser as support
 from tests.support.people import PASSWORD, Organization
 
@@ -20,23 +18,6 @@ _SCRIPT = """
 import os, requests
 print(requests.get("{url}/api/v1/agent/all", headers={{"Authorization": f"ApiKey {{os.environ['SEQUENTUM_API_KEY']}}"}}).json())
 """
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all journeys of this module; while Playwright runs, so does an event loop in this thread."""
-    if lack := support.lacking():
-        missing("tests in a browser", lack)
-    with support.chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """A browser context of its own, which may use the clipboard."""
-    made = chromium.new_context(viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"])
-    yield made
-    made.close()
 
 
 def promised_script(url: str, key: str) -> str:

@@ -15,7 +15,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from latchpin.oauth import pkce
-from tests.conftest import missing
 from tests.support import browser as support
 from tests.support.apps import App, Apps
 from tests.support.authorizing import introduce
@@ -82,23 +81,6 @@ def callback() -> Iterator[Callback]:
     """The app's server."""
     with _listening() as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all journeys of this module."""
-    if lack := support.lacking():
-        missing("tests in a browser", lack)
-    with support.chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """A browser context of its own."""
-    made = chromium.new_context(viewport={"width": 1280, "height": 900})
-    yield made
-    made.close()
 
 
 def _address(url: str, app: App, callback: Callback, verifier: str, **more: str) -> str:

@@ -16,7 +16,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from latchpin.identity.roles import Role
-from tests.conftest import missing
 from tests.support import browser as support
 from tests.support.apps import Apps
 from tests.support.people import PASSWORD, Organization
@@ -24,15 +23,6 @@ from tests.support.server import free_port
 
 pytestmark = pytest.mark.browser
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "partner_app.py"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for this module."""
-    if lack := support.lacking():
-        missing("tests in a browser", lack)
-    with support.chromium() as running:
-        yield running
 
 
 @contextmanager

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.conftest import missing
 from tests.support import browser as support
 from tests.support.apps import Apps
 from tests.support.people import PASSWORD, Organization
 
 pytestmark = pytest.mark.browser
 SHAPES = (("wide", 1280, 900), ("phone", 360, 740))
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A browser."""
-    if lack := support.lacking():
-        missing("browser tests", lack)
-    with support.chromium() as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=[name for name, *_ in SHAPES])
