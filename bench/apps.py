@@ -12,7 +12,7 @@ from bench import data
 from latchpin.audit import Actor
 from latchpin.identity import credentials, grants, signing_keys, standing, tokens
 from latchpin.identity.grants import NewGrant
-from latchpin.identity.signing_keys import KeyRing
+from latchpin.identity.key_ring import KeyRing
 from latchpin.identity.standing import Standing
 from latchpin.kit import clock
 from latchpin.oauth import client_admin

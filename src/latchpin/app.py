@@ -28,7 +28,7 @@ from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys
 from latchpin.identity.bearer import AccessTokens
 from latchpin.identity.deployment import bring_up
-from latchpin.identity.signing_keys import KeyRing
+from latchpin.identity.key_ring import KeyRing
 from latchpin.kit import logs
 from latchpin.kit.fetching import Fetcher
 from latchpin.kit.rate_limit import open_counter

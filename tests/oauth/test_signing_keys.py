@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor
 from latchpin.identity import signing_keys
-from latchpin.identity.signing_keys import ALGORITHMS, LEAD, KeyRing
+from latchpin.identity.key_ring import KeyRing
+from latchpin.identity.signing_keys import ALGORITHMS, LEAD
 from latchpin.kit import clock as kit_clock
 from latchpin.kit import sealing
 from latchpin.storage.models import SigningKey

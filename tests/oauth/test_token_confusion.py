@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 
-from latchpin.identity import signing_keys, tokens
-from latchpin.identity.signing_keys import NotSigned, WrongType
+from latchpin.identity import key_ring, tokens
+from latchpin.identity.key_ring import NotSigned, WrongType
 from latchpin.kit import clock as kit_clock
 from tests.support.apps import OFFLINE, Apps, Tokens
 from tests.support.forgery import assembled, claims, encoded, forged, header, resigned, ring
@@ -149,7 +149,7 @@ def test_a_key_that_another_process_just_made_is_found(sound: Tokens, server: Se
     clock.advance(timedelta(seconds=2))
     known = ring(server)
     token = sound.access
-    known._ring = signing_keys._Ring((), {}, {"keys": []}, known._ring.generation, kit_clock.timestamp(), known._ring.turn)
+    known._ring = key_ring._Ring((), {}, {"keys": []}, known._ring.generation, kit_clock.timestamp(), known._ring.turn)
 
     assert ask(server, token).status_code == 200
 
@@ -210,7 +210,7 @@ def test_a_header_that_must_be_understood_is_not(server: Server, sound: Tokens, 
     key = ring(server)._signing().key
     of = {**header(sound.access), **more}
     plain = assembled(of, claims(sound.access)).rpartition(".")[0]
-    registry = signing_keys._REGISTRY
+    registry = key_ring._REGISTRY
     signature = registry.get_alg(of["alg"]).sign(plain.encode(), key)
 
     answer = ask(server, f"{plain}.{encoded(signature)}")
@@ -359,7 +359,7 @@ def test_claims_that_are_no_object_are_refused(server: Server, sound: Tokens, sa
     """Also under our own signature."""
     key = ring(server)._signing()
     plain = assembled(header(sound.access), said).rpartition(".")[0]
-    signature = signing_keys._REGISTRY.get_alg(key.algorithm).sign(plain.encode(), key.key)
+    signature = key_ring._REGISTRY.get_alg(key.algorithm).sign(plain.encode(), key.key)
 
     answer = ask(server, f"{plain}.{encoded(signature)}")
 
@@ -373,7 +373,7 @@ def test_a_claim_that_stands_twice_counts_once(server: Server, sound: Tokens) ->
     doubled = (said[:-1] + ', "iss": "https://evil.example"}').encode()
     plain = assembled(header(sound.access), doubled).rpartition(".")[0]
 
-    assert is_refused(server, f"{plain}.{encoded(signing_keys._REGISTRY.get_alg(key.algorithm).sign(plain.encode(), key.key))}")
+    assert is_refused(server, f"{plain}.{encoded(key_ring._REGISTRY.get_alg(key.algorithm).sign(plain.encode(), key.key))}")
 
 
 def test_a_token_of_another_deployment_is_refused(server: Server, serve: Callable[..., Server], sound: Tokens) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from joserfc import jws
 from joserfc.jwk import Key
 
-from latchpin.identity.signing_keys import KeyRing
+from latchpin.identity.key_ring import KeyRing
 from tests.support.server import Server
 
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from latchpin.identity import scopes, standing
+from latchpin.identity.key_ring import KeyRing, NotSigned, WrongType, is_compact
 from latchpin.identity.roles import CredentialKind
-from latchpin.identity.signing_keys import KeyRing, NotSigned, WrongType, is_compact
 from latchpin.identity.standing import Standing
 from latchpin.identity.tokens import ACCESS
 from latchpin.identity.verified import Memory, Reason, Refused, Verified

@@ -1,33 +1,18 @@
-"""The keys that sign tokens: made at first start, published before they sign, taken down when their last token has expired.
-
-A process keeps the ring in memory and reads it anew every 30 seconds, which is far less than a new key waits before it signs; so no
-process meets a token whose key it cannot know (security.md 85).
-"""
+"""The keys that sign tokens, at rest: made at first start, published before they sign, taken down when their last token has expired."""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import json
-import re
-from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any
 
-import msgspec
-from joserfc import jws
-from joserfc._rfc7515.model import JWSAlgModel
-from joserfc.errors import JoseError, UnsupportedAlgorithmError
-from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key, thumbprint
-from joserfc.util import json_b64encode, urlsafe_b64decode, urlsafe_b64encode
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, thumbprint
 from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.kit import clock, sealing
 from latchpin.settings import Settings
-from latchpin.storage import Database
 from latchpin.storage.generation import narrow
 from latchpin.storage.models import Deployment, SigningKey
 from latchpin.storage.secrets import Secrets
@@ -35,202 +20,8 @@ from latchpin.storage.secrets import Secrets
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 LEAD = timedelta(minutes=20)  # from publishing to signing: twice as long as anybody may keep the JWKS
 JWKS_SECONDS = 600
-_READ_AGAIN_SECONDS = 30.0
-_UNKNOWN_KID_SECONDS = 1.0
 _LEEWAY = timedelta(minutes=5)
 _ABOUT = "signing key "
-_COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_MOST_TOKEN = 16_384
-
-
-class NotSigned(Exception):
-    """The text is no token that this deployment signed."""
-
-
-class WrongType(NotSigned):
-    """Signed by this deployment, but as another kind of token (RFC 8725 section 3.11)."""
-
-
-class _Algorithms(jws.JWSRegistry):
-    """Exactly the three algorithms. The library would warn of `EdDSA`, the name that clients know (RFC 9864 has a newer one)."""
-
-    def get_alg(self, name: str) -> JWSAlgModel:
-        """Return an algorithm; raises a JoseError for any other, `none` and HMAC among them (RFC 8725 section 3.1)."""
-        if name not in ALGORITHMS:
-            raise UnsupportedAlgorithmError
-        return self.algorithms[name]
-
-
-_REGISTRY = _Algorithms()
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """One key in memory; times in seconds since the epoch, None for no end."""
-
-    kid: str
-    algorithm: str
-    key: Key = field(repr=False)
-    method: JWSAlgModel
-    signs_from: float
-    signs_until: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """What the header of a token comes to: one of our keys, which says the algorithm, and the kind of token."""
-
-    held: _Held
-    typ: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Ring:
-    held: tuple[_Held, ...]
-    by_kid: dict[str, _Held]
-    jwks: dict[str, list[dict[str, Any]]]
-    generation: int
-    read: float
-    turn: int = 0
-    heads: dict[bytes, _Head] = field(default_factory=dict)
-
-
-class KeyRing:
-    """Signs and verifies for one process. Call `ready` (cheap) before either."""
-
-    def __init__(self, database: Database, secrets: Secrets, settings: Settings) -> None:
-        self._database = database
-        self._key = secrets.derive("signing-keys")
-        self._settings = settings
-        self._ring = _Ring((), {}, {"keys": []}, -1, 0.0)
-        self._asked_for_unknown = 0.0
-        self._turns = itertools.count(1)
-        self._reading: dict[int | None, asyncio.Future[None]] = {}
-
-    async def ready(self, generation: int | None = None) -> None:
-        """Read the ring where it may be out of date: another generation, or 30 seconds old. Raises Unavailable."""
-        age = clock.timestamp() - self._ring.read
-        other = generation is not None and generation != self._ring.generation
-        if not self._ring.held or other or not 0 <= age < _READ_AGAIN_SECONDS:
-            await self.reload(generation)
-
-    async def reload(self, generation: int | None = None) -> None:
-        """Read the ring from the database; makes the first key, or the next where the present one is due. Raises Unavailable.
-
-        Those who come together under one generation read once.
-        """
-        reading = self._reading.get(generation)
-        if reading is None:
-            reading = self._reading[generation] = asyncio.ensure_future(self._read(generation))
-            reading.add_done_callback(lambda _: self._reading.pop(generation, None))
-        await asyncio.shield(reading)
-
-    async def _read(self, generation: int | None) -> None:
-        turn, under = next(self._turns), self._ring.generation if generation is None else generation
-        async with self._database.read() as session:
-            rows = await _published(session)
-        if _is_due(rows, self._settings):
-            async with self._database.transaction() as session:
-                await rotate_if_due(session, self._key, self._settings)
-                rows = await _published(session)
-        if turn > self._ring.turn:  # one that began earlier and took longer knows less
-            self._ring = self._opened(rows, under, turn)
-
-    def _opened(self, rows: list[SigningKey], generation: int, turn: int) -> _Ring:
-        held = []
-        for row in rows:
-            known = self._ring.by_kid.get(row.kid)
-            key = known.key if known else self._unsealed(row)  # unsealing and checking an RSA key takes milliseconds
-            until = row.signs_until.timestamp() if row.signs_until else None
-            method = _REGISTRY.get_alg(row.algorithm)
-            method.check_key(key)
-            held.append(_Held(row.kid, row.algorithm, key, method, row.signs_from.timestamp(), until))
-        jwks = {"keys": [json.loads(row.public) for row in rows]}
-        return _Ring(tuple(held), {each.kid: each for each in held}, jwks, generation, clock.timestamp(), turn)
-
-    def _unsealed(self, row: SigningKey) -> Key:
-        private = json.loads(sealing.open_(self._key, row.private, _ABOUT + row.kid))
-        return import_key({**private, "kid": row.kid, "alg": row.algorithm, "use": "sig"})
-
-    @property
-    def jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """The public halves (RFC 7517 section 5), the next key among them."""
-        return self._ring.jwks
-
-    @property
-    def algorithms(self) -> list[str]:
-        """The algorithms of the published keys, the signing one first."""
-        return list(dict.fromkeys([self._signing().algorithm, *(each.algorithm for each in self._ring.held)]))
-
-    def sign(self, claims: dict[str, Any], *, typ: str) -> str:
-        """Sign claims as a compact JWS with the present key; `typ` is the header's (RFC 8725 section 3.11). RS256 takes about 0.25 ms."""
-        held = self._signing()
-        signed = _heading(typ, held.algorithm, held.kid) + b"." + urlsafe_b64encode(msgspec.json.encode(claims))
-        return (signed + b"." + urlsafe_b64encode(held.method.sign(signed, held.key))).decode()
-
-    def verify(self, token: bytes, *, typ: str) -> dict[str, Any]:
-        """Return the claims of a token that one of our keys signed, times unchecked; raises NotSigned, WrongType for another `typ`.
-
-        Only `kid` of the header is used, and only to choose among our own keys: `jku`, `x5u` and `jwk` are never looked at
-        (RFC 8725 section 3.10), and the algorithm is the key's own.
-        """
-        if not is_compact(token):
-            raise NotSigned
-        signed, _, signature = token.rpartition(b".")
-        header, _, payload = signed.partition(b".")
-        try:
-            head = self._ring.heads.get(header) or self._head(token)
-            if not head.held.method.verify(signed, urlsafe_b64decode(signature), head.held.key):
-                raise NotSigned
-            self._ring.heads[header] = head  # one that we signed ourselves: a handful for each key, however many tokens
-            if head.typ != typ:
-                raise WrongType
-            claims = msgspec.json.decode(urlsafe_b64decode(payload))
-        except (JoseError, ValueError, RecursionError, msgspec.DecodeError):
-            raise NotSigned from None
-        if not isinstance(claims, dict):
-            raise NotSigned
-        return claims
-
-    def _head(self, token: bytes) -> _Head:
-        """Read the header of a token, and choose our key by it; raises NotSigned, JoseError, ValueError, RecursionError."""
-        header = jws.extract_compact(token, registry=_REGISTRY).headers()
-        held = self._ring.by_kid.get(str(header.get("kid")))
-        if held is None or header.get("alg") != held.algorithm or "crit" in header:
-            raise NotSigned
-        _REGISTRY.check_header(header)
-        return _Head(held, str(header.get("typ", "")).lower().removeprefix("application/"))
-
-    async def look_again(self, token: bytes) -> bool:
-        """Read the ring once more where a token names a key that is not in it, at most once a second; returns whether it was read."""
-        now = clock.timestamp()
-        if 0 <= now - self._asked_for_unknown < _UNKNOWN_KID_SECONDS or not is_compact(token):
-            return False
-        try:
-            kid = str(jws.extract_compact(token, registry=_REGISTRY).headers().get("kid"))
-        except (JoseError, ValueError, RecursionError):
-            return False
-        if kid in self._ring.by_kid:
-            return False
-        self._asked_for_unknown = now
-        await self.reload()
-        return kid in self._ring.by_kid
-
-    def _signing(self) -> _Held:
-        now = clock.timestamp()
-        live = [each for each in self._ring.held if each.signs_from <= now and (each.signs_until is None or now < each.signs_until)]
-        return max(live or self._ring.held, key=lambda each: each.signs_from)
-
-
-@lru_cache(maxsize=32)
-def _heading(typ: str, algorithm: str, kid: str) -> bytes:
-    """Write the header of all tokens of one kind and key (RFC 7515 section 4.1)."""
-    return json_b64encode({"typ": typ, "alg": algorithm, "kid": kid})
-
-
-def is_compact(token: bytes) -> bool:
-    """Whether the text has the form of a compact JWS (RFC 7515 section 7.1) of bearable length."""
-    return len(token) <= _MOST_TOKEN and _COMPACT.fullmatch(token) is not None
 
 
 async def rotate(session: AsyncSession, secrets: Secrets, settings: Settings, *, by: Actor, at_once: bool = False) -> str:
@@ -238,20 +29,31 @@ async def rotate(session: AsyncSession, secrets: Secrets, settings: Settings, *,
 
     With `at_once` (a key was exposed) the new one signs now and all others are taken down now: every token they signed is refused.
     """
-    return await _add(session, secrets.derive("signing-keys"), settings, by, at_once=at_once)
+    return await _add(session, sealing_key(secrets), settings, by, at_once=at_once)
 
 
 async def rotate_if_due(session: AsyncSession, key: bytes, settings: Settings) -> None:
     """Add the first key, or the next where the present one is old or of another algorithm than the settings ask for."""
     await _lock(session)
-    rows = await _published(session)
-    if _is_due(rows, settings):
+    rows = await published(session)
+    if is_due(rows, settings):
         await _add(session, key, settings, Actor("Latchpin"), at_once=not rows)
 
 
 async def published(session: AsyncSession) -> list[SigningKey]:
-    """Return the published keys, the oldest first, for the operator."""
-    return await _published(session)
+    """Return the published keys, the oldest first."""
+    rows = await session.scalars(
+        select(SigningKey).where(or_(SigningKey.leaves.is_(None), SigningKey.leaves > clock.now())).order_by(SigningKey.signs_from)
+    )
+    return list(rows.all())
+
+
+def is_due(rows: list[SigningKey], settings: Settings) -> bool:
+    """Whether the next key has to be made: there is none, or the newest is old or of another algorithm than the settings ask for."""
+    newest = next((row for row in reversed(rows) if row.signs_until is None), None)
+    if newest is None or newest.algorithm != settings.token_algorithm:
+        return True
+    return clock.now() - newest.signs_from >= timedelta(days=settings.key_rotation_days)
 
 
 async def sweep(session: AsyncSession) -> None:
@@ -259,23 +61,20 @@ async def sweep(session: AsyncSession) -> None:
     await session.execute(delete(SigningKey).where(SigningKey.leaves <= clock.now()))
 
 
-async def _published(session: AsyncSession) -> list[SigningKey]:
-    rows = await session.scalars(
-        select(SigningKey).where(or_(SigningKey.leaves.is_(None), SigningKey.leaves > clock.now())).order_by(SigningKey.signs_from)
-    )
-    return list(rows.all())
-
-
 async def _lock(session: AsyncSession) -> None:
     """Let one process at a time decide about keys (PostgreSQL; on SQLite there is one writer anyway)."""
     await session.execute(select(Deployment.id).with_for_update())
 
 
-def _is_due(rows: list[SigningKey], settings: Settings) -> bool:
-    newest = next((row for row in reversed(rows) if row.signs_until is None), None)
-    if newest is None or newest.algorithm != settings.token_algorithm:
-        return True
-    return clock.now() - newest.signs_from >= timedelta(days=settings.key_rotation_days)
+def sealing_key(secrets: Secrets) -> bytes:
+    """Return the key under which private keys are sealed at rest (security.md 86)."""
+    return secrets.derive("signing-keys")
+
+
+def unsealed(row: SigningKey, key: bytes) -> dict[str, Any]:
+    """Return the private JWK of a row; raises Unsealable where the secrets are not those it was sealed under."""
+    private: dict[str, Any] = json.loads(sealing.open_(key, row.private, _ABOUT + row.kid))
+    return private
 
 
 async def _add(session: AsyncSession, key: bytes, settings: Settings, by: Actor, *, at_once: bool) -> str:
@@ -284,7 +83,7 @@ async def _add(session: AsyncSession, key: bytes, settings: Settings, by: Actor,
     kid = thumbprint(made.as_dict(private=False))
     begins = at if at_once else at + LEAD
     lifetime = timedelta(minutes=settings.access_token_minutes)
-    for row in await _published(session):
+    for row in await published(session):
         if at_once:
             row.signs_until = row.leaves = at
         elif row.signs_until is None:

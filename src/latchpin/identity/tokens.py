@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from latchpin.identity import scopes
-from latchpin.identity.signing_keys import KeyRing
+from latchpin.identity.key_ring import KeyRing
 from latchpin.identity.standing import Standing
 from latchpin.kit import clock
 from latchpin.settings import Settings

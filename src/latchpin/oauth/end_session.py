@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from latchpin.audit import Origin
-from latchpin.identity.signing_keys import NotSigned
+from latchpin.identity.key_ring import NotSigned
 from latchpin.oauth.errors import invalid_request
 from latchpin.oauth.params import Params
 from latchpin.oauth.server import AuthorizationServer

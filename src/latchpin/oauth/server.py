@@ -11,8 +11,8 @@ from latchpin.audit import Actor, Origin
 from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys
 from latchpin.identity.bearer import AccessTokens
+from latchpin.identity.key_ring import KeyRing
 from latchpin.identity.roles import CredentialKind
-from latchpin.identity.signing_keys import KeyRing
 from latchpin.identity.verified import Refused
 from latchpin.kit import context, rate_limit
 from latchpin.kit.rate_limit import InProcess, InRedis
