@@ -95,7 +95,7 @@ class UserChanged(_OnUser):
 
 
 class UserDisabled(_OnUser):
-    """A user was disabled; all of the user's keys and browser sessions died with it."""
+    """A user was disabled; all of the user's keys, browser sessions and apps' grants died with it."""
 
     action = "user.disabled"
 
@@ -113,13 +113,13 @@ class UserDeleted(_OnUser):
 
 
 class PasswordReset(_OnUser):
-    """An administrator gave a user a temporary password; all of the user's sessions ended."""
+    """An administrator gave a user a temporary password; all of the user's sessions and apps' grants ended."""
 
     action = "user.password_reset"
 
 
 class PasswordChanged(_OnUser):
-    """A user chose a new password; the user's other sessions ended."""
+    """A user chose a new password; the user's other sessions and apps' grants ended."""
 
     action = "user.password_changed"
 

@@ -196,7 +196,7 @@ async def change_user(request: Request[Any, Any, Any], user_id: UserId) -> UserO
     responses=problems(404, 409),
 )
 async def disable_user(request: Request[Any, Any, Any], user_id: UserId) -> KeysRevoked:
-    """Disable a user. All of the user's API keys and browser sessions die with this answer."""
+    """Disable a user. All of the user's API keys, browser sessions and apps' grants die with this answer."""
     async with database(request).transaction() as session:
         user = await users.get(session, caller(request).organization_id, user_id)
         return KeysRevoked(keys_revoked=await users.disable(session, user, by=acting(request)))
@@ -227,7 +227,7 @@ async def enable_user(request: Request[Any, Any, Any], user_id: UserId) -> None:
     responses=problems(404),
 )
 async def reset_password(request: Request[Any, Any, Any], user_id: UserId) -> Response[PasswordMade]:
-    """Give a user a temporary password, which this answer shows once. All of the user's sessions end."""
+    """Give a user a temporary password, which this answer shows once. All of the user's sessions and apps' grants end."""
     async with database(request).transaction() as session:
         user = await users.get(session, caller(request).organization_id, user_id)
         password = await users.reset_password(session, user, by=acting(request))
@@ -243,7 +243,7 @@ async def reset_password(request: Request[Any, Any, Any], user_id: UserId) -> Re
     responses=problems(404, 409),
 )
 async def delete_user(request: Request[Any, Any, Any], user_id: UserId) -> None:
-    """Delete a user with all keys and sessions. The user's agents go to the administrator who asks."""
+    """Delete a user with all keys, sessions and apps' grants. The user's agents go to the administrator who asks."""
     me = caller(request)
     async with database(request).transaction() as session:
         user = await users.get(session, me.organization_id, user_id)
