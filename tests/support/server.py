@@ -65,6 +65,20 @@ class Server:
         """Write at once what the server collects in memory (last use, uses, refusals)."""
         self.run(self.application.services.doors.activity.flush(everything=True))
 
+    @contextmanager
+    def without_batches(self) -> Iterator[None]:
+        """Keep what the server collects in memory for the length of the block; a batch that is being written is waited for."""
+        writing = self.application.services.doors.activity._flushing
+
+        async def release() -> None:
+            writing.release()
+
+        self.run(writing.acquire())
+        try:
+            yield
+        finally:
+            self.run(release())
+
     def client(self, **more: Any) -> httpx.Client:
         """Return another HTTP client, with its own cookies."""
         return httpx.Client(base_url=self.url, timeout=20, trust_env=False, **more)

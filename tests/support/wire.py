@@ -51,18 +51,19 @@ def present(server: Server, authorization: str, **headers: str) -> httpx.Respons
 
 @contextmanager
 def statements(server: Server) -> Iterator[list[str]]:
-    """Collect the SQL that the server's engine executes within the block."""
+    """Collect the SQL that requests make the server's engine execute within the block: its own batches wait until the block ends."""
     seen: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         seen.append(statement)
 
     engine = server.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
+    with server.without_batches():
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
 
 
 def audit(organization: Organization, action: str, **columns: Any) -> list[AuditEvent]:
