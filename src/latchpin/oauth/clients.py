@@ -50,6 +50,8 @@ class Client:
     jwks_uri: str | None
     client_uri: str | None
     resource_id: int | None
+    require_pushed: bool
+    dpop_bound: bool
     version: int
     fresh_until: float | None
     secrets: tuple[Secret, ...] = ()
@@ -87,6 +89,8 @@ def facts(row: OAuthClient, secrets: list[OAuthClientSecret]) -> Client:
         jwks_uri=row.jwks_uri,
         client_uri=row.client_uri,
         resource_id=row.resource_id,
+        require_pushed=row.require_pushed,
+        dpop_bound=row.dpop_bound,
         version=row.version,
         fresh_until=row.fresh_until.timestamp() if row.fresh_until else None,
         secrets=tuple(Secret(each.digest, each.expires.timestamp() if each.expires else None) for each in secrets),

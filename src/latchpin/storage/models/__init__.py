@@ -13,6 +13,7 @@ from latchpin.storage.models.oauth_grant import (
     DeviceCode,
     OAuthConsent,
     OAuthGrant,
+    PushedRequest,
     RefreshToken,
     RevokedToken,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "OAuthGrant",
     "OAuthResource",
     "Organization",
+    "PushedRequest",
     "RefreshToken",
     "RevokedToken",
     "SignInFailures",

@@ -47,7 +47,8 @@ class OAuthClient(Base):
 
     `organization_id` is None for clients that no organization made (dynamic, document, first-party). `version` rises when the redirect
     addresses or keys change, and with that every consent is asked for again. `resource_id` makes it the server of a resource, which may
-    introspect that resource's tokens. `fresh_until` says when a metadata document has to be fetched again.
+    introspect that resource's tokens. `fresh_until` says when a metadata document has to be fetched again. `require_pushed` is RFC 9126's
+    require_pushed_authorization_requests, `dpop_bound` is RFC 9449's dpop_bound_access_tokens.
     """
 
     __tablename__ = "oauth_clients"
@@ -70,6 +71,8 @@ class OAuthClient(Base):
     client_uri: Mapped[str | None] = mapped_column(String(2000))
     resource_id: Mapped[int | None] = mapped_column(ForeignKey("oauth_resources.id", ondelete="CASCADE"), index=True)
     registration_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    require_pushed: Mapped[bool] = mapped_column(default=False)
+    dpop_bound: Mapped[bool] = mapped_column(default=False)
     version: Mapped[int] = mapped_column(default=1)
     fresh_until: Mapped[datetime | None] = mapped_column(UtcTime)
     created: Mapped[datetime] = mapped_column(UtcTime, index=True)

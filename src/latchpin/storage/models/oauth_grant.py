@@ -41,7 +41,8 @@ class OAuthGrant(Base):
     """What a client may do, for whom, where. `sid` is its name in tokens.
 
     `begun` is when the first token was issued; one that never began is swept. `offline` grants outlive the browser session. A grant of
-    reach SPACE whose `space_id` is gone counts for nothing. `resource` is space-separated; empty means our own API.
+    reach SPACE whose `space_id` is gone counts for nothing. `resource` is space-separated; empty means our own API. `dpop_jkt` is the
+    thumbprint of the key that a public client must prove to refresh (RFC 9449 section 5).
     """
 
     __tablename__ = "oauth_grants"
@@ -61,6 +62,7 @@ class OAuthGrant(Base):
     space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id", ondelete="SET NULL"), index=True)
     resource: Mapped[str] = mapped_column(Text, default="")
     auth_time: Mapped[datetime | None] = mapped_column(UtcTime)
+    dpop_jkt: Mapped[str | None] = mapped_column(String(43))
     created: Mapped[datetime] = mapped_column(UtcTime)
     begun: Mapped[datetime | None] = mapped_column(UtcTime)
     expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
@@ -100,6 +102,18 @@ class AuthorizationRequest(Base):
     used: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
+class PushedRequest(Base):
+    """An authorization request that a client sent ahead (RFC 9126); `parameters` is its form as it was sent, without credentials."""
+
+    __tablename__ = "oauth_pushed_requests"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    oauth_client_id: Mapped[int] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True)
+    parameters: Mapped[str] = mapped_column(Text)
+    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    used: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
 class AuthorizationCode(Base):
     """A one-time code (RFC 6749 section 4.1.2), with what its redemption must match."""
 
@@ -110,6 +124,7 @@ class AuthorizationCode(Base):
     redirect_uri: Mapped[str] = mapped_column(Text)
     code_challenge: Mapped[str] = mapped_column(String(128))
     nonce: Mapped[str | None] = mapped_column(Text)
+    dpop_jkt: Mapped[str | None] = mapped_column(String(43))
     expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
     used: Mapped[datetime | None] = mapped_column(UtcTime)
     tries: Mapped[int] = mapped_column(default=0)
@@ -164,7 +179,10 @@ class RevokedToken(Base):
 
 
 class AssertionId(Base):
-    """A client assertion that was used (RFC 7523 section 3, `jti`), until it would have expired anyway."""
+    """A JWT of a client that was used and works once, until it would have expired anyway.
+
+    Client assertions (RFC 7523 section 3) and DPoP proofs (RFC 9449 section 11.1); what is digested says which.
+    """
 
     __tablename__ = "oauth_assertions"
 
