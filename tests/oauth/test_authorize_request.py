@@ -272,6 +272,8 @@ def test_request_objects_are_refused_by_name(go: Go, name: str, error: str) -> N
         ({"max_age": "-1"}, "invalid_request"),
         ({"prompt": "none login"}, "invalid_request"),
         ({"code_challenge": "short"}, "invalid_request"),
+        ({"dpop_jkt": "A" * 42}, "invalid_request"),
+        ({"dpop_jkt": "A" * 42 + "+"}, "invalid_request"),
     ],
 )
 def test_what_cannot_be_granted_goes_back_with_its_error(go: Go, changes: dict[str, str], error: str) -> None:

@@ -6,6 +6,7 @@ wrong from there on goes back to the app.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes, urlencode
 
@@ -22,6 +23,7 @@ PATH = "/api/oauth/authorize"
 NONE, LOGIN, CONSENT, SELECT_ACCOUNT = "none", "login", "consent", "select_account"
 _ASKS_ANEW = frozenset({LOGIN, SELECT_ACCOUNT})
 _LONGEST_AGE = 10**9
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A sound authorization request. `scopes` and `resource` are space-separated; `max_age` is in seconds."""
+    """A sound authorization request. `scopes` is space-separated; `max_age` is in seconds.
+
+    `dpop_jkt` is the thumbprint of the key that the code is bound to (RFC 9449 section 10).
+    """
 
     redirect_uri: str
     state: str | None
@@ -50,6 +55,7 @@ class Ask:
     nonce: str | None
     prompt: frozenset[str]
     max_age: int | None
+    dpop_jkt: str | None = None
 
 
 async def target(server: AuthorizationServer, encoded: bytes, generation: int, came_from: Origin | None = None) -> Target:
@@ -116,6 +122,7 @@ def read(encoded: bytes, to: Target) -> Ask:
         nonce=sent.get("nonce"),
         prompt=asked,
         max_age=_age(sent),
+        dpop_jkt=_thumbprint(sent),
     )
 
 
@@ -131,6 +138,14 @@ def _age(sent: Params) -> int | None:
     if not (text.isascii() and text.isdigit()) or len(text) > len(str(_LONGEST_AGE)):
         raise invalid_request("max_age must be a number of seconds")
     return int(text)
+
+
+def _thumbprint(sent: Params) -> str | None:
+    """Return `dpop_jkt`: a SHA-256 thumbprint in base64url, which is 43 characters."""
+    text = sent.get("dpop_jkt")
+    if text is not None and not _THUMBPRINT.fullmatch(text):
+        raise invalid_request("dpop_jkt must be 43 base64url characters")
+    return text
 
 
 def after_signing_in(encoded: bytes) -> str:
