@@ -44,11 +44,26 @@ class Reason(StrEnum):
     SESSION_ENDED = "browser session ended"
     NOT_PROVED = "wrong client secret or assertion"
     MEMBERSHIP_LOST = "token claims more than its user has now"
+    BOUND = "token bound to a key, sent as Bearer"
+    UNBOUND = "token bound to no key, sent as DPoP"
+    PROOF_MISSING = "no DPoP proof"
+    PROOF_MALFORMED = "DPoP proof that cannot be read"
+    PROOF_KEY = "DPoP proof with an unacceptable key or algorithm"
+    PROOF_SIGNATURE = "DPoP proof with a wrong signature"
+    PROOF_REQUEST = "DPoP proof for another request"
+    PROOF_TIME = "DPoP proof of another time"
+    PROOF_TOKEN = "DPoP proof for another token"  # noqa: S105  a reason
+    PROOF_NONCE = "DPoP proof without a nonce of ours"
+    PROOF_OTHER_KEY = "DPoP proof of another key"
+    PROOF_REPLAYED = "DPoP proof used twice"
 
 
 @dataclass(slots=True)
 class Verified:
-    """A credential that was found sound. `expires` and `checked` are seconds since the epoch; no `networks` means any address."""
+    """A credential that was found sound. `expires` and `checked` are seconds since the epoch; no `networks` means any address.
+
+    `jkt` is the thumbprint of the key that a token is bound to: whoever presents it has to prove that key (RFC 9449).
+    """
 
     principal: Principal
     generation: int
@@ -56,6 +71,7 @@ class Verified:
     expires: float
     networks: tuple[_Network, ...] = ()
     rate_limit: int | None = None
+    jkt: str | None = None
     noted: float = 0.0
     caller: str = field(init=False)
 

@@ -1,0 +1,213 @@
+"""One DPoP proof, judged by itself (RFC 9449 section 4.3): signed by the key that it brings along, for this request, at this time. Pure.
+
+Whether its nonce is ours and whether it is used for the first time is asked in `proofs`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import JWKRegistry, Key
+from joserfc.util import urlsafe_b64decode
+
+from latchpin.identity.verified import Reason
+from latchpin.kit import clock
+
+SCHEME = "DPoP"
+ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256")
+WINDOW_SECONDS = 60
+MOST_BYTES = 8192  # an RSA key of 8192 bits and its signature take 4200
+_MOST_NAME = 256
+_TYPE = "dpop+jwt"
+_COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_LEAST_RSA_BITS, _MOST_RSA_BITS = 2048, 8192  # one of a million bits would keep us busy with every check
+_MOST_EXPONENT = 8  # characters, 48 bits: one as long as the modulus makes checking as slow as signing
+_PORTS = {"http": 80, "https": 443}
+_ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+# What a key of each algorithm has (RFC 7638 section 3.2, RFC 8037 section 2), besides what is fixed.
+_KEYS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
+    "ES256": ({"kty": "EC", "crv": "P-256"}, ("x", "y")),
+    "EdDSA": ({"kty": "OKP", "crv": "Ed25519"}, ("x",)),
+    "PS256": ({"kty": "RSA"}, ("n", "e")),
+    "RS256": ({"kty": "RSA"}, ("n", "e")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a proof must be for: the method, our public address with the request's path, and the access token that comes along."""
+
+    method: str
+    url: str
+    token: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A proof that is sound in itself. `jkt` is its key's thumbprint (RFC 7638), `iat` in seconds since the epoch."""
+
+    jkt: str
+    jti: str
+    iat: float
+    nonce: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a proof does not count. The detail is for the caller's developer: what is wrong with the proof is no secret to who made it."""
+
+    reason: Reason
+    detail: str
+
+
+class _Unsound(Exception):
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.fault = Fault(reason, detail)
+
+
+def judge(presented: bytes, wanted: Wanted) -> Proof | Fault:
+    """Check a proof for a request; `presented` is the DPoP header, of which two are joined with a line break as RequestContext does."""
+    if b"\n" in presented:
+        return Fault(Reason.PROOF_MALFORMED, "send exactly one DPoP header")
+    if len(presented) > MOST_BYTES or _COMPACT.fullmatch(presented) is None:
+        return Fault(Reason.PROOF_MALFORMED, f"the DPoP header must be one compact JWS of at most {MOST_BYTES} characters")
+    try:
+        jkt, claims = _opened(presented)
+        return _judged(jkt, claims, wanted)
+    except _Unsound as unsound:
+        return unsound.fault
+
+
+def _opened(presented: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the thumbprint of a proof's key and its claims, the signature checked; raises _Unsound."""
+    signed, _, signature = presented.rpartition(b".")
+    first, _, second = signed.partition(b".")
+    header = _object(first, "header")
+    if header.get("typ") != _TYPE:
+        raise _Unsound(Reason.PROOF_MALFORMED, f"typ must be {_TYPE}")
+    if "crit" in header:
+        raise _Unsound(Reason.PROOF_MALFORMED, "no critical header is known here")
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise _Unsound(Reason.PROOF_KEY, f"alg must be one of {', '.join(ALGORITHMS)}")
+    key = _key(algorithm, header.get("jwk"))
+    try:
+        # By the registry's entry itself: its `get_alg` warns of `EdDSA`, the name that clients know (RFC 9864 has a newer one).
+        is_signed = jws.JWSRegistry.algorithms[algorithm].verify(signed, urlsafe_b64decode(signature), key)
+    except (JoseError, ValueError):
+        is_signed = False
+    if not is_signed:
+        raise _Unsound(Reason.PROOF_SIGNATURE, "the signature is not that of the key in jwk")
+    return key.thumbprint(), _object(second, "payload")
+
+
+def _object(encoded: bytes, what: str) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(urlsafe_b64decode(encoded))
+    except (ValueError, RecursionError):  # binascii's and msgspec's are ValueErrors
+        found = None
+    if not isinstance(found, dict):
+        raise _Unsound(Reason.PROOF_MALFORMED, f"the {what} is no JSON object")
+    return found
+
+
+def _key(algorithm: str, jwk: Any) -> Key:  # noqa: ANN401  whatever the JSON holds
+    """Return the public key for an algorithm; raises _Unsound. Only what makes the key is taken over, as its thumbprint does."""
+    fixed, members = _KEYS[algorithm]
+    if not isinstance(jwk, dict):
+        raise _Unsound(Reason.PROOF_KEY, "jwk must hold the public key")
+    if _PRIVATE & jwk.keys():
+        raise _Unsound(Reason.PROOF_KEY, "jwk holds a private or a symmetric key: treat it as exposed, and make a new one")
+    if any(jwk.get(name) != value for name, value in fixed.items()) or not all(isinstance(jwk.get(name), str) for name in members):
+        raise _Unsound(Reason.PROOF_KEY, f"jwk is no key for {algorithm}")
+    try:
+        if "n" in members:
+            _check_rsa(jwk["n"], jwk["e"])
+        return JWKRegistry.import_key({**fixed, **{name: jwk[name] for name in members}})
+    except (JoseError, ValueError):
+        raise _Unsound(Reason.PROOF_KEY, "jwk cannot be read") from None
+
+
+def _check_rsa(modulus: str, exponent: str) -> None:
+    """Refuse a key that is too small to trust or too large to bear, before anything is computed with it; raises _Unsound, ValueError."""
+    bits = int.from_bytes(urlsafe_b64decode(modulus.encode()), "big").bit_length()
+    if not _LEAST_RSA_BITS <= bits <= _MOST_RSA_BITS:
+        raise _Unsound(Reason.PROOF_KEY, f"an RSA key needs {_LEAST_RSA_BITS} to {_MOST_RSA_BITS} bits")
+    if len(exponent) > _MOST_EXPONENT:
+        raise _Unsound(Reason.PROOF_KEY, "the RSA key's exponent is too large; 65537 is usual")
+
+
+def _judged(jkt: str, claims: dict[str, Any], wanted: Wanted) -> Proof:
+    """Check the claims (sections 4.2 and 4.3); raises _Unsound."""
+    jti, iat, nonce = claims.get("jti"), claims.get("iat"), claims.get("nonce")
+    if not isinstance(jti, str) or not 1 <= len(jti) <= _MOST_NAME:
+        raise _Unsound(Reason.PROOF_MALFORMED, f"jti must be a text of 1 to {_MOST_NAME} characters")
+    if not isinstance(nonce, str | None):
+        raise _Unsound(Reason.PROOF_MALFORMED, "nonce must be a text")
+    if claims.get("htm") != wanted.method:
+        raise _Unsound(Reason.PROOF_REQUEST, f"htm must be {wanted.method}")
+    if not _is_same(claims.get("htu"), wanted.url):
+        raise _Unsound(Reason.PROOF_REQUEST, f"htu must be {wanted.url}")
+    now = clock.timestamp()
+    if not isinstance(iat, int | float) or isinstance(iat, bool):
+        raise _Unsound(Reason.PROOF_TIME, "iat must be a number of seconds")
+    if not now - WINDOW_SECONDS <= iat <= now + WINDOW_SECONDS:
+        raise _Unsound(Reason.PROOF_TIME, f"iat must be within {WINDOW_SECONDS} seconds of our clock, which says {int(now)}")
+    if wanted.token is not None and not _is_of_token(claims.get("ath"), wanted.token):
+        raise _Unsound(Reason.PROOF_TOKEN, "ath must be the SHA-256 of the access token, in base64url without padding")
+    return Proof(jkt, jti, float(iat), nonce)
+
+
+def _is_of_token(ath: Any, token: bytes) -> bool:  # noqa: ANN401  whatever the JSON holds
+    wanted = base64.urlsafe_b64encode(sha256(token).digest()).rstrip(b"=")
+    return isinstance(ath, str) and hmac.compare_digest(ath.encode(), wanted)
+
+
+def _is_same(htu: Any, url: str) -> bool:  # noqa: ANN401  whatever the JSON holds
+    return isinstance(htu, str) and (htu == url or ((found := normalised(htu)) is not None and found == normalised(url)))
+
+
+def normalised(url: str) -> str | None:
+    """Return an http address without query and fragment in the one form of RFC 3986 sections 6.2.2 and 6.2.3, or None for anything else."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # raises where it is no number
+    except ValueError:
+        return None
+    if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc:
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    shown = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{host}{shown}{_without_dots(_ESCAPED.sub(_escape, parts.path))}"
+
+
+def _escape(found: re.Match[str]) -> str:
+    letter = chr(int(found[1], 16))
+    return letter if letter in _UNRESERVED else found[0].upper()
+
+
+def _without_dots(path: str) -> str:
+    kept: list[str] = []
+    segments = path.split("/")[1:] or [""]
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in (".", ".."):
+        kept.append("")
+    return "/" + "/".join(kept)

@@ -1,0 +1,74 @@
+"""A client that proves its key (RFC 9449), made with PyJWT: nothing of ours, and not the library that we check with."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from hashlib import sha256
+from typing import Any
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import get_default_algorithms
+
+from latchpin.kit import clock as kit_clock
+
+
+def b64(data: bytes) -> str:
+    """Write bytes as JOSE does."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class Prover:
+    """A key of a client, by default a new one for ES256; `nonce` is the last one that the server gave."""
+
+    def __init__(self, key: Any = None, alg: str = "ES256") -> None:
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
+        self.alg = alg
+        made = json.loads(get_default_algorithms()[alg].to_jwk(self.key.public_key()))
+        self.jwk: dict[str, str] = {name: made[name] for name in sorted({"kty", "crv", "x", "y", "n", "e"} & made.keys())}
+        self.nonce: str | None = None
+
+    @property
+    def jkt(self) -> str:
+        """The key's thumbprint (RFC 7638 section 3)."""
+        return b64(sha256(json.dumps(self.jwk, separators=(",", ":"), sort_keys=True).encode()).digest())
+
+    def proof(self, method: str, url: str, token: str | None = None, *, header: dict[str, Any] | None = None, **claims: Any) -> str:
+        """Return a proof that is sound but for what the test says; None leaves a claim or a header out."""
+        said = {"htm": method, "htu": url, "iat": int(kit_clock.timestamp()), "jti": secrets.token_urlsafe(16), "nonce": self.nonce}
+        if token is not None:
+            said["ath"] = b64(sha256(token.encode()).digest())
+        said = {name: value for name, value in (said | claims).items() if value is not None}
+        protected = {"typ": "dpop+jwt", "jwk": self.jwk, **(header or {})}
+        return jwt.encode(said, self.key, algorithm=self.alg, headers=protected)
+
+    def send(self, http: httpx.Client, method: str, path: str, token: str | None = None, **request: Any) -> httpx.Response:
+        """Send a request with a proof, and once more where the server asks for its nonce (sections 8 and 9), as every client does."""
+        headers = request.pop("headers", {}) | ({"Authorization": f"DPoP {token}"} if token is not None else {})
+        url = str(request.pop("url", None) or http.base_url.join(path)).partition("?")[0]
+        answer = http.request(method, path, headers=headers | {"DPoP": self.proof(method, url, token)}, **request)
+        asked = "use_dpop_nonce" in answer.text
+        self.nonce = answer.headers.get("dpop-nonce", self.nonce)
+        if asked:
+            answer = http.request(method, path, headers=headers | {"DPoP": self.proof(method, url, token)}, **request)
+            self.nonce = answer.headers.get("dpop-nonce", self.nonce)
+        return answer
+
+
+def small_rsa() -> Prover:
+    """A key of 1024 bits, which nobody trusts any more."""
+    return Prover(rsa.generate_private_key(65537, 1024), "RS256")  # noqa: S505  made to be refused
+
+
+def of_each_algorithm() -> dict[str, Prover]:
+    """A key for each algorithm that we take."""
+    large = rsa.generate_private_key(65537, 2048)
+    return {
+        "ES256": Prover(),
+        "EdDSA": Prover(ed25519.Ed25519PrivateKey.generate(), "EdDSA"),
+        "PS256": Prover(large, "PS256"),
+        "RS256": Prover(large, "RS256"),
+    }
