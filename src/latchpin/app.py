@@ -32,7 +32,7 @@ from latchpin.identity.key_ring import KeyRing
 from latchpin.kit import logs
 from latchpin.kit.fetching import Fetcher
 from latchpin.kit.rate_limit import open_counter
-from latchpin.oauth import client_assertion, clients, codes, device_codes, pending, registration, revocation, server
+from latchpin.oauth import client_assertion, clients, codes, device_codes, pending, pushed, registration, revocation, server
 from latchpin.oauth.client_keys import ClientKeys
 from latchpin.oauth.clients import ClientBook
 from latchpin.oauth.documents import Documents
@@ -162,6 +162,7 @@ async def _sweep(database: Database) -> None:
                 await sign_in.sweep(session)
                 for sweep in (
                     pending.sweep,
+                    pushed.sweep,
                     codes.sweep,
                     refresh_token.sweep,
                     client_assertion.sweep,

@@ -92,6 +92,11 @@ class Settings:
     registration_most: int = _setting(value.integer(1, 1_000_000), 1000, "Most self-registered apps at any time.")
     registration_limit: int = _setting(value.integer(1, 100_000), 10, "Registrations per address and hour.")
     token_limit: int = _setting(value.integer(1, 1_000_000), 20, "Requests to the token endpoint per app, address and minute.")
+    require_pushed_authorization_requests: bool = _setting(
+        value.boolean,
+        False,  # noqa: FBT003
+        "Apps must send their authorization requests ahead (PAR, RFC 9126); by default only those whose entry says so.",
+    )
     client_documents: bool = _setting(value.boolean, True, "Accepts https addresses as client_id, whose documents are fetched.")  # noqa: FBT003
     client_documents_private: bool = _setting(
         value.boolean,

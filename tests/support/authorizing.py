@@ -21,6 +21,7 @@ from tests.support.people import Person
 from tests.web.browser import Browser, value_of
 
 Go = Callable[..., "Journey"]
+PAR = "/api/oauth/par"
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 
@@ -52,6 +53,27 @@ class Journey:
         """Send the browser to the authorization endpoint."""
         return self.browser.open(f"{PATH}?{self.query(**changes)}", headers=HTML)
 
+    def push(self, **changes: Any) -> httpx.Response:
+        """Send a request ahead as the app does, over a connection of its own."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        proof = {"client_secret": self.app.secret} if self.app.secret else {}
+        return self.apps.server.http.post(PAR, content=self.query(**{**proof, **changes}), headers=headers)
+
+    def pushed(self, **changes: Any) -> str:
+        """Send a sound request ahead, and return its `request_uri`."""
+        answer = self.push(**changes)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["request_uri"])
+
+    def visit(self, request_uri: str, **more: Any) -> httpx.Response:
+        """Send the browser to the authorization endpoint with what was sent ahead; where it goes on is not followed."""
+        query = urlencode({"client_id": self.app.client_id, "request_uri": request_uri, **more})
+        return self.browser.open(f"{PATH}?{query}", headers=HTML)
+
+    def go_on(self, request_uri: str) -> httpx.Response:
+        """Visit, and follow the redirect to the address where the request goes on in this browser."""
+        return self.browser.open(onward(self.visit(request_uri)), headers=HTML)
+
     def answer(self, page: httpx.Response, path: str = "/oauth/consent", **entries: str) -> httpx.Response:
         """Answer a question, with its token."""
         assert page.status_code == 200, page.text
@@ -68,6 +90,14 @@ class Journey:
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+
+def onward(first: httpx.Response) -> str:
+    """Return where a request that was sent ahead goes on after the first visit."""
+    assert first.status_code == 303, f"{first.status_code} {first.text}"
+    location = first.headers["location"]
+    assert location.startswith(f"{PATH}?"), location
+    return str(location)
 
 
 def came(back: httpx.Response) -> dict[str, str]:

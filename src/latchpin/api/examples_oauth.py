@@ -61,6 +61,8 @@ _APP = AppDetails(
     jwks=None,
     jwks_uri=None,
     client_uri="https://dashboard.northwind.example/",
+    require_pushed_authorization_requests=False,
+    dpop_bound_access_tokens=False,
     spaces=[],
     secrets=[_LIVING],
 )

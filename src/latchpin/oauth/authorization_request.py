@@ -20,6 +20,21 @@ from latchpin.oauth.server import AuthorizationServer
 from latchpin.storage.models.oauth_client import ClientSource
 
 PATH = "/api/oauth/authorize"
+PARAMETERS = (  # all that is read of a request
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "response_mode",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "prompt",
+    "max_age",
+    "login_hint",
+    "dpop_jkt",
+)
 NONE, LOGIN, CONSENT, SELECT_ACCOUNT = "none", "login", "consent", "select_account"
 _ASKS_ANEW = frozenset({LOGIN, SELECT_ACCOUNT})
 _LONGEST_AGE = 10**9
@@ -60,11 +75,8 @@ class Ask:
 
 async def target(server: AuthorizationServer, encoded: bytes, generation: int, came_from: Origin | None = None) -> Target:
     """Return who asks and where the answer goes; raises OAuthError, which must not be sent by redirect (section 7.12.2)."""
-    named = _some(encoded, b"client_id", b"redirect_uri")
-    client = await server.clients.find(named.need("client_id"), generation, came_from)
-    if client is None:
-        raise OAuthError("invalid_client", "this app is unknown here, or was revoked")
-    sent = named.get("redirect_uri")
+    client = await named_client(server, encoded, generation, came_from)
+    sent = _some(encoded, b"redirect_uri").get("redirect_uri")
     if sent is None:
         if len(client.redirect_uris) != 1:
             raise invalid_request("redirect_uri is required")
@@ -72,6 +84,28 @@ async def target(server: AuthorizationServer, encoded: bytes, generation: int, c
     if not leads_home(client, sent):
         raise invalid_request("redirect_uri is not one that this app registered")
     return Target(client, sent, _once(encoded, b"state"))
+
+
+async def named_client(server: AuthorizationServer, encoded: bytes, generation: int, came_from: Origin | None = None) -> Client:
+    """Return who asks; raises OAuthError, which must not be sent by redirect."""
+    client = await server.clients.find(_some(encoded, b"client_id").need("client_id"), generation, came_from)
+    if client is None:
+        raise OAuthError("invalid_client", "this app is unknown here, or was revoked")
+    return client
+
+
+def reference(encoded: bytes) -> str:
+    """Return `request_uri`, empty where it was not sent; raises OAuthError where it came twice or cannot be read."""
+    return _some(encoded, b"request_uri").get("request_uri") or ""
+
+
+def require_sent_ahead(server: AuthorizationServer, client: Client) -> None:
+    """Refuse a request that a browser brings by itself where the app must send it ahead (RFC 9126 section 5); raises OAuthError.
+
+    Our own app never must: nothing can be put into its requests that it would take.
+    """
+    if not client.is_first_party and (client.require_pushed or server.settings.require_pushed_authorization_requests):
+        raise invalid_request("this app must send its requests ahead (pushed authorization requests, RFC 9126)")
 
 
 def leads_home(client: Client, redirect_uri: str) -> bool:
@@ -98,9 +132,7 @@ def hint(encoded: bytes) -> str:
 def read(encoded: bytes, to: Target) -> Ask:
     """Check the rest of a request; raises OAuthError, to be sent back to the app. The resource is looked up later."""
     sent = params.parse(encoded)
-    for name, error in (("request", "request_not_supported"), ("request_uri", "request_uri_not_supported")):
-        if sent.get(name) is not None:
-            raise OAuthError(error, f"{name} is not supported")  # OpenID Connect Core section 6
+    refuse_objects(sent)
     if sent.need("response_type") != "code":
         raise OAuthError("unsupported_response_type", "response_type must be code")
     if sent.get("response_mode") not in (None, "query"):
@@ -124,6 +156,13 @@ def read(encoded: bytes, to: Target) -> Ask:
         max_age=_age(sent),
         dpop_jkt=_thumbprint(sent),
     )
+
+
+def refuse_objects(sent: Params) -> None:
+    """Refuse a request inside of a JWT, and one to be fetched (OpenID Connect Core section 6); raises OAuthError."""
+    for name in ("request", "request_uri"):
+        if sent.get(name) is not None:
+            raise OAuthError(f"{name}_not_supported", f"{name} is not supported")
 
 
 def usable(words: frozenset[str], client: Client) -> frozenset[str]:

@@ -19,13 +19,14 @@ from latchpin.identity.scopes import OFFLINE
 from latchpin.identity.sessions import SignedInUser
 from latchpin.kit import clock
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import clients, codes, consents, pending, resources
+from latchpin.oauth import clients, codes, consents, pending, pushed, resources
 from latchpin.oauth.authorization_request import Ask, Target
 from latchpin.oauth.clients import Client
 from latchpin.oauth.codes import Bound
 from latchpin.oauth.consents import Place, Stand
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.pending import Opened, Waiting
+from latchpin.oauth.pushed import Ahead
 from latchpin.oauth.server import AuthorizationServer
 from latchpin.storage.models import BrowserSession, OAuthClient, OAuthGrant, User
 from latchpin.storage.models.oauth_client import ClientStatus
@@ -78,20 +79,37 @@ class Show:
 Outcome = Leave | Refused | Closed | Show
 
 
-async def begin(session: AsyncSession, server: AuthorizationServer, to: Target, encoded: bytes, who: SignedInUser) -> Outcome:
-    """Take a request of somebody who is signed in. What it changes must be committed."""
+async def begin(
+    session: AsyncSession,
+    server: AuthorizationServer,
+    to: Target,
+    encoded: bytes,
+    who: SignedInUser,
+    ahead: Ahead | None = None,
+) -> Outcome:
+    """Take a request of somebody who is signed in; `ahead` says that the app sent it ahead. What it changes must be committed.
+
+    Who has signed in or given the password since a request sent ahead first came here is not asked for that once more. Raises Conflict
+    where another page of the same browser was first to answer it.
+    """
     known = await consents.held(session, who.principal.user_id, to.client)
     trusted = known is not None or to.client.is_vouched_for(who.principal.organization_id)
+    proved_for_it = ahead is not None and who.proved > ahead.begun
+    going_on = ahead.digest.hex() if ahead is not None and ahead.digest is not None else ""
     try:
+        if ahead is None:
+            requests.require_sent_ahead(server, to.client)
         ask = requests.read(encoded, to)
         await resources.checked(session, ask.resource, who.principal.organization_id, server.settings)
     except OAuthError as error:
+        await _answered(session, going_on)
         return Refused(to, error, trusted)
     waiting = Waiting(
         ask=ask,
-        address=requests.after_signing_in(encoded),
-        account_due=requests.SELECT_ACCOUNT in ask.prompt,
-        proof_due=requests.LOGIN in ask.prompt or _is_too_old(ask, who),
+        address=requests.after_signing_in(encoded) if ahead is None else "",
+        account_due=not proved_for_it and requests.SELECT_ACCOUNT in ask.prompt,
+        proof_due=not proved_for_it and (requests.LOGIN in ask.prompt or _is_too_old(ask, who)),
+        ahead=going_on,
     )
     return await proceed(session, server, to.client, waiting, who, trusted=trusted)
 
@@ -126,6 +144,7 @@ async def proceed(
     if isinstance(due, Place):
         if opened is not None:
             await pending.use_up(session, opened[0])
+        await _answered(session, waiting.ahead)
         return Leave(await _code(session, server, client, ask, who, due))
     if opened is None:
         return Show(due, waiting, await pending.keep(session, who.session_id, client.pk, waiting))
@@ -178,6 +197,7 @@ async def agree(
     if stand is not Stand.OPEN:
         return Closed(stand)
     await pending.use_up(session, opened)
+    await _answered(session, waiting.ahead)
     await consents.remember(session, who.principal.user_id, client, place, scopes=ask.scopes, resource=ask.resource)
     return Leave(await _code(session, server, client, ask, who, place))
 
@@ -188,8 +208,15 @@ async def refuse(session: AsyncSession, opened: Opened, client: Client, *, by: A
     if ask is None:
         raise Conflict(_NOT_DUE)
     await pending.use_up(session, opened)
+    await _answered(session, opened.waiting.ahead)
     record(session, events.ConsentRefused(target_id=client.pk, target_name=client.name), by)
     return Refused(ask, OAuthError("access_denied", "the user said no"), by_itself=True)
+
+
+async def _answered(session: AsyncSession, ahead: str) -> None:
+    """Use a request up that was sent ahead and is answered now; raises Conflict where it was answered already."""
+    if ahead:
+        await pushed.use_up(session, bytes.fromhex(ahead))
 
 
 async def _code(session: AsyncSession, server: AuthorizationServer, client: Client, ask: Ask, who: SignedInUser, place: Place) -> str:

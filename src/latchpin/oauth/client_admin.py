@@ -215,7 +215,7 @@ def _as_words(roles: Mapping[int, Role]) -> str | None:
     return ", ".join(f"{space_id}: {role.word}" for space_id, role in sorted(roles.items())) or None
 
 
-async def _checked(session: AsyncSession, organization_id: int, entry: Entry) -> dict[str, str | None]:
+async def _checked(session: AsyncSession, organization_id: int, entry: Entry) -> dict[str, str | bool | None]:
     form = Form()
     values = client_checks.values(form, entry)
     if entry.spaces:

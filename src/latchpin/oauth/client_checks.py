@@ -33,7 +33,11 @@ _ENGLISH = {"jwks_uri": "the address of the keys", "client_uri": "the app's home
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What an administrator enters for an app. `spaces` are roles by Space id for its own service principal (client_credentials)."""
+    """What an administrator enters for an app. `spaces` are roles by Space id for its own service principal (client_credentials).
+
+    With `require_pushed` its authorization requests count only when it sent them ahead (RFC 9126), with `dpop_bound` it gets tokens only
+    with proof of a key (RFC 9449).
+    """
 
     name: str
     auth_method: str = "none"
@@ -45,10 +49,12 @@ class Entry:
     jwks: str | None = None
     jwks_uri: str | None = None
     client_uri: str | None = None
+    require_pushed: bool = False
+    dpop_bound: bool = False
     spaces: Mapping[int, Role] = field(default_factory=dict)
 
 
-def values(form: Form, entry: Entry) -> dict[str, str | None]:
+def values(form: Form, entry: Entry) -> dict[str, str | bool | None]:
     """Return the columns that an entry comes to; problems are noted in `form`."""
     name = form.line("name", entry.name, most=200)
     _check_words(form, entry)
@@ -64,6 +70,8 @@ def values(form: Form, entry: Entry) -> dict[str, str | None]:
         "jwks": _jwks(form, entry.jwks),
         "jwks_uri": _https(form, "jwks_uri", entry.jwks_uri),
         "client_uri": _https(form, "client_uri", entry.client_uri),
+        "require_pushed": entry.require_pushed,
+        "dpop_bound": entry.dpop_bound,
     }
 
 

@@ -26,6 +26,8 @@ SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 _MOST_REDIRECTS, _MOST_KEYS = 20, 10
 _LEAST_RSA_BITS, _MOST_RSA_BITS = 2048, 8192  # one of a million bits would keep us busy with every check
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+REQUIRE_PUSHED = "require_pushed_authorization_requests"  # RFC 9126 section 6
+DPOP_BOUND = "dpop_bound_access_tokens"  # RFC 9449 section 5.2
 REDIRECTS = ("redirect_uris", "post_logout_redirect_uris")
 
 
@@ -43,8 +45,10 @@ class ClientMetadata:
     jwks: str | None
     jwks_uri: str | None
     client_uri: str | None
+    require_pushed: bool
+    dpop_bound: bool
 
-    def values(self) -> dict[str, str | None]:
+    def values(self) -> dict[str, str | bool | None]:
         """Return the columns of OAuthClient by name."""
         return {name: getattr(self, name) for name in self.__slots__}
 
@@ -117,6 +121,8 @@ def _read(said: Mapping[str, Any], grant_types: Sequence[str], method: str) -> C
         jwks=jwks,
         jwks_uri=jwks_uri,
         client_uri=_address(said, "client_uri"),
+        require_pushed=_flag(said, REQUIRE_PUSHED),
+        dpop_bound=_flag(said, DPOP_BOUND),
     )
 
 
@@ -176,6 +182,13 @@ def _address(said: Mapping[str, Any], name: str) -> str | None:
         return None
     if not isinstance(given, str) or redirects.fault(given, "web") is not None or not urlsplit(given).hostname:
         raise invalid(f"{name} must be an https address")
+    return given
+
+
+def _flag(said: Mapping[str, Any], name: str) -> bool:
+    given = said.get(name, False)
+    if not isinstance(given, bool):
+        raise invalid(f"{name} must be true or false")
     return given
 
 

@@ -20,18 +20,23 @@ from latchpin.oauth.authorization_request import Ask
 from latchpin.storage.models import AuthorizationRequest
 
 LIFETIME = timedelta(minutes=10)
+MOST_UNANSWERED = 50  # of one browser session
 _AGAIN = "Go back to the app and begin again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """What waits: an app's request with its own address, or a device's. `account_due` and `proof_due` are steps before the consent."""
+    """What waits: an app's request with its own address, or a device's. `account_due` and `proof_due` are steps before the consent.
+
+    A request that was sent ahead has no address that may be kept; `ahead` is the digest of its continuation, in hexadecimal.
+    """
 
     ask: Ask | None = None
     address: str = ""
     account_due: bool = False
     proof_due: bool = False
     device_id: int | None = None
+    ahead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Opened:
 
 async def keep(session: AsyncSession, session_id: int, client_pk: int, waiting: Waiting) -> str:
     """Keep a request for the person of a browser session; the token is only in what this returns."""
+    await _make_room(session, session_id)
     token = credentials.new_token()
     session.add(
         AuthorizationRequest(
@@ -57,6 +63,19 @@ async def keep(session: AsyncSession, session_id: int, client_pk: int, waiting: 
     )
     await session.flush()
     return token
+
+
+async def _make_room(session: AsyncSession, session_id: int) -> None:
+    """Remove the oldest unanswered requests of a browser session, so that a page which asks without end fills no table."""
+    unanswered = (
+        select(AuthorizationRequest.digest)
+        .where(AuthorizationRequest.browser_session_id == session_id, AuthorizationRequest.used.is_(None))
+        .order_by(AuthorizationRequest.expires.desc())
+        .offset(MOST_UNANSWERED - 1)
+    )
+    await session.execute(
+        delete(AuthorizationRequest).where(AuthorizationRequest.digest.in_(unanswered)).execution_options(synchronize_session=False)
+    )
 
 
 async def find(session: AsyncSession, token: str, session_id: int) -> Opened:

@@ -54,13 +54,13 @@ async def register(
     session: AsyncSession, said: Mapping[str, Any], *, settings: Settings, secrets: Secrets, came_from: Origin
 ) -> Registered:
     """Register an app; raises OAuthError with the codes of RFC 7591 section 3.2.2, or 503 where there are too many."""
-    values = client_metadata.registered(said).values()
+    metadata = client_metadata.registered(said)
     there = select(func.count()).select_from(OAuthClient)
     there = there.where(OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.status == ClientStatus.ACTIVE)
     if (await session.scalar(there) or 0) >= settings.registration_most:
         raise OAuthError("temporarily_unavailable", "too many apps have registered; unused ones leave after a day", status=503)
     token = TOKEN_PREFIX + credentials.new_token()
-    by = nobody(came_from, values["name"] or "unknown")
+    by = nobody(came_from, metadata.name)
     client = OAuthClient(
         client_id=client_admin.new_client_id(),
         source=ClientSource.DYNAMIC,
@@ -69,7 +69,7 @@ async def register(
         created_by_name="itself",
         registration_digest=credentials.token_digest(token),
         version=1,
-        **values,
+        **metadata.values(),
     )
     session.add(client)
     await session.flush()

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from latchpin.errors import LatchpinError
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import redirects, server
+from latchpin.oauth import pushed, redirects, server
 from latchpin.oauth.errors import OAuthError
 from latchpin.settings import Settings
-from latchpin.web import asking, render, site
+from latchpin.web import asking, render, sent_ahead, site
 from latchpin.web.site import AnyRequest
 
 _OWN = {"Referrer-Policy": render.HEADERS["Referrer-Policy"]}
@@ -32,12 +32,14 @@ async def of(request: AnyRequest, wanted: str) -> Behind:
     path, _, query = wanted.partition("?")
     if path != requests.PATH:
         return Behind(headers=headers)
-    serving = server.of(request)
+    serving, encoded = server.of(request), query.encode()
     try:
-        to = await requests.target(serving, query.encode(), await serving.now(), server.origin(request))
+        if pushed.is_continued(requests.reference(encoded)):
+            encoded = (await sent_ahead.find(request, encoded)).encoded
+        to = await requests.target(serving, encoded, await serving.now(), server.origin(request))
     except (OAuthError, LatchpinError):
         return Behind(headers=headers)  # what is wrong with it is said there
-    return Behind(to.client.name, requests.hint(query.encode()), {**asking.leaving(to.redirect_uri), **_OWN, **headers})
+    return Behind(to.client.name, requests.hint(encoded), {**asking.leaving(to.redirect_uri), **_OWN, **headers})
 
 
 def private(settings: Settings) -> Mapping[str, str]:

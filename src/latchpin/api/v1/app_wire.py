@@ -83,6 +83,8 @@ class AppDetails(AppOut, frozen=True):
     jwks: dict[str, Any] | None
     jwks_uri: str | None
     client_uri: str | None
+    require_pushed_authorization_requests: bool
+    dpop_bound_access_tokens: bool
     spaces: list[SpaceRole]
     secrets: list[SecretOut]
 
@@ -139,7 +141,8 @@ class AppEntry(Body, frozen=True):
     """An app's fields. `authMethod` is none, client_secret_basic, client_secret_post or private_key_jwt, and stays.
 
     `scopes` are the most that it may ask for, none meaning any; with `client_credentials` they are what it may do itself, and `spaces`
-    where.
+    where. `requirePushedAuthorizationRequests` takes its authorization requests only when it sent them ahead (RFC 9126);
+    `dpopBoundAccessTokens` gives it tokens only with proof of a key (RFC 9449).
     """
 
     name: str
@@ -152,6 +155,8 @@ class AppEntry(Body, frozen=True):
     jwks: dict[str, Any] | None = None
     jwks_uri: Address | None = None
     client_uri: Address | None = None
+    require_pushed_authorization_requests: bool = False
+    dpop_bound_access_tokens: bool = False
     spaces: Annotated[tuple[SpaceRole, ...], msgspec.Meta(max_length=500)] = ()
 
     @property
@@ -168,6 +173,8 @@ class AppEntry(Body, frozen=True):
             jwks=json.dumps(self.jwks) if self.jwks is not None else None,
             jwks_uri=self.jwks_uri,
             client_uri=self.client_uri,
+            require_pushed=self.require_pushed_authorization_requests,
+            dpop_bound=self.dpop_bound_access_tokens,
             spaces={each.space_id: Role[each.role.name] for each in self.spaces},
         )
 
@@ -193,6 +200,8 @@ async def details(session: Session, found: Listed) -> AppDetails:
         jwks=json.loads(client.jwks) if client.jwks else None,
         jwks_uri=client.jwks_uri,
         client_uri=client.client_uri,
+        require_pushed_authorization_requests=client.require_pushed,
+        dpop_bound_access_tokens=client.dpop_bound,
         spaces=[SpaceRole(space_id=space_id, role=RoleName(role.word)) for space_id, role in sorted(held.items())],
         secrets=secrets_of(living),
     )

@@ -13,7 +13,7 @@ from litestar import Response, get
 from latchpin.identity.scopes import ALL, EVERY, serialize
 from latchpin.identity.signing_keys import JWKS_SECONDS
 from latchpin.oauth import authorization_request, client_assertion, client_auth, end_session, pkce, server
-from latchpin.oauth.endpoints import device_authorization, introspect, register, revoke, userinfo
+from latchpin.oauth.endpoints import device_authorization, introspect, pushed, register, revoke, userinfo
 from latchpin.oauth.endpoints.answers import public_json
 from latchpin.oauth.endpoints.token import GRANTS
 from latchpin.oauth.endpoints.token import PATH as TOKEN
@@ -44,6 +44,8 @@ def authorization_server(serving: AuthorizationServer) -> dict[str, Any]:
         "introspection_endpoint": issuer + introspect.PATH,
         "introspection_endpoint_auth_methods_supported": [each for each in client_auth.METHODS if each != "none"],
         "introspection_endpoint_auth_signing_alg_values_supported": list(client_assertion.ALGORITHMS),
+        "pushed_authorization_request_endpoint": issuer + pushed.PATH,
+        "require_pushed_authorization_requests": serving.settings.require_pushed_authorization_requests,
         "device_authorization_endpoint": issuer + device_authorization.PATH,
         **({"registration_endpoint": issuer + register.PATH} if register.is_offered(serving) else {}),
         "client_id_metadata_document_supported": serving.settings.client_documents,

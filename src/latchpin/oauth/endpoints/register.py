@@ -150,6 +150,8 @@ def _entry(serving: AuthorizationServer, client: OAuthClient, token: str, secret
         "response_types": ["code"] if "authorization_code" in client.grant_types.split() else [],
         "token_endpoint_auth_method": client.auth_method,
         "application_type": client.application_type,
+        client_metadata.REQUIRE_PUSHED: client.require_pushed,
+        client_metadata.DPOP_BOUND: client.dpop_bound,
     }
     optional = {
         "client_secret": secret,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import Router
 
-from latchpin.oauth.endpoints import device_authorization, discovery, introspect, register, revoke, token, userinfo
+from latchpin.oauth.endpoints import device_authorization, discovery, introspect, pushed, register, revoke, token, userinfo
 from latchpin.oauth.endpoints.answers import HANDLERS
 
 ROUTER = Router(
@@ -12,12 +12,14 @@ ROUTER = Router(
     route_handlers=[
         # Preflights first: Litestar answers OPTIONS by itself for a path whose first handler does not.
         device_authorization.device_authorization_preflight,
+        pushed.push_preflight,
         revoke.revoke_preflight,
         token.token_preflight,
         userinfo.userinfo_preflight,
         token.token,
         device_authorization.device_authorization,
         introspect.introspect,
+        pushed.push,
         revoke.revoke,
         userinfo.userinfo,
         userinfo.userinfo_by_post,

@@ -12,12 +12,13 @@ from litestar.types import ExceptionHandlersMap
 
 from latchpin.errors import LatchpinError
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import authorize, params, server
+from latchpin.oauth import authorize, params, pushed, server
 from latchpin.oauth.authorize import Refused
 from latchpin.oauth.endpoints.answers import CORS
 from latchpin.oauth.endpoints.answers import HANDLERS as MACHINES
 from latchpin.oauth.errors import OAuthError, invalid_request
-from latchpin.web import session
+from latchpin.oauth.pushed import Ahead
+from latchpin.web import sent_ahead, session
 from latchpin.web.pages import errors, steps
 from latchpin.web.session import PasswordNeeded, SignInNeeded
 from latchpin.web.site import AnyRequest
@@ -42,6 +43,34 @@ async def authorize_by_form(request: AnyRequest) -> Response[str]:
 
 
 async def _answer(request: AnyRequest, encoded: bytes) -> Response[str]:
+    request_uri = requests.reference(encoded)
+    if not pushed.is_ours(request_uri):
+        return await _judge(request, encoded, None)
+    if pushed.is_continued(request_uri):
+        ahead = await sent_ahead.find(request, encoded)
+        return await _judge(request, ahead.encoded, ahead)
+    return await _first_visit(request, encoded, request_uri)
+
+
+async def _first_visit(request: AnyRequest, encoded: bytes, request_uri: str) -> Response[str]:
+    """Use up what an app sent ahead: once, whoever comes with it (RFC 9126 section 4). Other parameters of the address are ignored.
+
+    What can be answered without asking anybody is answered at once: a browser that shows us in a frame brings no cookie back.
+    """
+    serving, browser = server.of(request), sent_ahead.secret(request)
+    client = await requests.named_client(serving, encoded, await serving.now(), server.origin(request))
+    async with serving.database.transaction() as opened:
+        ahead = await pushed.take(opened, request_uri, client)
+        silent = requests.NONE in requests.prompts(ahead.encoded)
+        onward = "" if silent else await pushed.go_on(opened, client, ahead, browser)
+    if silent:
+        return await _judge(request, ahead.encoded, ahead)
+    answer = steps.away(request, onward)
+    answer.set_cookie(sent_ahead.cookie(serving.settings, browser))
+    return answer
+
+
+async def _judge(request: AnyRequest, encoded: bytes, ahead: Ahead | None) -> Response[str]:
     serving = server.of(request)
     to = await requests.target(serving, encoded, await serving.now(), server.origin(request))
     silent = requests.NONE in requests.prompts(encoded)
@@ -51,14 +80,19 @@ async def _answer(request: AnyRequest, encoded: bytes) -> Response[str]:
         if silent:
             error = OAuthError("login_required", "nobody is signed in")
             return steps.refused(request, Refused(to, error, by_itself=not to.is_unverified))
-        return _to_the_door(request, encoded, needed)
+        return _to_the_door(request, needed, requests.after_signing_in(encoded) if ahead is None else _here(request))
     async with visit.site.database.transaction() as opened:
-        outcome = await authorize.begin(opened, serving, to, encoded, visit.signed_in)
+        outcome = await authorize.begin(opened, serving, to, encoded, visit.signed_in, ahead)
     return await steps.go_on(visit, to.client, outcome)
 
 
-def _to_the_door(request: AnyRequest, encoded: bytes, needed: SignInNeeded | PasswordNeeded) -> Response[str]:
-    wanted = quote(requests.after_signing_in(encoded))
+def _here(request: AnyRequest) -> str:
+    """The address of a request that goes on: it tells nothing of what was asked for, so it may come back as it is."""
+    return f"{requests.PATH}?{request.scope['query_string'].decode('latin-1')}"
+
+
+def _to_the_door(request: AnyRequest, needed: SignInNeeded | PasswordNeeded, back: str) -> Response[str]:
+    wanted = quote(back)
     if isinstance(needed, PasswordNeeded):
         return steps.away(request, f"/password?next={wanted}")
     return steps.away(request, f"/login?next={wanted}" + ("&ended=1" if needed.ended else ""))

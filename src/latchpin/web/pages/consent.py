@@ -9,9 +9,9 @@ from litestar.types import ExceptionHandlersMap
 
 from latchpin.errors import Invalid, LatchpinError, Malformed, Throttled
 from latchpin.identity import sessions
-from latchpin.oauth import authorize, consents, device_consent, pending, server
+from latchpin.oauth import authorize, consents, device_consent, pending, pushed, server
 from latchpin.oauth.authorize import Page, Show
-from latchpin.web import forms, proof, session
+from latchpin.web import forms, proof, sent_ahead, session
 from latchpin.web.forms import Entries
 from latchpin.web.pages import errors, steps
 from latchpin.web.session import SignedIn, Visit
@@ -36,12 +36,19 @@ async def choose_account(visit: SignedIn) -> Response[str]:
 
 
 async def _another_account(visit: Visit, token: str) -> Response[str]:
+    browser = sent_ahead.secret(visit.request)
     async with visit.site.database.transaction() as opened:
         found = await pending.find(opened, token, visit.signed_in.session_id)
+        client = await authorize.client_of(opened, found)
         await pending.use_up(opened, found)
+        address, ahead = found.waiting.address, found.waiting.ahead
+        if ahead:
+            address = await pushed.move(opened, bytes.fromhex(ahead), client, browser)
         await sessions.end(opened, visit.principal.user_id, visit.signed_in.session_id, by=visit.actor, signed_out=True)
-    back = steps.away(visit.request, f"/login?next={quote(found.waiting.address)}")
+    back = steps.away(visit.request, f"/login?next={quote(address)}")
     back.set_cookie(session.no_cookie(visit.site.settings))
+    if ahead:
+        back.set_cookie(sent_ahead.cookie(visit.site.settings, browser))
     return back
 
 

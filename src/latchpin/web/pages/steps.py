@@ -7,7 +7,7 @@ from litestar import Response
 from latchpin.errors import Conflict, Denied, LatchpinError, Malformed
 from latchpin.kit import context
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import redirects, server
+from latchpin.oauth import pushed, redirects, server
 from latchpin.oauth.authorize import Closed, Leave, Outcome, Refused
 from latchpin.oauth.clients import Client
 from latchpin.oauth.consents import Stand
@@ -29,6 +29,10 @@ _CLOSED = {
         "An administrator has decided that this app may not be used here. Ask one of them if you need it.",
     ),
 }
+_OVER = (
+    "A sign-in that an app has prepared can be opened once, by that app, within a minute, and then goes on in the same browser for ten. "
+    "Go back to the app and begin again."
+)
 _WRONG = "The app asked for something that is not possible here, so you were not sent back to it. Its makers have to put this right."
 
 
@@ -72,6 +76,8 @@ def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str]:
 
 def refusal_page(request: AnyRequest, error: OAuthError) -> Response[str]:
     """Draw a request that cannot be trusted enough to be sent back."""
+    if error.error == pushed.OVER:
+        return _refusal(request, "This link is used up", _OVER, error, status=400)
     return _refusal(request, "This link does not work", _WRONG, error, status=400)
 
 

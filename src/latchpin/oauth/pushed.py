@@ -1,0 +1,167 @@
+"""Authorization requests that apps send ahead (RFC 9126), and how a browser gets from one to the person's answer.
+
+An app gets a `request_uri`, which counts once and for a minute. A person may first have to sign in, choose another account or reload the
+page, so the first visit trades it for a continuation: an address that holds nothing of the request either, counts only in that browser
+(half of its secret is in a cookie), for ten minutes, and leads to one answer. Both are kept as digests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from latchpin.errors import Conflict
+from latchpin.identity import credentials
+from latchpin.kit import clock
+from latchpin.oauth import authorization_request as requests
+from latchpin.oauth.clients import Client
+from latchpin.oauth.errors import OAuthError
+from latchpin.oauth.params import Params
+from latchpin.storage.models import PushedRequest
+
+SENT = "urn:ietf:params:oauth:request_uri:"
+CONTINUED = "urn:latchpin:params:oauth:continued:"
+LIFETIME = timedelta(seconds=60)
+CONTINUATION = timedelta(minutes=10)
+OVER = "invalid_request_uri"  # OpenID Connect Core section 3.1.2.6
+_ANSWERED = "This request was answered already, and works once. Go back to the app and begin again."
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A request that was sent ahead: its parameters, encoded, and when a browser first came with it.
+
+    `digest` is the continuation's; None where the answer follows at once, and there is none.
+    """
+
+    encoded: bytes
+    begun: datetime
+    digest: bytes | None = None
+
+
+def is_ours(request_uri: str) -> bool:
+    """Whether a `request_uri` has the form of one that we gave out; any other one is an address, which we do not fetch."""
+    return request_uri.startswith((SENT, CONTINUED))
+
+
+def is_continued(request_uri: str) -> bool:
+    """Whether a `request_uri` is a continuation."""
+    return request_uri.startswith(CONTINUED)
+
+
+def over() -> OAuthError:
+    """Make the one answer to a `request_uri` that is unknown, used, too old, another app's or another browser's."""
+    return OAuthError(OVER, "request_uri is unknown, was used, has run out, or belongs to another app or browser")
+
+
+def parameters(sent: Params, client: Client) -> str:
+    """Return what is kept of a request: the parameters that are read, as a form; credentials never are (section 2.1)."""
+    kept = {name: value for name in requests.PARAMETERS if (value := sent.get(name)) is not None} | {"client_id": client.client_id}
+    return urlencode([*kept.items(), *(("resource", each) for each in sent.resources)])
+
+
+async def keep(session: AsyncSession, client: Client, encoded: str) -> str:
+    """Keep a request; returns its `request_uri`, which is only in what this returns."""
+    token = credentials.new_token()
+    await _add(session, token, client, encoded, LIFETIME)
+    return SENT + token
+
+
+async def take(session: AsyncSession, request_uri: str, client: Client) -> Ahead:
+    """Use a request up by one conditional update; raises OAuthError for all but the first who come in time, as the app that sent it."""
+    at = clock.now()
+    digest = credentials.token_digest(request_uri.removeprefix(SENT))
+    taken = await session.execute(
+        update(PushedRequest)
+        .where(
+            PushedRequest.digest == digest,
+            PushedRequest.oauth_client_id == client.pk,
+            PushedRequest.used.is_(None),
+            PushedRequest.expires > at,
+        )
+        .values(used=at)
+        .returning(PushedRequest.parameters)
+    )
+    row = taken.one_or_none()
+    if row is None:
+        raise over()
+    return Ahead(row.parameters.encode(), at)
+
+
+async def go_on(session: AsyncSession, client: Client, ahead: Ahead, browser: str) -> str:
+    """Keep a request that was just taken for the browser with this secret; returns the address to go on at."""
+    token = credentials.new_token()
+    await _add(session, _both(token, browser), client, ahead.encoded.decode(), CONTINUATION)
+    return _address(client, token)
+
+
+async def find(session: AsyncSession, request_uri: str, client: Client, browser: str) -> Ahead:
+    """Return what goes on in this browser, without using it up; raises OAuthError."""
+    digest = credentials.token_digest(_both(request_uri.removeprefix(CONTINUED), browser))
+    row = await session.scalar(
+        select(PushedRequest).where(
+            PushedRequest.digest == digest,
+            PushedRequest.oauth_client_id == client.pk,
+            PushedRequest.used.is_(None),
+            PushedRequest.expires > clock.now(),
+        )
+    )
+    if row is None:
+        raise over()
+    return Ahead(row.parameters.encode(), row.expires - CONTINUATION, digest)
+
+
+async def use_up(session: AsyncSession, digest: bytes) -> None:
+    """Note that a request that went on is being answered, by one conditional update; raises Conflict for all but the first who try."""
+    taken = await session.execute(
+        update(PushedRequest)
+        .where(PushedRequest.digest == digest, PushedRequest.used.is_(None))
+        .values(used=clock.now())
+        .returning(PushedRequest.digest)
+    )
+    if taken.one_or_none() is None:
+        raise Conflict(_ANSWERED, code="request_used")
+
+
+async def move(session: AsyncSession, digest: bytes, client: Client, browser: str) -> str:
+    """Give a request that goes on another address, which is returned; the old one is over. Raises Conflict where it was answered."""
+    token = credentials.new_token()
+    moved = await session.execute(
+        update(PushedRequest)
+        .where(PushedRequest.digest == digest, PushedRequest.used.is_(None))
+        .values(digest=credentials.token_digest(_both(token, browser)))
+        .returning(PushedRequest.digest)
+    )
+    if moved.one_or_none() is None:
+        raise Conflict(_ANSWERED, code="request_used")
+    return _address(client, token)
+
+
+async def sweep(session: AsyncSession) -> None:
+    """Remove requests that have run out an hour ago."""
+    await session.execute(delete(PushedRequest).where(PushedRequest.expires < clock.now() - timedelta(hours=1)))
+
+
+async def _add(session: AsyncSession, secret: str, client: Client, encoded: str, lifetime: timedelta) -> None:
+    session.add(
+        PushedRequest(
+            digest=credentials.token_digest(secret),
+            oauth_client_id=client.pk,
+            parameters=encoded,
+            expires=clock.now() + lifetime,
+        )
+    )
+    await session.flush()
+
+
+def _both(token: str, browser: str) -> str:
+    """Join the two halves of a continuation's secret; neither is worth anything alone."""
+    return f"{token}.{browser}"
+
+
+def _address(client: Client, token: str) -> str:
+    return f"{requests.PATH}?{urlencode({'client_id': client.client_id, 'request_uri': CONTINUED + token})}"

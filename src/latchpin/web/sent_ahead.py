@@ -1,0 +1,52 @@
+"""What ties a request that an app sent ahead to the browser that first came with it: a cookie with a secret that opens nothing alone."""
+
+from __future__ import annotations
+
+import re
+
+from litestar.datastructures import Cookie
+
+from latchpin.identity import credentials
+from latchpin.oauth import authorization_request as requests
+from latchpin.oauth import pushed, server
+from latchpin.oauth.pushed import Ahead
+from latchpin.settings import Settings
+from latchpin.web import site
+from latchpin.web.site import AnyRequest
+
+_SECRET = re.compile(r"[0-9A-Za-z]{43}")
+
+
+async def find(request: AnyRequest, encoded: bytes) -> Ahead:
+    """Return the request that goes on in this browser at an address with these parameters; raises OAuthError, Unavailable."""
+    serving = server.of(request)
+    client = await requests.named_client(serving, encoded, await serving.now(), server.origin(request))
+    async with serving.database.read() as opened:
+        return await pushed.find(opened, requests.reference(encoded), client, _brought(request))
+
+
+def secret(request: AnyRequest) -> str:
+    """Return this browser's secret, a new one where it has none; one serves all of its windows."""
+    brought = _brought(request)
+    return brought if _SECRET.fullmatch(brought) else credentials.new_token()
+
+
+def cookie(settings: Settings, text: str) -> Cookie:
+    """The cookie with the browser's secret; it lives as long as what it was set for."""
+    return Cookie(
+        key=_name(settings),
+        value=text,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=settings.is_https,
+        max_age=int(pushed.CONTINUATION.total_seconds()),
+    )
+
+
+def _brought(request: AnyRequest) -> str:
+    return request.cookies.get(_name(site.of(request).settings), "")
+
+
+def _name(settings: Settings) -> str:
+    return "__Host-latchpin-asked" if settings.is_https else "latchpin-asked"
