@@ -5,8 +5,8 @@ Run it after a change: `.venv/bin/python docs/generate.py`. `make docs` fails wh
 
 from __future__ import annotations
 
-import ast
 import inspect
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
@@ -14,8 +14,7 @@ from pathlib import Path
 
 import click
 
-from latchpin import app, errors, settings
-from latchpin.api.problems import status_of
+from latchpin import app, problem_types, settings
 from latchpin.api.routing import PERMISSION, api_handlers
 from latchpin.audit import events
 from latchpin.cli import main as command_line
@@ -146,49 +145,21 @@ def _errors() -> Iterator[str]:
     yield "`field`, `message`, and `line` and `column` where the entry is a text. A missing scope has `scope`. Give `requestId` to your"
     yield "administrator: it is in the logs and in the audit log."
     yield ""
-    yield "## Kinds"
+    yield "`type` is an address of your deployment, such as `https://latchpin.example/errors/insufficient-scope`. It opens a page with what"
+    yield "stands here, an example besides, and needs no sign-in; `/errors` lists all of them. Programs compare `errorCode`, which stays as"
+    yield "it is."
     yield ""
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == errors.__name__]
-    shown = [kind for kind in kinds if issubclass(kind, errors.LatchpinError) and kind is not errors.LatchpinError]
-    yield from _table(("status", "`errorCode`", "meaning"), ((str(_status(kind)), _code(kind), _meaning(kind)) for kind in shown))
-    yield ""
-    yield "## Particular codes"
-    yield ""
-    rows = sorted({(str(_status(kind)), f"`{code}`", detail) for code, kind, detail in _particular()})
-    yield from _table(("status", "`errorCode`", "meaning"), rows)
+    yield from _table(
+        ("status", "`errorCode`", "error"),
+        ((str(each.status), f"`{each.code}`", f"[{each.heading}](#{_anchor(each.heading)})") for each in problem_types.EVERY),
+    )
+    for each in problem_types.EVERY:
+        yield from ("", f"## {each.heading}", "", f"{each.status}, `{each.code}`. {each.meaning}", "")
+        yield from (f"**Why it happens.** {each.why}", "", f"**What to do next.** {each.advice}")
 
 
-def _status(kind: type[errors.LatchpinError]) -> int:
-    made = kind.__new__(kind)
-    return status_of(made)
-
-
-def _code(kind: type[errors.LatchpinError]) -> str:
-    return "`agent-not-found` and the like" if kind is errors.Missing else f"`{kind.code}`"
-
-
-def _meaning(kind: type) -> str:
-    return _sentence(kind).partition(" `detail` must")[0].partition(" Raise `Missing`")[0]
-
-
-def _particular() -> Iterator[tuple[str, type[errors.LatchpinError], str]]:
-    """Yield (code, kind, meaning): error classes with a code of their own, and `raise Kind("...", code="...")` in the API."""
-    known: dict[str, type[errors.LatchpinError]] = {}
-    waiting = [errors.LatchpinError]
-    while waiting:
-        kind = waiting.pop()
-        known[kind.__name__] = kind
-        waiting += kind.__subclasses__()
-        if kind.__module__ != errors.__name__:
-            yield kind.code, kind, _sentence(kind)
-    for part in ("api", "identity", "automation"):
-        for path in sorted((ROOT / "src" / "latchpin" / part).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in known:
-                    code = next((word.value for word in node.keywords if word.arg == "code"), None)
-                    detail = node.args[0] if node.args else None
-                    if isinstance(code, ast.Constant) and isinstance(detail, ast.Constant):
-                        yield str(code.value), known[node.func.id], str(detail.value)
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def _command_line() -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from latchpin import problem_types
 from tests.support.people import PASSWORD, Person
 from tests.support.server import Server
 
@@ -56,6 +57,7 @@ def problem(answer: httpx.Response, status: int, code: str | None = None) -> dic
     assert body["status"] == status
     assert body["instance"] == answer.request.url.path
     assert code is None or body["errorCode"] == code
+    assert problem_types.get(body["type"].rpartition("/")[2]).code == body["errorCode"], "the type has no page: see latchpin/problem_types"
     return body
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
+from latchpin import problem_types
 from latchpin.web.views import api_keys, automation, entry, organization, users
+from latchpin.web.views import problem_types as types
 from latchpin.web.views.common import Chip, Form, Listing, Option, Problem, Toast
 from tests.web import app_samples, oauth_samples
 from tests.web.samples import (
@@ -257,6 +260,11 @@ def _rest() -> Iterator[tuple[str, str, Any]]:
     for status, title, text, wait in errors:
         yield f"error-{status}", "errors/inside.html", organization.ErrorPage(shell(""), status, title, text, wait, "01JD7M2QZX")
     yield "error-outside", "errors/outside.html", organization.ErrorPage(shell("", None), 404, errors[2][1], errors[2][2], 0, "01JD7M2QZX")
+    yield "problem-types", "problem_types/list.html", types.Types(shell("", None), problem_types.EVERY)
+    for slug in ("insufficient-scope", "invalid-definition", "api-key-not-found"):
+        found = problem_types.get(slug)
+        example = json.dumps(found.example("https://latchpin.example"), indent=2)
+        yield f"problem-type-{slug}", "problem_types/details.html", types.Type(shell("", None), found, "Not allowed", example)
     form = Form({"plain": "Maya Lindqvist", "choice": "full", "card": "read-only", "day": "2027-11-24"})
     refused = Form({"refused_email": "maya"}, {"refused_email": "Enter a full e-mail address, like name@example.com."})
     yield "components", "components/index.html", organization.Components(shell(""), form, refused, ACCESSES, LIVE[1], EVENTS[0])

@@ -1,7 +1,7 @@
 """Refusals as problem documents (RFC 9457, with the members of RFC 7807).
 
-One table from kind of refusal to status and title. A document says what happened and what to do next; it never holds a stack trace,
-SQL, a path of the server or a credential.
+One table from kind of refusal to status; what each type means stands in `problem_types`. A document says what happened and what to do
+next; it never holds a stack trace, SQL, a path of the server or a credential.
 """
 
 from __future__ import annotations
@@ -11,26 +11,11 @@ from typing import Any
 
 import msgspec
 
-from latchpin import errors
+from latchpin import errors, problem_types
 from latchpin.errors import FieldProblem, LatchpinError
 from latchpin.identity.scopes import ALL, serialize
 
 CONTENT_TYPE = b"application/problem+json"
-_TITLES = {
-    400: "Bad request",
-    401: "Not authenticated",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Method not allowed",
-    408: "Request too slow",
-    409: "Conflict",
-    413: "Request too large",
-    415: "Unsupported content type",
-    422: "Refused entry",
-    429: "Too many requests",
-    500: "Server error",
-    503: "Temporarily unavailable",
-}
 _STATUS: tuple[tuple[type[LatchpinError], int], ...] = (
     (errors.Malformed, 400),
     (errors.Invalid, 422),
@@ -41,7 +26,7 @@ _STATUS: tuple[tuple[type[LatchpinError], int], ...] = (
     (errors.Throttled, 429),
     (errors.Unavailable, 503),
 )
-_SLUGS = {
+SLUGS = {
     400: "bad-request",
     405: "method-not-allowed",
     408: "request-too-slow",
@@ -130,10 +115,10 @@ def render(  # noqa: PLR0913  the members of the document
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> Answer:
     """Render any problem document; `instance` is the request's path without the query, which might hold a secret."""
-    slug = (code or _SLUGS.get(status) or "error").replace("_", "-")
+    slug = problem_types.slug_of(code or SLUGS.get(status) or "error")
     body = Problem(
-        type=f"{public_url}/errors/{slug}",
-        title=title or _TITLES.get(status, "Request refused"),
+        type=problem_types.address_of(public_url, slug),
+        title=title or problem_types.TITLES.get(status, problem_types.REFUSED),
         status=status,
         detail=detail,
         instance=instance,

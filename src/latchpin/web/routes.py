@@ -26,6 +26,7 @@ from latchpin.web.pages import (
     errors,
     new_key,
     policy,
+    problem_types,
     resources,
     session_tokens,
     sign_in,
@@ -44,6 +45,7 @@ _ANYBODY = Router(
         sign_in.set_up,
         session_tokens.finish_sign_in,
         *static.HANDLERS,
+        *problem_types.HANDLERS,
     ],
 )
 _ANY_PASSWORD = Router(

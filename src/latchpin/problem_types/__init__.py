@@ -1,0 +1,17 @@
+"""What each `type` of a problem document means: the source of the pages below /errors and of docs/reference/errors.md. Pure.
+
+A code that the API gains needs its entry in `texts`: tests/test_problem_types.py reads the code and fails for one without.
+"""
+
+from __future__ import annotations
+
+from latchpin.problem_types.model import PATH, REFUSED, SAMPLE_REQUEST, TITLES, ProblemType, address_of, slug_of
+from latchpin.problem_types.texts import EVERY
+
+__all__ = ["EVERY", "PATH", "REFUSED", "SAMPLE_REQUEST", "TITLES", "ProblemType", "address_of", "get", "slug_of"]
+_BY_SLUG = {each.slug: each for each in EVERY}
+
+
+def get(slug: str) -> ProblemType:
+    """Return the type at an address; raises KeyError where there is none."""
+    return _BY_SLUG[slug]

@@ -1,0 +1,35 @@
+"""Pages for the addresses that a problem document's `type` holds (RFC 9457 section 3.1.1), open to everybody who meets an error."""
+
+from __future__ import annotations
+
+import json
+
+from litestar import Response, get
+from litestar.params import FromPath
+
+from latchpin import problem_types
+from latchpin.errors import Missing
+from latchpin.web import render, session, site
+from latchpin.web.site import AnyRequest
+from latchpin.web.views.problem_types import Type, Types
+
+
+@get(problem_types.PATH)
+async def show_types(request: AnyRequest) -> Response[str]:
+    """List every type."""
+    return render.page(request, "problem_types/list.html", Types(session.shell_outside(request), problem_types.EVERY))
+
+
+@get(problem_types.PATH + "/{slug:str}")
+async def show_type(request: AnyRequest, slug: FromPath[str]) -> Response[str]:
+    """Explain one type; raises Missing for an address that no document names."""
+    try:
+        found = problem_types.get(slug)
+    except KeyError:
+        raise Missing("page") from None
+    example = found.example(site.of(request).settings.public_url)
+    view = Type(session.shell_outside(request), found, problem_types.TITLES[found.status], json.dumps(example, indent=2))
+    return render.page(request, "problem_types/details.html", view)
+
+
+HANDLERS = (show_types, show_type)

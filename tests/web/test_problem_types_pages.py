@@ -1,0 +1,51 @@
+"""The pages below /errors, which the `type` of a problem document leads to."""
+
+from __future__ import annotations
+
+import html
+
+import pytest
+
+from latchpin import problem_types
+from latchpin.problem_types import ProblemType
+from latchpin.web import render
+from tests.support.people import Organization
+from tests.support.server import Server
+
+
+@pytest.mark.parametrize("found", problem_types.EVERY, ids=lambda each: each.code)
+def test_every_type_has_a_page_that_is_open_to_everybody(server: Server, found: ProblemType) -> None:
+    """Without signing in: what it means, why it happens, what to do next, which status, and an example with our own address."""
+    answer = server.http.get(f"/errors/{found.slug}")
+    shown = html.unescape(answer.text).replace("<code>", "`").replace("</code>", "`")
+
+    assert answer.status_code == 200
+    assert all(text in shown for text in (found.heading, found.meaning, found.why, found.advice, f"Status {found.status}"))
+    assert f'"type": "{server.url}/errors/{found.slug}"' in shown
+    assert answer.headers["content-security-policy"] == render.HEADERS["Content-Security-Policy"]
+
+
+def test_the_type_of_a_refusal_opens_its_page(organization: Organization) -> None:
+    """What the API says is an address that a browser can follow."""
+    http = organization.server.http
+    told = http.get("/api/v1/agent/all").json()
+
+    assert told["type"].startswith(organization.server.url)
+    assert "No credential that counts" in http.get(told["type"]).text
+
+
+def test_all_types_are_listed(server: Server) -> None:
+    """The list leads to every page, each once."""
+    answer = server.http.get("/errors")
+
+    assert answer.status_code == 200
+    assert [answer.text.count(f'href="/errors/{each.slug}"') for each in problem_types.EVERY] == [1] * len(problem_types.EVERY)
+
+
+@pytest.mark.parametrize("slug", ["nothing", "insufficient_scope", "Conflict", "conflict/more", "%3Cscript%3E"])
+def test_an_address_that_no_document_names_is_404(server: Server, slug: str) -> None:
+    """It looks like every address where nothing is."""
+    answer = server.http.get(f"/errors/{slug}")
+
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.text
