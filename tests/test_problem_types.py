@@ -77,7 +77,7 @@ WRITTEN = sorted(set(_written()))
 
 @pytest.mark.parametrize(("code", "status"), WRITTEN, ids=[code for code, _ in WRITTEN])
 def test_every_code_in_the_source_is_explained(code: str, status: int) -> None:
-    """A new code needs its entry in latchpin/problem_types/texts.py, with the status that it is sent with."""
+    """A new code needs its entry in latchpin/problem_types, with the status that it is sent with."""
     found = problem_types.get(problem_types.slug_of(code))
 
     assert (found.code, found.status) == (code, status)

@@ -1,14 +1,15 @@
 """What each `type` of a problem document means: the source of the pages below /errors and of docs/reference/errors.md. Pure.
 
-A code that the API gains needs its entry in `texts`: tests/test_problem_types.py reads the code and fails for one without.
+A code that the API gains needs its entry in `callers` or `requests`: tests/test_problem_types.py reads the code and fails for one without.
 """
 
 from __future__ import annotations
 
+from latchpin.problem_types import callers, requests
 from latchpin.problem_types.model import PATH, REFUSED, SAMPLE_REQUEST, TITLES, ProblemType, address_of, slug_of
-from latchpin.problem_types.texts import EVERY
 
 __all__ = ["EVERY", "PATH", "REFUSED", "SAMPLE_REQUEST", "TITLES", "ProblemType", "address_of", "get", "slug_of"]
+EVERY: tuple[ProblemType, ...] = (*callers.EVERY, *requests.EVERY)
 _BY_SLUG = {each.slug: each for each in EVERY}
 
 
