@@ -45,8 +45,11 @@ async def test_a_time_without_a_zone_is_refused(database: Database) -> None:
 def test_any_time_survives_both_dialects(at: datetime) -> None:
     """Binding and reading again gives the same moment."""
     for dialect in _DIALECTS:
-        kind = UtcTime()
-        assert kind.process_result_value(kind.process_bind_param(at, dialect), dialect) == at.astimezone(UTC)
+        kind = UtcTime().dialect_impl(dialect)
+        bind, read = kind.bind_processor(dialect), kind.result_processor(dialect, None)
+        assert bind is not None
+        assert read is not None
+        assert read(bind(at)) == at.astimezone(UTC)
 
 
 def test_a_word_outside_its_list_is_refused() -> None:
@@ -56,3 +59,12 @@ def test_a_word_outside_its_list_is_refused() -> None:
     assert kind.process_bind_param(SpaceScope.PUBLIC, _DIALECTS[0]) == "Public"
     with pytest.raises(ValueError, match="Secret"):
         kind.process_bind_param("Secret", _DIALECTS[0])  # type: ignore[arg-type]  # what is refused
+
+
+def test_a_word_is_read_as_its_member() -> None:
+    """Null stays null, and a text that is no member, which only another version can have stored, is not taken for one."""
+    read = WordEnum(SpaceScope).result_processor(_DIALECTS[0], None)
+
+    assert (read("Public"), read(None)) == (SpaceScope.PUBLIC, None)
+    with pytest.raises(KeyError, match="Secret"):
+        read("Secret")
