@@ -83,9 +83,15 @@ class Activity:
             tally = self._uses[bucket] = _Tally(actor(principal, origin), event)
         tally.count += 1
 
-    def client_used(self, client_pk: int) -> None:
-        """Note that an app got tokens. Its row is written later: locking it with a grant's would meet who revokes the app."""
-        self._last_used.setdefault((CredentialKind.CLIENT.value, client_pk), (clock.timestamp(), None))
+    def app_used(self, client_pk: int, grant_id: int | None = None) -> None:
+        """Note that an app got tokens, and of which grant where that lives on.
+
+        Both rows are written later: locking the client's with a grant's would meet who revokes the app.
+        """
+        now = clock.timestamp()
+        self._last_used.setdefault((CredentialKind.CLIENT.value, client_pk), (now, None))
+        if grant_id is not None:
+            self._last_used.setdefault((CredentialKind.ACCESS_TOKEN.value, grant_id), (now, None))
 
     def refused(self, refused: Refused, origin: Origin) -> None:
         """Note one refused key with its true reason."""

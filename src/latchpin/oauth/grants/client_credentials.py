@@ -43,7 +43,7 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
     if params.resources:
         async with server.database.read() as session:
             await resources.checked(session, params.resources, client.organization_id, server.settings)
-    server.activity.client_used(client.pk)
+    server.activity.app_used(client.pk)
     # OpenSSL signs without holding Python up, so this core serves others meanwhile.
     return await asyncio.to_thread(issue.answer, server, stands, Wanted(wanted, params.resources))
 

@@ -52,7 +52,7 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         if OFFLINE in stands.granted and "refresh_token" in client.grant_types:
             refresh, _ = await issue.new_refresh_token(session, server, grant)
         grants.begin(session, grant, owner, by=issue.acting_for(stands, acting(client, came_from)))
-        server.activity.client_used(client.pk)
+        server.activity.app_used(client.pk)
         return issue.answer(server, stands, Wanted(stands.granted, wanted), refresh=refresh)
 
 

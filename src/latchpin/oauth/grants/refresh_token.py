@@ -25,19 +25,31 @@ from latchpin.oauth.errors import OAuthError, invalid_grant
 from latchpin.oauth.issue import Answer, Wanted
 from latchpin.oauth.params import Params
 from latchpin.oauth.server import AuthorizationServer, acting
-from latchpin.storage.models import OAuthClient, OAuthGrant, RefreshToken
+from latchpin.storage.models import OAuthGrant, RefreshToken
 
 NAME = "refresh_token"
 WINDOW = timedelta(seconds=10)
 REFUSED = "Refresh token is invalid or expired"
 REPLAYED = "Refresh token has already been used; re-authorize"
-_FAMILY = (
-    select(OAuthGrant, OAuthClient)
-    .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
+_LOCKED = (
+    select(OAuthGrant.id)
     .where(OAuthGrant.id == select(RefreshToken.grant_id).where(RefreshToken.digest == bindparam("digest")).scalar_subquery())
-    .with_for_update(of=OAuthGrant, key_share=True)
+    .with_for_update(key_share=True)
 )
 _TOKEN = select(RefreshToken).where(RefreshToken.digest == bindparam("digest"))
+_SPENT = (
+    update(RefreshToken)
+    .where(RefreshToken.id == bindparam("token_id"), RefreshToken.spent.is_(None))
+    .values(spent=bindparam("at"), successor_id=bindparam("successor"), asked=bindparam("asks"), sealed=bindparam("answer"))
+    .returning(RefreshToken.id)
+    .execution_options(synchronize_session=False)
+)
+_PREDECESSOR = (
+    update(RefreshToken)
+    .where(RefreshToken.grant_id == bindparam("family"), RefreshToken.successor_id == bindparam("token_id"))
+    .values(sealed=None)
+    .execution_options(synchronize_session=False)
+)
 
 
 async def redeem(server: AuthorizationServer, client: Client, params: Params, came_from: Origin) -> Answer | OAuthError:
@@ -45,14 +57,17 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
     presented = params.need("refresh_token")
     await server.now()
     async with server.database.transaction() as session:
-        family = await _lock(session, presented)
-        if family is None or family[0].oauth_client_id != client.pk or family[0].ended is not None:
+        digest = {"digest": credentials.token_digest(presented)}
+        # Those who refresh or revoke a family come one after the other (PostgreSQL; SQLite has one writer). The grant's row is the only
+        # lock of a family, so nobody who waits for it holds another; what is read after it is the state that the one before left.
+        grant_id = await session.scalar(_LOCKED, digest)
+        token = await session.scalar(_TOKEN, digest) if grant_id is not None else None
+        if grant_id is None or token is None:
             return invalid_grant(REFUSED)
-        grant, owner = family
-        token = await session.scalar(_TOKEN, {"digest": credentials.token_digest(presented)})
-        if token is None:
+        stands = await standing.of_grant(session, grant_id, server.settings)
+        grant = await session.get_one(OAuthGrant, grant_id)  # just read
+        if grant.oauth_client_id != client.pk or grant.ended is not None:
             return invalid_grant(REFUSED)
-        stands = await standing.of_grant(session, grant.id, server.settings)
         if token.spent is not None:
             return await _again(session, params, presented, token, grant, stands, acting(client, came_from))
         if token.expires <= clock.now() or not isinstance(stands, Standing):
@@ -65,41 +80,19 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         made = issue.answer(server, stands, wanted, refresh=text)
         if not await _spend(session, token, params, successor, sealing.seal(_key(presented), json.dumps(made).encode(), str(token.id))):
             return invalid_grant(REFUSED)
-        grant.last_used = clock.now()
-        server.activity.client_used(client.pk)
+        server.activity.app_used(client.pk, grant.id)
         by = issue.acting_for(stands, acting(client, came_from))
-        record(session, events.GrantRefreshed(target_id=grant.id, target_name=owner.name), by)
+        record(session, events.GrantRefreshed(target_id=grant.id, target_name=stands.client_name), by)
         return made
 
 
-async def _lock(session: AsyncSession, presented: str) -> tuple[OAuthGrant, OAuthClient] | None:
-    """Return the grant of a refresh token, with its client, locked: those who refresh or revoke a family come one after the other.
-
-    The grant's row is the only lock of a family, so nobody who waits for it holds another (PostgreSQL; SQLite has one writer).
-    """
-    found = await session.execute(_FAMILY, {"digest": credentials.token_digest(presented)})
-    row = found.one_or_none()
-    return None if row is None else (row[0], row[1])
-
-
-async def _spend(session: AsyncSession, token: RefreshToken, params: Params, successor: RefreshToken, sealed: bytes) -> bool:
+async def _spend(session: AsyncSession, token: RefreshToken, params: Params, successor: int, sealed: bytes) -> bool:
     """Spend a token by one conditional update, and keep its answer for those who ask at the same time; False where it was spent."""
-    taken = await session.execute(
-        update(RefreshToken)
-        .where(RefreshToken.id == token.id, RefreshToken.spent.is_(None))
-        .values(spent=clock.now(), successor_id=successor.id, asked=_asked(params), sealed=sealed)
-        .returning(RefreshToken.id)
-        .execution_options(synchronize_session=False)
-    )
-    if taken.one_or_none() is None:
+    named = {"token_id": token.id, "at": clock.now(), "successor": successor, "asks": _asked(params), "answer": sealed}
+    if (await session.execute(_SPENT, named)).one_or_none() is None:
         return False
     # The client has this token, so it has the answer that it came in: the window behind it closes.
-    await session.execute(
-        update(RefreshToken)
-        .where(RefreshToken.grant_id == token.grant_id, RefreshToken.successor_id == token.id)
-        .values(sealed=None)
-        .execution_options(synchronize_session=False)
-    )
+    await session.execute(_PREDECESSOR, {"family": token.grant_id, "token_id": token.id})
     return True
 
 

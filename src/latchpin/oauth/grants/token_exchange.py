@@ -62,7 +62,7 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
     stands = await _grant(server, client, who, generation, came_from)
     if not isinstance(stands, Standing):
         return stands
-    server.activity.client_used(client.pk)
+    server.activity.app_used(client.pk)
     return {**issue.answer(server, stands, Wanted(wanted, asked)), "issued_token_type": ACCESS_TOKEN}
 
 
