@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin import settings
@@ -154,6 +155,75 @@ async def test_a_reader_sees_one_moment_and_blocks_nobody(database: Database, ki
     assert await _names(database) == ["Acme"]
 
 
+async def test_a_failed_look_leaves_nothing_open(database: Database) -> None:
+    """The connection it had serves the next ones as if nothing had been."""
+    for _ in range(3):
+        with pytest.raises((DBAPIError, Unavailable)):
+            async with database.read() as reader:
+                await reader.execute(text("SELECT nothing FROM nowhere"))
+
+    async with database.transaction() as session:
+        session.add(_organization("Acme"))
+
+    assert await _names(database) == ["Acme"]
+
+
+async def test_a_look_that_is_cancelled_under_way_leaves_nothing_open(database: Database, kind: str) -> None:
+    """Wherever the statement is by then: not sent, being run, or answered."""
+    if kind != "sqlite":
+        pytest.skip("what becomes of a cancelled statement is SQLite's thread's affair")
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT count(*) FROM n"
+
+    async def look() -> None:
+        async with database.read() as reader:
+            await reader.execute(text(endless))
+
+    for turns in range(12):
+        task = asyncio.create_task(look())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    async with database.transaction() as session:
+        session.add(_organization(kind))
+
+    assert await asyncio.gather(*(_names(database) for _ in range(10))) == [[kind]] * 10
+
+
+async def test_a_glance_sees_what_is_committed_by_then_and_keeps_nothing_open(database: Database) -> None:
+    """Each statement is a moment of its own, so nothing of an earlier one stands in the way."""
+    async with database.glance() as connection:
+        before = (await connection.execute(select(Organization.name))).all()
+        async with database.transaction() as session:
+            session.add(_organization("Acme"))
+        after = (await connection.execute(select(Organization.name))).all()
+
+    assert (before, after) == ([], [("Acme",)])
+
+
+async def test_a_glance_goes_before_and_after_transactions_on_one_connection(database: Database) -> None:
+    """Neither leaves the other its way of beginning."""
+
+    async def refused() -> None:
+        async with database.transaction() as session:
+            session.add(_organization("undone"))
+            await session.flush()
+            raise Conflict("no")
+
+    for number in range(3):
+        async with database.glance() as connection:
+            seen = (await connection.execute(select(Organization.name))).all()
+        with pytest.raises(Conflict):
+            await refused()
+        async with database.transaction() as session:
+            session.add(_organization(str(number)))
+
+        assert len(seen) == number
+
+    assert await _names(database) == ["0", "1", "2"]
+
+
 async def test_foreign_keys_are_kept_on_both_engines(database: Database) -> None:
     """SQLite only does where it is told to."""
     with pytest.raises(IntegrityError):
@@ -169,6 +239,9 @@ async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None
 
     with pytest.raises(Unavailable):
         await database.ping()
+    with pytest.raises(Unavailable):
+        async with database.glance():
+            pass
 
     await database.close()
 

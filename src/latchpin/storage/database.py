@@ -1,4 +1,4 @@
-"""The engine, and the two kinds of transaction that the edges open.
+"""The engine, and the two kinds of transaction that the edges open; and a glance, which is one statement without any.
 
 On SQLite a writing transaction takes the write lock when it begins (BEGIN IMMEDIATE), so that it can never fail half way for want of
 it; a reading one sees one consistent moment and blocks nobody (WAL). On PostgreSQL both are ordinary transactions.
@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from latchpin.errors import Malformed, Unavailable
 from latchpin.settings import Settings
@@ -37,6 +37,7 @@ class Database:
         self.is_sqlite = settings.is_sqlite
         self._engine = create_engine(settings)
         self._writing = self._engine.execution_options(latchpin_writes=True)
+        self._alone = self._engine.execution_options(**({"latchpin_alone": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}))
         self._counter = shared_counter(settings)
         self._turn = asyncio.Lock()
 
@@ -81,8 +82,18 @@ class Database:
             yield session
 
     @asynccontextmanager
+    async def glance(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection for one statement, which sees one consistent moment by itself; a second one would see another.
+
+        The database is asked once, where `read` asks three times. Gives rows, never objects; raises Unavailable as `transaction` does.
+        """
+        with _plain_errors():
+            async with self._alone.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
     async def _session(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
-        try:
+        with _plain_errors():
             async with AsyncSession(engine, expire_on_commit=False) as session:
                 try:
                     async with session.begin():
@@ -96,16 +107,6 @@ class Database:
                     # After the commit, before the edge answers; also where the commit's own outcome is in doubt.
                     if self._counter is not None and narrows(session):
                         self._counter.advance()
-        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-            raise Unavailable(_LOST) from error
-        except DBAPIError as error:
-            if error.connection_invalidated or is_lost(error):
-                raise Unavailable(_LOST) from error
-            if str(getattr(error.orig, "sqlstate", None)) in _UNTEXTUAL:
-                raise Malformed("A text holds a character that cannot be stored, such as a NUL.") from error
-            raise
-        except (OSError, TimeoutError) as error:
-            raise Unavailable(_LOST) from error
 
     async def ping(self) -> None:
         """Ask the database for nothing; raises Unavailable where it does not answer."""
@@ -117,6 +118,23 @@ class Database:
         await self._engine.dispose()
         if self._counter is not None:
             await self._counter.close()
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Say what a driver's error means."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        raise Unavailable(_LOST) from error
+    except DBAPIError as error:
+        if error.connection_invalidated or is_lost(error):
+            raise Unavailable(_LOST) from error
+        if str(getattr(error.orig, "sqlstate", None)) in _UNTEXTUAL:
+            raise Malformed("A text holds a character that cannot be stored, such as a NUL.") from error
+        raise
+    except (OSError, TimeoutError) as error:
+        raise Unavailable(_LOST) from error
 
 
 def before_commit(session: AsyncSession, step: Callable[[AsyncSession], Awaitable[None]]) -> None:
@@ -177,5 +195,6 @@ def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("latchpin_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("latchpin_alone", False):  # a statement alone is a transaction by itself
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("latchpin_writes", False) else "BEGIN")
