@@ -19,6 +19,7 @@ from latchpin.api import health, openapi
 from latchpin.api.envelope import Envelope
 from latchpin.api.errors import HANDLERS as ERROR_HANDLERS
 from latchpin.api.gate import Doors, Gate
+from latchpin.api.head import HeadAsGet
 from latchpin.api.routing import SERVICES, Services, require_declared_permissions, require_permission
 from latchpin.api.v1 import admin, agents, spaces
 from latchpin.audit import log as audit_log
@@ -101,7 +102,7 @@ def build(chosen: Settings, *, access_log: TextIO | None = None, also: Sequence[
     litestar.state[server.STATE] = _authorization_server(services, ring)
     litestar.state[STATE] = Site(chosen, kept, database)
     require_declared_permissions(litestar)
-    return Application(Envelope(Gate(litestar, chosen, doors), chosen, access_log), litestar, services)
+    return Application(Envelope(Gate(HeadAsGet(litestar), chosen, doors), chosen, access_log), litestar, services)
 
 
 def _authorization_server(services: Services, ring: KeyRing) -> AuthorizationServer:

@@ -96,7 +96,7 @@ class Envelope:
         """Answer where the layers inside cannot (the log has the rest under the request's id), or need not (no database keeps a NUL)."""
         found = problems.render(status, detail, instance=scope["path"], public_url=self._public_url, request_id=request.request_id)
         await send({"type": "http.response.start", "status": found.status, "headers": found.headers})
-        await send({"type": "http.response.body", "body": found.body, "more_body": False})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else found.body, "more_body": False})
 
     def _context(self, scope: Any) -> context.RequestContext:  # noqa: ANN401  the server's dictionary
         seen: dict[bytes, bytes] = {}

@@ -16,7 +16,7 @@ from litestar.types import ExceptionHandlersMap
 from latchpin.api import problems, sentences
 from latchpin.api.routing import services
 from latchpin.errors import FieldProblem, Invalid, LatchpinError
-from latchpin.kit import context
+from latchpin.kit import context, methods
 
 _log = structlog.get_logger(__name__)
 _DETAILS = {
@@ -52,7 +52,9 @@ def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[b
         detail = f"{found[0].field}: {found[0].message}"
     elif found:
         detail = f"{len(found)} parameters cannot be read: {', '.join(problem.field for problem in found)}. See `errors`."
-    return _problem(request, error.status_code, detail, found, _allowed(error))
+    # The framework counts OPTIONS in, which is refused too.
+    allowed = [(b"allow", value.encode()) for value in methods.allow(error.headers, but="OPTIONS").values()]
+    return _problem(request, error.status_code, detail, found, allowed)
 
 
 def on_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -86,15 +88,6 @@ def _problem(
 def _render(answer: problems.Answer) -> Response[bytes]:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers if name != b"content-length"}
     return Response(answer.body, status_code=answer.status, headers=headers, media_type=problems.CONTENT_TYPE.decode())
-
-
-def _allowed(error: HTTPException) -> list[tuple[bytes, bytes]]:
-    """Return the Allow header of a refused method; the framework counts OPTIONS in, which is refused too."""
-    for name, value in (error.headers or {}).items():
-        if name.lower() == "allow":
-            methods = sorted({method.strip() for method in value.split(",")} - {"OPTIONS"})
-            return [(b"allow", ", ".join(methods).encode())]
-    return []
 
 
 def _fields(request: Request[Any, Any, Any], error: ValidationException) -> list[FieldProblem]:

@@ -35,7 +35,8 @@ _INTRODUCTION = """The API of a control center for web-data agents.
 Send an API key with every request: `Authorization: ApiKey <key>`. An administrator issues keys in the Control Center: Users, Manage API
 keys, New API key. What a request may do is what the key's access carries **and** what its user may do at that moment.
 
-Every refusal is a problem document (`application/problem+json`). Times are UTC. Routes below `/api/v1/admin/` are Latchpin's own."""
+Every refusal is a problem document (`application/problem+json`). Times are UTC. HEAD is answered wherever
+GET is, without the body. Routes below `/api/v1/admin/` are Latchpin's own."""
 _TAGS = {
     "Agents": "Web-data agents and their versions.",
     "Spaces": "Groups of agents, and who can enter them.",

@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from latchpin.errors import LatchpinError, Throttled, Unavailable
-from latchpin.kit import context
+from latchpin.kit import context, methods
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.server import AnyRequest
 
@@ -70,7 +70,7 @@ def on_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     """Render a refusal of the framework: a wrong method, a body too large."""
     if error.status_code >= _SERVER_ERROR:
         return on_failure(request, error)
-    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    headers = methods.allow(error.headers)
     return _error(error.status_code, "invalid_request", _HINTS.get(error.status_code, "the request cannot be read"), headers)
 
 

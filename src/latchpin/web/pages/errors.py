@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, Throttled, Unauthenticated, Unavailable
-from latchpin.kit import context, own_pages
+from latchpin.kit import context, methods, own_pages
 from latchpin.oauth.authorization_request import PATH
 from latchpin.web import behind, render, session, site
 from latchpin.web.session import PasswordNeeded, SignInNeeded, Visit
@@ -66,7 +66,9 @@ def on_http(request: AnyRequest, error: HTTPException) -> Response[str]:
     if error.status_code >= 500:  # noqa: PLR2004
         return on_failure(request, error)
     title, text = _FRAMEWORK.get(error.status_code, _FRAMEWORK[400])
-    return _draw(request, error.status_code, title, text)
+    answer = _draw(request, error.status_code, title, text)
+    answer.headers.update(methods.allow(error.headers))
+    return answer
 
 
 def on_failure(request: AnyRequest, error: Exception) -> Response[str]:

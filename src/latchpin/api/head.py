@@ -1,0 +1,34 @@
+"""HEAD is GET without the body (RFC 9110 section 9.3.2), for every route that answers GET: API, pages, documents, health.
+
+The layer stands between the gate and the routes. The gate and the log see the method that was sent, and the routes see GET: so a route
+can neither forget HEAD nor take it for a change, and a HEAD needs what the GET needs. The answer keeps the length that the body has.
+"""
+
+from __future__ import annotations
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class HeadAsGet:
+    """Wraps the routes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != ScopeType.HTTP or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        scope["method"] = "GET"
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            scope["method"] = "HEAD"
