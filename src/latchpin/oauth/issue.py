@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Table, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor
-from latchpin.identity import credentials, tokens
+from latchpin.identity import credentials, dpop, tokens
 from latchpin.identity.activity import actor
 from latchpin.identity.scopes import OPENID
 from latchpin.identity.standing import Standing
@@ -20,25 +20,30 @@ from latchpin.oauth.server import AuthorizationServer
 from latchpin.storage.models import OAuthGrant, RefreshToken
 
 REFRESH_PREFIX = "lpr_"
-_ADD = insert(RefreshToken).returning(RefreshToken.id)  # written down once: that takes longer than running it
+_rows: Table = RefreshToken.__table__  # type: ignore[assignment]  # a Table, which SQLAlchemy types as less than it is
+_ADD = insert(_rows).returning(_rows.c.id)  # written down once: that takes longer than running it
 Answer = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one answer holds: scopes and resources of the access token, and the nonce of the request for the ID token."""
+    """What one answer holds: scopes and resources of the access token, and the nonce of the request for the ID token.
+
+    With `jkt` the access token is bound to the key of that thumbprint (RFC 9449 section 5).
+    """
 
     scope: Iterable[str]
     resource: Sequence[str] = ()
     nonce: str | None = None
+    jkt: str | None = None
 
 
 def answer(server: AuthorizationServer, stands: Standing, wanted: Wanted, *, refresh: str | None = None) -> Answer:
     """Sign the tokens of one answer. With the scope `openid` an ID token comes along."""
-    access = tokens.access_token(server.ring, server.settings, stands, scope=wanted.scope, resource=wanted.resource)
+    access = tokens.access_token(server.ring, server.settings, stands, scope=wanted.scope, resource=wanted.resource, jkt=wanted.jkt)
     made: Answer = {
         "access_token": access.token,
-        "token_type": "Bearer",
+        "token_type": "Bearer" if wanted.jkt is None else dpop.SCHEME,
         "expires_in": access.expires_in,
         "scope": access.scope,
     }

@@ -12,7 +12,7 @@ from latchpin.identity import credentials, grants, standing
 from latchpin.identity.scopes import OFFLINE
 from latchpin.identity.standing import Standing
 from latchpin.kit import clock
-from latchpin.oauth import issue, pkce, resources
+from latchpin.oauth import issue, pkce, proving, resources
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import OAuthError, invalid_grant
 from latchpin.oauth.issue import Answer, Wanted
@@ -43,6 +43,8 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         found = await _find(session, code)
         if found is None or found.grant.oauth_client_id != client.pk:
             return invalid_grant(_REFUSED)
+        if refusal := await proving.refusal_of(server, client, found.code.dpop_jkt, params.jkt, came_from):
+            return refusal  # the code is left as it is: whoever stole it has no key
         if refusal := await _refusal(session, found, params, verifier, acting(client, came_from)):
             return refusal  # what was noted of it is committed
         stands = await standing.of_grant(session, found.grant.id, server.settings)
@@ -54,9 +56,10 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         refresh = None
         if OFFLINE in stands.granted and "refresh_token" in client.grant_types:
             refresh, _ = await issue.new_refresh_token(session, server, found.grant)
+        proving.bind(client, found.grant, params.jkt)
         grants.begin(session, found.grant, found.client, by=issue.acting_for(stands, acting(client, came_from)))
         server.activity.app_used(client.pk)
-        return issue.answer(server, stands, Wanted(stands.granted, wanted, found.code.nonce), refresh=refresh)
+        return issue.answer(server, stands, Wanted(stands.granted, wanted, found.code.nonce, params.jkt), refresh=refresh)
 
 
 async def _find(session: AsyncSession, code: str) -> _Found | None:

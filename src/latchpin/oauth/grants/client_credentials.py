@@ -45,7 +45,7 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
             await resources.checked(session, params.resources, client.organization_id, server.settings)
     server.activity.app_used(client.pk)
     # OpenSSL signs without holding Python up, so this core serves others meanwhile.
-    return await asyncio.to_thread(issue.answer, server, stands, Wanted(wanted, params.resources))
+    return await asyncio.to_thread(issue.answer, server, stands, Wanted(wanted, params.resources, jkt=params.jkt))
 
 
 async def _service(server: AuthorizationServer, client: Client, generation: int, came_from: Origin) -> Standing | OAuthError:

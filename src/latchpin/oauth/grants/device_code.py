@@ -10,7 +10,7 @@ from latchpin.identity import credentials, grants, standing
 from latchpin.identity.scopes import OFFLINE
 from latchpin.identity.standing import Standing
 from latchpin.kit import clock
-from latchpin.oauth import client_admin, issue, resources
+from latchpin.oauth import client_admin, issue, proving, resources
 from latchpin.oauth.clients import Client
 from latchpin.oauth.device_codes import INTERVAL_SECONDS
 from latchpin.oauth.errors import OAuthError, invalid_grant
@@ -51,9 +51,10 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         refresh = None
         if OFFLINE in stands.granted and "refresh_token" in client.grant_types:
             refresh, _ = await issue.new_refresh_token(session, server, grant)
+        proving.bind(client, grant, params.jkt)
         grants.begin(session, grant, owner, by=issue.acting_for(stands, acting(client, came_from)))
         server.activity.app_used(client.pk)
-        return issue.answer(server, stands, Wanted(stands.granted, wanted), refresh=refresh)
+        return issue.answer(server, stands, Wanted(stands.granted, wanted, jkt=params.jkt), refresh=refresh)
 
 
 def _undecided(row: DeviceCode) -> OAuthError | None:

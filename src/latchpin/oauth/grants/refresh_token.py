@@ -11,7 +11,7 @@ import hmac
 import json
 from datetime import timedelta
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import Table, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin, events, record
@@ -19,7 +19,7 @@ from latchpin.identity import credentials, grants, standing
 from latchpin.identity.standing import Standing
 from latchpin.identity.verified import Refused
 from latchpin.kit import clock, sealing
-from latchpin.oauth import issue, resources, scope
+from latchpin.oauth import issue, proving, resources, scope
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import OAuthError, invalid_grant
 from latchpin.oauth.issue import Answer, Wanted
@@ -32,23 +32,20 @@ WINDOW = timedelta(seconds=10)
 REFUSED = "Refresh token is invalid or expired"
 REPLAYED = "Refresh token has already been used; re-authorize"
 _LOCKED = (
-    select(OAuthGrant.id)
+    select(OAuthGrant)
     .where(OAuthGrant.id == select(RefreshToken.grant_id).where(RefreshToken.digest == bindparam("digest")).scalar_subquery())
     .with_for_update(key_share=True)
 )
 _TOKEN = select(RefreshToken).where(RefreshToken.digest == bindparam("digest"))
+_rows: Table = RefreshToken.__table__  # type: ignore[assignment]  # a Table, which SQLAlchemy types as less than it is
 _SPENT = (
-    update(RefreshToken)
-    .where(RefreshToken.id == bindparam("token_id"), RefreshToken.spent.is_(None))
+    update(_rows)
+    .where(_rows.c.id == bindparam("token_id"), _rows.c.spent.is_(None))
     .values(spent=bindparam("at"), successor_id=bindparam("successor"), asked=bindparam("asks"), sealed=bindparam("answer"))
-    .returning(RefreshToken.id)
-    .execution_options(synchronize_session=False)
+    .returning(_rows.c.id)
 )
 _PREDECESSOR = (
-    update(RefreshToken)
-    .where(RefreshToken.grant_id == bindparam("family"), RefreshToken.successor_id == bindparam("token_id"))
-    .values(sealed=None)
-    .execution_options(synchronize_session=False)
+    update(_rows).where(_rows.c.grant_id == bindparam("family"), _rows.c.successor_id == bindparam("token_id")).values(sealed=None)
 )
 
 
@@ -60,22 +57,24 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         digest = {"digest": credentials.token_digest(presented)}
         # Those who refresh or revoke a family come one after the other (PostgreSQL; SQLite has one writer). The grant's row is the only
         # lock of a family, so nobody who waits for it holds another; what is read after it is the state that the one before left.
-        grant_id = await session.scalar(_LOCKED, digest)
-        token = await session.scalar(_TOKEN, digest) if grant_id is not None else None
-        if grant_id is None or token is None:
+        grant = await session.scalar(_LOCKED, digest)
+        token = await session.scalar(_TOKEN, digest) if grant is not None else None
+        if grant is None or token is None:
             return invalid_grant(REFUSED)
-        stands = await standing.of_grant(session, grant_id, server.settings)
-        grant = await session.get_one(OAuthGrant, grant_id)  # just read
+        stands = await standing.of_grant(session, grant.id, server.settings)  # reads the grant again, too
         if grant.oauth_client_id != client.pk or grant.ended is not None:
             return invalid_grant(REFUSED)
-        if token.spent is not None:
-            return await _again(session, params, presented, token, grant, stands, acting(client, came_from))
+        refusal = await proving.refusal_of(server, client, grant.dpop_jkt, params.jkt, came_from)
+        if refusal is not None or token.spent is not None:  # without its key neither the token is spent nor the family ended
+            return refusal or await _again(session, params, presented, token, grant, stands, acting(client, came_from))
         if token.expires <= clock.now() or not isinstance(stands, Standing):
             return invalid_grant(REFUSED)
         wanted = Wanted(
             scope.narrowed(params.get("scope"), stands.granted),
             await resources.of_grant(session, params.resources, grant, server.settings),
+            jkt=params.jkt,
         )
+        proving.bind(client, grant, params.jkt)
         text, successor = await issue.new_refresh_token(session, server, grant)
         made = issue.answer(server, stands, wanted, refresh=text)
         if not await _spend(session, token, params, successor, sealing.seal(_key(presented), json.dumps(made).encode(), str(token.id))):
@@ -118,7 +117,7 @@ async def _again(
 
 def _asked(params: Params) -> str:
     """Return what a request asks for besides the token itself, so that only the same request gets the same answer."""
-    return json.dumps([params.get("scope"), list(params.resources)])
+    return json.dumps([params.get("scope"), list(params.resources), params.jkt])
 
 
 def _key(presented: str) -> bytes:

@@ -63,7 +63,7 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
     if not isinstance(stands, Standing):
         return stands
     server.activity.app_used(client.pk)
-    return {**issue.answer(server, stands, Wanted(wanted, asked)), "issued_token_type": ACCESS_TOKEN}
+    return {**issue.answer(server, stands, Wanted(wanted, asked, jkt=params.jkt)), "issued_token_type": ACCESS_TOKEN}
 
 
 def _check_kinds(params: Params) -> None:
