@@ -163,6 +163,10 @@ def _pages(day: Planted, organization: Organization) -> None:
 def _of_apps(browser: httpx.Client) -> dict[str, str]:
     """Register an app and an API resource, and rotate the app's secret; each secret may stand in its one answer only."""
     service = {"kind": "service", "name": "Nightly", "auth_method": "client_secret_basic", "scope_agents:read": "yes"}
+    form = browser.get("/organization/apps/new?kind=service").text
+    form_id = re.search(r'name="form_id" value="([^"]+)"', form)
+    assert form_id, form[:2000]
+    service["form_id"] = form_id[1]
     data = {"name": "Data", "identifier": "https://data.example"}
     made = browser.post("/organization/apps/new", data=service, headers=OWN).text
     app = re.search(r'data-address="(/organization/apps/[0-9]+)"', made)

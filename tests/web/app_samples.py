@@ -108,6 +108,8 @@ def facts(**changes: Any) -> apps.AppFacts:
         "revoked": None,
         "revoked_by": "",
         "decision": "",
+        "require_pushed": False,
+        "dpop_bound": False,
     }
     return apps.AppFacts(**{**known, **changes})
 
@@ -134,7 +136,11 @@ def _lists() -> Iterator[tuple[str, str, Any]]:
 
 def _app() -> Iterator[tuple[str, str, Any]]:
     frame = shell("apps")
-    yield "app", "apps/details.html", apps.AppDetails(frame, DASHBOARD, facts(), (OLDER, NEWER), PEOPLE, ISSUER)
+    yield (
+        "app",
+        "apps/details.html",
+        apps.AppDetails(frame, DASHBOARD, facts(require_pushed=True, dpop_bound=True), (OLDER, NEWER), PEOPLE, ISSUER),
+    )
     yield "app-service", "apps/details.html", apps.AppDetails(frame, NIGHTLY, SERVICE, (NEWER,), (), ISSUER)
     yield "app-waiting", "apps/details.html", apps.AppDetails(frame, ASSISTANT, ASKED, (), (), ISSUER)
     ended = facts(revoked=before(days=9), revoked_by="maya@northwind.example", keys="https://old.northwind.example/jwks")
@@ -167,6 +173,7 @@ def _editors() -> Iterator[tuple[str, str, Any]]:
     )
     yield "app-new-refused", "apps/edit.html", _editor("confidential", refused)
     filled = Form({"name": "Price dashboard", "redirect_uris": "\n".join(facts().addresses), "auth_method": "client_secret_basic"})
+    filled = Form({**filled.values, "require_pushed": "yes"})
     yield "app-edit", "apps/edit.html", _editor("confidential", filled, DASHBOARD)
 
 
@@ -177,6 +184,7 @@ def _editor(kind: apps.Kind, form: Form, row: apps.AppRow | None = None) -> apps
     return apps.AppEditor(
         shell("apps"),
         form,
+        "sample-form-id",
         row,
         kind,
         app_editor.METHODS,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.kit.clock import Frozen
@@ -38,11 +40,33 @@ def _made(organization: Organization, page: str) -> App:
     return App(_pk(organization, client_id[1]), client_id[1], secret[1])
 
 
+def _register(administrator: Browser, **entries: str) -> httpx.Response:
+    """Fill in the form of a new app, and send it."""
+    form_id = administrator.field(f"{BASE}/new?kind={entries['kind']}", "form_id")
+    return administrator.send(f"{BASE}/new", **{"form_id": form_id, **entries})
+
+
 def _pk(organization: Organization, client_id: str) -> int:
     async def work(session: AsyncSession) -> int:
         found = await session.scalar(select(OAuthClient.id).where(OAuthClient.client_id == client_id))
         assert found is not None
         return found
+
+    return organization.write(work)
+
+
+def _count(organization: Organization) -> int:
+    async def work(session: AsyncSession) -> int:
+        apps = select(func.count()).select_from(OAuthClient).where(OAuthClient.organization_id == organization.id)
+        return await session.scalar(apps) or 0
+
+    return organization.write(work)
+
+
+def _flags(organization: Organization, app: App) -> tuple[bool, bool]:
+    async def work(session: AsyncSession) -> tuple[bool, bool]:
+        row = await session.get_one(OAuthClient, app.pk)
+        return row.require_pushed, row.dpop_bound
 
     return organization.write(work)
 
@@ -61,7 +85,7 @@ def test_an_empty_list_teaches_the_next_step(administrator: Browser) -> None:
 
 def test_a_secret_is_shown_once_and_works(organization: Organization, administrator: Browser, apps: Apps) -> None:
     """The answer to the form holds it, is not stored by browsers, and no later page does."""
-    page = administrator.send(f"{BASE}/new", **SERVICE)
+    page = _register(administrator, **SERVICE)
     app = _made(organization, page.text)
 
     assert page.status_code == 200
@@ -77,7 +101,7 @@ def test_a_public_app_leads_straight_to_its_page(administrator: Browser) -> None
     """It has no secret to show; its page holds what the app needs to know."""
     entries = {"kind": "public", "name": "Phone", "application_type": "native", "redirect_uris": "com.example.phone:/back"}
 
-    made = administrator.send(f"{BASE}/new", **entries)
+    made = _register(administrator, **entries)
     page = administrator.open(made.headers["location"]).text
 
     assert made.status_code == 303
@@ -101,7 +125,7 @@ def test_a_public_app_leads_straight_to_its_page(administrator: Browser) -> None
 )
 def test_a_refused_entry_is_marked_and_kept(administrator: Browser, field: str, entries: dict[str, str]) -> None:
     """422, the field marked and opened to view, what was typed kept, and nothing registered."""
-    answer = administrator.send(f"{BASE}/new", **{**WEB, **entries})
+    answer = _register(administrator, **{**WEB, **entries})
 
     assert answer.status_code == 422
     assert f'id="{field}-error"' in answer.text
@@ -110,10 +134,93 @@ def test_a_refused_entry_is_marked_and_kept(administrator: Browser, field: str, 
     assert "No apps yet" in administrator.open(BASE).text
 
 
+@pytest.mark.parametrize("entries", [WEB, SERVICE], ids=["web", "service"])
+def test_a_form_that_is_sent_twice_registers_one_app(administrator: Browser, organization: Organization, entries: dict[str, str]) -> None:
+    """The second answer leads to the app that the first made; its secret is not shown again."""
+    form_id = administrator.field(f"{BASE}/new?kind={entries['kind']}", "form_id")
+    first = _made(organization, administrator.send(f"{BASE}/new", **entries, form_id=form_id).text)
+
+    again = administrator.send(f"{BASE}/new", **entries, form_id=form_id)
+
+    assert (again.status_code, again.headers["location"]) == (303, f"{BASE}/{first.pk}")
+    assert "lps_" not in again.text
+    assert "This form was sent before" in administrator.open(f"{BASE}/{first.pk}").text
+    assert _count(organization) == 1
+
+
+def test_a_form_that_is_sent_twice_at_the_same_moment_registers_one_app(administrator: Browser, organization: Organization) -> None:
+    """The database decides."""
+    form_id = administrator.field(f"{BASE}/new?kind=service", "form_id")
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: administrator.send(f"{BASE}/new", **SERVICE, form_id=form_id), range(6)))
+
+    made = [_made(organization, answer.text) for answer in answers if answer.status_code == 200]
+    assert len(made) == 1
+    assert [answer.headers["location"] for answer in answers if answer.status_code != 200] == [f"{BASE}/{made[0].pk}"] * 5
+    assert _count(organization) == 1
+
+
+@pytest.mark.parametrize("form_id", ["", "short", "x" * 65, "with a space in it"])
+def test_a_form_without_its_number_registers_nothing(administrator: Browser, organization: Organization, form_id: str) -> None:
+    """It comes back filled in and with a number, to be sent once more."""
+    answer = administrator.send(f"{BASE}/new", **WEB, form_id=form_id)
+
+    assert answer.status_code == 422
+    assert "This form cannot be sent again" in answer.text
+    assert value_of(answer.text, "name") == WEB["name"]
+    assert _count(organization) == 0
+    assert administrator.send(f"{BASE}/new", **WEB, form_id=value_of(answer.text, "form_id")).status_code == 200
+
+
+def test_a_form_that_made_an_app_of_others_leads_to_none_of_theirs(
+    organization: Organization, other: Organization, administrator: Browser, browse: Browse
+) -> None:
+    """Somebody who learned of the number finds the list, and nothing in it."""
+    theirs = browse(other.server)
+    theirs.sign_in(other.admin)
+    form_id = theirs.field(f"{BASE}/new?kind=public", "form_id")
+    entries = {"kind": "public", "name": "Theirs", "application_type": "web", "redirect_uris": CALLBACK, "form_id": form_id}
+    assert theirs.send(f"{BASE}/new", **entries).status_code == 303
+
+    answer = administrator.send(f"{BASE}/new", **entries)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, BASE)
+    assert _count(organization) == 0
+
+
+def test_what_an_app_must_do_is_ticked_shown_and_kept(organization: Organization, administrator: Browser) -> None:
+    """Sending requests ahead and proof of a key: in plain words, in the form, on the app's page, and off again."""
+    form = administrator.open(f"{BASE}/new?kind=confidential").text
+    assert "Only requests that the app sent ahead" in form
+    assert "Tokens only with proof of a key (DPoP)" in form
+    app = _made(organization, _register(administrator, **WEB, require_pushed="yes", dpop_bound="yes").text)
+
+    page, filled = administrator.open(f"{BASE}/{app.pk}").text, administrator.open(f"{BASE}/{app.pk}/edit").text
+    assert _flags(organization, app) == (True, True)
+    assert "Only those that it sent ahead (PAR)" in page
+    assert "Only with proof of a key (DPoP)" in page
+    for name in ("require_pushed", "dpop_bound"):
+        assert re.search(rf'name="{name}" value="yes" checked', filled)
+
+    administrator.send(f"{BASE}/{app.pk}/edit", **WEB, dpop_bound="yes")
+    assert _flags(organization, app) == (False, True)
+    assert "sent ahead" not in administrator.open(f"{BASE}/{app.pk}").text
+
+
+def test_a_service_sends_no_requests_ahead_but_can_have_to_prove_a_key(organization: Organization, administrator: Browser) -> None:
+    """It has no users to send here."""
+    form = administrator.open(f"{BASE}/new?kind=service").text
+    app = _made(organization, _register(administrator, **SERVICE, require_pushed="yes", dpop_bound="yes").text)
+
+    assert 'name="require_pushed"' not in form
+    assert 'name="dpop_bound"' in form
+    assert _flags(organization, app) == (False, True)
+
+
 def test_a_service_gets_what_is_ticked_and_no_more(organization: Organization, administrator: Browser, apps: Apps) -> None:
     """Scopes and roles in Spaces; changed by the same form, for the next request."""
     space, other = organization.space("Retail"), organization.space("Filings")
-    app = _made(organization, administrator.send(f"{BASE}/new", **SERVICE, **{f"space_{space}": "viewer", "scope_spaces:read": "yes"}).text)
+    app = _made(organization, _register(administrator, **SERVICE, **{f"space_{space}": "viewer", "scope_spaces:read": "yes"}).text)
     token = apps.own(app).json()["access_token"]
     header = {"Authorization": f"Bearer {token}"}
     listed = organization.server.http.get("/api/v1/spaces", headers=header)
@@ -147,7 +254,7 @@ def test_the_old_secret_lives_on_for_as_long_as_was_chosen(
     organization: Organization, administrator: Browser, apps: Apps, clock: Frozen
 ) -> None:
     """One day of both; its end is on the app's page; then only the new one counts."""
-    old = _made(organization, administrator.send(f"{BASE}/new", **SERVICE).text)
+    old = _made(organization, _register(administrator, **SERVICE).text)
     clock.advance(timedelta(seconds=1))
     new = _made(organization, administrator.send(f"{BASE}/{old.pk}/rotate", overlap="24").text)
     page = administrator.open(f"{BASE}/{old.pk}").text
@@ -163,7 +270,7 @@ def test_the_old_secret_lives_on_for_as_long_as_was_chosen(
 
 def test_the_older_secret_is_ended_from_the_apps_page(organization: Organization, administrator: Browser, apps: Apps) -> None:
     """Before its time, once the app has the new one; and `End it now` needs no second step."""
-    first = _made(organization, administrator.send(f"{BASE}/new", **SERVICE).text)
+    first = _made(organization, _register(administrator, **SERVICE).text)
     second = _made(organization, administrator.send(f"{BASE}/{first.pk}/rotate", overlap="168").text)
 
     administrator.send(f"{BASE}/{first.pk}/end-older-secret")
@@ -252,8 +359,8 @@ def test_the_contracts_own_address_leads_to_the_list(administrator: Browser, use
 def test_an_old_proof_asks_for_the_password_and_then_goes_on(administrator: Browser, organization: Organization, clock: Frozen) -> None:
     """Eleven minutes after the password the form is interrupted, and carried out with it as it was typed."""
     clock.advance(timedelta(minutes=11))
-    asked = administrator.send(f"{BASE}/new", **WEB)
-    made = administrator.send(f"{BASE}/new", **WEB, confirm_password=PASSWORD)
+    asked = _register(administrator, **WEB)
+    made = administrator.send(f"{BASE}/new", **WEB, form_id=value_of(asked.text, "form_id"), confirm_password=PASSWORD)
 
     assert asked.status_code == 403
     assert "Confirm it is you" in asked.text

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
@@ -38,13 +39,24 @@ class Made:
     secret: str | None = field(repr=False)
 
 
+class AlreadyRegistered(Conflict):
+    """A form was sent again; the app it made is there."""
+
+    code = "form_already_used"
+
+
 def new_client_id() -> str:
     """Make a client_id; it never starts with https:// (that is a metadata document) and is never a number (that is a user's sub)."""
     return "app_" + base62.random(128, 22)
 
 
-async def create(session: AsyncSession, organization_id: int, entry: Entry, *, secrets: Secrets, by: Actor) -> Made:
-    """Register an app of an organization; raises Invalid for unsound fields, Conflict for too many apps."""
+async def create(
+    session: AsyncSession, organization_id: int, entry: Entry, *, secrets: Secrets, by: Actor, form_id: str | None = None
+) -> Made:
+    """Register an app of an organization; `form_id` is random, and good for one app.
+
+    Raises Invalid for unsound fields, Conflict for too many apps, AlreadyRegistered where `form_id` was used before.
+    """
     values = await _checked(session, organization_id, entry)
     count = select(func.count()).select_from(OAuthClient).where(OAuthClient.organization_id == organization_id)
     if (await session.scalar(count) or 0) >= MOST_PER_ORGANIZATION:
@@ -57,10 +69,16 @@ async def create(session: AsyncSession, organization_id: int, entry: Entry, *, s
         created=clock.now(),
         created_by_name=by.name[:200],
         version=1,
+        form_id=form_id,
         **values,
     )
     session.add(client)
-    await session.flush()
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if "form_id" not in str(error.orig):
+            raise
+        raise AlreadyRegistered("This form was sent before, and the app was registered then.") from None
     await _set_spaces(session, client, entry.spaces)
     changes = {"client_id": (None, client.client_id), "redirect_uris": (None, client.redirect_uris), "scopes": (None, client.scopes)}
     record(session, events.ClientCreated(target_id=client.id, target_name=client.name, changes=changes), by)
@@ -79,6 +97,14 @@ async def get(session: AsyncSession, organization_id: int, client_pk: int, *, lo
     found = await session.scalar(query.with_for_update().execution_options(populate_existing=True) if lock else query)
     if found is None:
         raise Missing("app", client_pk)
+    return found
+
+
+async def made_by(session: AsyncSession, organization_id: int, form_id: str) -> OAuthClient | None:
+    """Return the organization's app that a form made, None where it is gone."""
+    found: OAuthClient | None = await session.scalar(
+        select(OAuthClient).where(OAuthClient.form_id == form_id, OAuthClient.organization_id == organization_id)
+    )
     return found
 
 
@@ -230,6 +256,7 @@ __all__ = [
     "DEVICE",
     "EXCHANGE",
     "GRANT_TYPES",
+    "AlreadyRegistered",
     "Entry",
     "Made",
     "add_secret",
@@ -239,6 +266,7 @@ __all__ = [
     "end_older_secret",
     "get",
     "living_secrets",
+    "made_by",
     "new_client_id",
     "revoke",
     "rotate_secret",

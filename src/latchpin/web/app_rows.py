@@ -70,6 +70,8 @@ def facts(found: Listed, spaces: Mapping[int, Role], names: Mapping[int, str]) -
         revoked=client.revoked,
         revoked_by=(client.revoked_by_name or "") if found.own else "",
         decision=_decision(found),
+        require_pushed=client.require_pushed,
+        dpop_bound=client.dpop_bound,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
@@ -13,6 +14,7 @@ from latchpin.web.views.common import Form
 
 Entries = dict[str, str]
 _MOST_FIELDS = 100
+_FORM_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _UNREADABLE = "This form cannot be read. Open its page again and repeat it."
 
 
@@ -47,6 +49,14 @@ def number(text: str, *, least: int = 1, most: int = 2**31 - 1) -> int | None:
         return None
     value = int(clean)
     return value if least <= value <= most else None
+
+
+def once(entries: Entries) -> str:
+    """Return the random id of a form that makes something, so that sending it again makes nothing more; raises Invalid."""
+    form_id = entries.get("form_id", "")
+    if not _FORM_ID.fullmatch(form_id):
+        raise Invalid("This form cannot be sent again. Check the entries and send this one.")
+    return form_id
 
 
 def refused(entries: Mapping[str, str], error: LatchpinError, names: Mapping[str, str] | None = None) -> Form:

@@ -48,7 +48,7 @@ class OAuthClient(Base):
     `organization_id` is None for clients that no organization made (dynamic, document, first-party). `version` rises when the redirect
     addresses or keys change, and with that every consent is asked for again. `resource_id` makes it the server of a resource, which may
     introspect that resource's tokens. `fresh_until` says when a metadata document has to be fetched again. `require_pushed` is RFC 9126's
-    require_pushed_authorization_requests, `dpop_bound` is RFC 9449's dpop_bound_access_tokens.
+    require_pushed_authorization_requests, `dpop_bound` is RFC 9449's dpop_bound_access_tokens. `form_id` is that of the form that made it.
     """
 
     __tablename__ = "oauth_clients"
@@ -71,6 +71,7 @@ class OAuthClient(Base):
     client_uri: Mapped[str | None] = mapped_column(String(2000))
     resource_id: Mapped[int | None] = mapped_column(ForeignKey("oauth_resources.id", ondelete="CASCADE"), index=True)
     registration_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    form_id: Mapped[str | None] = mapped_column(String(64), unique=True, index=True)
     require_pushed: Mapped[bool] = mapped_column(default=False)
     dpop_bound: Mapped[bool] = mapped_column(default=False)
     version: Mapped[int] = mapped_column(default=1)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import re
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import timedelta
 
 from litestar import Response, get, post
@@ -14,16 +13,17 @@ from latchpin.errors import Conflict, Invalid
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import EVERY, OFFLINE, Scope
 from latchpin.oauth import client_admin, client_list
-from latchpin.oauth.client_admin import DEVICE, EXCHANGE, Entry
-from latchpin.oauth.client_list import AppKind, Listed
+from latchpin.oauth.client_admin import AlreadyRegistered
+from latchpin.oauth.client_list import Listed
 from latchpin.storage import Session
 from latchpin.storage.models import OAuthClient
-from latchpin.web import app_rows, asking, forms, lists, places, proof, render
+from latchpin.web import app_forms, app_rows, asking, forms, lists, places, proof, render
+from latchpin.web.app_forms import Offered
 from latchpin.web.forms import Entries
 from latchpin.web.pages.apps import BASE, address, details
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.apps import AppEditor, AppKinds, AppRotate, AppSecret, Kind, SpaceChoice
-from latchpin.web.views.common import Form, Option
+from latchpin.web.views.common import Form, Option, Toast
 
 KINDS = (
     Option(
@@ -57,28 +57,15 @@ TYPES = (
     Option("native", "On a device", "Mobile, desktop or command line. Users come back to a loopback address or com.example.app:"),
 )
 ROLES = (Option("", "No access"), *(Option(role.word, role.word.capitalize()) for role in Role))
-_GRANTS: dict[str, tuple[str, ...]] = {
-    "confidential": ("authorization_code", "refresh_token"),
-    "public": ("authorization_code", "refresh_token"),
-    "service": ("client_credentials",),
-}
+_SENT_BEFORE = "This form was sent before; the app was registered then, and this is it. If you lost its secret, rotate it."
 _MOST_SPACES = 60  # a form has at most 100 fields
 _NAMES = {"post_logout_redirect_uris": "logout_uris", "grant_types": "device"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Offered:
-    """The Spaces that a service's form offers, and the roles that it keeps for those which it leaves out."""
-
-    spaces: tuple[SpaceChoice, ...]
-    left_out: int
-    kept: Mapping[int, Role]
 
 
 @get("/organization/apps/new")
 async def show_new(visit: SignedIn) -> Response[str]:
     """Ask what kind of app it is, and then show the form for that kind."""
-    kind = _kind(forms.query(visit.request, "kind"))
+    kind = app_forms.known_kind(forms.query(visit.request, "kind"))
     if kind is None:
         return render.page(visit.request, "apps/kinds.html", AppKinds(visit.shell("apps"), KINDS))
     chosen = {"auth_method": "client_secret_basic", "application_type": "web"}
@@ -89,17 +76,26 @@ async def show_new(visit: SignedIn) -> Response[str]:
 async def create(visit: SignedIn) -> Response[str]:
     """Register the app. One with a secret is answered with the page that shows it, which a redirect would have to keep somewhere."""
     entries = await forms.read(visit.request)
-    kind = _kind(entries.get("kind", ""))
+    kind = app_forms.known_kind(entries.get("kind", ""))
     if kind is None:
         return render.page(visit.request, "apps/kinds.html", AppKinds(visit.shell("apps"), KINDS), status=422)
     if asked := await proof.ask(visit, entries, back=BASE):
         return asked
     try:
         async with visit.site.database.transaction() as session:
-            entry = _entry(kind, entries, await _offered(visit, session, kind, None), None)
-            made = await client_admin.create(session, visit.principal.organization_id, entry, secrets=visit.site.secrets, by=visit.actor)
+            entry = app_forms.entry(kind, entries, await _offered(visit, session, kind, None), None)
+            made = await client_admin.create(
+                session,
+                visit.principal.organization_id,
+                entry,
+                secrets=visit.site.secrets,
+                by=visit.actor,
+                form_id=forms.once(entries),
+            )
             app_id, secret, name = made.client.id, made.secret, made.client.name
             view = await _secret_view(visit, session, app_id, secret, first=True) if secret else None
+    except AlreadyRegistered:
+        return await _sent_before(visit, entries)
     except (Invalid, Conflict) as error:
         return await _form(visit, kind, forms.refused(entries, error, _NAMES), None, status=422)
     if view is not None:
@@ -107,11 +103,17 @@ async def create(visit: SignedIn) -> Response[str]:
     return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} is registered. Its client ID is below."))
 
 
+async def _sent_before(visit: Visit, entries: Entries) -> Response[str]:
+    async with visit.site.database.read() as session:
+        made = await client_admin.made_by(session, visit.principal.organization_id, forms.once(entries))
+    return render.redirect(visit.request, address(made.id) if made else BASE, Toast("info", _SENT_BEFORE))
+
+
 @get("/organization/apps/{app_id:int}/edit")
 async def show_edit(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """Show an own app for editing."""
     found, roles = await _own(visit, app_id)
-    return await _form(visit, _kind_of(found), Form(_filled(found.client, roles)), found)
+    return await _form(visit, app_forms.kind_of(found), Form(app_forms.filled(found.client, roles)), found)
 
 
 @post("/organization/apps/{app_id:int}/edit", status_code=200)
@@ -121,11 +123,11 @@ async def change(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     found, _ = await _own(visit, app_id)
     if asked := await proof.ask(visit, entries, back=address(app_id)):
         return asked
-    kind = _kind_of(found)
+    kind = app_forms.kind_of(found)
     try:
         async with visit.site.database.transaction() as session:
             client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
-            entry = _entry(kind, entries, await _offered(visit, session, kind, client), client)
+            entry = app_forms.entry(kind, entries, await _offered(visit, session, kind, client), client)
             await client_admin.change(session, client, entry, by=visit.actor)
             name = client.name
     except (Invalid, Conflict) as error:
@@ -176,64 +178,6 @@ def chosen_overlap(entries: Entries) -> timedelta:
     return timedelta(hours=int(choice))
 
 
-def _kind(text: str) -> Kind | None:
-    return next((kind for kind in ("confidential", "public", "service") if kind == text), None)
-
-
-def _kind_of(found: Listed) -> Kind:
-    kinds: dict[AppKind, Kind] = {AppKind.CONFIDENTIAL: "confidential", AppKind.PUBLIC: "public", AppKind.SERVICE: "service"}
-    return kinds[found.kind]
-
-
-def _entry(kind: Kind, entries: Entries, offered: _Offered, client: OAuthClient | None) -> Entry:
-    """Read a form. What it does not show of an app that is there already stays as it is."""
-    method = "none" if kind == "public" else entries.get("auth_method", "client_secret_basic")
-    own_key = method == "private_key_jwt"
-    was = client.grant_types.split() if client else []
-    optional = {DEVICE: entries.get("device") == "yes" and kind != "service", EXCHANGE: entries.get("exchange") == "yes"}
-    kept = [each for each in was if each not in optional] or list(_GRANTS[kind])
-    scopes = [scope for scope in EVERY if entries.get(f"scope_{scope}") == "yes"]
-    roles = dict(offered.kept)
-    for choice in offered.spaces:
-        if role := next((role for role in Role if role.word == entries.get(choice.field)), None):
-            roles[int(choice.field.removeprefix("space_"))] = role
-    return Entry(
-        name=entries.get("name", ""),
-        auth_method=method,
-        application_type=entries.get("application_type", "web") if kind == "public" else "web",
-        redirect_uris=_lines(entries.get("redirect_uris", "")),
-        post_logout_redirect_uris=_lines(entries.get("logout_uris", "")),
-        grant_types=[*kept, *(grant for grant, wanted in optional.items() if wanted)],
-        scopes=scopes,
-        jwks=entries.get("jwks", "").strip() or None if own_key else None,
-        jwks_uri=entries.get("jwks_uri", "").strip() or None if own_key else None,
-        client_uri=entries.get("client_uri", "").strip() or None,
-        spaces=roles,
-    )
-
-
-def _lines(text: str) -> tuple[str, ...]:
-    return tuple(re.split(r"\s+", text.strip())) if text.strip() else ()
-
-
-def _filled(client: OAuthClient, roles: Mapping[int, Role]) -> dict[str, str]:
-    granted = client.grant_types.split()
-    return {
-        "name": client.name,
-        "auth_method": client.auth_method,
-        "application_type": client.application_type,
-        "redirect_uris": "\n".join(json.loads(client.redirect_uris)),
-        "logout_uris": "\n".join(json.loads(client.post_logout_redirect_uris)),
-        "jwks": json.dumps(json.loads(client.jwks), indent=2) if client.jwks else "",
-        "jwks_uri": client.jwks_uri or "",
-        "client_uri": client.client_uri or "",
-        "device": "yes" if DEVICE in granted else "",
-        "exchange": "yes" if EXCHANGE in granted else "",
-        **{f"scope_{scope}": "yes" for scope in client.scopes.split()},
-        **{f"space_{space_id}": role.word for space_id, role in roles.items()},
-    }
-
-
 async def _own(visit: Visit, app_id: int) -> tuple[Listed, Mapping[int, Role]]:
     async with visit.site.database.read() as session:
         client = await client_admin.get(session, visit.principal.organization_id, app_id)
@@ -241,16 +185,16 @@ async def _own(visit: Visit, app_id: int) -> tuple[Listed, Mapping[int, Role]]:
         return found, await client_admin.spaces_of(session, client)
 
 
-async def _offered(visit: Visit, session: Session, kind: Kind, client: OAuthClient | None) -> _Offered:
+async def _offered(visit: Visit, session: Session, kind: Kind, client: OAuthClient | None) -> Offered:
     if kind != "service":
-        return _Offered((), 0, {})
+        return Offered((), 0, {})
     seen = await places.load(session, visit.principal)
     own = [space for space in seen.visible if space.organization_id == visit.principal.organization_id]
     shown = {space.id for space in own[:_MOST_SPACES]}
     held = await client_admin.spaces_of(session, client) if client else {}
     kept = {space_id: role for space_id, role in held.items() if space_id not in shown}
     choices = tuple(SpaceChoice(f"space_{space.id}", space.name) for space in own[:_MOST_SPACES])
-    return _Offered(choices, max(0, len(own) - _MOST_SPACES), kept)
+    return Offered(choices, max(0, len(own) - _MOST_SPACES), kept)
 
 
 async def _form(visit: Visit, kind: Kind, form: Form, found: Listed | None, *, status: int = 200) -> Response[str]:
@@ -263,6 +207,7 @@ async def _form(visit: Visit, kind: Kind, form: Form, found: Listed | None, *, s
     view = AppEditor(
         visit.shell("apps"),
         form,
+        secrets.token_urlsafe(16),
         app_rows.app(found) if found else None,
         kind,
         methods,

@@ -20,7 +20,6 @@ from latchpin.web.views import api_keys as views
 from latchpin.web.views.api_keys import CreatedKey, Lifetime
 from latchpin.web.views.common import Form, Option, Toast
 
-_FORM_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _SENT_BEFORE = "This form was sent before; the key was made then and is in the list. If you lost it, delete it and make a new one."
 _ACCESSES = (
     Option(Access.FULL.value, "Full access", "Everything the user may do through the API."),
@@ -81,9 +80,7 @@ async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
 
 
 def _chosen(entries: Entries, limits: Lifetime) -> NewKey:
-    form_id = entries.get("form_id", "")
-    if not _FORM_ID.fullmatch(form_id):
-        raise Invalid("This form cannot be sent again. Check the entries and send this one.")
+    form_id = forms.once(entries)
     try:
         access = Access(entries.get("access", ""))
     except ValueError:

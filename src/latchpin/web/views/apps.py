@@ -61,10 +61,14 @@ class SpaceChoice:
 
 @dataclass(frozen=True, slots=True)
 class AppEditor:
-    """The form of an app, new when ``app`` is None. ``spaces`` are for services; ``more_spaces`` counts those that the form leaves out."""
+    """The form of an app, new when ``app`` is None. ``form_id`` is random and good for one app: sending the form twice registers one.
+
+    ``spaces`` are for services; ``more_spaces`` counts those that the form leaves out.
+    """
 
     shell: Shell
     form: Form
+    form_id: str
     app: AppRow | None
     kind: Kind
     methods: tuple[Option, ...]
@@ -112,6 +116,8 @@ class AppFacts:
     revoked: datetime | None
     revoked_by: str
     decision: str
+    require_pushed: bool
+    dpop_bound: bool
 
 
 @dataclass(frozen=True, slots=True)
