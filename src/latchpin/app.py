@@ -30,6 +30,7 @@ from latchpin.identity.authenticate import ApiKeys
 from latchpin.identity.bearer import AccessTokens
 from latchpin.identity.deployment import bring_up
 from latchpin.identity.key_ring import KeyRing
+from latchpin.identity.proofs import Proofs
 from latchpin.kit import logs
 from latchpin.kit.fetching import Fetcher
 from latchpin.kit.rate_limit import open_counter
@@ -82,6 +83,7 @@ def build(chosen: Settings, *, access_log: TextIO | None = None, also: Sequence[
         AccessTokens(database, ring, chosen),
         Activity(database),
         open_counter(chosen, kept.fingerprint()),
+        Proofs(database, kept, chosen),
     )
     services = Services(chosen, kept, doors)
     litestar = Litestar(
@@ -120,6 +122,7 @@ def _authorization_server(services: Services, ring: KeyRing) -> AuthorizationSer
         doors.counter,
         doors.keys,
         ClientKeys(fetcher),
+        doors.proofs,
     )
 
 
@@ -137,7 +140,8 @@ def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsy
         await bring_up(services.settings, database, services.secrets)
         async with database.transaction() as session:
             await clients.prepare(session, services.settings)
-        running = [asyncio.create_task(doors.activity.run()), asyncio.create_task(_sweep(database))]
+        working = (doors.activity.run(), doors.proofs.used.run(), _sweep(database))
+        running = [asyncio.create_task(each) for each in working]
         gc.collect()
         gc.freeze()  # what is alive now stays alive: later collections need not look at it again
         try:

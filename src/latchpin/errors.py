@@ -67,6 +67,15 @@ class BadToken(Unauthenticated):
     code = "invalid_token"
 
 
+class BadProof(BadToken):
+    """A DPoP proof that does not count, or none beside a token that needs one (RFC 9449 section 7.1). `detail` says what is wrong with it.
+
+    With the code `use_dpop_nonce` it lacks our nonce, and the same request with another proof is sound.
+    """
+
+    code = "invalid_dpop_proof"
+
+
 class Denied(LatchpinError):
     """The caller is known and may see the thing, but not do this to it. Raise `Missing` first where it may not be seen."""
 

@@ -97,6 +97,9 @@ class Settings:
         False,  # noqa: FBT003
         "Apps must send their authorization requests ahead (PAR, RFC 9126); by default only those whose entry says so.",
     )
+    dpop_nonce: str = _setting(
+        value.choice("required", "off"), "required", "Whether DPoP proofs must hold a nonce that this deployment gave (RFC 9449 section 8)."
+    )
     client_documents: bool = _setting(value.boolean, True, "Accepts https addresses as client_id, whose documents are fetched.")  # noqa: FBT003
     client_documents_private: bool = _setting(
         value.boolean,

@@ -200,7 +200,9 @@ def test_every_refused_key_gets_one_and_the_same_answer(organization: Organizati
     bodies = [same_refusal(answer) for answer in answers]
     assert all(body == bodies[0] for body in bodies)
     assert bodies[0]["errorCode"] == "unauthenticated"
-    (challenge,) = {answer.headers["www-authenticate"] for answer in answers}
+    (challenges,) = {tuple(answer.headers.get_list("www-authenticate")) for answer in answers}
+    challenge, bound = challenges
+    assert bound == 'DPoP realm="latchpin", algs="ES256 EdDSA PS256 RS256"'  # for tokens that are bound to a key (RFC 9449 section 7.1)
     assert challenge.startswith('Bearer realm="latchpin", scope="')
     assert challenge.endswith(', ApiKey realm="latchpin"')
     assert "error=" not in challenge  # no token was sent (RFC 6750 section 3.1)

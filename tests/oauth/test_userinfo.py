@@ -130,5 +130,5 @@ def test_a_web_page_may_ask_and_read_the_answer(organization: Organization) -> N
     )
     answer = http.get(USERINFO, headers={**page, **tokens.header})
 
-    assert (before.status_code, before.headers["Access-Control-Allow-Headers"]) == (204, "authorization, content-type")
+    assert (before.status_code, before.headers["Access-Control-Allow-Headers"]) == (204, "authorization, content-type, dpop")
     assert answer.headers["Access-Control-Allow-Origin"] == "*"

@@ -31,6 +31,7 @@ _WANTED = frozenset(
     (
         b"authorization",
         b"cookie",
+        b"dpop",
         b"origin",
         b"sec-fetch-site",
         b"user-agent",

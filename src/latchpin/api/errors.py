@@ -39,7 +39,10 @@ def on_refusal(request: Request[Any, Any, Any], error: LatchpinError) -> Respons
         error.detail = _with_problems(error)
     known = context.of(request.scope)
     public_url = services(request).settings.public_url
-    return _render(problems.of_error(error, instance=request.scope["path"], public_url=public_url, request_id=known.request_id))
+    answer = problems.of_error(
+        error, instance=request.scope["path"], public_url=public_url, request_id=known.request_id, scheme=known.scheme
+    )
+    return _render(answer)
 
 
 def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
@@ -86,7 +89,11 @@ def _problem(
 
 
 def _render(answer: problems.Answer) -> Response[bytes]:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers if name != b"content-length"}
+    headers: dict[str, str] = {}
+    for name, value in answer.headers:
+        if name != b"content-length":
+            known = headers.get(name.decode("latin-1"))
+            headers[name.decode("latin-1")] = value.decode("latin-1") if known is None else f"{known}, {value.decode('latin-1')}"
     return Response(answer.body, status_code=answer.status, headers=headers, media_type=problems.CONTENT_TYPE.decode())
 
 

@@ -14,15 +14,18 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from latchpin.api import presented, problems
+from latchpin.api import presented, problems, proving
 from latchpin.api.presented import Presented
+from latchpin.api.proving import Unproved
 from latchpin.audit import Origin
 from latchpin.errors import BadToken, Denied, LatchpinError, Throttled, Unauthenticated
-from latchpin.identity import sessions
+from latchpin.identity import dpop, sessions
 from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys
 from latchpin.identity.bearer import AccessTokens
+from latchpin.identity.dpop import Proof
 from latchpin.identity.principal import Principal
+from latchpin.identity.proofs import REPLAYED, Proofs
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.verified import Reason, Refused, Verified
 from latchpin.kit import clock, context, households, own_pages
@@ -49,13 +52,13 @@ _REFUSED_BEARER = (
 _PREFLIGHT = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
-    (b"access-control-allow-headers", b"authorization, content-type"),
+    (b"access-control-allow-headers", b"authorization, content-type, dpop"),
     (b"access-control-max-age", b"7200"),
     (b"content-length", b"0"),
 )
 _READABLE = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"www-authenticate, retry-after, ratelimit, ratelimit-policy, x-request-id"),
+    (b"access-control-expose-headers", b"www-authenticate, dpop-nonce, retry-after, ratelimit, ratelimit-policy, x-request-id"),
 )
 
 
@@ -69,6 +72,7 @@ class Doors:
     tokens: AccessTokens
     activity: Activity
     counter: InProcess | InRedis
+    proofs: Proofs
 
 
 class Gate:
@@ -106,7 +110,7 @@ class Gate:
                 await self._with_session(found, scope, request, watched)
                 await self._app(scope, receive, send)
                 return
-            verified = await self._verified(found, request, watched)
+            verified = await self._verified(found, scope, request, watched)
             scope[PRINCIPAL] = verified.principal  # type: ignore[literal-required]
             try:
                 await self._app(scope, receive, send)
@@ -123,13 +127,21 @@ class Gate:
         await send({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT)})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _verified(self, found: Presented, request: context.RequestContext, watched: Receive | None) -> Verified:
+    async def _verified(
+        self,
+        found: Presented,
+        scope: Any,  # noqa: ANN401  the server's dictionary
+        request: context.RequestContext,
+        watched: Receive | None,
+    ) -> Verified:
         """Return the sound credential of a request, counted against its limit; raises Unauthenticated, Denied, Throttled, Unavailable."""
         generation = self._doors.generation.peek()
         store: ApiKeys | AccessTokens = self._doors.keys
         secret = found.api_key
         if secret is None:
             store, secret = self._doors.tokens, found.bearer or b""
+            if found.is_dpop:
+                request.scheme = dpop.SCHEME
             if found.origin is not None:
                 request.headers += _READABLE  # a token may be used by another site's page, and its script read the answer
         verified = None if generation is None else store.remembered(secret, generation)
@@ -138,10 +150,24 @@ class Gate:
         if found.origin is not None and found.api_key is not None and found.origin not in self._own_origins:
             await self._note(_refused(verified.principal, Reason.IN_BROWSER), request)
             raise presented.InBrowser
+        proof: Proof | None = None
+        if verified.jkt is not None or found.is_dpop:
+            judged = proving.judge(self._doors.proofs, verified, found, scope, request)
+            if isinstance(judged, Unproved):
+                raise await self._unproved(judged, verified, request)
+            proof = judged
         request.caller = verified.caller
         if await self._limit(verified.caller, verified.rate_limit or self._rate_limit, request, watched):
             verified = await self._sound(store, secret, request)  # it waited, and what was true before may not be any more
+        if proof is not None and not await self._doors.proofs.first_use(proof):
+            raise await self._unproved(proving.unproved(REPLAYED), verified, request)
         return verified
+
+    async def _unproved(self, found: Unproved, verified: Verified, request: context.RequestContext) -> BadToken:
+        """Note why a sound token does not count, and return what to raise."""
+        if found.reason is not None:
+            await self._note(_refused(verified.principal, found.reason), request)
+        return found.error
 
     async def _sound(self, store: ApiKeys | AccessTokens, secret: bytes, request: context.RequestContext) -> Verified:
         """Return the credential where it is sound at this moment and for this address.
@@ -226,7 +252,10 @@ class Gate:
         await count_refusal(self._doors.counter, request.address, self._settings.bad_key_limit)
 
     async def _answer(self, error: LatchpinError, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  as above
-        answer = problems.of_error(error, instance=scope["path"], public_url=self._settings.public_url, request_id=request.request_id)
+        public_url = self._settings.public_url
+        answer = problems.of_error(
+            error, instance=scope["path"], public_url=public_url, request_id=request.request_id, scheme=request.scheme
+        )
         headers = answer.headers
         if not any(name == b"x-ratelimit-limit" for name, _ in request.headers):
             headers = [*headers, (b"x-ratelimit-limit", b"%d" % self._settings.rate_limit), self._window_header]

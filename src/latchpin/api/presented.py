@@ -1,7 +1,8 @@
 """What credential a request presents: read from its headers, with the misuses refused that leak keys.
 
-A key belongs in `Authorization: ApiKey <key>`, an access token in `Authorization: Bearer <JWT>`, and neither anywhere else: not in the
-query or a cookie (they end in logs and histories), not together with another credential; and a key not in a web page's script.
+A key belongs in `Authorization: ApiKey <key>`, an access token in `Authorization: Bearer <JWT>` or, where it is bound to a key of the
+client, in `Authorization: DPoP <JWT>`, and neither anywhere else: not in the query or a cookie (they end in logs and histories), not
+together with another credential; and a key not in a web page's script.
 """
 
 from __future__ import annotations
@@ -24,14 +25,19 @@ _MOST_PARAMETERS = 500
 _KEY_NAMES = frozenset({"api_key", "apikey", "api-key", "x-api-key"})
 _QUERY_NAMES = _KEY_NAMES | {"access_token"}
 _KEY = PREFIX.encode()
+_SECOND = (_KEY, b"earer ", b"PoP ", b"pop ")  # what a second credential in the same header begins with
 
 
 @dataclass(slots=True)
 class Presented:
-    """The one credential of a request; all None where there is none. `origin` is the browser's Origin header."""
+    """The one credential of a request; all None where there is none. `origin` is the browser's Origin header.
+
+    With `is_dpop` the token came under the scheme DPoP, which asks for a proof (RFC 9449 section 7.1).
+    """
 
     api_key: bytes | None = None
     bearer: bytes | None = None
+    is_dpop: bool = False
     session: str | None = None
     origin: bytes | None = None
 
@@ -84,6 +90,7 @@ def read(seen: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> Present
             found.api_key = secret[:_MOST_HEADER]
         else:
             found.bearer = secret[: _MOST_TOKEN + 1]  # one that was cut is too long to count
+            found.is_dpop = scheme == b"dpop"
         if cookie is not None and seen.get(b"sec-fetch-site") != b"same-origin" and _session(cookie.replace(b"\n", b"; "), cookie_name):
             raise TwoCredentials("The request carries a browser session as well as a key or token. Send one credential only.")
     elif cookie is not None:
@@ -94,12 +101,12 @@ def read(seen: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> Present
 def _authorization(header: bytes) -> tuple[bytes, bytes]:
     scheme, _, secret = header.partition(b" ")
     scheme = scheme.lower()
-    if b"\n" in header or (b"," in secret and (_KEY in secret.partition(b",")[2] or b"earer " in secret.partition(b",")[2])):
+    if b"\n" in header or (b"," in secret and any(each in secret.partition(b",")[2] for each in _SECOND)):
         raise TwoCredentials("The request carries two credentials in Authorization. Send one only.")
     secret = secret.strip()
-    if scheme == b"bearer" and secret.startswith(_KEY):
+    if scheme in (b"bearer", b"dpop") and secret.startswith(_KEY):
         raise Unauthenticated("An API key is not a bearer token. " + HOW_TO)
-    if scheme not in (b"apikey", b"bearer"):
+    if scheme not in (b"apikey", b"bearer", b"dpop"):
         raise Unauthenticated("The Authorization scheme is not known here. " + HOW_TO)
     return scheme, secret
 

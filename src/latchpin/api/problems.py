@@ -13,6 +13,7 @@ import msgspec
 
 from latchpin import errors, problem_types
 from latchpin.errors import FieldProblem, LatchpinError
+from latchpin.identity import dpop
 from latchpin.identity.scopes import ALL, serialize
 
 CONTENT_TYPE = b"application/problem+json"
@@ -36,6 +37,7 @@ SLUGS = {
 }
 FAILED = "The server failed on this request. Tell your administrator the request id."
 RESOURCE_METADATA = "/.well-known/oauth-protected-resource"
+_ALGORITHMS = f'algs="{" ".join(dpop.ALGORITHMS)}"'
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -65,22 +67,29 @@ def status_of(error: LatchpinError) -> int:
     return next(status for kind, status in _STATUS if isinstance(error, kind))
 
 
-def challenge(public_url: str, scope: str, *, error: str | None = None) -> tuple[bytes, bytes]:
-    """Return the header that says how to come in (RFC 6750 section 3, RFC 9728 section 5.1); no `error` where no token was sent."""
-    told = f', error="{error}"' if error else ""
-    bearer = f'Bearer realm="latchpin"{told}, scope="{scope}", resource_metadata="{public_url}{RESOURCE_METADATA}"'
-    return b"www-authenticate", (bearer if error else f'{bearer}, ApiKey realm="latchpin"').encode()
+def challenges(public_url: str, scope: str, *, error: str | None = None, scheme: str = "Bearer") -> list[tuple[bytes, bytes]]:
+    """Return the headers that say how to come in (RFC 6750 section 3, RFC 9449 section 7.1, RFC 9728 section 5.1).
+
+    `error` is what is wrong with the token that came under `scheme`; without one, all schemes are offered.
+    """
+    place = f'scope="{scope}", resource_metadata="{public_url}{RESOURCE_METADATA}"'
+    if error is None:
+        told = [f'Bearer realm="latchpin", {place}, ApiKey realm="latchpin"', f'DPoP realm="latchpin", {_ALGORITHMS}']
+    else:
+        told = [f'{scheme} realm="latchpin", error="{error}", {place}' + (f", {_ALGORITHMS}" if scheme == dpop.SCHEME else "")]
+    return [(b"www-authenticate", each.encode()) for each in told]
 
 
-def of_error(error: LatchpinError, *, instance: str, public_url: str, request_id: str | None) -> Answer:
-    """Render a refusal of the product."""
+def of_error(error: LatchpinError, *, instance: str, public_url: str, request_id: str | None, scheme: str = "Bearer") -> Answer:
+    """Render a refusal of the product; `scheme` is that of the request's token."""
     headers: list[tuple[bytes, bytes]] = []
     status = status_of(error)
     scope = getattr(error, "needed", None)
     if scope:
-        headers.append(challenge(public_url, scope, error="insufficient_scope"))
+        headers += challenges(public_url, scope, error="insufficient_scope", scheme=scheme)
     elif status == 401:  # noqa: PLR2004
-        headers.append(challenge(public_url, serialize(ALL), error="invalid_token" if isinstance(error, errors.BadToken) else None))
+        told = error.code if isinstance(error, errors.BadToken) else None
+        headers += challenges(public_url, serialize(ALL), error=told, scheme=scheme)
     if isinstance(error, errors.Throttled):
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if isinstance(error, errors.Unavailable):

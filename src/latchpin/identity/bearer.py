@@ -55,11 +55,11 @@ class AccessTokens:
         claims, stands = found
         audience = claims["aud"]
         if not stands.audiences.intersection(audience if isinstance(audience, list) else [audience]):
-            return _refused(Reason.WRONG_AUDIENCE, stands)
+            return refused(Reason.WRONG_AUDIENCE, stands)
         granted = stands.principal.scopes & scopes.api(claims["scope"].split())
         principal = stands.principal if granted == stands.principal.scopes else replace(stands.principal, scopes=granted)
         expires = min(float(claims["exp"]), stands.expires)
-        verified = Verified(principal, generation, clock.timestamp(), expires, stands.networks, stands.rate_limit)
+        verified = Verified(principal, generation, clock.timestamp(), expires, stands.networks, stands.rate_limit, thumbprint(claims))
         if stands.api_key_id is not None:
             verified.caller = f"key:{stands.api_key_id}"  # an exchanged key's tokens share its limit
         self._memory.keep(token, verified)
@@ -103,6 +103,12 @@ class AccessTokens:
         return found
 
 
+def thumbprint(claims: dict[str, Any]) -> str | None:
+    """Return the thumbprint of the key that a sound token is bound to (RFC 9449 section 6.1), or None for one that anybody may bear."""
+    bound = claims.get("cnf")
+    return None if bound is None else str(bound["jkt"])
+
+
 def _has_form(claims: dict[str, Any]) -> bool:
     """Whether the claims are of the types that RFC 9068 section 2.2 says: whoever signed something else, it is no access token of ours."""
     audience = claims.get("aud")
@@ -112,6 +118,7 @@ def _has_form(claims: dict[str, Any]) -> bool:
         and claims["sid"].isprintable()
         and all(type(claims.get(name, 0)) in (int, float) for name in ("exp", "iat", "nbf"))  # a bool is no time
         and "exp" in claims
+        and ("cnf" not in claims or (isinstance(claims["cnf"], dict) and isinstance(claims["cnf"].get("jkt"), str)))
         and (isinstance(audience, str) or (isinstance(audience, list) and all(isinstance(each, str) for each in audience)))
     )
 
@@ -128,10 +135,11 @@ def _fault(claims: dict[str, Any], stands: Standing, now: float) -> Refused | No
         reason = Reason.NOT_OURS
     elif not stands.membership.covers(claims):
         reason = Reason.MEMBERSHIP_LOST
-    return _refused(reason, stands) if reason else None
+    return refused(reason, stands) if reason else None
 
 
-def _refused(reason: Reason, stands: Standing) -> Refused:
+def refused(reason: Reason, stands: Standing) -> Refused:
+    """Make the refusal of a token whose grant is known, for the audit trail."""
     who = stands.principal
     return Refused(
         reason, who.organization_id, who.user_id or None, who.email, stands.grant_id, stands.client_name, CredentialKind.ACCESS_TOKEN

@@ -35,11 +35,18 @@ def default_audience(settings: Settings) -> str:
 
 
 def access_token(
-    ring: KeyRing, settings: Settings, standing: Standing, *, scope: Iterable[str], resource: Sequence[str] = ()
+    ring: KeyRing,
+    settings: Settings,
+    standing: Standing,
+    *,
+    scope: Iterable[str],
+    resource: Sequence[str] = (),
+    jkt: str | None = None,
 ) -> AccessToken:
     """Sign an access token (RFC 9068 section 2) for a grant; `scope` must be within what it holds, `resource` within its resources.
 
-    It lives `access_token_minutes`, or as long as the grant where that is shorter.
+    It lives `access_token_minutes`, or as long as the grant where that is shorter. With `jkt` it is bound to the key of that thumbprint
+    (RFC 9449 section 6.1).
     """
     now = int(clock.timestamp())
     expires = min(now + settings.access_token_minutes * 60, int(standing.expires))
@@ -59,6 +66,8 @@ def access_token(
     }
     if standing.auth_time is not None:
         claims["auth_time"] = standing.auth_time
+    if jkt is not None:
+        claims["cnf"] = {"jkt": jkt}
     return AccessToken(ring.sign(claims, typ=ACCESS), claims["jti"], words, expires - now)
 
 

@@ -14,7 +14,7 @@ class RequestContext:
     """One request's facts. `address` is the client's, None where it cannot be known; `headers` are added to the answer.
 
     `seen` holds the request headers that matter before routing, by lower-case name; one that came several times is joined with a line
-    break, which no single header can contain.
+    break, which no single header can contain. `scheme` is how a token came, or should have, for the header of a refusal.
     """
 
     request_id: str
@@ -22,6 +22,7 @@ class RequestContext:
     seen: dict[bytes, bytes]
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     caller: str = "-"
+    scheme: str = "Bearer"
     status: int = 0
 
     @property

@@ -17,11 +17,12 @@ LIFETIME = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What the redemption of a code must match, besides its grant."""
+    """What the redemption of a code must match, besides its grant; `nonce` is for the ID token, and matched by the client."""
 
     redirect_uri: str
     code_challenge: str
     nonce: str | None = None
+    dpop_jkt: str | None = None
 
 
 async def issue(session: AsyncSession, grant: OAuthGrant, bound: Bound) -> str:
@@ -34,6 +35,7 @@ async def issue(session: AsyncSession, grant: OAuthGrant, bound: Bound) -> str:
             redirect_uri=bound.redirect_uri,
             code_challenge=bound.code_challenge,
             nonce=bound.nonce,
+            dpop_jkt=bound.dpop_jkt,
             expires=clock.now() + LIFETIME,
         )
     )

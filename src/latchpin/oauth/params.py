@@ -13,11 +13,16 @@ _MOST_PARAMETERS = 60
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """Parameters by name. An empty one counts as not sent (RFC 6749 section 3.1). `page` is the origin of a web page that asks."""
+    """Parameters by name. An empty one counts as not sent (RFC 6749 section 3.1).
+
+    Two facts of the request stand beside them: `page` is the origin of a web page that asks, `jkt` the thumbprint of the key that the
+    client proved (RFC 9449).
+    """
 
     values: dict[str, str] = field(repr=False)
     resources: tuple[str, ...] = ()
     page: str | None = None
+    jkt: str | None = None
 
     def get(self, name: str) -> str | None:
         """Return a parameter, None where it was not sent."""

@@ -12,6 +12,7 @@ from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys
 from latchpin.identity.bearer import AccessTokens
 from latchpin.identity.key_ring import KeyRing
+from latchpin.identity.proofs import Proofs
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.verified import Refused
 from latchpin.kit import context, rate_limit
@@ -45,6 +46,7 @@ class AuthorizationServer:
     counter: InProcess | InRedis
     keys: ApiKeys
     client_keys: ClientKeys
+    proofs: Proofs
     services: dict[int, str] = field(default_factory=dict)
     exchanges: dict[tuple[int, int], str] = field(default_factory=dict)
 

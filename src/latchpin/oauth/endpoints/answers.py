@@ -45,7 +45,7 @@ def preflight(methods: str) -> Response[bytes]:
     headers = {
         **CORS,
         "Access-Control-Allow-Methods": methods,
-        "Access-Control-Allow-Headers": "authorization, content-type",
+        "Access-Control-Allow-Headers": "authorization, content-type, dpop",
         "Access-Control-Max-Age": "7200",
     }
     return Response(b"", status_code=204, headers=headers, media_type=None)

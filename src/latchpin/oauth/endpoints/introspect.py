@@ -10,7 +10,7 @@ from typing import Any
 from litestar import Response, post
 from sqlalchemy import select
 
-from latchpin.identity import credentials, scopes, standing
+from latchpin.identity import bearer, credentials, dpop, scopes, standing
 from latchpin.identity.credentials import PREFIX as API_KEY
 from latchpin.identity.scopes import ALL, serialize
 from latchpin.identity.standing import Standing
@@ -29,7 +29,7 @@ PATH = "/api/oauth/introspect"
 _INACTIVE = {"active": False}
 _TOLD = (
     *("iss", "aud", "sub", "client_id", "exp", "iat", "jti", "sid", "auth_time"),
-    *("org", "role", "space", "spaces", "spaces_omitted", "spaces_digest"),
+    *("cnf", "org", "role", "space", "spaces", "spaces_omitted", "spaces_digest"),
 )
 
 
@@ -61,7 +61,8 @@ async def _access_token(asked: Asking, client: Client, token: str, generation: i
     if claims["client_id"] != client.client_id and not await _is_for(asked, client, claims, stands):
         return _INACTIVE
     told = {name: claims[name] for name in _TOLD if name in claims}
-    return {"active": True, "token_type": "Bearer", **told, "scope": _live_scope(claims, stands)}
+    kind = "Bearer" if bearer.thumbprint(claims) is None else dpop.SCHEME  # RFC 9449 section 6.2: who asks has to check the proof
+    return {"active": True, "token_type": kind, **told, "scope": _live_scope(claims, stands)}
 
 
 async def _is_for(asked: Asking, client: Client, claims: dict[str, Any], stands: Standing) -> bool:

@@ -9,6 +9,7 @@ from litestar import Response, post, route
 from litestar.enums import HttpMethod
 
 from latchpin.audit import Origin
+from latchpin.oauth import proving
 from latchpin.oauth.clients import Client
 from latchpin.oauth.endpoints import asking
 from latchpin.oauth.endpoints.answers import json_answer, preflight
@@ -41,13 +42,15 @@ async def token(request: AnyRequest) -> Response[bytes]:
         asked = replace(asked, params=token_exchange.with_client(asked.params, asked.authorization))
     generation = await serving.now()
     await asked.limited("token", serving.settings.token_limit)
+    proof = proving.judge(request, serving)
     client = await asked.client(generation)
     if grant_type not in client.grant_types:
         raise unauthorized_client(f"this client may not use {grant_type}")
-    answer = await grant(serving, client, asked.params, asked.came_from)
+    jkt = await proving.settle(serving, client, proof, asked.came_from)
+    answer = await grant(serving, client, replace(asked.params, jkt=jkt), asked.came_from)
     if isinstance(answer, OAuthError):
         raise answer  # after the grant's transaction: what had to outlive the refusal is committed
-    return json_answer(answer)
+    return json_answer(answer, headers=proving.answer_headers(serving, proof))
 
 
 @route(PATH, http_method=[HttpMethod.OPTIONS])

@@ -1,0 +1,99 @@
+"""DPoP proofs as a deployment takes them: with a nonce that it gave, and each once (RFC 9449 sections 8, 9 and 11.1).
+
+A nonce is kept nowhere: it is a MAC of the present five minutes under a key that all processes derive, so each knows those of all others.
+A proof that was used is written down where every process sees it (`used_proofs`).
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+from latchpin.identity import dpop
+from latchpin.identity.dpop import Fault, Proof, Wanted
+from latchpin.identity.used_proofs import UsedProofs
+from latchpin.identity.verified import Reason
+from latchpin.kit import clock
+from latchpin.settings import Settings
+from latchpin.storage import Database
+from latchpin.storage.secrets import Secrets
+
+NONCE_SECONDS = 300
+# A proof counts for a minute after its time, by the clock of whoever judges it; that of another node may be a minute behind ours.
+REMEMBERED_SECONDS = 2 * dpop.WINDOW_SECONDS
+_HOW_TO = "send it as Authorization: DPoP, with a proof of that key in the header DPoP (RFC 9449)"
+REPLAYED = Fault(Reason.PROOF_REPLAYED, "it was used before; make another one, with another jti, for each request")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How a token came, and the thumbprint of the key that it is bound to."""
+
+    is_dpop: bool
+    jkt: str | None
+
+
+class Proofs:
+    """Judges proofs for one process; `used` has to be run, so that it forgets."""
+
+    def __init__(self, database: Database, secrets: Secrets, settings: Settings) -> None:
+        self.used = UsedProofs(database)
+        self._key = secrets.derive("dpop-nonce")
+        self._public_url = settings.public_url
+        self._wants_nonce = settings.dpop_nonce == "required"
+
+    def judge(self, presented: bytes, method: str, path: str) -> Proof | Fault:
+        """Check a DPoP header that asks for a bound token. A proof counts once: ask `first_use` when all else is sound.
+
+        `path` is as it was sent, still escaped; what it belongs to is our public address, never what the request calls us.
+        """
+        return self._judge(presented, Wanted(method, self._public_url + path), None)
+
+    def judge_token(self, token: bytes, bound: Bound, presented: bytes | None, method: str, path: str) -> Proof | Fault:
+        """Check the DPoP header beside a sound token that is bound to a key, or came as if it were (section 7.1). As `judge` otherwise."""
+        if not bound.is_dpop:
+            return Fault(Reason.BOUND, f"it is bound to a key of its client; {_HOW_TO}")
+        if bound.jkt is None:
+            return Fault(Reason.UNBOUND, "it is bound to no key; send it as Authorization: Bearer, or get one with a DPoP proof")
+        if presented is None:
+            return Fault(Reason.PROOF_MISSING, f"there is none; {_HOW_TO}")
+        return self._judge(presented, Wanted(method, self._public_url + path, token), bound.jkt)
+
+    def _judge(self, presented: bytes, wanted: Wanted, jkt: str | None) -> Proof | Fault:
+        """Judge the nonce last, so that only who holds the key is asked for another."""
+        found = dpop.judge(presented, wanted)
+        if isinstance(found, Fault):
+            return found
+        if jkt is not None and found.jkt != jkt:
+            return Fault(Reason.PROOF_OTHER_KEY, "it is of another key than the access token is bound to")
+        if self._wants_nonce and found.nonce not in self._nonces():
+            return Fault(Reason.PROOF_NONCE, "make the proof again, with the nonce in the header DPoP-Nonce")
+        return found
+
+    async def first_use(self, proof: Proof) -> bool:
+        """Take a proof; False where it was taken before, here or by another process. Raises Unavailable."""
+        digest = sha256(f"proof|{proof.jkt}|{proof.jti}".encode(errors="surrogatepass")).digest()
+        until = datetime.fromtimestamp(proof.iat, UTC) + timedelta(seconds=REMEMBERED_SECONDS)
+        return await self.used.take(digest, until=until)
+
+    @property
+    def nonce(self) -> str:
+        """The nonce to give out now; it is taken for five to ten minutes."""
+        return self._of_step(self._step())
+
+    def next_nonce(self, proof: Proof) -> str | None:
+        """Return the nonce for the next proof where it is another than this one's, None where there is nothing to tell (section 8.2)."""
+        return self.nonce if self._wants_nonce and proof.nonce != self.nonce else None
+
+    def _nonces(self) -> tuple[str, str]:
+        step = self._step()
+        return self._of_step(step), self._of_step(step - 1)
+
+    def _step(self) -> int:
+        return int(clock.timestamp() // NONCE_SECONDS)
+
+    def _of_step(self, step: int) -> str:
+        return base64.urlsafe_b64encode(hmac.digest(self._key, str(step).encode(), "sha256")[:18]).decode()

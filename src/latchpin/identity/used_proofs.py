@@ -1,0 +1,98 @@
+"""The proofs that were used, in the database, where every process sees them (RFC 9449 section 11.1; security.md 87).
+
+One INSERT decides: the row that is there already was somebody else's use. Those who come while one transaction commits share the next,
+so that many requests cost few commits (docs/decisions/0013).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import delete
+
+from latchpin.errors import Unavailable
+from latchpin.kit import clock
+from latchpin.storage import Database
+from latchpin.storage.models import AssertionId
+from latchpin.storage.upsert import insert
+
+SWEEP_SECONDS = 60
+_MOST_AT_ONCE = 200
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """One request that waits to hear whether it was the first; remembered until `expires`."""
+
+    digest: bytes
+    expires: datetime
+    is_first: asyncio.Future[bool]
+
+
+class UsedProofs:
+    """Takes each proof once; `run` forgets those that have run out until it is cancelled."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[_Use] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._is_swept = True
+
+    async def take(self, digest: bytes, *, until: datetime) -> bool:
+        """Take what a digest stands for; False where it was taken before, here or by another process. Raises Unavailable."""
+        use = _Use(digest, until, asyncio.get_running_loop().create_future())
+        self._waiting.append(use)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        return await use.is_first
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
+                await self._decide(batch)
+        finally:
+            self._writing = None
+
+    async def _decide(self, batch: Sequence[_Use]) -> None:
+        try:
+            new = await self._insert({use.digest: use.expires for use in batch})
+        except Exception as error:  # noqa: BLE001  each request fails by itself, and the next ones are tried again
+            for use in batch:
+                if not use.is_first.done():  # its client may have gone away
+                    use.is_first.set_exception(error)
+            return
+        for use in batch:
+            if not use.is_first.done():
+                use.is_first.set_result(use.digest in new)
+            new.discard(use.digest)  # the same proof twice in one batch
+
+    async def _insert(self, expires: dict[bytes, datetime]) -> set[bytes]:
+        """Insert what is not there yet, and return that; in one order everywhere, so that no two processes wait for each other."""
+        self._is_swept = False
+        async with self._database.transaction() as session:
+            rows = [{"digest": digest, "expires": expires[digest]} for digest in sorted(expires)]
+            added = insert(session, AssertionId).values(rows).on_conflict_do_nothing().returning(AssertionId.digest)
+            return set(await session.scalars(added))
+
+    async def run(self) -> None:
+        """Forget every minute what has run out, where this process has taken any; the rest goes with the hourly sweep."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Forget what has run out, where this process has taken any since."""
+        if self._is_swept:
+            return
+        try:
+            async with self._database.transaction() as session:
+                await session.execute(delete(AssertionId).where(AssertionId.expires < clock.now()))
+            self._is_swept = True
+        except Unavailable:
+            _log.warning("used_proofs.not_swept", detail="the database cannot be reached; tried again in a minute")
