@@ -12,7 +12,6 @@ from joserfc import jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import Key
 from sqlalchemy import delete
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Origin
@@ -22,6 +21,7 @@ from latchpin.oauth.errors import invalid_client, invalid_request
 from latchpin.oauth.params import Params
 from latchpin.oauth.server import AuthorizationServer
 from latchpin.storage.models import AssertionId
+from latchpin.storage.upsert import insert
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
@@ -117,16 +117,13 @@ def _unproved(assertion: str) -> dict[str, Any]:
 
 
 async def _is_first_use(server: AuthorizationServer, client: Client, jti: str, expires: float) -> bool:
-    digest = sha256(f"{client.pk}|{jti}".encode()).digest()
-    try:
-        async with server.database.transaction() as session:
-            session.add(AssertionId(digest=digest, expires=datetime.fromtimestamp(expires, UTC)))
-            await session.flush()
-    except IntegrityError:
-        return False
-    return True
+    """Take an assertion; the word tells it from a DPoP proof of the same name, which is remembered in the same place."""
+    digest = sha256(f"assertion|{client.pk}|{jti}".encode(errors="surrogatepass")).digest()
+    async with server.database.transaction() as session:
+        row = insert(session, AssertionId).values(digest=digest, expires=datetime.fromtimestamp(expires, UTC))
+        return await session.scalar(row.on_conflict_do_nothing().returning(AssertionId.digest)) is not None
 
 
 async def sweep(session: AsyncSession) -> None:
-    """Forget assertions that have expired."""
+    """Forget assertions, and DPoP proofs, that have expired."""
     await session.execute(delete(AssertionId).where(AssertionId.expires < clock.now()))
