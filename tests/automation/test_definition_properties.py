@@ -135,7 +135,7 @@ def test_writing_and_reading_again_changes_nothing(definition: model.Definition)
 
 
 def _parse_or_refuse(text: str | bytes) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     try:
         definitions.parse(text)
     except DefinitionError as error:
@@ -143,7 +143,7 @@ def _parse_or_refuse(text: str | bytes) -> None:
         assert 1 <= len(places) <= 100
         assert places == sorted(places)
         assert min(places) >= (1, 1)
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5
 
 
 @given(st.text() | st.binary())
@@ -225,10 +225,10 @@ _HOSTILE = {
 @pytest.mark.parametrize("kind", _HOSTILE)
 def test_a_hostile_text_is_refused_quickly(kind: str) -> None:
     """A text made to be slow costs no more than a moment and yields at most a hundred problems."""
-    started = time.perf_counter()
+    started = time.thread_time()
 
     with pytest.raises(DefinitionError) as caught:
         definitions.parse(_HOSTILE[kind])
 
     assert len(caught.value.problems) <= 100
-    assert time.perf_counter() - started < 3
+    assert time.thread_time() - started < 3
