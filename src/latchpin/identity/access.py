@@ -6,9 +6,12 @@ that every read of Space-owned rows starts from; `require_role` decides on one t
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Denied
@@ -44,33 +47,84 @@ def allow(principal: Principal, permission: Permission) -> None:
         raise Denied("Only administrators of the organization may do this. Ask one of them.")
 
 
+class Sight(NamedTuple):
+    """By which rules a principal sees. A statement is built once for each, and executed with the principal's own values (`seeing`)."""
+
+    as_app: bool
+    as_administrator: bool
+    narrowed: bool
+    personal: bool
+
+
+def sight(principal: Principal) -> Sight:
+    """Return by which rules the principal sees."""
+    personal = principal.only is None or None in principal.only
+    return Sight(principal.roles is not None, principal.is_administrator, principal.only is not None, personal)
+
+
+def seeing(principal: Principal) -> dict[str, Any]:
+    """Return the values of the conditions `spaces_in` and `agents_in`; a statement that is executed without them fails."""
+    named = principal.only or () if principal.roles is None else principal.roles
+    return {
+        "seer": principal.user_id,
+        "seer_organization": principal.organization_id,
+        "seer_spaces": [each for each in named if each is not None],
+    }
+
+
 def visible_spaces(principal: Principal) -> ColumnElement[bool]:
     """The condition on Space for what the principal may see; administrators see every Space of their organization."""
-    if principal.roles is not None:
-        return Space.id.in_(principal.roles)
-    if principal.only is not None:
-        return and_(Space.id.in_([each for each in principal.only if each is not None]), _open_to_user(principal))
-    return _open_to_user(principal)
-
-
-def _open_to_user(principal: Principal) -> ColumnElement[bool]:
-    everywhere = Space.scope == SpaceScope.GLOBAL
-    at_home = Space.organization_id == principal.organization_id
-    if principal.is_administrator:
-        return or_(at_home, everywhere)
-    # Of the query around it only Space is meant: one that joins members itself must not lend its own.
-    member = exists().where(SpaceMember.space_id == Space.id, SpaceMember.user_id == principal.user_id).correlate(Space)
-    open_ = or_(Space.scope == SpaceScope.PUBLIC, Space.is_default_access, member)
-    return or_(and_(at_home, open_), everywhere)
+    return _spaces(sight(principal), seeing(principal))
 
 
 def visible_agents(principal: Principal) -> ColumnElement[bool]:
     """The condition on Agent: agents of visible Spaces, and the principal's own personal ones."""
-    spaces = select(Space.id).where(visible_spaces(principal))
-    if principal.only is not None and None not in principal.only:
-        return Agent.space_id.in_(spaces)
-    personal = and_(Agent.space_id.is_(None), Agent.user_id == principal.user_id)
-    return or_(Agent.space_id.in_(spaces), personal)
+    return _agents(sight(principal), seeing(principal))
+
+
+_PLACES: Mapping[str, Any] = MappingProxyType(
+    {
+        "seer": bindparam("seer"),
+        "seer_organization": bindparam("seer_organization"),
+        "seer_spaces": bindparam("seer_spaces", expanding=True),
+    }
+)
+
+
+@cache
+def spaces_in(seen: Sight) -> ColumnElement[bool]:
+    """`visible_spaces` for all who see by these rules; the statement is executed with `seeing`."""
+    return _spaces(seen, _PLACES)
+
+
+@cache
+def agents_in(seen: Sight) -> ColumnElement[bool]:
+    """`visible_agents` for all who see by these rules; the statement is executed with `seeing`."""
+    return _agents(seen, _PLACES)
+
+
+def _spaces(seen: Sight, values: Mapping[str, Any]) -> ColumnElement[bool]:
+    named = Space.id.in_(values["seer_spaces"])
+    if seen.as_app:
+        return named
+    return and_(named, _open_to_user(seen, values)) if seen.narrowed else _open_to_user(seen, values)
+
+
+def _open_to_user(seen: Sight, values: Mapping[str, Any]) -> ColumnElement[bool]:
+    everywhere = Space.scope == SpaceScope.GLOBAL
+    at_home = Space.organization_id == values["seer_organization"]
+    if seen.as_administrator:
+        return or_(at_home, everywhere)
+    # Of the query around it only Space is meant: one that joins members itself must not lend its own.
+    member = exists().where(SpaceMember.space_id == Space.id, SpaceMember.user_id == values["seer"]).correlate(Space)
+    open_ = or_(Space.scope == SpaceScope.PUBLIC, Space.is_default_access, member)
+    return or_(and_(at_home, open_), everywhere)
+
+
+def _agents(seen: Sight, values: Mapping[str, Any]) -> ColumnElement[bool]:
+    inside = Agent.space_id.in_(select(Space.id).where(_spaces(seen, values)))
+    personal = and_(Agent.space_id.is_(None), Agent.user_id == values["seer"])
+    return or_(inside, personal) if seen.personal else inside
 
 
 async def role_in(session: AsyncSession, principal: Principal, space_id: int | None) -> Role | None:
