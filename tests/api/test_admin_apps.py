@@ -303,6 +303,8 @@ _PUBLIC = ECKey.generate_key("P-256").as_dict(private=False)
         ({"authMethod": "private_key_jwt", "jwks": {"keys": [_PUBLIC]}, "jwksUri": "https://partner.example/jwks"}, "jwksUri"),
         ({"clientUri": "http://partner.example"}, "clientUri"),
         ({"clientUri": "https://user@partner.example"}, "clientUri"),
+        ({"requirePushedAuthorizationRequests": "yes"}, "requirePushedAuthorizationRequests"),
+        ({"dpopBoundAccessTokens": 1}, "dpopBoundAccessTokens"),
         ({"clientId": "chosen-by-me"}, "clientId"),
         ({"organizationId": 1}, "organizationId"),
     ],
@@ -351,6 +353,20 @@ def test_a_change_counts_for_the_next_request(organization: Organization, admin:
 
     assert changed.json()["scopes"] == ["agents:read"]
     assert organization.server.http.get("/api/v1/spaces", headers=header).status_code in (401, 403)
+
+
+def test_what_an_app_must_do_is_set_and_changed(organization: Organization, admin: SignedIn) -> None:
+    """Sending requests ahead, and proof of a key for tokens; off where nobody says otherwise, and each change is in the trail."""
+    flags = {"requirePushedAuthorizationRequests": True, "dpopBoundAccessTokens": True}
+    plain, bound = admin.post("/apps", WEB).json()["app"], admin.post("/apps", {**WEB, **flags}).json()["app"]
+
+    assert [plain[name] for name in flags] == [False, False]
+    assert {name: admin.get(f"/apps/{bound['id']}").json()[name] for name in flags} == flags
+
+    changed = admin.put(f"/apps/{bound['id']}", {**WEB, "dpopBoundAccessTokens": True}).json()
+    assert [changed[name] for name in flags] == [False, True]
+    (event,) = audit(organization, "client.changed", organization_id=organization.id)
+    assert json.loads(event.changes or "{}") == {"require_pushed": [True, False]}
 
 
 def test_how_an_app_proves_itself_stays(admin: SignedIn, apps: Apps) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 from sqlalchemy import text
 
 from latchpin.identity import credentials, organizations
+from latchpin.oauth import pushed
+from tests.support.apps import Apps
+from tests.support.authorizing import HTML, Journey, onward
 from tests.support.people import PASSWORD, Organization
 from tests.support.server import Server
 from tests.support.wire import LIST, get, until
@@ -42,6 +46,7 @@ def planted(serve: Callable[..., Server]) -> Planted:
     _keys(day, organization)
     _signing_in(day, organization)
     _pages(day, organization)
+    _sent_ahead(day, organization)
     day.server.flush()
     last = day.server.http.get("/health/live").headers["x-request-id"]
     until(lambda: last in day.server.log.getvalue())
@@ -158,6 +163,23 @@ def _pages(day: Planted, organization: Organization) -> None:
             page = day.heard(browser.get(path))
             assert page.status_code == 200, path
         day.secrets["second session"] = browser.cookies["latchpin"]
+
+
+def _sent_ahead(day: Planted, organization: Organization) -> None:
+    """Send a request ahead with the app's secret in it, and visit until somebody would have to sign in; each half is kept as a digest."""
+    apps = Apps(organization)
+    app = apps.register(confidential=True)
+    day.secrets["secret of the app that sends ahead"] = app.secret or ""
+    journey = Journey(apps, app)
+    request_uri = journey.pushed()
+    address = onward(journey.visit(request_uri))
+    day.secrets["request_uri"] = request_uri.removeprefix(pushed.SENT)
+    day.secrets["way to go on"] = parse_qs(urlsplit(address).query)["request_uri"][0].removeprefix(pushed.CONTINUED)
+    day.secrets["cookie of the browser"] = journey.browser.http.cookies["latchpin-asked"]
+    day.heard(journey.push(client_secret="wrong", state=day.secrets["request_uri"]))
+    day.heard(journey.visit(request_uri))
+    assert journey.browser.open(address, headers=HTML).status_code == 303
+    journey.browser.http.close()
 
 
 def _of_apps(browser: httpx.Client) -> dict[str, str]:

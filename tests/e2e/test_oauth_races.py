@@ -157,6 +157,23 @@ async def test_of_two_who_redeem_a_code_one_gets_tokens(served: Serving) -> None
             assert await app.opens(winner["access_token"]) == 401
 
 
+async def test_of_those_who_come_with_a_request_uri_one_gets_on(served: Serving) -> None:
+    """Whichever process they come to (security.md 89)."""
+    async with partner(served) as app:
+        challenge = {"code_challenge": pkce.challenge_of(token_urlsafe(48)), "code_challenge_method": pkce.METHOD}
+        form = {"client_id": app.app[1], "redirect_uri": CALLBACK, "response_type": "code", **challenge}
+        met = 0
+        for _ in range(ROUNDS):
+            query = {"client_id": app.app[1], "request_uri": (await app.http.post("/api/oauth/par", data=form)).json()["request_uri"]}
+
+            answers = await together(*(app.http.get("/api/oauth/authorize", params=query) for _ in range(8)))
+
+            assert sorted(each.status_code for each in answers) == [303, *[400] * 7], [each.text for each in answers]
+            assert {each.json()["error"] for each in answers if each.status_code == 400} == {"invalid_request_uri"}
+            met = max(met, processes(answers))
+        assert met > 1
+
+
 async def test_replay_and_use_of_the_successor_meet_without_a_deadlock(served: Serving) -> None:
     """Old and new token at once: the family lives or ends as the order wants it, and nobody waits for ever (security.md 30)."""
     async with partner(served) as app:

@@ -21,6 +21,7 @@ from latchpin.storage.models import OAuthClient
 from latchpin.storage.models.oauth_client import ClientSource
 from tests.oauth.test_client_assertions import node
 from tests.support.apps import App, Apps
+from tests.support.authorizing import Journey
 from tests.support.documents import EC_KEY, RSA_KEY, Page, Publisher, published
 from tests.support.people import Organization
 from tests.support.server import Server
@@ -233,6 +234,8 @@ _UNSOUND: list[dict[str, Any]] = [
     {"grant_types": ["client_credentials"]},
     {"response_types": ["token"]},
     {"scope": "everything"},
+    {"require_pushed_authorization_requests": "true"},
+    {"dpop_bound_access_tokens": "yes"},
 ]
 
 
@@ -242,6 +245,24 @@ def test_an_unsound_document_is_refused(far: Far) -> None:
 
     assert wrongly_let == []
     assert far.is_let(far.publisher.client())
+
+
+def test_a_document_can_bind_its_app_to_more(far: Far, clock: Frozen) -> None:
+    """To requests sent ahead and tokens with proof of a key, until it says otherwise (security.md 89)."""
+    client_id = far.publisher.client(require_pushed_authorization_requests=True, dpop_bound_access_tokens=True)
+    app = far.app(client_id)
+    row = far.row(client_id)
+    assert row is not None
+    assert (row.require_pushed, row.dpop_bound) == (True, True)
+    journey = Journey(Apps(far.organization), app, far.organization.admin, redirect_uri=CALLBACK)
+    assert journey.ask().status_code == 400
+    assert "wants to act for" in journey.go_on(journey.pushed()).text
+
+    far.publisher.client()
+    clock.advance(timedelta(hours=1, seconds=1))
+
+    assert "wants to act for" in journey.ask().text
+    journey.browser.http.close()
 
 
 def test_what_a_document_says_for_other_servers_is_passed_over(far: Far) -> None:

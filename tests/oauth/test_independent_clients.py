@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import httpx2
 import jwt
@@ -95,6 +95,27 @@ def test_authlib_trades_a_code_and_refreshes(apps: Apps) -> None:
         second = client.refresh_token(metadata["token_endpoint"], first["refresh_token"])
 
         assert second["refresh_token"] != first["refresh_token"]
+        assert client.get(f"{issuer}/api/v1/agent/all").json()[0]["name"] == "Book prices"
+
+
+def test_authlib_sends_its_request_ahead(apps: Apps) -> None:
+    """Authlib makes the request, proves its app and takes the answer; the browser carries the reference alone (RFC 9126)."""
+    issuer, app = apps.server.url, apps.register(confidential=True, auth_method="client_secret_basic", require_pushed=True)
+    metadata = apps.server.http.get("/.well-known/oauth-authorization-server").json()
+    with OAuth2Client(app.client_id, app.secret, scope="agents:read", redirect_uri=CALLBACK, trust_env=False) as client:
+        client.code_challenge_method = "S256"
+        verifier = "v" * 64
+        whole, state = client.create_authorization_url(metadata["authorization_endpoint"], code_verifier=verifier)
+        ahead = client.post(
+            metadata["pushed_authorization_request_endpoint"],
+            data=dict(parse_qsl(urlsplit(whole).query)),
+            auth=client.client_auth(client.token_endpoint_auth_method),
+        )
+        query = urlencode({"client_id": app.client_id, "request_uri": ahead.json()["request_uri"]})
+        back = Consenting(apps.server, apps.organization.admin).authorize(f"{metadata['authorization_endpoint']}?{query}")
+        client.fetch_token(metadata["token_endpoint"], authorization_response=back, code_verifier=verifier, state=state)
+
+        assert ahead.status_code == 201
         assert client.get(f"{issuer}/api/v1/agent/all").json()[0]["name"] == "Book prices"
 
 

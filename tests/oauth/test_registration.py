@@ -16,10 +16,12 @@ from latchpin.oauth import client_admin, registration
 from latchpin.storage.models import OAuthClient
 from latchpin.storage.models.oauth_client import ClientSource
 from tests.support.apps import App, Apps
+from tests.support.authorizing import Journey
 from tests.support.documents import RSA_KEY
 from tests.support.people import Organization
 from tests.support.server import Server
 
+NATIVE_CALLBACK = "http://127.0.0.1/callback"
 PATH = "/api/oauth/register"
 METADATA = "/.well-known/oauth-authorization-server"
 NATIVE = {
@@ -87,6 +89,29 @@ def test_an_app_may_prove_itself_by_its_own_key(organization: Organization) -> N
 
     assert answer.status_code == 201, answer.text
     assert answer.json()["jwks"]["keys"][0]["n"] == RSA_KEY.as_dict(private=False)["n"]
+
+
+def test_an_app_can_bind_itself_to_more(organization: Organization) -> None:
+    """To requests sent ahead (RFC 9126 section 6) and to tokens with proof of a key (RFC 9449 section 5.2); by default to neither."""
+    flags: dict[str, Any] = {"require_pushed_authorization_requests": True, "dpop_bound_access_tokens": True}
+
+    asked, plain = register(organization.server, **flags).json(), register(organization.server).json()
+
+    assert {name: asked[name] for name in flags} == flags
+    assert [plain[name] for name in flags] == [False, False]
+
+
+def test_an_app_that_must_send_ahead_is_refused_otherwise(organization: Organization) -> None:
+    """It has said so itself (security.md 89)."""
+    entry = register(organization.server, require_pushed_authorization_requests=True).json()
+    journey = Journey(Apps(organization), as_app(organization, entry["client_id"]), organization.admin, redirect_uri=NATIVE_CALLBACK)
+
+    refused, taken = journey.ask(), journey.go_on(journey.pushed())
+    journey.browser.http.close()
+
+    assert refused.status_code == 400
+    assert "ahead" in refused.text
+    assert "wants to act for" in taken.text
 
 
 def test_an_app_that_only_trades_codes_is_accepted(organization: Organization) -> None:
@@ -165,6 +190,8 @@ def test_the_kind_of_an_app_is_seen_by_its_addresses(organization: Organization)
         ({"scope": ["agents:read"]}, "invalid_client_metadata"),
         ({"client_uri": "javascript:alert(1)"}, "invalid_client_metadata"),
         ({"jwks_uri": "ftp://partner.example/keys"}, "invalid_client_metadata"),
+        ({"require_pushed_authorization_requests": "true"}, "invalid_client_metadata"),
+        ({"dpop_bound_access_tokens": 1}, "invalid_client_metadata"),
         ({"jwks": {"keys": []}}, "invalid_client_metadata"),
         ({"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}, "invalid_client_metadata"),
         ({"jwks": {"keys": [RSA_KEY.as_dict(private=True)]}}, "invalid_client_metadata"),

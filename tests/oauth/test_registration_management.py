@@ -93,6 +93,18 @@ def test_an_app_replaces_its_entry(entry: Entry) -> None:
     assert entry.row().version == 1
 
 
+def test_what_an_app_bound_itself_to_it_changes_like_the_rest(entry: Entry) -> None:
+    """It counts for the next request; nobody is asked again, since it only narrows (RFC 9126 section 6, RFC 9449 section 5.2)."""
+    flags = {"require_pushed_authorization_requests": True, "dpop_bound_access_tokens": True}
+
+    bound = entry.replace(**flags).json()
+    assert {name: bound[name] for name in flags} == flags
+    assert (entry.row().require_pushed, entry.row().dpop_bound, entry.row().version) == (True, True, 1)
+
+    assert entry.replace().status_code == 200
+    assert (entry.row().require_pushed, entry.row().dpop_bound) == (False, False)
+
+
 @pytest.mark.parametrize("said", [{"redirect_uris": ["http://127.0.0.1/other"]}, {"token_endpoint_auth_method": "client_secret_basic"}])
 def test_other_addresses_or_another_proof_ask_every_user_again(entry: Entry, said: dict[str, Any]) -> None:
     """A consent was for what the app was then."""
