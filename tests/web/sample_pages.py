@@ -205,19 +205,21 @@ def _organization() -> Iterator[tuple[str, str, Any]]:
     people = (Option("", "Anyone"), Option("1", "Maya Lindqvist"))
     actions = (Option("", "Any action"), Option("api_key.created", "API key created"))
     outcomes = (Option("", "Any outcome"), Option("done", "Done"), Option("refused", "Refused"))
+    credentials = (Option("", "Any credential"), Option("api_key", "API key"))
     yield (
         "audit",
         "audit/list.html",
-        organization.AuditLog(frame, EVENTS, (), EMPTY, actions, outcomes, people, "", "/audit?before=9", filtered=False),
+        organization.AuditLog(frame, EVENTS, (), EMPTY, actions, outcomes, people, credentials, "", "/audit?before=9", filtered=False),
     )
-    chips = (Chip("Who", "Maya Lindqvist", "/audit?outcome=done"), Chip("Outcome", "Done", "/audit?actor=1"))
-    chosen = Form({"actor": "1", "outcome": "done"})
+    chips = (Chip("Who", "Maya Lindqvist", "/audit?outcome=done"), Chip("Through", "API key Grafana dashboard", "/audit?actor=1"))
+    chosen = Form({"actor": "1", "through": "api_key:1", "address": "203.0.113."})
     yield (
         "audit-filtered",
         "audit/list.html",
-        organization.AuditLog(frame, EVENTS[:2], chips, chosen, actions, outcomes, people, "/audit", "", filtered=True),
+        organization.AuditLog(frame, EVENTS[:2], chips, chosen, actions, outcomes, people, credentials, "/audit", "", filtered=True),
     )
-    yield "audit-none", "audit/list.html", organization.AuditLog(frame, (), chips, chosen, actions, outcomes, people, "", "", filtered=True)
+    nothing = organization.AuditLog(frame, (), chips, chosen, actions, outcomes, people, credentials, "", "", filtered=True)
+    yield "audit-none", "audit/list.html", nothing
     changes = (organization.Change("default_days", "365", "90"), organization.Change("max_days", "730", "180"))
     yield (
         "audit-record",

@@ -6,23 +6,29 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit.log import _FIRST, link
 from latchpin.kit.pages import Page, decode_cursor, encode_cursor
-from latchpin.storage.models import AuditEvent, Organization
+from latchpin.storage.models import AuditEvent, OAuthGrant, Organization
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What to show; None shows all. `text` looks into actor, target, credential and address; `since` and `until` are UTC."""
+    """What to show; None shows all. `text` looks into actor, target, credential and address; `since` and `until` are UTC.
+
+    `app_id` shows what an app did by itself and for its users, those of its grants that are still kept; `address` is how one begins.
+    """
 
     action: str | None = None
     outcome: str | None = None
     actor_id: int | None = None
     credential_kind: str | None = None
     credential_id: int | None = None
+    credential_name: str | None = None
+    app_id: int | None = None
+    address: str | None = None
     target_kind: str | None = None
     target_id: int | None = None
     since: datetime | None = None
@@ -95,6 +101,12 @@ def _filtered(query: Select[AuditEvent], filters: Filters) -> Select[AuditEvent]
             query = query.where(getattr(AuditEvent, column) == wanted)
     if filters.action:
         query = query.where(AuditEvent.action.startswith(filters.action, autoescape=True))
+    if filters.app_id is not None:
+        query = query.where(_by_app(filters.app_id))
+    if filters.credential_name:
+        query = query.where(AuditEvent.credential_name.icontains(filters.credential_name, autoescape=True))
+    if filters.address:
+        query = query.where(AuditEvent.address.startswith(filters.address, autoescape=True))
     if filters.since:
         query = query.where(AuditEvent.at >= filters.since)
     if filters.until:
@@ -103,3 +115,12 @@ def _filtered(query: Select[AuditEvent], filters: Filters) -> Select[AuditEvent]
         columns = (AuditEvent.actor_name, AuditEvent.target_name, AuditEvent.credential_name, AuditEvent.address)
         query = query.where(or_(*(column.icontains(filters.text, autoescape=True) for column in columns)))
     return query
+
+
+def _by_app(app_id: int) -> ColumnElement[bool]:
+    """The condition for what an app did: its own requests, and those with tokens of its grants."""
+    grants = select(OAuthGrant.id).where(OAuthGrant.oauth_client_id == app_id)
+    return or_(
+        and_(AuditEvent.credential_kind == "client", AuditEvent.credential_id == app_id),
+        and_(AuditEvent.credential_kind == "access_token", AuditEvent.credential_id.in_(grants)),
+    )

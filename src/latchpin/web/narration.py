@@ -173,7 +173,7 @@ _ICONS_BY_KIND = {
     "space": "spaces",
     "agent": "agents",
 }
-_KINDS = {
+KINDS = {
     "session": "browser session",
     "api_key": "API key",
     "access_token": "access token",
@@ -190,7 +190,7 @@ def event(found: AuditEvent, names: Mapping[int, str]) -> EventRow:
         id=found.id,
         at=found.at,
         actor=names.get(found.actor_id or 0, found.actor_name),
-        actor_kind=_KINDS.get(found.credential_kind, found.credential_kind),
+        actor_kind=KINDS.get(found.credential_kind, found.credential_kind),
         credential=_credential(found),
         sentence=_sentence(found),
         outcome=found.outcome,

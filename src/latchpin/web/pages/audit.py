@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ from latchpin.audit import trail
 from latchpin.audit.trail import Filters
 from latchpin.errors import Missing
 from latchpin.identity import overview, user_list
+from latchpin.storage.models import AuditEvent
 from latchpin.web import forms, lists, narration, render
 from latchpin.web.session import SignedIn
 from latchpin.web.views.common import Chip, Form, Option
@@ -18,16 +20,29 @@ from latchpin.web.views.organization import AuditLog, AuditRecord
 
 BASE = "/audit"
 _SIZE = 50
-_NAMES = ("actor", "action", "outcome", "since", "until", "target")
+_APP = "app"
+_TITLES = {
+    "actor": "Who",
+    "action": "Action",
+    "outcome": "Outcome",
+    "credential": "Credential",
+    "name": "Credential name",
+    "address": "Address",
+    "since": "From",
+    "until": "To",
+    "target": "On",
+    "through": "Through",
+}
 _OUTCOMES = (Option("", "Any outcome"), Option("done", "Done"), Option("refused", "Refused"))
 _ACTIONS = (Option("", "Any action"), *(Option(action, label) for action, label in narration.LABELS.items()))
+_CREDENTIALS = (Option("", "Any credential"), *(Option(kind, label[:1].upper() + label[1:]) for kind, label in narration.KINDS.items()))
 _MOST_PEOPLE = 200
 
 
 @get("/audit")
 async def show_log(visit: SignedIn) -> Response[str]:
     """List what happened, newest first."""
-    query = {name: value for name in _NAMES if (value := forms.query(visit.request, name))}
+    query = {name: value for name in _TITLES if (value := forms.query(visit.request, name))}
     cursor = forms.query(visit.request, "cursor") or None
     async with visit.site.database.read() as session:
         found = await trail.page(session, visit.principal.organization_id, _filters(query), cursor=cursor, size=_SIZE)
@@ -37,11 +52,12 @@ async def show_log(visit: SignedIn) -> Response[str]:
     view = AuditLog(
         visit.shell("audit"),
         tuple(narration.event(each, names) for each in found.items),
-        _chips(query, people),
+        _chips(query, people, found.items),
         Form(query),
         _ACTIONS,
         _OUTCOMES,
         people,
+        _CREDENTIALS,
         _link(query) if cursor else "",
         _link({**query, "cursor": found.next}) if found.next else "",
         bool(query),
@@ -78,6 +94,10 @@ async def show_record(visit: SignedIn, event_id: lists.Id) -> Response[str]:
 
 def _filters(query: dict[str, str]) -> Filters:
     kind, _, number = query.get("target", "").partition(":")
+    through, _, credential = query.get("through", "").partition(":")
+    sort, whole = query.get("credential"), through not in ("", _APP)
+    # What no credential is, such as a key that is a session, shows nothing, rather than all.
+    credential_id = 0 if whole and sort not in (None, through) else forms.number(credential) or 0
     until = _day(query.get("until", ""))
     return Filters(
         action=query.get("action"),
@@ -85,6 +105,11 @@ def _filters(query: dict[str, str]) -> Filters:
         actor_id=forms.number(query["actor"]) or 0 if "actor" in query else None,
         target_kind=kind or None,
         target_id=forms.number(number),
+        credential_kind=through if whole else sort,
+        credential_id=credential_id if whole else None,
+        credential_name=query.get("name"),
+        app_id=credential_id if through == _APP else None,
+        address=query.get("address"),
         since=_day(query.get("since", "")),
         until=_day_after(until) if until else None,
     )
@@ -105,14 +130,23 @@ def _day_after(day: datetime) -> datetime | None:
         return None
 
 
-def _chips(query: dict[str, str], people: tuple[Option, ...]) -> tuple[Chip, ...]:
-    named = {"actor": people, "action": _ACTIONS, "outcome": _OUTCOMES}
-    titles = {"actor": "Who", "action": "Action", "outcome": "Outcome", "since": "From", "until": "To", "target": "On"}
+def _chips(query: dict[str, str], people: tuple[Option, ...], found: Sequence[AuditEvent]) -> tuple[Chip, ...]:
+    named = {"actor": people, "action": _ACTIONS, "outcome": _OUTCOMES, "credential": _CREDENTIALS}
     chips = []
     for name, value in query.items():
-        label = next((option.label for option in named.get(name, ()) if option.value == value), value.replace(":", " "))
-        chips.append(Chip(titles[name], label, _link({other: text for other, text in query.items() if other != name})))
+        shown = value.replace(":", " ") if name == "target" else value
+        label = next((option.label for option in named.get(name, ()) if option.value == value), shown)
+        if name == "through":
+            label = _through(value, found)
+        chips.append(Chip(_TITLES[name], label, _link({other: text for other, text in query.items() if other != name})))
     return tuple(chips)
+
+
+def _through(value: str, found: Sequence[AuditEvent]) -> str:
+    """Return a credential in words, with the name that its records give it, or its number where there are none."""
+    kind, _, number = value.partition(":")
+    words = narration.KINDS.get("client" if kind == _APP else kind, kind)
+    return f"{words[:1].upper()}{words[1:]} {found[0].credential_name if found else number}"
 
 
 def _link(query: dict[str, str]) -> str:

@@ -263,11 +263,11 @@ async function showList(address, { push = false } = {}) {
     const region = find("[data-live-region]");
     const again = document.activeElement?.closest("[data-live-region] a")?.textContent;
     region.replaceChildren(...fresh.childNodes);
-    for (const control of findAll("form[data-live] :is(select, input[type=date])")) {
+    for (const control of findAll("form[data-live] :is(select, input[type=date], input[type=search])")) {
       const twin = find(`form[data-live] [name="${control.name}"]`, page);
       if (twin && control !== document.activeElement) control.value = twin.value;
     }
-    for (const name of ["sort", "order", "target"]) {
+    for (const name of ["sort", "order", "target", "through"]) {
       find(`form[data-live] input[type=hidden][name=${name}]`)?.remove();
       const twin = find(`form[data-live] input[type=hidden][name=${name}]`, page);
       if (twin) find("form[data-live]").append(document.adoptNode(twin));

@@ -72,6 +72,7 @@ class AuditLog:
     actions: tuple[Option, ...]
     outcomes: tuple[Option, ...]
     people: tuple[Option, ...]
+    credentials: tuple[Option, ...]
     newer: str
     older: str
     filtered: bool
