@@ -66,6 +66,28 @@ _WHO = (
         "authorization again; an administrator sees the reason in the audit log.",
         "/api/v1/agent/all",
     ),
+    ProblemType(
+        "invalid_dpop_proof",
+        401,
+        "DPoP proof that does not count",
+        "The access token is bound to a key of the client, and the proof that the client holds this key is missing or not sound (RFC 9449 "
+        "section 7.1).",
+        "The header `DPoP` is missing, was made for another method, address or token, is too old, was used before, or is signed with "
+        "another key than the one that the token is bound to. Or a bound token was sent under `Bearer`.",
+        "Send the token as `Authorization: DPoP <token>`, with a fresh proof in `DPoP` for each request. `detail` says what is wrong.",
+        "This access token is bound to a key. Send it as `Authorization: DPoP <token>` with a proof in the header DPoP.",
+        "/api/v1/agent/all",
+    ),
+    ProblemType(
+        "use_dpop_nonce",
+        401,
+        "DPoP proof without our nonce",
+        "The proof lacks the nonce that this server asks for, or holds an old one (RFC 9449 section 9). The token itself may be sound.",
+        "The server sends a new nonce from time to time, so that proofs cannot be made in advance.",
+        "Make another proof with the nonce of the header `DPoP-Nonce` of this answer, and send the same request again.",
+        "The DPoP proof needs the nonce that the header DPoP-Nonce gives. Make another proof with it.",
+        "/api/v1/agent/all",
+    ),
 )
 _MAY = (
     ProblemType(
