@@ -1,4 +1,4 @@
-"""Agents: what a principal sees of them, and their saved versions.
+"""Agents one by one, and their saved versions; `agent_lists` has the lists.
 
 Every read starts from `access.visible_agents`; a change asks first whether the agent is visible (Missing), then for the role (Denied).
 """
@@ -6,87 +6,24 @@ Every read starts from `access.visible_agents`; a change asks first whether the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from latchpin.audit import Actor, events, record
 from latchpin.automation import definitions
-from latchpin.errors import Conflict, Malformed, Missing
+from latchpin.errors import Conflict, Missing
 from latchpin.identity import access
 from latchpin.identity.fields import Form
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import Role
 from latchpin.kit import clock
-from latchpin.kit.pages import Counted
 from latchpin.storage.models import Agent, AgentVersion
-from latchpin.storage.models.agent import ConfigType, RunStatus
+from latchpin.storage.models.agent import ConfigType
 
-SORTS = ("name", "lastActivity", "created", "updated", "status", "configType")
-_COLUMNS: dict[str, Any] = {
-    "name": func.lower(Agent.name),
-    "lastActivity": Agent.last_activity,
-    "created": Agent.created,
-    "updated": Agent.updated,
-    "status": Agent.status,
-    "configType": Agent.config_type,
-}
 MOST_VERSIONS = 1_000
-AgentRow = Row[Any]
-_ROW = tuple(Agent.__table__.columns)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
-    """What to list. `space_id` 0 means the personal Space; `archived` None lists both kinds."""
-
-    name: str | None = None
-    text: str | None = None
-    status: RunStatus | None = None
-    never_ran: bool = False
-    space_id: int | None = None
-    config_type: ConfigType | None = None
-    archived: bool | None = False
-
-
-async def every(
-    session: AsyncSession,
-    principal: Principal,
-    filters: Filters,
-    *,
-    sort: str = "name",
-    descending: bool = False,
-    offset: int = 0,
-    limit: int | None = None,
-) -> Sequence[AgentRow]:
-    """Return visible agents as rows with the columns of Agent (no ORM objects: this is a hot read). Raises Malformed for a sort."""
-    column = _COLUMNS.get(sort)
-    if column is None:
-        detail = f"sortColumn must be one of {', '.join(SORTS)}."
-        raise Malformed(detail, field="sortColumn")
-    order = column.desc().nulls_last() if descending else column.asc().nulls_last()
-    query = select(*_ROW).where(_wanted(principal, filters)).order_by(order, Agent.id)
-    if limit is not None:
-        query = query.limit(limit).offset(offset)
-    return (await session.execute(query)).all()
-
-
-async def count(session: AsyncSession, principal: Principal, filters: Filters) -> int:
-    """Return how many visible agents the filters leave."""
-    return await session.scalar(select(func.count()).select_from(Agent).where(_wanted(principal, filters))) or 0
-
-
-async def page(
-    session: AsyncSession, principal: Principal, filters: Filters, *, number: int, size: int, sort: str = "name", descending: bool = False
-) -> Counted[AgentRow]:
-    """Return page `number` (1-based) of `size` visible agents with the length of the whole list."""
-    rows = await every(session, principal, filters, sort=sort, descending=descending, offset=(number - 1) * size, limit=size)
-    return Counted(tuple(rows), await count(session, principal, filters))
 
 
 async def get(session: AsyncSession, principal: Principal, agent_id: int) -> Agent:
@@ -225,28 +162,6 @@ async def by_name(session: AsyncSession, principal: Principal, name: str, space_
     place = Agent.space_id == space_id if space_id is not None else Agent.space_id.is_(None)
     query = select(Agent).where(access.visible_agents(principal), place, Agent.name == name).order_by(Agent.id).limit(1)
     return await session.scalar(query)
-
-
-def _wanted(principal: Principal, filters: Filters) -> ColumnElement[bool]:
-    query: Select[Any] = select(Agent.id).where(access.visible_agents(principal))
-    if filters.archived is not None:
-        query = query.where(Agent.archived.is_not(None) if filters.archived else Agent.archived.is_(None))
-    if filters.name:
-        query = query.where(Agent.name.icontains(filters.name, autoescape=True))
-    if filters.text:
-        found = (Agent.name.icontains(filters.text, autoescape=True), Agent.description.icontains(filters.text, autoescape=True))
-        query = query.where(or_(*found))
-    if filters.never_ran:
-        query = query.where(Agent.status.is_(None))
-    if filters.status is not None:
-        query = query.where(Agent.status == filters.status)
-    if filters.space_id is not None:
-        query = query.where(Agent.space_id == filters.space_id if filters.space_id else Agent.space_id.is_(None))
-    if filters.config_type is not None:
-        query = query.where(Agent.config_type == filters.config_type)
-    clause = query.whereclause
-    assert clause is not None  # noqa: S101  visible_agents is always there
-    return clause
 
 
 async def _require_editor(session: AsyncSession, principal: Principal, space_id: int) -> None:

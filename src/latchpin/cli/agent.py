@@ -8,8 +8,8 @@ from typing import NoReturn
 
 import click
 
-from latchpin.automation import agents, definitions
-from latchpin.automation.agents import AgentRow, Filters
+from latchpin.automation import agent_lists, agents, definitions
+from latchpin.automation.agent_lists import AgentRow, Filters
 from latchpin.automation.definitions import DefinitionError
 from latchpin.cli.acting import principal, user_named
 from latchpin.cli.deployment import Deployment, asynchronous, data_dir_option, example, fail, json_option, opened, print_json, print_table
@@ -86,7 +86,7 @@ async def list_(data_dir: Path | None, email: str, archived: bool, as_json: bool
     async with opened(data_dir) as deployment, deployment.database.read() as session:
         who = principal(await user_named(session, email))
         names = {each.id: each.name for each in await spaces.every(session, who)}
-        found = await agents.every(session, who, Filters(archived=None if archived else False))
+        found = await agent_lists.every(session, who, Filters(archived=None if archived else False))
         rows = [_listed(row, names) for row in found]
     if as_json:
         print_json(rows)

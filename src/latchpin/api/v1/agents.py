@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -13,7 +12,8 @@ from litestar.params import PathParameter, QueryParameter
 from latchpin.api import enums
 from latchpin.api.bodies import PROSE, Body, Time, takes
 from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, received
-from latchpin.automation import agents, definitions
+from latchpin.automation import agent_lists, agents, definitions
+from latchpin.automation.agent_lists import SORTS, AgentRow, Filters
 from latchpin.errors import Malformed
 from latchpin.identity import roles
 from latchpin.storage.models import Agent
@@ -85,7 +85,7 @@ class Restore(Body, frozen=True, forbid_unknown_fields=False):
     content: Annotated[str, msgspec.Meta(max_length=500, pattern=PROSE)] | None = None
 
 
-def shown(row: agents.AgentRow | Agent) -> AgentOut:
+def shown(row: AgentRow | Agent) -> AgentOut:
     """Put an agent on the wire."""
     return AgentOut(
         id=row.id,
@@ -124,7 +124,7 @@ async def list_agents(
     request: Request[Any, Any, Any],
     page_index: Annotated[int | None, QueryParameter(name="pageIndex", ge=1, le=INT32, description="1-based page number.")] = None,
     records_per_page: Annotated[int | None, QueryParameter(name="recordsPerPage", ge=1, le=1000, description="1 to 1000.")] = None,
-    sort_column: Annotated[str, QueryParameter(name="sortColumn", description="The column to sort by.", enum=list(agents.SORTS))] = "name",
+    sort_column: Annotated[str, QueryParameter(name="sortColumn", description="The column to sort by.", enum=list(SORTS))] = "name",
     sort_order: Annotated[int, QueryParameter(name="sortOrder", ge=0, le=1, description="0 ascending, 1 descending.")] = 0,
     name: Annotated[str | None, QueryParameter(max_length=200, description="Part of the name, any case.")] = None,
     status: Annotated[str | None, QueryParameter(max_length=40, description="Status of the last run, as number or name.")] = None,
@@ -135,19 +135,15 @@ async def list_agents(
     kind = enums.config_type(config_type)
     if kind is enums.NOTHING:
         return [] if page_index is None or records_per_page is None else AgentPage(agents=[], total_record_count=0)
-    filters = agents.Filters(name=name, status=enums.run_status(status), space_id=space_id, config_type=kind)
-    descending = sort_order == 1
-    async with database(request).read() as session:
+    filters = Filters(name=name, status=enums.run_status(status), space_id=space_id, config_type=kind)
+    who, descending = caller(request), sort_order == 1
+    async with database(request).glance() as looking:
         if page_index is None or records_per_page is None:
-            rows: Sequence[agents.AgentRow] = await agents.every(session, caller(request), filters, sort=sort_column, descending=descending)
-            total = -1
-        else:
-            found = await agents.page(
-                session, caller(request), filters, number=page_index, size=records_per_page, sort=sort_column, descending=descending
-            )
-            rows, total = found.items, found.total
-    listed = [shown(row) for row in rows]
-    return listed if page_index is None or records_per_page is None else AgentPage(agents=listed, total_record_count=total)
+            return list(map(shown, await agent_lists.every(looking, who, filters, sort=sort_column, descending=descending)))
+        found = await agent_lists.page(
+            looking, who, filters, number=page_index, size=records_per_page, sort=sort_column, descending=descending
+        )
+    return AgentPage(agents=list(map(shown, found.items)), total_record_count=found.total)
 
 
 @get(
@@ -164,9 +160,9 @@ async def search_agents(
     max_records: Annotated[int, QueryParameter(name="maxRecords", ge=1, le=1000, description="1 to 1000.")] = 50,
 ) -> list[AgentOut]:
     """Search name and description of the visible agents that are not archived."""
-    filters = agents.Filters(text=_not_blank(text))
-    async with database(request).read() as session:
-        return [shown(row) for row in await agents.every(session, caller(request), filters, limit=max_records)]
+    filters = Filters(text=_not_blank(text))
+    async with database(request).glance() as looking:
+        return list(map(shown, await agent_lists.every(looking, caller(request), filters, limit=max_records)))
 
 
 @get(
@@ -183,9 +179,9 @@ async def count_search(
     include_archived: Annotated[bool, QueryParameter(name="includeArchived", description="Whether archived agents count.")] = False,
 ) -> Count:
     """Count what a search would find, without a cap."""
-    filters = agents.Filters(text=_not_blank(text), archived=None if include_archived else False)
-    async with database(request).read() as session:
-        return Count(total_count=await agents.count(session, caller(request), filters))
+    filters = Filters(text=_not_blank(text), archived=None if include_archived else False)
+    async with database(request).glance() as looking:
+        return Count(total_count=await agent_lists.count(looking, caller(request), filters))
 
 
 @get(
@@ -198,8 +194,8 @@ async def count_search(
 )
 async def count_personal(request: Request[Any, Any, Any]) -> Count:
     """Count the agents of the caller's personal Space."""
-    async with database(request).read() as session:
-        return Count(total_count=await agents.count(session, caller(request), agents.Filters(space_id=0)))
+    async with database(request).glance() as looking:
+        return Count(total_count=await agent_lists.count(looking, caller(request), Filters(space_id=0)))
 
 
 @get(

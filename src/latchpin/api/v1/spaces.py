@@ -10,7 +10,8 @@ from litestar.params import PathParameter, QueryParameter
 from latchpin.api.bodies import Time
 from latchpin.api.routing import INT32, Wire, caller, database, may, problems
 from latchpin.api.v1.agents import Count
-from latchpin.automation import agents
+from latchpin.automation import agent_lists
+from latchpin.automation.agent_lists import Filters
 from latchpin.errors import Malformed
 from latchpin.identity import roles, spaces
 from latchpin.identity.principal import Principal
@@ -136,9 +137,8 @@ async def get_space(request: Request[Any, Any, Any], space_id: SpaceId) -> Space
 )
 async def list_space_agents(request: Request[Any, Any, Any], space_id: SpaceId) -> list[SpaceAgent]:
     """Return a Space's agents by name, archived ones marked."""
-    async with database(request).read() as session:
-        space = await spaces.get(session, caller(request), space_id)
-        rows = await agents.every(session, caller(request), agents.Filters(space_id=space.id, archived=None))
+    async with database(request).glance() as looking:
+        rows = await agent_lists.in_space(looking, caller(request), space_id)
     return [
         SpaceAgent(
             id=row.id,
@@ -171,7 +171,7 @@ async def count_space_agents(request: Request[Any, Any, Any], space_id: SpaceId)
     """Count a Space's agents, archived ones included, as the list has them."""
     async with database(request).read() as session:
         space = await spaces.get(session, caller(request), space_id)
-        total = await agents.count(session, caller(request), agents.Filters(space_id=space.id, archived=None))
+        total = await agent_lists.count(session, caller(request), Filters(space_id=space.id, archived=None))
     return Count(total_count=total)
 
 

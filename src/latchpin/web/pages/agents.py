@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from litestar import Response, get
 
-from latchpin.automation import agents
-from latchpin.automation.agents import Filters
+from latchpin.automation import agent_lists, agents
+from latchpin.automation.agent_lists import Filters
 from latchpin.automation.definitions import Definition
 from latchpin.errors import Invalid
 from latchpin.identity import overview
@@ -38,7 +38,7 @@ async def show_agents(visit: SignedIn) -> Response[str]:
     space_id = _NO_SPACE if space == PERSONAL else forms.number(space)
     filters = Filters(text=wanted.search or None, space_id=space_id, archived=_ARCHIVED.get(status, False))
     async with visit.site.database.read() as session:
-        found = await agents.page(
+        found = await agent_lists.page(
             session,
             visit.principal,
             filters,

@@ -6,8 +6,8 @@ from litestar import Response, get
 
 from latchpin.audit import trail
 from latchpin.audit.trail import Filters as AuditFilters
-from latchpin.automation import agents
-from latchpin.automation.agents import Filters
+from latchpin.automation import agent_lists
+from latchpin.automation.agent_lists import Filters
 from latchpin.identity import api_keys, overview, spaces
 from latchpin.kit import clock
 from latchpin.web import narration, render, rows
@@ -24,10 +24,10 @@ async def show_dashboard(visit: SignedIn) -> Response[str]:
     """Show how things stand; what only administrators may know is left out for others."""
     me = visit.principal
     async with visit.site.database.read() as session:
-        active = await agents.count(session, me, Filters())
-        archived = await agents.count(session, me, Filters(archived=True))
+        active = await agent_lists.count(session, me, Filters())
+        archived = await agent_lists.count(session, me, Filters(archived=True))
         visible = await spaces.every(session, me)
-        recent = await agents.every(session, me, Filters(), sort="updated", descending=True, limit=_AGENTS)
+        recent = await agent_lists.every(session, me, Filters(), sort="updated", descending=True, limit=_AGENTS)
         owners = await overview.names(session, me.organization_id, (each.user_id for each in recent))
         counts = await overview.counts(session, me.organization_id) if visit.is_administrator else None
         ending = await overview.expiring(session, me.organization_id, within=rows.SOON) if counts else []

@@ -7,8 +7,8 @@ from typing import Any
 
 from litestar import Response, get, post
 
-from latchpin.automation import agents, space_counts
-from latchpin.automation.agents import Filters
+from latchpin.automation import agent_lists, space_counts
+from latchpin.automation.agent_lists import Filters
 from latchpin.errors import Invalid, Missing
 from latchpin.identity import spaces, user_list, users
 from latchpin.identity.roles import Role
@@ -86,7 +86,7 @@ async def show_space(visit: SignedIn, space_id: lists.Id) -> Response[str]:
     async with visit.site.database.read() as session:
         seen = await places.load(session, visit.principal)
         row = await _row(session, visit, space_id, seen)
-        inside = await agents.every(session, visit.principal, Filters(space_id=space_id))
+        inside = await agent_lists.every(session, visit.principal, Filters(space_id=space_id))
         shown = await places.agent_rows(session, seen, inside)
         at_home = seen.is_at_home(space_id, visit.principal.organization_id)
         people = await spaces.members(session, space_id) if at_home else []
