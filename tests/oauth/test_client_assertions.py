@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import hmac
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -27,8 +25,9 @@ from latchpin.oauth import client_assertion
 from latchpin.storage.models import OAuthClient
 from tests.support.apps import TOKEN, App, Apps
 from tests.support.documents import EC_KEY, RSA_KEY, Publisher, published
+from tests.support.nodes import node
 from tests.support.people import Organization
-from tests.support.server import Server, free_port
+from tests.support.server import Server
 
 Serve = Callable[..., Server]
 
@@ -294,17 +293,3 @@ def _confused(assertion: str, key: RSAKey) -> str:
     signed = head + b"." + assertion.split(".")[1].encode()
     mac = base64.urlsafe_b64encode(hmac.digest(key.as_pem(private=False), signed, "sha256")).rstrip(b"=")
     return (signed + b"." + mac).decode()
-
-
-@contextmanager
-def node(first: Server) -> Iterator[httpx.Client]:
-    """Serve the same deployment a second time, on a port of its own; yields what talks to it."""
-    chosen = dataclasses.replace(first.settings, port=free_port())
-    second = Server(chosen)
-    second.http.close()
-    second.http = httpx.Client(base_url=f"http://127.0.0.1:{chosen.port}", timeout=20, trust_env=False)
-    second.start()
-    try:
-        yield second.http
-    finally:
-        second.stop()
