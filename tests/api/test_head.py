@@ -6,9 +6,13 @@ import httpx
 import pytest
 
 from latchpin.identity.scopes import Access
+from latchpin.oauth.endpoints.token import PATH as TOKEN
+from latchpin.oauth.endpoints.userinfo import PATH as USERINFO
 from tests.contracts import routes
 from tests.contracts.routes import Route
+from tests.support.apps import Apps
 from tests.support.people import Organization
+from tests.support.proofs import Prover
 from tests.support.server import Server
 from tests.support.signed_in import SignedIn
 from tests.support.wire import LIST, audit, raw, statements, until
@@ -85,6 +89,21 @@ def test_head_needs_what_get_needs(organization: Organization, other: Organizati
         answer = http.head(path, headers=headers)
         assert (answer.status_code, answer.content) == (status, b"")
     assert 'scope="agents:read"' in http.head(path, headers=billing.header).headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("path", [LIST, USERINFO])
+def test_a_proof_for_head_is_for_head(organization: Organization, path: str) -> None:
+    """A token that is bound to a key needs a proof for the method that is sent (RFC 9449 section 4.2), and not for GET."""
+    apps, prover, http = Apps(organization), Prover(), organization.server.http
+    app = apps.service()
+    token = prover.send(http, "POST", TOKEN, data={"grant_type": "client_credentials", **app.proof}).json()["access_token"]
+
+    def status(method: str, proved: str) -> int:
+        proof = prover.proof(proved, f"{organization.server.url}{path}", token)
+        return http.request(method, path, headers={"Authorization": f"DPoP {token}", "DPoP": proof}).status_code
+
+    assert status("HEAD", "HEAD") == status("GET", "GET") != 401
+    assert status("HEAD", "GET") == status("GET", "HEAD") == 401
 
 
 def test_head_is_worked_out_once(organization: Organization) -> None:

@@ -111,7 +111,8 @@ class Envelope:
         given = seen.get(b"x-request-id")
         sound = given is not None and _REQUEST_ID.fullmatch(given)
         request_id = given.decode("ascii") if given and sound else f"{self._prefix}-{next(self._number)}"
-        return context.RequestContext(request_id, address, seen, [(b"x-request-id", request_id.encode("ascii"))])
+        headers = [(b"x-request-id", request_id.encode("ascii"))]
+        return context.RequestContext(request_id, address, seen, headers, method=scope["method"])
 
     def _client(self, peer: str | None, forwarded: bytes | None) -> str | None:
         """Return the client behind trusted proxies, or None where they do not tell a sound one."""

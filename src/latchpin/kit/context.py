@@ -15,6 +15,7 @@ class RequestContext:
 
     `seen` holds the request headers that matter before routing, by lower-case name; one that came several times is joined with a line
     break, which no single header can contain. `scheme` is how a token came, or should have, for the header of a refusal.
+    `method` is the one that was sent: the routes see GET for HEAD.
     """
 
     request_id: str
@@ -24,6 +25,7 @@ class RequestContext:
     caller: str = "-"
     scheme: str = "Bearer"
     status: int = 0
+    method: str = "GET"
 
     @property
     def user_agent(self) -> str | None:

@@ -98,8 +98,8 @@ async def _proved(
     bound = Bound(scheme == dpop.SCHEME, bearer.thumbprint(found[0]))
     if not bound.is_dpop and bound.jkt is None:
         return None
-    presented = context.of(request.scope).seen.get(b"dpop")
-    judged = serving.proofs.judge_token(token, bound, presented, request.method, request.scope["raw_path"].decode("latin-1"))
+    known = context.of(request.scope)
+    judged = serving.proofs.judge_token(token, bound, known.seen.get(b"dpop"), known.method, request.scope["raw_path"].decode("latin-1"))
     if isinstance(judged, Fault):
         await _unproved(serving, judged, found[1], server.origin(request))
     return judged
