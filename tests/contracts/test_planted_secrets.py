@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -171,15 +172,15 @@ def _sent_ahead(day: Planted, organization: Organization) -> None:
     app = apps.register(confidential=True)
     day.secrets["secret of the app that sends ahead"] = app.secret or ""
     journey = Journey(apps, app)
-    request_uri = journey.pushed()
-    address = onward(journey.visit(request_uri))
-    day.secrets["request_uri"] = request_uri.removeprefix(pushed.SENT)
-    day.secrets["way to go on"] = parse_qs(urlsplit(address).query)["request_uri"][0].removeprefix(pushed.CONTINUED)
-    day.secrets["cookie of the browser"] = journey.browser.http.cookies["latchpin-asked"]
-    day.heard(journey.push(client_secret="wrong", state=day.secrets["request_uri"]))
-    day.heard(journey.visit(request_uri))
-    assert journey.browser.open(address, headers=HTML).status_code == 303
-    journey.browser.http.close()
+    with closing(journey.browser.http):
+        request_uri = journey.pushed()
+        address = onward(journey.visit(request_uri))
+        day.secrets["request_uri"] = request_uri.removeprefix(pushed.SENT)
+        day.secrets["way to go on"] = parse_qs(urlsplit(address).query)["request_uri"][0].removeprefix(pushed.CONTINUED)
+        day.secrets["cookie of the browser"] = journey.browser.http.cookies["latchpin-asked"]
+        day.heard(journey.push(client_secret="wrong", state=day.secrets["request_uri"]))
+        day.heard(journey.visit(request_uri))
+        assert journey.browser.open(address, headers=HTML).status_code == 303
 
 
 def _of_apps(browser: httpx.Client) -> dict[str, str]:

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -255,14 +256,14 @@ def test_a_document_can_bind_its_app_to_more(far: Far, clock: Frozen) -> None:
     assert row is not None
     assert (row.require_pushed, row.dpop_bound) == (True, True)
     journey = Journey(Apps(far.organization), app, far.organization.admin, redirect_uri=CALLBACK)
-    assert journey.ask().status_code == 400
-    assert "wants to act for" in journey.go_on(journey.pushed()).text
+    with closing(journey.browser.http):
+        assert journey.ask().status_code == 400
+        assert "wants to act for" in journey.go_on(journey.pushed()).text
 
-    far.publisher.client()
-    clock.advance(timedelta(hours=1, seconds=1))
+        far.publisher.client()
+        clock.advance(timedelta(hours=1, seconds=1))
 
-    assert "wants to act for" in journey.ask().text
-    journey.browser.http.close()
+        assert "wants to act for" in journey.ask().text
 
 
 def test_what_a_document_says_for_other_servers_is_passed_over(far: Far) -> None:

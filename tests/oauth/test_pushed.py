@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -417,20 +418,19 @@ def test_a_deployment_can_want_it_of_all_apps(serve: Any) -> None:
     device = "urn:ietf:params:oauth:grant-type:device_code"
     app = apps.register(grant_types=("authorization_code", "refresh_token", device))
     journey = Journey(apps, app, organization.admin)
-
-    assert journey.browser.open("/agents").status_code == 200
-    token = journey.browser.send("/session/token")
-    assert token.status_code == 200, token.text
-    assert came(journey.ask())["error"] == "invalid_request"
-    assert "code" in came(journey.agree(journey.go_on(journey.pushed())))
-    asked = organization.server.http.post("/api/oauth/device_authorization", data=app.proof).json()
-    page = journey.browser.send("/device", user_code=asked["user_code"])
-    assert journey.answer(page, decision="authorize", space="all").headers["location"] == "/device/allowed"
-    answer = organization.server.http.post(
-        "/api/oauth/token", data={"grant_type": device, "device_code": asked["device_code"], **app.proof}
-    )
-    assert answer.status_code == 200
-    journey.browser.http.close()
+    with closing(journey.browser.http):
+        assert journey.browser.open("/agents").status_code == 200
+        token = journey.browser.send("/session/token")
+        assert token.status_code == 200, token.text
+        assert came(journey.ask())["error"] == "invalid_request"
+        assert "code" in came(journey.agree(journey.go_on(journey.pushed())))
+        asked = organization.server.http.post("/api/oauth/device_authorization", data=app.proof).json()
+        page = journey.browser.send("/device", user_code=asked["user_code"])
+        assert journey.answer(page, decision="authorize", space="all").headers["location"] == "/device/allowed"
+        answer = organization.server.http.post(
+            "/api/oauth/token", data={"grant_type": device, "device_code": asked["device_code"], **app.proof}
+        )
+        assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("source", [ClientSource.DYNAMIC, ClientSource.DOCUMENT])

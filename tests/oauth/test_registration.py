@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -105,9 +106,8 @@ def test_an_app_that_must_send_ahead_is_refused_otherwise(organization: Organiza
     """It has said so itself (security.md 89)."""
     entry = register(organization.server, require_pushed_authorization_requests=True).json()
     journey = Journey(Apps(organization), as_app(organization, entry["client_id"]), organization.admin, redirect_uri=NATIVE_CALLBACK)
-
-    refused, taken = journey.ask(), journey.go_on(journey.pushed())
-    journey.browser.http.close()
+    with closing(journey.browser.http):
+        refused, taken = journey.ask(), journey.go_on(journey.pushed())
 
     assert refused.status_code == 400
     assert "ahead" in refused.text
