@@ -116,6 +116,7 @@ class Apps:
         resource: str = "",
         redirect_uri: str = CALLBACK,
         nonce: str | None = None,
+        dpop_jkt: str | None = None,
     ) -> Code:
         """Make a code as a consent would: for a person (by default the administrator) with a browser session of their own."""
         who, verifier = person or self.organization.admin, secrets.token_urlsafe(48)
@@ -137,7 +138,7 @@ class Apps:
                 auth_time=clock.now(),
             )
             grant = await grants.create(session, new, self.server.settings)
-            code = await codes.issue(session, grant, Bound(redirect_uri, pkce.challenge_of(verifier), nonce))
+            code = await codes.issue(session, grant, Bound(redirect_uri, pkce.challenge_of(verifier), nonce, dpop_jkt))
             return Code(code, verifier, grant.id)
 
         return self.organization.write(work)

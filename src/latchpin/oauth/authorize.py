@@ -221,7 +221,7 @@ async def _answered(session: AsyncSession, ahead: str) -> None:
 
 async def _code(session: AsyncSession, server: AuthorizationServer, client: Client, ask: Ask, who: SignedInUser, place: Place) -> str:
     made = await grant(session, server, client, who, place, scopes=ask.scopes, resource=ask.resource)
-    code = await codes.issue(session, made, Bound(ask.redirect_uri, ask.code_challenge, ask.nonce))
+    code = await codes.issue(session, made, Bound(ask.redirect_uri, ask.code_challenge, ask.nonce, ask.dpop_jkt))
     return requests.success(ask, code, server.issuer)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from latchpin.audit import Origin
 from latchpin.identity.dpop import Fault, Proof
@@ -12,6 +13,7 @@ from latchpin.identity.verified import Reason, Refused
 from latchpin.kit import context
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import OAuthError
+from latchpin.oauth.params import Params
 from latchpin.oauth.server import AnyRequest, AuthorizationServer
 from latchpin.storage.models import OAuthGrant
 
@@ -48,6 +50,21 @@ async def settle(serving: AuthorizationServer, client: Client, judged: Proof | F
             return judged.jkt
         judged = REPLAYED
     raise await _refused(serving, client, judged, came_from)
+
+
+async def bound_ahead(
+    serving: AuthorizationServer, client: Client, params: Params, judged: Proof | Fault | None, came_from: Origin
+) -> Params:
+    """Return the parameters of a request that is sent ahead, its code bound to the key that was proved with it (section 10.1).
+
+    Raises OAuthError where a proof does not count, or `dpop_jkt` names another key. Without a proof nothing is changed.
+    """
+    if judged is None:
+        return params
+    jkt, named = await settle(serving, client, judged, came_from), params.get("dpop_jkt")
+    if named not in (None, jkt):
+        raise await _refused(serving, client, Fault(Reason.PROOF_OTHER_KEY, "it is of another key than dpop_jkt names"), came_from)
+    return replace(params, values=params.values | {"dpop_jkt": str(jkt)})
 
 
 async def refusal_of(

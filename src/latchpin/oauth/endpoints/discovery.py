@@ -10,6 +10,7 @@ from typing import Any
 
 from litestar import Response, get
 
+from latchpin.identity import dpop
 from latchpin.identity.scopes import ALL, EVERY, serialize
 from latchpin.identity.signing_keys import JWKS_SECONDS
 from latchpin.oauth import authorization_request, client_assertion, client_auth, end_session, pkce, server
@@ -52,6 +53,7 @@ def authorization_server(serving: AuthorizationServer) -> dict[str, Any]:
         "code_challenge_methods_supported": [pkce.METHOD],
         "authorization_response_iss_parameter_supported": True,
         "resource_indicators_supported": True,
+        "dpop_signing_alg_values_supported": list(dpop.ALGORITHMS),
         "protected_resources": [issuer],
         "service_documentation": f"{issuer}/api-docs",
         "ui_locales_supported": ["en"],
@@ -102,6 +104,8 @@ async def protected_resource(request: AnyRequest) -> Response[bytes]:
             "authorization_servers": [issuer],
             "scopes_supported": serialize(ALL).split(),
             "bearer_methods_supported": ["header"],
+            "dpop_signing_alg_values_supported": list(dpop.ALGORITHMS),
+            "dpop_bound_access_tokens_required": False,
             "jwks_uri": issuer + CERTS,
             "resource_documentation": f"{issuer}/api-docs",
         },
