@@ -20,10 +20,10 @@ from latchpin.kit.clock import Frozen
 from latchpin.oauth import client_admin, documents, registration
 from latchpin.storage.models import OAuthClient
 from latchpin.storage.models.oauth_client import ClientSource
-from tests.oauth.test_client_assertions import node
 from tests.support.apps import App, Apps
 from tests.support.authorizing import Journey
 from tests.support.documents import EC_KEY, RSA_KEY, Page, Publisher, published
+from tests.support.nodes import node
 from tests.support.people import Organization
 from tests.support.server import Server
 

@@ -1,7 +1,7 @@
 """The proofs that were used, in the database, where every process sees them (RFC 9449 section 11.1; security.md 87).
 
 One INSERT decides: the row that is there already was somebody else's use. Those who come while one transaction commits share the next,
-so that many requests cost few commits (docs/decisions/0013).
+so that many requests cost few commits (docs/decisions/0014).
 """
 
 from __future__ import annotations
