@@ -9,19 +9,31 @@ Needs joserfc and httpx besides the standard library, and nothing else of Latchp
 
 from __future__ import annotations
 
-from latchpin.verify.errors import InsufficientScope, InvalidRequest, InvalidToken, IssuerUnreachable, MissingToken, VerificationError
+from latchpin.verify.errors import (
+    InsufficientScope,
+    InvalidProof,
+    InvalidRequest,
+    InvalidToken,
+    IssuerUnreachable,
+    MissingToken,
+    VerificationError,
+)
 from latchpin.verify.introspection import Introspector
 from latchpin.verify.middleware import RequireToken
+from latchpin.verify.proof import Proof, Proofs
 from latchpin.verify.token import SpaceRole, Token
 from latchpin.verify.verifier import Verifier
 
 __all__ = [
     "InsufficientScope",
     "Introspector",
+    "InvalidProof",
     "InvalidRequest",
     "InvalidToken",
     "IssuerUnreachable",
     "MissingToken",
+    "Proof",
+    "Proofs",
     "RequireToken",
     "SpaceRole",
     "Token",

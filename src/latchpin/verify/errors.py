@@ -1,20 +1,28 @@
-"""Why a request is not let in, each with its HTTP status and its `WWW-Authenticate` header (RFC 6750 section 3)."""
+"""Why a request is not let in, each with its HTTP status and its `WWW-Authenticate` header (RFC 6750 section 3, RFC 9449 section 7.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+PROOFS = ("ES256", "EdDSA", "PS256", "RS256")  # the algorithms of DPoP proofs
+
 
 class VerificationError(Exception):
-    """A refusal. Its text is for the caller's developer and never holds a token; `status` is the HTTP status to answer with."""
+    """A refusal. Its text is for the caller's developer and never holds a token; `status` is the HTTP status to answer with.
+
+    `scheme` is the one under which the token came, or should have come.
+    """
 
     status = 401
     error: str | None = "invalid_token"
+    scheme = "Bearer"
 
-    def __init__(self, description: str = "", *, scopes: Iterable[str] = ()) -> None:
+    def __init__(self, description: str = "", *, scopes: Iterable[str] = (), scheme: str = "") -> None:
         super().__init__(description or type(self).__name__)
         self.description = description
         self.scopes = tuple(scopes)
+        if scheme:
+            self.scheme = scheme
 
     def www_authenticate(self, resource_metadata: str | None = None) -> str:
         """Return the header's value. `resource_metadata` is the address of your RFC 9728 document, from which clients find the issuer."""
@@ -23,9 +31,10 @@ class VerificationError(Exception):
             "error_description": self.description if self.error else None,
             "scope": " ".join(self.scopes) or None,
             "resource_metadata": resource_metadata,
+            "algs": " ".join(PROOFS) if self.scheme == "DPoP" else None,
         }
         parts = [f'{name}="{_quotable(value)}"' for name, value in given.items() if value]
-        return f"Bearer {', '.join(parts)}" if parts else "Bearer"
+        return f"{self.scheme} {', '.join(parts)}" if parts else self.scheme
 
 
 class MissingToken(VerificationError):
@@ -36,6 +45,13 @@ class MissingToken(VerificationError):
 
 class InvalidToken(VerificationError):
     """The token does not count. The client refreshes, or asks its user again."""
+
+
+class InvalidProof(VerificationError):
+    """The proof of the key that the token is bound to does not count. The client makes another one for each request."""
+
+    error = "invalid_dpop_proof"
+    scheme = "DPoP"
 
 
 class InvalidRequest(VerificationError):

@@ -11,10 +11,12 @@ from urllib.parse import quote_plus
 from latchpin.verify import token
 from latchpin.verify.errors import InvalidToken, IssuerUnreachable
 from latchpin.verify.http import TIMEOUT_SECONDS, Asker, metadata_url, require_safe
+from latchpin.verify.proof import Proof, Proofs
 from latchpin.verify.token import Token
 
 _METADATA_SECONDS = 600.0
 _MOST_KEPT = 10_000
+_KINDS = ("bearer", "dpop", "apikey")
 
 
 class Introspector:
@@ -22,7 +24,7 @@ class Introspector:
 
     `audience` is your API's identifier there; a token for another resource is refused (an API key is for no resource). With
     `cache_seconds` a sound answer is believed for so long, and a revocation is late by as much; it is off by default. Raises ValueError
-    for an issuer that would be unsafe.
+    for an issuer that would be unsafe. `proofs` checks the proofs of bound tokens, as for a Verifier.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Introspector:
         cache_seconds: float = 0.0,
         timeout: float = TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.time,
+        proofs: Proofs | None = None,
     ) -> None:
         require_safe(issuer, "issuer")
         self._issuer = issuer
@@ -43,25 +46,31 @@ class Introspector:
         self._cache_seconds = cache_seconds
         self._clock = clock
         self._asker = Asker(issuer, timeout)
+        self._proofs = proofs or Proofs(clock=clock)
         self._endpoint: tuple[float, str] | None = None
         self._kept: dict[bytes, tuple[float, Token]] = {}
 
-    def verify(self, text: str, *, client_address: str | None = None) -> Token:
+    def verify(self, text: str, *, client_address: str | None = None, proof: Proof | None = None) -> Token:
         """Return what the issuer says of an active token or key; raises InvalidToken, or IssuerUnreachable where it does not answer.
 
-        `client_address` is where the request came from: a key that is bound to networks is active for an address in them only.
+        `client_address` is where the request came from: a key that is bound to networks is active for an address in them only. `proof` is
+        what came with a token under `Authorization: DPoP`, and None otherwise. Raises InvalidProof.
         """
-        if (kept := self._known(text, client_address)) is not None:
-            return kept
-        endpoint = self._place() or self._learn(self._asker.ask(metadata_url(self._issuer)))
-        return self._judge(text, client_address, self._asker.ask(endpoint, _form(text, client_address), self._auth))
+        found = self._known(text, client_address)
+        if found is None:
+            endpoint = self._place() or self._learn(self._asker.ask(metadata_url(self._issuer)))
+            found = self._judge(text, client_address, self._asker.ask(endpoint, _form(text, client_address), self._auth))
+        self._proofs.check(found, text, proof)
+        return found
 
-    async def verify_async(self, text: str, *, client_address: str | None = None) -> Token:
+    async def verify_async(self, text: str, *, client_address: str | None = None, proof: Proof | None = None) -> Token:
         """As `verify`, in an event loop."""
-        if (kept := self._known(text, client_address)) is not None:
-            return kept
-        endpoint = self._place() or self._learn(await self._asker.ask_async(metadata_url(self._issuer)))
-        return self._judge(text, client_address, await self._asker.ask_async(endpoint, _form(text, client_address), self._auth))
+        found = self._known(text, client_address)
+        if found is None:
+            endpoint = self._place() or self._learn(await self._asker.ask_async(metadata_url(self._issuer)))
+            found = self._judge(text, client_address, await self._asker.ask_async(endpoint, _form(text, client_address), self._auth))
+        await self._proofs.check_async(found, text, proof)
+        return found
 
     def _known(self, text: str, client_address: str | None) -> Token | None:
         if not self._cache_seconds:
@@ -87,10 +96,10 @@ class Introspector:
     def _judge(self, text: str, client_address: str | None, answer: dict[str, Any]) -> Token:
         """Take an answer (RFC 7662 section 2.2); what is not said to be active is not, and a refresh token opens nothing."""
         kind = str(answer.get("token_type", "")).lower()
-        if answer.get("active") is not True or kind not in ("bearer", "apikey"):
+        if answer.get("active") is not True or kind not in _KINDS or (kind == "dpop") != ("cnf" in answer):
             raise InvalidToken("the credential is not active")
         audience = answer.get("aud")
-        if kind == "bearer" and self._audiences.isdisjoint(map(str, audience) if isinstance(audience, list) else [str(audience)]):
+        if kind != "apikey" and self._audiences.isdisjoint(map(str, audience) if isinstance(audience, list) else [str(audience)]):
             raise InvalidToken("the token is for another resource")
         found = token.of_claims({"iss": self._issuer, **answer})
         now = self._clock()

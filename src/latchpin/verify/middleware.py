@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
-from latchpin.verify.errors import InvalidRequest, MissingToken, VerificationError
+from latchpin.verify.errors import PROOFS, InvalidProof, InvalidRequest, MissingToken, VerificationError
 from latchpin.verify.introspection import Introspector
+from latchpin.verify.proof import Proof, normalised
 from latchpin.verify.token import Token
 from latchpin.verify.verifier import Verifier
 
@@ -28,6 +29,10 @@ class RequireToken:
     `scopes` are needed for every request; routes ask for more with `token.require_scope`, which this answers too. `resource_metadata` is
     the address of your RFC 9728 document. `api_keys`, an Introspector, lets `Authorization: ApiKey` in as well. `public` are exact paths
     that need no token; the metadata document must be one of them where the same app serves it.
+
+    With `origin`, the address by which clients know this service (`https://reports.example`), tokens that are bound to a key are taken
+    under `Authorization: DPoP` with a proof (RFC 9449); without it they are refused. Several processes need a list of used proofs in
+    common: see Proofs.
     """
 
     def __init__(
@@ -39,9 +44,16 @@ class RequireToken:
         resource_metadata: str | None = None,
         api_keys: Introspector | None = None,
         public: Iterable[str] = (),
+        origin: str | None = None,
     ) -> None:
         self._app = app
         self._checks: dict[str, Verifier | Introspector] = {"bearer": verifier}
+        if origin is not None:
+            if normalised(origin) != origin.rstrip("/") + "/":
+                message = f"origin must be an address such as https://reports.example: {origin}"
+                raise ValueError(message)
+            self._checks["dpop"] = verifier
+        self._origin = (origin or "").rstrip("/")
         if api_keys is not None:
             self._checks["apikey"] = api_keys
         self._scopes = tuple(scopes)
@@ -53,7 +65,7 @@ class RequireToken:
         if scope["type"] not in ("http", "websocket") or scope["path"] in self._public:
             await self._app(scope, receive, send)
             return
-        started = False
+        started, scheme = False, ""
 
         async def watched(message: Message) -> None:
             nonlocal started
@@ -62,13 +74,16 @@ class RequireToken:
 
         try:
             scheme, text = self._presented(scope)
-            token = await _checked(self._checks[scheme], text, scope)
+            proof = self._proof(scope) if scheme == "dpop" else None
+            token = await _checked(self._checks[scheme], text, scope, proof)
             token.require_scope(*self._scopes)
             scope[TOKEN] = token
             await self._app(scope, receive, watched)
         except VerificationError as error:
             if started:
                 raise
+            if scheme == "dpop":
+                error.scheme = "DPoP"
             await self._refuse(error, scope, receive, send)
 
     def _presented(self, scope: Scope) -> tuple[str, str]:
@@ -89,6 +104,14 @@ class RequireToken:
             raise MissingToken(scopes=self._scopes)
         return scheme.lower(), text.strip()
 
+    def _proof(self, scope: Scope) -> Proof:
+        """Return what came with a bound token; its address is ours with the path as it was sent, never what the request calls us."""
+        headers = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"dpop"]
+        if len(headers) != 1:
+            raise InvalidProof("send exactly one DPoP header")
+        path = scope.get("raw_path") or quote(scope["path"]).encode()
+        return Proof(scope.get("method", "GET"), self._origin + path.decode("latin-1"), headers[0])
+
     async def _refuse(self, error: VerificationError, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await receive()
@@ -100,15 +123,17 @@ class RequireToken:
             headers.append((b"retry-after", b"2"))
         else:
             headers.append((b"www-authenticate", error.www_authenticate(self._resource_metadata).encode("ascii")))
+            if isinstance(error, MissingToken) and "dpop" in self._checks:
+                headers.append((b"www-authenticate", f'DPoP algs="{" ".join(PROOFS)}"'.encode()))
         await send({"type": "http.response.start", "status": error.status, "headers": headers})
         await send({"type": "http.response.body", "body": body.encode()})
 
 
-async def _checked(checks: Verifier | Introspector, text: str, scope: Scope) -> Token:
+async def _checked(checks: Verifier | Introspector, text: str, scope: Scope, proof: Proof | None) -> Token:
     if isinstance(checks, Introspector):
         client = scope.get("client")
-        return await checks.verify_async(text, client_address=client[0] if client else None)
-    return await checks.verify_async(text)
+        return await checks.verify_async(text, client_address=client[0] if client else None, proof=proof)
+    return await checks.verify_async(text, proof=proof)
 
 
 _WORDS = {401: "missing_token", 503: "temporarily_unavailable"}

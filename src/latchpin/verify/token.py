@@ -46,6 +46,17 @@ class Token:
         """Whether an app acts for itself, and no user is behind it."""
         return self.client_id is not None and self.subject == self.client_id
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether the token counts only with a proof that its sender holds a key (RFC 7800)."""
+        return "cnf" in self.claims
+
+    @property
+    def jkt(self) -> str | None:
+        """The thumbprint of the key that a DPoP proof must be made with (RFC 9449 section 6.1)."""
+        bound = self.claims.get("cnf")
+        return _text(bound.get("jkt")) if isinstance(bound, dict) else None
+
     def require_scope(self, *scopes: str) -> None:
         """Raise InsufficientScope unless the token carries every one of these; scopes are compared exactly."""
         if not self.scopes.issuperset(scopes):

@@ -15,6 +15,7 @@ from latchpin.verify import token
 from latchpin.verify.errors import InvalidToken
 from latchpin.verify.http import TIMEOUT_SECONDS, Asker, require_safe
 from latchpin.verify.keys import PublishedKeys
+from latchpin.verify.proof import Proof, Proofs
 from latchpin.verify.token import Token
 
 ASYMMETRIC = ("RS256", "ES256", "EdDSA")
@@ -46,6 +47,9 @@ class Verifier:
 
     A token is checked by its signature and claims: one that was revoked counts here until it expires, after a quarter of an hour at
     most. Where that is too long, use an Introspector.
+
+    A token that is bound to a key (DPoP) counts only with a proof. `proofs` checks it; by default it remembers in this process which were
+    used, so where several serve your API, give one that has a list in common: see Proofs.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Verifier:
         leeway: int = _MOST_LEEWAY,
         timeout: float = TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.time,
+        proofs: Proofs | None = None,
     ) -> None:
         require_safe(issuer, "issuer")
         if not algorithms or not set(algorithms) <= set(ASYMMETRIC):
@@ -77,16 +82,24 @@ class Verifier:
         self._leeway = leeway
         self._clock = clock
         self._keys = PublishedKeys(issuer, Asker(issuer, timeout), clock)
+        self._proofs = proofs or Proofs(clock=clock)
 
-    def verify(self, text: str) -> Token:
-        """Return what a sound token says; raises InvalidToken, or IssuerUnreachable where the keys cannot be had."""
-        signed, kid = self._read(text)
-        return self._checked(signed, self._keys.find(kid))
+    def verify(self, text: str, *, proof: Proof | None = None) -> Token:
+        """Return what a sound token says; raises InvalidToken, or IssuerUnreachable where the keys cannot be had.
 
-    async def verify_async(self, text: str) -> Token:
-        """As `verify`, in an event loop; waits only where keys have to be fetched."""
+        `proof` is what came with a token under `Authorization: DPoP`, and None for one under Bearer. Raises InvalidProof.
+        """
         signed, kid = self._read(text)
-        return self._checked(signed, await self._keys.find_async(kid))
+        found = self._checked(signed, self._keys.find(kid))
+        self._proofs.check(found, text, proof)
+        return found
+
+    async def verify_async(self, text: str, *, proof: Proof | None = None) -> Token:
+        """As `verify`, in an event loop; waits only where keys have to be fetched, and for a list of used proofs that is elsewhere."""
+        signed, kid = self._read(text)
+        found = self._checked(signed, await self._keys.find_async(kid))
+        await self._proofs.check_async(found, text, proof)
+        return found
 
     def _read(self, text: str) -> tuple[jws.CompactSignature, str]:
         """Return the unverified token and the name of its key. All of the header is judged before any key is looked for.
