@@ -24,7 +24,7 @@ from latchpin.api.routing import SERVICES, Services, require_declared_permission
 from latchpin.api.v1 import admin, agents, spaces
 from latchpin.audit import log as audit_log
 from latchpin.errors import Unavailable
-from latchpin.identity import grants, sessions, sign_in, signing_keys
+from latchpin.identity import grants, kept_forms, sessions, sign_in, signing_keys
 from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys
 from latchpin.identity.bearer import AccessTokens
@@ -165,6 +165,7 @@ async def _sweep(database: Database) -> None:
             async with database.transaction() as session:
                 await sessions.sweep(session)
                 await sign_in.sweep(session)
+                await kept_forms.sweep(session)
                 for sweep in (
                     pending.sweep,
                     pushed.sweep,

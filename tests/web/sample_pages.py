@@ -55,6 +55,7 @@ def _entry() -> Iterator[tuple[str, str, Any]]:
             empty=False,
         ),
     )
+    yield "sign-in-kept", "entry/sign_in.html", entry.SignIn(door, EMPTY, "/agents/new?kept=1", ended=True, empty=False, kept=True)
     yield "first-password", "entry/change_password.html", entry.ChangePassword(shell("", PERSON), EMPTY, 8, PERSON.email)
     yield "setup", "entry/setup.html", entry.Setup(door, EMPTY, 8, "/setup/one-time")
     yield (
@@ -159,6 +160,8 @@ def _agents() -> Iterator[tuple[str, str, Any]]:
         Problem(0, "", "The record needs at least one field."),
     )
     yield "agent-edit", "agents/edit.html", automation.AgentEditor(frame, Form({"definition": DEFINITION}), AGENTS[0], (), ())
+    kept = Form({"definition": DEFINITION}, kept=True)
+    yield "agent-edit-kept", "agents/edit.html", automation.AgentEditor(frame, kept, AGENTS[0], (), ())
     yield (
         "agent-new-refused",
         "agents/edit.html",

@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from typing import TypeAlias
 
-from latchpin.errors import Invalid, LatchpinError, Malformed
+from latchpin.errors import Invalid, LatchpinError
+from latchpin.web import entries
 from latchpin.web.session import still_there
 from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Form
 
-Entries = dict[str, str]
-_MOST_FIELDS = 100
+Entries: TypeAlias = entries.Entries
 _FORM_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
-_UNREADABLE = "This form cannot be read. Open its page again and repeat it."
 
 
 async def read(request: AnyRequest) -> Entries:
@@ -23,16 +22,9 @@ async def read(request: AnyRequest) -> Entries:
 
     A form can take its time to arrive, so who sends it is asked once more afterwards. Raises Malformed, and what `still_there` raises.
     """
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    body = await request.body()
+    await request.body()
     await still_there(request)
-    if kind != "application/x-www-form-urlencoded" and body:
-        raise Malformed(_UNREADABLE)
-    try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
-    except (ValueError, UnicodeDecodeError):
-        raise Malformed(_UNREADABLE) from None
-    return {name: value.replace("\r\n", "\n") for name, value in pairs}
+    return await entries.read(request)
 
 
 def query(request: AnyRequest, name: str, *, most: int = 200) -> str:
@@ -51,19 +43,19 @@ def number(text: str, *, least: int = 1, most: int = 2**31 - 1) -> int | None:
     return value if least <= value <= most else None
 
 
-def once(entries: Entries) -> str:
+def once(sent: Entries) -> str:
     """Return the random id of a form that makes something, so that sending it again makes nothing more; raises Invalid."""
-    form_id = entries.get("form_id", "")
+    form_id = sent.get("form_id", "")
     if not _FORM_ID.fullmatch(form_id):
         raise Invalid("This form cannot be sent again. Check the entries and send this one.")
     return form_id
 
 
-def refused(entries: Mapping[str, str], error: LatchpinError, names: Mapping[str, str] | None = None) -> Form:
+def refused(sent: Mapping[str, str], error: LatchpinError, names: Mapping[str, str] | None = None) -> Form:
     """Return the form with what was typed and what is wrong; `names` maps a feature's field to the page's."""
     names = names or {}
     errors: dict[str, str] = {}
     if isinstance(error, Invalid):
         for problem in error.problems:
             errors.setdefault(names.get(problem.field, problem.field), problem.message)
-    return Form(entries, errors or {"": error.detail})
+    return Form(sent, errors or {"": error.detail})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from litestar import MediaType, Response
 from litestar.datastructures import Cookie
 
-from latchpin.web import assets, session, site, templating, toasts
+from latchpin.web import assets, kept, session, site, templating, toasts
 from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Toast
 
@@ -42,7 +43,10 @@ def page(
     headers: Mapping[str, str] | None = None,
     cookies: Sequence[Cookie] = (),
 ) -> Response[str]:
-    """Draw a page. A message that waited for it is shown and taken away."""
+    """Draw a page, its form with what the person had typed before signing in again. A message that waited is shown and taken away."""
+    visit: session.Visit | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
+    if visit is not None and visit.kept is not None and hasattr(view, "form"):
+        view = replace(view, form=kept.again(view.form, visit.kept))
     content = templating.render(ENVIRONMENT, template, view)
     given = list(cookies)
     if view.shell.toast is not None:

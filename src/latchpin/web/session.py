@@ -17,7 +17,10 @@ from latchpin.identity.principal import Principal
 from latchpin.identity.sessions import SignedInUser
 from latchpin.kit import clock, context
 from latchpin.settings import Settings
-from latchpin.web import site, toasts
+from latchpin.storage import Session
+from latchpin.web import kept, site, toasts
+from latchpin.web.entries import Entries
+from latchpin.web.kept import Kept
 from latchpin.web.site import AnyRequest, Site
 from latchpin.web.views.common import Shell, Theme, Viewer
 
@@ -27,11 +30,12 @@ _DEVICE_SECONDS = 400 * 86_400
 
 
 class SignInNeeded(Exception):
-    """Nobody is signed in. `ended` says that somebody was."""
+    """Nobody is signed in. `ended` says that somebody was, and `kept` where what they had typed is drawn again."""
 
-    def __init__(self, *, ended: bool) -> None:
+    def __init__(self, *, ended: bool, kept: Kept | None = None) -> None:
         super().__init__()
         self.ended = ended
+        self.kept = kept
 
 
 class PasswordNeeded(Exception):
@@ -40,13 +44,17 @@ class PasswordNeeded(Exception):
 
 @dataclass(slots=True)
 class Visit:
-    """A request by a signed-in person. `renewed` is a new token of the session that the answer must carry."""
+    """A request by a signed-in person. `renewed` is a new token of the session that the answer must carry.
+
+    `kept` is what they had typed into the page's form when an earlier session ended.
+    """
 
     request: AnyRequest
     site: Site
     signed_in: SignedInUser
     organization: str
     renewed: str | None = None
+    kept: Entries | None = None
 
     @property
     def principal(self) -> Principal:
@@ -107,16 +115,21 @@ async def visitor_with_any_password(request: AnyRequest) -> Visit:
         raise SignInNeeded(ended=False)
     async with served.database.read() as session:
         found = await sessions.find(session, token, served.settings)
-        if found is None:
-            raise SignInNeeded(ended=True)
-        organization = await organizations.get(session, found.principal.organization_id)
-        visit = Visit(request, served, found, organization.name)
-    if found.stale:
+        visit = None if found is None else await _visit(session, request, served, found)
+    if visit is None:
+        raise SignInNeeded(ended=True, kept=await kept.keep(request))
+    if visit.signed_in.stale:
         async with served.database.transaction() as session:
-            await sessions.touch(session, found.session_id)
-    context.of(request.scope).caller = f"session:{found.session_id}"
+            await sessions.touch(session, visit.signed_in.session_id)
+    context.of(request.scope).caller = f"session:{visit.signed_in.session_id}"
     request.scope[VISIT] = visit  # type: ignore[literal-required]
     return visit
+
+
+async def _visit(session: Session, request: AnyRequest, served: Site, found: SignedInUser) -> Visit:
+    organization = await organizations.get(session, found.principal.organization_id)
+    text = await kept.found(session, request, found.principal.user_id)
+    return Visit(request, served, found, organization.name, kept=text)
 
 
 async def still_there(request: AnyRequest) -> None:
@@ -131,7 +144,7 @@ async def still_there(request: AnyRequest) -> None:
     async with visit.site.database.read() as session:
         found = await sessions.find(session, request.cookies.get(sessions.cookie_name(settings), ""), settings)
     if found is None:
-        raise SignInNeeded(ended=True)
+        raise SignInNeeded(ended=True, kept=await kept.keep(request))
     if found.must_change_password and not was.must_change_password:
         raise PasswordNeeded
     if found.principal.group is not was.principal.group:

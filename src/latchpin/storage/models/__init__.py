@@ -17,7 +17,7 @@ from latchpin.storage.models.oauth_grant import (
     RefreshToken,
     RevokedToken,
 )
-from latchpin.storage.models.session import BrowserSession, SignInFailures
+from latchpin.storage.models.session import BrowserSession, KeptForm, SignInFailures
 from latchpin.storage.models.signing_key import SigningKey
 from latchpin.storage.models.space import Space, SpaceMember
 from latchpin.storage.models.user import Organization, User
@@ -34,6 +34,7 @@ __all__ = [
     "BrowserSession",
     "Deployment",
     "DeviceCode",
+    "KeptForm",
     "OAuthApproval",
     "OAuthClient",
     "OAuthClientSecret",

@@ -29,6 +29,17 @@ class BrowserSession(Base):
     ended: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
+class KeptForm(Base):
+    """What a user typed into a form whose session had ended, sealed, the latest alone. The cookie's token is kept as SHA-256."""
+
+    __tablename__ = "kept_forms"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    expires: Mapped[datetime] = mapped_column(UtcTime)
+
+
 class SignInFailures(Base):
     """Failed tries in one bucket (an account, an address, or both together) until `window_ends`."""
 

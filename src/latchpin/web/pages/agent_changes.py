@@ -6,7 +6,7 @@ from litestar import Response, get, post
 
 from latchpin.automation import agents
 from latchpin.errors import Conflict, Denied, FieldProblem, Invalid, Malformed, Missing
-from latchpin.web import forms, lists, places, render, rows
+from latchpin.web import forms, kept, lists, places, render, rows
 from latchpin.web.forms import Entries
 from latchpin.web.pages.agents import agent_row, authors
 from latchpin.web.places import PERSONAL
@@ -45,7 +45,7 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return await _new_page(visit, Form({"definition": _STARTER, "space": space or PERSONAL}), ())
 
 
-@post("/agents/new", status_code=200)
+@post("/agents/new", status_code=200, opt=kept.typed())
 async def create(visit: SignedIn) -> Response[str]:
     """Make an agent from the definition."""
     entries = await forms.read(visit.request)
@@ -82,7 +82,7 @@ async def show_edit(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
     return render.page(visit.request, "agents/edit.html", view)
 
 
-@post("/agents/{agent_id:int}/edit", status_code=200)
+@post("/agents/{agent_id:int}/edit", status_code=200, opt=kept.typed())
 async def change(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
     """Save a new version."""
     entries = await forms.read(visit.request)
@@ -140,7 +140,7 @@ async def ask_restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> 
     return render.page(visit.request, "agents/restore.html", VersionRestore(visit.shell("agents"), row, version, form))
 
 
-@post("/agents/{agent_id:int}/versions/{number:int}/restore", status_code=200)
+@post("/agents/{agent_id:int}/versions/{number:int}/restore", status_code=200, opt=kept.typed())
 async def restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
     """Make an old version's text the newest version."""
     entries = await forms.read(visit.request)

@@ -12,7 +12,7 @@ from latchpin.identity import api_keys, overview, policy, users
 from latchpin.kit import clock
 from latchpin.storage import Session
 from latchpin.storage.models import ApiKey, User
-from latchpin.web import expiry, forms, lists, proof, render, rows
+from latchpin.web import expiry, forms, kept, lists, proof, render, rows
 from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.api_keys import KeyConfirm, KeyExpiry, KeyOwner, KeyRow, Keys
@@ -67,7 +67,7 @@ async def show_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> R
     return await _expiry_page(visit, user_id, key_id, None)
 
 
-@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/expiry", status_code=200)
+@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/expiry", status_code=200, opt=kept.typed())
 async def change_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Change when a key ends, within the policy."""
     entries = await forms.read(visit.request)

@@ -17,7 +17,7 @@ from latchpin.oauth.client_admin import AlreadyRegistered
 from latchpin.oauth.client_list import Listed
 from latchpin.storage import Session
 from latchpin.storage.models import OAuthClient
-from latchpin.web import app_forms, app_rows, asking, forms, lists, places, proof, render
+from latchpin.web import app_forms, app_rows, asking, forms, kept, lists, places, proof, render
 from latchpin.web.app_forms import Offered
 from latchpin.web.forms import Entries
 from latchpin.web.pages.apps import BASE, address, details
@@ -72,7 +72,7 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return await _form(visit, kind, Form(chosen), None)
 
 
-@post("/organization/apps/new", status_code=200)
+@post("/organization/apps/new", status_code=200, opt=kept.typed("kind"))
 async def create(visit: SignedIn) -> Response[str]:
     """Register the app. One with a secret is answered with the page that shows it, which a redirect would have to keep somewhere."""
     entries = await forms.read(visit.request)
@@ -116,7 +116,7 @@ async def show_edit(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     return await _form(visit, app_forms.kind_of(found), Form(app_forms.filled(found.client, roles)), found)
 
 
-@post("/organization/apps/{app_id:int}/edit", status_code=200)
+@post("/organization/apps/{app_id:int}/edit", status_code=200, opt=kept.typed())
 async def change(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """Change an own app."""
     entries = await forms.read(visit.request)

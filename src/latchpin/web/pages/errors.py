@@ -80,12 +80,12 @@ def on_failure(request: AnyRequest, error: Exception) -> Response[str]:
 
 def on_sign_in_needed(request: AnyRequest, error: SignInNeeded) -> Response[str]:
     """Send somebody who is not signed in to the sign-in page, and back afterwards."""
-    path = _came_from(request)
+    path = error.kept.address if error.kept else _came_from(request)
     parts = [f"next={quote(path)}"] if path != "/" else []
     if error.ended:
         parts.append("ended=1")
     address = "/login" + (f"?{'&'.join(parts)}" if parts else "")
-    return render.redirect(request, address)
+    return render.redirect(request, address, cookies=[error.kept.cookie] if error.kept else ())
 
 
 def _came_from(request: AnyRequest) -> str:

@@ -12,7 +12,7 @@ from latchpin.identity import api_keys, policy, users
 from latchpin.identity.api_keys import AlreadyIssued, NewKey
 from latchpin.identity.scopes import Access
 from latchpin.kit import clock
-from latchpin.web import expiry, forms, lists, proof, render, rows
+from latchpin.web import expiry, forms, kept, lists, proof, render, rows
 from latchpin.web.forms import Entries
 from latchpin.web.pages.api_keys import address, held, makers
 from latchpin.web.session import SignedIn, Visit
@@ -41,7 +41,7 @@ async def show_new(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return await _form(visit, user_id, Form(chosen), limits)
 
 
-@post("/organization/users/{user_id:int}/api-keys/new", status_code=200)
+@post("/organization/users/{user_id:int}/api-keys/new", status_code=200, opt=kept.typed())
 async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Make the key and answer with the page that shows it: the one exception to redirecting after a change.
 

@@ -7,7 +7,7 @@ from litestar import Response, get, post
 from latchpin.errors import Conflict, Invalid
 from latchpin.oauth import resource_admin
 from latchpin.oauth.resource_admin import Entry
-from latchpin.web import app_rows, forms, lists, proof, render
+from latchpin.web import app_rows, forms, kept, lists, proof, render
 from latchpin.web.pages.app_editor import OVERLAPS, chosen_overlap
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.apps import ResourceConfirm, ResourceEditor, ResourceRotate, ResourceRow, Resources, ResourceSecret
@@ -28,7 +28,7 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return _editor(visit, Form(), None)
 
 
-@post("/organization/resources/new", status_code=200)
+@post("/organization/resources/new", status_code=200, opt=kept.typed())
 async def create(visit: SignedIn) -> Response[str]:
     """Register a resource and answer with the page that shows its server's secret, this once."""
     entries = await forms.read(visit.request)
@@ -59,7 +59,7 @@ async def show_resource(visit: SignedIn, resource_id: lists.Id) -> Response[str]
     return _editor(visit, Form({"name": row.name, "may_call_api": "yes" if row.may_call_api else ""}), row)
 
 
-@post("/organization/resources/{resource_id:int}", status_code=200)
+@post("/organization/resources/{resource_id:int}", status_code=200, opt=kept.typed())
 async def change(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Change a resource's name, or whether its tokens may call our API too."""
     entries = await forms.read(visit.request)

@@ -12,7 +12,7 @@ from latchpin.audit.actor import nobody
 from latchpin.errors import Invalid, LatchpinError, Missing, Throttled
 from latchpin.identity import organizations, passwords, sessions, sign_in, users
 from latchpin.identity.sign_in import Attempt, Outcome
-from latchpin.web import behind, control_center, forms, proof, render, session, site
+from latchpin.web import behind, control_center, forms, kept, proof, render, session, site
 from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.site import AnyRequest
@@ -89,7 +89,7 @@ async def _sign_in_page(
 ) -> Response[str]:
     found = await behind.of(request, wanted)
     shell, form = session.shell_outside(request), form or Form({"email": found.email})
-    view = SignIn(shell, form, wanted, ended, empty, found.app)
+    view = SignIn(shell, form, wanted, ended, empty, found.app, kept.is_address(wanted))
     return render.page(request, "entry/sign_in.html", view, status=status, headers={**found.headers, **(headers or {})})
 
 

@@ -15,7 +15,7 @@ from latchpin.identity.roles import Role
 from latchpin.identity.spaces import Entry
 from latchpin.storage import Session
 from latchpin.storage.models.space import SpaceScope
-from latchpin.web import forms, lists, places, render, rows
+from latchpin.web import forms, kept, lists, places, render, rows
 from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.automation import (
@@ -101,7 +101,7 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return _editor(visit, Form({"scope": SpaceScope.PRIVATE.value}), None)
 
 
-@post("/spaces/new", status_code=200)
+@post("/spaces/new", status_code=200, opt=kept.typed())
 async def create(visit: SignedIn) -> Response[str]:
     """Make a Space."""
     _require_administrator(visit)
@@ -124,7 +124,7 @@ async def show_edit(visit: SignedIn, space_id: lists.Id) -> Response[str]:
     return _editor(visit, Form({**entries, "default_access": "yes" if row.default_access else ""}), row)
 
 
-@post("/spaces/{space_id:int}/edit", status_code=200)
+@post("/spaces/{space_id:int}/edit", status_code=200, opt=kept.typed())
 async def change(visit: SignedIn, space_id: lists.Id) -> Response[str]:
     """Change a Space's settings."""
     row = await _manageable_row(visit, space_id)

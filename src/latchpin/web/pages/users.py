@@ -9,7 +9,7 @@ from latchpin.identity import api_keys, credentials, passwords, user_list, users
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
 from latchpin.storage.models import User
-from latchpin.web import forms, lists, proof, render, rows
+from latchpin.web import forms, kept, lists, proof, render, rows
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.common import Form, Option
 from latchpin.web.views.users import TemporaryPassword, UserConfirm, UserEditor, UserRow, Users
@@ -48,7 +48,7 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return _editor(visit, form, None)
 
 
-@post("/organization/users/new", status_code=200)
+@post("/organization/users/new", status_code=200, opt=kept.typed())
 async def create(visit: SignedIn) -> Response[str]:
     """Make a user with a temporary password."""
     entries = await forms.read(visit.request)
@@ -77,7 +77,7 @@ async def show_user(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return _editor(visit, form, row)
 
 
-@post("/organization/users/{user_id:int}", status_code=200)
+@post("/organization/users/{user_id:int}", status_code=200, opt=kept.typed())
 async def change(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Change a user's name, e-mail or group."""
     entries = await forms.read(visit.request)

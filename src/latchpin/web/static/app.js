@@ -349,7 +349,7 @@ function goToLine(number) {
 }
 
 function guard(form) {
-  let changed = false;
+  let changed = form.dataset.guard === "changed";
   form.addEventListener("input", () => { changed = true; });
   form.addEventListener("submit", () => { changed = false; });
   addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });

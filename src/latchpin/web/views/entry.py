@@ -12,7 +12,8 @@ class SignIn:
     """The way in.
 
     ``next`` is a path inside the Control Center to go to afterwards; ``ended`` says a session has run out, ``empty``
-    that the deployment has no users yet. ``app`` is the app that sent the person, empty for none.
+    that the deployment has no users yet, ``kept`` that what was typed into a form is kept. ``app`` is the app that sent
+    the person, empty for none.
     """
 
     shell: Shell
@@ -21,6 +22,7 @@ class SignIn:
     ended: bool
     empty: bool
     app: str = ""
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

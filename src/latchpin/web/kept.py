@@ -1,0 +1,109 @@
+"""Forms that were sent when their browser session had ended: what was typed is drawn again after signing in.
+
+Nothing is sent by itself, and nothing secret is kept: the person looks at what they had typed, and sends it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from litestar.datastructures import Cookie
+from litestar.exceptions import HTTPException
+
+from latchpin.errors import Malformed
+from latchpin.identity import kept_forms, sessions
+from latchpin.identity.credentials import PREFIX
+from latchpin.settings import Settings
+from latchpin.storage import Session
+from latchpin.web import entries, site
+from latchpin.web.entries import Entries
+from latchpin.web.site import AnyRequest
+from latchpin.web.views.common import Form
+
+_TYPED = "typed_text"
+_MARK = "kept"
+# One-time ids of a form belong to the page that they were drawn for.
+_ONCE = frozenset({"form_id"})
+_SECRET_NAME = re.compile("password|secret|token")
+# What looks like an API key, a private key (PEM, JWK) or a JWT: people paste them into texts.
+_PASTED = re.compile(
+    rf'{PREFIX}[0-9A-Za-z]+|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END|\Z)|(?<="d":)\s*"[^"]*"|\beyJ[\w-]+\.[\w.-]*', re.DOTALL
+)
+_STRUCK = "[not kept]"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was kept: the address where it is drawn again, and the cookie without which it is not."""
+
+    address: str
+    cookie: Cookie
+
+
+def typed(*in_address: str) -> dict[str, Any]:
+    """Declare that a form carries typed text, and that GET of the same path draws it: `@post("/agents/new", opt=kept.typed())`.
+
+    `in_address` are fields that the page's address needs.
+    """
+    return {_TYPED: in_address}
+
+
+async def keep(request: AnyRequest) -> Kept | None:
+    """Keep what a form held whose session has ended; None where there is nothing to keep, or it is not known whose it was."""
+    in_address = request.route_handler.opt.get(_TYPED)
+    served = site.of(request)
+    token = request.cookies.get(sessions.cookie_name(served.settings))
+    if in_address is None or not token:
+        return None
+    async with served.database.read() as session:
+        user_id = await kept_forms.owner(session, token)
+    if user_id is None:
+        return None
+    try:
+        sent = await entries.read(request)
+    except (Malformed, HTTPException):  # what cannot be read, is too large or came too slowly is not worth an error before signing in
+        return None
+    path, text = request.scope["path"], without_secrets(sent)
+    async with served.database.transaction() as session:
+        made = await kept_forms.keep(session, user_id, path, text, served.secrets)
+    if made is None:
+        return None
+    query = {name: sent[name] for name in in_address if name in sent}
+    return Kept(f"{path}?{urlencode({**query, _MARK: '1'})}", _cookie(served.settings, made))
+
+
+async def found(session: Session, request: AnyRequest, user_id: int) -> Entries | None:
+    """Return what was kept for this person, page and browser, where the address asks for it."""
+    served = site.of(request)
+    token = request.cookies.get(_name(served.settings))
+    if request.method != "GET" or not token or _MARK not in request.query_params:
+        return None
+    return await kept_forms.find(session, user_id, request.scope["path"], token, served.secrets)
+
+
+def again(form: Form, text: Entries) -> Form:
+    """Return a page's form with what was typed in the place of what it would show; a field for a secret stays as it is."""
+    own = {name: value for name, value in form.values.items() if _SECRET_NAME.search(name)}
+    return Form({**own, **text}, form.errors, kept=True)
+
+
+def is_address(text: str) -> bool:
+    """Whether something was kept for the page at an address to go to after signing in."""
+    return f"{_MARK}=1" in urlsplit(text).query.split("&")
+
+
+def without_secrets(sent: Entries) -> Entries:
+    """Return what may be kept of a form: no field for a secret, and no key or token that somebody pasted into another."""
+    return {name: _PASTED.sub(_STRUCK, text) for name, text in sent.items() if not _SECRET_NAME.search(name) and name not in _ONCE}
+
+
+def _name(settings: Settings) -> str:
+    return "__Host-latchpin-kept" if settings.is_https else "latchpin-kept"
+
+
+def _cookie(settings: Settings, token: str) -> Cookie:
+    age = int(kept_forms.KEPT_FOR.total_seconds())
+    return Cookie(key=_name(settings), value=token, path="/", httponly=True, samesite="lax", secure=settings.is_https, max_age=age)
