@@ -18,6 +18,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.util import await_
 
 from latchpin.errors import Malformed, Unavailable
 from latchpin.settings import Settings
@@ -26,6 +27,7 @@ from latchpin.storage.generation import narrows, raise_column, shared_counter, s
 
 Session = AsyncSession  # the name by which the edges know it
 BUSY_TIMEOUT_MS = 10_000
+_A_MOMENT = 0.01  # seconds
 _BEFORE_COMMIT = "latchpin_before_commit"
 _LOST = "The database cannot be reached. Nothing was changed; try again in a moment."
 
@@ -186,12 +188,27 @@ def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout = {BUSY_TIMEOUT_MS}",
-        "journal_mode = WAL",
         "synchronous = FULL",  # an answered change survives a power cut
         "foreign_keys = ON",
     ):
         cursor.execute(f"PRAGMA {pragma}")
+    _use_wal(cursor)
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:  # noqa: ANN401  the driver's own type
+    """Switch a new file to WAL. SQLite does not wait here for who opens the new file at the same moment, so we do."""
+    patience = BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or patience <= 0:
+                raise
+        else:
+            return
+        await_(asyncio.sleep(_A_MOMENT))
+        patience -= _A_MOMENT
 
 
 def _begin_sqlite(connection: Connection) -> None:
