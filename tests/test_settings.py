@@ -61,6 +61,7 @@ BAD = {
     "registration_limit": ["0", "100001"],
     "token_limit": ["0", "1000001"],
     "require_pushed_authorization_requests": ["perhaps"],
+    "dpop_nonce": ["perhaps", ""],
     "client_documents": ["perhaps"],
     "client_documents_private": ["2"],
     "max_body_bytes": ["9999", "100000001"],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -561,6 +563,22 @@ def test_a_grant_is_bound_only_for_public_clients(organization: Organization) ->
             return int(await session.scalar(query) or 0)
 
     assert [organization.server.run(bound(app)) for app in (public, confidential)] == [1, 0]
+
+
+def test_the_python_of_the_page_works(apps: Apps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client in docs/howto/bind-tokens.md and what it does there, as they stand but for the issuer's address."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "bind-tokens.md").read_text(encoding="utf-8")
+    client, use = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    app = apps.register()
+    code = apps.code(app)
+    names: dict[str, Any] = {"client_id": app.client_id, "code": code.code, "verifier": code.verifier}
+
+    exec(client + use.replace("https://latchpin.example", apps.server.url), names)  # noqa: S102  our own documentation
+
+    assert names["agents"] == []
+    assert names["tokens"]["token_type"] == "DPoP"
+    assert names["client"].send("GET", LIST, names["tokens"]["access_token"]).status_code == 200
 
 
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

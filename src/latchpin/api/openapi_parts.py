@@ -59,7 +59,8 @@ def security_schemes(settings: Settings) -> dict[str, Any]:
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
-            "description": "An OAuth access token, where this server issues them; an API key is not a bearer token.",
+            "description": "An OAuth access token, where this server issues them; an API key is not a bearer token. One that is bound to "
+            "a key (RFC 9449) goes into `Authorization: DPoP`, with a proof in the header `DPoP`.",
         },
         "Session": {
             "type": "apiKey",

@@ -59,7 +59,8 @@ _WHO = (
         "Access token that does not count",
         "The access token was not accepted (RFC 6750 section 3.1). The document does not say for which reason; the audit log does.",
         "It has run out (tokens live for minutes), its user withdrew the app, signed out, lost a role or was disabled, the app was "
-        "blocked, or the token was made for another API or by another issuer.",
+        "blocked, or the token was made for another API or by another issuer. Or it is bound to a key of its client and was sent as "
+        "`Bearer`, or is bound to none and was sent as `DPoP`; then `detail` says so.",
         "Refresh the token (`grant_type=refresh_token` at `/api/oauth/token`) and repeat the request once. If refreshing is refused too, "
         "send the user through authorization again.",
         "The access token was not accepted. Refresh it (grant_type=refresh_token at /api/oauth/token), or send the user through "
@@ -73,9 +74,9 @@ _WHO = (
         "The access token is bound to a key of the client, and the proof that the client holds this key is missing or not sound (RFC 9449 "
         "section 7.1).",
         "The header `DPoP` is missing, was made for another method, address or token, is too old, was used before, or is signed with "
-        "another key than the one that the token is bound to. Or a bound token was sent under `Bearer`.",
+        "another key than the one that the token is bound to. A clock that is off by more than a minute is the usual cause.",
         "Send the token as `Authorization: DPoP <token>`, with a fresh proof in `DPoP` for each request. `detail` says what is wrong.",
-        "This access token is bound to a key. Send it as `Authorization: DPoP <token>` with a proof in the header DPoP.",
+        "The DPoP proof was not accepted: htm must be GET.",
         "/api/v1/agent/all",
     ),
     ProblemType(
@@ -85,7 +86,7 @@ _WHO = (
         "The proof lacks the nonce that this server asks for, or holds an old one (RFC 9449 section 9). The token itself may be sound.",
         "The server sends a new nonce from time to time, so that proofs cannot be made in advance.",
         "Make another proof with the nonce of the header `DPoP-Nonce` of this answer, and send the same request again.",
-        "The DPoP proof needs the nonce that the header DPoP-Nonce gives. Make another proof with it.",
+        "The DPoP proof lacks a nonce of ours: make the proof again, with the nonce in the header DPoP-Nonce.",
         "/api/v1/agent/all",
     ),
 )
