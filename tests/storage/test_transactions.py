@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, literal_column, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,9 +15,11 @@ from latchpin import settings
 from latchpin.errors import Conflict, Unavailable
 from latchpin.kit import clock
 from latchpin.storage import Database
-from latchpin.storage.database import before_commit
+from latchpin.storage.database import before_commit, row
 from latchpin.storage.models import Organization
 from tests.support.server import free_port
+
+_HOW_MANY = select(func.count()).select_from(Organization)
 
 
 def _organization(name: str) -> Organization:
@@ -191,19 +193,8 @@ async def test_a_look_that_is_cancelled_under_way_leaves_nothing_open(database: 
     assert await asyncio.gather(*(_names(database) for _ in range(10))) == [[kind]] * 10
 
 
-async def test_a_glance_sees_what_is_committed_by_then_and_keeps_nothing_open(database: Database) -> None:
-    """Each statement is a moment of its own, so nothing of an earlier one stands in the way."""
-    async with database.glance() as connection:
-        before = (await connection.execute(select(Organization.name))).all()
-        async with database.transaction() as session:
-            session.add(_organization("Acme"))
-        after = (await connection.execute(select(Organization.name))).all()
-
-    assert (before, after) == ([], [("Acme",)])
-
-
 async def test_a_glance_goes_before_and_after_transactions_on_one_connection(database: Database) -> None:
-    """Neither leaves the other its way of beginning."""
+    """It sees what was committed before it, and neither leaves the other its way of beginning."""
 
     async def refused() -> None:
         async with database.transaction() as session:
@@ -212,16 +203,41 @@ async def test_a_glance_goes_before_and_after_transactions_on_one_connection(dat
             raise Conflict("no")
 
     for number in range(3):
-        async with database.glance() as connection:
-            seen = (await connection.execute(select(Organization.name))).all()
+        seen = await row(database.glance, _HOW_MANY, {})
         with pytest.raises(Conflict):
             await refused()
         async with database.transaction() as session:
             session.add(_organization(str(number)))
 
-        assert len(seen) == number
+        assert seen == (number,)
 
     assert await _names(database) == ["0", "1", "2"]
+
+
+async def test_a_row_that_is_read_in_a_transaction_is_of_its_moment(database: Database) -> None:
+    """What the transaction itself wrote is there, what it did not commit is not there for a glance."""
+    async with database.transaction() as session:
+        session.add(_organization("Acme"))
+        assert await row(session, _HOW_MANY, {}) == (1,)
+        assert await row(database.glance, _HOW_MANY, {}) == (0,)
+
+
+async def test_a_glance_that_fails_or_is_cancelled_leaves_nothing_open(database: Database) -> None:
+    """The connection it had serves the next ones as if nothing had been."""
+    for turns in range(8):
+        task = asyncio.create_task(database.glance.row(_HOW_MANY, {}))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        with pytest.raises((DBAPIError, Unavailable)):
+            await database.glance.row(select(literal_column("nothing")), {})
+    async with database.transaction() as session:
+        session.add(_organization("Acme"))
+
+    assert await asyncio.gather(*(database.glance.row(_HOW_MANY, {}) for _ in range(10))) == [(1,)] * 10
+    assert await _names(database) == ["Acme"]
 
 
 async def test_foreign_keys_are_kept_on_both_engines(database: Database) -> None:
@@ -240,8 +256,7 @@ async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None
     with pytest.raises(Unavailable):
         await database.ping()
     with pytest.raises(Unavailable):
-        async with database.glance():
-            pass
+        await database.glance.row(_HOW_MANY, {})
 
     await database.close()
 

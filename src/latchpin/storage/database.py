@@ -1,4 +1,4 @@
-"""The engine, and the two kinds of transaction that the edges open; and a glance, which is one statement without any.
+"""The engine, and the two kinds of transaction that the edges open; and a glance, which has none.
 
 On SQLite a writing transaction takes the write lock when it begins (BEGIN IMMEDIATE), so that it can never fail half way for want of
 it; a reading one sees one consistent moment and blocks nobody (WAL). On PostgreSQL both are ordinary transactions.
@@ -10,15 +10,15 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeVarTuple
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Row, Select, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.util import await_
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.util import await_, greenlet_spawn
 
 from latchpin.errors import Malformed, Unavailable
 from latchpin.settings import Settings
@@ -26,6 +26,7 @@ from latchpin.storage import one_trip
 from latchpin.storage.generation import narrows, raise_column, shared_counter, split_tls, sqlite_file
 
 Session = AsyncSession  # the name by which the edges know it
+Columns = TypeVarTuple("Columns")
 BUSY_TIMEOUT_MS = 10_000
 _A_MOMENT = 0.01  # seconds
 _BEFORE_COMMIT = "latchpin_before_commit"
@@ -39,7 +40,7 @@ class Database:
         self.is_sqlite = settings.is_sqlite
         self._engine = create_engine(settings)
         self._writing = self._engine.execution_options(latchpin_writes=True)
-        self._alone = self._engine.execution_options(**({"latchpin_alone": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}))
+        self._glance = Glance(self._engine, is_sqlite=self.is_sqlite)
         self._counter = shared_counter(settings)
         self._turn = asyncio.Lock()
 
@@ -47,6 +48,11 @@ class Database:
     def engine(self) -> AsyncEngine:
         """The engine, for migrations and tests; features get a session instead."""
         return self._engine
+
+    @property
+    def glance(self) -> Glance:
+        """What reads one row without a transaction."""
+        return self._glance
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -84,16 +90,6 @@ class Database:
             yield session
 
     @asynccontextmanager
-    async def glance(self) -> AsyncIterator[AsyncConnection]:
-        """Open a connection for one statement, which sees one consistent moment by itself; a second one would see another.
-
-        The database is asked once, where `read` asks three times. Gives rows, never objects; raises Unavailable as `transaction` does.
-        """
-        with _plain_errors():
-            async with self._alone.connect() as connection:
-                yield connection
-
-    @asynccontextmanager
     async def _session(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
         with _plain_errors():
             async with AsyncSession(engine, expire_on_commit=False) as session:
@@ -120,6 +116,34 @@ class Database:
         await self._engine.dispose()
         if self._counter is not None:
             await self._counter.close()
+
+
+class Glance:
+    """Reads one row by one statement, which sees one consistent moment by itself; a second one would see another.
+
+    The database is asked once, where a transaction asks three times.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, is_sqlite: bool) -> None:
+        options: dict[str, Any] = {"latchpin_alone": True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._engine = engine.sync_engine.execution_options(**options)
+
+    async def row(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
+        """Return the query's only row; raises Unavailable as `transaction` does."""
+        with _plain_errors():
+            return await greenlet_spawn(self._row, query, values)  # at once what an AsyncConnection does step by step
+
+    def _row(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
+        with self._engine.connect() as connection:
+            return connection.execute(query, values).one()
+
+
+Reader = AsyncSession | Glance
+
+
+async def row(reader: Reader, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
+    """Return a query's only row, by a glance or in the transaction of a session."""
+    return await reader.row(query, values) if isinstance(reader, Glance) else (await reader.execute(query, values)).one()
 
 
 @contextmanager
@@ -169,7 +193,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
             hide_parameters=True,  # an error's text goes to the log, a digest or an e-mail does not
             connect_args={**tls, "timeout": 5, "server_settings": {"application_name": "latchpin", "timezone": "UTC"}},
         )
-    engine = create_async_engine(settings.database_url, pool_size=5, max_overflow=5, pool_timeout=10, hide_parameters=True)
+    engine = create_async_engine(settings.database_url, pool_size=10, max_overflow=0, pool_timeout=10, hide_parameters=True)
     event.listen(engine.sync_engine, "do_connect", lambda *_: _keep_to_owner(settings.database_url))
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)

@@ -136,13 +136,10 @@ async def list_agents(
     if kind is enums.NOTHING:
         return [] if page_index is None or records_per_page is None else AgentPage(agents=[], total_record_count=0)
     filters = Filters(name=name, status=enums.run_status(status), space_id=space_id, config_type=kind)
-    who, descending = caller(request), sort_order == 1
-    async with database(request).glance() as looking:
-        if page_index is None or records_per_page is None:
-            return list(map(shown, await agent_lists.every(looking, who, filters, sort=sort_column, descending=descending)))
-        found = await agent_lists.page(
-            looking, who, filters, number=page_index, size=records_per_page, sort=sort_column, descending=descending
-        )
+    glance, who, descending = database(request).glance, caller(request), sort_order == 1
+    if page_index is None or records_per_page is None:
+        return list(map(shown, await agent_lists.every(glance, who, filters, sort=sort_column, descending=descending)))
+    found = await agent_lists.page(glance, who, filters, number=page_index, size=records_per_page, sort=sort_column, descending=descending)
     return AgentPage(agents=list(map(shown, found.items)), total_record_count=found.total)
 
 
@@ -161,8 +158,7 @@ async def search_agents(
 ) -> list[AgentOut]:
     """Search name and description of the visible agents that are not archived."""
     filters = Filters(text=_not_blank(text))
-    async with database(request).glance() as looking:
-        return list(map(shown, await agent_lists.every(looking, caller(request), filters, limit=max_records)))
+    return list(map(shown, await agent_lists.every(database(request).glance, caller(request), filters, limit=max_records)))
 
 
 @get(
@@ -180,8 +176,7 @@ async def count_search(
 ) -> Count:
     """Count what a search would find, without a cap."""
     filters = Filters(text=_not_blank(text), archived=None if include_archived else False)
-    async with database(request).glance() as looking:
-        return Count(total_count=await agent_lists.count(looking, caller(request), filters))
+    return Count(total_count=await agent_lists.count(database(request).glance, caller(request), filters))
 
 
 @get(
@@ -194,8 +189,7 @@ async def count_search(
 )
 async def count_personal(request: Request[Any, Any, Any]) -> Count:
     """Count the agents of the caller's personal Space."""
-    async with database(request).glance() as looking:
-        return Count(total_count=await agent_lists.count(looking, caller(request), Filters(space_id=0)))
+    return Count(total_count=await agent_lists.count(database(request).glance, caller(request), Filters(space_id=0)))
 
 
 @get(

@@ -137,8 +137,7 @@ async def get_space(request: Request[Any, Any, Any], space_id: SpaceId) -> Space
 )
 async def list_space_agents(request: Request[Any, Any, Any], space_id: SpaceId) -> list[SpaceAgent]:
     """Return a Space's agents by name, archived ones marked."""
-    async with database(request).glance() as looking:
-        rows = await agent_lists.in_space(looking, caller(request), space_id)
+    rows = await agent_lists.in_space(database(request).glance, caller(request), space_id)
     return [
         SpaceAgent(
             id=row.id,
