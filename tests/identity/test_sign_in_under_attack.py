@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
@@ -24,6 +25,7 @@ def door(organization: Organization, clock: kit_clock.Frozen) -> Iterator[Door]:
     sign_in_load.rows.reset()
     yield Door(organization)
     sign_in_load.rows.reset()
+    sign_in_load.turned_away.take()
 
 
 def test_an_account_under_attack_stays_open_to_its_owner_at_another_address(door: Door) -> None:
@@ -185,15 +187,105 @@ def test_refusals_that_nobody_follows_are_written_when_the_counters_are_swept(do
 # ---- how much is worked on at once ----
 
 
+def _turn_away(looked: sign_in.Looked, tries: int) -> None:
+    """Let tries come while all places of their household are taken."""
+    with ExitStack() as stack:
+        for _ in range(sign_in_load.MOST_AT_ONCE):
+            stack.enter_context(sign_in.place(looked))
+        for _ in range(tries):
+            with pytest.raises(Throttled), sign_in.place(looked):
+                pass
+
+
+def _failures(door: Door, *buckets: bytes) -> list[int]:
+    async def work(session: AsyncSession) -> list[int]:
+        rows = await session.scalars(select(SignInFailures).where(SignInFailures.bucket.in_(buckets)))
+        found = {row.bucket: row.failures for row in rows.all()}
+        return [found.get(bucket, 0) for bucket in buckets]
+
+    return door.organization.write(work)
+
+
+def test_tries_that_are_turned_away_count_for_the_household_and_are_audited(door: Door) -> None:
+    """Together, with their number, by the next try that is judged; the account's own counters hold judged tries only."""
+    _turn_away(door.looked(host=1), 6)
+    assert audit(door.organization, "session.sign_in_refused", target_id=door.person.id) == []
+
+    door.attempt(host=1)
+
+    events = audit(door.organization, "session.sign_in_refused", target_id=door.person.id)
+    assert [(event.reason, event.count, event.address) for event in events] == [
+        ("too many at the same moment", 6, door.address(1)),
+        ("wrong password", 1, door.address(1)),
+    ]
+    where = sign_in_limits.buckets(door.person.email, door.address(1), None)
+    assert _failures(door, where.address, where.account, where.pair) == [7, 1, 1]
+
+
+def test_a_flood_at_once_makes_its_household_wait(door: Door) -> None:
+    """Fifty at the same moment are as much as fifty one after the other; other households are as open as before."""
+    _turn_away(door.looked(host=1), 50)
+
+    assert door.is_open(host=1)  # the one that notes them has passed already
+    assert isinstance(door.attempt(PASSWORD, host=1).refusal, Throttled)
+    assert door.is_open(host=2)
+
+
+def test_tries_turned_away_for_somebody_unknown_name_nobody(door: Door) -> None:
+    """What was typed as an e-mail may be a password."""
+    _turn_away(door.looked(host=1, email="my-password-by-mistake"), 3)
+
+    door.attempt(host=1)
+
+    (event,) = audit(door.organization, "session.sign_in_refused", reason="too many at the same moment", address=door.address(1))
+    assert (event.actor_name, event.target_id, event.target_name, event.count) == ("unknown user", None, None, 3)
+
+
+def test_tries_turned_away_that_nobody_follows_are_written_with_the_sweep(door: Door) -> None:
+    """A flood that stops is in the audit trail all the same."""
+    _turn_away(door.looked(host=1), 5)
+
+    door.organization.write(sign_in.sweep)
+
+    (event,) = audit(door.organization, "session.sign_in_refused", target_id=door.person.id)
+    assert (event.reason, event.count) == ("too many at the same moment", 5)
+
+
+def test_a_household_that_waits_fills_no_audit_trail_by_being_turned_away(door: Door) -> None:
+    """They are written with the tries that are noted, the 1st, 2nd, 4th ... and none is lost."""
+    for number in range(50):
+        door.attempt(email=f"somebody.{number}@example.com", host=1)
+    for _ in range(3):
+        _turn_away(door.looked(host=1), 2)
+        door.attempt(host=1)
+
+    door.organization.write(sign_in.sweep)
+
+    events = audit(door.organization, "session.sign_in_refused", reason="too many at the same moment", address=door.address(1))
+    assert sum(event.count for event in events) == 6
+    assert len(events) < 4
+
+
+def test_the_memory_of_tries_turned_away_is_bounded(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond so many households and accounts they are one total without a name."""
+    monkeypatch.setattr(sign_in_load, "MOST_TURNED_AWAY", 2)
+    for host in range(1, 6):
+        _turn_away(door.looked(host=host), 3)
+
+    door.organization.write(sign_in.sweep)
+
+    assert len(audit(door.organization, "session.sign_in_refused", target_id=door.person.id)) == 2
+    assert _total(door) == 9
+    _turn_away(door.looked(host=9), 1)
+    door.organization.write(sign_in.sweep)
+    assert len(audit(door.organization, "session.sign_in_refused", target_id=door.person.id)) == 3
+
+
 def test_a_household_has_few_places_at_once_and_a_known_browser_its_own(door: Door) -> None:
     """The fifth try at the same moment is turned away; other households, and the owner's browser, are not."""
     device = door.device()
 
-    def whose(*, host: int, device: str | None = None) -> sign_in.Looked:
-        tried = door.tried(host=host, device=device)
-        return door.organization.write(lambda session: sign_in.look(session, tried, door.server.services.secrets))
-
-    here, elsewhere, known = whose(host=1), whose(host=2), whose(host=1, device=device)
+    here, elsewhere, known = door.looked(host=1), door.looked(host=2), door.looked(host=1, device=device)
     with sign_in.place(here), sign_in.place(here), sign_in.place(here), sign_in.place(here):
         with pytest.raises(Throttled), sign_in.place(here):
             pass

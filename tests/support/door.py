@@ -46,6 +46,11 @@ class Door:
         origin = Origin(address or self.address(host), "test")
         return Attempt(email if email is not None else self.person.email, password, origin, device, previous)
 
+    def looked(self, **where: Any) -> sign_in.Looked:
+        """Take the first step of one try."""
+        tried, secrets = self.tried(**where), self.server.services.secrets
+        return self.organization.write(lambda session: sign_in.look(session, tried, secrets))
+
     async def judge(self, tried: Attempt) -> Outcome:
         """Take all steps of one try but the place, in the server's event loop."""
         secrets = self.server.services.secrets

@@ -16,6 +16,7 @@ from latchpin.identity import organizations
 from latchpin.web import session
 from tests.support.people import PASSWORD, Organization, Person
 from tests.support.server import Server
+from tests.support.wire import audit
 from tests.web.conftest import Browse
 
 
@@ -159,6 +160,8 @@ def test_a_burst_of_tries_is_turned_away_and_holds_no_connection(
     assert {answer.headers["retry-after"] for answer in answers} == {"2"}
     assert held < 4  # whatever works in the background may hold one
     assert sorted(done.result().status_code for done in tries) == [422] * 4 + [429] * 6
+    noted = audit(organization, "session.sign_in_refused", reason="too many at the same moment", target_id=organization.admin.id)
+    assert sum(event.count for event in noted) == 6
 
 
 def test_too_many_tries_are_told_to_wait(serve: Callable[..., Server], browse: Browse) -> None:

@@ -19,6 +19,7 @@ from latchpin.errors import LatchpinError, Throttled, Unauthenticated
 from latchpin.identity import passwords, sessions, sign_in_limits, sign_in_load, users
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.sign_in_limits import Buckets, Standing
+from latchpin.identity.sign_in_load import Named, Turned
 from latchpin.kit import clock
 from latchpin.settings import Settings
 from latchpin.storage.models import User
@@ -55,6 +56,8 @@ class Looked:
     password_hash: str | None = field(repr=False)
     waits: bool
     whose: bytes
+    named: Named | None
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +73,16 @@ async def look(session: AsyncSession, tried: Attempt, secrets: Secrets) -> Looke
     user = await users.by_email(session, tried.email)
     where = _where(tried, secrets, user)
     stands = await sign_in_limits.standing(session, where)
-    return Looked(user.password_hash if user else None, bool(stands.wait), where.pair if where.known else where.address)
+    named = Named(user.id, user.email, user.organization_id) if user else None
+    return Looked(user.password_hash if user else None, bool(stands.wait), _whose(where), named, tried.origin)
 
 
 def place(looked: Looked) -> AbstractContextManager[None]:
-    """Hold a place until the try is judged; raises Throttled where the household, or the known browser, has several tries under way."""
-    return sign_in_load.place(looked.whose)
+    """Hold a place until the try is judged; raises Throttled where the household, or the known browser, has several tries under way.
+
+    Those that are turned away count for the household, and are audited, with one of the tries that have a place.
+    """
+    return sign_in_load.place(looked.whose, looked.named, looked.origin)
 
 
 async def check(looked: Looked, password: str) -> Checked | None:
@@ -99,6 +106,7 @@ async def attempt(
     stands = await sign_in_limits.standing(session, where)
     if stands.wait:
         return await _throttled(session, tried, user, where, stands)
+    await _note_turned_away(session, where)
     right = await _is_right(tried, user, checked)
     if user is None or not right or user.status is not UserStatus.ACTIVE:
         reason = "unknown user" if user is None else "wrong password" if not right else "user disabled"
@@ -139,6 +147,7 @@ async def prove(
     stands = await sign_in_limits.standing(session, where)
     if stands.wait:
         return await _throttled(session, tried, user, where, stands)
+    await _note_turned_away(session, where)
     if not await _is_right(tried, user, checked):
         await sign_in_limits.count_failure(session, where)
         _record_refusal(session, tried, user, "wrong password")
@@ -158,6 +167,7 @@ async def _is_right(tried: Attempt, user: User | None, checked: Checked | None) 
 async def _throttled(session: AsyncSession, tried: Attempt, user: User | None, where: Buckets, stands: Standing) -> Outcome:
     if await sign_in_limits.count_early(session, where, stands):
         _record_refusal(session, tried, user, "throttled")
+        await _note_turned_away(session, where)
     minutes = max(1, round(stands.wait / 60))
     return Outcome(refusal=Throttled(f"Too many tries. Try again in {minutes} minutes.", retry_after=stands.wait))
 
@@ -173,19 +183,43 @@ def _where(tried: Attempt, secrets: Secrets, user: User | None) -> Buckets:
     return sign_in_limits.buckets(tried.email, tried.origin.address, device if known else None)
 
 
+def _whose(where: Buckets) -> bytes:
+    return where.pair if where.known else where.address
+
+
+async def _note_turned_away(session: AsyncSession, where: Buckets) -> None:
+    """Count for the household the tries that found no place, and audit them.
+
+    No password of theirs was judged, so no account's counter grows. The try that this is done with has passed its limits already.
+    """
+    for turned in sign_in_load.turned_away.take(_whose(where)):
+        await sign_in_limits.count_turned_away(session, where, turned.count)
+        _record_turned_away(session, turned)
+
+
+def _record_turned_away(session: AsyncSession, turned: Turned) -> None:
+    _record(session, turned.named, turned.origin, "too many at the same moment", turned.count)
+
+
 def _record_refusal(session: AsyncSession, tried: Attempt, user: User | None, reason: str) -> None:
-    if not sign_in_load.rows.allow():
+    named = Named(user.id, user.email, user.organization_id) if user else None
+    _record(session, named, tried.origin, reason)
+
+
+def _record(session: AsyncSession, named: Named | None, origin: Origin, reason: str, count: int = 1) -> None:
+    if not sign_in_load.rows.allow(count):
         return
     _record_unwritten(session)
     event = events.SignInRefused(
-        target_id=user.id if user else None,
-        target_name=user.email if user else None,
+        target_id=named.id if named else None,
+        target_name=named.email if named else None,
         outcome="refused",
         reason=reason,
-        organization_id=user.organization_id if user else None,
+        count=count,
+        organization_id=named.organization_id if named else None,
     )
     # What an unknown person typed as an e-mail may be a password typed into the wrong field: it is not kept.
-    record(session, event, nobody(tried.origin, user.email if user else "unknown user"))
+    record(session, event, nobody(origin, named.email if named else "unknown user"))
 
 
 def _record_unwritten(session: AsyncSession) -> None:
@@ -197,5 +231,7 @@ def _record_unwritten(session: AsyncSession) -> None:
 
 async def sweep(session: AsyncSession) -> None:
     """Remove counters whose window is over, and write the refusals that are still only counted."""
+    for turned in sign_in_load.turned_away.take():
+        _record_turned_away(session, turned)
     _record_unwritten(session)
     await sign_in_limits.sweep(session)

@@ -98,16 +98,21 @@ async def count_early(session: AsyncSession, where: Buckets, stands: Standing) -
     return beyond <= 1 or beyond & (beyond - 1) == 0
 
 
-async def _count(session: AsyncSession, *where: bytes) -> dict[bytes, int]:
+async def count_turned_away(session: AsyncSession, where: Buckets, tries: int) -> None:
+    """Count for the household alone tries that were not even judged."""
+    await _count(session, where.address, by=tries)
+
+
+async def _count(session: AsyncSession, *where: bytes, by: int = 1) -> dict[bytes, int]:
     at = clock.now()
     over = SignInFailures.window_ends <= at
     counted: dict[bytes, int] = {}
     for bucket in sorted(where):  # one order, so that two tries cannot wait for each other
-        row = insert(session, SignInFailures).values(bucket=bucket, failures=1, window_ends=at + WINDOW)
+        row = insert(session, SignInFailures).values(bucket=bucket, failures=by, window_ends=at + WINDOW)
         upsert = row.on_conflict_do_update(
             index_elements=[SignInFailures.bucket],
             set_={
-                "failures": case((over, 1), else_=SignInFailures.failures + 1),
+                "failures": case((over, by), else_=SignInFailures.failures + by),
                 "window_ends": case((over, at + WINDOW), else_=SignInFailures.window_ends),
             },
         ).returning(SignInFailures.failures)

@@ -8,22 +8,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+from latchpin.audit import Origin
 from latchpin.errors import Throttled
 from latchpin.kit import clock
 
 MOST_AT_ONCE = 4
 ROWS_A_MINUTE = 120
+MOST_TURNED_AWAY = 500
 _under_way: Counter[bytes] = Counter()
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The user whose e-mail a try named."""
+
+    id: int
+    email: str
+    organization_id: int
+
+
 @contextmanager
-def place(whose: bytes) -> Iterator[None]:
+def place(whose: bytes, named: Named | None, origin: Origin) -> Iterator[None]:
     """Hold one of the few places that tries of one household have; raises Throttled where all are taken.
 
-    A try without a place costs no hashing, no waiting connection, and no row.
+    A try without a place costs no hashing, no waiting connection, and no transaction: one of those that took the places notes it.
     """
     if _under_way[whose] >= MOST_AT_ONCE:
+        turned_away.add(whose, named, origin)
         raise Throttled("Too many tries at the same moment. Try again in a few seconds.", retry_after=2)
     _under_way[whose] += 1
     try:
@@ -42,16 +55,20 @@ class Rows:
         self._written = 0
         self._unwritten = 0
 
-    def allow(self) -> bool:
-        """Whether one more refusal gets a row of its own; where not, it is counted for the next total."""
+    def allow(self, count: int = 1) -> bool:
+        """Whether one more refusal, or `count` of a kind together, get a row of their own; where not, they count for the next total."""
         at = clock.timestamp()
         if not 0 <= at - self._begun < 60:  # noqa: PLR2004  a minute
             self._begun, self._written = at, 0
         if self._written >= ROWS_A_MINUTE:
-            self._unwritten += 1
+            self.leave_out(count)
             return False
         self._written += 1
         return True
+
+    def leave_out(self, count: int) -> None:
+        """Count refusals for the next total that get no row of their own."""
+        self._unwritten += count
 
     def take_unwritten(self) -> int:
         """Return how many refusals have no row, for the caller to write as one total, and begin to count anew."""
@@ -63,4 +80,40 @@ class Rows:
         self._begun, self._written, self._unwritten = 0.0, 0, 0
 
 
+@dataclass(slots=True)
+class Turned:
+    """Tries that found no place: who was named, where the first came from, and how many."""
+
+    named: Named | None
+    origin: Origin
+    count: int = 0
+
+
+class TurnedAway:
+    """Tries without a place that are not noted yet, by whose they were and who was named; too many kinds are only counted."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[bytes, dict[Named | None, Turned]] = {}
+        self._kinds = 0
+
+    def add(self, whose: bytes, named: Named | None, origin: Origin) -> None:
+        """Count one."""
+        known = self._waiting.setdefault(whose, {})
+        if named not in known:
+            if self._kinds >= MOST_TURNED_AWAY:
+                rows.leave_out(1)
+                return
+            self._kinds += 1
+            known[named] = Turned(named, origin)
+        known[named].count += 1
+
+    def take(self, whose: bytes | None = None) -> list[Turned]:
+        """Return those of one household or known browser, or all, and forget them: the caller writes them down."""
+        taken = [self._waiting.pop(each, {}) for each in ([whose] if whose is not None else list(self._waiting))]
+        found = [turned for each in taken for turned in each.values()]
+        self._kinds -= len(found)
+        return found
+
+
 rows = Rows()
+turned_away = TurnedAway()
