@@ -18,6 +18,7 @@ from latchpin.identity.access import visible_spaces
 from latchpin.identity.fields import Form
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import Group, Role
+from latchpin.identity.space_lists import SpaceRow
 from latchpin.kit import clock
 from latchpin.storage.generation import narrow
 from latchpin.storage.models import Agent, Space, SpaceMember, User
@@ -84,13 +85,14 @@ async def group_access(session: AsyncSession, shown: Iterable[Space]) -> dict[in
         .where(SpaceMember.space_id.in_(ids))
         .distinct()
     )
-    groups: dict[int, set[str]] = {space_id: {Group.ADMINISTRATOR.value} for space_id in ids}
-    for space_id, group in rows:
-        groups[space_id].add(group)
-    for space in shown:
-        if space.is_default_access or space.scope is not SpaceScope.PRIVATE:
-            groups[space.id].add(Group.USER.value)
-    return {space_id: sorted(names) for space_id, names in groups.items()}
+    with_users = {space_id for space_id, group in rows if group == Group.USER}
+    return {space.id: groups(space, has_users=space.id in with_users) for space in shown}
+
+
+def groups(space: Space | SpaceRow, *, has_users: bool) -> list[str]:
+    """Return the names of the groups that can enter a Space; `has_users` says whether a user who is no administrator is a member."""
+    open_to_users = has_users or space.is_default_access or space.scope is not SpaceScope.PRIVATE
+    return [Group.ADMINISTRATOR.value, Group.USER.value] if open_to_users else [Group.ADMINISTRATOR.value]
 
 
 async def create(session: AsyncSession, organization_id: int, entry: Entry, *, by: Actor) -> Space:

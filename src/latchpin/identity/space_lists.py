@@ -1,0 +1,51 @@
+"""The list of the Spaces that a principal sees, with who can enter each. A hot read, as `automation.agent_lists` has them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+
+import msgspec
+from sqlalchemy import Select, exists, func, select
+
+from latchpin.identity import access
+from latchpin.identity.access import Sight
+from latchpin.identity.principal import Principal
+from latchpin.identity.roles import Group
+from latchpin.storage.as_one import rows
+from latchpin.storage.database import Reader, row
+from latchpin.storage.models import Space, SpaceMember, User
+from latchpin.storage.models.space import SpaceScope
+
+
+class SpaceRow(msgspec.Struct, array_like=True, frozen=True):
+    """A Space as the list has it: the columns of these names, and whether a user who is no administrator is named a member."""
+
+    id: int
+    name: str
+    organization_id: int
+    description: str | None
+    scope: SpaceScope
+    is_default_access: bool
+    run_retention_hours: int | None
+    initiated_by: str | None
+    created: datetime
+    updated: datetime
+    has_users: bool
+
+
+_ROW = tuple(Space.__table__.c[name] for name in SpaceRow.__struct_fields__ if name != "has_users")
+_decode = msgspec.json.Decoder(list[SpaceRow]).decode
+
+
+async def every(reader: Reader, principal: Principal) -> list[SpaceRow]:
+    """Return the Spaces that the principal may see, by name."""
+    (found,) = await row(reader, _every(access.sight(principal)), access.seeing(principal))
+    return _decode(found)
+
+
+@cache
+def _every(seen: Sight) -> Select[str]:
+    member = (SpaceMember.space_id == Space.id, SpaceMember.user_id == User.id, User.user_group == Group.USER)
+    query = select(*_ROW, exists().where(*member).correlate(Space).label("has_users"))
+    return select(rows(query.where(access.spaces_in(seen)).order_by(func.lower(Space.name), Space.id)))
