@@ -21,6 +21,7 @@ class AuditEvent(Base):
     __table_args__ = (
         Index("ix_audit_events_organization_id_id", "organization_id", "id"),
         Index("ix_audit_events_target_kind_target_id", "target_kind", "target_id"),
+        Index("ix_audit_events_credential_kind_credential_id", "credential_kind", "credential_id", "id"),
         NEVER_REUSED,
     )
 
