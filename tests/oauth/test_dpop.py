@@ -359,6 +359,18 @@ def test_an_app_that_begins_to_prove_its_key_is_bound_from_then_on(apps: Apps) -
     sound(refresh(apps, app, second["refresh_token"], prover), prover)
 
 
+@pytest.mark.parametrize("proves", [False, True], ids=["without a proof", "with a key of its own"])
+def test_a_thief_who_binds_a_family_is_found_out(apps: Apps, clock: Frozen, *, proves: bool) -> None:
+    """The app presents what the thief has spent: that the family is bound by now must not hide the replay (security.md 30)."""
+    app, thief = apps.register(), Prover()
+    first = redeem(apps, app, apps.code(app), None).json()
+    stolen = sound(refresh(apps, app, first["refresh_token"], thief), thief)
+    clock.advance(timedelta(seconds=11))
+
+    assert said(refresh(apps, app, first["refresh_token"], Prover() if proves else None)) == "invalid_grant"
+    assert said(refresh(apps, app, stolen["refresh_token"], thief)) == "invalid_grant"
+
+
 def test_parallel_refreshes_with_proofs_give_one_new_pair(apps: Apps) -> None:
     """Each with a proof of its own, of one key (security.md 33)."""
     app, prover = apps.register(), Prover()

@@ -64,7 +64,8 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         stands = await standing.of_grant(session, grant.id, server.settings)  # reads the grant again, too
         if grant.oauth_client_id != client.pk or grant.ended is not None:
             return invalid_grant(REFUSED)
-        refusal = await proving.refusal_of(server, client, grant.dpop_jkt, params.jkt, came_from)
+        bound = grant.dpop_jkt if _is_bound(token) else None
+        refusal = await proving.refusal_of(server, client, bound, params.jkt, came_from)
         if refusal is not None or token.spent is not None:  # without its key neither the token is spent nor the family ended
             return refusal or await _again(session, params, presented, token, grant, stands, acting(client, came_from))
         if token.expires <= clock.now() or not isinstance(stands, Standing):
@@ -74,10 +75,11 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
             await resources.of_grant(session, params.resources, grant, server.settings),
             jkt=params.jkt,
         )
+        asked = _asked(params, bound=bound)
         proving.bind(client, grant, params.jkt)
         text, successor = await issue.new_refresh_token(session, server, grant)
         made = issue.answer(server, stands, wanted, refresh=text)
-        if not await _spend(session, token, params, successor, sealing.seal(_key(presented), json.dumps(made).encode(), str(token.id))):
+        if not await _spend(session, token, asked, successor, sealing.seal(_key(presented), json.dumps(made).encode(), str(token.id))):
             return invalid_grant(REFUSED)
         server.activity.app_used(client.pk, grant.id)
         by = issue.acting_for(stands, acting(client, came_from))
@@ -85,9 +87,9 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         return made
 
 
-async def _spend(session: AsyncSession, token: RefreshToken, params: Params, successor: int, sealed: bytes) -> bool:
+async def _spend(session: AsyncSession, token: RefreshToken, asked: str, successor: int, sealed: bytes) -> bool:
     """Spend a token by one conditional update, and keep its answer for those who ask at the same time; False where it was spent."""
-    named = {"token_id": token.id, "at": clock.now(), "successor": successor, "asks": _asked(params), "answer": sealed}
+    named = {"token_id": token.id, "at": clock.now(), "successor": successor, "asks": asked, "answer": sealed}
     if (await session.execute(_SPENT, named)).one_or_none() is None:
         return False
     # The client has this token, so it has the answer that it came in: the window behind it closes.
@@ -106,7 +108,7 @@ async def _again(
 ) -> Answer | OAuthError:
     """Judge a spent token: the same answer within the window, else the end of the family."""
     if token.sealed is not None and token.spent is not None and clock.now() - token.spent <= WINDOW:
-        if token.asked != _asked(params) or isinstance(stands, Refused):
+        if token.asked != _asked(params, bound=grant.dpop_jkt if _is_bound(token) else None) or isinstance(stands, Refused):
             return invalid_grant(REFUSED)
         again: Answer = json.loads(sealing.open_(_key(presented), token.sealed, str(token.id)))
         return again
@@ -115,9 +117,21 @@ async def _again(
     return invalid_grant(REPLAYED)
 
 
-def _asked(params: Params) -> str:
-    """Return what a request asks for besides the token itself, so that only the same request gets the same answer."""
-    return json.dumps([params.get("scope"), list(params.resources), params.jkt])
+def _asked(params: Params, *, bound: str | None) -> str:
+    """Return what a request asks for besides the token itself, so that only the same request gets the same answer.
+
+    With the key that the token itself was bound to: its family may be bound by the very request that spends it.
+    """
+    return json.dumps([params.get("scope"), list(params.resources), params.jkt, bound])
+
+
+def _is_bound(token: RefreshToken) -> bool:
+    """Whether a token is bound where its family is.
+
+    One that was spent before its family was bound is not: else a thief who refreshes with a key of their own is never found out, as the
+    app that presents the same token would be refused for want of that key.
+    """
+    return token.asked is None or json.loads(token.asked)[-1] is not None
 
 
 def _key(presented: str) -> bytes:
