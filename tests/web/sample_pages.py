@@ -269,7 +269,8 @@ def _rest() -> Iterator[tuple[str, str, Any]]:
     for slug in ("insufficient-scope", "invalid-definition", "api-key-not-found"):
         found = problem_types.get(slug)
         example = json.dumps(found.example("https://latchpin.example"), indent=2)
-        yield f"problem-type-{slug}", "problem_types/details.html", types.Type(shell("", None), found, problem_types.TITLES[found.status], example)
+        title = problem_types.TITLES[found.status]
+        yield f"problem-type-{slug}", "problem_types/details.html", types.Type(shell("", None), found, title, example)
     form = Form({"plain": "Maya Lindqvist", "choice": "full", "card": "read-only", "day": "2027-11-24"})
     refused = Form({"refused_email": "maya"}, {"refused_email": "Enter a full e-mail address, like name@example.com."})
     yield "components", "components/index.html", organization.Components(shell(""), form, refused, ACCESSES, LIVE[1], EVENTS[0])
