@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.identity import kept_forms, sessions, users
+from latchpin.identity import credentials, kept_forms, sessions, users
 from latchpin.kit.clock import Frozen
+from latchpin.oauth import client_secrets, issue, registration
 from latchpin.storage.models import Agent, BrowserSession, KeptForm, User
 from latchpin.web import kept, templating
 from tests.support import slow_body
@@ -165,6 +166,21 @@ def test_no_secret_is_kept(organization: Organization, administrator: Browser) -
     assert not any(secret in repr(text) for secret in (key, JWT, "a-password-typed", "s" * 40, "MIIEpAIBAAKCAQEA"))
     assert not any(secret in page.text for secret in (key, JWT, "a-password-typed", "s" * 40, "MIIEpAIBAAKCAQEA"))
     assert re.search(r'name="password" value="[^"]{12,}"', page.text)
+
+
+@pytest.mark.parametrize("member", ["d", "p", "q", "dp", "dq", "qi", "k"])
+@pytest.mark.parametrize("colon", [":", " :\n "], ids=["close", "apart"])
+def test_no_part_of_a_private_key_is_kept(member: str, colon: str) -> None:
+    """One factor of an RSA key's modulus tells all the others (RFC 7518 section 6.3.2); what is public stays."""
+    jwk = f'{{"kty":"RSA","n":"public","{member}"{colon}"{"s" * 40}"}}'
+
+    assert kept.without_secrets({"jwks": jwk}) == {"jwks": f'{{"kty":"RSA","n":"public","{member}"{colon}[not kept]}}'}
+
+
+@pytest.mark.parametrize("prefix", [client_secrets.PREFIX, issue.REFRESH_PREFIX, registration.TOKEN_PREFIX])
+def test_no_secret_of_an_app_is_kept(prefix: str) -> None:
+    """Client secrets, refresh tokens and registration tokens are known by how they begin."""
+    assert kept.without_secrets({"description": f"see {prefix}{credentials.new_token()}."}) == {"description": "see [not kept]."}
 
 
 def _kept(organization: Organization, browser: Browser, path: str) -> dict[str, str]:

@@ -28,9 +28,12 @@ _MARK = "kept"
 # One-time ids of a form belong to the page that they were drawn for.
 _ONCE = frozenset({"form_id"})
 _SECRET_NAME = re.compile("password|secret|token")
-# What looks like an API key, a private key (PEM, JWK) or a JWT: people paste them into texts.
+# What looks like a key or secret of ours, a private key (PEM; JWK, of which RSA's factors tell as much as `d`) or a JWT: people paste
+# them into texts.
 _PASTED = re.compile(
-    rf'{PREFIX}[0-9A-Za-z]+|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END|\Z)|(?<="d":)\s*"[^"]*"|\beyJ[\w-]+\.[\w.-]*', re.DOTALL
+    rf"{PREFIX}[0-9A-Za-z]+|\blp[a-z]_[0-9A-Za-z]{{20,}}|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END|\Z)"
+    r'|("(?:d|p|q|dp|dq|qi|k)"\s*:\s*)"[^"]*"|\beyJ[\w-]+\.[\w.-]*',
+    re.DOTALL,
 )
 _STRUCK = "[not kept]"
 
@@ -97,7 +100,7 @@ def is_address(text: str) -> bool:
 
 def without_secrets(sent: Entries) -> Entries:
     """Return what may be kept of a form: no field for a secret, and no key or token that somebody pasted into another."""
-    return {name: _PASTED.sub(_STRUCK, text) for name, text in sent.items() if not _SECRET_NAME.search(name) and name not in _ONCE}
+    return {name: _PASTED.sub(rf"\1{_STRUCK}", text) for name, text in sent.items() if not _SECRET_NAME.search(name) and name not in _ONCE}
 
 
 def _name(settings: Settings) -> str:
