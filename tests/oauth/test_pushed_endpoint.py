@@ -192,6 +192,16 @@ def test_a_request_that_is_too_large_is_refused(go: Go) -> None:
     assert _said(answer) == (413, "invalid_request")
 
 
+def test_no_more_is_kept_than_a_browser_may_bring(go: Go, organization: Organization) -> None:
+    """So that nobody fills the database with the help of an app that needs no secret; what came encoded counts as it is kept."""
+    asked = go()
+
+    assert asked.push(state="x" * 7000).status_code == 201
+    assert _said(asked.push(state="x" * 9000)) == (400, "invalid_request")
+    assert _said(asked.push(state='"' * 3000)) == (400, "invalid_request")
+    assert len(_kept(organization, asked.app)) == 1
+
+
 def test_another_kind_of_body_is_refused(organization: Organization) -> None:
     """JSON among them."""
     assert _said(organization.server.http.post(PAR, json={"client_id": "x"})) == (400, "invalid_request")

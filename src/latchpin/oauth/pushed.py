@@ -19,7 +19,7 @@ from latchpin.identity import credentials
 from latchpin.kit import clock
 from latchpin.oauth import authorization_request as requests
 from latchpin.oauth.clients import Client
-from latchpin.oauth.errors import OAuthError
+from latchpin.oauth.errors import OAuthError, invalid_request
 from latchpin.oauth.params import Params
 from latchpin.storage.models import PushedRequest
 
@@ -27,6 +27,7 @@ SENT = "urn:ietf:params:oauth:request_uri:"
 CONTINUED = "urn:latchpin:params:oauth:continued:"
 LIFETIME = timedelta(seconds=60)
 CONTINUATION = timedelta(minutes=10)
+MOST_BYTES = 8000  # as much as a browser may bring by itself; who is anybody's app may keep little here
 OVER = "invalid_request_uri"  # OpenID Connect Core section 3.1.2.6
 _ANSWERED = "This request was answered already, and works once. Go back to the app and begin again."
 
@@ -59,9 +60,15 @@ def over() -> OAuthError:
 
 
 def parameters(sent: Params, client: Client) -> str:
-    """Return what is kept of a request: the parameters that are read, as a form; credentials never are (section 2.1)."""
+    """Return what is kept of a request: the parameters that are read, as a form; credentials never are (section 2.1).
+
+    Raises OAuthError for more than MOST_BYTES.
+    """
     kept = {name: value for name in requests.PARAMETERS if (value := sent.get(name)) is not None} | {"client_id": client.client_id}
-    return urlencode([*kept.items(), *(("resource", each) for each in sent.resources)])
+    encoded = urlencode([*kept.items(), *(("resource", each) for each in sent.resources)])
+    if len(encoded) > MOST_BYTES:
+        raise invalid_request("the request is too long")
+    return encoded
 
 
 async def keep(session: AsyncSession, client: Client, encoded: str) -> str:

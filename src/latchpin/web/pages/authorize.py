@@ -23,8 +23,6 @@ from latchpin.web.pages import errors, steps
 from latchpin.web.session import PasswordNeeded, SignInNeeded
 from latchpin.web.site import AnyRequest
 
-_MOST = 8000
-
 
 @get(requests.PATH)
 async def authorize_by_link(request: AnyRequest) -> Response[str]:
@@ -37,7 +35,7 @@ async def authorize_by_form(request: AnyRequest) -> Response[str]:
     """Take an authorization request that was posted (RFC 6749 section 3.1). It goes on as a link, with which the cookie comes."""
     body = await request.body()
     params.form(request.headers.get("content-type", ""), body)
-    if len(body) > _MOST or not body.isascii():
+    if len(body) > pushed.MOST_BYTES or not body.isascii():
         raise invalid_request("the request is too long")
     return steps.away(request, f"{requests.PATH}?{body.decode('ascii')}")
 
