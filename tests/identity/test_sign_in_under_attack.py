@@ -271,6 +271,7 @@ def test_the_memory_of_tries_turned_away_is_bounded(door: Door, monkeypatch: pyt
     monkeypatch.setattr(sign_in_load, "MOST_TURNED_AWAY", 2)
     for host in range(1, 6):
         _turn_away(door.looked(host=host), 3)
+    assert len(sign_in_load.turned_away) == 2
 
     door.organization.write(sign_in.sweep)
 

@@ -98,14 +98,14 @@ class TurnedAway:
 
     def add(self, whose: bytes, named: Named | None, origin: Origin) -> None:
         """Count one."""
-        known = self._waiting.setdefault(whose, {})
-        if named not in known:
+        turned = self._waiting.get(whose, {}).get(named)
+        if turned is None:
             if self._kinds >= MOST_TURNED_AWAY:
                 rows.leave_out(1)
                 return
             self._kinds += 1
-            known[named] = Turned(named, origin)
-        known[named].count += 1
+            turned = self._waiting.setdefault(whose, {})[named] = Turned(named, origin)
+        turned.count += 1
 
     def take(self, whose: bytes | None = None) -> list[Turned]:
         """Return those of one household or known browser, or all, and forget them: the caller writes them down."""
@@ -113,6 +113,10 @@ class TurnedAway:
         found = [turned for each in taken for turned in each.values()]
         self._kinds -= len(found)
         return found
+
+    def __len__(self) -> int:
+        """The number of households and browsers that are remembered."""
+        return len(self._waiting)
 
 
 rows = Rows()
