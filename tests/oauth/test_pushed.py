@@ -73,6 +73,17 @@ def test_a_request_uri_works_once(go: Go, *, signed_in: bool) -> None:
     _is_over(journey.visit(request_uri))
 
 
+def test_looking_where_a_link_leads_uses_nothing_up(go: Go) -> None:
+    """HEAD begins nothing, whoever sends it (RFC 9110 section 9.2.1)."""
+    journey = go()
+    request_uri = journey.pushed()
+
+    looked = journey.browser.http.head(PATH, params={"client_id": journey.app.client_id, "request_uri": request_uri}, headers=HTML)
+
+    assert (looked.status_code, looked.content, "location" in looked.headers) == (200, b"", False)
+    onward(journey.visit(request_uri))
+
+
 def test_a_request_uri_counts_for_a_minute(go: Go, clock: Frozen) -> None:
     """Whoever comes later begins again (section 2.2)."""
     journey = go()

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from litestar import Response, get, post
+from litestar import MediaType, Response, get, post
 from litestar.types import ExceptionHandlersMap
 
 from latchpin.errors import LatchpinError
+from latchpin.kit import context
 from latchpin.oauth import authorization_request as requests
 from latchpin.oauth import authorize, params, pushed, server
 from latchpin.oauth.authorize import Refused
@@ -18,7 +19,7 @@ from latchpin.oauth.endpoints.answers import CORS
 from latchpin.oauth.endpoints.answers import HANDLERS as MACHINES
 from latchpin.oauth.errors import OAuthError, invalid_request
 from latchpin.oauth.pushed import Ahead
-from latchpin.web import sent_ahead, session
+from latchpin.web import render, sent_ahead, session
 from latchpin.web.pages import errors, steps
 from latchpin.web.session import PasswordNeeded, SignInNeeded
 from latchpin.web.site import AnyRequest
@@ -26,7 +27,12 @@ from latchpin.web.site import AnyRequest
 
 @get(requests.PATH)
 async def authorize_by_link(request: AnyRequest) -> Response[str]:
-    """Take an authorization request, and go on to what is due: signing in, a question, or the app."""
+    """Take an authorization request, and go on to what is due: signing in, a question, or the app.
+
+    HEAD begins nothing: a program that only looks where a link leads must not use it up (RFC 9110 section 9.2.1).
+    """
+    if context.of(request.scope).method == "HEAD":
+        return Response("", media_type=MediaType.HTML, headers=render.HEADERS)
     return await _answer(request, request.scope["query_string"])
 
 
