@@ -25,12 +25,12 @@ from latchpin.kit import clock
 SCHEME = "DPoP"
 ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256")
 WINDOW_SECONDS = 60
-MOST_BYTES = 8192  # an RSA key of 8192 bits and its signature take 4200
+MOST_BYTES = 8192  # an RSA key of 4096 bits, its signature and a long address fit
 _MOST_NAME = 256
 _TYPE = "dpop+jwt"
 _COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_LEAST_RSA_BITS, _MOST_RSA_BITS = 2048, 8192  # one of a million bits would keep us busy with every check
+_LEAST_RSA_BITS, _MOST_RSA_BITS = 2048, 4096  # anybody may send a proof, and to check one of 8192 takes a millisecond
 _MOST_EXPONENT = 8  # characters, 48 bits: one as long as the modulus makes checking as slow as signing
 _PORTS = {"http": 80, "https": 443}
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")

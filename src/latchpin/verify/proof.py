@@ -34,7 +34,7 @@ _KEYS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "PS256": ({"kty": "RSA"}, ("n", "e")),
     "RS256": ({"kty": "RSA"}, ("n", "e")),
 }
-_RSA_BITS = range(2048, 8193)
+_RSA_BITS = range(2048, 4097)
 _MOST_EXPONENT = 8  # characters of base64url
 _PORTS = {"http": 80, "https": 443}
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
@@ -156,7 +156,7 @@ class _Memory:
         """Remember a name; returns whether it was new."""
         with self._lock:
             now = self._clock()
-            while self._until and (oldest := next(iter(self._until))) and self._until[oldest] <= now:
+            while self._until and (oldest := next(iter(self._until))) and self._until[oldest] < now:
                 del self._until[oldest]
             if name in self._until:
                 return False
@@ -190,7 +190,7 @@ def _key(algorithm: str, jwk: Any) -> Key:  # noqa: ANN401  whatever the JSON ho
         if "n" in members and (
             int.from_bytes(urlsafe_b64decode(jwk["n"].encode()), "big").bit_length() not in _RSA_BITS or len(jwk["e"]) > _MOST_EXPONENT
         ):
-            raise InvalidProof("an RSA key needs 2048 to 8192 bits and a short exponent")
+            raise InvalidProof("an RSA key needs 2048 to 4096 bits and a short exponent")
         return import_key({**fixed, **{name: jwk[name] for name in members}})
     except (JoseError, ValueError):
         raise InvalidProof("jwk cannot be read") from None
