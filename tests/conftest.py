@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -45,8 +46,10 @@ class _Gathers:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Listen to the other processes."""
+    """Listen to the other processes, and let the programs that tests start take Ctrl-C as they do on a terminal."""
     config.pluginmanager.register(_Gathers())
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell has what it starts in the background ignore it, children included
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
