@@ -31,7 +31,6 @@ OPEN = (
     "/.well-known/openid-configuration",
     "/.well-known/oauth-protected-resource",
     "/api/oauth/certs",
-    "/api/oauth/authorize",
 )
 PAGES = ("/", "/agents", "/spaces", "/account", "/organization/users", "/organization/apps", "/organization/policy", "/audit", "/nothing")
 ITS_OWN = {"date", "x-request-id", "ratelimit", "connection"}
