@@ -21,6 +21,7 @@ from joserfc.util import urlsafe_b64decode
 
 from latchpin.identity.verified import Reason
 from latchpin.kit import clock
+from latchpin.kit.jwk import PRIVATE_MEMBERS
 
 SCHEME = "DPoP"
 ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256")
@@ -29,7 +30,6 @@ MOST_BYTES = 8192  # an RSA key of 4096 bits, its signature and a long address f
 _MOST_NAME = 256
 _TYPE = "dpop+jwt"
 _COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _LEAST_RSA_BITS, _MOST_RSA_BITS = 2048, 4096  # anybody may send a proof, and to check one of 8192 takes a millisecond
 _MOST_EXPONENT = 8  # characters, 48 bits: one as long as the modulus makes checking as slow as signing
 _PORTS = {"http": 80, "https": 443}
@@ -128,7 +128,7 @@ def _key(algorithm: str, jwk: Any) -> Key:  # noqa: ANN401  whatever the JSON ho
     fixed, members = _KEYS[algorithm]
     if not isinstance(jwk, dict):
         raise _Unsound(Reason.PROOF_KEY, "jwk must hold the public key")
-    if _PRIVATE & jwk.keys():
+    if PRIVATE_MEMBERS & jwk.keys():
         raise _Unsound(Reason.PROOF_KEY, "jwk holds a private or a symmetric key: treat it as exposed, and make a new one")
     if any(jwk.get(name) != value for name, value in fixed.items()) or not all(isinstance(jwk.get(name), str) for name in members):
         raise _Unsound(Reason.PROOF_KEY, f"jwk is no key for {algorithm}")

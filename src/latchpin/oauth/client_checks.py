@@ -15,6 +15,7 @@ from joserfc.jwk import KeySet, KeySetSerialization
 from latchpin.identity.fields import Form
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import ALL, EVERY, ordered
+from latchpin.kit.jwk import PRIVATE_MEMBERS
 from latchpin.oauth import redirects
 
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -26,7 +27,6 @@ MOST_ADDRESSES = 20
 _MOST_JWKS = 20_000
 _MOST_KEYS = 20
 _KEY_TYPES = frozenset({"RSA", "EC", "OKP"})
-_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})  # RFC 7518 section 6
 _LEAST_RSA_BITS = 2048
 _ENGLISH = {"jwks_uri": "the address of the keys", "client_uri": "the app's home page"}
 
@@ -88,7 +88,7 @@ def public_keys(text: str) -> str | None:
         return f'Paste a JWK Set, {{"keys": [...]}}, with 1 to {_MOST_KEYS} keys.'
     if any(each.get("kty") not in _KEY_TYPES for each in keys):
         return "Only public keys of the kinds RSA, EC and OKP are taken; a symmetric key would be a secret that others see."
-    if any(_PRIVATE & each.keys() for each in keys):
+    if any(PRIVATE_MEMBERS & each.keys() for each in keys):
         return "This holds a private key. It may have been seen now: make a new one, and paste only its public half."
     return (
         None if _are_readable(cast("KeySetSerialization", found)) else "One of the keys cannot be read, or is an RSA key under 2,048 bits."

@@ -17,6 +17,7 @@ from joserfc.jwk import JWKRegistry, RSAKey
 
 from latchpin.identity.fields import Form
 from latchpin.identity.scopes import EVERY, ordered
+from latchpin.kit.jwk import PRIVATE_MEMBERS
 from latchpin.oauth import redirects
 from latchpin.oauth.client_admin import DEVICE
 from latchpin.oauth.errors import OAuthError
@@ -25,7 +26,6 @@ GRANT_TYPES = ("authorization_code", "refresh_token", DEVICE)
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 _MOST_REDIRECTS, _MOST_KEYS = 20, 10
 _LEAST_RSA_BITS, _MOST_RSA_BITS = 2048, 8192  # one of a million bits would keep us busy with every check
-_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 REQUIRE_PUSHED = "require_pushed_authorization_requests"  # RFC 9126 section 6
 DPOP_BOUND = "dpop_bound_access_tokens"  # RFC 9449 section 5.2
 REDIRECTS = ("redirect_uris", "post_logout_redirect_uris")
@@ -210,7 +210,7 @@ def key_problem(key: Any) -> str | None:  # noqa: ANN401  whatever the JSON hold
     """Return why a key cannot be used to check a client's signatures, or None."""
     if not isinstance(key, dict) or key.get("kty") not in ("RSA", "EC", "OKP"):
         return "only public RSA, EC and OKP keys can be used"
-    if _PRIVATE & key.keys():
+    if PRIVATE_MEMBERS & key.keys():
         return "a private key was published; make a new one"
     try:
         with warnings.catch_warnings():
