@@ -28,7 +28,7 @@ from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.grants import authorization_code
 from latchpin.oauth.params import Params
 from latchpin.settings import Settings
-from latchpin.web import session, site
+from latchpin.web import cookies, session, site
 from latchpin.web.session import Visit
 from latchpin.web.site import AnyRequest
 
@@ -144,4 +144,4 @@ def _name(settings: Settings) -> str:
 
 
 def _cookie(settings: Settings, text: str, seconds: int) -> Cookie:
-    return Cookie(key=_name(settings), value=text, path="/", httponly=True, samesite="lax", secure=settings.is_https, max_age=seconds)
+    return cookies.lasting(settings, _name(settings), text, seconds)

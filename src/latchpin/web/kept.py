@@ -18,7 +18,7 @@ from latchpin.identity import kept_forms, sessions
 from latchpin.identity.credentials import PREFIX
 from latchpin.settings import Settings
 from latchpin.storage import Session
-from latchpin.web import entries, site
+from latchpin.web import cookies, entries, site
 from latchpin.web.entries import Entries
 from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Form
@@ -109,4 +109,4 @@ def _name(settings: Settings) -> str:
 
 def _cookie(settings: Settings, token: str) -> Cookie:
     age = int(kept_forms.KEPT_FOR.total_seconds())
-    return Cookie(key=_name(settings), value=token, path="/", httponly=True, samesite="lax", secure=settings.is_https, max_age=age)
+    return cookies.lasting(settings, _name(settings), token, age)

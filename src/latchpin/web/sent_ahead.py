@@ -11,7 +11,7 @@ from latchpin.oauth import authorization_request as requests
 from latchpin.oauth import pushed, server
 from latchpin.oauth.pushed import Ahead
 from latchpin.settings import Settings
-from latchpin.web import site
+from latchpin.web import cookies, site
 from latchpin.web.site import AnyRequest
 
 _SECRET = re.compile(r"[0-9A-Za-z]{43}")
@@ -33,15 +33,7 @@ def secret(request: AnyRequest) -> str:
 
 def cookie(settings: Settings, text: str) -> Cookie:
     """The cookie with the browser's secret; it lives as long as what it was set for."""
-    return Cookie(
-        key=_name(settings),
-        value=text,
-        path="/",
-        httponly=True,
-        samesite="lax",
-        secure=settings.is_https,
-        max_age=int(pushed.CONTINUATION.total_seconds()),
-    )
+    return cookies.lasting(settings, _name(settings), text, int(pushed.CONTINUATION.total_seconds()))
 
 
 def _brought(request: AnyRequest) -> str:

@@ -18,7 +18,7 @@ from latchpin.identity.sessions import SignedInUser
 from latchpin.kit import clock, context
 from latchpin.settings import Settings
 from latchpin.storage import Session
-from latchpin.web import kept, site, toasts
+from latchpin.web import cookies, kept, site, toasts
 from latchpin.web.entries import Entries
 from latchpin.web.kept import Kept
 from latchpin.web.site import AnyRequest, Site
@@ -167,9 +167,7 @@ def cookie(settings: Settings, token: str) -> Cookie:
 
 def no_cookie(settings: Settings) -> Cookie:
     """The cookie that takes the session cookie away."""
-    return Cookie(
-        key=sessions.cookie_name(settings), value="", path="/", httponly=True, samesite="lax", secure=settings.is_https, max_age=0
-    )
+    return cookies.lasting(settings, sessions.cookie_name(settings), "", 0)
 
 
 def device_name(settings: Settings) -> str:
@@ -179,12 +177,4 @@ def device_name(settings: Settings) -> str:
 
 def device_cookie(settings: Settings, text: str) -> Cookie:
     """The device cookie; it opens nothing, it only spares its owner a guesser's limits."""
-    return Cookie(
-        key=device_name(settings),
-        value=text,
-        path="/",
-        httponly=True,
-        samesite="lax",
-        secure=settings.is_https,
-        max_age=_DEVICE_SECONDS,
-    )
+    return cookies.lasting(settings, device_name(settings), text, _DEVICE_SECONDS)
