@@ -97,6 +97,19 @@ def test_a_temporary_password_opens_nothing_but_the_page_that_changes_it(organiz
     assert after.status_code == 200
 
 
+def test_a_tab_in_which_the_password_is_set_already_goes_on(organization: Organization, browse: Browse) -> None:
+    """Two tabs show the page: the second is told that the first one's password counts, and is not called wrong."""
+    person = organization.user(temporary=True)
+    browser = browse(organization.server)
+    browser.sign_in(person)
+    browser.walk(browser.send("/password", current_password=PASSWORD, new_password="violet anchor nine", next="/agents"))
+
+    late = browser.send("/password", current_password=PASSWORD, new_password="amber walrus seven", next="/spaces")
+
+    assert late.headers["location"] == "/spaces"
+    assert browse(organization.server).sign_in(person, "violet anchor nine").is_redirect
+
+
 def test_signing_out_ends_the_session_on_the_server(organization: Organization, browse: Browse) -> None:
     """A copy of the cookie opens nothing any more once its owner has signed out."""
     browser, thief = browse(organization.server), browse(organization.server)

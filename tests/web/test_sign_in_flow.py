@@ -77,6 +77,61 @@ def test_an_answer_that_this_browser_did_not_ask_for_is_refused(organization: Or
     assert victim.open("/agents").headers["location"].startswith("/login")
 
 
+def test_two_tabs_that_sign_in_together_both_go_on(organization: Organization, browse: Browse) -> None:
+    """Their flows share a cookie, whichever tab comes first: each lands on the page that it wanted, and the session has its token."""
+    for order in ("first tab first", "second tab first"):
+        browser = browse(organization.server)
+        began = [
+            browser.send("/login", email=organization.admin.email, password=PASSWORD, next=page).headers["location"]
+            for page in ("/agents", "/spaces")
+        ]
+        answered = [browser.open(location).headers["location"] for location in began]
+        tabs = [0, 1] if order == "first tab first" else [1, 0]
+
+        entered = {tab: browser.walk(browser.open(answered[tab])) for tab in tabs}
+
+        assert [entered[tab].headers["location"] for tab in (0, 1)] == ["/agents", "/spaces"], order
+        assert browser.send(TOKEN).status_code == 200, order
+
+
+def test_a_tab_that_comes_late_goes_on_where_the_other_was_closed(organization: Organization, browse: Browse) -> None:
+    """The flow is begun once more for the session that is there, so that its pages have their token."""
+    browser = browse(organization.server)
+    late = browser.open(_begun(browser, organization)).headers["location"]
+    _begun(browser, organization)  # the other tab ends the first session, and is closed before it comes back
+
+    entered = browser.walk(browser.open(late))
+
+    assert entered.headers["location"] == "/agents"
+    assert browser.send(TOKEN).status_code == 200
+
+
+def test_going_back_to_a_finished_sign_in_goes_on(organization: Organization, browse: Browse) -> None:
+    """The back button and a reload come with a code that is used up; it is not redeemed again, and the session keeps its grant."""
+    browser = browse(organization.server)
+    answered = browser.open(_begun(browser, organization)).headers["location"]
+    browser.open(answered)
+
+    again = browser.open(answered)
+
+    assert again.headers["location"] == "/agents"
+    assert browser.send(TOKEN).status_code == 200
+
+
+def test_a_planted_answer_leaves_who_is_signed_in_as_they_are(organization: Organization, browse: Browse) -> None:
+    """Somebody else's code is not redeemed for them: they stay themselves (login CSRF)."""
+    attacker, victim = browse(organization.server), browse(organization.server)
+    person = organization.user()
+    victim.sign_in(person)
+    stolen = attacker.open(_begun(attacker, organization)).headers["location"]
+
+    victim.walk(victim.open(stolen))
+
+    assert person.email in victim.open("/account").text
+    claims = jwt.decode(victim.send(TOKEN).json()["access_token"], options={"verify_signature": False})
+    assert claims["sub"] == str(person.id)
+
+
 def test_an_answer_of_another_issuer_is_refused(organization: Organization, browse: Browse) -> None:
     """The `iss` of the answer must be ours (RFC 9207)."""
     browser = browse(organization.server)

@@ -35,12 +35,17 @@ from latchpin.web.site import AnyRequest
 SCOPE = "openid profile email " + " ".join(sorted(scope.value for scope in ALL))
 _FLOW_SECONDS = 600
 _ABOUT = "control center flow"
+_NOT_BEGUN = "This sign-in was not begun here, or took too long. Sign in again."
 
 
 class FlowLost(Conflict):
     """The answer of the authorization endpoint fits no flow that this browser has begun."""
 
     code = "sign_in_interrupted"
+
+
+class FlowSuperseded(FlowLost):
+    """The answer is ours, but another tab of this browser has begun or finished a flow since: who is signed in may go on (`resume`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +56,22 @@ class Begun:
     cookie: Cookie
 
 
-def begin(request: AnyRequest, wanted: str) -> Begun:
-    """Begin the flow that ends at one of our pages, `wanted`; call it for a browser that is signed in."""
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What travels sealed in `state`: the page to go to, and whether the flow was begun a second time."""
+
+    wanted: str
+    again: bool
+
+
+def begin(request: AnyRequest, wanted: str, *, again: bool = False) -> Begun:
+    """Begin the flow that ends at one of our pages, `wanted`; call it for a browser that is signed in. `again` marks a second try."""
     served = site.of(request)
     key = served.secrets.derive("control-center")
     token, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
     # The page to go to can be a whole authorization request: too long for a cookie, so it travels sealed in `state`.
-    state = f"{token}.{urlsafe_b64encode(sealing.seal(key, wanted.encode(), token)).decode()}"
+    carried = json.dumps({"wanted": wanted, "again": again}).encode()
+    state = f"{token}.{urlsafe_b64encode(sealing.seal(key, carried, token)).decode()}"
     query = {
         "client_id": CONTROL_CENTER,
         "response_type": "code",
@@ -75,14 +89,17 @@ def begin(request: AnyRequest, wanted: str) -> Begun:
 async def finish(request: AnyRequest) -> str:
     """Take the authorization endpoint's answer and trade the code for the session's grant; returns the page to go to.
 
-    Raises FlowLost where state, issuer (RFC 9207) or code do not fit the flow that this browser began.
+    Raises FlowLost where the answer is another issuer's (RFC 9207), and FlowSuperseded where state or code do not fit the flow that
+    this browser began.
     """
     serving = server.of(request)
     flow = _flow(request)
     answered = request.query_params
-    (sent, _, carried), issuer = answered.get("state", "").partition("."), answered.get("iss", "")
-    if flow is None or not hmac.compare_digest(sent.encode(), flow["state"].encode()) or issuer != serving.issuer:
-        raise FlowLost("This sign-in was not begun here, or took too long. Sign in again.")
+    (sent, _, _), issuer = answered.get("state", "").partition("."), answered.get("iss", "")
+    if issuer != serving.issuer:
+        raise FlowLost(_NOT_BEGUN)
+    if flow is None or not hmac.compare_digest(sent.encode(), flow["state"].encode()):
+        raise FlowSuperseded(_NOT_BEGUN)
     form = Params(
         {
             "code": answered.get("code", ""),
@@ -93,8 +110,26 @@ async def finish(request: AnyRequest) -> str:
     client = await serving.clients.find(CONTROL_CENTER, await serving.now())
     outcome = await authorization_code.redeem(serving, client, form, session.origin(request)) if client and form.get("code") else None
     if outcome is None or isinstance(outcome, OAuthError):
-        raise FlowLost("The sign-in could not be finished. Sign in again.")
-    return _wanted(request, sent, carried)
+        raise FlowSuperseded("The sign-in could not be finished. Sign in again.")
+    return _carried(request).wanted
+
+
+async def resume(request: AnyRequest) -> Begun | None:
+    """Return how a browser that is signed in goes on from an answer that was superseded; None where nobody is signed in.
+
+    The code of that answer is not redeemed: whoever planted it (login CSRF) sends the browser to a page of ours and no further. A
+    session that has no grant yet, because the other tab was closed in between, begins the flow once more, and once only.
+    """
+    try:
+        visit = await session.visitor_with_any_password(request)
+    except session.SignInNeeded:
+        return None
+    carried = _carried(request)
+    async with visit.site.database.read() as opened:
+        granted = await sessions_of_ours.grant_of(opened, visit.signed_in.session_id) is not None
+    if granted or carried.again:
+        return Begun(carried.wanted, no_cookie(visit.site.settings))
+    return begin(request, carried.wanted, again=True)
 
 
 async def token_for(visit: Visit) -> AccessToken:
@@ -114,12 +149,13 @@ def no_cookie(settings: Settings) -> Cookie:
     return _cookie(settings, "", 0)
 
 
-def _wanted(request: AnyRequest, token: str, carried: str) -> str:
+def _carried(request: AnyRequest) -> _Carried:
+    token, _, carried = request.query_params.get("state", "").partition(".")
     try:
         sealed = urlsafe_b64decode(carried)
-        return sealing.open_(site.of(request).secrets.derive("control-center"), sealed, token).decode()
-    except (ValueError, sealing.Unsealable):
-        return "/"
+        return _Carried(**json.loads(sealing.open_(site.of(request).secrets.derive("control-center"), sealed, token)))
+    except (ValueError, TypeError, sealing.Unsealable):  # TypeError: sealed by another version
+        return _Carried("/", again=False)
 
 
 def _flow(request: AnyRequest) -> dict[str, str] | None:

@@ -13,8 +13,17 @@ from latchpin.web.site import AnyRequest, of
 
 @get(CALLBACK)
 async def finish_sign_in(request: AnyRequest) -> Response[str]:
-    """Trade the code of our own flow, and go to the page that was wanted."""
-    wanted = await control_center.finish(request)
+    """Trade the code of our own flow, and go to the page that was wanted.
+
+    Two tabs of a browser that sign in together share their cookies, so that only one flow can be finished; the other tab goes on too.
+    """
+    try:
+        wanted = await control_center.finish(request)
+    except control_center.FlowSuperseded:
+        onward = await control_center.resume(request)
+        if onward is None:
+            raise
+        return render.redirect(request, onward.location, cookies=[onward.cookie])
     return render.redirect(request, render.local_path(wanted), cookies=[control_center.no_cookie(of(request).settings)])
 
 

@@ -16,10 +16,11 @@ from latchpin.web import behind, control_center, forms, kept, proof, render, ses
 from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.site import AnyRequest
-from latchpin.web.views.common import Form
+from latchpin.web.views.common import Form, Toast
 from latchpin.web.views.entry import ChangePassword, Setup, SignIn
 
 _THEME_SECONDS = 365 * 86_400
+_SET_BEFORE = "You chose your password in another tab before. That one counts."
 
 
 @get("/login")
@@ -114,6 +115,8 @@ async def choose_password(visit: SignedIn) -> Response[str]:
     """Set a password of one's own in the place of the temporary one."""
     entries = await forms.read(visit.request)
     wanted = render.local_path(entries.get("next", "/"))
+    if not visit.signed_in.must_change_password:
+        return render.redirect(visit.request, wanted, Toast("info", _SET_BEFORE))
     try:
         await proof.change_password(visit, entries)
     except Invalid as error:
