@@ -110,7 +110,7 @@ def test_an_old_proof_asks_for_the_password_and_then_goes_on(administrator: Brow
     made = administrator.send(f"{_keys(person)}/new", **kept, confirm_password=PASSWORD)
 
     assert asked.status_code == wrong.status_code == 403
-    assert "Confirm it is you" in asked.text
+    assert "Confirm your identity" in asked.text
     assert "This is not your password" in wrong.text
     assert key_in(made.text)
     assert administrator.open(_keys(person)).text.count("Actions for Nightly export") == 1

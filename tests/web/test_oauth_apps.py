@@ -363,7 +363,7 @@ def test_an_old_proof_asks_for_the_password_and_then_goes_on(administrator: Brow
     made = administrator.send(f"{BASE}/new", **WEB, form_id=value_of(asked.text, "form_id"), confirm_password=PASSWORD)
 
     assert asked.status_code == 403
-    assert "Confirm it is you" in asked.text
+    assert "Confirm your identity" in asked.text
     assert _made(organization, made.text).secret is not None
     assert administrator.open(BASE).text.count("Actions for Price dashboard") == 1
 

@@ -55,6 +55,18 @@ def test_a_page_needs_no_exception_from_the_content_policy(environment: Environm
     assert not re.search(r'<(?:link|img|script|iframe)[^>]+(?:href|src)="https?:', page)
 
 
+def test_a_page_that_asks_for_a_password_tells_password_managers_whose(environment: Environment) -> None:
+    """The user name stands in a text field out of sight, for they pass over hidden fields; the sign-in page asks for it itself."""
+    drawn = [(template, templating.render(environment, template, view)) for _, template, view in PAGES]
+    asking = [(template, page) for template, page in drawn if 'type="password"' in page]
+
+    assert {template for template, _ in asking} >= {"account/account.html", "entry/confirm_password.html", "oauth/password.html"}
+    for template, page in asking:
+        fields_with_names = re.findall(r'<input[^>]+autocomplete="username"[^>]*>', page)
+        assert fields_with_names or template == "components/index.html", template
+        assert not [each for each in fields_with_names if 'type="hidden"' in each], template
+
+
 @pytest.mark.parametrize(("template", "kind"), sorted({(template, type(view)) for _, template, view in PAGES}, key=str), ids=str)
 def test_a_template_uses_what_its_page_gives(environment: Environment, template: str, kind: Any) -> None:
     """A template names no variable that its page does not give, and a page gives nothing that no template of it uses."""

@@ -24,6 +24,7 @@ FIELD = "confirm_password"
 async def ask(visit: Visit, entries: Entries, *, back: str) -> Response[str] | None:
     """Return the page that asks for the password, or None where the change may go on; takes the password out of `entries`."""
     password = entries.pop(FIELD, None)
+    entries.pop("username", None)  # told to password managers on every page that asks for a password, and not to us
     settings = visit.site.settings
     if visit.signed_in.is_fresh(settings):
         return None

@@ -25,7 +25,9 @@ def environment(assets: Assets) -> Environment:
         auto_reload=False,
     )
     made.globals["asset"] = assets.address
-    made.filters.update(iso=words.iso, utc=words.utc, day=words.day, stamp=words.stamp, ago=words.ago, until=words.until)
+    made.filters.update(
+        iso=words.iso, utc=words.utc, day=words.day, iso_day=words.iso_day, stamp=words.stamp, ago=words.ago, until=words.until
+    )
     return made
 
 

@@ -23,6 +23,11 @@ def day(at: date) -> str:
     return f"{at.day} {at:%b %Y}"
 
 
+def iso_day(text: str) -> str:
+    """A day given as YYYY-MM-DD, in the same words."""
+    return day(date.fromisoformat(text))
+
+
 def stamp(at: datetime, style: str = "date") -> str:
     """A time as a "date", a "moment" (to the minute) or "exact" (to the second)."""
     if style == "date":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlencode
 
 from litestar import Response, get
@@ -13,7 +13,7 @@ from latchpin.audit.trail import Filters
 from latchpin.errors import Missing
 from latchpin.identity import overview, user_list
 from latchpin.storage.models import AuditEvent
-from latchpin.web import forms, lists, narration, render
+from latchpin.web import forms, lists, narration, render, words
 from latchpin.web.session import SignedIn
 from latchpin.web.views.common import Chip, Form, Option
 from latchpin.web.views.organization import AuditLog, AuditRecord
@@ -116,10 +116,18 @@ def _filters(query: dict[str, str]) -> Filters:
 
 
 def _day(text: str) -> datetime | None:
+    """The beginning of a day, 2027-12-28 in UTC or 2027-12-28+13:00 where the viewer is (as XML Schema writes it, xs:date)."""
     try:
-        return datetime.combine(date.fromisoformat(text), time(tzinfo=UTC)) if text else None
-    except ValueError:
+        return datetime.fromisoformat(f"{text[:10]}T00:00{text[10:] or '+00:00'}").astimezone(UTC) if text else None
+    except (ValueError, OverflowError):
         return None
+
+
+def _day_in_words(text: str) -> str:
+    try:
+        return f"{words.day(date.fromisoformat(text[:10]))}{f' (UTC{text[10:]})' if text[10:] else ''}"
+    except ValueError:
+        return text
 
 
 def _day_after(day: datetime) -> datetime | None:
@@ -138,6 +146,8 @@ def _chips(query: dict[str, str], people: tuple[Option, ...], found: Sequence[Au
         label = next((option.label for option in named.get(name, ()) if option.value == value), shown)
         if name == "through":
             label = _through(value, found)
+        if name in ("since", "until"):
+            label = _day_in_words(value)
         chips.append(Chip(_TITLES[name], label, _link({other: text for other, text in query.items() if other != name})))
     return tuple(chips)
 
@@ -145,8 +155,8 @@ def _chips(query: dict[str, str], people: tuple[Option, ...], found: Sequence[Au
 def _through(value: str, found: Sequence[AuditEvent]) -> str:
     """Return a credential in words, with the name that its records give it, or its number where there are none."""
     kind, _, number = value.partition(":")
-    words = narration.KINDS.get("client" if kind == _APP else kind, kind)
-    return f"{words[:1].upper()}{words[1:]} {found[0].credential_name if found else number}"
+    noun = narration.KINDS.get("client" if kind == _APP else kind, kind)
+    return f"{noun[:1].upper()}{noun[1:]} {found[0].credential_name if found else number}"
 
 
 def _link(query: dict[str, str]) -> str:

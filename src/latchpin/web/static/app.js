@@ -21,7 +21,10 @@ const STYLES = {
 function showLocalTimes(within) {
   for (const element of findAll("time[data-time]", within)) {
     const style = STYLES[element.dataset.time];
-    if (style) element.textContent = new Intl.DateTimeFormat("en-GB", style).format(new Date(element.dateTime));
+    const local = (chosen) => new Intl.DateTimeFormat("en-GB", chosen).format(new Date(element.dateTime));
+    if (style) element.textContent = local(style);
+    // Somebody chose this day, and chose it in UTC: in another zone it would read as its neighbour.
+    if (element.dataset.time === "last-day") element.title += ` (${local(STYLES.moment)} where you are)`;
   }
 }
 
@@ -46,6 +49,11 @@ function say(text) {
 
 // Copy ----------------------------------------------------------------------------------------
 
+function select(source) {
+  source.focus();
+  if ("select" in source) source.select(); else getSelection().selectAllChildren(source);
+}
+
 async function copy(button) {
   const source = document.getElementById(button.dataset.copy);
   const label = find("[data-copy-label]", button);
@@ -54,10 +62,9 @@ async function copy(button) {
   try {
     await navigator.clipboard.writeText(source.value ?? source.textContent.replace(/\n$/, ""));
     label.textContent = "Copied";
-  } catch {
-    source.focus();
-    getSelection().selectAllChildren(source);
-    label.textContent = "Press Ctrl+C";
+  } catch { // browsers give out the clipboard over TLS and on loopback only
+    select(source);
+    label.textContent = /Mac|iP(hone|ad|od)/.test(navigator.platform) ? "Press Cmd+C" : "Press Ctrl+C";
   }
   setTimeout(() => { label.textContent = before; }, 2500);
 }
@@ -184,7 +191,7 @@ function fill(dialog, page) {
   prepare(dialog);
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
-  (find("[autofocus], [data-focus]", dialog) ?? find("input:not([type=hidden]), .button-primary, .button-danger", dialog) ?? dialog).focus();
+  (find("[autofocus], [data-focus]", dialog) ?? find("input:not([type=hidden], [tabindex]), .button-primary, .button-danger", dialog) ?? dialog).focus();
   return true;
 }
 
@@ -280,8 +287,20 @@ async function showList(address, { push = false } = {}) {
   }
 }
 
+// A day begins and ends where the viewer is, as the times in the list do. Its offset goes into the address, which others may open.
+function withOffset(day, isLast) {
+  const midnight = new Date(`${day}T00:00`);
+  if (isLast) midnight.setDate(midnight.getDate() + 1);
+  const minutes = -midnight.getTimezoneOffset();
+  const two = (number) => String(Math.floor(number)).padStart(2, "0");
+  return `${day}${minutes < 0 ? "-" : "+"}${two(Math.abs(minutes) / 60)}:${two(Math.abs(minutes) % 60)}`;
+}
+
 function addressOf(form) {
-  const entries = [...new FormData(form)].filter(([, value]) => value !== "");
+  const entries = [...new FormData(form)].filter(([, value]) => value !== "").map(([name, value]) => {
+    const limit = form.elements[name]?.dataset?.day;
+    return [name, limit ? withOffset(value, limit === "last") : value];
+  });
   const query = new URLSearchParams(entries).toString();
   return form.getAttribute("action") + (query ? `?${query}` : "");
 }
