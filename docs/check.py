@@ -14,7 +14,7 @@ from pathlib import Path
 
 import generate
 
-from latchpin.cli import main as command_line
+from latchpin.cli.commands import ALL
 
 ROOT = generate.ROOT
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -77,7 +77,7 @@ def _unknown_commands() -> Iterator[str]:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for target in sorted(set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) - targets):
         yield f"README.md: there is no `make {target}`. Name a target of the Makefile."
-    for command in sorted(set(re.findall(r"(?:^|`)latchpin ([a-z-]+)", text, re.MULTILINE)) - command_line.commands.keys()):
+    for command in sorted(set(re.findall(r"(?:^|`)latchpin ([a-z-]+)", text, re.MULTILINE)) - ALL.keys()):
         yield f"README.md: there is no `latchpin {command}`. Name a command of the command line."
 
 

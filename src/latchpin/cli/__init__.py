@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import latchpin
-from latchpin.cli import commands
+from latchpin.cli.commands import LazyGroup
 
 _EPILOG = """\b
 The way from nothing to a key:
@@ -19,7 +19,7 @@ Exit codes: 0 done, 1 refused (the reason is on standard error), 2 wrong usage,
 """
 
 
-@click.group(commands=commands.ALL, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_EPILOG)
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_EPILOG)
 @click.version_option(latchpin.__version__, prog_name="latchpin")
 def main() -> None:
     """Latchpin, a control center for web-data agents: serve it and look after it.
