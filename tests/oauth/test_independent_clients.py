@@ -130,6 +130,18 @@ def test_authlib_gets_a_token_for_a_service(apps: Apps) -> None:
         assert client.get(f"{apps.server.url}/api/v1/agent/all").status_code == 200
 
 
+def test_authlib_revokes_a_token_by_the_method_that_it_chooses(apps: Apps) -> None:
+    """An app that sends its secret in the form: for revocation the library takes HTTP Basic, whatever it was told for tokens."""
+    app = apps.service("agents:read")
+    method = "client_secret_post"
+    with OAuth2Client(app.client_id, app.secret, token_endpoint_auth_method=method, trust_env=False) as client:
+        token = client.fetch_token(f"{apps.server.url}/api/oauth/token", grant_type="client_credentials")
+        revoked = client.revoke_token(f"{apps.server.url}/api/oauth/revoke", token["access_token"])
+
+        assert revoked.status_code == 200, revoked.text
+        assert client.get(f"{apps.server.url}/api/v1/agent/all").status_code == 401
+
+
 @dataclass
 class _Kept:
     """Where the MCP client keeps what it has."""

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.oauth import client_admin
 from tests.support.apps import TOKEN, App, Apps
 from tests.support.people import Organization
+from tests.support.signers import Signer
 from tests.support.tokens import reasons, with_client
 
 CREDENTIALS = {"grant_type": "client_credentials"}
@@ -112,17 +113,42 @@ def test_a_failed_header_says_how_to_do_it(organization: Organization) -> None:
     assert reasons(organization, "client.refused") == ["wrong client secret or assertion"] * 2
 
 
-@pytest.mark.parametrize("registered", ["client_secret_basic", "client_secret_post"])
-def test_a_client_uses_the_way_that_it_registered(organization: Organization, registered: str) -> None:
-    """The right secret in the other way is refused (security.md 60)."""
-    app = service(organization, registered)
-    in_header = post(organization, CREDENTIALS, basic(app.client_id, app.secret or ""))
-    in_form = post(organization, {**CREDENTIALS, **app.proof})
+def test_a_right_secret_is_taken_in_the_header_and_in_the_form(organization: Organization) -> None:
+    """Whichever of the two was registered, at every endpoint that asks for it: libraries choose for themselves (security.md 60)."""
+    for registered in ("client_secret_basic", "client_secret_post"):
+        app = service(organization, registered)
+        header = basic(app.client_id, app.secret or "")
 
-    right, wrong = (in_header, in_form) if registered == "client_secret_basic" else (in_form, in_header)
+        assert post(organization, CREDENTIALS, header).status_code == 200, registered
+        assert post(organization, {**CREDENTIALS, **app.proof}).status_code == 200, registered
+        for path in ("/api/oauth/revoke", "/api/oauth/introspect"):
+            http = organization.server.http
+            assert http.post(path, data={"token": "junk"}, headers=header).status_code == 200, (registered, path)
+            assert http.post(path, data={"token": "junk", **app.proof}).status_code == 200, (registered, path)
 
-    assert right.status_code == 200
-    assert said(wrong) == (401, "invalid_client")
+
+def test_another_method_than_the_apps_own_is_refused_and_audited_as_such(organization: Organization) -> None:
+    """A secret is no key and a key is no secret; the answer names the method that is due (security.md 60)."""
+    with_secret, public = service(organization, "client_secret_post"), Apps(organization).register()
+    signer = Signer(organization)
+    secret = {"client_secret": with_secret.secret or ""}
+    assertion = {"client_assertion": signer.assertion(iss=with_secret.client_id, sub=with_secret.client_id)}
+    assertion["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    tried = [
+        ({"client_id": with_secret.client_id}, "client_secret_basic or client_secret_post"),
+        (assertion, "client_secret_basic or client_secret_post"),
+        ({"client_id": signer.app.client_id}, "private_key_jwt"),
+        ({"client_id": signer.app.client_id, **secret}, "private_key_jwt"),
+        ({"client_id": public.client_id, **secret}, "client_id alone"),
+    ]
+
+    for form, due in tried:
+        answer = post(organization, {**CREDENTIALS, **form})
+        assert said(answer) == (401, "invalid_client"), form
+        assert due in answer.json()["error_description"], form
+    assert (
+        reasons(organization, "client.refused") == ["another client authentication method than the app's"] * 3
+    )  # one of each app, with its number
 
 
 def test_a_public_client_that_sends_a_secret_is_refused(organization: Organization) -> None:

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     CLIENT_REVOKED = "app revoked"
     SESSION_ENDED = "browser session ended"
     NOT_PROVED = "wrong client secret or assertion"
+    WRONG_METHOD = "another client authentication method than the app's"
     MEMBERSHIP_LOST = "token claims more than its user has now"
     BOUND = "token bound to a key, sent as Bearer"
     UNBOUND = "token bound to no key, sent as DPoP"

@@ -11,6 +11,7 @@ from latchpin.audit import Origin
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.verified import Reason, Refused
 from latchpin.oauth import client_assertion, client_secrets
+from latchpin.oauth.client_checks import SECRET_METHODS
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import OAuthError, invalid_client, invalid_request
 from latchpin.oauth.params import Params
@@ -33,28 +34,37 @@ async def authenticate(
 ) -> Client:
     """Return the client, proved by its registered method; raises OAuthError, and Throttled where an address is refused too often.
 
-    A public client only says who it is; one that sends a secret is not thereby confidential (security.md 60).
+    A secret may come by HTTP Basic or in the form, whichever of the two was registered (RFC 6749 section 2.3.1). A public client only says
+    who it is; one that sends a secret is not thereby confidential (security.md 60).
     """
     presented = _presented(params, authorization)
     client_id = presented.client_id
     if client_id is None:
         raise invalid_request("client_id is required")
     client = await server.clients.find(client_id, generation, came_from)
-    basic = presented.method == "client_secret_basic"
-    if presented.secret is not None:
-        proved = client_secrets.matches(client, presented.secret, server.secrets)
-    elif presented.method == "private_key_jwt":
-        proved = client is not None and await client_assertion.is_sound(server, client, params.need("client_assertion"), came_from)
+    matches = presented.secret is None or client_secrets.matches(client, presented.secret, server.secrets)  # for unknown clients, too
+    if client is None:
+        reason = Reason.UNKNOWN
+    elif not _is_method_of(client, presented.method):
+        reason = Reason.WRONG_METHOD
+    elif matches and await _assertion_counts(server, client, presented, params, came_from):
+        return client
     else:
-        proved = client is not None
-    if client is None or not proved or client.auth_method != presented.method:
-        reason = Reason.UNKNOWN if client is None else Reason.NOT_PROVED
-        pk = client.pk if client else None
-        known = client.organization_id if client else None
-        name = client.name if client else "unknown client"
-        await server.note_refusal(Refused(reason, known, id=pk, name=name, kind=CredentialKind.CLIENT), came_from)
-        raise _refusal(client, presented, basic=basic)
-    return client
+        reason = Reason.NOT_PROVED
+    pk, known, name = (client.pk, client.organization_id, client.name) if client else (None, None, "unknown client")
+    await server.note_refusal(Refused(reason, known, id=pk, name=name, kind=CredentialKind.CLIENT), came_from)
+    raise _refusal(client, presented.method)
+
+
+def _is_method_of(client: Client, method: str) -> bool:
+    return method == client.auth_method or {method, client.auth_method} <= SECRET_METHODS
+
+
+async def _assertion_counts(server: AuthorizationServer, client: Client, presented: _Presented, params: Params, came_from: Origin) -> bool:
+    """Whether the assertion that came is sound, where one is due."""
+    if presented.method != "private_key_jwt":
+        return True
+    return await client_assertion.is_sound(server, client, params.need("client_assertion"), came_from)
 
 
 def claimed(params: Params, authorization: str | None) -> str:
@@ -65,10 +75,15 @@ def claimed(params: Params, authorization: str | None) -> str:
         return ""
 
 
-def _refusal(client: Client | None, presented: _Presented, *, basic: bool) -> OAuthError:
-    if client is not None and presented.method == "none" and not client.is_public:
-        return invalid_client(f"this client authenticates with {client.auth_method}")
-    return invalid_client(_REFUSED, basic=basic)
+def _refusal(client: Client | None, method: str) -> OAuthError:
+    """Make the refusal: an app that uses another method than its own is told which that is, all else is told alike."""
+    basic = method == "client_secret_basic"
+    if client is None or _is_method_of(client, method):
+        return invalid_client(_REFUSED, basic=basic)
+    if client.is_public:
+        return invalid_client("this client has no secret or key (none): send its client_id alone", basic=basic)
+    due = " or ".join(sorted(SECRET_METHODS)) if client.auth_method in SECRET_METHODS else client.auth_method
+    return invalid_client(f"this client authenticates with {due}", basic=basic)
 
 
 def _presented(params: Params, authorization: str | None) -> _Presented:
