@@ -13,6 +13,7 @@ from latchpin.storage.models.oauth_client import ClientSource
 from tests.support.apps import CALLBACK, App, Apps
 from tests.support.authorizing import HTML, Go, came, introduce
 from tests.support.people import PASSWORD, Organization
+from tests.support.tokens import claims
 
 CONFIDENTIAL = pytest.mark.parametrize("confidential", [False, True], ids=["public", "confidential"])
 
@@ -263,7 +264,7 @@ def test_request_objects_are_refused_by_name(go: Go, name: str, error: str) -> N
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"scope": "agents:read Agents:Read"}, "invalid_scope"),
+        ({"scope": "Agents:Read groups"}, "invalid_scope"),
         ({"resource": "https://nobody.example"}, "invalid_target"),
         ({"resource": "/relative"}, "invalid_target"),
         ({"resource": "https://nobody.example/#part"}, "invalid_target"),
@@ -284,11 +285,33 @@ def test_what_cannot_be_granted_goes_back_with_its_error(go: Go, changes: dict[s
     assert back["state"] == "state-1"
 
 
-def test_an_app_may_ask_only_for_what_it_was_registered_for(partners: Apps, go: Go) -> None:
-    """Its scopes are the administrator's decision."""
-    app = partners.register(scopes=("agents:read",))
+def test_scopes_that_cannot_be_granted_are_left_out_and_scope_tells_what_was(partners: Apps, go: Go) -> None:
+    """Unknown ones and those beyond what an administrator lets the app have; clients ask for what metadata lists (security.md 8)."""
+    listed = " ".join(partners.server.http.get("/.well-known/oauth-authorization-server").json()["scopes_supported"])
+    limited = partners.register(scopes=("agents:read",))
+    cases = [
+        (partners.register(), "openid profile groups", "openid profile"),
+        (limited, listed, "agents:read offline_access"),
+        (limited, "agents:read billing:read", "agents:read"),
+        (partners.register(grant_types=("authorization_code",)), "agents:read offline_access", "agents:read"),
+    ]
 
-    assert came(go(app).ask(scope="agents:read billing:read"))["error"] == "invalid_scope"
+    for app, asked, granted in cases:
+        journey = go(app)
+        tokens = journey.redeem(journey.agree(journey.ask(scope=asked)))
+        assert tokens["scope"] == claims(tokens["access_token"])["scope"] == granted, asked
+        assert ("refresh_token" in tokens) is ("offline_access" in granted), asked
+
+
+def test_where_no_scope_remains_the_request_is_refused(partners: Apps, go: Go) -> None:
+    """What can be had is named, so that the app's makers need not guess (security.md 8)."""
+    limited = partners.register(scopes=("agents:read",))
+
+    for app, asked in ((limited, "billing:read groups"), (partners.register(grant_types=("authorization_code",)), "offline_access")):
+        back = came(go(app).ask(scope=asked))
+        assert back["error"] == "invalid_scope", asked
+        assert "agents:read" in back["error_description"], asked
+    assert came(go(partners.register(scopes=("openid",))).ask(scope=None))["error"] == "invalid_scope"  # the default is the API's own
 
 
 def test_an_app_without_the_code_flow_is_refused(partners: Apps, go: Go) -> None:

@@ -220,6 +220,20 @@ async def test_the_mcp_client_refreshes_what_it_kept(apps: Apps, kept: _Kept) ->
 
 
 @pytest.mark.anyio
+async def test_the_mcp_client_asks_for_all_that_metadata_lists_and_gets_what_its_app_may(apps: Apps, kept: _Kept) -> None:
+    """An app that an administrator limited to one scope: the client takes its scopes from our documents, not from its registration."""
+    address = "http://127.0.0.1:3030/callback"
+    limited = apps.register(application_type="native", redirect_uris=(address,), scopes=("agents:read",))
+    kept.client = OAuthClientInformationFull(
+        client_id=limited.client_id, redirect_uris=[AnyUrl(address)], token_endpoint_auth_method="none", issuer=apps.server.url
+    )
+
+    assert await _ask(apps.organization, _mcp_provider(apps.organization, kept)) == ["Book prices"]
+    assert kept.tokens is not None
+    assert kept.tokens.scope == "agents:read offline_access"
+
+
+@pytest.mark.anyio
 async def test_the_mcp_client_is_known_by_its_metadata_document(
     serve: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: _Kept
 ) -> None:

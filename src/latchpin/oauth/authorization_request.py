@@ -140,7 +140,7 @@ def read(encoded: bytes, to: Target) -> Ask:
     if "authorization_code" not in to.client.grant_types:
         raise unauthorized_client("this app may not use authorization_code")
     challenge = pkce.checked_challenge(sent.get("code_challenge"), sent.get("code_challenge_method"))
-    words = usable(scope.asked(sent.get("scope"), to.client.scopes), to.client)
+    words = scope.asked(sent.get("scope"), to.client.scopes, offline="refresh_token" in to.client.grant_types)
     resources.require_form(sent.resources)
     asked = frozenset((sent.get("prompt") or "").split())
     if NONE in asked and len(asked) > 1:

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from latchpin.identity.scopes import ALL, EVERY, OFFLINE
+from latchpin.identity.scopes import ALL, EVERY, OFFLINE, ordered
 from latchpin.oauth.errors import invalid_scope
 
 DEFAULT = frozenset(scope.value for scope in ALL)
 
 
-def asked(text: str | None, allowed: Iterable[str]) -> frozenset[str]:
-    """Return the scopes that a client asks for: without `scope` the API's own six, of those it may have.
+def asked(text: str | None, allowed: frozenset[str], *, offline: bool) -> frozenset[str]:
+    """Return the scopes that a client asks for and may have; without `scope` the API's own six, of those it may have.
 
-    Exact and case-sensitive. Raises OAuthError `invalid_scope` for an unknown one, and for one that the client may not have.
+    What cannot be granted is left out, and the token's `scope` tells what was (section 3.3). Words are exact and case-sensitive. An empty
+    `allowed` is no bound; `offline_access` is had where `offline` says that the client refreshes, and is ignored where not (OpenID
+    Connect Core section 11). Raises OAuthError `invalid_scope` where nothing remains.
     """
-    may = frozenset(allowed)
-    if text is None:
-        return (DEFAULT & may) if may else DEFAULT
-    words = frozenset(text.split(" ")) - {""}
-    unknown = words.difference(EVERY)
-    if unknown or not words:
-        raise invalid_scope(f"unknown scope; known are {' '.join(EVERY)}")
-    if may and (beyond := words - may - {OFFLINE}):
-        raise invalid_scope(f"this app may not ask for {' '.join(sorted(beyond))}")
-    return words
+    may = (allowed or frozenset(EVERY)) - {OFFLINE} | ({OFFLINE} if offline else frozenset())
+    return _required((DEFAULT if text is None else _words(text)) & may, may)
 
 
 def narrowed(text: str | None, granted: frozenset[str]) -> frozenset[str]:
-    """Return the scopes for one token out of those granted, all where none is asked for; raises OAuthError for more."""
-    if text is None:
-        return granted
-    words = frozenset(text.split(" ")) - {""}
-    if not words or not words <= granted:
-        raise invalid_scope("scope goes beyond what was granted")
-    return words
+    """Return the scopes for one token out of those granted, all where none is asked for: never more.
+
+    Raises OAuthError `invalid_scope` where none of those asked for was granted.
+    """
+    return granted if text is None else _required(_words(text) & granted, granted)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split(" ")) - {""}
+
+
+def _required(rest: frozenset[str], may: frozenset[str]) -> frozenset[str]:
+    if not rest:
+        raise invalid_scope(f"none of the scopes asked for can be granted; these can: {ordered(may) or 'none'}")
+    return rest

@@ -33,9 +33,9 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
     if client.is_public or client.organization_id is None:
         return unauthorized_client("client_credentials is for confidential clients that an administrator registered")
     assigned = client.scopes & _API
-    wanted = scope.asked(params.get("scope"), assigned) if assigned else frozenset()
-    if not wanted or not wanted <= assigned:
-        return invalid_scope("no scope that an administrator assigned to this client")
+    if not assigned:
+        return invalid_scope("no scope was assigned to this client by an administrator")
+    wanted = scope.asked(params.get("scope"), assigned, offline=False)
     generation = await server.now()
     stands = await _service(server, client, generation, came_from)
     if not isinstance(stands, Standing):
