@@ -35,7 +35,9 @@ ALL: Mapping[str, CommandEntry] = {
     "secrets": CommandEntry("secrets", "Look after the deployment's secrets file."),
     "login": CommandEntry("login", "Sign in at a server by entering a code in a browser, on this computer or another (RFC 8628)."),
     "logout": CommandEntry("login", "End the sign-in at the server and remove its tokens from this computer."),
-    "api": CommandEntry("api", "Call PATH of the server's API as the user who signed in with `latchpin login`, and print the answer."),
+    "api": CommandEntry(
+        "api", "Call PATH of the server's API as the user who signed in with `latchpin login`, and print the answer's JSON."
+    ),
     "demo": CommandEntry("demo", "Make a deployment with believable data where there is none, and serve it on 127.0.0.1."),
 }
 
