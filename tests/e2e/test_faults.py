@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import asyncpg
 import httpx
 import pytest
@@ -17,6 +19,7 @@ from sqlalchemy.engine import make_url
 from latchpin.storage import database as storage
 from latchpin.storage.models import AuditEvent
 from tests.support.databases import POSTGRESQL
+from tests.support.office import Issued, office
 from tests.support.people import Key, Organization
 from tests.support.server import Server
 
@@ -220,3 +223,37 @@ class TestFile:
         assert _is_unavailable(refused), refused.text
         assert str(path) not in refused.text
         assert organization.get("/agent/all", key).status_code == 200
+
+    def test_a_key_revoked_after_the_generation_file_was_lost_is_refused_at_once(self, server: Server) -> None:
+        """Deleted, replaced or truncated under a running server: the server goes on, and reads what the next process counts."""
+        path = server.settings.data_dir / "latchpin.db.generation"
+        for mishap in (Path.unlink, _replace, _truncate):
+            issued = anyio.run(_issued, server)
+            accepted = _status(server, issued)
+            mishap(path)
+            anyio.run(_revoked, server, issued)
+            assert (accepted, _status(server, issued)) == (200, 401), mishap
+
+
+def _replace(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(bytes(8))
+    other.replace(path)
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+async def _issued(server: Server) -> Issued:
+    async with office(server) as own:
+        return (await own.keys(await own.user(), 1))[0]
+
+
+async def _revoked(server: Server, issued: Issued) -> None:
+    async with office(server) as own:
+        await own.revoke(issued)
+
+
+def _status(server: Server, issued: Issued) -> int:
+    return server.http.get("/api/v1/agent/all", headers={"Authorization": f"ApiKey {issued.secret}"}).status_code

@@ -17,14 +17,15 @@ from latchpin.errors import Unavailable
 from latchpin.identity import organizations
 from latchpin.settings import Settings
 from latchpin.storage import Database, secrets
-from latchpin.storage.generation import SharedCounter, SharedQuery, narrow, open_generation, shared_counter
+from latchpin.storage.generation import SharedQuery, narrow, open_generation, shared_counter
 from latchpin.storage.models import Deployment
+from latchpin.storage.shared_counter import SharedCounter
 from tests.support.databases import POSTGRESQL, Templates, reachable
 
 _ADVANCE = """
 import sys
 from pathlib import Path
-from latchpin.storage.generation import SharedCounter
+from latchpin.storage.shared_counter import SharedCounter
 counter = SharedCounter(Path(sys.argv[1]))
 sys.stdin.readline()
 for _ in range(2000):
@@ -77,25 +78,27 @@ def _counted(shared: SharedQuery, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_processes_that_count_at_once_lose_no_step(tmp_path: Path) -> None:
     """Four processes add 2,000 each to one counter."""
     path = tmp_path / "generation"
+    counter = SharedCounter(path)
+    before = counter.peek()
     running = [subprocess.Popen([sys.executable, "-c", _ADVANCE, str(path)], stdin=subprocess.PIPE, text=True) for _ in range(4)]
 
     for process in running:
         process.communicate("go\n", timeout=60)
 
-    counter = SharedCounter(path)
-    assert counter.peek() == 8000
+    assert counter.peek() == before + 8000
     asyncio.run(counter.close())
 
 
 async def test_one_process_sees_at_once_what_another_object_counted(tmp_path: Path) -> None:
     """Two openings of the file are one counter, and a new opening keeps its value."""
     one, two = SharedCounter(tmp_path / "generation"), SharedCounter(tmp_path / "generation")
+    before = one.peek()
     one.advance()
-    assert two.peek() == 1
+    assert two.peek() == before + 1
     two.advance()
-    assert one.peek() == 2
+    assert one.peek() == before + 2
     again = SharedCounter(tmp_path / "generation")
-    assert again.peek() == 2
+    assert again.peek() == before + 2
     for counter in (one, two, again):
         await counter.close()
 

@@ -24,6 +24,7 @@ from latchpin.storage.secrets import Secrets
 from tests.support.apps import CALLBACK, OFFLINE, TOKEN
 from tests.support.people import PASSWORD
 from tests.support.processes import Serving
+from tests.support.server import Server
 
 BY = Actor("test")
 
@@ -230,7 +231,7 @@ async def withdraw_over_http(http: AsyncClient, granted: Granted, *, token: str 
 
 
 @asynccontextmanager
-async def office(served: Serving) -> AsyncIterator[Office]:
+async def office(served: Serving | Server) -> AsyncIterator[Office]:
     """Open the served deployment's database a second time, with a fresh organization."""
     opened = Office(served.settings, secrets.load(served.settings.secrets_file))
     try:

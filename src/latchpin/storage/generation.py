@@ -4,7 +4,7 @@ A process may keep what it verified only for the generation it verified it under
 that is answered in between then shows as a newer generation on the next request (docs/decisions/0003).
 
 Two ways to read it, both seen by every process of the deployment, the command line included:
-- SQLite: a counter in a small memory-mapped file next to the database file. A read is one 8-byte load.
+- SQLite: a counter in a small file next to the database file (`shared_counter`). A read is one system call.
 - PostgreSQL: a column that the change's own transaction raises. All requests that wait at the same time share one query, and a request
   only takes the answer of a query that was sent after the request came, so no clock and no lease is involved.
 """
@@ -13,9 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import mmap
-import os
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.errors import Unavailable
 from latchpin.settings import Settings
 from latchpin.storage.models import Deployment
+from latchpin.storage.shared_counter import SharedCounter
 
 _NARROWS = "latchpin_narrows"
 
@@ -54,46 +52,13 @@ class Generation(Protocol):
     """Reads the generation; `peek` answers at once where that is possible, else None and `current` must be awaited."""
 
     def peek(self) -> int | None:
-        """Return the generation without waiting, or None."""
+        """Return the generation without waiting, or None; raises Unavailable where it cannot be known."""
 
     async def current(self) -> int:
         """Return a generation read after this call began; raises Unavailable where it cannot be known."""
 
     async def close(self) -> None:
         """Let go of what is held."""
-
-
-class SharedCounter:
-    """A 64-bit counter in a memory-mapped file, shared by the processes of one host."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        if os.fstat(self._file).st_size < 8:  # noqa: PLR2004  the counter's eight bytes
-            os.ftruncate(self._file, 8)
-        self._map = mmap.mmap(self._file, 8)
-        self._cell = memoryview(self._map).cast("Q")
-
-    def peek(self) -> int:
-        """Return the counter: one aligned load."""
-        return self._cell[0]
-
-    async def current(self) -> int:
-        """Return the counter."""
-        return self._cell[0]
-
-    def advance(self) -> None:
-        """Add one; safe against other processes that add at the same moment."""
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
-            self._cell[0] += 1
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
-
-    async def close(self) -> None:
-        """Unmap the file."""
-        self._cell.release()
-        self._map.close()
-        os.close(self._file)
 
 
 class SharedQuery:
