@@ -74,7 +74,9 @@ class Settings:
         value.integer(1, 60), 10, "Changing keys or users asks for the password again when the last proof is older."
     )
     token_algorithm: str = _setting(
-        value.one_of("RS256", "ES256", "EdDSA"), "RS256", "Algorithm that tokens are signed with from the next key on."
+        value.one_of("RS256", "ES256", "Ed25519", "EdDSA"),
+        "RS256",
+        "Algorithm that tokens are signed with from the next key on. Few libraries know `Ed25519` yet, the new name of `EdDSA`.",
     )
     access_token_minutes: int = _setting(value.integer(1, 60), 15, "An access token lives this many minutes.")
     refresh_idle_days: int = _setting(value.integer(1, 365), 30, "A refresh token that is not used for so many days is dead.")

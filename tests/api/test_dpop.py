@@ -83,7 +83,7 @@ def told(answer: httpx.Response) -> tuple[int, str, str]:
     """Return what a refusal says: status, error code, and the error of the header, which is of the scheme DPoP."""
     (challenge,) = answer.headers.get_list("www-authenticate")
     assert challenge.startswith('DPoP realm="latchpin", error="')
-    assert challenge.endswith(', algs="ES256 EdDSA PS256 RS256"')
+    assert challenge.endswith(', algs="ES256 Ed25519 EdDSA PS256 RS256"')
     assert answer.headers["content-type"] == "application/problem+json"
     return answer.status_code, answer.json()["errorCode"], challenge.split('"')[3]
 

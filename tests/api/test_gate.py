@@ -202,7 +202,9 @@ def test_every_refused_key_gets_one_and_the_same_answer(organization: Organizati
     assert bodies[0]["errorCode"] == "unauthenticated"
     (challenges,) = {tuple(answer.headers.get_list("www-authenticate")) for answer in answers}
     challenge, bound = challenges
-    assert bound == 'DPoP realm="latchpin", algs="ES256 EdDSA PS256 RS256"'  # for tokens that are bound to a key (RFC 9449 section 7.1)
+    assert (
+        bound == 'DPoP realm="latchpin", algs="ES256 Ed25519 EdDSA PS256 RS256"'
+    )  # for tokens that are bound to a key (RFC 9449 section 7.1)
     assert challenge.startswith('Bearer realm="latchpin", scope="')
     assert challenge.endswith(', ApiKey realm="latchpin"')
     assert "error=" not in challenge  # no token was sent (RFC 6750 section 3.1)

@@ -11,9 +11,12 @@ from typing import Any
 import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from jwt.algorithms import get_default_algorithms
+from jwt.algorithms import OKPAlgorithm, get_default_algorithms
 
 from latchpin.kit import clock as kit_clock
+
+if "Ed25519" not in get_default_algorithms():  # the library knows RFC 9864's name of EdDSA only once it is told
+    jwt.register_algorithm("Ed25519", OKPAlgorithm())
 
 
 def b64(data: bytes) -> str:
@@ -27,7 +30,7 @@ class Prover:
     def __init__(self, key: Any = None, alg: str = "ES256") -> None:
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         self.alg = alg
-        made = json.loads(get_default_algorithms()[alg].to_jwk(self.key.public_key()))
+        made = json.loads(jwt.get_algorithm_by_name(alg).to_jwk(self.key.public_key()))
         self.jwk: dict[str, str] = {name: made[name] for name in sorted({"kty", "crv", "x", "y", "n", "e"} & made.keys())}
         self.nonce: str | None = None
 
@@ -65,10 +68,11 @@ def small_rsa() -> Prover:
 
 def of_each_algorithm() -> dict[str, Prover]:
     """A key for each algorithm that we take."""
-    large = rsa.generate_private_key(65537, 2048)
+    large, edwards = rsa.generate_private_key(65537, 2048), ed25519.Ed25519PrivateKey.generate()
     return {
         "ES256": Prover(),
-        "EdDSA": Prover(ed25519.Ed25519PrivateKey.generate(), "EdDSA"),
+        "Ed25519": Prover(edwards, "Ed25519"),
+        "EdDSA": Prover(edwards, "EdDSA"),
         "PS256": Prover(large, "PS256"),
         "RS256": Prover(large, "RS256"),
     }

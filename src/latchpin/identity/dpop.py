@@ -21,10 +21,10 @@ from joserfc.util import urlsafe_b64decode
 
 from latchpin.identity.verified import Reason
 from latchpin.kit import clock
-from latchpin.kit.jwk import PRIVATE_MEMBERS
+from latchpin.kit.jwk import ED25519, PRIVATE_MEMBERS
 
 SCHEME = "DPoP"
-ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256")
+ALGORITHMS = ("ES256", *ED25519, "PS256", "RS256")
 WINDOW_SECONDS = 60
 MOST_BYTES = 8192  # an RSA key of 4096 bits, its signature and a long address fit
 _MOST_NAME = 256
@@ -38,7 +38,7 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 # What a key of each algorithm has (RFC 7638 section 3.2, RFC 8037 section 2), besides what is fixed.
 _KEYS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "ES256": ({"kty": "EC", "crv": "P-256"}, ("x", "y")),
-    "EdDSA": ({"kty": "OKP", "crv": "Ed25519"}, ("x",)),
+    **dict.fromkeys(ED25519, ({"kty": "OKP", "crv": "Ed25519"}, ("x",))),
     "PS256": ({"kty": "RSA"}, ("n", "e")),
     "RS256": ({"kty": "RSA"}, ("n", "e")),
 }
@@ -104,7 +104,7 @@ def _opened(presented: bytes) -> tuple[str, dict[str, Any]]:
         raise _Unsound(Reason.PROOF_KEY, f"alg must be one of {', '.join(ALGORITHMS)}")
     key = _key(algorithm, header.get("jwk"))
     try:
-        # By the registry's entry itself: its `get_alg` warns of `EdDSA`, the name that clients know (RFC 9864 has a newer one).
+        # By the registry's entry itself: its `get_alg` warns of `EdDSA`, the name that most clients know.
         is_signed = jws.JWSRegistry.algorithms[algorithm].verify(signed, urlsafe_b64decode(signature), key)
     except (JoseError, ValueError):
         is_signed = False

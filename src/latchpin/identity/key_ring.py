@@ -43,7 +43,7 @@ class WrongType(NotSigned):
 
 
 class _Algorithms(jws.JWSRegistry):
-    """Exactly the three algorithms. The library would warn of `EdDSA`, the name that clients know (RFC 9864 has a newer one)."""
+    """Exactly our own algorithms. The library would warn of `EdDSA`, the name that most clients know."""
 
     def get_alg(self, name: str) -> JWSAlgModel:
         """Return an algorithm; raises a JoseError for any other, `none` and HMAC among them (RFC 8725 section 3.1)."""

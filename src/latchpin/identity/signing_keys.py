@@ -12,12 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.kit import clock, sealing
+from latchpin.kit.jwk import ED25519
 from latchpin.settings import Settings
 from latchpin.storage.generation import narrow
 from latchpin.storage.models import Deployment, SigningKey
 from latchpin.storage.secrets import Secrets
 
-ALGORITHMS = ("RS256", "ES256", "EdDSA")
+ALGORITHMS = ("RS256", "ES256", *ED25519)
 LEAD = timedelta(minutes=20)  # from publishing to signing: twice as long as anybody may keep the JWKS
 JWKS_SECONDS = 600
 _LEEWAY = timedelta(minutes=5)
@@ -107,6 +108,6 @@ async def _add(session: AsyncSession, key: bytes, settings: Settings, by: Actor,
 def _generate(algorithm: str) -> Key:
     if algorithm == "ES256":
         return ECKey.generate_key("P-256", private=True, auto_kid=False)
-    if algorithm == "EdDSA":
+    if algorithm in ED25519:
         return OKPKey.generate_key("Ed25519", private=True, auto_kid=False)
     return RSAKey.generate_key(2048, private=True, auto_kid=False)

@@ -13,6 +13,7 @@ from latchpin.identity import scopes
 from latchpin.identity.key_ring import KeyRing
 from latchpin.identity.standing import Standing
 from latchpin.kit import clock
+from latchpin.kit.jwk import ED25519
 from latchpin.settings import Settings
 
 ACCESS = "at+jwt"
@@ -87,8 +88,8 @@ def id_token(ring: KeyRing, settings: Settings, standing: Standing, *, nonce: st
         claims["auth_time"] = standing.auth_time
     if nonce is not None:
         claims["nonce"] = nonce
-    if access is not None:  # section 3.1.3.6; all our algorithms hash with SHA-256 but EdDSA, for which SHA-512 is customary
-        digest = hashlib.sha512(access.encode()) if ring.algorithms[0] == "EdDSA" else hashlib.sha256(access.encode())
+    if access is not None:  # section 3.1.3.6; all our algorithms hash with SHA-256 but Ed25519, for which SHA-512 is customary
+        digest = hashlib.sha512(access.encode()) if ring.algorithms[0] in ED25519 else hashlib.sha256(access.encode())
         half = digest.digest()[: digest.digest_size // 2]
         claims["at_hash"] = base64.urlsafe_b64encode(half).rstrip(b"=").decode()
     return ring.sign(claims, typ="JWT")

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Origin
 from latchpin.kit import clock
+from latchpin.kit.jwk import ED25519
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import invalid_client, invalid_request
 from latchpin.oauth.params import Params
@@ -24,14 +25,14 @@ from latchpin.storage.models import AssertionId
 from latchpin.storage.upsert import insert
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
+ALGORITHMS = ("RS256", "PS256", "ES256", *ED25519)
 LONGEST = timedelta(minutes=10)
 _MOST_ASSERTION = 8192
 _SKEW_SECONDS = 60
 
 
 class _Algorithms(jws.JWSRegistry):
-    """The accepted algorithms and no others. The library would warn of `EdDSA`, the name that clients know (RFC 9864 has a newer one)."""
+    """The accepted algorithms and no others. The library would warn of `EdDSA`, the name that most clients know."""
 
     def get_alg(self, name: str) -> Any:  # noqa: ANN401  a type that the library keeps to itself
         """Return an algorithm; raises a JoseError for any other, `none` and HMAC among them (RFC 8725 section 3.1)."""

@@ -19,6 +19,7 @@ from latchpin.audit import Origin
 from latchpin.errors import Throttled
 from latchpin.kit import clock
 from latchpin.kit.fetching import Fetcher, Unfetched
+from latchpin.kit.jwk import with_either_name
 from latchpin.oauth.client_metadata import key_problem
 from latchpin.oauth.clients import Client
 
@@ -96,7 +97,7 @@ def _read(document: Mapping[str, Any]) -> tuple[Key, ...]:
     for each in keys[:_MOST_KEYS] if isinstance(keys, list) else ():
         if key_problem(each) is None and cast("dict[str, Any]", each).get("use", "sig") == "sig":
             try:
-                found.append(JWKRegistry.import_key(each))
+                found.append(JWKRegistry.import_key(with_either_name(each)))
             except (JoseError, ValueError, TypeError, KeyError):
                 continue
     return tuple(found)

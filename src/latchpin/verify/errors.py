@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-PROOFS = ("ES256", "EdDSA", "PS256", "RS256")  # the algorithms of DPoP proofs
+PROOFS = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")  # the algorithms of DPoP proofs
 
 
 class VerificationError(Exception):

@@ -119,6 +119,8 @@ def _public(jwk: Any) -> Key | None:  # noqa: ANN401  whatever stands in the lis
     """Return a key for checking signatures, or None for anything else; a symmetric key is never one (security.md 46)."""
     if not isinstance(jwk, dict) or not jwk.get("kid") or jwk.get("use", "sig") != "sig" or "d" in jwk or jwk.get("kty") not in _KINDS:
         return None
+    if jwk.get("crv") == "Ed25519" and jwk.get("alg") in ("Ed25519", "EdDSA"):  # one algorithm by two names (RFC 9864 section 2.2)
+        jwk = {name: value for name, value in jwk.items() if name != "alg"}
     try:
         return import_key(jwk)
     except (JoseError, ValueError):

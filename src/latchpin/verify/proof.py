@@ -30,6 +30,7 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _KEYS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "ES256": ({"kty": "EC", "crv": "P-256"}, ("x", "y")),
+    "Ed25519": ({"kty": "OKP", "crv": "Ed25519"}, ("x",)),  # RFC 9864 section 2.2; EdDSA is its older name
     "EdDSA": ({"kty": "OKP", "crv": "Ed25519"}, ("x",)),
     "PS256": ({"kty": "RSA"}, ("n", "e")),
     "RS256": ({"kty": "RSA"}, ("n", "e")),

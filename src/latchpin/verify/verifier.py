@@ -18,7 +18,7 @@ from latchpin.verify.keys import PublishedKeys
 from latchpin.verify.proof import Proof, Proofs
 from latchpin.verify.token import Token
 
-ASYMMETRIC = ("RS256", "ES256", "EdDSA")
+ASYMMETRIC = ("RS256", "ES256", "Ed25519", "EdDSA")
 _MOST_LEEWAY = 60
 _MOST_TOKEN = 16_384
 _TYPES = ("at+jwt", "application/at+jwt")
