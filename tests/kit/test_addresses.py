@@ -1,4 +1,4 @@
-"""Which addresses are public."""
+"""How addresses are read, and which are public."""
 
 from __future__ import annotations
 
@@ -79,3 +79,38 @@ def test_home_is_loopback_and_private_but_never_where_clouds_keep_their_metadata
     """The setting for development and tests opens no more than that."""
     assert all(addresses.is_home(each) for each in ("127.0.0.1", "::1", "10.1.2.3", "172.17.0.2", "192.168.0.9", "fd12::1"))
     assert not any(addresses.is_home(each) for each in ("169.254.169.254", "fe80::1", "0.0.0.0", "8.8.8.8", "100.64.0.1"))  # noqa: S104
+
+
+FORWARDED = {
+    "203.0.113.7": "203.0.113.7",
+    "203.0.113.7:51234": "203.0.113.7",
+    "2001:db8::7": "2001:db8::7",
+    "[2001:db8::7]": "2001:db8::7",
+    "[2001:db8::7]:443": "2001:db8::7",
+    "[::ffff:203.0.113.7]:443": "203.0.113.7",
+    "203.0.113.7:": None,
+    "203.0.113.7:65536": None,
+    "203.0.113.7:x": None,
+    "[203.0.113.7]:80": None,
+    "[fe80::1%eth0]:80": None,
+    "[2001:db8::7": None,
+    "[2001:db8::7]x": None,
+    "[]": None,
+    "unknown": None,
+    "": None,
+}
+
+
+def test_a_forwarded_address_may_have_brackets_and_a_port() -> None:
+    """As proxies of cloud providers write it; text that is no address is none."""
+    for text, expected in FORWARDED.items():
+        found = addresses.read_forwarded(text)
+        assert (None if found is None else str(found)) == expected, text
+
+
+@given(st.ip_addresses(), st.integers(0, 65535))
+def test_every_address_is_read_with_its_port(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> None:
+    """The port changes nothing."""
+    shown = f"[{address}]" if address.version == 6 else str(address)
+
+    assert addresses.read_forwarded(f"{shown}:{port}") == addresses.read(str(address))

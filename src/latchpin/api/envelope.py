@@ -7,7 +7,6 @@ itself a trusted proxy. An address that cannot be known is None, and what depend
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import re
 import secrets
@@ -23,7 +22,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from latchpin.api import problems
 from latchpin.api.access_log import AccessLog
 from latchpin.identity.credentials import PREFIX
-from latchpin.kit import context
+from latchpin.kit import addresses, context
 from latchpin.settings import Settings
 
 _error_log = structlog.get_logger(__name__)
@@ -45,7 +44,6 @@ _KEY_IN_PATH = re.compile(PREFIX + "[0-9A-Za-z]*")
 _SLASHES = re.compile("/{2,}")
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_SECONDS = 30.0
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Envelope:
@@ -116,30 +114,18 @@ class Envelope:
 
     def _client(self, peer: str | None, forwarded: bytes | None) -> str | None:
         """Return the client behind trusted proxies, or None where they do not tell a sound one."""
-        if not self._is_trusted(_address(peer)):
+        if not self._is_trusted(addresses.read(peer)):
             return peer
         for part in reversed((forwarded or b"")[-4000:].replace(b"\n", b",").split(b",")):
-            named = _address(part.strip().decode("latin-1"))
+            named = addresses.read_forwarded(part.strip().decode("latin-1"))
             if named is None:
                 return None
             if not self._is_trusted(named):
                 return str(named)
         return None
 
-    def _is_trusted(self, address: _Address | None) -> bool:
+    def _is_trusted(self, address: addresses.Address | None) -> bool:
         return address is not None and any(address in network for network in self._trusted)
-
-
-def _address(text: str | None) -> _Address | None:
-    """Read an address; an IPv4 one that came over an IPv6 socket (::ffff:192.0.2.1) counts as what it is.
-
-    One with a zone (fe80::1%eth0) is none: the zone may be any text of any length, and means nothing to another host.
-    """
-    try:
-        found = ipaddress.ip_address("" if text is None or "%" in text else text)
-    except ValueError:
-        return None
-    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
 
 
 def _hurried(method: str, receive: Receive) -> Receive:

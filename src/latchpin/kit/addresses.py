@@ -1,4 +1,4 @@
-"""Which addresses of the Internet Protocol are somebody's on the public Internet. Pure.
+"""Addresses of the Internet Protocol: how proxies write them, and which are somebody's on the public Internet. Pure.
 
 What leads into one's own network in some other writing is not public either: IPv4-mapped and IPv4-compatible IPv6, NAT64, 6to4, Teredo.
 """
@@ -6,6 +6,7 @@ What leads into one's own network in some other writing is not public either: IP
 from __future__ import annotations
 
 import ipaddress
+import re
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is handed out (RFC 3513); NAT64 and IPv4-mapped addresses are outside of it
@@ -19,9 +20,32 @@ _NEVER = tuple(
         "3fff::/20",  # documentation (RFC 9637)
     )
 )
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15})(?=:))(?::([0-9]{1,5}))?")
+_HIGHEST_PORT = 65535
 _HOME = tuple(
     ipaddress.ip_network(each) for each in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
 )
+
+
+def read(text: str | None) -> Address | None:
+    """Return an address, or None; an IPv4 one that came over an IPv6 socket (::ffff:192.0.2.1) counts as what it is.
+
+    One with a zone (fe80::1%eth0) is none: the zone may be any text of any length, and means nothing to another host.
+    """
+    found = _read(text or "")
+    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
+
+
+def read_forwarded(text: str) -> Address | None:
+    """Return an address as proxies write one in X-Forwarded-For, or None: alone, in brackets, or with the client's port behind it."""
+    found = _WITH_PORT.fullmatch(text)
+    if found is None:
+        return read(text)
+    bracketed, plain, port = found.groups()
+    if int(port or 0) > _HIGHEST_PORT:
+        return None
+    address = read(bracketed or plain)
+    return address if bracketed is None or ":" in bracketed else None
 
 
 def is_public(text: str) -> bool:
