@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity import api_keys, credentials, policy, users
 from latchpin.kit import clock as kit_clock
+from latchpin.kit import cookie_names
 from tests.support.people import Key, Organization
 from tests.support.wire import LIST, audit, get, present, same_refusal, statements
 
@@ -146,8 +147,9 @@ def test_a_key_with_another_credential_in_the_address_is_refused(organization: O
 def test_a_key_with_a_browser_session_is_refused(organization: Organization) -> None:
     """A key and the Control Center's cookie are two credentials, whoever they belong to (security.md 94)."""
     key = organization.key()
+    cookie = f"theme=dark; {cookie_names.of(organization.server.settings)}=abcdefg"
 
-    response = present(organization.server, f"ApiKey {key.secret}", Cookie="theme=dark; latchpin=abcdefg")
+    response = present(organization.server, f"ApiKey {key.secret}", Cookie=cookie)
 
     assert response.status_code == 400
     assert response.json()["errorCode"] == "two_credentials"
@@ -157,8 +159,9 @@ def test_a_key_with_a_browser_session_is_refused(organization: Organization) -> 
 def test_our_own_pages_may_send_a_key_next_to_their_cookie(organization: Organization) -> None:
     """The API explorer is a page of the same origin, whose browser adds the cookie by itself."""
     key = organization.key()
+    cookie = f"{cookie_names.of(organization.server.settings)}=abcdefg"
 
-    response = present(organization.server, f"ApiKey {key.secret}", Cookie="latchpin=abcdefg", Sec_Fetch_Site="same-origin")
+    response = present(organization.server, f"ApiKey {key.secret}", Cookie=cookie, Sec_Fetch_Site="same-origin")
 
     assert response.status_code == 200
 

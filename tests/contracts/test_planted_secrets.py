@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from latchpin.identity import credentials, organizations
+from latchpin.kit import cookie_names
 from latchpin.oauth import pushed
 from tests.support.apps import Apps
 from tests.support.authorizing import HTML, Journey, onward
@@ -76,6 +77,7 @@ def _keys(day: Planted, organization: Organization) -> None:
     mistyped = unknown[:30] + ("A" if unknown[30] != "A" else "B") + unknown[31:]
     day.secrets |= {"key": good.secret, "revoked key": revoked.secret, "unknown key": unknown, "mistyped key": mistyped}
     assert organization.get("/agent/all", good).status_code == 200
+    session = cookie_names.of(server.settings)
     for secret in list(day.secrets.values()):
         if not secret.startswith("sk-lp_"):
             continue
@@ -86,7 +88,7 @@ def _keys(day: Planted, organization: Organization) -> None:
             {"Authorization": secret},
             {"Authorization": f"ApiKey {secret}, ApiKey {secret}"},
             {"X-API-Key": secret},
-            {"Cookie": f"key={secret}; latchpin={secret}"},
+            {"Cookie": f"key={secret}; {session}={secret}"},
             {"Origin": f"https://{secret}.example"},
             {**bearing, "Origin": "https://evil.example"},
             {
@@ -117,6 +119,7 @@ def _keys(day: Planted, organization: Organization) -> None:
 
 
 def _signing_in(day: Planted, organization: Organization) -> None:
+    session = cookie_names.of(day.server.settings)
     wrong = day.secrets["wrong password"] = "Zq7-wrong-horse-staple"
     day.secrets["password"] = PASSWORD
     with day.server.client() as browser:
@@ -127,7 +130,7 @@ def _signing_in(day: Planted, organization: Organization) -> None:
         assert entered.status_code in (302, 303), entered.text
         cookies = dict(browser.cookies)
         day.secrets |= {f"cookie {name}": value for name, value in cookies.items() if name != "theme" and len(value) > 20}
-        assert "cookie latchpin" in day.secrets
+        assert f"cookie {session}" in day.secrets
         day.heard(browser.get(LIST))
         day.heard(browser.get("/nowhere"))
         day.heard(browser.post("/api/v1/agent/1/archive", headers={"Origin": "https://evil.example"}))
@@ -135,7 +138,7 @@ def _signing_in(day: Planted, organization: Organization) -> None:
         entries = {"current_password": wrong, "new_password": new}
         day.heard(browser.post("/account/password", data=entries, headers=OWN))
         browser.post("/logout", headers=OWN)
-        day.heard(browser.get(LIST, headers={"Cookie": f"latchpin={cookies['latchpin']}"}))
+        day.heard(browser.get(LIST, headers={"Cookie": f"{session}={cookies[session]}"}))
 
 
 def _pages(day: Planted, organization: Organization) -> None:
@@ -163,7 +166,7 @@ def _pages(day: Planted, organization: Organization) -> None:
         for path in ("/", "/audit", "/account", "/organization/users", f"{address}/api-keys", address, *apps):
             page = day.heard(browser.get(path))
             assert page.status_code == 200, path
-        day.secrets["second session"] = browser.cookies["latchpin"]
+        day.secrets["second session"] = browser.cookies[cookie_names.of(day.server.settings)]
 
 
 def _sent_ahead(day: Planted, organization: Organization) -> None:
@@ -177,7 +180,7 @@ def _sent_ahead(day: Planted, organization: Organization) -> None:
         address = onward(journey.visit(request_uri))
         day.secrets["request_uri"] = request_uri.removeprefix(pushed.SENT)
         day.secrets["way to go on"] = parse_qs(urlsplit(address).query)["request_uri"][0].removeprefix(pushed.CONTINUED)
-        day.secrets["cookie of the browser"] = journey.browser.http.cookies["latchpin-asked"]
+        day.secrets["cookie of the browser"] = journey.browser.http.cookies[cookie_names.of(day.server.settings, "asked")]
         day.heard(journey.push(client_secret="wrong", state=day.secrets["request_uri"]))
         day.heard(journey.visit(request_uri))
         assert journey.browser.open(address, headers=HTML).status_code == 303

@@ -15,6 +15,7 @@ from latchpin.errors import Missing
 from latchpin.identity import sessions, users
 from latchpin.identity.sessions import Opened, SignedInUser
 from latchpin.kit import clock as kit_clock
+from latchpin.kit import cookie_names
 from latchpin.storage.models import BrowserSession
 from tests.support.people import Organization, Person
 from tests.support.server import Server
@@ -253,10 +254,24 @@ def test_long_ended_sessions_are_swept_and_others_stay(browser: Browser, clock: 
     assert old.session_id not in left
 
 
-@pytest.mark.parametrize(("url", "name"), [("https://latchpin.example", "__Host-latchpin"), ("http://127.0.0.1:8080", "latchpin")])
+@pytest.mark.parametrize(("url", "name"), [("https://latchpin.example", "__Host-latchpin"), ("http://latchpin.example", "latchpin")])
 def test_the_cookie_is_tied_to_its_host_over_tls(url: str, name: str) -> None:
     """The prefix means Secure, Path=/ and no Domain."""
     assert sessions.cookie_name(settings.load({"LATCHPIN_PUBLIC_URL": url})) == name
+
+
+def test_two_deployments_of_one_host_keep_their_cookies_apart() -> None:
+    """Browsers keep cookies by host and not by port; each deployment's have a name of their own."""
+    table = {
+        "http://127.0.0.1:8080": ("latchpin-8080", "latchpin-kept-8080"),
+        "http://127.0.0.1:8081": ("latchpin-8081", "latchpin-kept-8081"),
+        "https://latchpin.example:8443": ("__Host-latchpin-8443", "__Host-latchpin-kept-8443"),
+        "https://latchpin.example:443": ("__Host-latchpin", "__Host-latchpin-kept"),
+    }
+
+    for url, names in table.items():
+        chosen = settings.load({"LATCHPIN_PUBLIC_URL": url})
+        assert (cookie_names.of(chosen), cookie_names.of(chosen, "kept")) == names, url
 
 
 def test_other_settings_other_times(serve: Callable[..., Server], clock: kit_clock.Frozen) -> None:

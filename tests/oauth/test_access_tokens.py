@@ -19,6 +19,7 @@ from latchpin.identity import grants, scopes, sessions, spaces
 from latchpin.identity.membership import MOST_SPACES
 from latchpin.identity.roles import Group, Role
 from latchpin.kit import clock as kit_clock
+from latchpin.kit import cookie_names
 from latchpin.oauth import client_admin
 from latchpin.storage.generation import narrow
 from latchpin.storage.models import OAuthGrant, RevokedToken, Space
@@ -249,12 +250,12 @@ def test_a_token_in_header_and_address_is_two_credentials(apps: Apps, app: App) 
 def test_a_token_in_the_body_or_a_cookie_is_refused(apps: Apps, app: App) -> None:
     """Only the header is looked at (security.md 53)."""
     tokens, agent = apps.tokens(app), apps.organization.agent()
-    path = f"/api/v1/agent/{agent}/version/1/restore"
+    path, session = f"/api/v1/agent/{agent}/version/1/restore", cookie_names.of(apps.server.settings)
 
     answers = [
         apps.server.http.post(path, data={"access_token": tokens.access}),
         apps.server.http.post(path, json={"access_token": tokens.access}),
-        apps.server.http.get(LIST, headers={"Cookie": f"access_token={tokens.access}; latchpin={tokens.access}"}),
+        apps.server.http.get(LIST, headers={"Cookie": f"access_token={tokens.access}; {session}={tokens.access}"}),
     ]
 
     assert [answer.status_code for answer in answers] == [401, 401, 401]
@@ -268,7 +269,7 @@ def test_a_token_next_to_another_credential_is_refused(apps: Apps, app: App) -> 
     answers = [
         http.get(LIST, headers=[("Authorization", bearer), ("Authorization", key.header["Authorization"])]),
         http.get(LIST, headers={"Authorization": f"{bearer}, {bearer}"}),
-        http.get(LIST, headers={"Authorization": bearer, "Cookie": "latchpin=abcdefg"}),
+        http.get(LIST, headers={"Authorization": bearer, "Cookie": f"{cookie_names.of(apps.server.settings)}=abcdefg"}),
     ]
 
     assert {(answer.status_code, answer.json()["errorCode"]) for answer in answers} == {(400, "two_credentials")}

@@ -14,6 +14,7 @@ import jwt
 import pytest
 
 from latchpin import settings
+from latchpin.kit import cookie_names
 from latchpin.kit.clock import Frozen
 from latchpin.oauth import client_admin, pushed
 from latchpin.oauth.authorization_request import PATH
@@ -385,7 +386,7 @@ def test_the_browsers_secret_is_out_of_reach_of_scripts(go: Go) -> None:
 
     cookie = journey.visit(journey.pushed()).headers["set-cookie"].lower()
 
-    assert cookie.startswith("latchpin-asked=")
+    assert cookie.startswith(cookie_names.of(journey.apps.server.settings, "asked") + "=")
     for word in ("httponly", "samesite=lax", "path=/", "max-age=600"):
         assert word in cookie
 

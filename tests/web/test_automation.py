@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from latchpin import settings
 from latchpin.identity.roles import Group
 from latchpin.storage.models.space import SpaceScope
 from latchpin.web import toasts
@@ -168,7 +169,7 @@ def test_archiving_can_be_undone_from_the_message(user: Browser) -> None:
     user.send(f"{address}/archive")
 
     page = user.open("/agents").text
-    planted = toasts.write(Toast("success", "Well done", undo="/logout"), secure=False)
+    planted = toasts.write(Toast("success", "Well done", undo="/logout"), settings.load({}))
     shown = toasts.read(planted.value)
 
     assert f'action="{address}/unarchive"' in page

@@ -13,6 +13,7 @@ import pytest
 
 from latchpin import settings
 from latchpin.identity import organizations
+from latchpin.kit import cookie_names
 from latchpin.web import session
 from tests.support.people import PASSWORD, Organization, Person
 from tests.support.server import Server
@@ -61,7 +62,7 @@ def test_the_session_cookie_is_out_of_reach_of_script_and_other_sites(organizati
     first = browser.sign_in(organization.admin).headers.get_list("set-cookie")
     second = browser.sign_in(organization.admin).headers.get_list("set-cookie")
 
-    cookie = next(line for line in first if line.startswith("latchpin="))
+    cookie = next(line for line in first if line.startswith(cookie_names.of(organization.server.settings) + "="))
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
     assert cookie not in second

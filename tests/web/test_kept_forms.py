@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity import credentials, kept_forms, sessions, users
+from latchpin.kit import cookie_names
 from latchpin.kit.clock import Frozen
 from latchpin.oauth import client_secrets, issue, registration
 from latchpin.storage.models import Agent, BrowserSession, KeptForm, User
@@ -185,7 +186,7 @@ def test_no_secret_of_an_app_is_kept(prefix: str) -> None:
 
 def _kept(organization: Organization, browser: Browser, path: str) -> dict[str, str]:
     async def work(session: AsyncSession) -> dict[str, str]:
-        token = browser.http.cookies["latchpin-kept"]
+        token = browser.http.cookies[cookie_names.of(organization.server.settings, "kept")]
         found = await kept_forms.find(session, organization.admin.id, path, token, organization.server.services.secrets)
         assert found is not None
         return found
@@ -225,7 +226,8 @@ def test_a_thief_of_an_ended_session_puts_no_text_before_its_owner(
 ) -> None:
     """What was sent from elsewhere with the ended session's cookie is not shown in the owner's browser."""
     thief = browse(organization.server)
-    thief.http.cookies.set("latchpin", administrator.http.cookies["latchpin"])
+    name = cookie_names.of(organization.server.settings)
+    thief.http.cookies.set(name, administrator.http.cookies[name])
     away = sent_too_late(organization, administrator, organization.admin, "/spaces/new", name="Retail", scope="Private")
     assert thief.send("/spaces/new", name="Planted", scope="Public").status_code == 303
 
@@ -289,7 +291,8 @@ def test_what_is_kept_is_sealed(organization: Organization, administrator: Brows
         return await session.scalar(select(KeptForm.sealed).where(KeptForm.user_id == organization.admin.id)) or b""
 
     assert b"Bluebird" not in organization.write(work)
-    cookie = next(line for line in away.headers.get_list("set-cookie") if line.startswith("latchpin-kept="))
+    name = cookie_names.of(organization.server.settings, "kept")
+    cookie = next(line for line in away.headers.get_list("set-cookie") if line.startswith(f"{name}="))
     assert "Bluebird" not in cookie + away.headers["location"]
     assert all(word in cookie for word in ("HttpOnly", "SameSite=lax", "Max-Age=1800"))
 
@@ -315,7 +318,7 @@ def test_nothing_is_kept_of_nobody(organization: Organization, administrator: Br
     organization.write(disable)
     stranger = browse(organization.server)
     assert "kept" not in stranger.send("/agents/new", definition="name: A\n").headers["location"]
-    stranger.http.cookies.set("latchpin", "x" * 43)
+    stranger.http.cookies.set(cookie_names.of(organization.server.settings), "x" * 43)
     assert "kept" not in stranger.send("/agents/new", definition="name: A\n").headers["location"]
     assert "kept" not in theirs.send("/agents/new", definition="name: A\n").headers["location"]
     end_sessions(organization, organization.admin)

@@ -14,7 +14,7 @@ from latchpin.errors import Missing
 from latchpin.identity import credentials, grants
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
-from latchpin.kit import clock
+from latchpin.kit import clock, cookie_names
 from latchpin.settings import Settings
 from latchpin.storage.models import BrowserSession, User
 from latchpin.storage.models.user import UserStatus
@@ -174,5 +174,5 @@ async def sweep(session: AsyncSession) -> None:
 
 
 def cookie_name(settings: Settings) -> str:
-    """Return the session cookie's name; over TLS with the prefix that ties it to this very host (RFC 6265bis section 4.1.3.2)."""
-    return "__Host-latchpin" if settings.is_https else "latchpin"
+    """Return the session cookie's name."""
+    return cookie_names.of(settings)

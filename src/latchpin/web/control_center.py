@@ -21,7 +21,7 @@ from latchpin.identity import standing, tokens
 from latchpin.identity.scopes import ALL
 from latchpin.identity.standing import Standing
 from latchpin.identity.tokens import AccessToken
-from latchpin.kit import clock, own_pages, sealing
+from latchpin.kit import clock, cookie_names, own_pages, sealing
 from latchpin.oauth import authorization_request, pkce, server, sessions_of_ours
 from latchpin.oauth.clients import CALLBACK, CONTROL_CENTER
 from latchpin.oauth.errors import OAuthError
@@ -176,7 +176,7 @@ def _origin(request: AnyRequest) -> str:
 
 
 def _name(settings: Settings) -> str:
-    return "__Host-latchpin-flow" if settings.is_https else "latchpin-flow"
+    return cookie_names.of(settings, "flow")
 
 
 def _cookie(settings: Settings, text: str, seconds: int) -> Cookie:

@@ -16,6 +16,7 @@ from litestar.exceptions import HTTPException
 from latchpin.errors import Malformed
 from latchpin.identity import kept_forms, sessions
 from latchpin.identity.credentials import PREFIX
+from latchpin.kit import cookie_names
 from latchpin.settings import Settings
 from latchpin.storage import Session
 from latchpin.web import cookies, entries, site
@@ -104,7 +105,7 @@ def without_secrets(sent: Entries) -> Entries:
 
 
 def _name(settings: Settings) -> str:
-    return "__Host-latchpin-kept" if settings.is_https else "latchpin-kept"
+    return cookie_names.of(settings, "kept")
 
 
 def _cookie(settings: Settings, token: str) -> Cookie:

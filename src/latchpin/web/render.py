@@ -50,7 +50,7 @@ def page(
     content = templating.render(ENVIRONMENT, template, view)
     given = list(cookies)
     if view.shell.toast is not None:
-        given.append(toasts.take(secure=site.of(request).settings.is_https))
+        given.append(toasts.take(site.of(request).settings))
     return Response(
         content,
         status_code=status,
@@ -64,7 +64,7 @@ def redirect(request: AnyRequest, location: str, toast: Toast | None = None, coo
     """Send the browser to one of our pages after a change (303). A dialog opened by script is told the address instead."""
     given = list(cookies) + _renewed(request)
     if toast is not None:
-        given.append(toasts.write(toast, secure=site.of(request).settings.is_https))
+        given.append(toasts.write(toast, site.of(request).settings))
     if IN_PLACE in request.headers:
         return Response("", status_code=204, media_type=None, headers={**HEADERS, "Latchpin-Location": location}, cookies=given)
     return Response("", status_code=303, media_type=MediaType.TEXT, headers={**HEADERS, "Location": location}, cookies=given)

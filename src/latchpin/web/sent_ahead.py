@@ -7,6 +7,7 @@ import re
 from litestar.datastructures import Cookie
 
 from latchpin.identity import credentials
+from latchpin.kit import cookie_names
 from latchpin.oauth import authorization_request as requests
 from latchpin.oauth import pushed, server
 from latchpin.oauth.pushed import Ahead
@@ -41,4 +42,4 @@ def _brought(request: AnyRequest) -> str:
 
 
 def _name(settings: Settings) -> str:
-    return "__Host-latchpin-asked" if settings.is_https else "latchpin-asked"
+    return cookie_names.of(settings, "asked")

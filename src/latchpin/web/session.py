@@ -15,7 +15,7 @@ from latchpin.identity import organizations, sessions
 from latchpin.identity.activity import actor
 from latchpin.identity.principal import Principal
 from latchpin.identity.sessions import SignedInUser
-from latchpin.kit import clock, context
+from latchpin.kit import clock, context, cookie_names
 from latchpin.settings import Settings
 from latchpin.storage import Session
 from latchpin.web import cookies, kept, site, toasts
@@ -90,7 +90,7 @@ def _shell(request: AnyRequest, section: str, viewer: Viewer | None) -> Shell:
     theme = _THEMES.get(request.cookies.get("theme", ""), "auto")
     query = request.scope["query_string"].decode("latin-1")
     path = request.scope["path"] + (f"?{query}" if query else "")
-    return Shell(viewer, section, theme, clock.now(), path, toasts.read(request.cookies.get(toasts.COOKIE)))
+    return Shell(viewer, section, theme, clock.now(), path, toasts.read(request.cookies.get(toasts.cookie_name(site.of(request).settings))))
 
 
 def origin(request: AnyRequest) -> Origin:
@@ -172,7 +172,7 @@ def no_cookie(settings: Settings) -> Cookie:
 
 def device_name(settings: Settings) -> str:
     """The name of the cookie that shows that this browser has signed in to an account before."""
-    return "__Host-latchpin-device" if settings.is_https else "latchpin-device"
+    return cookie_names.of(settings, "device")
 
 
 def device_cookie(settings: Settings, text: str) -> Cookie:

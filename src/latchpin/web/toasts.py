@@ -9,9 +9,11 @@ import re
 import msgspec
 from litestar.datastructures import Cookie
 
+from latchpin.kit import cookie_names
+from latchpin.settings import Settings
+from latchpin.web import cookies
 from latchpin.web.views.common import Toast, Tone
 
-COOKIE = "toast"
 _MOST = 300
 # A cookie can be planted, so it can name only what is harmless to press.
 _UNDOABLE = re.compile(r"/agents/[0-9]{1,10}/(?:un)?archive")
@@ -23,16 +25,21 @@ class _Wire(msgspec.Struct, array_like=True):
     undo: str = ""
 
 
-def write(toast: Toast, *, secure: bool) -> Cookie:
+def cookie_name(settings: Settings) -> str:
+    """Return the name of the cookie."""
+    return cookie_names.of(settings, "toast")
+
+
+def write(toast: Toast, settings: Settings) -> Cookie:
     """The cookie that carries a message to the next page."""
     raw = msgspec.json.encode(_Wire(toast.tone, toast.text[:_MOST], toast.undo))
     value = base64.urlsafe_b64encode(raw).decode().rstrip("=")
-    return Cookie(key=COOKIE, value=value, path="/", max_age=60, httponly=True, samesite="lax", secure=secure)
+    return cookies.lasting(settings, cookie_name(settings), value, 60)
 
 
-def take(*, secure: bool) -> Cookie:
+def take(settings: Settings) -> Cookie:
     """The cookie that takes a shown message away."""
-    return Cookie(key=COOKIE, value="", path="/", max_age=0, httponly=True, samesite="lax", secure=secure)
+    return cookies.lasting(settings, cookie_name(settings), "", 0)
 
 
 def read(value: str | None) -> Toast | None:
