@@ -53,6 +53,7 @@ def _settings() -> Iterator[str]:
     yield "A value comes from the environment (`LATCHPIN_PORT=9000`), else from a TOML file (`port = 9000`), else it is the default. The"
     yield "file is `latchpin.toml` in the data directory, or the one that `LATCHPIN_CONFIG` names. Settings are read once, at start. What"
     yield "cannot be used is refused with every problem and its variable; an unknown `LATCHPIN_` variable is refused too."
+    yield "What Kubernetes makes of a Service named `latchpin` is passed over: `LATCHPIN_PORT=tcp://...`, `LATCHPIN_SERVICE_HOST`."
     yield "`latchpin settings` shows the values in force and where each came from."
     yield ""
     defaults = settings.load({}, data_dir=Path("/DATA"))
@@ -87,7 +88,7 @@ def _values(parse: object) -> str:
         return f"{bound['least']:,} to {bound['most']:,}"
     if "words" in bound:
         return ", ".join(f"`{word}`" for word in bound["words"])
-    return {"boolean": "yes, no", "path": "path", "text": "text"}.get(parse.__name__, "")
+    return {"boolean": "yes, no", "path": "path", "text": "text", "host": "host name or address"}.get(parse.__name__, "")
 
 
 def _scopes(application: app.Application) -> Iterator[str]:

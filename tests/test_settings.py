@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latchpin import settings
+from latchpin.kit import cookie_names, own_pages
 from latchpin.settings import Settings, SettingsError, variable
+from latchpin.storage.generation import sqlite_file
 
 BAD = {
     "data_dir": ["", "  ", "~nobody-of-this-name/data"],
@@ -26,7 +28,7 @@ BAD = {
     ],
     "redis_url": ["localhost:6379", "http://localhost"],
     "secrets_file": [""],
-    "host": ["", " "],
+    "host": ["", " ", "a b", "http://box", "[::1", "fe80::1%eth0", "münchen.example"],
     "port": ["0", "65536", "-1", "http", "80.5", ""],
     "workers": ["0", "65", "many"],
     "public_url": [
@@ -153,6 +155,8 @@ def test_the_defaults_are_a_deployment_on_this_machine_alone() -> None:
         ("::", "http://127.0.0.1:9000"),
         ("::1", "http://[::1]:9000"),
         ("box", "http://box:9000"),
+        ("LOCALHOST", "http://localhost:9000"),
+        ("[0:0::1]", "http://[::1]:9000"),
     ],
 )
 def test_the_public_address_follows_host_and_port(host: str, url: str) -> None:
@@ -207,11 +211,61 @@ def test_no_is_written_in_the_usual_ways(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://latchpin.example", "https://latchpin.example/", "https://l-1.example:8443", "http://[::1]:80", "http://localhost"]
+    "url", ["https://latchpin.example", "https://latchpin.example/", "https://l-1.example:8443", "http://[::1]:8000", "http://localhost"]
 )
 def test_a_public_address_is_kept_without_its_slash(url: str) -> None:
     """Links are made by putting a path behind it."""
     assert settings.load({"LATCHPIN_PUBLIC_URL": url}).public_url == url.rstrip("/")
+
+
+def test_a_public_address_is_written_as_browsers_write_an_origin(tmp_path: Path) -> None:
+    """In lower case and without the scheme's own port, so that cookies are Secure and our own pages are known as ours."""
+    table = {
+        "HTTPS://Auth.Example:443": "https://auth.example",
+        "HTTP://AUTH.example:80/": "http://auth.example",
+        "https://auth.example:80": "https://auth.example:80",
+        "https://auth.example:08443": "https://auth.example:8443",
+        "https://[2001:DB8:0::7]:443": "https://[2001:db8::7]",
+    }
+
+    for text, expected in table.items():
+        chosen = settings.load({"LATCHPIN_PUBLIC_URL": text}, data_dir=tmp_path)
+        assert chosen.public_url == expected, text
+        assert chosen.is_https is expected.startswith("https:"), text
+        assert cookie_names.of(chosen).startswith("__Host-") is chosen.is_https, text
+        assert expected.encode() in own_pages.origins(chosen), text
+
+
+def test_the_port_80_is_left_out_of_the_address_that_follows_from_it() -> None:
+    """As browsers leave it out."""
+    assert settings.load({"LATCHPIN_PORT": "80"}).public_url == "http://127.0.0.1"
+
+
+def test_variables_of_a_kubernetes_service_are_no_settings() -> None:
+    """A Service named `latchpin`, or `latchpin-redis`, gives them to every container beside it; a port of our own still counts."""
+    service = {
+        "LATCHPIN_PORT": "tcp://10.96.0.10:80",
+        "LATCHPIN_SERVICE_HOST": "10.96.0.10",
+        "LATCHPIN_SERVICE_PORT": "80",
+        "LATCHPIN_SERVICE_PORT_HTTP": "80",
+        "LATCHPIN_PORT_80_TCP": "tcp://10.96.0.10:80",
+        "LATCHPIN_PORT_80_TCP_PROTO": "tcp",
+        "LATCHPIN_PORT_80_TCP_PORT": "80",
+        "LATCHPIN_PORT_80_TCP_ADDR": "10.96.0.10",
+        "LATCHPIN_REDIS_SERVICE_HOST": "10.96.0.11",
+        "LATCHPIN_REDIS_PORT": "tcp://10.96.0.11:6379",
+        "LATCHPIN_REDIS_PORT_6379_TCP_ADDR": "10.96.0.11",
+    }
+
+    assert settings.load(service) == settings.load({})
+    assert settings.load({**service, "LATCHPIN_PORT": "9000"}).port == 9000
+
+
+def test_a_data_directory_may_have_any_signs_in_its_name(tmp_path: Path) -> None:
+    """The database lies in it, and not where a part of its name would lead as an address."""
+    for name in ("a?b", "a%2Fb", "a#b", "a%zz", "å b", "a:b@c"):
+        chosen = settings.load({"LATCHPIN_DATA_DIR": str(tmp_path / name)})
+        assert sqlite_file(chosen.database_url) == tmp_path / name / "latchpin.db", name
 
 
 def test_networks_are_read_from_a_list() -> None:

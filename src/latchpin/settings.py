@@ -7,6 +7,7 @@ A value comes from the environment (`LATCHPIN_PORT`), else from the settings fil
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -17,6 +18,9 @@ from latchpin import settings_values as value
 
 PREFIX = "LATCHPIN_"
 _LEAST_TOKEN = 32
+_SERVICE = re.compile(
+    r"LATCHPIN(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT=(tcp|udp|sctp)://.*|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)", re.DOTALL
+)
 
 
 class SettingsError(Exception):
@@ -44,7 +48,7 @@ class Settings:
     secrets_file: Path = _setting(
         value.path, Path(), "File with the deployment's secrets (mode 0600); by default secrets.json in the data directory."
     )
-    host: str = _setting(value.text, "127.0.0.1", "Address to listen on.")
+    host: str = _setting(value.host, "127.0.0.1", "Address to listen on.")
     port: int = _setting(value.integer(1, 65535), 8080, "Port to listen on.")
     workers: int = _setting(value.integer(1, 64), 1, "Server processes of `latchpin serve`.")
     public_url: str = _setting(
@@ -129,6 +133,15 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
+def is_ours(key: str, text: str) -> bool:
+    """Whether an environment variable is meant as a setting.
+
+    Kubernetes tells every container of each Service beside it: one named `latchpin` or `latchpin-redis` brings variables such as
+    LATCHPIN_PORT=tcp://10.0.0.1:80, LATCHPIN_SERVICE_HOST and LATCHPIN_REDIS_PORT_6379_TCP_ADDR. They are nobody's settings.
+    """
+    return key.startswith(PREFIX) and not _SERVICE.fullmatch(f"{key}={text}")
+
+
 def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
     """Read the settings; raises SettingsError that lists every problem at once.
 
@@ -169,7 +182,7 @@ def _texts(environ: Mapping[str, str], given: Mapping[str, object], problems: li
                 problems.append(f"{name} in {path.name}: no such setting; `latchpin settings` lists them")
     for key, text in environ.items():
         name = key.removeprefix(PREFIX).lower()
-        if key.startswith(PREFIX) and key != PREFIX + "CONFIG":
+        if is_ours(key, text) and key != PREFIX + "CONFIG":
             if name in known:
                 texts[name] = (key, text)
             else:
@@ -193,12 +206,12 @@ def _completed(values: dict[str, Any]) -> Settings:
     data_dir = draft.data_dir.expanduser().absolute()
     values["data_dir"] = data_dir
     if not draft.database_url:
-        values["database_url"] = f"sqlite+aiosqlite:///{data_dir / 'latchpin.db'}"
+        values["database_url"] = value.sqlite_url(data_dir / "latchpin.db")
     if draft.secrets_file == Path():
         values["secrets_file"] = data_dir / "secrets.json"
     if not draft.public_url:
         host = "127.0.0.1" if draft.host in ("0.0.0.0", "::") else draft.host  # noqa: S104  compared, not bound
-        values["public_url"] = f"http://{f'[{host}]' if ':' in host else host}:{draft.port}"
+        values["public_url"] = value.origin(f"http://{f'[{host}]' if ':' in host else host}:{draft.port}")
     settings = Settings(**values)
     if settings.registration == "token" and len(settings.registration_token) < _LEAST_TOKEN:
         message = f"{variable('registration_token')}: must have at least {_LEAST_TOKEN} characters where registration is `token`"

@@ -6,11 +6,13 @@ import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 _TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._\-]{0,251}[A-Za-z0-9.])?")
 _AUTHORITY = re.compile(r"[A-Za-z0-9.\-]+(?::\d+)?|\[[0-9A-Fa-f:.]+\](?::\d+)?")
+DEFAULT_PORTS = {"http": 80, "https": 443}
 Parser = Callable[[str], object]
 
 
@@ -34,6 +36,23 @@ def path(raw: str) -> Path:
     except RuntimeError:
         message = f"{raw!r} names the home directory of nobody"
         raise ValueError(message) from None
+
+
+def host(raw: str) -> str:
+    """Read a host name, or an address with or without the brackets that URLs put around IPv6."""
+    name = text(raw)
+    bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
+    try:
+        return str(ipaddress.ip_address(bare)) if ":" in bare and "%" not in bare else _host_name(bare)
+    except ValueError:
+        message = f"{raw!r} is not a host name or an address such as localhost, 127.0.0.1 or ::1"
+        raise ValueError(message) from None
+
+
+def _host_name(name: str) -> str:
+    if not _HOST.fullmatch(name):
+        raise ValueError
+    return name.lower()
 
 
 def boolean(raw: str) -> bool:
@@ -84,14 +103,25 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 
 def origin(raw: str) -> str:
-    """Read scheme://host[:port] without path, query or user; a trailing slash is dropped."""
+    """Read scheme://host[:port] without path, query or user, and return it as browsers write an origin (RFC 6454 section 6.1).
+
+    Scheme and host in lower case, the scheme's own port and a closing slash left out.
+    """
     address = raw.strip().rstrip("/")
     parts = _split(address)
-    sound = parts.scheme in ("http", "https") and parts.hostname and not (parts.path or parts.query or parts.fragment)
+    sound = parts.scheme in DEFAULT_PORTS and parts.hostname and not (parts.path or parts.query or parts.fragment)
     if not sound or not _AUTHORITY.fullmatch(parts.netloc) or not _has_sound_port(address):
         message = f"{raw!r} is not an address like https://latchpin.example without a path"
         raise ValueError(message)
-    return address
+    return f"{parts.scheme}://{authority(parts)}"
+
+
+def authority(parts: SplitResult) -> str:
+    """Return host and port of an address in their one form (RFC 3986 section 6.2.3); raises ValueError where it has none."""
+    host = parts.hostname or ""
+    if ":" in host:
+        host = f"[{ipaddress.IPv6Address(host)}]"
+    return host if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f"{host}:{parts.port}"
 
 
 def _split(address: str) -> SplitResult:
@@ -137,7 +167,7 @@ def database_url(raw: str) -> str:
     for prefix in ("sqlite+aiosqlite:///", "sqlite:///"):
         if address.startswith(prefix):
             if address.removeprefix(prefix) in ("", ":memory:") or "?" in address:
-                message = "must name a file: a database in memory would be gone with the process"
+                message = "must name a file, whose signs ?, # and % are written as %3F, %23 and %25; not a database in memory"
                 raise ValueError(message)
             return "sqlite+aiosqlite:///" + address.removeprefix(prefix)
     message = "must start with postgresql:// or sqlite:///"
@@ -149,6 +179,11 @@ def _require_known_options(address: str) -> None:
         if name not in ("host", "port", "sslmode") or (name == "sslmode" and word not in _TLS_MODES):
             message = f"understands host=, port= and sslmode={'|'.join(_TLS_MODES)} after the question mark, and nothing else"
             raise ValueError(message)
+
+
+def sqlite_url(file: Path) -> str:
+    """Return the address of a SQLite file, whatever signs its name holds."""
+    return "sqlite+aiosqlite:///" + quote(str(file))
 
 
 def redis_url(raw: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import click
 
 import latchpin
@@ -29,6 +32,8 @@ def main() -> None:
 
     For people who use a server there are `login`, `logout` and `api`: they need its address and no deployment.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that a pipe's encoding lacks is written as \u017c, and ends no command
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 __all__ = ["main"]

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 refused (the reason on standard error), 2 wrong usage, 3 t
 from __future__ import annotations
 
 import asyncio
+import codecs
 import functools
 import getpass
 import json
@@ -28,7 +29,8 @@ from latchpin.errors import Invalid, LatchpinError, Unavailable
 from latchpin.identity.deployment import bring_up
 from latchpin.settings import Settings, SettingsError
 from latchpin.storage import Database, migrate, secrets
-from latchpin.storage.migrate import WrongRevision
+from latchpin.storage.generation import sqlite_file
+from latchpin.storage.migrate import UnsupportedDatabase
 from latchpin.storage.secrets import Secrets, SecretsError
 
 P = ParamSpec("P")
@@ -114,13 +116,9 @@ async def _answers(database: Database, chosen: Settings) -> None:
     except Unavailable as error:
         cause = error.__cause__
         reason = " ".join(str(getattr(cause, "orig", None) or cause or "no answer").split())
-        place = f"The file {_sqlite_file(chosen)}" if chosen.is_sqlite else f"The database at {_shown(chosen)}"
+        place = f"The file {sqlite_file(chosen.database_url)}" if chosen.is_sqlite else f"The database at {_shown(chosen)}"
         message = f"{place} cannot be used: {reason}. Check LATCHPIN_DATA_DIR and LATCHPIN_DATABASE_URL."
         raise Unavailable(message) from error
-
-
-def _sqlite_file(chosen: Settings) -> Path:
-    return Path(chosen.database_url.removeprefix("sqlite+aiosqlite:///").partition("?")[0])
 
 
 def _shown(chosen: Settings) -> str:
@@ -130,7 +128,7 @@ def _shown(chosen: Settings) -> str:
 
 def _require_writable(chosen: Settings) -> None:
     """Make the data directory (0700) where there is none, and refuse one that this user cannot write."""
-    file = _sqlite_file(chosen)
+    file = sqlite_file(chosen.database_url)
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -152,7 +150,7 @@ def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]
         except Invalid as error:
             lines = [f"  {_place(problem)}{problem.field}: {problem.message}" for problem in error.problems]
             fail("\n".join([error.detail, *lines]))
-        except (Unavailable, WrongRevision, SecretsError) as error:
+        except (Unavailable, UnsupportedDatabase, SecretsError) as error:
             fail(getattr(error, "detail", str(error)), code=3)
         except LatchpinError as error:
             fail(error.detail)
@@ -169,8 +167,9 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
 
 
 def print_json(document: object) -> None:
-    """Print one JSON document."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    """Print one JSON document, with names as they are where standard output is UTF-8."""
+    is_unicode = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+    click.echo(json.dumps(document, indent=2, ensure_ascii=not is_unicode))
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -12,6 +13,7 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from latchpin import settings_values as value
 from latchpin.cli.deployment import Deployment, asynchronous, data_dir_option, example, fail, load_settings, opened
 from latchpin.identity import organizations
 from latchpin.settings import Settings, variable
@@ -19,9 +21,16 @@ from latchpin.settings import Settings, variable
 HTTP1 = HTTP1Settings(header_read_timeout=10_000, max_buffer_size=64 * 1024)  # milliseconds; bytes that a request's headers may take
 
 
+def _host(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
+    try:
+        return None if given is None else value.host(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 @click.command(epilog=example("latchpin serve --port 9000 --workers 4"))
 @data_dir_option
-@click.option("--host", help="Address to listen on (LATCHPIN_HOST).")
+@click.option("--host", callback=_host, help="Address to listen on (LATCHPIN_HOST).")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (LATCHPIN_PORT).")
 @click.option("--workers", type=click.IntRange(1, 64), help="Server processes (LATCHPIN_WORKERS).")
 def serve(data_dir: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
@@ -41,12 +50,12 @@ def run(chosen: Settings, *, target: str = "latchpin.app:create") -> None:
 
     Ends the command where the address is in use. `target` is the factory of the application; the benchmark names another.
     """
-    require_free(chosen.host, chosen.port)
+    address = require_free(chosen.host, chosen.port)
     for name in ("data_dir", "host", "port", "workers"):
         os.environ[variable(name)] = str(getattr(chosen, name))  # the server's processes read the environment
     Granian(
         target,
-        address=chosen.host,
+        address=address,
         port=chosen.port,
         interface=Interfaces.ASGI,
         workers=chosen.workers,
@@ -62,19 +71,30 @@ def run(chosen: Settings, *, target: str = "latchpin.app:create") -> None:
     ).serve()
 
 
-def require_free(host: str, port: int) -> None:
-    """End the command (exit code 3) where the address cannot be listened on.
+def require_free(host: str, port: int) -> str:
+    """Return the address to listen on, or end the command (exit code 3) where there is none or it is taken.
 
-    Asked before the server starts, because the server shares its port between its own processes (SO_REUSEPORT) and would so share it
-    with another server as well, without a word.
+    The server takes an address and no name. One whose kind of network this machine lacks, such as ::1 of `localhost` without IPv6, is
+    passed over. Asked before the server starts, because the server shares its port between its own processes (SO_REUSEPORT) and would
+    so share it with another server as well, without a word.
     """
+    refused: OSError | None = None
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        fail(f"{host}:{port} cannot be listened on ({error.strerror}). Choose another with --port or LATCHPIN_PORT.", code=3)
+        for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+            try:
+                with socket.socket(family, kind) as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(address)
+            except OSError as error:
+                refused = error
+                if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                    break
+            else:
+                return str(address[0])
+    except (OSError, UnicodeError) as error:
+        refused = error if isinstance(error, OSError) else OSError(0, "not a host name")
+    reason = refused.strerror if refused else "it has no address"
+    return fail(f"{host}:{port} cannot be listened on ({reason}). Choose another with --port or LATCHPIN_PORT.", code=3)
 
 
 @asynchronous

@@ -56,7 +56,8 @@ def _row(spec: Field[Any], chosen: Settings, data_dir: Path | None, *, is_defaul
 def _source(name: str, chosen: Settings, data_dir: Path | None) -> str:
     if name == "data_dir" and data_dir is not None:
         return "--data-dir"
-    if variable(name) in os.environ:
+    key = variable(name)
+    if key in os.environ and deployment_settings.is_ours(key, os.environ[key]):
         return "environment"
     file = Path(os.environ.get(PREFIX + "CONFIG") or chosen.data_dir / "latchpin.toml")
     if file.is_file() and name in tomllib.loads(file.read_text(encoding="utf-8")):

@@ -12,17 +12,22 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+import latchpin
 from latchpin.errors import Unavailable
 
 
-class WrongRevision(Exception):
+class UnsupportedDatabase(Exception):
+    """The database answers and cannot be used; the text says why, and what to do."""
+
+
+class WrongRevision(UnsupportedDatabase):
     """The database has another schema than this version needs; the text says which command to run."""
 
 
 def config() -> Config:
     """Return Alembic's configuration for this package's migrations."""
     cfg = Config()
-    cfg.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    cfg.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     cfg.set_main_option("path_separator", "os")
     return cfg
 
@@ -37,10 +42,14 @@ def head() -> str:
 
 
 async def current(engine: AsyncEngine) -> str | None:
-    """Return the database's revision, or None for an empty database; raises Unavailable where it does not answer."""
+    """Return the database's revision, or None for an empty database.
+
+    Raises Unavailable where it does not answer, UnsupportedDatabase where it is not in UTF-8 or a newer version made it.
+    """
     try:
         async with engine.connect() as connection:
-            return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+            await connection.run_sync(_require_utf8)
+            return await connection.run_sync(_revision)
     except (DBAPIError, OSError) as error:
         detail = f"The database cannot be reached ({type(error).__name__}). Check LATCHPIN_DATABASE_URL."
         raise Unavailable(detail) from error
@@ -67,9 +76,34 @@ async def require_head(engine: AsyncEngine) -> None:
         raise WrongRevision(message)
 
 
+def _require_utf8(connection: Connection) -> None:
+    """Raise UnsupportedDatabase where names of some people could not be kept."""
+    encoding = "UTF8" if connection.dialect.name == "sqlite" else connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+    if encoding != "UTF8":
+        message = (
+            f"The database keeps text as {encoding}, which cannot hold all names. Make one for Latchpin with: "
+            "CREATE DATABASE latchpin ENCODING 'UTF8' TEMPLATE template0; and name it in LATCHPIN_DATABASE_URL"
+        )
+        raise UnsupportedDatabase(message)
+
+
+def _revision(connection: Connection) -> str | None:
+    """Return the database's revision, or None for an empty database; raises WrongRevision for one that this version does not know."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found not in {each.revision for each in ScriptDirectory.from_config(config()).walk_revisions()}:
+        message = (
+            f"The database is at revision {found}, which a newer version of Latchpin made; this one ({latchpin.__version__}) knows up to "
+            f"{head()}. Install the newer version, or restore the backup that was made before the upgrade"
+        )
+        raise WrongRevision(message)
+    return found
+
+
 def _upgrade(connection: Connection, revision: str) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7202331)")  # one upgrade at a time
+    _require_utf8(connection)
+    _revision(connection)
     cfg = config()
     cfg.attributes["connection"] = connection
     command.upgrade(cfg, revision)
