@@ -130,7 +130,7 @@ def _sending(server: Server, key: Key, times: int) -> Iterator[list[Future[httpx
 
 def test_so_many_requests_wait_for_the_next_window_and_the_rest_is_refused(serve: Serve, clock: kit_clock.Frozen) -> None:
     """Beyond the limit a queue of so many places waits for the window; who finds none gets 429 at once."""
-    organization = Organization(serve(rate_limit=3, rate_limit_queue=2))
+    organization = Organization(serve(rate_limit=3, rate_limit_queue=2, rate_limit_queue_seconds=60))
     key = organization.key()
 
     with _sending(organization.server, key, 9) as sent:
@@ -143,17 +143,39 @@ def test_so_many_requests_wait_for_the_next_window_and_the_rest_is_refused(serve
 
 
 def test_nobody_waits_longer_than_the_longest_wait(serve: Serve, clock: kit_clock.Frozen) -> None:
-    """Where the window ends too late, the answer is 429 at once."""
-    organization = Organization(serve(rate_limit=1, rate_limit_queue=5, rate_limit_queue_seconds=10))
+    """Where the window ends in more than five seconds, the answer is 429 at once: most clients give up on a silent server soon."""
+    organization = Organization(serve(rate_limit=1))
     key = organization.key()
     organization.get("/agent/all", key)
 
+    clock.advance(timedelta(seconds=54))
     assert organization.get("/agent/all", key).status_code == 429
+
+    clock.advance(timedelta(seconds=1))
+    with _sending(organization.server, key, 1) as (waiting,):
+        until(lambda: organization.server.application.asgi._app._queue._waiting)  # type: ignore[attr-defined]
+        clock.advance(timedelta(seconds=5))
+        assert waiting.result().status_code == 200
+
+
+def test_a_wall_clock_that_is_set_back_lengthens_no_window(serve: Serve, clock: kit_clock.Frozen) -> None:
+    """A window lasts as long as it lasts, and Retry-After says no more than is left of it."""
+    organization = Organization(serve(rate_limit=1, rate_limit_queue=0))
+    key = organization.key()
+    organization.get("/agent/all", key)
+    clock.advance(timedelta(seconds=10))
+    clock.set_wall(timedelta(hours=-32))
+
+    refused = organization.get("/agent/all", key)
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "50")
+    clock.advance(timedelta(seconds=50))
+    assert organization.get("/agent/all", key).status_code == 200
 
 
 def test_a_key_that_was_revoked_while_it_waited_is_refused(serve: Serve, clock: kit_clock.Frozen) -> None:
     """Who waits in the queue is not past the gate yet (property 1)."""
-    organization = Organization(serve(rate_limit=1, rate_limit_queue=1))
+    organization = Organization(serve(rate_limit=1, rate_limit_queue=1, rate_limit_queue_seconds=60))
     key = organization.key()
     organization.get("/agent/all", key)
 
@@ -238,7 +260,7 @@ def redis_url() -> Iterator[str]:
 
 def test_a_client_that_hangs_up_frees_its_place_in_the_queue(serve: Serve, clock: kit_clock.Frozen) -> None:
     """Otherwise a client with a short patience would shut itself out until the window ends."""
-    organization = Organization(serve(rate_limit=1, rate_limit_queue=1))
+    organization = Organization(serve(rate_limit=1, rate_limit_queue=1, rate_limit_queue_seconds=60))
     key = organization.key()
     assert organization.get("/agent/all", key).status_code == 200
     queue = organization.server.application.asgi._app._queue  # type: ignore[attr-defined]
@@ -332,7 +354,7 @@ def test_a_redis_that_hangs_holds_up_few_requests(serve: Serve, clock: kit_clock
 def test_redis_counts_again_when_it_is_back(redis_url: str) -> None:
     """Counting in process ends by itself once Redis answers."""
     counter = InRedis(redis_url, "test")
-    counter._away, counter._ask_again = True, kit_clock.timestamp() + 0.05
+    counter._away, counter._ask_again = True, kit_clock.monotonic() + 0.05
 
     async def until_it_counts() -> None:
         while counter._away:

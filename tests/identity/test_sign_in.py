@@ -146,6 +146,19 @@ def test_the_window_ends_by_the_clock(door: Door, clock: kit_clock.Frozen) -> No
     assert door.is_open()
 
 
+def test_a_wall_clock_that_is_set_back_locks_nobody_out(door: Door, clock: kit_clock.Frozen) -> None:
+    """A window that would end later than any window can is of another time, and begins anew; a node a minute behind changes nothing."""
+    for _ in range(5):
+        door.attempt()
+    clock.set_wall(timedelta(minutes=-1))
+    assert not door.is_open()
+
+    clock.set_wall(timedelta(hours=-32))
+
+    outcomes = [door.attempt() for _ in range(6)]
+    assert [type(outcome.refusal) for outcome in outcomes] == [Unauthenticated] * 5 + [Throttled]
+
+
 def test_waiting_as_told_is_enough(door: Door, clock: kit_clock.Frozen) -> None:
     """Retry-After does not fall short."""
     for _ in range(5):

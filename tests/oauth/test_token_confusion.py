@@ -149,7 +149,7 @@ def test_a_key_that_another_process_just_made_is_found(sound: Tokens, server: Se
     clock.advance(timedelta(seconds=2))
     known = ring(server)
     token = sound.access
-    known._ring = key_ring._Ring((), {}, {"keys": []}, known._ring.generation, kit_clock.timestamp(), known._ring.turn)
+    known._ring = key_ring._Ring((), {}, {"keys": []}, known._ring.generation, kit_clock.monotonic(), known._ring.turn)
 
     assert ask(server, token).status_code == 200
 

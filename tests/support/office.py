@@ -211,8 +211,9 @@ class Office:
             expires = clock.now() + timedelta(milliseconds=200)
             await api_keys.change_expiry(session, key, expires, policy=rules, by=BY)
         answered = time.monotonic()
-        over = answered + (expires - clock.now()).total_seconds()
-        await clock.wait_until(expires.timestamp() + 0.05)
+        left = (expires - clock.now()).total_seconds()
+        over = answered + left
+        await clock.wait_until(clock.monotonic() + left + 0.05)
         return max(answered, over)
 
 

@@ -223,7 +223,7 @@ class Gate:
                 self._state(request, limit, window)
                 raise Throttled(
                     f"This credential may make {limit} requests in {self._seconds} seconds. Wait as Retry-After says.",
-                    retry_after=window.seconds_left(clock.timestamp()),
+                    retry_after=window.seconds_left(clock.monotonic()),
                 )
             waited = True
             window = await counter.hit(caller, self._seconds)
@@ -239,7 +239,7 @@ class Gate:
                 self._window_header,
                 (b"ratelimit-policy", b'"default";q=%d;w=%d' % (limit, self._seconds)),
             )
-        left = window.seconds_left(clock.timestamp())
+        left = window.seconds_left(clock.monotonic())
         request.headers += (*fixed, (b"ratelimit", b'"default";r=%d;t=%d' % (max(0, limit - window.count), left)))
 
     async def _note(self, refused: Refused, request: context.RequestContext) -> None:

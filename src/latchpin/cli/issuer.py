@@ -55,9 +55,9 @@ class Issuer:
         Asks every `interval` seconds, five seconds more after each `slow_down`, and twice as long after each try without an answer.
         """
         interval = float(asked.get("interval") or _INTERVAL_SECONDS)
-        ends = clock.timestamp() + min(float(asked.get("expires_in") or _MOST_SECONDS), _MOST_SECONDS)
+        ends = clock.monotonic() + min(float(asked.get("expires_in") or _MOST_SECONDS), _MOST_SECONDS)
         while True:
-            await clock.wait_until(clock.timestamp() + interval)
+            await clock.wait_until(clock.monotonic() + interval)
             form = {"grant_type": DEVICE_CODE, "device_code": str(asked["device_code"]), "client_id": COMMAND_LINE}
             answer = None
             with contextlib.suppress(Unavailable):
@@ -72,7 +72,7 @@ class Issuer:
                 interval += _SLOWER_SECONDS
             elif error != "authorization_pending":
                 raise Denied(_ENDS.get(error) or f"{self.address} ended the sign-in: {_said(answer)}")
-            if clock.timestamp() >= ends:
+            if clock.monotonic() >= ends:
                 raise Denied(_ENDS["expired_token"])
 
     async def refresh(self, held: SignedIn) -> SignedIn:

@@ -8,6 +8,7 @@ all). A crash loses at most a minute of these; changes and their events are neve
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,12 +41,12 @@ _REFUSALS = {CredentialKind.ACCESS_TOKEN: events.TokenRefused, CredentialKind.CL
 
 @dataclass(slots=True)
 class _Tally:
-    """A count that is written at once and then in totals; `written` is when the last total was."""
+    """A count that is written at once and then in totals; `written` is when the last total was, on the monotonic clock."""
 
     actor: Actor
     event: events.Event
     count: int = 0
-    written: float = 0.0
+    written: float = -math.inf
 
 
 class Activity:
@@ -60,11 +61,11 @@ class Activity:
 
     def used(self, verified: Verified, method: str, route: str, request: RequestContext) -> None:
         """Note one use of a key for a route (`GET`, `/api/v1/agent/{agent_id}`), after it was answered: what was denied is told apart."""
-        now = clock.timestamp()
+        now = clock.monotonic()
         if now - verified.noted >= LAST_USED_SECONDS:
             verified.noted = now
             credential = verified.principal.credential
-            self._last_used[credential.kind.value, credential.id or 0] = (now, request.address)
+            self._last_used[credential.kind.value, credential.id or 0] = (clock.timestamp(), request.address)
         denied = request.status == 403  # noqa: PLR2004  the one answer that is about what the key may do
         bucket = (verified.caller, method, route, request.address, denied)
         tally = self._uses.get(bucket)
@@ -136,7 +137,7 @@ class Activity:
             await self._flush(everything=everything)
 
     async def _flush(self, *, everything: bool) -> None:
-        now = clock.timestamp()
+        now = clock.monotonic()
         due = [
             (tally, tally.count)
             for tallies, limit in ((self._uses, USE_TOTALS_SECONDS), (self._refusals, REFUSAL_TOTALS_SECONDS))
@@ -165,7 +166,7 @@ class Activity:
         for tally in (*self._uses.values(), *self._refusals.values()):
             count = tally.count
             if count and await self._written(partial(_record, tally=tally, count=count)):
-                tally.count, tally.written = tally.count - count, clock.timestamp()
+                tally.count, tally.written = tally.count - count, clock.monotonic()
 
     async def _written(self, work: Callable[[AsyncSession], Awaitable[None]]) -> bool:
         """Whether an item is done with: written, or never to be written. A database that is away keeps it."""

@@ -91,7 +91,7 @@ def _verified(key: ApiKey, user: User, generation: int) -> Verified:
     return Verified(
         principal,
         generation,
-        clock.timestamp(),
+        clock.monotonic(),
         key.expires.timestamp(),
         tuple(ipaddress.ip_network(network) for network in key.networks.split()),
         key.rate_limit,

@@ -59,7 +59,7 @@ class AccessTokens:
         granted = stands.principal.scopes & scopes.api(claims["scope"].split())
         principal = stands.principal if granted == stands.principal.scopes else replace(stands.principal, scopes=granted)
         expires = min(float(claims["exp"]), stands.expires)
-        verified = Verified(principal, generation, clock.timestamp(), expires, stands.networks, stands.rate_limit, thumbprint(claims))
+        verified = Verified(principal, generation, clock.monotonic(), expires, stands.networks, stands.rate_limit, thumbprint(claims))
         if stands.api_key_id is not None:
             verified.caller = f"key:{stands.api_key_id}"  # an exchanged key's tokens share its limit
         self._memory.keep(token, verified)
@@ -96,7 +96,7 @@ class AccessTokens:
         return await asyncio.shield(asking)
 
     async def _ask(self, sid: str, generation: int) -> Standing | Refused:
-        checked = clock.timestamp()
+        checked = clock.monotonic()
         async with self._database.read() as session:
             found = await standing.of_sid(session, sid, self._settings)
         self._standings.keep(sid, generation, found, since=checked)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -94,15 +95,15 @@ class KeyRing:
         self._key = signing_keys.sealing_key(secrets)
         self._settings = settings
         self._ring = _Ring((), {}, {"keys": []}, -1, 0.0)
-        self._asked_for_unknown = 0.0
+        self._asked_for_unknown = -math.inf
         self._turns = itertools.count(1)
         self._reading: dict[int | None, asyncio.Future[None]] = {}
 
     async def ready(self, generation: int | None = None) -> None:
         """Read the ring where it may be out of date: another generation, or 30 seconds old. Raises Unavailable."""
-        age = clock.timestamp() - self._ring.read
+        age = clock.monotonic() - self._ring.read
         other = generation is not None and generation != self._ring.generation
-        if not self._ring.held or other or not 0 <= age < _READ_AGAIN_SECONDS:
+        if not self._ring.held or other or age >= _READ_AGAIN_SECONDS:
             await self.reload(generation)
 
     async def reload(self, generation: int | None = None) -> None:
@@ -137,7 +138,7 @@ class KeyRing:
             method.check_key(key)
             held.append(_Held(row.kid, row.algorithm, key, method, row.signs_from.timestamp(), until))
         jwks = {"keys": [json.loads(row.public) for row in rows]}
-        return _Ring(tuple(held), {each.kid: each for each in held}, jwks, generation, clock.timestamp(), turn)
+        return _Ring(tuple(held), {each.kid: each for each in held}, jwks, generation, clock.monotonic(), turn)
 
     def _unsealed(self, row: SigningKey) -> Key:
         return import_key({**signing_keys.unsealed(row, self._key), "kid": row.kid, "alg": row.algorithm, "use": "sig"})
@@ -193,8 +194,8 @@ class KeyRing:
 
     async def look_again(self, token: bytes) -> bool:
         """Read the ring once more where a token names a key that is not in it, at most once a second; returns whether it was read."""
-        now = clock.timestamp()
-        if 0 <= now - self._asked_for_unknown < _UNKNOWN_KID_SECONDS or not is_compact(token):
+        now = clock.monotonic()
+        if now - self._asked_for_unknown < _UNKNOWN_KID_SECONDS or not is_compact(token):
             return False
         try:
             kid = str(jws.extract_compact(token, registry=_REGISTRY).headers().get("kid"))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import case, delete, func, select
+from sqlalchemy import ColumnElement, case, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity.fields import email_key
@@ -20,6 +20,7 @@ from latchpin.storage.models import SignInFailures
 from latchpin.storage.upsert import insert
 
 WINDOW = timedelta(minutes=15)
+SKEW = timedelta(minutes=1)  # by which the clocks of two nodes may differ; a window that ends later is of a clock that was set back
 PER_PAIR = 5
 PER_ADDRESS = 50
 PER_ACCOUNT = 20
@@ -71,7 +72,7 @@ async def standing(session: AsyncSession, where: Buckets) -> Standing:
     """Return whether a try must wait, and for what."""
     at = clock.now()
     rows = await session.scalars(select(SignInFailures).where(SignInFailures.bucket.in_((where.account, where.address, where.pair))))
-    counts = {row.bucket: row for row in rows.all() if row.window_ends > at}
+    counts = {row.bucket: row for row in rows.all() if at < row.window_ends <= at + WINDOW + SKEW}
     failures = {bucket: row.failures for bucket, row in counts.items()}
     allowance = PER_PAIR if where.known or failures.get(where.account, 0) < PER_ACCOUNT else PER_PAIR_UNDER_ATTACK
     limits = {where.pair: allowance} if where.known else {where.pair: allowance, where.address: PER_ADDRESS}
@@ -105,7 +106,7 @@ async def count_turned_away(session: AsyncSession, where: Buckets, tries: int) -
 
 async def _count(session: AsyncSession, *where: bytes, by: int = 1) -> dict[bytes, int]:
     at = clock.now()
-    over = SignInFailures.window_ends <= at
+    over = _is_over(at)
     counted: dict[bytes, int] = {}
     for bucket in sorted(where):  # one order, so that two tries cannot wait for each other
         row = insert(session, SignInFailures).values(bucket=bucket, failures=by, window_ends=at + WINDOW)
@@ -120,6 +121,10 @@ async def _count(session: AsyncSession, *where: bytes, by: int = 1) -> dict[byte
     return counted
 
 
+def _is_over(at: datetime) -> ColumnElement[bool]:
+    return or_(SignInFailures.window_ends <= at, SignInFailures.window_ends > at + WINDOW + SKEW)
+
+
 async def forget(session: AsyncSession, where: Buckets) -> None:
     """Forget the failures of this account from here, after a success."""
     await session.execute(delete(SignInFailures).where(SignInFailures.bucket == where.pair))
@@ -127,4 +132,4 @@ async def forget(session: AsyncSession, where: Buckets) -> None:
 
 async def sweep(session: AsyncSession) -> None:
     """Remove counters whose window is over."""
-    await session.execute(delete(SignInFailures).where(SignInFailures.window_ends < clock.now()))
+    await session.execute(delete(SignInFailures).where(_is_over(clock.now())))

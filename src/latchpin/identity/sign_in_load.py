@@ -5,6 +5,7 @@ Both are kept in memory, since they bound this process's threads, connections an
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,14 +52,14 @@ class Rows:
     """How many refusals have got an audit row of their own in this minute, and how many since then have none yet."""
 
     def __init__(self) -> None:
-        self._begun = 0.0
+        self._begun = -math.inf
         self._written = 0
         self._unwritten = 0
 
     def allow(self, count: int = 1) -> bool:
         """Whether one more refusal, or `count` of a kind together, get a row of their own; where not, they count for the next total."""
-        at = clock.timestamp()
-        if not 0 <= at - self._begun < 60:  # noqa: PLR2004  a minute
+        at = clock.monotonic()
+        if at - self._begun >= 60:  # noqa: PLR2004  a minute
             self._begun, self._written = at, 0
         if self._written >= ROWS_A_MINUTE:
             self.leave_out(count)
@@ -77,7 +78,7 @@ class Rows:
 
     def reset(self) -> None:
         """Begin a new minute with nothing counted."""
-        self._begun, self._written, self._unwritten = 0.0, 0, 0
+        self._begun, self._written, self._unwritten = -math.inf, 0, 0
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ The order matters for strict revocation: the caller reads the generation, then l
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -61,7 +62,9 @@ class Reason(StrEnum):
 
 @dataclass(slots=True)
 class Verified:
-    """A credential that was found sound. `expires` and `checked` are seconds since the epoch; no `networks` means any address.
+    """A credential that was found sound. `expires` is in seconds since the epoch, `checked` and `noted` on the monotonic clock.
+
+    No `networks` means any address.
 
     `jkt` is the thumbprint of the key that a token is bound to: whoever presents it has to prove that key (RFC 9449).
     """
@@ -73,7 +76,7 @@ class Verified:
     networks: tuple[_Network, ...] = ()
     rate_limit: int | None = None
     jkt: str | None = None
-    noted: float = 0.0
+    noted: float = -math.inf
     caller: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,8 +126,7 @@ class Memory:
         found = self._held.get(sha256(presented).digest())
         if found is None or found.generation != generation:
             return None
-        now = clock.timestamp()
-        if now >= found.expires or now - found.checked > REMEMBERED_SECONDS:
+        if clock.timestamp() >= found.expires or clock.monotonic() - found.checked > REMEMBERED_SECONDS:
             return None
         return found
 
@@ -134,5 +136,5 @@ class Memory:
             self._held.pop(next(iter(self._held)))
         digest = sha256(presented).digest()
         earlier = self._held.pop(digest, None)
-        verified.noted = earlier.noted if earlier else 0.0
+        verified.noted = earlier.noted if earlier else -math.inf
         self._held[digest] = verified

@@ -1,6 +1,8 @@
 """The one source of the present time.
 
-Everything that asks what time it is asks here, so that tests can move time without waiting for it.
+Everything that asks what time it is asks here, so that tests can move time without waiting for it. `now` and `timestamp` are the wall
+clock, which an operator or NTP may set forward or back: they are for moments that are stored or told to somebody. `monotonic` only ever
+grows: it is for durations within one process, such as windows of limits and the age of what a cache holds.
 """
 
 from __future__ import annotations
@@ -11,17 +13,30 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-_source: Callable[[], float] = time.time
+_wall: Callable[[], float] = time.time
+_ahead = 0.0  # seconds by which a frozen clock was moved, so that the monotonic clock does not go back when it is let go
 
 
 def now() -> datetime:
     """Return the present as an aware UTC datetime."""
-    return datetime.fromtimestamp(_source(), UTC)
+    return datetime.fromtimestamp(_wall(), UTC)
 
 
 def timestamp() -> float:
     """Return the present in seconds since the epoch; cheaper than `now()` on the request path."""
-    return _source()
+    return _wall()
+
+
+def _live() -> float:
+    return time.monotonic() + _ahead
+
+
+_monotonic: Callable[[], float] = _live
+
+
+def monotonic() -> float:
+    """Return seconds since a moment that only this process knows; never goes back, whatever is done to the wall clock."""
+    return _monotonic()
 
 
 class Frozen:
@@ -29,22 +44,34 @@ class Frozen:
 
     def __init__(self, at: datetime) -> None:
         self._at = at.timestamp()
+        self._elapsed = 0.0
+        self._begin = 0.0
 
     def advance(self, delta: timedelta) -> None:
-        """Move the clock forward by `delta`."""
+        """Let time pass: both clocks move forward by `delta`."""
+        self._at += delta.total_seconds()
+        self._elapsed += delta.total_seconds()
+
+    def set_wall(self, delta: timedelta) -> None:
+        """Correct the wall clock by `delta`, forward or back, while no time passes."""
         self._at += delta.total_seconds()
 
     def __enter__(self) -> Self:
-        global _source  # noqa: PLW0603  replacing the process's clock is what this class is for
-        _source = self._read
+        global _wall, _monotonic
+        self._begin = _live()
+        _wall, _monotonic = self._read_wall, self._read_monotonic
         return self
 
     def __exit__(self, *_: object) -> None:
-        global _source  # noqa: PLW0603  as above
-        _source = time.time
+        global _wall, _monotonic, _ahead  # noqa: PLW0603  as above
+        _ahead += max(0.0, self._read_monotonic() - _live())
+        _wall, _monotonic = time.time, _live
 
-    def _read(self) -> float:
+    def _read_wall(self) -> float:
         return self._at
+
+    def _read_monotonic(self) -> float:
+        return self._begin + self._elapsed
 
 
 def iso(at: datetime) -> str:
@@ -53,8 +80,8 @@ def iso(at: datetime) -> str:
 
 
 async def wait_until(at: float) -> None:
-    """Wait until the clock shows `at` (seconds since the epoch); follows a clock that is moved by hand."""
-    if _source is time.time:
-        await asyncio.sleep(max(0.0, at - time.time()))
-    while _source() < at:  # noqa: ASYNC110  a clock that is moved by hand signals nothing
+    """Wait until `monotonic` shows `at`; follows a clock that is moved by hand."""
+    if _monotonic is _live:
+        await asyncio.sleep(max(0.0, at - _live()))
+    while _monotonic() < at:  # noqa: ASYNC110  a clock that is moved by hand signals nothing
         await asyncio.sleep(0.005)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,7 +30,7 @@ _SHORTEST_WAIT = 0.1  # Redis tells whole seconds: in the last one of a window i
 
 @dataclass(slots=True)
 class Window:
-    """The state of a window after a hit. `count` is how many hits it has had, `ends` seconds since the epoch."""
+    """The state of a window after a hit. `count` is how many hits it has had, `ends` on the monotonic clock."""
 
     count: int
     ends: float
@@ -57,7 +58,7 @@ class InProcess:
 
     def hit_now(self, key: str, seconds: int) -> Window:
         """Count one hit, without waiting."""
-        now = clock.timestamp()
+        now = clock.monotonic()
         window = self._windows.get(key)
         if window is None or window.ends <= now:
             if len(self._windows) >= _MOST_WINDOWS:
@@ -96,18 +97,18 @@ class InRedis:
 
     async def hit(self, key: str, seconds: int) -> Window:
         """Count one hit."""
-        if self._away and clock.timestamp() < self._ask_again:  # a Redis that hangs must not hold up every request
+        if self._away and clock.monotonic() < self._ask_again:  # a Redis that hangs must not hold up every request
             return self._fallback.hit_now(key, seconds)
         try:
             count = await self._storage.incr(self._prefix + key, seconds)
-            ends = max(await self._storage.get_expiry(self._prefix + key), clock.timestamp() + _SHORTEST_WAIT)
+            left = await self._storage.get_expiry(self._prefix + key) - time.time()  # the library adds the present to what Redis says
         except (StorageError, OSError, TimeoutError):
             if not self._away:
                 _log.warning("rate_limit.redis_away", detail="each process counts for itself until it is back")
-            self._away, self._ask_again = True, clock.timestamp() + _ASK_AGAIN_SECONDS
+            self._away, self._ask_again = True, clock.monotonic() + _ASK_AGAIN_SECONDS
             return self._fallback.hit_now(key, seconds)
         self._away = False
-        return Window(count, ends)
+        return Window(count, clock.monotonic() + max(left, _SHORTEST_WAIT))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -123,7 +124,7 @@ async def require(counter: Counter, key: str, *, seconds: int, most: int, detail
     """Count one hit, and raise Throttled beyond `most` in a window; `{left}` in `detail` becomes the seconds to wait."""
     window = await counter.hit(key, seconds)
     if window.count > most:
-        left = window.seconds_left(clock.timestamp())
+        left = window.seconds_left(clock.monotonic())
         raise Throttled(detail.format(left=left), retry_after=left)
 
 
@@ -151,7 +152,7 @@ class Queue:
         `gone` returns when the client has hung up: its place is free then, and ClientGone is raised.
         """
         waiting = self._waiting.get(key, 0)
-        if waiting >= self._places or until - clock.timestamp() > self._longest:
+        if waiting >= self._places or until - clock.monotonic() > self._longest:
             return False
         self._waiting[key] = waiting + 1
         turn, left_by = asyncio.ensure_future(clock.wait_until(until)), asyncio.ensure_future(gone())

@@ -26,12 +26,12 @@ class Remembered(Generic[Key, Value]):
     def get(self, key: Key, generation: int) -> Value | None:
         """Return what was looked up under this very generation, or None."""
         found = self._held.get(key)
-        if found is None or found[0] != generation or not 0 <= clock.timestamp() - found[1] <= SECONDS:
+        if found is None or found[0] != generation or clock.monotonic() - found[1] > SECONDS:
             return None
         return found[2]
 
     def keep(self, key: Key, generation: int, value: Value, *, since: float) -> None:
-        """Remember; `since` is when the look-up began, in seconds since the epoch."""
+        """Remember; `since` is when the look-up began, on the monotonic clock."""
         if len(self._held) >= MOST:
             self._held.pop(next(iter(self._held)))
         self._held[key] = (generation, since, value)

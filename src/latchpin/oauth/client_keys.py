@@ -7,6 +7,7 @@ minute for one address, however many assertions name a key that is not there (se
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -59,15 +60,15 @@ class ClientKeys:
 
     def _still_kept(self, uri: str) -> tuple[Key, ...]:
         kept = self._kept.get(uri)
-        return kept.keys if kept is not None and 0 <= clock.timestamp() - kept.at <= KEPT_SECONDS else ()
+        return kept.keys if kept is not None and clock.monotonic() - kept.at <= KEPT_SECONDS else ()
 
     async def _fetch(self, uri: str, came_from: Origin) -> None:
         """Fetch the keys, unless that was tried within the last minute. Those who come meanwhile wait for the one who fetches."""
         lock = self._locks.setdefault(uri, asyncio.Lock())
         try:
             async with lock:
-                now = clock.timestamp()
-                if 0 <= now - self._tried.get(uri, 0) < ASK_AGAIN_SECONDS:
+                now = clock.monotonic()
+                if now - self._tried.get(uri, -math.inf) < ASK_AGAIN_SECONDS:
                     return
                 _make_room(self._tried)
                 self._tried[uri] = now

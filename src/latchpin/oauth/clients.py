@@ -130,12 +130,12 @@ class ClientBook:
         What is not known is asked for each time: junk takes no place in memory. A client_id that is the address of a metadata document
         is fetched where that is due, on behalf of who `came_from` says; raises OAuthError that says what is wrong with it, and Throttled.
         """
-        known, now = self._known.get(client_id, generation), clock.timestamp()
+        known, begun_at = self._known.get(client_id, generation), clock.monotonic()
         if known is not None:
             return known
         found = await self._load(client_id)
         if self._documents is not None and self._documents.is_one(client_id):
-            if found is None or (found.fresh_until or 0) <= now:
+            if found is None or (found.fresh_until or 0) <= clock.timestamp():
                 await self._documents.refresh(client_id, came_from or Origin())
                 found = await self._load(client_id)  # again, since the fetch may be older than the generation
         elif found is not None and found.source is ClientSource.DOCUMENT:
@@ -143,7 +143,7 @@ class ClientBook:
         if found is None:
             self._known.forget(client_id)
             return None
-        self._known.keep(client_id, generation, found, since=now)
+        self._known.keep(client_id, generation, found, since=begun_at)
         return found
 
     async def _load(self, client_id: str) -> Client | None:

@@ -96,13 +96,13 @@ class Documents:
         fresh_until = row.fresh_until.timestamp() if row is not None and row.fresh_until is not None else 0.0
         if row is not None and (row.status is not ClientStatus.ACTIVE or fresh_until > now):
             return  # a revocation is final, whatever the document says
-        if row is not None and now < self._ask_again.get(client_id, 0) <= now + ASK_AGAIN_SECONDS:
+        if row is not None and clock.monotonic() < self._ask_again.get(client_id, 0):
             return
         try:
             fetched = await self._fetcher.get(client_id, asker=came_from.address)
         except (Unfetched, Throttled) as error:
             if row is not None and now < fresh_until + GRACE.total_seconds() and _is_passing(error):
-                self._wait(client_id, now)
+                self._wait(client_id)
                 return
             if isinstance(error, Throttled):
                 raise
@@ -111,10 +111,10 @@ class Documents:
         self._ask_again.pop(client_id, None)
         await self._keep(client_id, said, _lifetime(fetched.max_age), came_from)
 
-    def _wait(self, client_id: str, now: float) -> None:
+    def _wait(self, client_id: str) -> None:
         if len(self._ask_again) >= _MOST_WAITING:
             self._ask_again.pop(next(iter(self._ask_again)))
-        self._ask_again[client_id] = now + ASK_AGAIN_SECONDS
+        self._ask_again[client_id] = clock.monotonic() + ASK_AGAIN_SECONDS
 
     async def _keep(self, client_id: str, said: ClientMetadata, lifetime: timedelta, came_from: Origin) -> None:
         by = _acting(client_id, said, came_from)

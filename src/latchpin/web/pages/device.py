@@ -58,7 +58,7 @@ async def _wait(visit: Visit) -> int:
     for whose in (f"user:{visit.principal.user_id}", f"address:{households.of(address)}"):
         window = await counter.hit(f"device-code:{whose}", _WINDOW_SECONDS)
         if window.count > TRIES * (1 if whose.startswith("user") else 5):
-            return window.seconds_left(clock.timestamp())
+            return window.seconds_left(clock.monotonic())
     return 0
 
 
