@@ -67,7 +67,7 @@ class Settings:
         value.integer(0, 1000), 10, "Requests per API key that may wait for the next window instead of getting 429."
     )
     rate_limit_queue_seconds: int = _setting(
-        value.integer(0, 3600), 60, "Longest wait in that queue in seconds; where the window ends later, the answer is 429 at once."
+        value.integer(0, 3600), 5, "Longest wait in that queue in seconds; where the window ends later, the answer is 429 at once."
     )
     bad_key_limit: int = _setting(
         value.integer(1, 100_000), 30, "Refused credentials per address and minute before the answer becomes 429."
