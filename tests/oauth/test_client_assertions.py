@@ -7,6 +7,7 @@ import hmac
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from joserfc.errors import SecurityWarning
@@ -14,11 +15,13 @@ from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from latchpin.kit import clock as kit_clock
 from latchpin.kit.clock import Frozen
+from latchpin.oauth import client_assertion
 from tests.support.documents import EC_KEY, RSA_KEY, Publisher, published
 from tests.support.nodes import node
 from tests.support.people import Organization
 from tests.support.server import Server
 from tests.support.signers import Signer
+from tests.support.tokens import reasons
 
 Serve = Callable[..., Server]
 
@@ -55,22 +58,71 @@ def test_the_two_names_of_ed25519_are_one_algorithm(organization: Organization) 
 
 
 def test_the_audience_must_be_us_alone(signer: Signer) -> None:
-    """Our issuer or our token endpoint; an assertion for several could be passed on (security.md 61)."""
+    """By the issuer, an endpoint that clients prove themselves at, or several of these; else it could be passed on (security.md 61)."""
     url = signer.server.url
-    sound = [url, f"{url}/api/oauth/token", [url]]
-    wrong = [None, "", "https://other.example", f"{url}/", f"{url}.evil.example", [], [url, "https://other.example"], {"a": url}, 1]
+    metadata = signer.server.http.get("/.well-known/oauth-authorization-server").json()
+    names = ("token", "pushed_authorization_request", "device_authorization", "introspection", "revocation")
+    endpoints = [
+        metadata[f"{each}_endpoint"] for each in names
+    ]  # the request's own address is what libraries put there (RFC 9126 section 2)
+    sound = [url, [url], *endpoints, [url, metadata["token_endpoint"]], endpoints]
+    wrong = [
+        None,
+        "",
+        "https://other.example",
+        f"{url}/",
+        f"{url}.evil.example",
+        [],
+        [url, "https://other.example"],
+        {"a": url},
+        1,
+        [[url]],
+    ]
 
-    assert [signer.is_let(signer.assertion(aud=each)) for each in sound] == [True] * len(sound)
-    assert [signer.is_let(signer.assertion(aud=each)) for each in wrong] == [False] * len(wrong)
+    assert [each for each in sound if not signer.is_let(signer.assertion(aud=each))] == []
+    assert [each for each in wrong if signer.is_let(signer.assertion(aud=each))] == []
 
 
-def test_an_assertion_lives_for_ten_minutes_at_most(signer: Signer, clock: Frozen) -> None:
-    """A long one would be a password (security.md 61)."""
+def test_an_assertion_lives_for_an_hour_at_most(signer: Signer, clock: Frozen) -> None:
+    """A long one would be a password; the limit is an hour by a clock that may differ by a minute (security.md 61)."""
     now = int(kit_clock.timestamp())
-    sound, wrong = [now + 1, now + 590], [None, now, now - 1, now + 611, now + 86_400, "tomorrow", 1e300]
+    sound, wrong = [now + 1, now + 590, now + 3600, now + 3659], [None, now, now - 1, now + 3661, now + 86_400, "tomorrow", 1e300]
 
-    assert [signer.is_let(signer.assertion(exp=each)) for each in sound] == [True] * len(sound)
-    assert [signer.is_let(signer.assertion(exp=each)) for each in wrong] == [False] * len(wrong)
+    assert [each for each in sound if not signer.is_let(signer.assertion(exp=each))] == []
+    assert [each for each in wrong if signer.is_let(signer.assertion(exp=each))] == []
+
+
+def test_the_refusal_names_what_is_wrong_with_the_assertion_itself(signer: Signer, clock: Frozen) -> None:
+    """The limit with its number; for an unknown app the same, so that nobody learns which exists (security.md 66)."""
+    now = int(kit_clock.timestamp())
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"exp": now + 7200}, "at most 3600 seconds"),
+        ({"jti": None}, "jti"),
+        ({"aud": "https://other.example"}, signer.server.url),
+        ({"iat": now + 600}, "nbf and iat"),
+    ]
+
+    for claims, told in cases:
+        known = signer.ask(signer.assertion(**claims)).json()["error_description"]
+        unknown = signer.ask(signer.assertion(iss="app_nobody", sub="app_nobody", **claims)).json()["error_description"]
+        assert told in known
+        assert known == unknown
+    assert reasons(signer.organization, "client.refused") == ["wrong client secret or assertion"]
+
+
+def test_one_app_fills_no_memory_with_its_assertions(signer: Signer, clock: Frozen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that have not expired are bounded for each app, across processes; other apps are not affected, and time makes room."""
+    monkeypatch.setattr(client_assertion, "MOST_REMEMBERED", 5)
+    in_an_hour, other = int(kit_clock.timestamp()) + 3600, Signer(signer.organization)
+
+    assert [signer.is_let(signer.assertion(exp=in_an_hour)) for _ in range(5)] == [True] * 5
+    refused = signer.ask(signer.assertion())
+    assert (refused.status_code, refused.json()["error"]) == (429, "slow_down")
+    assert int(refused.headers["Retry-After"]) == 60
+    assert "live a minute" in refused.json()["error_description"]
+    assert other.is_let(other.assertion())
+    clock.advance(timedelta(hours=1, minutes=1))
+    assert signer.is_let(signer.assertion())
 
 
 def test_an_assertion_from_the_future_does_not_count(signer: Signer, clock: Frozen) -> None:

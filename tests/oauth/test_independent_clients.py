@@ -6,6 +6,7 @@ Authlib's OAuth and OpenID Connect client, the Python MCP SDK's OAuth client, an
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import jwt
 import pytest
 from authlib.integrations.httpx_client import OAuth2Client
 from authlib.integrations.starlette_client import OAuth
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from mcp.client.auth import OAuthClientProvider
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
@@ -31,7 +33,7 @@ from starlette.testclient import TestClient
 from tests.support import certificates
 from tests.support.apps import CALLBACK, Apps, Tokens
 from tests.support.consenting import Consenting
-from tests.support.documents import published
+from tests.support.documents import RSA_KEY, published
 from tests.support.people import Organization
 from tests.support.server import Server
 
@@ -128,6 +130,26 @@ def test_authlib_gets_a_token_for_a_service(apps: Apps) -> None:
         client.fetch_token(f"{apps.server.url}/api/oauth/token", grant_type="client_credentials")
 
         assert client.get(f"{apps.server.url}/api/v1/agent/all").status_code == 200
+
+
+def test_authlib_proves_itself_with_a_key_at_every_endpoint(apps: Apps) -> None:
+    """Its own assertions as they are by default: an hour long, for the address of the request."""
+    keys = json.dumps({"keys": [RSA_KEY.as_dict(private=False)]})
+    app = apps.register(
+        auth_method="private_key_jwt", grant_types=("client_credentials",), redirect_uris=(), scopes=("agents:read",), jwks=keys
+    )
+    metadata = apps.server.http.get("/.well-known/oauth-authorization-server").json()
+    secret = RSA_KEY.as_pem(private=True)
+    with OAuth2Client(app.client_id, secret, token_endpoint_auth_method="private_key_jwt", trust_env=False) as client:
+        client.register_client_auth_method(PrivateKeyJWT())
+        token = client.fetch_token(metadata["token_endpoint"], grant_type="client_credentials")
+        own = client.client_auth("private_key_jwt")
+        told = client.post(metadata["introspection_endpoint"], data={"token": token["access_token"]}, auth=own).json()
+        revoked = client.post(metadata["revocation_endpoint"], data={"token": token["access_token"]}, auth=own)
+
+        assert told["active"] is True
+        assert revoked.status_code == 200, revoked.text
+        assert client.get(f"{apps.server.url}/api/v1/agent/all").status_code == 401
 
 
 def test_authlib_revokes_a_token_by_the_method_that_it_chooses(apps: Apps) -> None:

@@ -33,7 +33,7 @@ class Signer:
     """A service app that proves itself by a key."""
 
     def __init__(self, organization: Organization, *keys: Key, jwks_uri: str | None = None) -> None:
-        self.server = organization.server
+        self.organization, self.server = organization, organization.server
         self.key: Key = keys[0] if keys else RSA_KEY
         elsewhere = "https://far.example/keys" if jwks_uri else None
         held = {"keys": [each.as_dict(private=False) for each in keys or (RSA_KEY,)]}

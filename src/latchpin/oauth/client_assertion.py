@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -11,10 +11,11 @@ import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import Key
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Origin
+from latchpin.errors import Throttled
 from latchpin.kit import clock
 from latchpin.kit.jwk import ED25519
 from latchpin.oauth.clients import Client
@@ -26,9 +27,13 @@ from latchpin.storage.upsert import insert
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ("RS256", "PS256", "ES256", *ED25519)
-LONGEST = timedelta(minutes=10)
-_MOST_ASSERTION = 8192
+LONGEST_SECONDS = 3600  # Authlib's default
+MOST_REMEMBERED = 10_000  # assertions of one client that have not expired
+_ENDPOINTS = ("token", "par", "device_authorization", "introspect", "revoke")  # where clients prove themselves, below /api/oauth
+_MOST_ASSERTION, _MOST_NAME = 8192, 500
 _SKEW_SECONDS = 60
+_WAIT_SECONDS = 60
+_TOO_MANY = f"this client has {MOST_REMEMBERED} assertions that have not expired; make them live a minute, not an hour"
 
 
 class _Algorithms(jws.JWSRegistry):
@@ -55,38 +60,45 @@ def claimed_client(params: Params) -> str:
     return subject
 
 
-async def is_sound(server: AuthorizationServer, client: Client, assertion: str, came_from: Origin) -> bool:
-    """Whether an assertion is signed with one of the client's keys, for us, short-lived, and used for the first time.
+def problem_of(assertion: str, issuer: str) -> str | None:
+    """Return what is wrong with an assertion for whoever sends it, before anybody asks whose it is; None where nothing is.
 
-    The list of used `jti` is in the database, so that every process refuses what one has taken (security.md 61).
+    That is told to the sender: it depends on the assertion alone, so it tells nobody which client exists. Raises OAuthError for a text that
+    is no assertion.
+    """
+    claims, now = _unproved(assertion), clock.timestamp()
+    jti, expires = claims.get("jti"), claims.get("exp")
+    if not isinstance(jti, str) or not 1 <= len(jti) <= _MOST_NAME:
+        return f"jti must be a text of 1 to {_MOST_NAME} characters"
+    begins = [claims.get(name, 0) for name in ("nbf", "iat")]
+    if not all(isinstance(each, int | float) and each <= now + _SKEW_SECONDS for each in begins):
+        return f"nbf and iat must be numbers of seconds, and not in the future; our clock says {int(now)}"
+    if not isinstance(expires, int | float) or not now < expires <= now + LONGEST_SECONDS + _SKEW_SECONDS:
+        return f"exp must be in the future, and at most {LONGEST_SECONDS} seconds ahead; our clock says {int(now)}"
+    if not _audience_is_ours(claims.get("aud"), issuer):
+        return f"aud must be {issuer}, or the address of an endpoint of ours, and nobody else besides"
+    return None
+
+
+async def is_sound(server: AuthorizationServer, client: Client, assertion: str, came_from: Origin) -> bool:
+    """Whether an assertion in which `problem_of` finds nothing is the client's own: signed with one of its keys, and used the first time.
+
+    The list of used `jti` is in the database, so that every process refuses what one has taken (security.md 61). Raises Throttled where
+    the client has too many assertions that have not expired.
     """
     claims = _unproved(assertion)
-    if not (_is_about(claims, client) and _is_timely(claims) and _audience_is_ours(claims.get("aud"), server)):
+    if not claims.get("iss") == claims.get("sub") == client.client_id:
         return False
     if not _is_signed(assertion, await server.client_keys.of(client, _kid(assertion), came_from)):
         return False
     return await _is_first_use(server, client, claims["jti"], claims["exp"])
 
 
-def _is_about(claims: dict[str, Any], client: Client) -> bool:
-    """Whether the client speaks of itself, and names the assertion."""
-    jti = claims.get("jti")
-    is_named = isinstance(jti, str) and 1 <= len(jti) <= 500  # noqa: PLR2004  as long as anybody needs
-    return claims.get("iss") == claims.get("sub") == client.client_id and is_named
-
-
-def _is_timely(claims: dict[str, Any]) -> bool:
-    """Whether it counts now, and not for long."""
-    now, expires = clock.timestamp(), claims.get("exp")
-    begins = [claims.get(name, 0) for name in ("nbf", "iat")]
-    if not all(isinstance(each, int | float) and each <= now + _SKEW_SECONDS for each in begins):
-        return False
-    return isinstance(expires, int | float) and now < expires <= now + LONGEST.total_seconds()
-
-
-def _audience_is_ours(audience: Any, server: AuthorizationServer) -> bool:  # noqa: ANN401  whatever the JSON holds
-    ours = {server.issuer, f"{server.issuer}/api/oauth/token"}
-    return audience in ours if isinstance(audience, str) else isinstance(audience, list) and len(audience) == 1 and audience[0] in ours
+def _audience_is_ours(audience: Any, issuer: str) -> bool:  # noqa: ANN401  whatever the JSON holds
+    """Whether it names us and nobody else: by the issuer or an endpoint of ours, one of them or several (RFC 9126 section 2)."""
+    ours = {issuer, *(f"{issuer}/api/oauth/{name}" for name in _ENDPOINTS)}
+    named = audience if isinstance(audience, list) else [audience]
+    return bool(named) and all(isinstance(each, str) and each in ours for each in named)
 
 
 def _is_signed(assertion: str, keys: Sequence[Key]) -> bool:
@@ -118,11 +130,24 @@ def _unproved(assertion: str) -> dict[str, Any]:
 
 
 async def _is_first_use(server: AuthorizationServer, client: Client, jti: str, expires: float) -> bool:
-    """Take an assertion; the word tells it from a DPoP proof of the same name, which is remembered in the same place."""
+    """Take an assertion; the word tells it from a DPoP proof of the same name, which is remembered in the same place. Raises Throttled."""
     digest = sha256(f"assertion|{client.pk}|{jti}".encode(errors="surrogatepass")).digest()
     async with server.database.transaction() as session:
-        row = insert(session, AssertionId).values(digest=digest, expires=datetime.fromtimestamp(expires, UTC))
-        return await session.scalar(row.on_conflict_do_nothing().returning(AssertionId.digest)) is not None
+        if await _has_room(session, client.pk):
+            row = insert(session, AssertionId).values(
+                digest=digest, oauth_client_id=client.pk, expires=datetime.fromtimestamp(expires, UTC)
+            )
+            return await session.scalar(row.on_conflict_do_nothing().returning(AssertionId.digest)) is not None
+    raise Throttled(_TOO_MANY, retry_after=_WAIT_SECONDS)
+
+
+async def _has_room(session: AsyncSession, client_pk: int) -> bool:
+    """Whether one more assertion of a client can be remembered; those that have expired make room where it is needed."""
+    last = select(AssertionId.digest).where(AssertionId.oauth_client_id == client_pk).offset(MOST_REMEMBERED - 1).limit(1)
+    if await session.scalar(last) is None:
+        return True
+    await session.execute(delete(AssertionId).where(AssertionId.oauth_client_id == client_pk, AssertionId.expires < clock.now()))
+    return await session.scalar(last) is None
 
 
 async def sweep(session: AsyncSession) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
 from latchpin.audit import Origin
@@ -26,7 +26,8 @@ _REFUSED = "the client is unknown, or its credential is not accepted"
 class _Presented:
     client_id: str | None
     method: str
-    secret: str | None
+    secret: str | None = field(default=None, repr=False)
+    assertion: str | None = field(default=None, repr=False)
 
 
 async def authenticate(
@@ -42,17 +43,20 @@ async def authenticate(
     if client_id is None:
         raise invalid_request("client_id is required")
     client = await server.clients.find(client_id, generation, came_from)
+    problem = client_assertion.problem_of(presented.assertion, server.issuer) if presented.assertion is not None else None
     matches = presented.secret is None or client_secrets.matches(client, presented.secret, server.secrets)  # for unknown clients, too
     if client is None:
         reason = Reason.UNKNOWN
     elif not _is_method_of(client, presented.method):
         reason = Reason.WRONG_METHOD
-    elif matches and await _assertion_counts(server, client, presented, params, came_from):
+    elif problem is None and matches and await _is_signed_by(client, presented, server, came_from):
         return client
     else:
         reason = Reason.NOT_PROVED
     pk, known, name = (client.pk, client.organization_id, client.name) if client else (None, None, "unknown client")
     await server.note_refusal(Refused(reason, known, id=pk, name=name, kind=CredentialKind.CLIENT), came_from)
+    if problem is not None and reason is not Reason.WRONG_METHOD:
+        raise invalid_client(f"the client assertion does not count: {problem}")
     raise _refusal(client, presented.method)
 
 
@@ -60,11 +64,9 @@ def _is_method_of(client: Client, method: str) -> bool:
     return method == client.auth_method or {method, client.auth_method} <= SECRET_METHODS
 
 
-async def _assertion_counts(server: AuthorizationServer, client: Client, presented: _Presented, params: Params, came_from: Origin) -> bool:
-    """Whether the assertion that came is sound, where one is due."""
-    if presented.method != "private_key_jwt":
-        return True
-    return await client_assertion.is_sound(server, client, params.need("client_assertion"), came_from)
+async def _is_signed_by(client: Client, presented: _Presented, server: AuthorizationServer, came_from: Origin) -> bool:
+    """Whether the assertion that came, where one is due, is the client's own."""
+    return presented.assertion is None or await client_assertion.is_sound(server, client, presented.assertion, came_from)
 
 
 def claimed(params: Params, authorization: str | None) -> str:
@@ -106,7 +108,7 @@ def _presented(params: Params, authorization: str | None) -> _Presented:
         claimed = client_assertion.claimed_client(params)
         if params.get("client_id") not in (None, claimed):
             raise invalid_request("client_id differs from the assertion's")
-        return _Presented(claimed, "private_key_jwt", None)
+        return _Presented(claimed, "private_key_jwt", assertion=params.need("client_assertion"))
     secret = params.get("client_secret")
     method = "none" if secret is None else "client_secret_post"
     return _Presented(params.get("client_id"), method, secret)

@@ -181,10 +181,12 @@ class RevokedToken(Base):
 class AssertionId(Base):
     """A JWT of a client that was used and works once, until it would have expired anyway.
 
-    Client assertions (RFC 7523 section 3) and DPoP proofs (RFC 9449 section 11.1); what is digested says which.
+    Client assertions (RFC 7523 section 3) and DPoP proofs (RFC 9449 section 11.1); what is digested says which. Assertions name their
+    client, so that the rows of each are bounded; proofs name none.
     """
 
     __tablename__ = "oauth_assertions"
 
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    oauth_client_id: Mapped[int | None] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True)
     expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
