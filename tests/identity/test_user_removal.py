@@ -116,7 +116,7 @@ def test_deleting_a_user_kills_the_keys_and_hands_the_agents_on(organization: Or
     assert organization.get("/agent/all", key).status_code == 401
     assert row(organization, person) is None
 
-    async def owners(session: AsyncSession) -> set[int]:
+    async def owners(session: AsyncSession) -> set[int | None]:
         return set((await session.scalars(select(Agent.user_id).where(Agent.id.in_((shared, personal))))).all())
 
     assert organization.write(owners) == {organization.admin.id}

@@ -37,7 +37,7 @@ async def _downgrade(engine: AsyncEngine, revision: str) -> None:
         cfg.attributes["connection"] = connection
         command.downgrade(cfg, revision)
 
-    async with engine.execution_options(latchpin_writes=True).begin() as connection:
+    async with migrate.schema_transaction(engine) as connection:
         await connection.run_sync(run)
 
 
@@ -136,3 +136,45 @@ async def test_what_an_earlier_version_kept_is_there_after_upgrading(empty: Sett
         rows = (await connection.execute(select(Organization.name, Organization.app_approval))).all()
     assert [(name, approval) for name, approval in rows] == [("Acme", False)]
     await engine.dispose()
+
+
+async def test_agents_and_their_versions_survive_the_tables_copy(empty: Settings) -> None:
+    """Up and down again: no version is lost with the old table, and the id of an agent that is gone does not come back."""
+    engine = create_engine(empty)
+    await migrate.upgrade(engine, "0009")
+    async with engine.execution_options(latchpin_writes=True).begin() as connection:
+        for statement in _AGENTS_OF_BEFORE:
+            await connection.execute(text(statement))
+
+    for change, revision in ((migrate.upgrade, "0010"), (_downgrade, "0009"), (migrate.upgrade, "head")):
+        await change(engine, revision)
+        async with engine.begin() as connection:
+            kept = (await connection.execute(text("SELECT agent_id, definition FROM agent_versions"))).all()
+            enforced = empty.is_sqlite and await connection.scalar(text("PRAGMA foreign_keys"))
+        assert kept == [(1, "version: 1")]
+        assert enforced == empty.is_sqlite
+    async with engine.execution_options(latchpin_writes=True).begin() as connection:
+        new = await connection.scalar(text(_AGENT + " RETURNING id"))
+    assert new == 3
+    await engine.dispose()
+
+
+_AGENT = (
+    "INSERT INTO agents (organization_id, user_id, name, config_type, input_parameters, validation_status, version, created, updated)"
+    " VALUES (1, 1, 'Book prices', 1, '{}', 3, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+)
+_AGENTS_OF_BEFORE = (
+    "INSERT INTO organizations (name, created, app_approval) VALUES ('Acme', '2026-01-01 00:00:00', false)",
+    (
+        "INSERT INTO users (organization_id, full_name, email, email_key, user_group, auth_method, password_hash, status,"
+        " must_change_password, created) VALUES (1, 'Ada', 'ada@example.com', 'ada@example.com', 'Administrator', 'local', '', 'active',"
+        " false, '2026-01-01 00:00:00')"
+    ),
+    _AGENT,
+    _AGENT,
+    "DELETE FROM agents WHERE id = 2",
+    (
+        "INSERT INTO agent_versions (agent_id, version, definition, file_size, user_name, created)"
+        " VALUES (1, 1, 'version: 1', 10, 'ada@example.com', '2026-01-01 00:00:00')"
+    ),
+)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from latchpin import settings
-from latchpin.identity.roles import Group
+from latchpin.identity.roles import Group, Role
 from latchpin.storage.models.space import SpaceScope
 from latchpin.web import toasts
 from latchpin.web.views.common import Toast
+from tests.support.apps import Apps, Tokens
 from tests.support.people import Organization, definition
 from tests.support.server import Server
 from tests.support.versions import many_versions
@@ -161,6 +162,19 @@ def test_two_spaces_of_one_name_are_refused(administrator: Browser) -> None:
 
     assert answer.status_code == 422
     assert 'id="name-error"' in answer.text
+
+
+def test_an_agent_that_a_service_made_is_owned_by_an_app(organization: Organization, administrator: Browser) -> None:
+    """The list and the page say so, and the version is by the app's name."""
+    apps, space = Apps(organization), organization.space()
+    tokens = Tokens(apps.own(apps.service("agents:read agents:write", {space: Role.EDITOR})).json())
+    body = {"definition": definition(), "spaceId": space}
+
+    made = organization.server.http.post("/api/v1/admin/agents", headers=tokens.header, json=body).json()
+
+    assert ">An app</td>" in administrator.open("/agents").text
+    assert "<dd>An app</dd>" in administrator.open(f"/agents/{made['id']}").text
+    assert "Nightly export" in administrator.open(f"/agents/{made['id']}?tab=versions").text
 
 
 def test_archiving_can_be_undone_from_the_message(user: Browser) -> None:

@@ -54,7 +54,7 @@ class AgentRow(msgspec.Struct, array_like=True, frozen=True):
 
     id: int
     space_id: int | None
-    user_id: int
+    user_id: int | None
     name: str
     description: str | None
     documentation: str | None

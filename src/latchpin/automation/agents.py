@@ -14,11 +14,11 @@ from sqlalchemy.orm import defer
 
 from latchpin.audit import Actor, events, record
 from latchpin.automation import definitions
-from latchpin.errors import Conflict, Missing
+from latchpin.errors import Conflict, Denied, Missing
 from latchpin.identity import access
 from latchpin.identity.fields import Form
 from latchpin.identity.principal import Principal
-from latchpin.identity.roles import Role
+from latchpin.identity.roles import CredentialKind, Role
 from latchpin.kit import clock
 from latchpin.storage.models import Agent, AgentVersion
 from latchpin.storage.models.agent import ConfigType
@@ -75,17 +75,18 @@ async def create(
     comment: str | None = None,
     by: Actor,
 ) -> Agent:
-    """Make an agent from a definition, in a Space where the principal is an editor, or (None) in the principal's personal Space.
+    """Make an agent from a definition, in a Space where the principal is an editor, or (None) in its user's personal Space.
 
     `parsed` is what `parse` made of this text; a server gives it, so that no transaction waits for the parser.
+    An agent that an app makes on its own behalf has no owner.
     Raises DefinitionError (an Invalid) with every problem of the text, Missing for a Space that is not visible, Denied.
     """
-    if space_id is not None:
-        await _require_editor(session, principal, space_id)
+    await _require_editor(session, principal, space_id)
     parsed = parsed or definitions.parse(text)
     _require_sound_comment(comment)
     at = clock.now()
-    agent = Agent(organization_id=principal.organization_id, space_id=space_id, user_id=principal.user_id, version=0, created=at)
+    owner_id = principal.user_id or None
+    agent = Agent(organization_id=principal.organization_id, space_id=space_id, user_id=owner_id, version=0, created=at)
     _apply(agent, parsed)
     session.add(agent)
     await session.flush()
@@ -164,8 +165,12 @@ async def by_name(session: AsyncSession, principal: Principal, name: str, space_
     return await session.scalar(query)
 
 
-async def _require_editor(session: AsyncSession, principal: Principal, space_id: int) -> None:
+async def _require_editor(session: AsyncSession, principal: Principal, space_id: int | None) -> None:
+    """Raise Missing for a Space that the principal cannot enter, Denied where it enters but may not write: what it makes, it must see."""
     role = await access.role_in(session, principal, space_id)
+    if role is None and space_id is None:
+        message = "This credential cannot use a personal Space. Name a Space that it may use: `spaceId` is the Space's id."
+        raise Denied(message)
     if role is None:
         raise Missing("space", space_id)
     await access.require_role(session, principal, space_id, Role.EDITOR)
@@ -191,11 +196,17 @@ async def _add_version(session: AsyncSession, agent: Agent, text: str, comment: 
         file_size=len(text.encode()),
         comments=_short(comment),
         user_id=by.user_id,
-        user_name=by.name[:200],
+        user_name=_author(by)[:200],
         created=clock.now(),
     )
     session.add(row)
     await session.flush()
+
+
+def _author(by: Actor) -> str:
+    """Return who saved a version; an app that acts on its own behalf is called by the name that people know."""
+    is_app = by.user_id is None and by.credential_kind == CredentialKind.ACCESS_TOKEN
+    return by.credential_name if is_app else by.name
 
 
 def _require_sound_comment(comment: str | None) -> None:

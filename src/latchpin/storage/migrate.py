@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 from alembic import command
 from alembic.config import Config
@@ -10,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import latchpin
 from latchpin.errors import Unavailable
@@ -61,11 +64,34 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
     Raises Unavailable where the database does not answer, or somebody else holds its lock for long.
     """
     try:
-        async with engine.execution_options(latchpin_writes=True).begin() as connection:
+        async with schema_transaction(engine) as connection:
             await connection.run_sync(_upgrade, revision)
     except (OperationalError, InterfaceError, OSError) as error:
         detail = f"The database cannot be brought up to date now ({type(error).__name__}): it is away, or locked by another program."
         raise Unavailable(detail) from error
+
+
+@asynccontextmanager
+async def schema_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Open a transaction in which a migration may replace a table.
+
+    SQLite deletes the rows of a dropped table first, and what refers to them with ON DELETE CASCADE goes too; so foreign keys are not
+    enforced here, which can only be said outside a transaction (https://www.sqlite.org/lang_altertable.html, section 7).
+    """
+    async with engine.execution_options(latchpin_writes=True).connect() as connection:
+        await connection.run_sync(_set_foreign_keys, "OFF")
+        try:
+            async with connection.begin():
+                yield connection
+        finally:
+            await connection.run_sync(_set_foreign_keys, "ON")
+
+
+def _set_foreign_keys(connection: Connection, state: Literal["ON", "OFF"]) -> None:
+    if connection.dialect.name == "sqlite":
+        cursor = connection.connection.cursor()  # the driver's own: through SQLAlchemy a transaction would begin
+        cursor.execute(f"PRAGMA foreign_keys = {state}")
+        cursor.close()
 
 
 async def require_head(engine: AsyncEngine) -> None:

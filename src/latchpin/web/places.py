@@ -60,5 +60,5 @@ async def load(session: Session, principal: Principal) -> Places:
 async def agent_rows(session: Session, places: Places, found: Iterable[Any]) -> tuple[AgentRow, ...]:
     """Turn agents into rows, with owners of the person's organization by name and what the person may do."""
     each_agent = list(found)
-    owners = await overview.names(session, places.organization_id, (agent.user_id for agent in each_agent))
+    owners = await overview.names(session, places.organization_id, (agent.user_id for agent in each_agent if agent.user_id))
     return tuple(rows.agent(agent, spaces=places.names, owners=owners, editable=places.may_edit(agent.space_id)) for agent in each_agent)

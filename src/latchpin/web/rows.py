@@ -102,7 +102,7 @@ def agent(found: Any, *, spaces: dict[int, str], owners: dict[int, str], editabl
         found.description or "",
         found.space_id,
         spaces.get(found.space_id, "") if found.space_id else "",
-        owners.get(found.user_id, ""),
+        owners.get(found.user_id, "") if found.user_id else "An app",
         found.version,
         found.start_url or "",
         found.updated,

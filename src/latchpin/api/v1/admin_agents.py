@@ -20,7 +20,10 @@ _Comment = Annotated[str, msgspec.Meta(max_length=200, pattern=PROSE)]
 
 
 class NewAgent(Body, frozen=True):
-    """An agent to make. `definition` is the YAML text; without `spaceId` it goes to the caller's personal Space."""
+    """An agent to make. `definition` is the YAML text; without `spaceId` it goes to the caller's personal Space.
+
+    An app that was let into one Space, and a service, have no personal Space: name one where they may write.
+    """
 
     definition: str
     space_id: Annotated[int, msgspec.Meta(ge=1, le=INT32)] | None = None

@@ -24,7 +24,10 @@ _RUNNING = frozenset({RunStatus.RUNNING, RunStatus.EXPORTING, RunStatus.STARTING
 
 
 class AgentOut(Wire, frozen=True):
-    """An agent. `spaceId` null is the owner's personal Space; `status` null means that it never ran."""
+    """An agent. `spaceId` null is the owner's personal Space; `status` null means that it never ran.
+
+    `userId` is the owner; 0 where an app made the agent on its own behalf.
+    """
 
     id: int
     name: str
@@ -103,7 +106,7 @@ def shown(row: AgentRow | Agent) -> AgentOut:
         space_id=row.space_id,
         start_url=row.start_url,
         status=row.status,
-        user_id=row.user_id,
+        user_id=row.user_id or 0,
         validation_status=row.validation_status,
         version=row.version,
         created=row.created,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import IntEnum
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from latchpin.storage.models.base import NEVER_REUSED, Base
@@ -49,18 +49,22 @@ class RunStatus(IntEnum):
 
 
 class Agent(Base):
-    """A web-data agent, in one Space or (space_id NULL) in its owner's personal Space."""
+    """A web-data agent, in one Space or (space_id NULL) in its owner's personal Space.
+
+    `user_id` is its owner; NULL where an app made it on its own behalf, which it can do in a Space only.
+    """
 
     __tablename__ = "agents"
     __table_args__ = (
         Index("ix_agents_organization_id_space_id", "organization_id", "space_id"),
+        CheckConstraint("space_id IS NOT NULL OR user_id IS NOT NULL", name="owner"),
         NEVER_REUSED,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     organization_id: Mapped[int] = mapped_column(ForeignKey("organizations.id"))
     space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id"), index=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"), index=True)
     name: Mapped[str] = mapped_column(String(200))
     description: Mapped[str | None] = mapped_column(Text)
     documentation: Mapped[str | None] = mapped_column(Text)

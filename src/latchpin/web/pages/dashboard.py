@@ -28,7 +28,7 @@ async def show_dashboard(visit: SignedIn) -> Response[str]:
         archived = await agent_lists.count(session, me, Filters(archived=True))
         visible = await spaces.every(session, me)
         recent = await agent_lists.every(session, me, Filters(), sort="updated", descending=True, limit=_AGENTS)
-        owners = await overview.names(session, me.organization_id, (each.user_id for each in recent))
+        owners = await overview.names(session, me.organization_id, (each.user_id for each in recent if each.user_id))
         counts = await overview.counts(session, me.organization_id) if visit.is_administrator else None
         ending = await overview.expiring(session, me.organization_id, within=rows.SOON) if counts else []
         page = await trail.page(session, me.organization_id, AuditFilters(), size=_EVENTS) if counts else None
