@@ -24,6 +24,7 @@ from latchpin.errors import Malformed, Unavailable
 from latchpin.settings import Settings
 from latchpin.storage import one_trip
 from latchpin.storage.generation import narrows, raise_column, shared_counter, split_tls, sqlite_file
+from latchpin.storage.pooler import Pooler
 
 Session = AsyncSession  # the name by which the edges know it
 Columns = TypeVarTuple("Columns")
@@ -38,9 +39,10 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.is_sqlite = settings.is_sqlite
-        self._engine = create_engine(settings)
+        self._pooler = Pooler()
+        self._engine = create_engine(settings, self._pooler)
         self._writing = self._engine.execution_options(latchpin_writes=True)
-        self._glance = Glance(self._engine, is_sqlite=self.is_sqlite)
+        self._glance = Glance(self._engine, self._pooler, is_sqlite=self.is_sqlite)
         self._counter = shared_counter(settings)
         self._turn = asyncio.Lock()
 
@@ -124,9 +126,10 @@ class Glance:
     The database is asked once, where a transaction asks three times.
     """
 
-    def __init__(self, engine: AsyncEngine, *, is_sqlite: bool) -> None:
-        options: dict[str, Any] = {"latchpin_alone": True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
-        self._engine = engine.sync_engine.execution_options(**options)
+    def __init__(self, engine: AsyncEngine, pooler: Pooler, *, is_sqlite: bool) -> None:
+        self._options: dict[str, Any] = {"latchpin_alone": True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._engine = engine.sync_engine
+        self._pooler = pooler
 
     async def row(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
         """Return the query's only row; raises Unavailable as `transaction` does."""
@@ -135,7 +138,8 @@ class Glance:
 
     def _row(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
         with self._engine.connect() as connection:
-            return connection.execute(query, values).one()
+            alone = connection if self._pooler.is_there else connection.execution_options(**self._options)
+            return alone.execute(query, values).one()
 
 
 Reader = AsyncSession | Glance
@@ -180,11 +184,11 @@ _LOST_STATES = ("08", "28", "25006", "40", "53", "57P", "58", "3D000", "55000", 
 _UNTEXTUAL = ("22021", "22P05")  # a byte or an escape that is no character of the database's encoding
 
 
-def create_engine(settings: Settings) -> AsyncEngine:
-    """Make the engine of a deployment; connects to nothing yet."""
+def create_engine(settings: Settings, pooler: Pooler | None = None) -> AsyncEngine:
+    """Make the engine of a deployment; connects to nothing yet. `pooler` is told whether there is one."""
     if not settings.is_sqlite:
         url, tls = split_tls(settings.database_url)
-        return create_async_engine(
+        engine = create_async_engine(
             url,
             pool_size=10,
             max_overflow=10,
@@ -193,6 +197,8 @@ def create_engine(settings: Settings) -> AsyncEngine:
             hide_parameters=True,  # an error's text goes to the log, a digest or an e-mail does not
             connect_args={**tls, "timeout": 5, "server_settings": {"application_name": "latchpin", "timezone": "UTC"}},
         )
+        event.listen(engine.sync_engine, "do_connect", (pooler or Pooler()).connect)
+        return engine
     engine = create_async_engine(settings.database_url, pool_size=10, max_overflow=0, pool_timeout=10, hide_parameters=True)
     event.listen(engine.sync_engine, "do_connect", lambda *_: _keep_to_owner(settings.database_url))
     event.listen(engine.sync_engine, "connect", _configure_sqlite)

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.errors import Unavailable
 from latchpin.settings import Settings
 from latchpin.storage.models import Deployment
+from latchpin.storage.pooler import Pooler
 from latchpin.storage.shared_counter import SharedCounter
 
 _NARROWS = "latchpin_narrows"
@@ -67,6 +68,7 @@ class SharedQuery:
     def __init__(self, url: str) -> None:
         plain, self._tls = split_tls(url)
         self._url = plain.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._pooler = Pooler()
         self._connection: asyncpg.Connection | None = None
         self._running: asyncio.Task[int] | None = None
         self._next: asyncio.Task[int] | None = None
@@ -92,9 +94,9 @@ class SharedQuery:
 
     async def _ask(self) -> int:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self._url, timeout=3, **self._tls)
+            self._connection = await self._pooler.connect_alone(self._url, timeout=3, **self._tls)
         try:
-            return int(await self._connection.fetchval("SELECT generation FROM deployment"))
+            return int(await self._pooler.value(self._connection, "SELECT generation FROM deployment"))
         except BaseException:
             self._connection.terminate()  # a connection in doubt is not asked again
             self._connection = None
