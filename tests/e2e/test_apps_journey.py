@@ -34,7 +34,7 @@ def test_a_service_is_registered_used_rotated_and_revoked(organization: Organiza
     page.get_by_role("button", name="Make a new secret").click()
     newer = page.locator("#the-key").inner_text()
     faults += support.serious_faults(page)
-    page.get_by_role("link", name="I have stored it").click()
+    page.get_by_role("link", name="Done").click()
     expect(page.get_by_text("Ending", exact=True)).to_be_visible()
     assert newer not in page.content()
     assert _token(url, client_id, newer)
@@ -62,9 +62,9 @@ def _register(page: Page) -> tuple[str, str]:
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == secret
     page.keyboard.press("Escape")
-    expect(page.get_by_role("heading", name="Your new app")).to_be_visible()
+    expect(page.get_by_role("heading", name="App registered")).to_be_visible()
     support.picture(page, "apps-secret")
-    page.get_by_role("link", name="I have stored it").click()
+    page.get_by_role("link", name="Done").click()
     expect(page.get_by_role("heading", name="Nightly export")).to_be_visible()
     assert secret not in page.content()
     return page.locator("#client-id").inner_text(), secret

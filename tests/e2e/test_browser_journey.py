@@ -81,7 +81,7 @@ def _issue_key(page: Page) -> str:
     support.picture(page, "05-new-key")
     page.get_by_role("button", name="Create API key").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_role("heading", name="Your new key")).to_be_visible()
+    expect(dialog.get_by_role("heading", name="API key created")).to_be_visible()
     support.picture(page, "06-your-new-key")
     page.keyboard.press("Escape")
     expect(dialog).to_be_visible()
@@ -89,7 +89,7 @@ def _issue_key(page: Page) -> str:
     expect(dialog.get_by_role("button", name="Copied").first).to_be_visible()
     copied: str = page.evaluate("navigator.clipboard.readText()")
     assert re.fullmatch(r"sk-lp_[0-9A-Za-z]{49}", copied)
-    dialog.get_by_role("link", name="I have stored it").click()
+    dialog.get_by_role("link", name="Done").click()
     expect(page.get_by_role("heading", name="API keys of Grace Journey")).to_be_visible()
     expect(dialog).to_be_hidden()
     return copied
@@ -139,7 +139,7 @@ def test_a_key_page_works_without_script(organization: Organization, chromium: B
     page.goto(f"{url}/organization/users/{organization.admin.id}/api-keys/new")
     page.get_by_label("Description").fill("No script")
     page.get_by_role("button", name="Create API key").click()
-    expect(page.get_by_role("heading", name="Your new key")).to_be_visible()
+    expect(page.get_by_role("heading", name="API key created")).to_be_visible()
     shown = page.content()
     page.reload()
 

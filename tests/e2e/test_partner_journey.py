@@ -85,9 +85,9 @@ def _consent(page: Page, width: int) -> None:
 
 
 def _take_back(page: Page, url: str, width: int) -> None:
-    """Withdraw under My account."""
+    """Revoke its access under My account."""
     page.goto(f"{url}/account")
     support.picture(page, f"21-connected-apps-{width}")
-    page.get_by_role("link", name="Withdraw Price dashboard").click()
-    page.get_by_role("button", name="Withdraw", exact=True).click()
-    expect(page.get_by_role("link", name="Withdraw Price dashboard")).to_have_count(0)
+    page.get_by_role("link", name="Revoke access of Price dashboard").click()
+    page.get_by_role("button", name="Revoke access", exact=True).click()
+    expect(page.get_by_role("link", name="Revoke access of Price dashboard")).to_have_count(0)

@@ -125,9 +125,16 @@ def _people() -> Iterator[tuple[str, str, Any]]:
     yield "user-new-refused", "users/edit.html", users.UserEditor(frame, refused, None, GROUPS, 8)
     filled = Form({"full_name": "Tomás Okafor", "email": "tomas@northwind.example", "group": "User"})
     yield "user", "users/edit.html", users.UserEditor(frame, filled, USERS[1], GROUPS, 8)
+    member_of = ((1, "Retail intelligence", "Editor"), (4, "Public tenders", "Operator"))
+    yield "user-profile", "users/profile.html", users.UserProfile(frame, USERS[1], LIVE, 2, member_of, 1, 2, EVENTS)
+    yield "user-profile-new", "users/profile.html", users.UserProfile(frame, USERS[4], (), 0, (), 0, 0, ())
     for name in ("disable", "enable", "delete", "reset_password"):
-        yield f"user-{name}", f"users/{name}.html", users.UserConfirm(frame, USERS[1], EMPTY)
-    yield "temporary-password", "users/temporary_password.html", users.TemporaryPassword(frame, USERS[4], "cedar-lantern-oyster-41")
+        yield f"user-{name}", f"users/{name}.html", users.UserConfirm(frame, USERS[1], EMPTY, "/organization/users")
+    yield (
+        "temporary-password",
+        "users/temporary_password.html",
+        users.TemporaryPassword(frame, USERS[4], "cedar-lantern-oyster-41", "/organization/users"),
+    )
 
 
 def _agents() -> Iterator[tuple[str, str, Any]]:

@@ -13,6 +13,7 @@ ADMINISTRATION = (
     "/organization/users",
     "/organization/users/new",
     "/organization/users/1",
+    "/organization/users/1/edit",
     "/organization/users/1/api-keys",
     "/organization/users/1/api-keys/new",
     "/organization/users/1/access",
@@ -162,7 +163,7 @@ def test_fields_that_a_form_does_not_have_are_ignored(organization: Organization
     person = organization.user()
     entries = {"full_name": "New Name", "email": person.email, "group": "User"}
 
-    administrator.send(f"/organization/users/{person.id}", **entries, organization_id="1", status="disabled", password="x")
+    administrator.send(f"/organization/users/{person.id}/edit", **entries, organization_id="1", status="disabled", password="x")
     page = administrator.open(f"/organization/users/{person.id}").text
 
     assert "New Name" in page

@@ -100,7 +100,11 @@ def test_the_sign_in_page_says_that_it_is_kept_also_after_a_wrong_password(organ
     ("path", "entries", "shown"),
     [
         ("/organization/users/new", {"full_name": "Grace Hopper", "email": "grace@new.example", "group": "User"}, ["Grace Hopper"]),
-        ("/organization/users/{admin}", {"full_name": "Ada Byron", "email": "ada@new.example", "group": "Administrator"}, ["Ada Byron"]),
+        (
+            "/organization/users/{admin}/edit",
+            {"full_name": "Ada Byron", "email": "ada@new.example", "group": "Administrator"},
+            ["Ada Byron"],
+        ),
         (
             "/organization/users/{admin}/api-keys/new",
             {"description": "Nightly export", "networks": "203.0.113.0/24", "expires_in": "30", "access": "read-only"},

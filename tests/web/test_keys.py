@@ -86,7 +86,7 @@ def test_a_refused_entry_is_marked_and_kept(administrator: Browser, person: Pers
     assert key_in(answer.text) == ""
     if field != "description":
         assert value_of(answer.text, "description") == "Nightly export"
-    assert "No live API keys" in administrator.open(_keys(person)).text
+    assert "No active API keys" in administrator.open(_keys(person)).text
 
 
 def test_what_somebody_typed_is_never_markup(administrator: Browser, person: Person) -> None:

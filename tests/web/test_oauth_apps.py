@@ -191,20 +191,20 @@ def test_a_form_that_made_an_app_of_others_leads_to_none_of_theirs(
 def test_what_an_app_must_do_is_ticked_shown_and_kept(organization: Organization, administrator: Browser) -> None:
     """Sending requests ahead and proof of a key: in plain words, in the form, on the app's page, and off again."""
     form = administrator.open(f"{BASE}/new?kind=confidential").text
-    assert "Only requests that the app sent ahead" in form
-    assert "Tokens only with proof of a key (DPoP)" in form
+    assert "Require pushed authorization requests (PAR)" in form
+    assert "Require DPoP-bound tokens" in form
     app = _made(organization, _register(administrator, **WEB, require_pushed="yes", dpop_bound="yes").text)
 
     page, filled = administrator.open(f"{BASE}/{app.pk}").text, administrator.open(f"{BASE}/{app.pk}/edit").text
     assert _flags(organization, app) == (True, True)
-    assert "Only those that it sent ahead (PAR)" in page
-    assert "Only with proof of a key (DPoP)" in page
+    assert "Pushed authorization requests (PAR) required" in page
+    assert "DPoP-bound tokens required" in page
     for name in ("require_pushed", "dpop_bound"):
         assert re.search(rf'name="{name}" value="yes" checked', filled)
 
     administrator.send(f"{BASE}/{app.pk}/edit", **WEB, dpop_bound="yes")
     assert _flags(organization, app) == (False, True)
-    assert "sent ahead" not in administrator.open(f"{BASE}/{app.pk}").text
+    assert "pushed" not in administrator.open(f"{BASE}/{app.pk}").text
 
 
 def test_a_service_sends_no_requests_ahead_but_can_have_to_prove_a_key(organization: Organization, administrator: Browser) -> None:
@@ -322,7 +322,7 @@ def test_the_policy_asks_for_approval_and_says_who_waits(organization: Organizat
     Apps(organization).tokens(app)
     Apps(organization).register(name="Own app")
 
-    saved = administrator.send("/organization/policy/apps", app_approval="yes")
+    saved = administrator.send("/organization/policy", default_days="365", max_days="365", app_approval="yes")
     everything, waiting = administrator.open(BASE).text, administrator.open(f"{BASE}?status=waiting").text
 
     assert saved.headers["location"] == "/organization/policy"
@@ -330,7 +330,7 @@ def test_the_policy_asks_for_approval_and_says_who_waits(organization: Organizat
     assert "One app waits for your approval" in everything
     assert "Partner portal" in waiting
     assert "Own app" not in waiting
-    administrator.send("/organization/policy/apps")
+    administrator.send("/organization/policy", default_days="365", max_days="365")
     assert "waits for your approval" not in administrator.open(BASE).text
 
 

@@ -89,7 +89,7 @@ def test_the_last_administrator_stays(organization: Organization, administrator:
     """The page says why and nothing changes."""
     me = organization.admin
     entries = {"full_name": me.full_name, "email": me.email, "group": "User"} if change == "demote" else {}
-    path = f"{USERS}/{me.id}" if change == "demote" else f"{USERS}/{me.id}/{change}"
+    path = f"{USERS}/{me.id}/edit" if change == "demote" else f"{USERS}/{me.id}/{change}"
 
     answer = administrator.send(path, **entries)
 
@@ -123,7 +123,7 @@ def test_a_second_administrator_can_be_made_and_sees_administration(
     theirs.sign_in(person)
     before = theirs.open(USERS).status_code
 
-    administrator.send(f"{USERS}/{person.id}", full_name=person.full_name, email=person.email, group=Group.ADMINISTRATOR.value)
+    administrator.send(f"{USERS}/{person.id}/edit", full_name=person.full_name, email=person.email, group=Group.ADMINISTRATOR.value)
 
     assert before == 404
     assert theirs.open(USERS).status_code == 200
@@ -139,3 +139,30 @@ def test_searching_and_sorting_are_in_the_address(organization: Organization, ad
     assert "Zelda Zimmer" in found
     assert organization.admin.email not in found.split('id="results"')[1]
     assert "No users match" in none
+
+
+def test_a_persons_name_opens_their_page(organization: Organization, administrator: Browser) -> None:
+    """It says what acts for them, where they belong and what they did; from there the questions lead back to it."""
+    person = organization.user("Grace Hopper")
+    organization.key(person, description="Nightly export")
+    space = organization.space("Retail prices")
+    administrator.send(f"/spaces/{space}/members/new", user=str(person.id), role="editor")
+    here = f"{USERS}/{person.id}"
+
+    listed, page = administrator.open(USERS).text, administrator.open(here).text
+    asked = administrator.open(f"{here}/disable?from=profile").text
+    disabled = administrator.send(f"{here}/disable", **{"from": value_of(asked, "from")})
+
+    assert f'href="{here}"' in listed
+    for shown in (
+        "Nightly export",
+        "Retail prices",
+        "Editor",
+        person.email,
+        f"{here}/edit",
+        f"{here}/api-keys",
+        f"/audit?actor={person.id}",
+    ):
+        assert shown in page, shown
+    assert disabled.headers["location"] == here
+    assert administrator.send(f"{here}/enable", **{"from": ""}).headers["location"] == USERS

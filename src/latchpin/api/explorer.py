@@ -38,13 +38,19 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Latchpin API</title>
+<title>API reference - Latchpin</title>
 <link rel="icon" type="image/png" href="{favicon-32x32.png}">
 <link rel="stylesheet" href="{swagger-ui.css}">
 <link rel="stylesheet" href="{explorer.css}">
+<script src="{theme.js}"></script>
 </head>
 <body>
-<header class="latchpin"><a href="/">Latchpin</a> <span>API</span> <a href="/api-docs/openapi.json">openapi.json</a></header>
+<header class="latchpin">
+<a class="brand" href="/">Latchpin</a><span>API reference</span>
+<nav aria-label="API reference">
+<a href="/">Control Center</a><a href="/errors">Errors</a><a href="/api-docs/openapi.json">openapi.json</a>
+</nav>
+</header>
 <main id="explorer">
 <noscript>The explorer needs JavaScript. The document is at <a href="/api-docs/openapi.json">openapi.json</a>.</noscript>
 </main>
@@ -92,7 +98,7 @@ def _files() -> dict[str, _File]:
     bundle = Path(swagger_ui_bundle.swagger_ui_path)
     wanted = [bundle / name for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")]
     found = {}
-    for path in (*wanted, _OWN / "explorer.js", _OWN / "explorer.css"):
+    for path in (*wanted, *(_OWN / name for name in ("theme.js", "explorer.js", "explorer.css"))):
         content = path.read_bytes()
         hashed = f"{path.stem}.{hashlib.sha256(content).hexdigest()[:12]}{path.suffix}"
         found[hashed] = _File(f"/api-docs/assets/{hashed}", content, _TYPES[path.suffix])

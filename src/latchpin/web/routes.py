@@ -33,6 +33,7 @@ from latchpin.web.pages import (
     spaces,
     static,
     user_access,
+    user_profile,
     users,
 )
 
@@ -70,6 +71,7 @@ _ADMINISTRATORS = Router(
     "/",
     route_handlers=[
         *users.HANDLERS,
+        *user_profile.HANDLERS,
         *user_access.HANDLERS,
         *api_keys.HANDLERS,
         *new_key.HANDLERS,

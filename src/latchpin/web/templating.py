@@ -26,7 +26,14 @@ def environment(assets: Assets) -> Environment:
     )
     made.globals["asset"] = assets.address
     made.filters.update(
-        iso=words.iso, utc=words.utc, day=words.day, iso_day=words.iso_day, stamp=words.stamp, ago=words.ago, until=words.until
+        iso=words.iso,
+        utc=words.utc,
+        day=words.day,
+        iso_day=words.iso_day,
+        unbroken=words.unbroken,
+        stamp=words.stamp,
+        ago=words.ago,
+        until=words.until,
     )
     return made
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
+
+from markupsafe import Markup, escape
 
 _MINUTE = 60
 _UNITS = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
+
+
+_PREFIX = re.compile(r"\b(?:sk-lp_|lp[a-z]_)\w+(?:\.{3}|…)?")
+
+
+def unbroken(text: str) -> Markup:
+    """A text, escaped, in which no first characters of a key or secret are broken at their hyphen."""
+    return Markup(_PREFIX.sub(r'<span class="prefix">\g<0></span>', str(escape(text))))  # noqa: S704  escaped just here
 
 
 def iso(at: datetime) -> str:

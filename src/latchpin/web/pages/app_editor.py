@@ -43,7 +43,7 @@ KINDS = (
     ),
 )
 OVERLAPS = (
-    Option("0", "End it now", "For a secret that somebody else may have seen. The app stands still until it has the new one."),
+    Option("0", "Now", "For a secret that somebody else may have seen. The app stops working until it has the new one."),
     Option("24", "In 1 day", "Time to bring the new one to one place."),
     Option("168", "In 7 days", "Time to bring the new one to several places."),
 )
@@ -53,7 +53,7 @@ METHODS = (
     Option("private_key_jwt", "Signature of a key of its own (private_key_jwt)"),
 )
 TYPES = (
-    Option("web", "In a browser", "A single-page app. Users come back to an https address."),
+    Option("web", "In a browser", "A single-page app. Users come back to an https URI."),
     Option("native", "On a device", "Mobile, desktop or command line. Users come back to a loopback address or com.example.app:"),
 )
 ROLES = (Option("", "No access"), *(Option(role.word, role.word.capitalize()) for role in Role))

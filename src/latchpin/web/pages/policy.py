@@ -24,7 +24,7 @@ async def show_policy(visit: SignedIn) -> Response[str]:
 
 @post("/organization/policy", status_code=200)
 async def change_policy(visit: SignedIn) -> Response[str]:
-    """Set the limits for keys made from now on."""
+    """Set the limits for keys made from now on, and whether an administrator has to approve apps that the organization did not make."""
     entries = await forms.read(visit.request)
     if asked := await proof.ask(visit, entries, back=BASE):
         return asked
@@ -39,22 +39,11 @@ async def change_policy(visit: SignedIn) -> Response[str]:
                 max_days=max_days,
                 by=visit.actor,
             )
+            needed = entries.get("app_approval") == "yes"
+            await approvals.set_policy(session, visit.principal.organization_id, needs_approval=needed, by=visit.actor)
     except Invalid as error:
         return await _page(visit, forms.refused(entries, error))
-    return render.redirect(visit.request, BASE, render.done("API policy saved. It holds for keys made or changed from now on."))
-
-
-@post("/organization/policy/apps", status_code=200)
-async def change_app_policy(visit: SignedIn) -> Response[str]:
-    """Set whether an administrator has to approve apps that the organization did not make."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
-    needed = entries.get("app_approval") == "yes"
-    async with visit.site.database.transaction() as session:
-        await approvals.set_policy(session, visit.principal.organization_id, needs_approval=needed, by=visit.actor)
-    text = "Apps of others need an administrator's approval now." if needed else "Users can let apps of others in by themselves now."
-    return render.redirect(visit.request, BASE, render.done(text))
+    return render.redirect(visit.request, BASE, render.done("API policy saved. Lifetimes hold for keys made or changed from now on."))
 
 
 def _days(entries: Entries, name: str) -> int:
@@ -71,9 +60,9 @@ async def _page(visit: Visit, form: Form | None) -> Response[str]:
         approval = await approvals.needs_approval(session, organization_id)
         beyond = await overview.ending_after(session, organization_id, days=allowed.max_days)
     days = {"default_days": str(allowed.default_days), "max_days": str(allowed.max_days)}
-    shown = Form({**(form.values if form else days), "app_approval": "yes" if approval else ""}, form.errors if form else {})
+    shown = form or Form({**days, "app_approval": "yes" if approval else ""})
     view = Policy(visit.shell("policy"), shown, allowed.deployment_max_days, beyond)
     return render.page(visit.request, "organization/policy.html", view, status=422 if form else 200)
 
 
-HANDLERS = (show_policy, change_policy, change_app_policy)
+HANDLERS = (show_policy, change_policy)

@@ -15,6 +15,7 @@ from latchpin.web.views.common import Form, Option
 from latchpin.web.views.users import TemporaryPassword, UserConfirm, UserEditor, UserRow, Users
 
 BASE = "/organization/users"
+FROM = "from"
 _SIZE = 50
 _SORTS = ("full_name", "email", "group", "status", "last_sign_in", "created", "keys")
 _GROUPS = (
@@ -69,15 +70,15 @@ async def create(visit: SignedIn) -> Response[str]:
     return render.redirect(visit.request, BASE, render.done(f"{name} can sign in now with the temporary password."))
 
 
-@get("/organization/users/{user_id:int}")
-async def show_user(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+@get("/organization/users/{user_id:int}/edit")
+async def show_edit(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Show one user for editing."""
     row = await _row(visit, user_id)
     form = Form({"full_name": row.name, "email": row.email, "group": row.group})
     return _editor(visit, form, row)
 
 
-@post("/organization/users/{user_id:int}", status_code=200, opt=kept.typed())
+@post("/organization/users/{user_id:int}/edit", status_code=200, opt=kept.typed())
 async def change(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Change a user's name, e-mail or group."""
     entries = await forms.read(visit.request)
@@ -99,7 +100,7 @@ async def change(visit: SignedIn, user_id: lists.Id) -> Response[str]:
             name = changed.full_name
     except (Invalid, Conflict) as error:
         return _editor(visit, forms.refused(entries, error), row, status=422)
-    return render.redirect(visit.request, BASE, render.done(f"{name} saved."))
+    return render.redirect(visit.request, profile(user_id), render.done(f"{name} saved."))
 
 
 @get("/organization/users/{user_id:int}/disable")
@@ -120,9 +121,9 @@ async def disable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
             revoked = await users.disable(session, user, by=visit.actor)
             name = user.full_name
     except Conflict as error:
-        return await _confirm(visit, user_id, "disable", forms.refused({}, error))
+        return await _confirm(visit, user_id, "disable", forms.refused(entries, error))
     keys = "" if not revoked else " One key was revoked." if revoked == 1 else f" {revoked} keys were revoked."
-    return render.redirect(visit.request, BASE, render.done(f"{name} is disabled.{keys}"))
+    return render.redirect(visit.request, _back(entries.get(FROM), user_id), render.done(f"{name} is disabled.{keys}"))
 
 
 @get("/organization/users/{user_id:int}/enable")
@@ -141,7 +142,7 @@ async def enable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
         user = await users.get(session, visit.principal.organization_id, user_id)
         await users.enable(session, user, by=visit.actor)
         name = user.full_name
-    return render.redirect(visit.request, BASE, render.done(f"{name} is enabled."))
+    return render.redirect(visit.request, _back(entries.get(FROM), user_id), render.done(f"{name} is enabled."))
 
 
 @get("/organization/users/{user_id:int}/delete")
@@ -163,7 +164,7 @@ async def delete(visit: SignedIn, user_id: lists.Id) -> Response[str]:
             name = user.full_name
             await users.delete(session, user, heir=heir, by=visit.actor)
     except Conflict as error:
-        return await _confirm(visit, user_id, "delete", forms.refused({}, error))
+        return await _confirm(visit, user_id, "delete", forms.refused(entries, error))
     return render.redirect(visit.request, BASE, render.done(f"{name} is deleted."))
 
 
@@ -183,8 +184,18 @@ async def reset_password(visit: SignedIn, user_id: lists.Id) -> Response[str]:
         user = await users.get(session, visit.principal.organization_id, user_id)
         password = await users.reset_password(session, user, by=visit.actor)
         row = rows.user_alone(user, [], clock.now(), me=visit.principal.user_id)
-    view = TemporaryPassword(visit.shell("users"), row, password)
+    view = TemporaryPassword(visit.shell("users"), row, password, _back(entries.get(FROM), user_id))
     return render.page(visit.request, "users/temporary_password.html", view)
+
+
+def profile(user_id: int) -> str:
+    """The address of a user's own page."""
+    return f"{BASE}/{user_id}"
+
+
+def _back(source: str | None, user_id: int) -> str:
+    """The page to go back to: the user's own where the question was asked there, else the list."""
+    return profile(user_id) if source == "profile" else BASE
 
 
 def _group(text: str) -> Group:
@@ -207,7 +218,8 @@ def _editor(visit: Visit, form: Form, row: UserRow | None, *, status: int = 200)
 
 
 async def _confirm(visit: Visit, user_id: int, what: str, form: Form | None = None) -> Response[str]:
-    view = UserConfirm(visit.shell("users"), await _row(visit, user_id), form or Form())
+    source = form.value(FROM) if form else forms.query(visit.request, FROM)
+    view = UserConfirm(visit.shell("users"), await _row(visit, user_id), form or Form({FROM: source}), _back(source, user_id))
     return render.page(visit.request, f"users/{what}.html", view, status=422 if form else 200)
 
 
@@ -215,7 +227,7 @@ HANDLERS = (
     show_users,
     show_new,
     create,
-    show_user,
+    show_edit,
     change,
     ask_disable,
     disable,

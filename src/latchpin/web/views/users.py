@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from latchpin.web.views.api_keys import KeyRow
 from latchpin.web.views.common import Form, Listing, Option, Shell, initials
+from latchpin.web.views.organization import EventRow
 
 UserState = Literal["active", "disabled", "invited"]
 
@@ -56,12 +58,27 @@ class UserEditor:
 
 
 @dataclass(frozen=True, slots=True)
+class UserProfile:
+    """One user: what they are, what acts for them and what happened lately. ``keys`` are the active ones, ``spaces`` names with roles."""
+
+    shell: Shell
+    user: UserRow
+    keys: tuple[KeyRow, ...]
+    inactive_keys: int
+    spaces: tuple[tuple[int, str, str], ...]
+    sessions: int
+    apps: int
+    events: tuple[EventRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UserConfirm:
-    """Before a user is disabled, enabled, deleted or given a new temporary password."""
+    """Before a user is disabled, enabled, deleted or given a new temporary password; ``back`` is the page that the question came from."""
 
     shell: Shell
     user: UserRow
     form: Form
+    back: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +88,4 @@ class TemporaryPassword:
     shell: Shell
     user: UserRow
     password: str
+    back: str

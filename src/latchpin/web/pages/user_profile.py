@@ -1,0 +1,47 @@
+"""Users > one user: what they are, what acts for them, where they belong and what happened lately. Administrators only."""
+
+from __future__ import annotations
+
+from litestar import Response, get
+
+from latchpin.audit import trail
+from latchpin.audit.trail import Filters
+from latchpin.identity import api_keys, sessions, spaces, users
+from latchpin.kit import clock
+from latchpin.oauth import connected
+from latchpin.web import lists, narration, render, rows
+from latchpin.web.pages.api_keys import makers
+from latchpin.web.session import SignedIn
+from latchpin.web.views.users import UserProfile
+
+_EVENTS = 8
+
+
+@get("/organization/users/{user_id:int}")
+async def show_profile(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+    """Show a user's own page."""
+    organization_id, settings, now = visit.principal.organization_id, visit.site.settings, clock.now()
+    async with visit.site.database.read() as session:
+        user = await users.get(session, organization_id, user_id)
+        keys = await api_keys.of_user(session, user_id)
+        names = await makers(session, organization_id, keys)
+        member_of = await spaces.roles_of(session, user_id)
+        open_sessions = await sessions.of_user(session, user_id, settings)
+        apps = await connected.of_user(session, user_id, settings)
+        page = await trail.page(session, organization_id, Filters(actor_id=user_id), size=_EVENTS)
+    shown = tuple(rows.key(each, now, names) for each in keys)
+    live = tuple(row for row in shown if row.live)
+    view = UserProfile(
+        visit.shell("users"),
+        rows.user_alone(user, keys, now, me=visit.principal.user_id),
+        live,
+        len(shown) - len(live),
+        tuple((space.id, space.name, role.word.capitalize()) for space, role in member_of),
+        len(open_sessions),
+        len(apps),
+        tuple(narration.event(each, {user.id: user.full_name}) for each in page.items),
+    )
+    return render.page(visit.request, "users/profile.html", view)
+
+
+HANDLERS = (show_profile,)
