@@ -83,7 +83,7 @@ async def create(
     """
     await _require_editor(session, principal, space_id)
     parsed = parsed or definitions.parse(text)
-    _require_sound_comment(comment)
+    require_sound_comment(comment)
     at = clock.now()
     owner_id = principal.user_id or None
     agent = Agent(organization_id=principal.organization_id, space_id=space_id, user_id=owner_id, version=0, created=at)
@@ -110,7 +110,7 @@ async def change(
     Raises DefinitionError, Conflict where the agent has too many versions.
     """
     parsed = parsed or definitions.parse(text)
-    _require_sound_comment(comment)
+    require_sound_comment(comment)
     current = await version(session, agent.id, agent.version)
     if current.definition == text:
         return agent
@@ -134,7 +134,7 @@ async def restore(
 
     Raises Missing for an unknown version, Conflict where the agent has too many.
     """
-    _require_sound_comment(comment)
+    require_sound_comment(comment)
     old = await version(session, agent.id, number)
     was = agent.version
     _apply(agent, parsed or definitions.parse(old.definition))
@@ -209,7 +209,8 @@ def _author(by: Actor) -> str:
     return by.credential_name if is_app else by.name
 
 
-def _require_sound_comment(comment: str | None) -> None:
+def require_sound_comment(comment: str | None) -> None:
+    """Raise Invalid for a comment that cannot be kept with a version; `create`, `change` and `restore` ask this themselves."""
     form = Form()
     form.no_key("comment", comment or "")
     form.done()

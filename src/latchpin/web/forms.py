@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from latchpin.errors import Invalid, LatchpinError
+from latchpin.errors import FieldProblem, Invalid, LatchpinError
 from latchpin.web import entries
 from latchpin.web.session import still_there
 from latchpin.web.site import AnyRequest
@@ -51,11 +51,27 @@ def once(sent: Entries) -> str:
     return form_id
 
 
-def refused(sent: Mapping[str, str], error: LatchpinError, names: Mapping[str, str] | None = None) -> Form:
-    """Return the form with what was typed and what is wrong; `names` maps a feature's field to the page's."""
+def require_none(problems: Sequence[FieldProblem]) -> None:
+    """Raise Invalid where a page found problems in its entries itself.
+
+    Call it in the transaction once the feature has checked the rest, and hand the problems to `refused`: all are told at once.
+    """
+    if problems:
+        raise Invalid("Some entries were refused; nothing was changed.", problems=problems)
+
+
+def refused(
+    sent: Mapping[str, str], error: LatchpinError, names: Mapping[str, str] | None = None, *, also: Sequence[FieldProblem] = ()
+) -> Form:
+    """Return the form with what was typed and what is wrong, in the order of the form.
+
+    `names` maps a feature's field to the page's; `also` are problems that the page found itself.
+    """
     names = names or {}
     errors: dict[str, str] = {}
     if isinstance(error, Invalid):
-        for problem in error.problems:
+        for problem in (*also, *error.problems):
             errors.setdefault(names.get(problem.field, problem.field), problem.message)
-    return Form(sent, errors or {"": error.detail})
+    order = {name: place for place, name in enumerate(sent)}
+    in_order = sorted(errors.items(), key=lambda each: order.get(each[0], len(order)))
+    return Form(sent, dict(in_order) or {"": error.detail})

@@ -1,15 +1,15 @@
 """The recent-password rule: changing keys, users or policy asks for the password again when the last proof is too old.
 
 The page that asks sends the interrupted form again together with the password, so nothing has to be typed twice and the change is made
-in the same request that proves the person (security.md 113).
+in the same request that proves the person (security.md 113). A form is checked first: what cannot be done needs no password.
 """
 
 from __future__ import annotations
 
 from litestar import Response
 
-from latchpin.errors import Denied, Invalid, LatchpinError, Throttled
-from latchpin.identity import sign_in, users
+from latchpin.errors import Denied, FieldProblem, Invalid, LatchpinError, Throttled
+from latchpin.identity import passwords, sign_in, users
 from latchpin.identity.roles import Group
 from latchpin.identity.sign_in import Attempt
 from latchpin.web import render, session
@@ -21,22 +21,56 @@ from latchpin.web.views.entry import ConfirmPassword
 FIELD = "confirm_password"
 
 
-async def ask(visit: Visit, entries: Entries, *, back: str) -> Response[str] | None:
-    """Return the page that asks for the password, or None where the change may go on; takes the password out of `entries`."""
+class ReauthenticationRequired(Exception):
+    """The change needs the password again, or another one than was given (`refusal`). `page` asks for it once all is undone."""
+
+    def __init__(self, visit: Visit, entries: Entries, back: str, refusal: LatchpinError | None = None) -> None:
+        super().__init__()
+        self.visit, self.entries, self.back, self.refusal = visit, entries, back, refusal
+
+
+async def verify(visit: Visit, entries: Entries, *, back: str) -> None:
+    """Verify the password that came with a form, where it has to be given again and did come; takes it out of `entries`.
+
+    Raises ReauthenticationRequired where it is wrong. Call `require` once the form is checked.
+    """
     password = entries.pop(FIELD, None)
     entries.pop("username", None)  # told to password managers on every page that asks for a password, and not to us
-    settings = visit.site.settings
-    if visit.signed_in.is_fresh(settings):
-        return None
-    form, status, headers = Form(), 403, {}
-    if password is not None:
-        refusal = await prove(visit, password)
-        if refusal is None:
-            return None
-        if isinstance(refusal, Throttled):
-            status, headers = 429, {"Retry-After": str(refusal.retry_after)}
-        form = Form({}, {FIELD: refusal.detail})
-    view = ConfirmPassword(visit.shell(""), form, visit.request.scope["path"], tuple(entries.items()), back, settings.proof_minutes)
+    if password is None or visit.signed_in.is_fresh(visit.site.settings):
+        return
+    refusal = await prove(visit, password)
+    if refusal is not None:
+        raise ReauthenticationRequired(visit, entries, back, refusal)
+
+
+def require(visit: Visit, entries: Entries, *, back: str) -> None:
+    """Raise ReauthenticationRequired where the password has to be given again and was not.
+
+    The last statement of the transaction that makes the change: whatever else is wrong has been told by then, and all is undone.
+    """
+    if visit.renewed is None and not visit.signed_in.is_fresh(visit.site.settings):
+        raise ReauthenticationRequired(visit, entries, back)
+
+
+async def ask(visit: Visit, entries: Entries, *, back: str) -> Response[str] | None:
+    """Return the page that asks for the password, or None where the change may go on; for forms in which nothing can be wrong."""
+    try:
+        await verify(visit, entries, back=back)
+        require(visit, entries, back=back)
+    except ReauthenticationRequired as needed:
+        return page(needed)
+    return None
+
+
+def page(needed: ReauthenticationRequired) -> Response[str]:
+    """Draw the page that asks for the password and then sends the interrupted form again."""
+    visit, refusal = needed.visit, needed.refusal
+    status, headers = 403, {}
+    if isinstance(refusal, Throttled):
+        status, headers = 429, {"Retry-After": str(refusal.retry_after)}
+    form = Form({}, {FIELD: refusal.detail}) if refusal else Form()
+    minutes = visit.site.settings.proof_minutes
+    view = ConfirmPassword(visit.shell(""), form, visit.request.scope["path"], tuple(needed.entries.items()), needed.back, minutes)
     return render.page(visit.request, "entry/confirm_password.html", view, status=status, headers=headers)
 
 
@@ -46,9 +80,12 @@ async def change_password(visit: Visit, entries: Entries) -> None:
     Without those limits a stolen session could try passwords here as fast as it likes.
     """
     current, chosen = entries.get("current_password", ""), entries.get("new_password", "")
-    refusal = await prove(visit, current)
+    refusal = await prove(visit, current) if current else Invalid("Enter your current password.")
     if refusal is not None:
-        raise Invalid(refusal.detail, field="current_password")
+        found = [FieldProblem("current_password", refusal.detail)]
+        if weakness := passwords.weakness(chosen, own_words=(visit.principal.full_name, visit.principal.email)):
+            found.append(FieldProblem("new_password", weakness))
+        raise Invalid(refusal.detail, problems=found)
     async with visit.site.database.transaction() as opened:
         user = await users.get(opened, visit.principal.organization_id, visit.principal.user_id)
         kept = visit.signed_in.session_id

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from litestar import Response, get, post
 
 from latchpin.automation import agents
-from latchpin.errors import Conflict, Denied, FieldProblem, Invalid, Malformed, Missing
+from latchpin.errors import Conflict, Denied, FieldProblem, Invalid, Missing
 from latchpin.web import forms, kept, lists, places, render, rows
 from latchpin.web.forms import Entries
 from latchpin.web.pages.agents import agent_row, authors
@@ -49,8 +51,9 @@ async def show_new(visit: SignedIn) -> Response[str]:
 async def create(visit: SignedIn) -> Response[str]:
     """Make an agent from the definition."""
     entries = await forms.read(visit.request)
+    space_id, unknown = _space(entries.get("space", ""))
+    found = [*unknown, *_of_comment(entries)]
     try:
-        space_id = _space(entries.get("space", ""))
         parsed = await agents.parse(entries.get("definition", ""))
         async with visit.site.database.transaction() as session:
             agent = await agents.create(
@@ -63,11 +66,12 @@ async def create(visit: SignedIn) -> Response[str]:
                 by=visit.actor,
             )
             name, agent_id = agent.name, agent.id
+            forms.require_none(found)
     except (Missing, Denied):
         form = Form(entries, {"space": "Choose a Space where you are an editor."})
         return await _new_page(visit, form, (), status=422)
     except Invalid as error:
-        form, problems = _refused(entries, error)
+        form, problems = _refused(entries, error, found)
         return await _new_page(visit, form, problems, status=422)
     return render.redirect(visit.request, f"/agents/{agent_id}", render.done(f"Agent “{name[:80]}” created."))
 
@@ -95,7 +99,7 @@ async def change(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
             await agents.change(session, agent, text, parsed=parsed, comment=comment, by=visit.actor)
             number = agent.version
     except (Invalid, Conflict) as error:
-        form, problems = _refused(entries, error)
+        form, problems = _refused(entries, error, _of_comment(entries))
         view = AgentEditor(visit.shell("agents"), form, row, (), problems)
         return render.page(visit.request, "agents/edit.html", view, status=422)
     same = number == row.version
@@ -183,20 +187,26 @@ async def _new_page(visit: Visit, form: Form, problems: tuple[Problem, ...], *, 
     return render.page(visit.request, "agents/edit.html", view, status=status)
 
 
-def _space(text: str) -> int | None:
-    if text == PERSONAL:
-        return None
-    found = forms.number(text)
-    if found is None:
-        raise Malformed("Choose a Space.", field="space")
-    return found
+def _space(text: str) -> tuple[int | None, list[FieldProblem]]:
+    """The Space that was chosen, None for the personal one; what is no Space is a problem, and the rest is checked without."""
+    found = None if text == PERSONAL else forms.number(text)
+    return found, [FieldProblem("space", "Choose a Space.")] if found is None and text != PERSONAL else []
 
 
-def _refused(entries: Entries, error: Invalid | Conflict) -> tuple[Form, tuple[Problem, ...]]:
-    """Put problems with a line beside the editor, and the others beside their fields."""
+def _of_comment(entries: Entries) -> list[FieldProblem]:
+    """What is wrong with the comment, to be told together with what is wrong with the definition."""
+    try:
+        agents.require_sound_comment(entries.get("comment"))
+    except Invalid as error:
+        return list(error.problems)
+    return []
+
+
+def _refused(entries: Entries, error: Invalid | Conflict, also: Sequence[FieldProblem] = ()) -> tuple[Form, tuple[Problem, ...]]:
+    """Put problems with a line beside the editor, and the others beside their fields; `also` are the page's own."""
     if isinstance(error, Conflict) or any(problem.line is None for problem in error.problems) or not error.problems:
-        return forms.refused(entries, error), ()
-    return Form(entries), tuple(_problem(each) for each in error.problems)
+        return forms.refused(entries, error, also=also), ()
+    return Form(entries, {each.field: each.message for each in also}), tuple(_problem(each) for each in error.problems)
 
 
 def _problem(found: FieldProblem) -> Problem:

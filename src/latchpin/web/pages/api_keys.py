@@ -71,8 +71,7 @@ async def show_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> R
 async def change_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Change when a key ends, within the policy."""
     entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=address(user_id)):
-        return asked
+    await proof.verify(visit, entries, back=address(user_id))
     try:
         ends = expiry.end_of(entries.get("expires_on", ""))
         async with visit.site.database.transaction() as session:
@@ -80,6 +79,7 @@ async def change_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) ->
             allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
             await api_keys.change_expiry(session, key, ends, policy=allowed, by=visit.actor)
             name = _name(key)
+            proof.require(visit, entries, back=address(user_id))
     except (Invalid, Conflict) as error:
         form = forms.refused(entries, error, {"expires": "expires_on"})
         return await _expiry_page(visit, user_id, key_id, form)
@@ -97,8 +97,7 @@ async def ask_revoke(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Re
 async def revoke(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Revoke a key: no request that begins after this answer is accepted."""
     entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=address(user_id)):
-        return asked
+    await proof.verify(visit, entries, back=address(user_id))
     reason = " ".join(entries.get("reason", "").split())
     if len(reason) > 200:  # noqa: PLR2004  what the column holds
         form = Form(entries, {"reason": f"At most 200 characters; this has {len(reason)}."})
@@ -108,6 +107,7 @@ async def revoke(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Respon
             key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
             await api_keys.revoke(session, key, by=visit.actor, reason=reason or _DEFAULT_REASON)
             name = _name(key)
+            proof.require(visit, entries, back=address(user_id))
     except Invalid as error:
         return await _confirm(visit, user_id, key_id, "revoke", forms.refused(entries, error))
     return render.redirect(visit.request, address(user_id), render.done(f"API key {name} is revoked and refused from now on."))

@@ -79,8 +79,7 @@ async def create(visit: SignedIn) -> Response[str]:
     kind = app_forms.known_kind(entries.get("kind", ""))
     if kind is None:
         return render.page(visit.request, "apps/kinds.html", AppKinds(visit.shell("apps"), KINDS), status=422)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
+    await proof.verify(visit, entries, back=BASE)
     try:
         async with visit.site.database.transaction() as session:
             entry = app_forms.entry(kind, entries, await _offered(visit, session, kind, None), None)
@@ -94,6 +93,7 @@ async def create(visit: SignedIn) -> Response[str]:
             )
             app_id, secret, name = made.client.id, made.secret, made.client.name
             view = await _secret_view(visit, session, app_id, secret, first=True) if secret else None
+            proof.require(visit, entries, back=BASE)
     except AlreadyRegistered:
         return await _sent_before(visit, entries)
     except (Invalid, Conflict) as error:
@@ -121,8 +121,7 @@ async def change(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """Change an own app."""
     entries = await forms.read(visit.request)
     found, _ = await _own(visit, app_id)
-    if asked := await proof.ask(visit, entries, back=address(app_id)):
-        return asked
+    await proof.verify(visit, entries, back=address(app_id))
     kind = app_forms.kind_of(found)
     try:
         async with visit.site.database.transaction() as session:
@@ -130,6 +129,7 @@ async def change(visit: SignedIn, app_id: lists.Id) -> Response[str]:
             entry = app_forms.entry(kind, entries, await _offered(visit, session, kind, client), client)
             await client_admin.change(session, client, entry, by=visit.actor)
             name = client.name
+            proof.require(visit, entries, back=address(app_id))
     except (Invalid, Conflict) as error:
         return await _form(visit, kind, forms.refused(entries, error, _NAMES), found, status=422)
     return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} saved."))
@@ -145,14 +145,14 @@ async def show_rotate(visit: SignedIn, app_id: lists.Id) -> Response[str]:
 async def rotate(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """Make a new secret and answer with the page that shows it, this once."""
     entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=address(app_id)):
-        return asked
+    await proof.verify(visit, entries, back=address(app_id))
     try:
         overlap = chosen_overlap(entries)
         async with visit.site.database.transaction() as session:
             client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
             secret = await client_admin.rotate_secret(session, client, secrets=visit.site.secrets, overlap=overlap, by=visit.actor)
             view = await _secret_view(visit, session, app_id, secret, first=False)
+            proof.require(visit, entries, back=address(app_id))
     except (Invalid, Conflict) as error:
         return await _rotate_page(visit, app_id, forms.refused(entries, error), status=422)
     return render.page(visit.request, "apps/secret.html", view)

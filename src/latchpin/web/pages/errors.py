@@ -13,7 +13,8 @@ from litestar.types import ExceptionHandlersMap
 from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, Throttled, Unauthenticated, Unavailable
 from latchpin.kit import context, methods, own_pages
 from latchpin.oauth.authorization_request import PATH
-from latchpin.web import behind, render, session, site
+from latchpin.web import behind, proof, render, session, site
+from latchpin.web.proof import ReauthenticationRequired
 from latchpin.web.session import PasswordNeeded, SignInNeeded, Visit
 from latchpin.web.site import AnyRequest
 from latchpin.web.views.organization import ErrorPage
@@ -103,6 +104,11 @@ def on_password_needed(request: AnyRequest, _error: PasswordNeeded) -> Response[
     return render.redirect(request, "/password")
 
 
+def on_reauthentication(_request: AnyRequest, error: ReauthenticationRequired) -> Response[str]:
+    """Ask for the password again."""
+    return proof.page(error)
+
+
 def _draw(request: AnyRequest, status: int, title: str, text: str, wait: int = 0) -> Response[str]:
     visit: Visit | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
     shell = visit.shell("") if visit else session.shell_outside(request)
@@ -115,6 +121,7 @@ def _draw(request: AnyRequest, status: int, title: str, text: str, wait: int = 0
 HANDLERS: ExceptionHandlersMap = {
     SignInNeeded: on_sign_in_needed,
     PasswordNeeded: on_password_needed,
+    ReauthenticationRequired: on_reauthentication,
     LatchpinError: on_refusal,
     HTTPException: on_http,
     Exception: on_failure,

@@ -7,7 +7,7 @@ import secrets
 
 from litestar import Response, get, post
 
-from latchpin.errors import Conflict, Invalid
+from latchpin.errors import Conflict, FieldProblem, Invalid
 from latchpin.identity import api_keys, policy, users
 from latchpin.identity.api_keys import AlreadyIssued, NewKey
 from latchpin.identity.scopes import Access
@@ -50,10 +50,10 @@ async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """
     entries = await forms.read(visit.request)
     limits = await _limits(visit)
-    if asked := await proof.ask(visit, entries, back=address(user_id)):
-        return asked
+    await proof.verify(visit, entries, back=address(user_id))
+    problems: list[FieldProblem] = []
     try:
-        new = _chosen(entries, limits)
+        new = _chosen(entries, limits, problems)
         async with visit.site.database.transaction() as session:
             user = await users.get(session, visit.principal.organization_id, user_id)
             allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
@@ -61,10 +61,12 @@ async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
             keys = await api_keys.of_user(session, user_id)
             found = held(user, keys, await makers(session, visit.principal.organization_id, keys))
             row = rows.key(made.key, clock.now())
+            forms.require_none(problems)
+            proof.require(visit, entries, back=address(user_id))
     except AlreadyIssued:
         return render.redirect(visit.request, address(user_id), Toast("info", _SENT_BEFORE))
     except (Invalid, Conflict) as error:
-        form = forms.refused(entries, error, {"expires": "expires_on"})
+        form = forms.refused(entries, error, {"expires": "expires_on"}, also=problems)
         return await _form(visit, user_id, form, limits, status=422)
     view = CreatedKey(
         visit.shell("users"),
@@ -79,24 +81,28 @@ async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return render.page(visit.request, "api_keys/created.html", view)
 
 
-def _chosen(entries: Entries, limits: Lifetime) -> NewKey:
-    form_id = forms.once(entries)
+def _chosen(entries: Entries, limits: Lifetime, problems: list[FieldProblem]) -> NewKey:
+    """Read the form; what cannot be read is noted in `problems` and left to its default. Raises Invalid for a form without its id."""
+    access, expires, rate_limit = Access.FULL, None, None
     try:
         access = Access(entries.get("access", ""))
     except ValueError:
-        raise Invalid("Choose one of the four.", field="access") from None
-    rate_limit: int | None = None
+        problems.append(FieldProblem("access", "Choose one of the four."))
+    try:
+        expires = expiry.chosen_end(entries.get("expires_in", ""), entries.get("expires_on", ""), limits)
+    except Invalid as error:
+        problems.extend(error.problems)
     if entries.get("rate_limit", "").strip():
         rate_limit = forms.number(entries["rate_limit"])
         if rate_limit is None:
-            raise Invalid("Enter a whole number of requests, such as 100.", field="rate_limit")
+            problems.append(FieldProblem("rate_limit", "Enter a whole number of requests, such as 100."))
     return NewKey(
-        expires=expiry.chosen_end(entries.get("expires_in", ""), entries.get("expires_on", ""), limits),
+        expires=expires,
         description=entries.get("description", ""),
         access=access,
         networks=re.split(r"[\s,]+", entries.get("networks", "").strip()) if entries.get("networks", "").strip() else (),
         rate_limit=rate_limit,
-        form_id=form_id,
+        form_id=forms.once(entries),
     )
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from litestar import Response, get, post
 
-from latchpin.errors import Invalid
+from latchpin.errors import FieldProblem, Invalid
 from latchpin.identity import overview, policy
 from latchpin.oauth import approvals
 from latchpin.web import forms, proof, render
-from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.common import Form
 from latchpin.web.views.organization import Policy
@@ -26,31 +25,26 @@ async def show_policy(visit: SignedIn) -> Response[str]:
 async def change_policy(visit: SignedIn) -> Response[str]:
     """Set the limits for keys made from now on, and whether an administrator has to approve apps that the organization did not make."""
     entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
+    await proof.verify(visit, entries, back=BASE)
+    days = {name: forms.number(entries.get(name, "")) for name in ("default_days", "max_days")}
+    problems = [FieldProblem(name, "Enter a whole number of days.") for name, value in days.items() if value is None]
     try:
-        default_days, max_days = (_days(entries, name) for name in ("default_days", "max_days"))
         async with visit.site.database.transaction() as session:
             await policy.change(
                 session,
                 visit.principal.organization_id,
                 visit.site.settings,
-                default_days=default_days,
-                max_days=max_days,
+                default_days=days["default_days"],
+                max_days=days["max_days"],
                 by=visit.actor,
             )
             needed = entries.get("app_approval") == "yes"
             await approvals.set_policy(session, visit.principal.organization_id, needs_approval=needed, by=visit.actor)
+            forms.require_none(problems)
+            proof.require(visit, entries, back=BASE)
     except Invalid as error:
-        return await _page(visit, forms.refused(entries, error))
+        return await _page(visit, forms.refused(entries, error, also=problems))
     return render.redirect(visit.request, BASE, render.done("API policy saved. Lifetimes hold for keys made or changed from now on."))
-
-
-def _days(entries: Entries, name: str) -> int:
-    days = forms.number(entries.get(name, ""))
-    if days is None:
-        raise Invalid("Enter a whole number of days.", field=name)
-    return days
 
 
 async def _page(visit: Visit, form: Form | None) -> Response[str]:

@@ -32,8 +32,7 @@ async def show_new(visit: SignedIn) -> Response[str]:
 async def create(visit: SignedIn) -> Response[str]:
     """Register a resource and answer with the page that shows its server's secret, this once."""
     entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
+    await proof.verify(visit, entries, back=BASE)
     entry = Entry(name=entries.get("name", ""), identifier=entries.get("identifier", ""), may_call_api=entries.get("may_call_api") == "yes")
     served = visit.site
     try:
@@ -47,6 +46,7 @@ async def create(visit: SignedIn) -> Response[str]:
                 by=visit.actor,
             )
             row = app_rows.resource(made.resource)
+            proof.require(visit, entries, back=BASE)
     except (Invalid, Conflict) as error:
         return _editor(visit, forms.refused(entries, error), None, status=422)
     return await _secret_page(visit, row, made.secret)
@@ -64,8 +64,7 @@ async def change(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Change a resource's name, or whether its tokens may call our API too."""
     entries = await forms.read(visit.request)
     row = await _row(visit, resource_id)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
+    await proof.verify(visit, entries, back=BASE)
     try:
         async with visit.site.database.transaction() as session:
             found = await resource_admin.get(session, visit.principal.organization_id, resource_id)
@@ -73,6 +72,7 @@ async def change(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
                 session, found, name=entries.get("name", ""), may_call_api=entries.get("may_call_api") == "yes", by=visit.actor
             )
             name = found.row.name
+            proof.require(visit, entries, back=BASE)
     except Invalid as error:
         return _editor(visit, forms.refused(entries, error), row, status=422)
     return render.redirect(visit.request, BASE, render.done(f"{name[:80]} saved."))
@@ -88,13 +88,13 @@ async def show_rotate(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
 async def rotate(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Make a new secret and answer with the page that shows it, this once."""
     entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
+    await proof.verify(visit, entries, back=BASE)
     try:
         overlap = chosen_overlap(entries)
         async with visit.site.database.transaction() as session:
             found = await resource_admin.get(session, visit.principal.organization_id, resource_id)
             secret = await resource_admin.rotate_secret(session, found, secrets=visit.site.secrets, overlap=overlap, by=visit.actor)
+            proof.require(visit, entries, back=BASE)
     except Invalid as error:
         return await _rotate_page(visit, resource_id, forms.refused(entries, error), status=422)
     return await _secret_page(visit, await _row(visit, resource_id), secret)

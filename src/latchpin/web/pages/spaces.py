@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from litestar import Response, get, post
 
 from latchpin.automation import agent_lists, space_counts
 from latchpin.automation.agent_lists import Filters
-from latchpin.errors import Invalid, Missing
+from latchpin.errors import FieldProblem, Invalid, Missing
 from latchpin.identity import spaces, user_list, users
 from latchpin.identity.roles import Role
 from latchpin.identity.spaces import Entry
@@ -106,13 +107,14 @@ async def create(visit: SignedIn) -> Response[str]:
     """Make a Space."""
     _require_administrator(visit)
     entries = await forms.read(visit.request)
+    entry, problems = _entry(entries)
     try:
-        entry = _entry(entries)
         async with visit.site.database.transaction() as session:
             space = await spaces.create(session, visit.principal.organization_id, entry, by=visit.actor)
             space_id, name = space.id, space.name
+            forms.require_none(problems)
     except Invalid as error:
-        return _editor(visit, forms.refused(entries, error), None, status=422)
+        return _editor(visit, forms.refused(entries, error, also=problems), None, status=422)
     return render.redirect(visit.request, f"/spaces/{space_id}?tab=members", render.done(f"Space “{name[:80]}” created."))
 
 
@@ -129,13 +131,15 @@ async def change(visit: SignedIn, space_id: lists.Id) -> Response[str]:
     """Change a Space's settings."""
     row = await _manageable_row(visit, space_id)
     entries = await forms.read(visit.request)
+    entry, problems = _entry(entries)
     try:
         async with visit.site.database.transaction() as session:
             space = await spaces.owned(session, visit.principal.organization_id, space_id)
-            entry = _entry(entries, retention=space.run_retention_hours)
+            entry = replace(entry, run_retention_hours=space.run_retention_hours)
             await spaces.change(session, space, entry, by=visit.actor)
+            forms.require_none(problems)
     except Invalid as error:
-        return _editor(visit, forms.refused(entries, error), row, status=422)
+        return _editor(visit, forms.refused(entries, error, also=problems), row, status=422)
     return render.redirect(visit.request, f"/spaces/{space_id}", render.done("Space saved."))
 
 
@@ -152,7 +156,10 @@ async def add_member(visit: SignedIn, space_id: lists.Id) -> Response[str]:
     entries = await forms.read(visit.request)
     user_id, role = forms.number(entries.get("user", "")), _role(entries.get("role", ""))
     if user_id is None or role is None:
-        errors = {"user": "Choose a user."} if user_id is None else {"role": "Choose one of the roles."}
+        errors = {
+            **({"user": "Choose a user."} if user_id is None else {}),
+            **({"role": "Choose one of the roles."} if role is None else {}),
+        }
         return await _member_page(visit, space_id, Form(entries, errors), status=422)
     name = await _set(visit, space_id, user_id, role)
     toast = render.done(f"{name} is {_with_article(role)} now.")
@@ -266,18 +273,20 @@ def _editor(visit: Visit, form: Form, row: SpaceRow | None, *, status: int = 200
     return render.page(visit.request, "spaces/edit.html", SpaceEditor(visit.shell("spaces"), form, row, _SCOPES), status=status)
 
 
-def _entry(entries: Entries, retention: int | None = None) -> Entry:
+def _entry(entries: Entries) -> tuple[Entry, list[FieldProblem]]:
+    """Read the form; a scope that does not exist is a problem, and the rest is checked with the narrowest."""
+    scope, problems = SpaceScope.PRIVATE, []
     try:
         scope = SpaceScope(entries.get("scope", ""))
     except ValueError:
-        raise Invalid("Choose one of the scopes.", field="scope") from None
-    return Entry(
+        problems.append(FieldProblem("scope", "Choose one of the scopes."))
+    entry = Entry(
         name=entries.get("name", ""),
         description=entries.get("description", ""),
         scope=scope,
         is_default_access=entries.get("default_access") == "yes",
-        run_retention_hours=retention,
     )
+    return entry, problems
 
 
 def _role(text: str) -> Role | None:

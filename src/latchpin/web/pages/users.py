@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from litestar import Response, get, post
 
-from latchpin.errors import Conflict, Invalid
+from latchpin.errors import Conflict, FieldProblem, Invalid
 from latchpin.identity import api_keys, credentials, passwords, user_list, users
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
 from latchpin.storage.models import User
 from latchpin.web import forms, kept, lists, proof, render, rows
+from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.common import Form, Option
 from latchpin.web.views.users import TemporaryPassword, UserConfirm, UserEditor, UserRow, Users
@@ -53,20 +54,19 @@ async def show_new(visit: SignedIn) -> Response[str]:
 async def create(visit: SignedIn) -> Response[str]:
     """Make a user with a temporary password."""
     entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
+    await proof.verify(visit, entries, back=BASE)
+    group, problems = _group(entries)
+    new = users.NewUser(
+        full_name=entries.get("full_name", ""), email=entries.get("email", ""), group=group, password=entries.get("password", "")
+    )
     try:
-        new = users.NewUser(
-            full_name=entries.get("full_name", ""),
-            email=entries.get("email", ""),
-            group=_group(entries.get("group", "")),
-            password=entries.get("password", ""),
-        )
         async with visit.site.database.transaction() as session:
             made = await users.create(session, visit.principal.organization_id, new, by=visit.actor)
             name = made.user.full_name
+            forms.require_none(problems)
+            proof.require(visit, entries, back=BASE)
     except Invalid as error:
-        return _editor(visit, forms.refused(entries, error), None, status=422)
+        return _editor(visit, forms.refused(entries, error, also=problems), None, status=422)
     return render.redirect(visit.request, BASE, render.done(f"{name} can sign in now with the temporary password."))
 
 
@@ -83,10 +83,9 @@ async def change(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Change a user's name, e-mail or group."""
     entries = await forms.read(visit.request)
     row = await _row(visit, user_id)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
+    await proof.verify(visit, entries, back=profile(user_id))
+    group, problems = _group(entries)
     try:
-        group = _group(entries.get("group", ""))
         async with visit.site.database.transaction() as session:
             user = await users.get(session, visit.principal.organization_id, user_id)
             changed = await users.change(
@@ -94,12 +93,14 @@ async def change(visit: SignedIn, user_id: lists.Id) -> Response[str]:
                 user,
                 full_name=entries.get("full_name", ""),
                 email=entries.get("email", ""),
-                group=group,
+                group=None if problems else group,
                 by=visit.actor,
             )
             name = changed.full_name
+            forms.require_none(problems)
+            proof.require(visit, entries, back=profile(user_id))
     except (Invalid, Conflict) as error:
-        return _editor(visit, forms.refused(entries, error), row, status=422)
+        return _editor(visit, forms.refused(entries, error, also=problems), row, status=422)
     return render.redirect(visit.request, profile(user_id), render.done(f"{name} saved."))
 
 
@@ -113,17 +114,18 @@ async def ask_disable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
 async def disable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Disable a user; keys and sessions die with the answer."""
     entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
+    back = _back(entries.get(FROM), user_id)
+    await proof.verify(visit, entries, back=back)
     try:
         async with visit.site.database.transaction() as session:
             user = await users.get(session, visit.principal.organization_id, user_id)
             revoked = await users.disable(session, user, by=visit.actor)
             name = user.full_name
+            proof.require(visit, entries, back=back)
     except Conflict as error:
         return await _confirm(visit, user_id, "disable", forms.refused(entries, error))
     keys = "" if not revoked else " One key was revoked." if revoked == 1 else f" {revoked} keys were revoked."
-    return render.redirect(visit.request, _back(entries.get(FROM), user_id), render.done(f"{name} is disabled.{keys}"))
+    return render.redirect(visit.request, back, render.done(f"{name} is disabled.{keys}"))
 
 
 @get("/organization/users/{user_id:int}/enable")
@@ -155,14 +157,15 @@ async def ask_delete(visit: SignedIn, user_id: lists.Id) -> Response[str]:
 async def delete(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Delete a user; agents go to the administrator who does it."""
     entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
+    back = _back(entries.get(FROM), user_id)
+    await proof.verify(visit, entries, back=back)
     try:
         async with visit.site.database.transaction() as session:
             user = await users.get(session, visit.principal.organization_id, user_id)
             heir = await users.get(session, visit.principal.organization_id, visit.principal.user_id)
             name = user.full_name
             await users.delete(session, user, heir=heir, by=visit.actor)
+            proof.require(visit, entries, back=back)
     except Conflict as error:
         return await _confirm(visit, user_id, "delete", forms.refused(entries, error))
     return render.redirect(visit.request, BASE, render.done(f"{name} is deleted."))
@@ -198,11 +201,12 @@ def _back(source: str | None, user_id: int) -> str:
     return profile(user_id) if source == "profile" else BASE
 
 
-def _group(text: str) -> Group:
+def _group(entries: Entries) -> tuple[Group, list[FieldProblem]]:
+    """The group that was chosen; without one a problem, and a group to check the rest with."""
     try:
-        return Group(text)
+        return Group(entries.get("group", "")), []
     except ValueError:
-        raise Invalid("Choose one of the groups.", field="group") from None
+        return Group.USER, [FieldProblem("group", "Choose one of the groups.")]
 
 
 async def _row(visit: Visit, user_id: int) -> UserRow:
