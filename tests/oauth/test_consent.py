@@ -21,6 +21,7 @@ from latchpin.storage.models import AuditEvent, OAuthApproval, OAuthClient, OAut
 from latchpin.storage.models.oauth_client import ClientSource
 from tests.support.apps import App, Apps
 from tests.support.authorizing import Go, came, introduce
+from tests.support.devices import begin, device, poll
 from tests.support.people import Organization as People
 from tests.web.browser import value_of
 
@@ -71,6 +72,55 @@ def test_the_card_says_who_asks_for_what_where_and_for_how_long(partners: Apps, 
 def test_access_without_a_refresh_token_lasts_for_minutes(go: Go) -> None:
     """And the card says so (security.md 75)."""
     assert "For 15 minutes; then it has to send you here again." in _words(go().ask())
+
+
+def test_an_app_that_could_refresh_and_does_not_ask_may_be_let_stay_connected(partners: Apps, go: Go) -> None:
+    """It registered for refresh tokens and never asks for `offline_access`: the person may say so instead."""
+    app = partners.register(confidential=True)
+    journey = go(app)
+    page = journey.ask(scope="agents:read")
+    assert "Stay connected" in page.text
+    assert "checked" not in page.text
+
+    without = journey.redeem(journey.agree(page))
+    assert (without["scope"], "refresh_token" in without) == ("agents:read", False)
+
+    page = journey.ask(scope="agents:read", prompt="consent")
+    tokens = journey.redeem(journey.answer(page, decision="authorize", space="all", stay="yes"))
+    assert tokens["scope"] == "agents:read offline_access"
+    assert partners.refresh(app, tokens["refresh_token"]).status_code == 200
+
+    again = journey.redeem(journey.ask(scope="agents:read"))  # without asking anybody, as was agreed
+    assert "refresh_token" in again
+    assert 'name="stay" value="yes" checked' in journey.ask(scope="agents:read", prompt="consent").text
+    assert "Stay connected" not in journey.ask(scope="agents:read offline_access", prompt="consent").text
+
+
+def test_a_device_may_be_let_stay_connected_too(partners: Apps, go: Go) -> None:
+    """It asks as other apps do, and its person decides as for them."""
+    app, people = device(partners.organization), partners.organization
+    begun = begin(people, app, scope="agents:read")
+    journey = go(app)
+    page = journey.browser.send("/device", user_code=begun["user_code"])
+    assert "Stay connected" in page.text
+    journey.answer(page, decision="authorize", space="all", stay="yes")
+
+    tokens = poll(people, app, begun).json()
+    assert tokens["scope"] == "agents:read offline_access"
+    assert partners.refresh(app, tokens["refresh_token"]).status_code == 200
+
+
+def test_who_may_not_refresh_is_not_let_stay_connected(partners: Apps, go: Go) -> None:
+    """Whatever the form says; and what was offered once is not taken for granted where the person does not say it again."""
+    journey = go(partners.register(grant_types=("authorization_code",)))
+    page = journey.ask(scope="agents:read")
+    assert "Stay connected" not in page.text
+    assert journey.redeem(journey.answer(page, decision="authorize", space="all", stay="yes"))["scope"] == "agents:read"
+
+    journey = go(partners.register(confidential=True))
+    journey.answer(journey.ask(scope="agents:read"), decision="authorize", space="all", stay="yes")
+    journey.agree(journey.ask(scope="agents:read", prompt="consent"))
+    assert "refresh_token" not in journey.redeem(journey.ask(scope="agents:read"))
 
 
 def test_offline_access_is_not_promised_to_an_app_that_cannot_refresh(partners: Apps, go: Go) -> None:

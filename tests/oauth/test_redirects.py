@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import string
 from urllib.parse import quote
@@ -181,16 +182,34 @@ def test_localhost_has_any_port_for_those_who_may(port: int) -> None:
 )
 def test_what_may_not_be_registered(uri: str) -> None:
     """By no kind of app (security.md 6)."""
-    assert redirects.fault(uri, "web") is not None
-    assert redirects.fault(uri, "native") is not None
+    assert redirects.fault(uri, "web", public=False) is not None
+    assert redirects.fault(uri, "native", public=False) is not None
+    if not uri.startswith("myapp:"):
+        assert redirects.fault(uri, "native", public=True) is not None
+
+
+def test_a_scheme_without_a_dot_is_for_public_native_apps_and_never_a_systems_own() -> None:
+    """What Cursor and its like register; not what opens browsers, mail, shares or a system's settings (security.md 6)."""
+    own = ["cursor://anysphere.cursor-mcp/oauth/callback", "vscode://vendor.extension/callback", "vscode-insiders://vendor.extension/x"]
+    others = ["ms-msdt:/id", "search-ms:query=x", "chrome-extension://abc/x", "mailto:a@b.example", "smb://h/s", "intent://x/y", "tel:1"]
+
+    for uri in own:
+        assert redirects.fault(uri, "native", public=True) is None, uri
+        assert redirects.fault(uri, "native", public=False) is not None, uri
+        assert redirects.fault(uri, "web", public=True) is not None, uri
+        assert redirects.is_local(uri), uri
+        assert redirects.host_of(uri) == f"{uri.partition(':')[0]}:", uri  # what looks like a host there is none
+    for uri in [*others, *(each.upper() for each in others), "cursor:", "cursor:/", "cursor://"]:
+        assert redirects.fault(uri, "native", public=True) is not None, uri
 
 
 @given(st.one_of(st.text(max_size=60), urls, local_urls, st.from_regex(r"[a-zA-Z.+-]{1,12}:/{0,3}[a-z.]{0,9}[^a-z]?", fullmatch=True)))
 def test_what_may_be_registered_is_https_local_or_an_apps_own(uri: str) -> None:
     """Whatever is tried (security.md 6)."""
-    for kind_of_app in ("web", "native"):
-        if redirects.fault(uri, kind_of_app) is None:
-            own_scheme = kind_of_app == "native" and re.match(r"[A-Za-z][A-Za-z0-9+-]*\.[A-Za-z0-9+.-]*:", uri)
+    for kind_of_app, public in itertools.product(("web", "native"), (True, False)):
+        if redirects.fault(uri, kind_of_app, public=public) is None:
+            form = r"[A-Za-z][A-Za-z0-9+.-]*:" if public else r"[A-Za-z][A-Za-z0-9+-]*\.[A-Za-z0-9+.-]*:"
+            own_scheme = kind_of_app == "native" and re.match(form, uri)
             assert uri.startswith("https://") or re.match(r"(?i)https://", uri) or _PORT.match(uri.lower()) or own_scheme
             assert not set(uri) & set('#*<> "\\')
 

@@ -134,9 +134,8 @@ def test_unknown_metadata_is_ignored(organization: Organization) -> None:
 @pytest.mark.parametrize(
     ("app_kind", "uri"),
     [
-        ("web", "http://127.0.0.1/callback"),
-        ("web", "http://localhost:3000/callback"),
         ("web", "com.example.app:/callback"),
+        ("web", "cursor://anysphere.cursor-mcp/oauth/callback"),
         ("web", "http://partner.example/callback"),
         ("native", "http://partner.example/callback"),
         ("native", "https://partner.example/callback#fragment"),
@@ -145,7 +144,7 @@ def test_unknown_metadata_is_ignored(organization: Organization) -> None:
         ("native", "javascript:alert(1)"),
         ("native", "data:text/html,x"),
         ("native", "file:///etc/passwd"),
-        ("native", "app:/callback"),
+        ("native", "ms-settings:/callback"),
         ("native", "/callback"),
         (None, "http://partner.example/callback"),
     ],
@@ -158,12 +157,79 @@ def test_redirect_addresses_must_fit_the_kind_of_app(organization: Organization,
 
 
 def test_the_kind_of_an_app_is_seen_by_its_addresses(organization: Organization) -> None:
-    """Where it does not say."""
-    uris = (["https://partner.example/callback"], ["http://localhost/callback"], ["com.example.app:/callback"])
+    """Where it does not say; and a loopback address makes it native where it says web, which the answer tells (security.md 79)."""
+    web, local, own = "https://partner.example/callback", "http://localhost:3000/callback", "com.example.app:/callback"
+    cases: list[tuple[str | None, list[str], str]] = [
+        (None, [web], "web"),
+        (None, [local], "native"),
+        (None, [own], "native"),
+        ("", [local], "native"),
+        ("web", [web], "web"),
+        ("web", [local], "native"),
+        ("web", ["http://127.0.0.1/callback", web], "native"),
+        ("web", ["http://[::1]:8400/callback"], "native"),
+        ("native", [web], "native"),
+    ]
 
-    found = [register(organization.server, application_type=None, redirect_uris=each).json()["application_type"] for each in uris]
+    for said, uris, kind in cases:
+        entry = register(organization.server, application_type=said, redirect_uris=uris).json()
+        assert entry["application_type"] == kind, (said, uris)
+        assert any("application_type is native" in note for note in entry["latchpin_notes"]) is (said == "web" != kind), (said, uris)
 
-    assert found == ["web", "native", "native"]
+
+def test_empty_text_and_null_count_as_not_sent(organization: Organization) -> None:
+    """Many libraries write out what they have not set (RFC 7591 section 2)."""
+    plain = {name: NATIVE[name] for name in ("redirect_uris", "client_name")}
+    members = [
+        *("scope", "client_uri", "logo_uri", "jwks", "jwks_uri", "post_logout_redirect_uris", "grant_types", "response_types"),
+        *("token_endpoint_auth_method", "application_type", "software_id", "client_secret_expires_at"),
+        *("require_pushed_authorization_requests", "dpop_bound_access_tokens"),
+    ]
+    http, varying = organization.server.http, {"client_id", "client_id_issued_at", "client_secret"}
+    varying |= {"registration_access_token", "registration_client_uri"}
+
+    def entry(said: dict[str, Any]) -> dict[str, Any]:
+        answer = http.post(PATH, json=said)
+        assert answer.status_code == 201, (said, answer.text)
+        return {name: value for name, value in answer.json().items() if name not in varying}
+
+    expected = entry(plain)
+    for nothing in ("", None):
+        assert entry(plain | dict.fromkeys(members, nothing)) == expected
+        assert entry({"redirect_uris": NATIVE["redirect_uris"], "client_name": nothing})["client_name"] == "App at 127.0.0.1"
+
+
+def test_an_app_on_a_device_may_have_a_scheme_without_a_dot(organization: Organization) -> None:
+    """As Cursor has; its users are warned and asked each time, since another app can take the scheme as well (RFC 8252 section 8.4)."""
+    uri = "cursor://anysphere.cursor-mcp/oauth/callback"
+    entry = register(organization.server, application_type=None, redirect_uris=[uri]).json()
+    apps = Apps(organization)
+    journey = Journey(apps, as_app(organization, entry["client_id"]), organization.admin, redirect_uri=uri)
+    with closing(journey.browser.http):
+        for _ in range(2):
+            page = journey.ask()
+            assert "This program runs on your computer" in page.text
+            assert "the program that opens <strong>cursor:</strong> addresses" in page.text
+            assert journey.agree(page).status_code in (200, 303)
+
+    refused = register(organization.server, redirect_uris=[uri], token_endpoint_auth_method="client_secret_basic")
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_redirect_uri")
+    assert "has a secret" in refused.json()["error_description"]
+
+
+def test_the_answer_says_how_to_get_refresh_tokens(organization: Organization) -> None:
+    """To an app that registered for them and not for the scope that gives them; nothing where there is nothing to say."""
+    for scope, grants, told in (
+        (None, ["authorization_code", "refresh_token"], True),
+        ("agents:read", ["authorization_code", "refresh_token"], True),
+        ("agents:read offline_access", ["authorization_code", "refresh_token"], False),
+        ("agents:read", ["authorization_code"], False),
+    ):
+        entry = register(organization.server, scope=scope, grant_types=grants).json()
+        assert any("offline_access" in note for note in entry.get("latchpin_notes", [])) is told, (scope, grants)
+        own = {"Authorization": f"Bearer {entry['registration_access_token']}"}
+        shown = organization.server.http.get(f"{PATH}/{entry['client_id']}", headers=own).json()
+        assert shown.get("latchpin_notes") == entry.get("latchpin_notes")
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ def consent(app: oauth.AppFacts = APP, form: Form | None = None, **changes: Any)
         "resources": (),
         "minutes": 15,
         "offline_until": None,
+        "may_stay_until": None,
         "sent_to": app.host or "127.0.0.1",
         "device": None,
         **changes,
@@ -45,6 +46,7 @@ def every() -> Iterator[tuple[str, str, Any]]:
     device = oauth.DeviceFacts("203.0.113.7", before(seconds=40))
     yield "consent", "oauth/consent.html", consent(offline_until=until)
     yield "consent-short", "oauth/consent.html", consent(scopes="agents:read")
+    yield "consent-stay", "oauth/consent.html", consent(LOCAL, scopes="agents:read", sent_to="cursor:", may_stay_until=until)
     yield "consent-local", "oauth/consent.html", consent(LOCAL, offline_until=until, resources=("mcp.northwind.example",))
     yield "consent-document", "oauth/consent.html", consent(DOCUMENT, refused, scopes="agents:read runs:read")
     yield "consent-device", "oauth/consent.html", consent(DEVICE, sent_to="", device=device, offline_until=until)

@@ -19,7 +19,7 @@ from latchpin.identity.scopes import OFFLINE
 from latchpin.identity.sessions import SignedInUser
 from latchpin.kit import clock
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import clients, codes, consents, pending, pushed, resources
+from latchpin.oauth import clients, codes, consents, pending, pushed, resources, scope
 from latchpin.oauth.authorization_request import Ask, Target
 from latchpin.oauth.clients import Client
 from latchpin.oauth.codes import Bound
@@ -74,6 +74,14 @@ class Show:
     page: Page
     waiting: Waiting
     token: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandingConsent:
+    """What the user agreed to before, as it covers this request: where, and with which scopes."""
+
+    place: Place
+    scopes: str
 
 
 Outcome = Leave | Refused | Closed | Show
@@ -135,25 +143,25 @@ async def proceed(
         raise Conflict(_NOT_DUE)  # a device's request, which is decided on its own page
     await hold(session, who)
     due = await _due(session, client, waiting, ask, who)
-    if requests.NONE in ask.prompt and not isinstance(due, Place):
+    if requests.NONE in ask.prompt and not isinstance(due, StandingConsent):
         return Refused(ask, _not_silently(due), trusted)
     if isinstance(due, Stand):
         if due is Stand.WAITS:
             await consents.ask_for_approval(session, who.principal, client)
         return Closed(due)
-    if isinstance(due, Place):
+    if isinstance(due, StandingConsent):
         if opened is not None:
             await pending.use_up(session, opened[0])
         await _answered(session, waiting.ahead)
-        return Leave(await _code(session, server, client, ask, who, due))
+        return Leave(await _code(session, server, client, ask, who, due.place, scopes=due.scopes))
     if opened is None:
         return Show(due, waiting, await pending.keep(session, who.session_id, client.pk, waiting))
     await pending.amend(session, opened[0], waiting)
     return Show(due, waiting, opened[1])
 
 
-async def _due(session: AsyncSession, client: Client, waiting: Waiting, ask: Ask, who: SignedInUser) -> Page | Stand | Place:
-    """Return what is to be asked next, what stands against it, or the place that was agreed to already."""
+async def _due(session: AsyncSession, client: Client, waiting: Waiting, ask: Ask, who: SignedInUser) -> Page | Stand | StandingConsent:
+    """Return what is to be asked next, what stands against it, or what was agreed to already."""
     if waiting.account_due:
         return Page.ACCOUNT
     if waiting.proof_due:
@@ -173,22 +181,26 @@ def _not_silently(due: Page | Stand) -> OAuthError:
     return OAuthError("interaction_required", "an administrator has to approve the app first")
 
 
-async def _agreed(session: AsyncSession, client: Client, ask: Ask, principal: Principal) -> Place | None:
-    """Return the place of a consent that covers the request, so that nobody needs to be asked; None where somebody does."""
+async def _agreed(session: AsyncSession, client: Client, ask: Ask, principal: Principal) -> StandingConsent | None:
+    """Return a consent that covers the request, so that nobody needs to be asked; None where somebody does."""
     if client.is_first_party:
-        return Place()
+        return StandingConsent(Place(), ask.scopes)
     if requests.CONSENT in ask.prompt or consents.asked_each_time(client, ask.redirect_uri):
         return None
     consent = await consents.held(session, principal.user_id, client)
     if consent is None or not await consents.covers(session, consent, principal, scopes=ask.scopes, resource=ask.resource):
         return None
-    return Place(consent.reach, consent.space_id)
+    stay = consent.stay_connected and scope.may_stay(ask.scopes, client.grant_types)
+    return StandingConsent(Place(consent.reach, consent.space_id), scope.staying(ask.scopes) if stay else ask.scopes)
 
 
 async def agree(
-    session: AsyncSession, server: AuthorizationServer, opened: Opened, client: Client, who: SignedInUser, place: Place
+    session: AsyncSession, server: AuthorizationServer, opened: Opened, client: Client, who: SignedInUser, place: Place, *, stay: bool
 ) -> Outcome:
-    """Do what Authorize says: use the request up, remember the consent, make a grant and a code for it."""
+    """Do what Authorize says: use the request up, remember the consent, make a grant and a code for it.
+
+    With `stay` the user lets the app refresh, where it can and has not asked for it.
+    """
     ask, waiting = opened.waiting.ask, opened.waiting
     if ask is None or waiting.account_due or waiting.proof_due:
         raise Conflict(_NOT_DUE)
@@ -198,8 +210,10 @@ async def agree(
         return Closed(stand)
     await pending.use_up(session, opened)
     await _answered(session, waiting.ahead)
-    await consents.remember(session, who.principal.user_id, client, place, scopes=ask.scopes, resource=ask.resource)
-    return Leave(await _code(session, server, client, ask, who, place))
+    stay = stay and scope.may_stay(ask.scopes, client.grant_types)
+    scopes = scope.staying(ask.scopes) if stay else ask.scopes
+    await consents.remember(session, who.principal.user_id, client, place, scopes=scopes, resource=ask.resource, stay=stay)
+    return Leave(await _code(session, server, client, ask, who, place, scopes=scopes))
 
 
 async def refuse(session: AsyncSession, opened: Opened, client: Client, *, by: Actor) -> Outcome:
@@ -219,8 +233,10 @@ async def _answered(session: AsyncSession, ahead: str) -> None:
         await pushed.use_up(session, bytes.fromhex(ahead))
 
 
-async def _code(session: AsyncSession, server: AuthorizationServer, client: Client, ask: Ask, who: SignedInUser, place: Place) -> str:
-    made = await grant(session, server, client, who, place, scopes=ask.scopes, resource=ask.resource)
+async def _code(
+    session: AsyncSession, server: AuthorizationServer, client: Client, ask: Ask, who: SignedInUser, place: Place, *, scopes: str
+) -> str:
+    made = await grant(session, server, client, who, place, scopes=scopes, resource=ask.resource)
     code = await codes.issue(session, made, Bound(ask.redirect_uri, ask.code_challenge, ask.nonce, ask.dpop_jkt))
     return requests.success(ask, code, server.issuer)
 

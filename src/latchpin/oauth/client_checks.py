@@ -63,8 +63,8 @@ def values(form: Form, entry: Entry) -> dict[str, str | bool | None]:
         "name": name,
         "auth_method": entry.auth_method,
         "application_type": entry.application_type,
-        "redirect_uris": _addresses(form, "redirect_uris", entry.redirect_uris, entry.application_type),
-        "post_logout_redirect_uris": _addresses(form, "post_logout_redirect_uris", entry.post_logout_redirect_uris, entry.application_type),
+        "redirect_uris": _addresses(form, "redirect_uris", entry.redirect_uris, entry),
+        "post_logout_redirect_uris": _addresses(form, "post_logout_redirect_uris", entry.post_logout_redirect_uris, entry),
         "grant_types": " ".join(each for each in GRANT_TYPES if each in entry.grant_types),
         "scopes": ordered(entry.scopes),
         "jwks": _jwks(form, entry.jwks),
@@ -114,13 +114,13 @@ def _jwks(form: Form, text: str | None) -> str | None:
     return json.dumps(json.loads(text))
 
 
-def _addresses(form: Form, name: str, entered: Sequence[str], application_type: str) -> str:
+def _addresses(form: Form, name: str, entered: Sequence[str], entry: Entry) -> str:
     wanted = list(dict.fromkeys(entered))
     if len(wanted) > MOST_ADDRESSES:
         form.problem(name, f"At most {MOST_ADDRESSES} addresses; these are {len(wanted)}.")
     for each in wanted[:MOST_ADDRESSES]:
         form.no_key(name, each)
-        if fault := redirects.fault(each, application_type):
+        if fault := redirects.fault(each, entry.application_type, public=entry.auth_method == "none"):
             form.problem(name, f"{each[:200]} {fault}.")
             break
     return json.dumps(wanted)

@@ -16,11 +16,12 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import JWKRegistry, RSAKey
 
 from latchpin.identity.fields import Form
-from latchpin.identity.scopes import EVERY, ordered
+from latchpin.identity.scopes import EVERY, OFFLINE, ordered
 from latchpin.kit.jwk import PRIVATE_MEMBERS
 from latchpin.oauth import redirects
 from latchpin.oauth.client_admin import DEVICE
 from latchpin.oauth.errors import OAuthError
+from latchpin.storage.models import OAuthClient
 
 GRANT_TYPES = ("authorization_code", "refresh_token", DEVICE)
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
@@ -61,11 +62,17 @@ def invalid(description: str) -> OAuthError:
     return OAuthError("invalid_client_metadata", description)
 
 
+def sent(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members that count: null and "" mean the same as leaving one out, which many clients write for what they have not set."""
+    return {name: value for name, value in said.items() if value is not None and value != ""}
+
+
 def registered(said: Mapping[str, Any]) -> ClientMetadata:
     """Read what an app registers; raises OAuthError `invalid_redirect_uri` or `invalid_client_metadata`.
 
     What it may not have is refused, so that it learns of it: above all client_credentials, which only administrators give.
     """
+    said = sent(said)
     grant_types = _words(said, "grant_types", ["authorization_code"])
     if unknown := [each for each in grant_types if each not in GRANT_TYPES]:
         raise invalid(f"grant_types may be {', '.join(GRANT_TYPES)}; not {unknown[0][:100]}")
@@ -83,12 +90,13 @@ def documented(said: Mapping[str, Any]) -> ClientMetadata:
     One document serves many authorization servers, so grant types that we do not have are passed over. There can be no secret in a
     public document, so whatever needs one is refused.
     """
+    if "client_secret" in said or "client_secret_expires_at" in said:  # even an empty one: nobody should look for it there
+        raise invalid("a document that everybody can read may not hold a client_secret")
+    said = sent(said)
     if not isinstance(said.get("client_name"), str) or not said["client_name"].strip():
         raise invalid("client_name is missing")
     if not said.get("redirect_uris"):
         raise invalid("redirect_uris are missing")
-    if "client_secret" in said or "client_secret_expires_at" in said:
-        raise invalid("a document that everybody can read may not hold a client_secret")
     method = said.get("token_endpoint_auth_method", "none")
     if method not in ("none", "private_key_jwt"):
         raise invalid("token_endpoint_auth_method may be none or private_key_jwt")
@@ -98,11 +106,24 @@ def documented(said: Mapping[str, Any]) -> ClientMetadata:
     return _read(said, grant_types, str(method))
 
 
+def notes(said: Mapping[str, Any], client: OAuthClient) -> list[str]:
+    """Return what the makers of an app should know about its entry, besides what stands in it; `said` is what they sent."""
+    found = []
+    if said.get("application_type") == "web" and client.application_type == "native":
+        found.append("application_type is native, since a redirect address leads to a program on the user's own computer")
+    if "refresh_token" in client.grant_types.split() and OFFLINE not in client.scopes.split():
+        found.append(
+            f"refresh tokens are for {OFFLINE}: ask for that scope when you send the user here; "
+            "where you do not, the user is asked whether you may stay connected"
+        )
+    return found
+
+
 def _read(said: Mapping[str, Any], grant_types: Sequence[str], method: str) -> ClientMetadata:
     addresses = {each: _words(said, each, []) for each in REDIRECTS}
     application_type = _application_type(said, [*addresses["redirect_uris"], *addresses["post_logout_redirect_uris"]])
     for member, found in addresses.items():
-        _check_redirects(member, found, application_type)
+        _check_redirects(member, found, application_type, public=method == "none")
     if "authorization_code" in grant_types and not addresses["redirect_uris"]:
         raise OAuthError("invalid_redirect_uri", "redirect_uris are missing")
     jwks, jwks_uri = _keys(said), _address(said, "jwks_uri")
@@ -138,23 +159,22 @@ def _name(said: Mapping[str, Any]) -> str:
 
 
 def _application_type(said: Mapping[str, Any], addresses: Sequence[str]) -> str:
-    """Return what kind of app it is; where it does not say, its addresses do: local programs are native (RFC 8252 section 7)."""
+    """Return what kind of app it is; where it does not say, its addresses do: local programs are native (RFC 8252 section 7).
+
+    A loopback address makes an app native also where it says `web`, the default of many libraries, which nobody there has chosen.
+    """
     given = said.get("application_type")
-    if given is None:
-        return "native" if any(redirects.is_local(each) for each in addresses) else "web"
-    if given not in ("web", "native"):
+    if given not in (None, "web", "native"):
         raise invalid("application_type may be web or native")
-    return str(given)
+    makes_native = redirects.is_local if given is None else redirects.is_loopback
+    return "native" if given == "native" or any(makes_native(each) for each in addresses) else "web"
 
 
-def _check_redirects(member: str, addresses: Sequence[str], application_type: str) -> None:
+def _check_redirects(member: str, addresses: Sequence[str], application_type: str, *, public: bool) -> None:
     if len(addresses) > _MOST_REDIRECTS:
         raise OAuthError("invalid_redirect_uri", f"at most {_MOST_REDIRECTS} {member}")
     for each in addresses:
-        problem = redirects.fault(each, application_type)
-        if problem is None and application_type == "web" and redirects.is_local(each):
-            problem = "leads to a local program, which is for application_type native"  # OpenID Connect Registration section 2
-        if problem is not None:
+        if problem := redirects.fault(each, application_type, public=public):
             raise OAuthError("invalid_redirect_uri", f"{member}: {each[:200]!a} {problem}")
 
 
@@ -180,7 +200,7 @@ def _address(said: Mapping[str, Any], name: str) -> str | None:
     given = said.get(name)
     if given is None:
         return None
-    if not isinstance(given, str) or redirects.fault(given, "web") is not None or not urlsplit(given).hostname:
+    if not isinstance(given, str) or redirects.fault(given, "web", public=False) is not None or not urlsplit(given).hostname:
         raise invalid(f"{name} must be an https address")
     return given
 

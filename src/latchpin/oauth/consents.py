@@ -73,8 +73,13 @@ def asked_each_time(client: Client, redirect_uri: str) -> bool:
     return client.is_public and redirects.is_local(redirect_uri)
 
 
-async def remember(session: AsyncSession, user_id: int, client: Client, place: Place, *, scopes: str, resource: Sequence[str]) -> None:
-    """Keep what a user has just agreed to; what was agreed before for the same place and resource stays part of it."""
+async def remember(
+    session: AsyncSession, user_id: int, client: Client, place: Place, *, scopes: str, resource: Sequence[str], stay: bool
+) -> None:
+    """Keep what a user has just agreed to; what was agreed before for the same place and resource stays part of it.
+
+    `stay` is the user's wish that the client stays connected without asking for it.
+    """
     at, words, wanted = clock.now(), set(scopes.split()), " ".join(resource)
     before = await held(session, user_id, client)
     if before is not None and (before.reach, before.space_id, before.resource) == (place.reach, place.space_id, wanted):
@@ -85,6 +90,7 @@ async def remember(session: AsyncSession, user_id: int, client: Client, place: P
         "reach": place.reach,
         "space_id": place.space_id,
         "resource": wanted,
+        "stay_connected": stay,
         "updated": at,
     }
     await session.execute(

@@ -11,7 +11,7 @@ from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict
 from latchpin.identity.scopes import ordered
 from latchpin.identity.sessions import SignedInUser
-from latchpin.oauth import authorization_request, authorize, consents, device_codes, pending, resources
+from latchpin.oauth import authorization_request, authorize, consents, device_codes, pending, resources, scope
 from latchpin.oauth.authorize import Closed, Leave, Outcome, Page, Show
 from latchpin.oauth.clients import Client
 from latchpin.oauth.consents import Place, Stand
@@ -64,17 +64,19 @@ async def asked(session: AsyncSession, device_id: int, client: Client) -> Asked:
 
 
 async def agree(
-    session: AsyncSession, server: AuthorizationServer, opened: Opened, client: Client, who: SignedInUser, place: Place
+    session: AsyncSession, server: AuthorizationServer, opened: Opened, client: Client, who: SignedInUser, place: Place, *, stay: bool
 ) -> Outcome:
-    """Do what Authorize says: make the grant that the device gets with its next question."""
+    """Do what Authorize says: make the grant that the device gets with its next question. `stay` as for other apps."""
     await authorize.hold(session, who)
     stand = await consents.stand(session, who.principal, client)
     if stand is not Stand.OPEN:
         return Closed(stand)
     row = await _taken(session, opened)
-    resource = tuple(row.resource.split())
-    await consents.remember(session, who.principal.user_id, client, place, scopes=_scopes(row, client), resource=resource)
-    made = await authorize.grant(session, server, client, who, place, scopes=_scopes(row, client), resource=resource)
+    scopes, resource = _scopes(row, client), tuple(row.resource.split())
+    stay = stay and scope.may_stay(scopes, client.grant_types)
+    scopes = scope.staying(scopes) if stay else scopes
+    await consents.remember(session, who.principal.user_id, client, place, scopes=scopes, resource=resource, stay=stay)
+    made = await authorize.grant(session, server, client, who, place, scopes=scopes, resource=resource)
     if not await device_codes.approve(session, row, made):
         raise Conflict(_OVER)
     return Leave(ALLOWED)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import SplitResult, urlsplit
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _NEVER = frozenset({"javascript", "data", "file", "vbscript", "about", "blob", "ws", "wss", "ftp"})
+# Schemes without a dot that are no app's own: of browsers and systems, of mail and calls, of shares and shells.
+_NOT_PRIVATE = re.compile(
+    r"(ms|microsoft|x-apple|chrome|moz|safari|edge|opera)(-.*)?|android-app|ios-app|app-settings|shortcuts|itms-services|market|intent|content"
+    r"|filesystem|view-source|resource|res|jar|livescript|mocha|wyciwyg|mk|hcp|help|search(-ms)?|shell|cid|mid|urn|tag|acct|did"
+    r"|mailto|imap|pop|news|nntp|nfs|smb|afp|ssh|sftp|scp|rsync|git|svn|telnet|tn3270|rlogin|tftp|ldaps?|gopher|ircs?|webcal|rtsp|mms"
+    r"|tel|fax|modem|sms|mmsto|smsto|sips?|geo|maps|facetime(-audio)?|steam|magnet|bitcoin"
+)
 _MOST = 2000
 _UNSOUND = ' "<>\\^`{|}*'
 
 
-def fault(uri: str, application_type: str) -> str | None:
-    """Return why an address may not be registered, or None. Native apps may have a scheme of their own with a dot in it (RFC 8252 7.1)."""
+def fault(uri: str, application_type: str, *, public: bool) -> str | None:
+    """Return why an address may not be registered, or None.
+
+    Native apps may have a scheme of their own (RFC 8252 section 7.1). One without a dot, which other apps can have just as well, is for
+    those without a secret only: their users are asked and warned each time.
+    """
     parts = _split(uri)
     if parts is None or not parts.scheme or any(letter in uri for letter in _UNSOUND):
         return "is not an absolute address"
@@ -22,7 +34,9 @@ def fault(uri: str, application_type: str) -> str | None:
         (web and (not parts.hostname or "@" in parts.netloc), "must have a host and no user in it"),
         (parts.scheme == "http" and parts.hostname not in LOOPBACK, "must use https, unless it is a loopback address"),
         (not web and application_type != "native", "must use https"),
-        (not web and "." not in parts.scheme, "must use https, a loopback address, or a scheme like com.example.app"),
+        (not web and _is_others(parts.scheme), f"may not use {parts.scheme}:, which is no app's own"),
+        (not (web or public) and "." not in parts.scheme, "must use a scheme with a dot, like com.example.app, where the app has a secret"),
+        (not web and not (parts.netloc or parts.path.strip("/")), "must say more than its scheme"),
     )
     return next((fault for is_so, fault in faults if is_so), None)
 
@@ -43,6 +57,11 @@ def matches(sent: str, registered: str, *, any_port: bool) -> bool:
     return _without_port(sent, one) is not None and _without_port(sent, one) == _without_port(registered, other)
 
 
+def is_loopback(uri: str) -> bool:
+    """Whether an address leads to a web server on the person's own computer."""
+    return has_host(uri) and host_of(uri) in LOOPBACK
+
+
 def is_local(uri: str) -> bool:
     """Whether an address leads to a program on the person's own computer."""
     parts = _split(uri)
@@ -50,11 +69,22 @@ def is_local(uri: str) -> bool:
 
 
 def host_of(uri: str) -> str:
-    """Return the host that a person would know an address by, or its scheme where there is no host."""
+    """Return the host that a person would know an address by; for an app's own scheme that scheme, whatever stands where a host would."""
     parts = _split(uri)
     if parts is None:
         return ""
-    return parts.hostname or f"{parts.scheme}:"
+    return parts.hostname or "" if has_host(uri) else f"{parts.scheme}:"
+
+
+def has_host(uri: str) -> bool:
+    """Whether an address leads to a web server, and not to the app that took its scheme."""
+    parts = _split(uri)
+    return parts is not None and parts.scheme in ("http", "https")
+
+
+def _is_others(scheme: str) -> bool:
+    """Whether a scheme belongs to a system, or is known for something else than one app."""
+    return _NOT_PRIVATE.fullmatch(scheme) is not None
 
 
 def _without_port(uri: str, parts: SplitResult) -> str | None:

@@ -97,10 +97,11 @@ async def change(session: AsyncSession, client: OAuthClient, said: Mapping[str, 
 
     Raises OAuthError. Other redirect addresses, keys or another way to prove itself ask every user again.
     """
+    said = client_metadata.sent(said)
     if said.get("client_id") != client.client_id:
         raise client_metadata.invalid("client_id must be there, and the registered one")
-    if sent := next((name for name in _NOT_SENT if name in said), None):
-        raise client_metadata.invalid(f"{sent} may not be sent (RFC 7592 section 2.2)")
+    if ours := next((name for name in _NOT_SENT if name in said), None):
+        raise client_metadata.invalid(f"{ours} may not be sent (RFC 7592 section 2.2)")
     if "client_secret" in said and not await _is_own_secret(session, client, said["client_secret"], secrets):
         raise client_metadata.invalid("client_secret is not the present one; the server makes the secrets, so leave it out")
     values = client_metadata.registered(said).values()

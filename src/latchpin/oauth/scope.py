@@ -19,6 +19,16 @@ def asked(text: str | None, allowed: frozenset[str], *, offline: bool) -> frozen
     return _required((DEFAULT if text is None else _words(text)) & may, may)
 
 
+def may_stay(scopes: str, grant_types: frozenset[str]) -> bool:
+    """Whether a client could refresh, and does not ask for it: then its user may let it stay connected, as if it had asked."""
+    return "refresh_token" in grant_types and OFFLINE not in scopes.split()
+
+
+def staying(scopes: str) -> str:
+    """Return scopes with the permission to stay connected among them."""
+    return ordered([*scopes.split(), OFFLINE])
+
+
 def narrowed(text: str | None, granted: frozenset[str]) -> frozenset[str]:
     """Return the scopes for one token out of those granted, all where none is asked for: never more.
 

@@ -10,7 +10,7 @@ from latchpin.identity import standing
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import EMAIL, OFFLINE, OPENID, PROFILE, Scope
 from latchpin.kit import clock
-from latchpin.oauth import redirects
+from latchpin.oauth import redirects, scope
 from latchpin.oauth.clients import Client
 from latchpin.settings import Settings
 from latchpin.storage.models import Space
@@ -47,7 +47,7 @@ def app(client: Client, redirect_uri: str, organization_id: int, *, known: bool)
 def rights(scopes: str) -> tuple[Right, ...]:
     """Scopes in plain words, in one order; staying connected is not among them: the page says for how long."""
     words = set(scopes.split())
-    found = [Right(icon, text) for scope, icon, text in _RIGHTS if scope in words]
+    found = [Right(icon, text) for word, icon, text in _RIGHTS if word in words]
     about = _about_the_person(words)
     return (*found, Right("user", about)) if about else tuple(found)
 
@@ -79,6 +79,12 @@ def other_resources(resource: Sequence[str], settings: Settings) -> tuple[str, .
 def offline_until(scopes: str, settings: Settings) -> datetime | None:
     """When an app's access ends at the latest, where it can refresh; None where it cannot."""
     return clock.now() + timedelta(days=settings.refresh_max_days) if OFFLINE in scopes.split() else None
+
+
+def may_stay_until(scopes: str, client: Client, settings: Settings) -> datetime | None:
+    """When the access of an app that may stay connected would end at the latest; None where that is not to be asked."""
+    is_asked = not client.is_first_party and scope.may_stay(scopes, client.grant_types)
+    return offline_until(OFFLINE, settings) if is_asked else None
 
 
 def leaving(redirect_uri: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -40,7 +41,7 @@ async def register(request: AnyRequest) -> Response[bytes]:
     said = await _said(request)
     async with serving.database.transaction() as session:
         made = await registration.register(session, said, settings=serving.settings, secrets=serving.secrets, came_from=came_from)
-        answer = _entry(serving, made.client, made.token, made.secret)
+        answer = _entry(serving, made.client, made.token, made.secret, said)
     return json_answer(answer, status=201)
 
 
@@ -51,7 +52,7 @@ async def show(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
     await _limit(serving, request, "registration", serving.settings.registration_limit * _CARE)
     async with serving.database.read() as session:
         client = _found(await registration.find(session, client_id, token, lock=False))
-        return json_answer(_entry(serving, client, token or "", None))
+        return json_answer(_entry(serving, client, token or "", None, {}))
 
 
 @put(PATH + "/{client_id:str}", request_max_body_size=MOST_BYTES)
@@ -63,7 +64,7 @@ async def replace(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
     async with serving.database.transaction() as session:
         client = _found(await registration.find(session, client_id, token))
         secret = await registration.change(session, client, said, secrets=serving.secrets, came_from=came_from)
-        answer = _entry(serving, client, token or "", secret)
+        answer = _entry(serving, client, token or "", secret, said)
     return json_answer(answer)
 
 
@@ -137,8 +138,11 @@ async def _said(request: AnyRequest) -> dict[str, Any]:
     return said
 
 
-def _entry(serving: AuthorizationServer, client: OAuthClient, token: str, secret: str | None) -> dict[str, Any]:
-    """Return an app's entry as the wire has it (RFC 7591 section 3.2.1, RFC 7592 section 3)."""
+def _entry(serving: AuthorizationServer, client: OAuthClient, token: str, secret: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an app's entry as the wire has it (RFC 7591 section 3.2.1, RFC 7592 section 3).
+
+    A member of our own, `latchpin_notes`, tells people what differs from what they said, or may surprise them.
+    """
     entry: dict[str, Any] = {
         "client_id": client.client_id,
         "client_id_issued_at": int(client.created.timestamp()),
@@ -161,5 +165,6 @@ def _entry(serving: AuthorizationServer, client: OAuthClient, token: str, secret
         "jwks": json.loads(client.jwks) if client.jwks else None,
         "jwks_uri": client.jwks_uri,
         "client_uri": client.client_uri,
+        "latchpin_notes": client_metadata.notes(said, client),
     }
     return entry | {name: value for name, value in optional.items() if value or value == 0}

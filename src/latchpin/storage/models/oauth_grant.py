@@ -72,7 +72,10 @@ class OAuthGrant(Base):
 
 
 class OAuthConsent(Base):
-    """What a user agreed to for a client, as long as the client is at `client_version`."""
+    """What a user agreed to for a client, as long as the client is at `client_version`.
+
+    `stay_connected` is the user's own wish that the client gets refresh tokens though it does not ask for `offline_access`.
+    """
 
     __tablename__ = "oauth_consents"
     __table_args__ = (UniqueConstraint("user_id", "oauth_client_id"), NEVER_REUSED)
@@ -85,6 +88,7 @@ class OAuthConsent(Base):
     reach: Mapped[Reach] = mapped_column(WordEnum(Reach), default=Reach.ALL)
     space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id", ondelete="SET NULL"), index=True)
     resource: Mapped[str] = mapped_column(Text, default="")
+    stay_connected: Mapped[bool] = mapped_column(default=False)
     created: Mapped[datetime] = mapped_column(UtcTime)
     updated: Mapped[datetime] = mapped_column(UtcTime)
 

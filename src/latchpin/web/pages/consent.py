@@ -92,7 +92,7 @@ async def _authorize(visit: Visit, token: str, entries: Entries) -> Response[str
         agree = authorize.agree if found.waiting.device_id is None else device_consent.agree
         try:
             place = await consents.chosen(opened, visit.principal, entries.get("space", ""))
-            outcome = await agree(opened, serving, found, client, visit.signed_in, place)
+            outcome = await agree(opened, serving, found, client, visit.signed_in, place, stay=entries.get("stay") == "yes")
         except Invalid as error:
             form, outcome = forms.refused(entries, error), Show(Page.CONSENT, found.waiting, token)
     return await steps.go_on(visit, client, outcome, form, status=422 if form else 200)

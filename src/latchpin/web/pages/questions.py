@@ -26,6 +26,7 @@ class _Known:
 
     spaces: list[tuple[Space, Role]]
     before: Place | None
+    stays: bool
     device: Asked | None
 
 
@@ -43,11 +44,12 @@ async def ask(visit: Visit, client: Client, due: Show, form: Form | None, status
     if due.page is Page.PROOF:
         confirm = GivePassword(visit.shell(""), form or Form(), due.token, facts)
         return render.page(visit.request, "oauth/password.html", confirm, status=status, headers=headers)
-    known = _Known(spaces, Place(before.reach, before.space_id) if before else None, device)
-    return render.page(visit.request, "oauth/consent.html", _consent(visit, due, facts, known, form), status=status, headers=headers)
+    known = _Known(spaces, Place(before.reach, before.space_id) if before else None, bool(before and before.stay_connected), device)
+    view = _consent(visit, client, due, facts, known, form)
+    return render.page(visit.request, "oauth/consent.html", view, status=status, headers=headers)
 
 
-def _consent(visit: Visit, due: Show, facts: AppFacts, known: _Known, form: Form | None) -> Consent:
+def _consent(visit: Visit, client: Client, due: Show, facts: AppFacts, known: _Known, form: Form | None) -> Consent:
     wanted, settings = due.waiting.ask or known.device, visit.site.settings
     scopes, resource = (wanted.scopes, wanted.resource) if wanted else ("", ())
     offered = asking.spaces(known.spaces)
@@ -55,7 +57,7 @@ def _consent(visit: Visit, due: Show, facts: AppFacts, known: _Known, form: Form
     chosen = was if any(option.value == was for option in offered) else offered[0].value
     return Consent(
         visit.shell(""),
-        form or Form({"space": chosen}),
+        form or Form({"space": chosen, "stay": "yes" if known.stays else ""}),
         due.token,
         facts,
         offered,
@@ -63,6 +65,7 @@ def _consent(visit: Visit, due: Show, facts: AppFacts, known: _Known, form: Form
         asking.other_resources(resource, settings),
         settings.access_token_minutes,
         asking.offline_until(scopes, settings),
+        asking.may_stay_until(scopes, client, settings),
         redirects.host_of(due.waiting.ask.redirect_uri) if due.waiting.ask else "",
         DeviceFacts(known.device.address, known.device.at) if known.device else None,
     )

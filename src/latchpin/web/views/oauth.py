@@ -44,7 +44,8 @@ class Consent:
     """The question whether an app may act for the person.
 
     ``token`` opens the request that waits. ``sent_to`` is the host that the answer goes to, empty for a device. ``resources`` are hosts
-    of other APIs that the app's tokens are for. ``offline_until`` is None where access ends with the first token, after ``minutes``.
+    of other APIs that the app's tokens are for. ``offline_until`` is None where access ends with the first token, after ``minutes``;
+    ``may_stay_until`` is set where the person may let it go on all the same, until then.
     """
 
     shell: Shell
@@ -56,6 +57,7 @@ class Consent:
     resources: tuple[str, ...]
     minutes: int
     offline_until: datetime | None
+    may_stay_until: datetime | None
     sent_to: str
     device: DeviceFacts | None
 
