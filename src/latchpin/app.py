@@ -22,7 +22,8 @@ from latchpin.api.gate import Doors, Gate
 from latchpin.api.head import HeadAsGet
 from latchpin.api.routing import SERVICES, Services, require_declared_permissions, require_permission
 from latchpin.api.v1 import admin, agents, spaces
-from latchpin.audit import log as audit_log
+from latchpin.audit import chain
+from latchpin.audit.checkpoints import CheckpointLog
 from latchpin.errors import Unavailable
 from latchpin.identity import grants, kept_forms, sessions, sign_in, signing_keys
 from latchpin.identity.activity import Activity
@@ -73,7 +74,7 @@ def build(chosen: Settings, *, access_log: TextIO | None = None, also: Sequence[
     Raises SecretsError where the secrets cannot be used, UndeclaredPermission where a route forgot to say who may use it.
     """
     kept = secrets.load_or_create(chosen.secrets_file)
-    audit_log.use_key(kept.derive("audit"))
+    chain.use_key(kept.derive("audit"))
     database = Database(chosen)
     ring = KeyRing(database, kept, chosen)
     doors = Doors(
@@ -140,7 +141,7 @@ def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsy
         await bring_up(services.settings, database, services.secrets)
         async with database.transaction() as session:
             await clients.prepare(session, services.settings)
-        working = (doors.activity.run(), doors.proofs.used.run(), _sweep(database))
+        working = (doors.activity.run(), doors.proofs.used.run(), CheckpointLog(database).run(), _sweep(database))
         running = [asyncio.create_task(each) for each in working]
         gc.collect()
         gc.freeze()  # what is alive now stays alive: later collections need not look at it again

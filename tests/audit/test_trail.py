@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -56,13 +55,6 @@ def _run(organization: Organization, statement: str) -> None:
         await session.execute(text(statement))
 
     organization.write(work)
-
-
-def _first_broken(organization: Organization) -> int | None:
-    async def work(session: AsyncSession) -> int | None:
-        return await trail.first_broken(session)
-
-    return organization.write(work)
 
 
 def test_a_row_tells_who_did_what_to_what_from_where(organization: Organization, clock: kit_clock.Frozen) -> None:
@@ -170,82 +162,6 @@ def test_the_trail_cannot_be_emptied_at_once(organization: Organization, kind: s
 
     with pytest.raises(DBAPIError, match="only added"):
         _run(organization, "TRUNCATE audit_events")
-
-
-def _unlock(organization: Organization) -> None:
-    """Remove what keeps rows from being changed, as somebody with the database's own rights could."""
-    if organization.server.settings.is_sqlite:
-        _run(organization, "DROP TRIGGER audit_events_no_update")
-        _run(organization, "DROP TRIGGER audit_events_no_delete")
-    else:
-        _run(organization, "ALTER TABLE audit_events DISABLE TRIGGER USER")
-
-
-@pytest.mark.parametrize(
-    ("tampering", "broken_at"),
-    [
-        ("UPDATE audit_events SET actor_name = 'somebody else' WHERE target_name = 'second'", "second"),
-        ("UPDATE audit_events SET outcome = 'refused' WHERE target_name = 'second'", "second"),
-        ("UPDATE audit_events SET address = NULL WHERE target_name = 'second'", "second"),
-        ("DELETE FROM audit_events WHERE target_name = 'second'", "third"),
-        ("UPDATE audit_events SET target_name = 'first' WHERE target_name = 'second'", "second"),
-    ],
-)
-def test_the_chain_shows_where_somebody_tampered(serve: Serve, tampering: str, broken_at: str) -> None:
-    """A row that was edited or removed with the database's own rights is found."""
-    organization = Organization(serve())
-    _record(organization, "first", "second", "third", "fourth")
-    (row,) = audit(organization, "space.changed", target_name=broken_at)
-    assert _first_broken(organization) is None
-
-    _unlock(organization)
-    _run(organization, tampering)
-
-    assert _first_broken(organization) == row.id
-
-
-def test_a_row_added_by_hand_is_found(serve: Serve) -> None:
-    """Without the deployment's secrets nobody can forge the next link."""
-    organization = Organization(serve())
-    _run(
-        organization,
-        "INSERT INTO audit_events (at, action, outcome, actor_name, credential_kind, credential_name, count, chain) "
-        "SELECT at, 'user.created', 'done', 'forged', 'none', '', 1, chain FROM audit_events ORDER BY id DESC LIMIT 1",
-    )
-
-    assert _first_broken(organization) is not None
-
-
-def test_a_whole_trail_is_found_whole(serve: Serve) -> None:
-    """Everything an ordinary day writes fits the chain: people, keys, uses, refusals, odd characters."""
-    organization = Organization(serve())
-    key = organization.key(description="Ünïcode 🔑 <b>")
-    organization.get("/agent/all", key)
-    organization.revoke(key)
-    organization.get("/agent/all", key)
-    _record(organization, "a\u202eb\x00\ud83d")
-    organization.server.flush()
-
-    assert _first_broken(organization) is None
-
-
-def test_writers_at_the_same_moment_keep_one_chain(serve: Serve) -> None:
-    """Forty transactions at once leave forty rows in one unbroken chain, on either database."""
-    organization = Organization(serve())
-    server = organization.server
-
-    async def one(number: int) -> None:
-        async with server.database.transaction() as session:
-            record(session, _event(f"parallel {number}"), _actor(organization))
-            record(session, _event(f"parallel {number} again"), _actor(organization))
-
-    async def all_of_them() -> None:
-        await asyncio.gather(*(one(number) for number in range(40)))
-
-    server.run(all_of_them())
-
-    assert len(audit(organization, "space.changed", organization_id=organization.id)) == 80
-    assert _first_broken(organization) is None
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,16 @@ import asyncpg
 from tests.cli.conftest import EMAIL, CommandLine
 
 
-def _tamper(latchpin: CommandLine, change: str) -> None:
-    """Change the trail behind the product's back, as somebody who owns the database can."""
+def _tamper(latchpin: CommandLine, change: str, *, set_back: bool = False) -> None:
+    """Change the trail behind the product's back, as somebody who owns the database can; `set_back` sets the counter of ids back, too."""
     url = latchpin.environ.get("LATCHPIN_DATABASE_URL", "")
     if not url:
         with sqlite3.connect(latchpin.data_dir / "latchpin.db") as connection:
             connection.execute("DROP TRIGGER audit_events_no_update")
             connection.execute("DROP TRIGGER audit_events_no_delete")
             connection.execute(change)
+            if set_back:
+                connection.execute("UPDATE sqlite_sequence SET seq = (SELECT max(id) FROM audit_events) WHERE name = 'audit_events'")
         connection.close()
         return
 
@@ -27,17 +29,48 @@ def _tamper(latchpin: CommandLine, change: str) -> None:
         connection = await asyncpg.connect(url.replace("+asyncpg", ""))
         await connection.execute("ALTER TABLE audit_events DISABLE TRIGGER ALL")
         await connection.execute(change)
+        if set_back:
+            await connection.execute("SELECT setval(pg_get_serial_sequence('audit_events', 'id'), (SELECT max(id) FROM audit_events))")
         await connection.close()
 
     asyncio.run(work())
 
 
 def test_a_whole_trail_verifies(latchpin: CommandLine) -> None:
-    """`audit verify` ends with 0 and tells the newest event's number."""
+    """`audit verify` ends with 0 and tells the newest event's checkpoint, which it takes back."""
     latchpin.init()
     latchpin.key()
 
-    assert latchpin("audit", "verify", "--json").document == {"whole": True, "firstBroken": None, "newest": 3}
+    found = latchpin("audit", "verify", "--json").document
+
+    assert (found["whole"], found["firstBroken"], found["newest"], found["unmet"]) == (True, None, 3, [])
+    assert found["checkpoint"].startswith("3:")
+    told = latchpin("audit", "verify", "--expect", found["checkpoint"]).out
+    assert told == f"The trail is whole. Its checkpoint, to keep elsewhere: {found['checkpoint']}\n"
+
+
+def test_a_trail_cut_off_at_its_end_is_not_the_expected_one(latchpin: CommandLine) -> None:
+    """Without a trace in the database; the checkpoint that was kept tells, also after the trail went on."""
+    latchpin.init()
+    latchpin.key()
+    kept = latchpin("audit", "verify", "--json").document["checkpoint"]
+    _tamper(latchpin, "DELETE FROM audit_events WHERE id = 3", set_back=True)
+
+    ran = latchpin("audit", "verify", "--expect", kept, code=1)
+    latchpin("user", "reset-password", EMAIL)
+    later = latchpin("audit", "verify", "--expect", kept, "--json", code=1)
+
+    assert "the trail ends at event 2: its newest events were cut off" in ran.err
+    assert "Event 3 is not the expected one" in later.err
+    assert (later.document["whole"], later.document["newest"], later.document["unmet"]) == (False, 3, [kept])
+
+
+def test_what_is_no_checkpoint_is_refused(embedded: CommandLine) -> None:
+    """With the form that it has."""
+    embedded.init()
+
+    for mistake in ("3", "x:y", "0:" + 64 * "0", "3:abcd"):
+        assert "ID:CHAIN" in embedded("audit", "verify", "--expect", mistake, code=2).err
 
 
 def test_a_changed_event_is_found(latchpin: CommandLine) -> None:

@@ -1,19 +1,15 @@
-"""Writing the audit trail, as a chain that shows where it was tampered with.
-
-Each row carries HMAC(key, chain of the row before || this row). The key is derived from the deployment's secrets, so that somebody with
-the database alone can neither change nor remove a row without `verify` seeing it.
-"""
+"""Writing the audit trail: rows are added as a transaction's last statements, each bound to all rows before it (`chain`)."""
 
 from __future__ import annotations
 
-import hmac
 import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from latchpin.audit import chain
 from latchpin.audit.actor import Actor, one_line
 from latchpin.audit.events import Event
 from latchpin.kit import clock
@@ -21,17 +17,14 @@ from latchpin.storage.database import before_commit
 from latchpin.storage.models import AuditEvent
 
 _PENDING = "latchpin_audit"
-_FIRST = bytes(32)
 _LOCK = 7202332
-_LAST = select(AuditEvent.chain).order_by(AuditEvent.id.desc()).limit(1)
+# The database's own counter goes on where the newest rows were removed, and so leaves a gap.
+_COUNTER = {
+    "sqlite": text("SELECT seq FROM sqlite_sequence WHERE name = 'audit_events'"),
+    "postgresql": text("SELECT nextval(pg_get_serial_sequence('audit_events', 'id')) - 1 FROM generate_series(1, :rows)"),
+}
 _ADD = insert(AuditEvent.__table__)  # type: ignore[arg-type]  # a Table, which SQLAlchemy types as less than it is
 _MOST_CHANGES = 1_000_000  # fields are checked for length before; this only bounds a mistake
-_key: list[bytes] = [b"latchpin-unkeyed-chain"]
-
-
-def use_key(key: bytes) -> None:
-    """Set the key of the chain for this process; the composition root derives it from the deployment's secrets."""
-    _key[0] = key
 
 
 def record(session: AsyncSession, event: Event, by: Actor, *, at: datetime | None = None) -> None:
@@ -46,18 +39,24 @@ def record(session: AsyncSession, event: Event, by: Actor, *, at: datetime | Non
 async def _write(session: AsyncSession) -> None:
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))  # the chain has one end
-    last = await session.scalar(_LAST)
-    chain = last or _FIRST
-    for row in session.info.pop(_PENDING):
-        chain = link(chain, row)
-        await session.execute(_ADD, {**row, "chain": chain})
+    last = await chain.newest(session) or chain.Checkpoint(0, chain.FIRST)
+    pending, rows = session.info.pop(_PENDING), []
+    for row_id, values in zip(await _ids(session, len(pending), last.id), pending, strict=True):
+        row = {"id": row_id, **values}
+        last = chain.Checkpoint(row_id, chain.link(last.chain, row))
+        rows.append({**row, "chain": last.chain})
+    await session.execute(_ADD, rows)
 
 
-def link(previous: bytes, row: dict[str, Any]) -> bytes:
-    """Return the chain value of a row (a mapping of column to value, without id and chain) after `previous`."""
-    plain = {name: value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value for name, value in row.items()}
-    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hmac.digest(_key[0], previous + canonical.encode(), "sha256")
+async def _ids(session: AsyncSession, number: int, last: int) -> range:
+    """Return the ids of the next rows: they are part of the links, so they are known before the rows are written.
+
+    They go on from the newest row even where the database's counter was set back, so that no change fails for it.
+    """
+    dialect = session.get_bind().dialect.name
+    given = (await session.scalars(_COUNTER[dialect], {"rows": number} if dialect == "postgresql" else {})).all()
+    first = max([last, *given[:1]]) + 1
+    return range(first, first + number)
 
 
 def _row(event: Event, by: Actor, at: datetime) -> dict[str, Any]:

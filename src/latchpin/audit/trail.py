@@ -1,15 +1,13 @@
-"""Reading the audit trail: filters, stable cursor pages, and the proof that nothing is missing."""
+"""Reading the audit trail: filters and stable cursor pages; `chain` checks that it is whole."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.audit.log import _FIRST, link
 from latchpin.kit.pages import Page, decode_cursor, encode_cursor
 from latchpin.storage.models import AuditEvent, OAuthGrant, Organization
 
@@ -61,29 +59,6 @@ async def newest(session: AsyncSession, *, after: int = 0, limit: int = 50) -> l
     """Return the newest events of the whole deployment with an id above `after`, oldest first; for the command line."""
     rows = await session.scalars(select(AuditEvent).where(AuditEvent.id > after).order_by(AuditEvent.id.desc()).limit(limit))
     return list(rows.all())[::-1]
-
-
-async def first_broken(session: AsyncSession) -> int | None:
-    """Return the id of the first row whose chain does not fit, or None where the whole trail is as it was written.
-
-    A trail cut off at its newest end is still a whole chain: compare the newest id with one you kept elsewhere.
-    """
-    chain = _FIRST
-    async for row in _all(session):
-        values = {name: getattr(row, name) for name in AuditEvent.__table__.columns.keys() if name not in ("id", "chain")}  # noqa: SIM118
-        chain = link(chain, values)
-        if chain != row.chain:
-            return row.id
-    return None
-
-
-async def _all(session: AsyncSession) -> AsyncIterator[AuditEvent]:
-    last = 0
-    while rows := (await session.scalars(select(AuditEvent).where(AuditEvent.id > last).order_by(AuditEvent.id).limit(1000))).all():
-        for row in rows:
-            yield row
-        last = rows[-1].id
-        session.expunge_all()
 
 
 async def _own(session: AsyncSession, organization_id: int) -> ColumnElement[bool]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from latchpin.audit import trail
-from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, json_option, opened
+from latchpin.audit import chain, trail
+from latchpin.audit.chain import Checkpoint, Verification
+from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, json_option, opened, print_json
 from latchpin.kit import clock
 from latchpin.storage.models import AuditEvent
 
@@ -47,24 +48,54 @@ async def tail(data_dir: Path | None, number: int, follow: bool, as_json: bool) 
             await asyncio.sleep(_SECONDS)
 
 
-@audit.command(epilog=example("latchpin audit verify"))
+def _checkpoint(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> tuple[Checkpoint, ...]:
+    try:
+        return tuple(Checkpoint.parse(each) for each in given)
+    except ValueError:
+        message = "write ID:CHAIN as `latchpin audit verify` and the server's log tell it, such as 1204:5f0c... with all 64 digits"
+        raise click.BadParameter(message) from None
+
+
+@audit.command(epilog=example("latchpin audit verify", "latchpin audit verify --expect $(cat checkpoint.txt)"))
 @data_dir_option
+@click.option(
+    "--expect", "expected", multiple=True, metavar="ID:CHAIN", callback=_checkpoint, help="A checkpoint kept elsewhere; may be repeated."
+)
 @json_option
 @asynchronous
-async def verify(data_dir: Path | None, as_json: bool) -> None:
-    """Check the whole trail: each event carries a keyed hash over all before it. Exit code 1 where an event was changed or removed.
+async def verify(data_dir: Path | None, expected: tuple[Checkpoint, ...], as_json: bool) -> None:
+    """Check the whole trail: each event carries a keyed hash over itself and all before it. Exit code 1 where one was changed or removed.
 
-    Events cut off at the newest end leave no gap. So keep the number of the newest event elsewhere, and compare it.
+    Prints the newest event's checkpoint. Events cut off at the newest end leave a shorter trail that is whole: keep checkpoints off the
+    machine (the server logs one at its start and each day), and give one with --expect.
     """
     async with opened(data_dir) as deployment, deployment.database.read() as session:
-        broken = await trail.first_broken(session)
-        newest = max((row.id for row in await trail.newest(session, limit=1)), default=0)
+        found = await chain.verify(session, expected)
     if as_json:
-        click.echo(json.dumps({"whole": broken is None, "firstBroken": broken, "newest": newest}))
-    if broken is not None:
-        fail(f"The trail does not fit at event {broken}: this event, or one before it, was changed or removed.")
+        print_json(_verification(found))
+    if found.first_broken is not None:
+        fail(f"The trail does not fit at event {found.first_broken}: this event, or one before it, was changed or removed.")
+    if found.unmet:
+        fail("\n".join(_unmet(each, found.newest) for each in found.unmet))
     if not as_json:
-        click.echo(f"The trail is whole. Its newest event is {newest}; keep that number elsewhere.")
+        click.echo(f"The trail is whole. Its checkpoint, to keep elsewhere: {found.newest}" if found.newest else "The trail is empty.")
+
+
+def _verification(found: Verification) -> dict[str, object]:
+    return {
+        "whole": found.is_whole,
+        "firstBroken": found.first_broken,
+        "newest": found.newest.id if found.newest else 0,
+        "checkpoint": str(found.newest) if found.newest else None,
+        "unmet": [str(each) for each in found.unmet],
+    }
+
+
+def _unmet(expected: Checkpoint, newest: Checkpoint | None) -> str:
+    last = newest.id if newest else 0
+    if expected.id > last:
+        return f"Event {expected.id} is expected and the trail ends at event {last}: its newest events were cut off."
+    return f"Event {expected.id} is not the expected one: the trail was cut off before it and went on, or is another deployment's."
 
 
 def _line(row: AuditEvent) -> str:

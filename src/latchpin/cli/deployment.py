@@ -22,8 +22,7 @@ from urllib.parse import urlsplit
 import click
 
 from latchpin import settings
-from latchpin.audit import Actor
-from latchpin.audit import log as audit_log
+from latchpin.audit import Actor, chain
 from latchpin.audit.actor import command_line
 from latchpin.errors import Invalid, LatchpinError, Unavailable
 from latchpin.identity.deployment import bring_up
@@ -91,7 +90,7 @@ async def connected(chosen: Settings) -> AsyncIterator[Deployment]:
         _require_writable(chosen)
     is_new = not chosen.secrets_file.exists()
     kept = secrets.load_or_create(chosen.secrets_file)
-    audit_log.use_key(kept.derive("audit"))
+    chain.use_key(kept.derive("audit"))
     database = Database(chosen)
     try:
         await _answers(database, chosen)

@@ -1,0 +1,53 @@
+"""Checkpoints of the audit trail in the log, which is kept elsewhere than the database: at the start and each day, by each process."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from latchpin.audit import chain
+from latchpin.audit.chain import Checkpoint
+from latchpin.errors import Unavailable
+from latchpin.kit import clock
+from latchpin.storage import Database
+
+DAY_SECONDS = 86_400
+_LOOK_SECONDS = 60
+_log = structlog.get_logger(__name__)
+
+
+class CheckpointLog:
+    """Logs the newest event's id and chain value; `run` goes on until it is cancelled."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._last: Checkpoint | None = None
+        self._due = 0.0
+
+    async def run(self) -> None:
+        """Look once a minute whether a line is due."""
+        while True:
+            try:
+                await self.write_if_due()
+            except Unavailable:
+                _log.warning("audit.checkpoint_failed", detail="the database cannot be reached; tried again in a minute")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def write_if_due(self) -> None:
+        """Log a line where a day has passed, and an error where the event of the line before is gone or is another; raises Unavailable."""
+        now = clock.monotonic()
+        if self._due > now:
+            return
+        async with self._database.read() as session:
+            lost = self._last is not None and not await chain.holds(session, self._last)
+            newest = await chain.newest(session)
+        if lost:
+            _log.error(
+                "audit.cut_off",
+                expected=str(self._last),
+                detail="the event of the last checkpoint is gone or has changed: run latchpin audit verify --expect with older checkpoints",
+            )
+        if newest is not None:
+            _log.info("audit.checkpoint", checkpoint=str(newest))
+        self._last, self._due = newest, now + DAY_SECONDS
