@@ -14,7 +14,7 @@ from tests.support.wire import LIST
 OAUTH = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
 RESOURCE = "/.well-known/oauth-protected-resource"
-AS_FORMS = [OAUTH, f"{OAUTH}/api/oauth", f"{OAUTH}/", OPENID, f"{OPENID}/api/oauth", "/api/oauth/.well-known/openid-configuration"]
+AS_FORMS = [OAUTH, f"{OAUTH}/", f"{OAUTH}/api/v1", OPENID, f"{OPENID}/", f"{OPENID}/api/v1"]
 RS_FORMS = [RESOURCE, f"{RESOURCE}/api/v1", "/api/oauth/resource-metadata"]
 PUBLIC = {"RSA": {"kty", "n", "e", "kid", "alg", "use"}, "EC": {"kty", "crv", "x", "y", "kid", "alg", "use"}}
 
@@ -31,6 +31,36 @@ def document(server: Server, path: str, **headers: str) -> dict[str, Any]:
 def test_every_form_of_the_address_gives_one_issuer(server: Server, path: str) -> None:
     """Root and path-inserted, OAuth and OpenID: the issuer is the public address, byte for byte (security.md 83)."""
     assert document(server, path)["issuer"] == server.settings.public_url
+
+
+def test_a_path_that_is_no_issuer_or_resource_of_ours_has_no_document(server: Server) -> None:
+    """Who asks there looks for another issuer, and goes on looking; scripts learn it, too (RFC 8414 and 9728, section 3.3)."""
+    elsewhere = ["/mcp", "/api", "/api/oauth", "/api/v1/agent", "/api/v1x", "/tenant/1", "/%2e%2e", "/API/V1"]
+
+    for path in [*(form + rest for form in (OAUTH, OPENID, RESOURCE) for rest in elsewhere), "/api/oauth" + OPENID]:
+        answer = server.http.get(path)
+        assert answer.status_code == 404, path
+        assert "issuer" not in answer.json(), path
+        assert answer.headers["access-control-allow-origin"] == "*", path
+
+
+def test_clients_in_browsers_may_ask_wherever_they_go(server: Server) -> None:
+    """With the headers that they send: each address of the documents, the documents themselves, and the API (Fetch, CORS preflight)."""
+    told = document(server, OPENID)
+    pages = {"authorization_endpoint", "end_session_endpoint"}  # a browser goes there itself
+    endpoints = [value.removeprefix(server.url) for name, value in told.items() if name.endswith("_endpoint") and name not in pages]
+    assert len(endpoints) == 7
+    wanted = ["mcp-protocol-version", "authorization", "content-type", "dpop", "accept"]
+    asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": ", ".join(wanted)}
+
+    for path in [*AS_FORMS, *RS_FORMS, *endpoints, "/api/oauth/certs", "/api/oauth/register/app_1", LIST, "/api/v1/runs/1"]:
+        answer = server.http.options(path, headers=asked)
+        assert answer.status_code == 204, path
+        assert answer.headers["access-control-allow-origin"] == "*", path
+        assert set(wanted) <= set(answer.headers["access-control-allow-headers"].split(", ")), path
+        assert "access-control-allow-credentials" not in answer.headers, path
+    authorize = server.http.options(told["authorization_endpoint"], headers=asked)
+    assert "access-control-allow-origin" not in authorize.headers  # security.md 15
 
 
 @pytest.mark.parametrize("path", [*AS_FORMS, *RS_FORMS])

@@ -28,7 +28,7 @@ from latchpin.identity.principal import Principal
 from latchpin.identity.proofs import REPLAYED, Proofs
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.verified import Reason, Refused, Verified
-from latchpin.kit import clock, context, households, own_pages
+from latchpin.kit import clock, context, cors, households, own_pages
 from latchpin.kit.rate_limit import ClientGone, InProcess, InRedis, Queue, Window, count_refusal
 from latchpin.settings import Settings
 from latchpin.storage import Database
@@ -52,8 +52,8 @@ _REFUSED_BEARER = (
 _PREFLIGHT = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
-    (b"access-control-allow-headers", b"authorization, content-type, dpop"),
-    (b"access-control-max-age", b"7200"),
+    (b"access-control-allow-headers", cors.REQUEST_HEADERS.encode()),
+    (b"access-control-max-age", cors.PREFLIGHT_SECONDS.encode()),
     (b"content-length", b"0"),
 )
 _READABLE = (

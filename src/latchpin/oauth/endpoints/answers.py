@@ -12,7 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from latchpin.errors import LatchpinError, Throttled, Unavailable
-from latchpin.kit import context, methods
+from latchpin.kit import context, cors, methods
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.server import AnyRequest
 
@@ -45,8 +45,8 @@ def preflight(methods: str) -> Response[bytes]:
     headers = {
         **CORS,
         "Access-Control-Allow-Methods": methods,
-        "Access-Control-Allow-Headers": "authorization, content-type, dpop",
-        "Access-Control-Max-Age": "7200",
+        "Access-Control-Allow-Headers": cors.REQUEST_HEADERS,
+        "Access-Control-Max-Age": cors.PREFLIGHT_SECONDS,
     }
     return Response(b"", status_code=204, headers=headers, media_type=None)
 

@@ -1,28 +1,32 @@
 """What clients find out by themselves: metadata (RFC 8414, OpenID Connect Discovery, RFC 9728) and keys (RFC 7517).
 
-Every form of an address gives the same issuer, which is the public address and not what the request calls us (security.md 82, 83). What
-is listed works; what does not work is not listed.
+Every form of an address gives the same issuer, which is the public address and not what the request calls us (security.md 82, 83); an
+address that is neither of our issuer nor of our API gives none. What is listed works; what does not work is not listed.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from litestar import Response, get
+from litestar import Response, get, route
+from litestar.enums import HttpMethod
 
 from latchpin.identity import dpop
 from latchpin.identity.scopes import ALL, EVERY, serialize
 from latchpin.identity.signing_keys import JWKS_SECONDS
 from latchpin.oauth import authorization_request, client_assertion, client_auth, end_session, pkce, server
 from latchpin.oauth.endpoints import device_authorization, introspect, pushed, register, revoke, userinfo
-from latchpin.oauth.endpoints.answers import public_json
+from latchpin.oauth.endpoints.answers import preflight, public_json
 from latchpin.oauth.endpoints.token import GRANTS
 from latchpin.oauth.endpoints.token import PATH as TOKEN
+from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.server import AnyRequest, AuthorizationServer
 
 _METADATA_SECONDS = 300
 CERTS = "/api/oauth/certs"
 _API = "/api/v1"
+_AUTHORIZATION_SERVER, _OPENID, _RESOURCE = "oauth-authorization-server", "openid-configuration", "oauth-protected-resource"
+_RESOURCE_METADATA = "/api/oauth/resource-metadata"
 
 
 def authorization_server(serving: AuthorizationServer) -> dict[str, Any]:
@@ -76,30 +80,47 @@ def openid_provider(serving: AuthorizationServer) -> dict[str, Any]:
     }
 
 
-@get(["/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/{_rest:path}"])
+def _forms(document: str) -> list[str]:
+    return [f"/.well-known/{document}", f"/.well-known/{document}/{{_rest:path}}"]
+
+
+def _require_ours(request: AnyRequest, document: str) -> str:
+    """Return the path that a document is asked for (RFC 8414 section 3.1): ours is none, and that of our API, which clients begin with.
+
+    Raises OAuthError, 404, for any other: who asks there is told of no issuer that they did not ask for, and goes on to look elsewhere.
+    """
+    path: str = request.scope["path"].rstrip("/").removeprefix(f"/.well-known/{document}")
+    if path not in ("", _API):
+        raise OAuthError("invalid_request", f"nothing of ours is at this path; our issuer is {server.of(request).issuer}", status=404)
+    return path
+
+
+@get(_forms(_AUTHORIZATION_SERVER))
 async def authorization_server_metadata(request: AnyRequest) -> Response[bytes]:
     """Tell OAuth clients where everything is."""
+    _require_ours(request, _AUTHORIZATION_SERVER)
     serving = server.of(request)
     await serving.now()
     return public_json(authorization_server(serving), seconds=_METADATA_SECONDS)
 
 
-@get(["/.well-known/openid-configuration", "/.well-known/openid-configuration/{_rest:path}", "/api/oauth/.well-known/openid-configuration"])
+@get(_forms(_OPENID))
 async def openid_configuration(request: AnyRequest) -> Response[bytes]:
     """Tell OpenID Connect clients where everything is."""
+    _require_ours(request, _OPENID)
     serving = server.of(request)
     await serving.now()
     return public_json(openid_provider(serving), seconds=_METADATA_SECONDS)
 
 
-@get(["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/{_rest:path}", "/api/oauth/resource-metadata"])
+@get([*_forms(_RESOURCE), _RESOURCE_METADATA])
 async def protected_resource(request: AnyRequest) -> Response[bytes]:
     """Describe our API as a protected resource (RFC 9728 section 2)."""
     issuer = server.of(request).issuer
-    below = request.scope["path"].rstrip("/").endswith(f"/oauth-protected-resource{_API}")
+    path = "" if request.scope["path"].rstrip("/") == _RESOURCE_METADATA else _require_ours(request, _RESOURCE)
     return public_json(
         {
-            "resource": issuer + _API if below else issuer,  # what the address was made from (section 3.3); tokens may be for either
+            "resource": issuer + path,  # what the address was made from (section 3.3); tokens may be for either
             "resource_name": "Latchpin API",
             "authorization_servers": [issuer],
             "scopes_supported": serialize(ALL).split(),
@@ -111,6 +132,15 @@ async def protected_resource(request: AnyRequest) -> Response[bytes]:
         },
         seconds=_METADATA_SECONDS,
     )
+
+
+@route(
+    [*_forms(_AUTHORIZATION_SERVER), *_forms(_OPENID), *_forms(_RESOURCE), _RESOURCE_METADATA, CERTS],
+    http_method=[HttpMethod.OPTIONS],
+)
+async def discovery_preflight() -> Response[bytes]:
+    """Let other sites' pages ask: clients in browsers send headers of their own here too."""
+    return preflight("GET")
 
 
 @get(CERTS)

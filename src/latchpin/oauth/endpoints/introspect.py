@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Response, post
+from litestar import Response, post, route
+from litestar.enums import HttpMethod
 from sqlalchemy import select
 
 from latchpin.identity import bearer, credentials, dpop, scopes, standing
@@ -19,7 +20,7 @@ from latchpin.kit import clock
 from latchpin.oauth import issue
 from latchpin.oauth.clients import Client
 from latchpin.oauth.endpoints import asking
-from latchpin.oauth.endpoints.answers import json_answer
+from latchpin.oauth.endpoints.answers import json_answer, preflight
 from latchpin.oauth.endpoints.asking import Asking
 from latchpin.oauth.errors import invalid_client
 from latchpin.oauth.server import AnyRequest
@@ -51,6 +52,12 @@ async def introspect(request: AnyRequest) -> Response[bytes]:
     if token.startswith(issue.REFRESH_PREFIX):
         return json_answer(await _refresh_token(asked, client, token))
     return json_answer(await _access_token(asked, client, token, generation))
+
+
+@route(PATH, http_method=[HttpMethod.OPTIONS])
+async def introspect_preflight() -> Response[bytes]:
+    """Let other sites' pages ask."""
+    return preflight("POST")
 
 
 async def _access_token(asked: Asking, client: Client, token: str, generation: int) -> dict[str, Any]:

@@ -12,6 +12,8 @@ ROUTER = Router(
     route_handlers=[
         # Preflights first: Litestar answers OPTIONS by itself for a path whose first handler does not.
         device_authorization.device_authorization_preflight,
+        discovery.discovery_preflight,
+        introspect.introspect_preflight,
         pushed.push_preflight,
         revoke.revoke_preflight,
         token.token_preflight,
