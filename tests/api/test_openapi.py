@@ -202,7 +202,7 @@ def test_the_explorer_loads_nothing_from_elsewhere(server: Server) -> None:
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert all(address.startswith("/") for address in addresses)
     files = [address for address in addresses if "/assets/" in address]
-    assert len(files) == 5
+    assert len(files) == 6
     for address in files:
         answer = server.http.get(address)
         assert answer.status_code == 200

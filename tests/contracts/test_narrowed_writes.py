@@ -85,7 +85,9 @@ class Scene:
     def send(self, route: Route, caller: Caller, place: str) -> Any:
         """Write in a place: to the agent there where the route names one, else by naming the Space in the body."""
         body = route.body
-        if "agentId" not in route.parameters:
+        if "agentId" in route.parameters:
+            body = {"spaceId": self.spaces[place]} if route.name == "moveAgent" else body  # to where it is
+        else:
             assert "spaceId" in body, f"{route.name} writes somewhere; teach this test where"
             body = {name: value for name, value in body.items() if name != "spaceId"}
             body |= {"spaceId": self.spaces[place]} if self.spaces[place] is not None else {}
@@ -101,7 +103,9 @@ def scene(server: Server) -> Scene:
 
 def test_there_are_writes_to_try() -> None:
     """The document tells them; none is missed by its name."""
-    assert {"createAgent", "saveDefinition", "restoreVersion", "archiveAgent", "unarchiveAgent"} <= {route.name for route in WRITES}
+    assert {"createAgent", "saveDefinition", "restoreVersion", "archiveAgent", "unarchiveAgent", "moveAgent"} <= {
+        route.name for route in WRITES
+    }
 
 
 @pytest.mark.parametrize("route", WRITES, ids=lambda route: route.name)
@@ -158,3 +162,17 @@ def test_an_agent_of_an_app_has_no_owner(scene: Scene) -> None:
     assert made["userId"] == 0
     (version,) = scene.apps.get(f"/agent/{made['id']}/versions", service.tokens).json()
     assert version["userName"] == "Nightly export"
+
+
+def test_no_agent_is_moved_out_of_sight(scene: Scene, subtests: pytest.Subtests) -> None:
+    """What a narrowed credential cannot see it cannot move an agent to, and not from; nothing changes."""
+    before, server = scene.state(), scene.home.server
+
+    for name, caller in scene.callers.items():
+        for source, place in ((IN, OUT), (IN, PERSONAL), (OUT, IN), (PERSONAL, IN), (PERSONAL, OUT)):
+            with subtests.test(caller=name, source=source, place=place):
+                path = f"/api/v1/admin/agents/{scene.agents[source]}/space"
+                answer = server.http.put(path, headers=caller.tokens.header, json={"spaceId": scene.spaces[place]})
+                problem(answer, answer.status_code)
+                assert answer.status_code in (403, 404)
+    assert scene.state() == before

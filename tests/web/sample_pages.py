@@ -174,6 +174,8 @@ def _agents() -> Iterator[tuple[str, str, Any]]:
         "agents/edit.html",
         automation.AgentEditor(frame, Form({"definition": DEFINITION, "space": "1"}), None, options, problems),
     )
+    yield "agent-move", "agents/move.html", automation.AgentMove(frame, AGENTS[0], EMPTY, options[1:])
+    yield "agent-move-nowhere", "agents/move.html", automation.AgentMove(frame, AGENTS[0], EMPTY, ())
     yield "agent-archive", "agents/archive.html", automation.AgentConfirm(frame, AGENTS[0], EMPTY)
     yield (
         "agent-restore",
@@ -202,6 +204,9 @@ def _spaces() -> Iterator[tuple[str, str, Any]]:
     people = (Option("3", "Ingrid Haugen (ingrid@northwind.example)"),)
     yield "member-new", "spaces/member.html", automation.MemberEditor(frame, SPACE, Form({"role": "viewer"}), None, people, ROLES)
     yield "member-edit", "spaces/member.html", automation.MemberEditor(frame, SPACE, Form({"role": "operator"}), MEMBERS[1], (), ROLES)
+    yield "space-delete", "spaces/delete.html", automation.SpaceConfirm(frame, SPACE, EMPTY, 7, (Option("2", "Real estate"),))
+    yield "space-delete-empty", "spaces/delete.html", automation.SpaceConfirm(frame, SPACE, EMPTY, 0, ())
+    yield "space-delete-only", "spaces/delete.html", automation.SpaceConfirm(frame, SPACE, EMPTY, 1, ())
     yield "member-remove", "spaces/remove_member.html", automation.MemberConfirm(frame, SPACE, MEMBERS[1], EMPTY)
 
 

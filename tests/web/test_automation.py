@@ -189,3 +189,66 @@ def test_archiving_can_be_undone_from_the_message(user: Browser) -> None:
     assert f'action="{address}/unarchive"' in page
     assert shown is not None
     assert shown.undo == ""
+
+
+def test_an_agent_is_moved_to_another_space(organization: Organization, administrator: Browser, user: Browser, browse: Browse) -> None:
+    """Offered are Spaces where the person is an editor, and their own personal one for their own agents; the audit log says where."""
+    theirs = _make(user, "Book prices")
+    editor = organization.user("Editor Person")
+    retail, viewed = organization.space("Retail prices"), organization.space("Only viewed")
+    organization.member(retail, editor, Role.EDITOR)
+    organization.member(viewed, editor, Role.VIEWER)
+    browser = browse(organization.server)
+    browser.sign_in(editor)
+    mine = _make(browser, "Toy prices")
+
+    form = browser.open(f"{mine}/move").text
+    refused = browser.send(f"{mine}/move", space=str(viewed))
+    moved = browser.send(f"{mine}/move", space=str(retail))
+
+    assert f'value="{retail}"' in form
+    assert f'value="{viewed}"' not in form
+    assert (refused.status_code, moved.headers["location"]) == (422, mine)
+    assert "Toy prices" in administrator.open(f"/spaces/{retail}").text
+    assert "moved agent <strong>Toy prices</strong> to <strong>Retail prices</strong>" in administrator.open("/audit").text
+    assert 'value="personal"' not in administrator.open(f"{mine}/move").text  # it is not hers
+    assert administrator.send(f"{mine}/move", space="personal").status_code == 422
+    assert browser.send(f"{mine}/move", space="personal").status_code == 303
+    assert administrator.open(f"{mine}/move").status_code == 404
+    assert browser.send(f"{theirs}/move", space=str(retail)).status_code == 404
+
+
+def test_a_space_is_deleted_once_its_agents_have_another(organization: Organization, administrator: Browser, user: Browser) -> None:
+    """The page asks where they go, archived ones too; what happened stays in the audit log."""
+    old, new = organization.space("Old Space"), organization.space("New Space")
+    agent, archived = organization.agent("Book prices", old), organization.agent("Toy prices", old)
+    administrator.send(f"/agents/{archived}/archive")
+
+    asked = administrator.open(f"/spaces/{old}/delete").text
+    refused = administrator.send(f"/spaces/{old}/delete")
+    deleted = administrator.send(f"/spaces/{old}/delete", move_to=str(new))
+
+    assert "Move its 2 agents to" in asked
+    assert refused.status_code == 422
+    assert 'id="move_to-error"' in refused.text
+    assert deleted.headers["location"] == "/spaces"
+    assert administrator.open(f"/spaces/{old}").status_code == 404
+    assert "Book prices" in administrator.open(f"/spaces/{new}").text
+    assert "Toy prices" in administrator.open(f"/agents?space={new}&status=archived").text
+    assert "deleted Space <strong>Old Space</strong>" in administrator.open("/audit").text
+    assert agent
+    assert user.open(f"/spaces/{new}/delete").status_code == 404
+
+
+def test_a_space_of_another_organization_is_neither_deleted_nor_a_place_to_go(
+    organization: Organization, administrator: Browser, other: Organization
+) -> None:
+    """Also where it is global, and can be seen."""
+    theirs = other.space("Catalogue", SpaceScope.GLOBAL)
+    mine = organization.space("Old Space")
+    agent = organization.agent("Book prices", mine)
+
+    assert administrator.open(f"/spaces/{theirs}/delete").status_code == 404
+    assert administrator.send(f"/spaces/{mine}/delete", move_to=str(theirs)).status_code == 422
+    assert administrator.send(f"/agents/{agent}/move", space=str(theirs)).status_code == 422
+    assert administrator.open(f"/spaces/{mine}").status_code == 200

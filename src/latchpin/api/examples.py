@@ -181,6 +181,7 @@ _ANSWERS: dict[str, Any] = {
     "listMembers": [MemberOut(user_id=2, full_name="Jonas Weber", email="jonas@northwind.example", role=RoleName.EDITOR)],
     "createAgent": msgspec.structs.replace(_AGENT, version=1, updated=_AT),
     "saveDefinition": _AGENT,
+    "moveAgent": _AGENT,
     "getDefinition": DefinitionOut(agent_id=1, version=2, definition=DEFINITION, comments="Follow the new layout"),
     **examples_oauth.ANSWERS,
     "live": {"status": "ok"},
@@ -200,6 +201,7 @@ BODIES: dict[str, Any] = {
     **examples_oauth.BODIES,
     "setMember": {"role": "editor"},
     "createAgent": {"definition": DEFINITION, "spaceId": 1, "comment": "First draft"},
+    "moveAgent": {"spaceId": 1},
     "saveDefinition": {"definition": DEFINITION, "comment": "Follow the new layout"},
 }
 

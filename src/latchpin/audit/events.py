@@ -361,6 +361,12 @@ class AgentChanged(_OnAgent):
     action = "agent.changed"
 
 
+class AgentMoved(_OnAgent):
+    """An agent was moved to another Space, or into or out of its owner's personal Space (no id, "Personal")."""
+
+    action = "agent.moved"
+
+
 class AgentArchived(_OnAgent):
     """An agent was archived."""
 

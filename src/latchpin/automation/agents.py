@@ -20,7 +20,7 @@ from latchpin.identity.fields import Form
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind, Role
 from latchpin.kit import clock
-from latchpin.storage.models import Agent, AgentVersion
+from latchpin.storage.models import Agent, AgentVersion, Space
 from latchpin.storage.models.agent import ConfigType
 
 MOST_VERSIONS = 1_000
@@ -142,6 +142,46 @@ async def restore(
     changes = {"version": (was, agent.version), "restored_from": (None, number)}
     record(session, events.AgentChanged(target_id=agent.id, target_name=agent.name, changes=changes, reason=_short(comment)), by)
     return agent
+
+
+async def move(session: AsyncSession, principal: Principal, agent: Agent, space_id: int | None, *, by: Actor) -> None:
+    """Move an agent to another Space, or (None) into its owner's personal Space. Get the agent by `get_for_change`.
+
+    The principal must be an editor there as well. Raises Missing for a Space that is not visible, Denied, and Denied for everybody but
+    the owner where the agent would go into a personal Space. Moving it to where it is changes nothing.
+    """
+    await _require_editor(session, principal, space_id)
+    if space_id is None and agent.user_id != principal.user_id:
+        raise Denied("Only its owner can move an agent into their personal Space.")
+    if agent.space_id == space_id:
+        return
+    names = await _names_of_spaces(session, agent.space_id, space_id)
+    changes = {"space_id": (agent.space_id, space_id), "space": (names[agent.space_id], names[space_id])}
+    agent.space_id = space_id
+    await session.flush()
+    record(session, events.AgentMoved(target_id=agent.id, target_name=agent.name, changes=changes), by)
+
+
+async def move_all(session: AsyncSession, principal: Principal, source_id: int, space_id: int, *, by: Actor) -> int:
+    """Move every agent of a Space, archived ones too, to another, for an administrator; returns how many. Raises Missing, Denied."""
+    await _require_editor(session, principal, source_id)
+    await _require_editor(session, principal, space_id)
+    query = select(Agent).where(Agent.space_id == source_id).order_by(Agent.id).with_for_update(key_share=True)
+    found = (await session.scalars(query)).all()
+    for agent in found:
+        await move(session, principal, agent, space_id, by=by)
+    return len(found)
+
+
+async def _names_of_spaces(session: AsyncSession, *ids: int | None) -> dict[int | None, str]:
+    """Return the names of Spaces that are kept until the commit, by id; raises Missing for one that is gone."""
+    wanted = [each for each in ids if each is not None]
+    query = select(Space.id, Space.name).where(Space.id.in_(wanted)).order_by(Space.id).with_for_update(read=True, key_share=True)
+    names: dict[int | None, str] = {row.id: row.name for row in await session.execute(query)}
+    for each in wanted:
+        if each not in names:
+            raise Missing("space", each)
+    return names | {None: "Personal"}
 
 
 async def archive(session: AsyncSession, agent: Agent, *, by: Actor) -> None:

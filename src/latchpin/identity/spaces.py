@@ -130,10 +130,13 @@ async def change(session: AsyncSession, space: Space, entry: Entry, *, by: Actor
 
 
 async def delete(session: AsyncSession, space: Space, *, by: Actor) -> None:
-    """Delete an empty Space; raises Conflict while it has agents, archived ones included."""
+    """Delete an empty Space; raises Conflict while it has agents, archived ones included, and Missing where it is gone."""
+    if await session.scalar(select(Space.id).where(Space.id == space.id).with_for_update()) is None:
+        raise Missing("space", space.id)
     agents = await session.scalar(select(func.count()).select_from(Agent).where(Agent.space_id == space.id)) or 0
     if agents:
-        raise Conflict(f"The Space still has {agents} agents, archived ones counted. Move them first.")
+        them = "one agent" if agents == 1 else f"{agents} agents"
+        raise Conflict(f"The Space still has {them}, archived ones counted. Move {'it' if agents == 1 else 'them'} first.")
     narrow(session)
     await session.execute(sql_delete(SpaceMember).where(SpaceMember.space_id == space.id))
     record(session, events.SpaceDeleted(target_id=space.id, target_name=space.name), by)

@@ -64,8 +64,9 @@ PHRASES: dict[str, str] = {
     "space.member_changed": "changed the members of Space {target}",
     "agent.created": "created agent {target}",
     "agent.changed": "saved version {version} of agent {target}",
+    "agent.moved": "moved agent {target} to {space}",
     "agent.archived": "archived agent {target}",
-    "agent.unarchived": "brought back agent {target}",
+    "agent.unarchived": "unarchived agent {target}",
 }
 LABELS: dict[str, str] = {
     "organization.created": "Organization created",
@@ -128,8 +129,9 @@ LABELS: dict[str, str] = {
     "agent": "Agents: everything",
     "agent.created": "Agent created",
     "agent.changed": "Agent changed",
+    "agent.moved": "Agent moved",
     "agent.archived": "Agent archived",
-    "agent.unarchived": "Agent brought back",
+    "agent.unarchived": "Agent unarchived",
 }
 _ICONS = {
     "user.created": "user-plus",
@@ -157,6 +159,7 @@ _ICONS = {
     "client.deleted": "trash",
     "client.refused": "ban",
     "resource.deleted": "trash",
+    "agent.moved": "out",
     "agent.archived": "archive",
     "agent.unarchived": "restore",
 }

@@ -37,6 +37,12 @@ class NewVersion(Body, frozen=True):
     comment: _Comment | None = None
 
 
+class NewPlace(Body, frozen=True):
+    """Where an agent is to live: a Space by its id, or null for its owner's personal Space."""
+
+    space_id: Annotated[int, msgspec.Meta(ge=1, le=INT32)] | None
+
+
 class DefinitionOut(Wire, frozen=True):
     """The YAML text of one version of an agent."""
 
@@ -89,6 +95,23 @@ async def save_definition(request: Request[Any, Any, Any], agent_id: AgentId) ->
     return shown(agent)
 
 
+@put(
+    "/admin/agents/{agent_id:int}/space",
+    operation_id="moveAgent",
+    summary="Move an agent",
+    tags=[TAG],
+    opt=may(roles.AGENTS_CHANGE) | takes(NewPlace),
+    responses=problems(404, 422),
+)
+async def move_agent(request: Request[Any, Any, Any], agent_id: AgentId) -> AgentOut:
+    """Move an agent to another Space where the caller is an editor too; only its owner can move it into their personal Space."""
+    entry = await bodies.read(request, NewPlace)
+    async with database(request).transaction() as session:
+        agent = await agents.get_for_change(session, caller(request), agent_id)
+        await agents.move(session, caller(request), agent, entry.space_id, by=acting(request))
+    return shown(agent)
+
+
 @get(
     "/admin/agents/{agent_id:int}/definition",
     operation_id="getDefinition",
@@ -109,4 +132,4 @@ async def get_definition(
     return DefinitionOut(agent_id=agent.id, version=found.version, definition=found.definition, comments=found.comments)
 
 
-HANDLERS = [create_agent, save_definition, get_definition]
+HANDLERS = [create_agent, save_definition, move_agent, get_definition]

@@ -79,7 +79,7 @@ async def create(visit: SignedIn) -> Response[str]:
 @get("/agents/{agent_id:int}/edit")
 async def show_edit(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
     """Show the editor with the current definition."""
-    row = await _for_change(visit, agent_id)
+    row = await for_change(visit, agent_id)
     async with visit.site.database.read() as session:
         current = await agents.version(session, agent_id, row.version)
     view = AgentEditor(visit.shell("agents"), Form({"definition": current.definition}), row, (), ())
@@ -90,7 +90,7 @@ async def show_edit(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
 async def change(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
     """Save a new version."""
     entries = await forms.read(visit.request)
-    row = await _for_change(visit, agent_id)
+    row = await for_change(visit, agent_id)
     text, comment = entries.get("definition", ""), entries.get("comment")
     try:
         parsed = await agents.parse(text)
@@ -110,7 +110,7 @@ async def change(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
 @get("/agents/{agent_id:int}/archive")
 async def ask_archive(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
     """Say what archiving does, and ask."""
-    row = await _for_change(visit, agent_id)
+    row = await for_change(visit, agent_id)
     return render.page(visit.request, "agents/archive.html", AgentConfirm(visit.shell("agents"), row, Form()))
 
 
@@ -162,7 +162,7 @@ async def restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> Resp
     return render.redirect(visit.request, f"/agents/{agent_id}?tab=versions", toast)
 
 
-async def _for_change(visit: Visit, agent_id: int) -> AgentRow:
+async def for_change(visit: Visit, agent_id: int) -> AgentRow:
     """One agent that the person may change; raises Missing, then Denied."""
     async with visit.site.database.read() as session:
         row = await agent_row(session, visit, await agents.get(session, visit.principal, agent_id))
@@ -173,7 +173,7 @@ async def _for_change(visit: Visit, agent_id: int) -> AgentRow:
 
 async def _for_restore(visit: Visit, agent_id: int, number: int) -> tuple[AgentRow, VersionRow, str]:
     """One agent that the person may change, one of its versions, and that version's text; raises Missing, then Denied."""
-    row = await _for_change(visit, agent_id)
+    row = await for_change(visit, agent_id)
     async with visit.site.database.read() as session:
         old = await agents.version(session, agent_id, number)
         version = rows.version(old, current=row.version, names=await authors(session, visit, [old]), at_home=True)

@@ -121,7 +121,7 @@ async def create(visit: SignedIn) -> Response[str]:
 @get("/spaces/{space_id:int}/edit")
 async def show_edit(visit: SignedIn, space_id: lists.Id) -> Response[str]:
     """Show a Space's settings."""
-    row = await _manageable_row(visit, space_id)
+    row = await manageable_row(visit, space_id)
     entries = {"name": row.name, "description": row.description, "scope": row.scope}
     return _editor(visit, Form({**entries, "default_access": "yes" if row.default_access else ""}), row)
 
@@ -129,7 +129,7 @@ async def show_edit(visit: SignedIn, space_id: lists.Id) -> Response[str]:
 @post("/spaces/{space_id:int}/edit", status_code=200, opt=kept.typed())
 async def change(visit: SignedIn, space_id: lists.Id) -> Response[str]:
     """Change a Space's settings."""
-    row = await _manageable_row(visit, space_id)
+    row = await manageable_row(visit, space_id)
     entries = await forms.read(visit.request)
     entry, problems = _entry(entries)
     try:
@@ -152,7 +152,7 @@ async def show_add_member(visit: SignedIn, space_id: lists.Id) -> Response[str]:
 @post("/spaces/{space_id:int}/members/new", status_code=200)
 async def add_member(visit: SignedIn, space_id: lists.Id) -> Response[str]:
     """Make a user a member."""
-    await _manageable_row(visit, space_id)
+    await manageable_row(visit, space_id)
     entries = await forms.read(visit.request)
     user_id, role = forms.number(entries.get("user", "")), _role(entries.get("role", ""))
     if user_id is None or role is None:
@@ -200,7 +200,7 @@ async def ask_remove(visit: SignedIn, space_id: lists.Id, user_id: lists.Id) -> 
 @post("/spaces/{space_id:int}/members/{user_id:int}/remove", status_code=200)
 async def remove(visit: SignedIn, space_id: lists.Id, user_id: lists.Id) -> Response[str]:
     """Take a member out of a Space."""
-    await _manageable_row(visit, space_id)
+    await manageable_row(visit, space_id)
     await forms.read(visit.request)
     name = await _set(visit, space_id, user_id, None)
     toast = render.done(f"{name} is no longer a member.")
@@ -228,7 +228,8 @@ async def _row(session: Session, visit: Visit, space_id: int, seen: places.Place
     )
 
 
-async def _manageable_row(visit: Visit, space_id: int) -> SpaceRow:
+async def manageable_row(visit: Visit, space_id: int) -> SpaceRow:
+    """One Space that the person may change; raises Missing."""
     _require_administrator(visit)
     async with visit.site.database.read() as session:
         row = await _row(session, visit, space_id, await places.load(session, visit.principal))
@@ -238,7 +239,7 @@ async def _manageable_row(visit: Visit, space_id: int) -> SpaceRow:
 
 
 async def _member(visit: Visit, space_id: int, user_id: int) -> tuple[SpaceRow, MemberRow]:
-    row = await _manageable_row(visit, space_id)
+    row = await manageable_row(visit, space_id)
     async with visit.site.database.read() as session:
         people = await spaces.members(session, space_id)
     found = next((rows.member(each.user, each.role) for each in people if each.user.id == user_id), None)
@@ -248,7 +249,7 @@ async def _member(visit: Visit, space_id: int, user_id: int) -> tuple[SpaceRow, 
 
 
 async def _member_page(visit: Visit, space_id: int, form: Form, *, status: int = 200) -> Response[str]:
-    row = await _manageable_row(visit, space_id)
+    row = await manageable_row(visit, space_id)
     async with visit.site.database.read() as session:
         members = {each.user.id for each in await spaces.members(session, space_id)}
         everyone = await user_list.page(session, visit.principal.organization_id, size=_MOST_PEOPLE)

@@ -114,6 +114,16 @@ class AgentConfirm:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentMove:
+    """Before an agent is moved; ``spaces`` are those where it could live, none where there is no other."""
+
+    shell: Shell
+    agent: AgentRow
+    form: Form
+    spaces: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class VersionRestore:
     """Before an old version becomes the current one."""
 
@@ -184,6 +194,17 @@ class SpaceEditor:
     form: Form
     space: SpaceRow | None
     scopes: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceConfirm:
+    """Before a Space is deleted; ``agents`` counts archived ones too, ``spaces`` are those to which they can go."""
+
+    shell: Shell
+    space: SpaceRow
+    form: Form
+    agents: int
+    spaces: tuple[Option, ...]
 
 
 @dataclass(frozen=True, slots=True)

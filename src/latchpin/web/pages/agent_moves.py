@@ -1,0 +1,57 @@
+"""Moving an agent to another Space, for its editors."""
+
+from __future__ import annotations
+
+from litestar import Response, get, post
+
+from latchpin.automation import agents
+from latchpin.errors import Denied, Invalid, Missing
+from latchpin.web import forms, lists, places, render
+from latchpin.web.pages.agent_changes import for_change
+from latchpin.web.places import PERSONAL
+from latchpin.web.session import SignedIn, Visit
+from latchpin.web.views.automation import AgentMove
+from latchpin.web.views.common import Form, Option
+
+_WHERE = "space"
+
+
+@get("/agents/{agent_id:int}/move")
+async def ask_move(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+    """Show where the agent could live."""
+    return await _page(visit, agent_id, Form())
+
+
+@post("/agents/{agent_id:int}/move", status_code=200)
+async def move(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+    """Move the agent."""
+    entries = await forms.read(visit.request)
+    await for_change(visit, agent_id)
+    choice = entries.get(_WHERE, "")
+    space_id = None if choice == PERSONAL else forms.number(choice)
+    if space_id is None and choice != PERSONAL:
+        return await _page(visit, agent_id, Form(entries, {_WHERE: "Choose a Space."}), status=422)
+    try:
+        async with visit.site.database.transaction() as session:
+            agent = await agents.get_for_change(session, visit.principal, agent_id)
+            await agents.move(session, visit.principal, agent, space_id, by=visit.actor)
+            name = agent.name
+    except (Missing, Denied):
+        error = Invalid("Choose a Space where you are an editor.", field=_WHERE)
+        return await _page(visit, agent_id, forms.refused(entries, error), status=422)
+    return render.redirect(visit.request, f"/agents/{agent_id}", render.done(f"Agent “{name[:80]}” moved."))
+
+
+async def _page(visit: Visit, agent_id: int, form: Form, *, status: int = 200) -> Response[str]:
+    row = await for_change(visit, agent_id)
+    async with visit.site.database.read() as session:
+        agent = await agents.get(session, visit.principal, agent_id)
+        seen = await places.load(session, visit.principal)
+    here = PERSONAL if agent.space_id is None else str(agent.space_id)
+    is_owner = agent.user_id == visit.principal.user_id
+    options = tuple(each for each in seen.editable_options() if each.value != here and (is_owner or each.value != PERSONAL))
+    offered = (Option("", "Choose a Space"), *options) if options else ()
+    return render.page(visit.request, "agents/move.html", AgentMove(visit.shell("agents"), row, form, offered), status=status)
+
+
+HANDLERS = (ask_move, move)
