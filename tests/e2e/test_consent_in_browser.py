@@ -83,10 +83,10 @@ def callback() -> Iterator[Callback]:
         yield made
 
 
-def _address(url: str, app: App, callback: Callback, verifier: str, **more: str) -> str:
+def _address(url: str, app: App, callback: Callback | None, verifier: str, **more: str) -> str:
     query = {
         "client_id": app.client_id,
-        "redirect_uri": callback.address,
+        "redirect_uri": callback.address if callback else "",
         "response_type": "code",
         "scope": SCOPE,
         "state": "awkward +&ä",
@@ -240,6 +240,29 @@ def test_a_new_apps_refusal_is_a_page_with_a_way_on(organization: Organization, 
     page.get_by_role("link", name="Continue to 127.0.0.1").click()
     expect(page.get_by_role("heading", name="Connected")).to_be_visible()
     assert callback.came()["error"] == "invalid_scope"
+
+
+def test_an_app_with_a_scheme_of_its_own_leaves_a_page_that_says_what_to_do(organization: Organization, context: BrowserContext) -> None:
+    """The browser hands the answer to the program, and the question with its pressed button is gone."""
+    uri, url = "cursor://anysphere.cursor-mcp/oauth/callback", organization.server.url
+    app = Apps(organization).register(name="Field Notes", application_type="native", redirect_uris=(uri,))
+    page, tried = context.new_page(), list[str]()
+    devtools = context.new_cdp_session(page)
+    devtools.send("Page.enable")
+    devtools.on("Page.frameRequestedNavigation", lambda event: tried.append(event["url"]))
+    support.sign_in(page, url, organization.admin.email, PASSWORD)
+
+    page.goto(_address(url, app, None, secrets.token_urlsafe(48), redirect_uri=uri))
+    page.get_by_role("button", name="Authorize").click()
+
+    expect(page.get_by_role("heading", name="You can close this page")).to_be_visible()
+    link = page.get_by_role("link", name="Open the app again")
+    assert (link.get_attribute("href") or "").startswith(f"{uri}?code=")
+    _photograph(page, "opened")
+    opened = [each for each in tried if each.startswith(uri)]
+    link.click()
+    expect(page.get_by_role("heading", name="You can close this page")).to_be_visible()
+    assert opened == [link.get_attribute("href")], tried  # by itself, before the link was pressed
 
 
 def test_a_device_is_connected_in_the_browser(organization: Organization, context: BrowserContext) -> None:

@@ -6,6 +6,7 @@ import html
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import jwt
@@ -212,7 +213,7 @@ def test_the_form_may_end_at_the_app_and_nowhere_unsafe(partners: Apps, go: Go) 
 
     assert policies["https://partner.example/callback"] == "form-action 'self' https:"
     assert policies["http://127.0.0.1/cb"] == "form-action 'self' https: http://localhost:* http://127.0.0.1:*"
-    assert policies["com.example.app:/cb"] == "form-action 'self' https: com.example.app:"
+    assert policies["com.example.app:/cb"] == "form-action 'self'"  # the form ends on a page of ours, which opens the app
 
 
 def test_a_decision_is_answered_with_303(go: Go) -> None:
@@ -221,6 +222,35 @@ def test_a_decision_is_answered_with_303(go: Go) -> None:
 
     assert journey.agree(journey.ask()).status_code == 303
     assert journey.answer(journey.ask(prompt="consent"), decision="deny").status_code == 303
+
+
+def test_an_app_with_a_scheme_of_its_own_is_opened_from_a_page_that_stays(partners: Apps, go: Go) -> None:
+    """A browser that hands an address to a program keeps the page that it is on, so that page says what to do (security.md 10, 14)."""
+    uri = "com.example.app:/cb?from=us&a=b"
+    journey = go(partners.register(application_type="native", redirect_uris=(uri,)), redirect_uri=uri)
+
+    allowed, denied = journey.agree(journey.ask(state="a;b'c")), journey.answer(journey.ask(), decision="deny")
+
+    for page in (allowed, denied):
+        assert page.status_code == 200
+        assert "location" not in page.headers
+        assert "You can close this page" in _words(page)
+        assert "Open the app again" in _words(page)
+        assert "This opens the program for com.example.app: addresses" in _words(page)
+        assert {name: page.headers[name] for name, _ in OWN_HEADERS} == dict(OWN_HEADERS)
+        assert _onward(page) == html.unescape(re.findall(r'http-equiv="refresh" content="0;url=([^"]+)"', page.text)[0])
+    answer = parse_qs(urlsplit(_onward(allowed)).query)
+    assert _onward(allowed).startswith(uri + "&code=")
+    assert answer["state"] == ["a;b'c"]
+    form = {"grant_type": "authorization_code", "code": answer["code"][0], "code_verifier": journey.verifier, **journey.app.proof}
+    assert partners.server.http.post("/api/oauth/token", data=form).status_code == 200
+    assert "error=access_denied" in _onward(denied)
+    assert journey.ask(scope="nonsense", prompt="none").text.count("error=invalid_scope") == 2  # the other ways to an app, too
+
+
+def _onward(page: httpx.Response) -> str:
+    """Return where the page's link opens the app."""
+    return html.unescape(re.findall(r'class="button" href="([^"]+)"', page.text)[0])
 
 
 def test_a_decision_without_its_token_is_refused(go: Go) -> None:

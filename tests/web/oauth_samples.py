@@ -52,6 +52,17 @@ def every() -> Iterator[tuple[str, str, Any]]:
     yield "consent-device", "oauth/consent.html", consent(DEVICE, sent_to="", device=device, offline_until=until)
     yield "choose-account", "oauth/account.html", oauth.ChooseAccount(shell("", ADMIN), "token", APP)
     yield "give-password", "oauth/password.html", oauth.GivePassword(shell("", ADMIN), EMPTY, "token", APP)
+    yield (
+        "app-opened",
+        "oauth/opened.html",
+        oauth.OpenedApp(
+            shell("", ADMIN),
+            "Field Notes",
+            allowed=True,
+            location="cursor://anysphere.cursor-mcp/oauth/callback?code=abc&state=1&iss=x",
+            scheme="cursor:",
+        ),
+    )
     yield "device", "oauth/device.html", oauth.DeviceCodeEntry(shell("", ADMIN), EMPTY)
     wrong = "No device waits under this code. Compare it with the one that the device shows; a code runs out after ten minutes."
     yield (

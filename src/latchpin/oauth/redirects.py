@@ -82,6 +82,12 @@ def has_host(uri: str) -> bool:
     return parts is not None and parts.scheme in ("http", "https")
 
 
+def opens_app(location: str) -> bool:
+    """Whether a browser hands an address to the program that took its scheme, and stays where it is."""
+    scheme, colon, _ = location.partition(":")
+    return bool(colon) and "/" not in scheme and scheme.lower() not in ("http", "https")
+
+
 def _is_others(scheme: str) -> bool:
     """Whether a scheme belongs to a system, or is known for something else than one app."""
     return _NOT_PRIVATE.fullmatch(scheme) is not None

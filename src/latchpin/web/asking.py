@@ -88,18 +88,16 @@ def may_stay_until(scopes: str, client: Client, settings: Settings) -> datetime 
 
 
 def leaving(redirect_uri: str) -> dict[str, str]:
-    """Headers of a page whose form ends at an app's address; none is empty, and the form ends here.
+    """Headers of a page whose form ends at an app's address; none is empty, and the form ends here. So it does for a scheme of its own.
 
     Browsers hold `form-action` against every redirect that follows a form, and an app's callback redirects once more, often to another
-    host of its own. So the policy names https as a whole, and besides it what a local program or a scheme of its own needs.
+    host of its own. So the policy names https as a whole, and besides it what a local program needs.
     """
-    if not redirect_uri:
+    if not redirect_uri or redirects.opens_app(redirect_uri):
         return dict(PRIVATE)
     parts = urlsplit(redirect_uri)
     sources = ["https:"]
     if parts.scheme == "http":  # of a loopback address, and policies know no IPv6 addresses
         sources += ["http:"] if ":" in (parts.hostname or "") else ["http://localhost:*", "http://127.0.0.1:*"]
-    elif parts.scheme != "https":
-        sources.append(f"{parts.scheme}:")
     policy = render.HEADERS["Content-Security-Policy"].replace("form-action 'self'", f"form-action 'self' {' '.join(sources)}")
     return {**PRIVATE, "Content-Security-Policy": policy}

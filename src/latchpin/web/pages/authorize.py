@@ -83,7 +83,7 @@ async def _judge(request: AnyRequest, encoded: bytes, ahead: Ahead | None) -> Re
     except (SignInNeeded, PasswordNeeded) as needed:
         if silent:
             error = OAuthError("login_required", "nobody is signed in")
-            return steps.refused(request, Refused(to, error, by_itself=not to.is_unverified))
+            return steps.refused(request, to.client.name, Refused(to, error, by_itself=not to.is_unverified))
         return _to_the_door(request, needed, requests.after_signing_in(encoded) if ahead is None else _here(request))
     async with visit.site.database.transaction() as opened:
         outcome = await authorize.begin(opened, serving, to, encoded, visit.signed_in, ahead)

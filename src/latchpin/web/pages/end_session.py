@@ -54,7 +54,7 @@ async def _answer(request: AnyRequest, sent: Params, *, confirmed: bool) -> Resp
 
 def _away(request: AnyRequest, asked: Asked, *, trusted: bool) -> Response[str]:
     """Send the browser back to the app, or to our sign-in page; nobody is sent on by a link that proves nothing."""
-    answer = steps.away(request, asked.onward if trusted and asked.onward else "/login")
+    answer = steps.to_app(request, asked.app or "The app", asked.onward if trusted and asked.onward else "/login", allowed=True)
     answer.set_cookie(session.no_cookie(server.of(request).settings))
     return answer
 

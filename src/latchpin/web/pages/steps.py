@@ -17,7 +17,7 @@ from latchpin.web.pages import errors, questions
 from latchpin.web.session import Visit
 from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Form
-from latchpin.web.views.oauth import Refusal
+from latchpin.web.views.oauth import OpenedApp, Refusal
 
 _CLOSED = {
     Stand.WAITS: (
@@ -43,24 +43,32 @@ def away(request: AnyRequest, location: str) -> Response[str]:
     return answer
 
 
+def to_app(request: AnyRequest, app: str, location: str, *, allowed: bool) -> Response[str]:
+    """Bring an answer to an app: by a redirect, or by a page that opens it where its address has a scheme of its own."""
+    if not redirects.opens_app(location):
+        return away(request, location)
+    view = OpenedApp(session.shell_outside(request), app, allowed, location, f"{location.partition(':')[0]}:")
+    return render.page(request, "oauth/opened.html", view, headers=asking.PRIVATE)
+
+
 async def go_on(visit: Visit, client: Client, outcome: Outcome, form: Form | None = None, *, status: int = 200) -> Response[str]:
     """Answer with what a request came to."""
     request = visit.request
     if isinstance(outcome, Leave):
-        return away(request, outcome.location)
+        return to_app(request, client.name, outcome.location, allowed=True)
     if isinstance(outcome, Refused):
-        return refused(request, outcome)
+        return refused(request, client.name, outcome)
     if isinstance(outcome, Closed):
         title, text = _CLOSED[outcome.stand]
         return _refusal(request, title, text, OAuthError("access_denied", client.name), status=403)
     return await questions.ask(visit, client, outcome, form, status)
 
 
-def refused(request: AnyRequest, found: Refused) -> Response[str]:
+def refused(request: AnyRequest, app: str, found: Refused) -> Response[str]:
     """Send a refusal to the app; where its address is not to be trusted, a person decides whether to follow it (OAuth 2.1, 7.12.2)."""
     location = requests.failure(found.to, found.error, server.of(request).issuer)
     if found.by_itself:
-        return away(request, location)
+        return to_app(request, app, location, allowed=False)
     host = redirects.host_of(found.to.redirect_uri)
     text = f"It asked for something that is not possible here. The app is new to us, so look where it would send you: {host}."
     return _refusal(request, "The app was refused", text, found.error, onward=location, host=host)

@@ -100,6 +100,17 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenedApp:
+    """The answer went to an app's own scheme, so the browser stays here. ``location`` is the app's address with the answer in it."""
+
+    shell: Shell
+    app: str
+    allowed: bool
+    location: str
+    scheme: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceCodeEntry:
     """Where the code that a device shows is typed."""
 
