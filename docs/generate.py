@@ -19,6 +19,7 @@ from latchpin.api.routing import PERMISSION, api_handlers
 from latchpin.audit import events
 from latchpin.cli import main as command_line
 from latchpin.identity import scopes
+from latchpin.kit import secret_forms
 from latchpin.settings import Settings, variable
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +37,7 @@ def pages() -> dict[Path, str]:
         "audit-events.md": _audit_events(),
         "errors.md": _errors(),
         "command-line.md": _command_line(),
+        "secret-forms.md": _secret_forms(),
     }
     return {REFERENCE / name: f"{_NOTE}\n\n" + "\n".join(lines).rstrip() + "\n" for name, lines in made.items()}
 
@@ -89,6 +91,29 @@ def _values(parse: object) -> str:
     if "words" in bound:
         return ", ".join(f"`{word}`" for word in bound["words"])
     return {"boolean": "yes, no", "path": "path", "text": "text", "host": "host name or address"}.get(parse.__name__, "")
+
+
+def _secret_forms() -> Iterator[str]:
+    yield "# The forms of our secrets"
+    yield ""
+    yield "For secret scanners, log filters and review. Each secret is a prefix of its own and base62 characters that carry 256 random"
+    yield "bits; none fits where another belongs, and the prefix alone tells nobody anything."
+    yield ""
+    rows = ((f"`{each.prefix}`", each.name, f"`{each.pattern}`", each.lifetime, each.revocation) for each in secret_forms.ALL)
+    yield from _table(("prefix", "what it is", "regular expression", "lives", "take it back"), rows)
+    yield ""
+    yield "All of them at once:"
+    yield ""
+    yield "```"
+    yield secret_forms.ANY
+    yield "```"
+    yield ""
+    yield "An API key also holds a checksum, so a scanner can be sure of it: see [the form of an API key](api-keys.md)."
+    yield ""
+    yield "Without a prefix, since they live for a minute or stay in one browser: authorization codes and session cookies. Access tokens"
+    yield "are JWTs of a quarter of an hour, and begin with `eyJ`; the client id of an app (`app_...`) is no secret."
+    yield ""
+    yield "Found one where it should not be? Take it back first, then look into what it did: the audit log can be filtered by credential."
 
 
 def _scopes(application: app.Application) -> Iterator[str]:

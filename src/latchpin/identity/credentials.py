@@ -11,11 +11,11 @@ import hmac
 import secrets
 import zlib
 
-from latchpin.kit import base62
+from latchpin.kit import base62, secret_forms
 
-PREFIX = "sk-lp_"
-_RANDOM = 43  # 62**43 > 2**256
+PREFIX = secret_forms.API_KEY.prefix
 _CHECKSUM = 6  # 62**6 > 2**32
+_RANDOM = secret_forms.API_KEY.length - _CHECKSUM
 LENGTH = len(PREFIX) + _RANDOM + _CHECKSUM
 DISPLAY = len(PREFIX) + 4  # what a list shows: sk-lp_Ab12
 _ALPHABET = frozenset(base62.ALPHABET)

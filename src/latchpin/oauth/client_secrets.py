@@ -5,16 +5,16 @@ from __future__ import annotations
 import hmac
 
 from latchpin.identity import credentials
-from latchpin.kit import base62, clock
+from latchpin.kit import base62, clock, secret_forms
 from latchpin.oauth.clients import Client
 from latchpin.storage.secrets import Secrets
 
-PREFIX = "lps_"
+PREFIX = secret_forms.CLIENT_SECRET.prefix
 
 
 def new() -> str:
     """Make a secret; it exists only in this return value. Other random secrets of ours have other prefixes, so none fits elsewhere."""
-    return PREFIX + base62.random(256, 43)
+    return PREFIX + base62.random(256, secret_forms.CLIENT_SECRET.length)
 
 
 def digest(secret: str, secrets: Secrets, version: int | None = None) -> bytes:

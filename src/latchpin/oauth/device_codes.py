@@ -14,7 +14,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity import credentials
-from latchpin.kit import clock
+from latchpin.kit import clock, secret_forms
 from latchpin.oauth.clients import Client
 from latchpin.storage.models import DeviceCode, OAuthGrant
 from latchpin.storage.models.oauth_grant import DeviceStatus
@@ -24,7 +24,7 @@ LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # section 6.1: no vowels, so no words, and not
 LENGTH = 8  # 34 bits
 LIFETIME = timedelta(minutes=10)
 INTERVAL_SECONDS = 5
-PREFIX = "lpd_"
+PREFIX = secret_forms.DEVICE_CODE.prefix
 _TRIES = 5
 _KEPT = timedelta(days=1)
 

@@ -15,11 +15,11 @@ from latchpin.identity import credentials, dpop, tokens
 from latchpin.identity.activity import actor
 from latchpin.identity.scopes import OPENID
 from latchpin.identity.standing import Standing
-from latchpin.kit import clock
+from latchpin.kit import clock, secret_forms
 from latchpin.oauth.server import AuthorizationServer
 from latchpin.storage.models import OAuthGrant, RefreshToken
 
-REFRESH_PREFIX = "lpr_"
+REFRESH_PREFIX = secret_forms.REFRESH_TOKEN.prefix
 _rows: Table = RefreshToken.__table__  # type: ignore[assignment]  # a Table, which SQLAlchemy types as less than it is
 _ADD = insert(_rows).returning(_rows.c.id)  # written down once: that takes longer than running it
 Answer = dict[str, Any]

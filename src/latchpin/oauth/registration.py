@@ -18,7 +18,7 @@ from latchpin.audit import Actor, Origin, events, record
 from latchpin.audit.actor import nobody
 from latchpin.identity import credentials
 from latchpin.identity.roles import CredentialKind
-from latchpin.kit import clock
+from latchpin.kit import clock, secret_forms
 from latchpin.oauth import client_admin, client_metadata, client_secrets, clients
 from latchpin.oauth.errors import OAuthError
 from latchpin.settings import Settings
@@ -27,7 +27,7 @@ from latchpin.storage.models import OAuthApproval, OAuthClient, OAuthClientSecre
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 from latchpin.storage.secrets import Secrets
 
-TOKEN_PREFIX = "lpg_"  # noqa: S105  the beginning of every registration access token
+TOKEN_PREFIX = secret_forms.REGISTRATION_TOKEN.prefix
 UNUSED = timedelta(hours=24)
 _REVOKED_KEPT = timedelta(days=30)
 _NOT_SENT = ("registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at")
