@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import click
 
 from latchpin.cli.deployment import asynchronous, data_dir_option, example, json_option, opened, print_json
 from latchpin.identity import organizations
+from latchpin.identity.fields import Form
+
+_QUESTIONS: Mapping[str, str] = {"organization": "Organization", "full_name": "Your full name", "email": "Your e-mail"}
 
 
 @click.command(epilog=example('latchpin init --organization Acme --name "Ada Byron" --email ada@example.com'))
 @data_dir_option
-@click.option("--organization", prompt=True, help="The organization's name.")
-@click.option("--name", "full_name", prompt="Your full name", help="The administrator's full name.")
-@click.option("--email", prompt="Your e-mail", help="The administrator's e-mail, with which to sign in.")
+@click.option("--organization", help="The organization's name.")
+@click.option("--name", "full_name", help="The administrator's full name.")
+@click.option("--email", help="The administrator's e-mail, with which to sign in.")
 @json_option
 @asynchronous
-async def init(data_dir: Path | None, organization: str, full_name: str, email: str, as_json: bool) -> None:
+async def init(data_dir: Path | None, organization: str | None, full_name: str | None, email: str | None, as_json: bool) -> None:
     """Make the first organization and its administrator, and print a temporary password.
 
-    What is not given is asked for. The password is shown once and changed at the first sign-in. Without this command, `latchpin serve`
-    prints a one-time link that does the same in the browser.
+    What is not given is asked for, and asked again where it cannot be taken. The password is shown once and changed at the first
+    sign-in. Without this command, `latchpin serve` prints a one-time link that does the same in the browser.
     """
-    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
-        made = await organizations.first_administrator(
-            session, organization=organization, full_name=full_name, email=email, password=None, temporary=True, by=deployment.actor()
-        )
-        shown = {"email": made.user.email, "password": made.password}
+    given = _checked({"organization": organization, "full_name": full_name, "email": email})
+    async with opened(data_dir) as deployment:
+        async with deployment.database.read() as session:
+            await organizations.require_none(session)
+        asked = given | {field: _ask(field, question) for field, question in _QUESTIONS.items() if field not in given}
+        async with deployment.database.transaction() as session:
+            made = await organizations.first_administrator(session, **asked, password=None, temporary=True, by=deployment.actor())
+            shown = {"email": made.user.email, "password": made.password}
     if as_json:
         print_json(shown)
     else:
         click.echo(f"Administrator {shown['email']} with the temporary password {shown['password']}")
         click.echo("It is shown only now and changed at the first sign-in. Next: latchpin serve")
+
+
+def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the options that were given, in the form in which they are kept; raises Invalid for all that cannot be taken."""
+    form = Form()
+    found = {field: _check(form, field, text) for field, text in given.items() if text is not None}
+    form.done()
+    return found
+
+
+def _ask(field: str, question: str) -> str:
+    answer: str = click.prompt(question, value_proc=partial(_answer, field), err=True)
+    return answer
+
+
+def _answer(field: str, text: str) -> str:
+    form = Form()
+    clean = _check(form, field, text)
+    if form.problems:
+        raise click.BadParameter(form.problems[0].message)  # said, and asked again
+    return clean
+
+
+def _check(form: Form, field: str, text: str) -> str:
+    return form.email(field, text) if field == "email" else form.line(field, text, most=200)

@@ -66,13 +66,18 @@ async def every(session: AsyncSession) -> list[Organization]:
     return list((await session.scalars(select(Organization).order_by(Organization.id))).all())
 
 
+async def require_none(session: AsyncSession) -> None:
+    """Raise Conflict where the deployment has users already."""
+    if await users.count(session):
+        raise Conflict("This deployment has users already. An administrator makes further ones under Users.")
+
+
 async def first_administrator(
     session: AsyncSession, *, organization: str, full_name: str, email: str, password: str | None, temporary: bool, by: Actor
 ) -> users.Created:
     """Make the first organization and its administrator; raises Conflict where the deployment has users already, Invalid for fields."""
     row = await session.get(Deployment, 1, with_for_update=True)  # two who hold the same link come one after the other
-    if await users.count(session):
-        raise Conflict("This deployment has users already. An administrator makes further ones under Users.")
+    await require_none(session)
     made = await create(session, organization, by=by)
     new = users.NewUser(full_name=full_name, email=email, group=Group.ADMINISTRATOR, password=password, temporary=temporary)
     if row is not None:
