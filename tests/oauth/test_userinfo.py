@@ -130,5 +130,6 @@ def test_a_web_page_may_ask_and_read_the_answer(organization: Organization) -> N
     )
     answer = http.get(USERINFO, headers={**page, **tokens.header})
 
-    assert (before.status_code, before.headers["Access-Control-Allow-Headers"]) == (204, "authorization, content-type, dpop")
+    assert before.status_code == 204
+    assert {"authorization", "dpop"} <= set(before.headers["Access-Control-Allow-Headers"].split(", "))
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
