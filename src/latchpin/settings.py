@@ -87,7 +87,10 @@ class Settings:
     refresh_max_days: int = _setting(value.integer(1, 3650), 90, "An app's grant ends after so many days, however it is used.")
     key_rotation_days: int = _setting(value.integer(1, 3650), 90, "The key that signs tokens is replaced after so many days.")
     legacy_audience: str = _setting(
-        value.text_or_nothing, "", "Audience of tokens that were asked for without a resource; empty for the public address."
+        value.text_or_nothing,
+        "Sequentum Enterprise",
+        "A second audience, beside the public address, of tokens that were asked for without a resource: the official client's HTTP mode "
+        "takes no other. Empty for the public address alone.",
     )
     registration: str = _setting(
         value.choice("off", "token", "open"), "open", "Who may register an app by itself (RFC 7591): nobody, who has the token, anybody."

@@ -81,7 +81,7 @@ def test_a_token_says_what_the_profile_asks_for(apps: Apps, app: App) -> None:
 
 def test_the_audience_is_our_api_where_no_resource_is_asked_for(apps: Apps, app: App) -> None:
     """Its own identifier, which is the public address (security.md 43)."""
-    assert claims(apps.tokens(app).access)["aud"] == apps.server.url
+    assert claims(apps.tokens(app).access)["aud"] == [apps.server.url, "Sequentum Enterprise"]
 
 
 def test_a_token_lives_a_quarter_of_an_hour(apps: Apps, app: App, clock: kit_clock.Frozen) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import httpx
+import jwt
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from latchpin import settings
 from latchpin.audit import Actor
 from latchpin.identity.standing import own_audiences
+from latchpin.identity.tokens import default_audience
 from latchpin.oauth import resource_admin
 from latchpin.oauth.resource_admin import Entry
 from latchpin.verify import InvalidToken, Verifier
 from tests.support.apps import Apps, Tokens
 from tests.support.forgery import claims, resigned
 from tests.support.people import Organization
-from tests.support.server import Server
 
 BY = Actor("test")
 PRICES, STOCK = "https://prices.example", "https://stock.example"
@@ -188,13 +188,27 @@ def test_a_client_id_is_never_an_audience(apps: Apps) -> None:
     assert apps.get("/agent/all", Tokens({"access_token": resigned(apps.server, token, aud=app.client_id)})).status_code == 401
 
 
-def test_older_clients_get_the_audience_that_they_know(serve: Callable[..., Server]) -> None:
-    """A setting names it; without `resource` it is the audience, and a resource that is asked for stays what it is (security.md 43)."""
-    apps = Apps(Organization(serve(legacy_audience="Sequentum Enterprise")))
+def test_a_token_without_a_resource_is_for_our_api_by_both_of_its_names(apps: Apps) -> None:
+    """Our own, and the one that validators of the public API compare with; a resource that is asked for stands alone (security.md 43)."""
     app = apps.register()
-    legacy, modern = apps.tokens(app), apps.tokens(app, resource=apps.server.url)
+    plain, modern = apps.tokens(app), apps.tokens(app, resource=apps.server.url)
+    key = jwt.PyJWKClient(f"{apps.server.url}/api/oauth/certs").get_signing_key_from_jwt(plain.access)
 
-    assert claims(legacy.access)["aud"] == "Sequentum Enterprise"
+    for audience in (apps.server.url, "Sequentum Enterprise"):
+        assert jwt.decode(plain.access, key, algorithms=["RS256"], issuer=apps.server.url, audience=audience)["scope"]
+    assert claims(plain.access)["aud"] == [apps.server.url, "Sequentum Enterprise"]
     assert claims(modern.access)["aud"] == apps.server.url
-    assert [apps.get("/agent/all", each).status_code for each in (legacy, modern)] == [200, 200]
-    assert "Sequentum Enterprise" in own_audiences(apps.server.settings)
+    assert [apps.get("/agent/all", each).status_code for each in (plain, modern)] == [200, 200]
+    refreshed = apps.refresh(app, plain.refresh).json()["access_token"]
+    assert claims(refreshed)["aud"] == claims(plain.access)["aud"]
+    assert claims(apps.own(apps.service()).json()["access_token"])["aud"] == claims(plain.access)["aud"]
+
+
+def test_the_second_audience_is_the_deployments_own_or_none() -> None:
+    """Where a setting names another, or takes it away; then the old name opens nothing (security.md 43)."""
+    url = "https://latchpin.example"
+    for named, expected in ((None, [url, "Sequentum Enterprise"]), ("Our API", [url, "Our API"]), ("", [url])):
+        chosen = settings.load({"LATCHPIN_PUBLIC_URL": url} | ({} if named is None else {"LATCHPIN_LEGACY_AUDIENCE": named}))
+        assert default_audience(chosen) == expected
+        assert set(expected) <= own_audiences(chosen)
+        assert ("Sequentum Enterprise" in own_audiences(chosen)) is (named is None)

@@ -30,9 +30,9 @@ class AccessToken:
     expires_in: int
 
 
-def default_audience(settings: Settings) -> str:
-    """Return the audience of a token that was asked for without a resource."""
-    return settings.legacy_audience or settings.public_url
+def default_audience(settings: Settings) -> list[str]:
+    """Return the audience of a token that was asked for without a resource: our API by its own name, and by the one of the public API."""
+    return [settings.public_url, settings.legacy_audience] if settings.legacy_audience else [settings.public_url]
 
 
 def access_token(
@@ -51,7 +51,7 @@ def access_token(
     """
     now = int(clock.timestamp())
     expires = min(now + settings.access_token_minutes * 60, int(standing.expires))
-    audience = list(resource) or standing.resource.split() or [default_audience(settings)]
+    audience = list(resource) or standing.resource.split() or default_audience(settings)
     words = scopes.ordered(scope)
     claims: dict[str, Any] = {
         "iss": settings.public_url,
