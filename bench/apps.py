@@ -52,7 +52,7 @@ async def make(data_dir: Path) -> App:
     )
     async with database.transaction() as session:
         user = await _user(session)
-        kept = kept_secrets.load_or_create(data.load(data_dir).secrets_file)
+        kept = kept_secrets.load(data.load(data_dir).secrets_file)
         made = await client_admin.create(session, user.organization_id, entry, secrets=kept, by=_BY)
     await database.close()
     assert made.secret is not None
@@ -75,7 +75,7 @@ async def mint(data_dir: Path, app: App, holders: int, files: dict[Path, int]) -
     """Write files of so many access tokens each, a line for each token; they belong to `holders` grants in turn."""
     chosen = data.load(data_dir)
     database = Database(chosen)
-    ring = KeyRing(database, kept_secrets.load_or_create(chosen.secrets_file), chosen)
+    ring = KeyRing(database, kept_secrets.load(chosen.secrets_file), chosen)
     await ring.ready()
     stands: list[Standing] = []
     async with database.transaction() as session:
@@ -96,7 +96,7 @@ async def sign_with(data_dir: Path, algorithm: str) -> None:
     chosen = data.load(data_dir, token_algorithm=algorithm)
     database = Database(chosen)
     async with database.transaction() as session:
-        await signing_keys.rotate(session, kept_secrets.load_or_create(chosen.secrets_file), chosen, by=_BY, at_once=True)
+        await signing_keys.rotate(session, kept_secrets.load(chosen.secrets_file), chosen, by=_BY, at_once=True)
     await database.close()
 
 

@@ -12,14 +12,12 @@ from sqlalchemy import func, insert, select
 from latchpin import settings
 from latchpin.audit import Actor
 from latchpin.automation import agents
-from latchpin.identity import api_keys, organizations, policy, spaces, users
-from latchpin.identity.deployment import bring_up
+from latchpin.identity import api_keys, deployment, organizations, policy, spaces, users
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
 from latchpin.kit import clock
 from latchpin.settings import Settings
-from latchpin.storage import Database, migrate
-from latchpin.storage import secrets as kept_secrets
+from latchpin.storage import Database
 from latchpin.storage.models import ApiKey
 
 AGENTS = 50
@@ -65,10 +63,8 @@ def load(data_dir: Path, **more: str) -> Settings:
 async def make(data_dir: Path) -> str:
     """Make the deployment and return a key of its administrator."""
     chosen = load(data_dir)
-    kept = kept_secrets.load_or_create(chosen.secrets_file)
-    database = Database(chosen)
-    await migrate.upgrade(database.engine)
-    await bring_up(chosen, database, kept)
+    database = Database(chosen, may_create=True)
+    kept = await deployment.begin(chosen, database, upgrade=True)
     nobody = Actor("bench")
     async with database.transaction() as session:
         made = await organizations.first_administrator(

@@ -21,6 +21,7 @@ from latchpin.cli import main as command_line
 from latchpin.identity import scopes
 from latchpin.kit import secret_forms
 from latchpin.settings import Settings, variable
+from latchpin.storage import secrets
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -30,7 +31,7 @@ _NOTE = "<!-- Written by docs/generate.py from the code; do not edit. -->"
 def pages() -> dict[Path, str]:
     """Return each generated page with its text."""
     with tempfile.TemporaryDirectory() as place:
-        application = app.build(settings.load({}, data_dir=Path(place)))
+        application = app.build(settings.load({}, data_dir=Path(place)), secrets.generate())
     made = {
         "settings.md": _settings(),
         "scopes.md": _scopes(application),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from latchpin import settings
 from latchpin.kit import cookie_names, own_pages
 from latchpin.settings import Settings, SettingsError, variable
-from latchpin.storage.generation import sqlite_file
+from latchpin.storage.sqlite_file import sqlite_file
 
 BAD = {
     "data_dir": ["", "  ", "~nobody-of-this-name/data"],

@@ -25,11 +25,10 @@ from latchpin.api.v1 import admin, agents, spaces
 from latchpin.audit import chain
 from latchpin.audit.checkpoints import CheckpointLog
 from latchpin.errors import Unavailable
-from latchpin.identity import grants, kept_forms, sessions, sign_in, signing_keys
+from latchpin.identity import deployment, grants, kept_forms, sessions, sign_in, signing_keys
 from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys
 from latchpin.identity.bearer import AccessTokens
-from latchpin.identity.deployment import bring_up
 from latchpin.identity.key_ring import KeyRing
 from latchpin.identity.proofs import Proofs
 from latchpin.kit import logs
@@ -46,6 +45,7 @@ from latchpin.oauth.server import AuthorizationServer
 from latchpin.settings import Settings
 from latchpin.storage import Database, secrets
 from latchpin.storage.generation import open_generation
+from latchpin.storage.secrets import Secrets
 from latchpin.web import routes as pages
 from latchpin.web.pages import errors as page_errors
 from latchpin.web.site import STATE, Site
@@ -68,12 +68,13 @@ class Application:
         await self.asgi(scope, receive, send)
 
 
-def build(chosen: Settings, *, access_log: TextIO | None = None, also: Sequence[ControllerRouterHandler] = ()) -> Application:
+def build(
+    chosen: Settings, kept: Secrets, *, access_log: TextIO | None = None, also: Sequence[ControllerRouterHandler] = ()
+) -> Application:
     """Put the application together; connects to nothing before its lifespan starts. `also` are further routes, for benchmarks and tests.
 
-    Raises SecretsError where the secrets cannot be used, UndeclaredPermission where a route forgot to say who may use it.
+    Raises UndeclaredPermission where a route forgot to say who may use it, Unavailable where the data directory cannot be used.
     """
-    kept = secrets.load_or_create(chosen.secrets_file)
     chain.use_key(kept.derive("audit"))
     database = Database(chosen)
     ring = KeyRing(database, kept, chosen)
@@ -128,17 +129,17 @@ def _authorization_server(services: Services, ring: KeyRing) -> AuthorizationSer
 
 
 def create() -> Application:
-    """Build from the environment; what the server's processes call."""
+    """Build from the environment; what the server's processes call. Raises SecretsError where the secrets cannot be used."""
     chosen = settings.load()
     logs.configure(chosen)
-    return build(chosen)
+    return build(chosen, secrets.load(chosen.secrets_file))
 
 
 def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def run(_app: Litestar) -> AsyncIterator[None]:
         database, doors = services.database, services.doors
-        await bring_up(services.settings, database, services.secrets)
+        await deployment.check(database, services.secrets)
         async with database.transaction() as session:
             await clients.prepare(session, services.settings)
         working = (doors.activity.run(), doors.proofs.used.run(), CheckpointLog(database).run(), _sweep(database))

@@ -16,6 +16,7 @@ from latchpin import app, settings
 from latchpin.api import openapi
 from latchpin.identity import scopes
 from latchpin.identity.scopes import Access, Scope
+from latchpin.storage import secrets
 from latchpin.storage.generation import narrow
 from latchpin.storage.models import ApiKey
 from tests.support.people import Key, Organization
@@ -73,7 +74,7 @@ def document() -> dict[str, Any]:
     """The OpenAPI document of an application that serves nobody."""
     with tempfile.TemporaryDirectory() as place:
         chosen = settings.load({}, data_dir=Path(place))
-        application = app.build(chosen)
+        application = app.build(chosen, secrets.generate())
     return openapi.document(application.litestar, application.litestar.openapi_schema.to_schema(), chosen)
 
 

@@ -9,6 +9,7 @@ from litestar import Router, get
 
 from latchpin import app, settings
 from latchpin.api.routing import UndeclaredPermission
+from latchpin.storage import secrets
 from tests.contracts import routes
 from tests.contracts.routes import SETS, Route
 from tests.support.people import Key, Organization
@@ -38,7 +39,7 @@ def test_a_route_without_a_declared_permission_fails_at_start(tmp_path: Path) ->
         """Answer anybody."""
 
     with pytest.raises(UndeclaredPermission, match="/api/v1/forgotten"):
-        app.build(settings.load({}, data_dir=tmp_path), also=[Router("/api/v1", route_handlers=[forgotten])])
+        app.build(settings.load({}, data_dir=tmp_path), secrets.generate(), also=[Router("/api/v1", route_handlers=[forgotten])])
 
 
 @pytest.mark.parametrize("route", routes.scoped(), ids=lambda route: route.name)

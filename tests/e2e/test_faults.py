@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -223,6 +224,27 @@ class TestFile:
         assert _is_unavailable(refused), refused.text
         assert str(path) not in refused.text
         assert organization.get("/agent/all", key).status_code == 200
+
+    def test_when_the_file_is_deleted_or_replaced_changes_are_refused(self, server: Server, organization: Organization, key: Key) -> None:
+        """SQLite would acknowledge them and lose them at the end of the process. The server is not ready, and well again with its file."""
+        path: Path = server.settings.data_dir / "latchpin.db"
+        agent = organization.agent()
+        for impostor in (None, path.with_name("impostor.db")):
+            kept = path.rename(path.with_name("kept.db"))
+            if impostor is not None:
+                shutil.copy(kept, impostor)
+                impostor.rename(path)
+
+            refused = organization.post(f"/agent/{agent}/archive", key)
+            ready = server.http.get("/health/ready")
+            was_made = impostor is None and path.exists()
+            kept.replace(path)
+
+            assert _is_unavailable(refused), refused.text
+            assert _is_unavailable(ready), ready.text
+            assert not was_made
+            assert server.http.get("/health/ready").status_code == 200
+        assert organization.post(f"/agent/{agent}/archive", key).status_code < 300
 
     def test_a_key_revoked_after_the_generation_file_was_lost_is_refused_at_once(self, server: Server) -> None:
         """Deleted, replaced or truncated under a running server: the server goes on, and reads what the next process counts."""

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from latchpin import settings
-from latchpin.identity import organizations
 from latchpin.settings import Settings
-from latchpin.storage import Database, secrets
+from latchpin.storage import Database
 from tests.support.databases import Templates
 
 
@@ -32,7 +31,5 @@ def empty(kind: str, templates: Templates, tmp_path: Path) -> Iterator[Settings]
 async def database(chosen: Settings) -> AsyncIterator[Database]:
     """A fresh migrated database, with the deployment's row."""
     opened = Database(chosen)
-    async with opened.transaction() as session:
-        await organizations.prepare(session, secrets.load_or_create(chosen.secrets_file))
     yield opened
     await opened.close()

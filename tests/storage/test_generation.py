@@ -14,9 +14,8 @@ from sqlalchemy import update
 
 from latchpin import settings
 from latchpin.errors import Unavailable
-from latchpin.identity import organizations
 from latchpin.settings import Settings
-from latchpin.storage import Database, secrets
+from latchpin.storage import Database
 from latchpin.storage.generation import SharedQuery, narrow, open_generation, shared_counter
 from latchpin.storage.models import Deployment
 from latchpin.storage.shared_counter import SharedCounter
@@ -48,8 +47,6 @@ def on_postgresql(templates: Templates, tmp_path: Path) -> Iterator[Settings]:
 async def prepared(on_postgresql: Settings) -> AsyncIterator[Database]:
     """A PostgreSQL database with the deployment's row at generation 1."""
     database = Database(on_postgresql)
-    async with database.transaction() as session:
-        await organizations.prepare(session, secrets.load_or_create(on_postgresql.secrets_file))
     yield database
     await database.close()
 

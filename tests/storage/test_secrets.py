@@ -13,7 +13,7 @@ import pytest
 
 from latchpin.identity import organizations
 from latchpin.storage import Database, secrets
-from latchpin.storage.secrets import SecretsError
+from latchpin.storage.secrets import Secrets, SecretsError
 
 
 @pytest.fixture
@@ -22,9 +22,15 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "secrets.json"
 
 
+def _made(path: Path) -> Secrets:
+    """Make a secrets file, as a first run does."""
+    with secrets.first_run(path) as made:
+        return made
+
+
 def test_the_file_is_made_for_its_owner_alone(path: Path) -> None:
     """Mode 0600 in a directory of mode 0700, and no draft stays beside it."""
-    secrets.load_or_create(path)
+    _made(path)
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -33,17 +39,17 @@ def test_the_file_is_made_for_its_owner_alone(path: Path) -> None:
 
 def test_the_same_secrets_are_read_again(path: Path) -> None:
     """A second start makes nothing anew."""
-    first = secrets.load_or_create(path)
+    first = _made(path)
 
-    second = secrets.load_or_create(path)
+    second = _made(path)
 
     assert (first.peppers, first.master, first.fingerprint()) == (second.peppers, second.master, second.fingerprint())
 
 
 def test_every_secret_has_at_least_256_bits_and_its_own_value(path: Path) -> None:
     """Deployments share nothing, and purposes share nothing."""
-    made = secrets.load_or_create(path)
-    other = secrets.load_or_create(path.with_name("other.json"))
+    made = _made(path)
+    other = _made(path.with_name("other.json"))
 
     texts = [made.master, *made.peppers.values(), made.derive("audit"), made.derive("device"), other.master, *other.peppers.values()]
 
@@ -54,7 +60,7 @@ def test_every_secret_has_at_least_256_bits_and_its_own_value(path: Path) -> Non
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
 def test_a_file_that_others_can_read_is_refused_with_the_command_to_run(path: Path, mode: int) -> None:
     """Nobody notices such a thing later."""
-    secrets.load_or_create(path)
+    _made(path)
     path.chmod(mode)
 
     with pytest.raises(SecretsError, match="chmod 600"):
@@ -76,18 +82,18 @@ def test_a_file_that_others_can_read_is_refused_with_the_command_to_run(path: Pa
 )
 def test_a_damaged_file_is_refused_and_not_replaced(path: Path, damage: str) -> None:
     """Making new secrets would lock every key out for good."""
-    secrets.load_or_create(path)
+    _made(path)
     path.write_text(damage, encoding="ascii")
 
     with pytest.raises(SecretsError, match="damaged"):
-        secrets.load_or_create(path)
+        _made(path)
 
     assert path.read_text(encoding="ascii") == damage
 
 
 def test_a_pepper_that_is_named_but_missing_is_damage(path: Path) -> None:
     """New keys would have nothing to be hashed under."""
-    secrets.load_or_create(path)
+    _made(path)
     document = json.loads(path.read_text(encoding="ascii"))
     path.write_text(json.dumps(document | {"current_pepper": 2}), encoding="ascii")
 
@@ -101,9 +107,25 @@ def test_a_file_that_is_not_there_is_told_with_its_variable(path: Path) -> None:
         secrets.load(path)
 
 
+def test_an_interrupted_first_run_is_taken_up_again(path: Path) -> None:
+    """Its database may have been made already; and what was only half written counts for nothing."""
+    with pytest.raises(KeyboardInterrupt), secrets.first_run(path) as interrupted:
+        raise KeyboardInterrupt
+    draft = next(path.parent.iterdir())
+
+    assert not path.exists()
+    assert secrets.load_existing(path, "another") is None
+    assert secrets.load_existing(path, interrupted.fingerprint()) == interrupted
+    assert os.listdir(path.parent) == ["secrets.json"]  # noqa: PTH208  names alone
+    path.unlink()
+    draft.write_text('{"peppers"', encoding="ascii")
+    draft.chmod(0o600)
+    assert _made(path) == secrets.load(path) != interrupted
+
+
 async def test_secrets_of_another_deployment_are_refused(database: Database, path: Path) -> None:
     """With them no API key would be recognised, which is told at the start and not key by key."""
-    others = secrets.load_or_create(path)
+    others = _made(path)
 
     with pytest.raises(SecretsError, match="not the secrets this database was made with"):
         async with database.transaction() as session:
@@ -112,7 +134,7 @@ async def test_secrets_of_another_deployment_are_refused(database: Database, pat
 
 def test_the_text_of_secrets_shows_none_of_them(path: Path) -> None:
     """Nor does an error message quote the file."""
-    made = secrets.load_or_create(path)
+    made = _made(path)
     shown = repr(made) + str(made)
 
     assert str(made.master) not in shown
@@ -123,7 +145,8 @@ def test_the_text_of_secrets_shows_none_of_them(path: Path) -> None:
 def test_processes_that_start_at_once_agree_on_one_file(path: Path) -> None:
     """Eight processes race; all read what the first one made, whole."""
     code = (
-        f"from pathlib import Path; from latchpin.storage import secrets; print(secrets.load_or_create(Path({str(path)!r})).fingerprint())"
+        "from pathlib import Path; from latchpin.storage import secrets\n"
+        f"with secrets.first_run(Path({str(path)!r})) as made: print(made.fingerprint())"
     )
     running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(8)]
 

@@ -41,7 +41,7 @@ def test_engine_and_generation_connect_with_a_mode(templates: databases.Template
         chosen = settings.load({"LATCHPIN_DATABASE_URL": url}, data_dir=tmp_path)
         database, generation = Database(chosen), SharedQuery(chosen.database_url)
         try:
-            await bring_up(chosen, database, secrets.load_or_create(chosen.secrets_file))
+            await bring_up(chosen, database, secrets.load(chosen.secrets_file))
             return await generation.current()
         finally:
             await generation.close()

@@ -275,7 +275,7 @@ def test_the_embedded_database_is_its_owner_s_alone(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
 
     async def begin() -> None:
-        database = Database(settings.load({}, data_dir=tmp_path))
+        database = Database(settings.load({}, data_dir=tmp_path), may_create=True)
         async with database.transaction() as session:
             await session.execute(text("CREATE TABLE one (id INTEGER)"))
             modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}  # noqa: ASYNC240  nothing else runs here

@@ -15,8 +15,8 @@ from typing import Any
 import asyncpg
 
 from latchpin import settings
-from latchpin.storage import migrate
-from latchpin.storage.database import create_engine
+from latchpin.identity import deployment
+from latchpin.storage import Database
 
 KINDS = ("sqlite", "postgresql")
 POSTGRESQL = os.environ.get("LATCHPIN_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432")
@@ -46,16 +46,17 @@ def reachable() -> str | None:
     return None
 
 
-async def _migrate(url: str, data_dir: Path) -> None:
-    engine = create_engine(settings.load({}, data_dir=data_dir, database_url=url or None))
+async def _begin(url: str, data_dir: Path) -> None:
+    chosen = settings.load({}, data_dir=data_dir, database_url=url or None)
+    database = Database(chosen, may_create=True)
     try:
-        await migrate.upgrade(engine)
+        await deployment.begin(chosen, database, upgrade=True)
     finally:
-        await engine.dispose()
+        await database.close()
 
 
 class Templates:
-    """Migrated databases, made once a run and copied for each use."""
+    """Deployments without users, begun once a run and copied for each use: the database, and the secrets file beside it."""
 
     def __init__(self, place: Path) -> None:
         self._place = place
@@ -64,13 +65,15 @@ class Templates:
 
     @contextmanager
     def fresh(self, kind: str, data_dir: Path) -> Iterator[str]:
-        """Yield the address of a fresh migrated database ("" for the embedded one in `data_dir`)."""
+        """Yield the address of a fresh database ("" for the embedded one in `data_dir`, where the secrets are in both cases)."""
         data_dir.mkdir(parents=True, exist_ok=True)
         if kind == "sqlite":
             shutil.copy(self._sqlite(), data_dir / "latchpin.db")
+            shutil.copy(self._place / "sqlite" / "secrets.json", data_dir)
             yield ""
             return
         template = self._postgresql()
+        shutil.copy(self._place / "postgresql" / "secrets.json", data_dir)
         self._number += 1
         name = f"{_RUN}_{self._number}"
         wait_for(_admin(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
@@ -99,10 +102,9 @@ class Templates:
             wait_for(_admin(f'DROP DATABASE IF EXISTS "{_RUN}_template" WITH (FORCE)'))
 
     def _sqlite(self) -> Path:
-        place = self._place / "template"
+        place = self._place / "sqlite"
         if "sqlite" not in self._ready:
-            place.mkdir()
-            wait_for(_migrate("", place))
+            wait_for(_begin("", place))
             self._ready.add("sqlite")
         return place / "latchpin.db"
 
@@ -111,5 +113,5 @@ class Templates:
         if "postgresql" not in self._ready:
             wait_for(_admin(f'CREATE DATABASE "{name}"'))
             self._ready.add("postgresql")
-            wait_for(_migrate(f"postgresql+asyncpg://{POSTGRESQL.removeprefix('postgresql://')}/{name}", self._place))
+            wait_for(_begin(f"postgresql+asyncpg://{POSTGRESQL.removeprefix('postgresql://')}/{name}", self._place / "postgresql"))
         return name

@@ -21,7 +21,7 @@ from latchpin import app, settings
 from latchpin.cli.serve import HTTP1
 from latchpin.kit import logs
 from latchpin.settings import Settings
-from latchpin.storage import Database
+from latchpin.storage import Database, secrets
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Server:
         self.settings = chosen
         self.url = chosen.public_url
         self.log = io.StringIO()
-        self.application = app.build(chosen, access_log=self.log)
+        self.application = app.build(chosen, secrets.load(chosen.secrets_file), access_log=self.log)
         self._loop = asyncio.new_event_loop()
         self._granian: Granian | None = None
         self._thread = threading.Thread(target=self._serve, daemon=True)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
-from latchpin.cli.deployment import asynchronous, connected, data_dir_option, example, json_option, load_settings, print_json
-from latchpin.identity.deployment import bring_up
+from latchpin.cli.deployment import asynchronous, begun, data_dir_option, database, example, json_option, load_settings, print_json
+from latchpin.identity.deployment import require_begun
+from latchpin.settings import Settings
 from latchpin.storage import migrate
+from latchpin.storage.sqlite_file import sqlite_file
 
 
 @click.group()
@@ -19,17 +21,18 @@ def db() -> None:
 
 @db.command(epilog=example("LATCHPIN_DATABASE_URL=postgresql://latchpin@db.example/latchpin latchpin db upgrade"))
 @data_dir_option
+@click.option("--new-deployment", is_flag=True, help="Begin anew with an empty database beside a secrets file that is there.")
 @asynchronous
-async def upgrade(data_dir: Path | None) -> None:
+async def upgrade(data_dir: Path | None, new_deployment: bool) -> None:
     """Bring the database to the schema of this version; does nothing where it is there already.
 
     Needed on PostgreSQL, before `latchpin serve` of a new version. The embedded database is upgraded by `serve` itself. Make a backup
     first.
     """
-    async with connected(load_settings(data_dir)) as deployment:
-        was = await migrate.current(deployment.database.engine)
-        await migrate.upgrade(deployment.database.engine)
-        await bring_up(deployment.settings, deployment.database, deployment.secrets)
+    chosen = load_settings(data_dir)
+    was = await _current(chosen)
+    async with begun(chosen, upgrade=True, with_known_secrets=new_deployment):
+        pass
     now = migrate.head()
     click.echo(f"The database is at revision {now} already." if was == now else f"Upgraded from {was or 'empty'} to revision {now}.")
 
@@ -40,8 +43,9 @@ async def upgrade(data_dir: Path | None) -> None:
 @asynchronous
 async def current(data_dir: Path | None, as_json: bool) -> None:
     """Print the database's revision and the one this version needs; exit code 1 where they differ."""
-    async with connected(load_settings(data_dir)) as deployment:
-        found = await migrate.current(deployment.database.engine)
+    chosen = load_settings(data_dir)
+    require_begun(chosen)
+    found = await _current(chosen)
     needed = migrate.head()
     if as_json:
         print_json({"revision": found, "needed": needed, "upToDate": found == needed})
@@ -51,3 +55,10 @@ async def current(data_dir: Path | None, as_json: bool) -> None:
         click.echo(f"Revision {found or 'none (the database is empty)'}; this version needs {needed}. Run: latchpin db upgrade")
     if found != needed:
         sys.exit(1)
+
+
+async def _current(chosen: Settings) -> str | None:
+    if chosen.is_sqlite and not sqlite_file(chosen.database_url).exists():
+        return None
+    async with database(chosen) as found:
+        return await migrate.current(found.engine)

@@ -13,7 +13,7 @@ from latchpin.audit import Actor, Origin
 from latchpin.automation import agents
 from latchpin.automation.demo import REAL_ESTATE, RETAIL, TENDERS, demo_agents
 from latchpin.cli import serve
-from latchpin.cli.deployment import Deployment, asynchronous, fail, load_settings, opened
+from latchpin.cli.deployment import Deployment, asynchronous, begun, fail, load_settings
 from latchpin.identity import api_keys, credentials, organizations, policy, spaces, users
 from latchpin.identity.activity import actor
 from latchpin.identity.principal import Credential, Principal
@@ -61,7 +61,7 @@ def demo(data_dir: Path, port: int, no_serve: bool) -> None:
 async def _facts(chosen: Settings, facts: Path) -> dict[str, str]:
     """Return what a person and a script need to know; makes the data where there is none, and a new key where the old one is dead."""
     known = _read(facts)
-    async with opened(chosen.data_dir) as deployment:
+    async with begun(chosen) as deployment:
         async with deployment.database.transaction() as session:
             if known:
                 known["api_key"] = await _living_key(session, deployment, known["api_key"])

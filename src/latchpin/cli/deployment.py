@@ -25,12 +25,13 @@ from latchpin import settings
 from latchpin.audit import Actor, chain
 from latchpin.audit.actor import command_line
 from latchpin.errors import Invalid, LatchpinError, Unavailable
-from latchpin.identity.deployment import bring_up
+from latchpin.identity import deployment as deployments
+from latchpin.identity.deployment import NoDeployment
 from latchpin.settings import Settings, SettingsError
-from latchpin.storage import Database, migrate, secrets
-from latchpin.storage.generation import sqlite_file
+from latchpin.storage import Database, migrate
 from latchpin.storage.migrate import UnsupportedDatabase
 from latchpin.storage.secrets import Secrets, SecretsError
+from latchpin.storage.sqlite_file import sqlite_file
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -77,35 +78,43 @@ def load_settings(data_dir: Path | None = None, **overrides: object) -> Settings
 
 @asynccontextmanager
 async def opened(data_dir: Path | None) -> AsyncIterator[Deployment]:
-    """Open the deployment for one command; brings an embedded database up to date, as `serve` does."""
-    async with connected(load_settings(data_dir)) as deployment:
-        await bring_up(deployment.settings, deployment.database, deployment.secrets)
-        yield deployment
+    """Open an existing deployment for one command; brings an embedded database up to date, as `serve` does. Makes nothing.
+
+    Raises NoDeployment, WrongRevision, SecretsError, Unavailable with what to do.
+    """
+    chosen = load_settings(data_dir)
+    deployments.require_begun(chosen)
+    async with database(chosen) as found:
+        known = await deployments.open_(chosen, found)
+        chain.use_key(known.derive("audit"))
+        yield Deployment(chosen, known, found)
 
 
 @asynccontextmanager
-async def connected(chosen: Settings) -> AsyncIterator[Deployment]:
-    """Open the deployment whatever its revision is; raises Unavailable and SecretsError with what to do."""
+async def begun(chosen: Settings, *, upgrade: bool = False, with_known_secrets: bool = False) -> AsyncIterator[Deployment]:
+    """Open the deployment for one of the commands that make it where there is none yet; raises as `opened` does.
+
+    `upgrade` brings PostgreSQL up to date as well, `with_known_secrets` makes an empty database anew beside secrets that are there.
+    """
+    if not with_known_secrets and chosen.secrets_file.exists():
+        deployments.require_begun(chosen)
     if chosen.is_sqlite:
         _require_writable(chosen)
-    is_new = not chosen.secrets_file.exists()
-    kept = secrets.load_or_create(chosen.secrets_file)
-    chain.use_key(kept.derive("audit"))
-    database = Database(chosen)
+    async with database(chosen, may_create=True) as found:
+        known = await deployments.begin(chosen, found, upgrade=upgrade, with_known_secrets=with_known_secrets)
+        chain.use_key(known.derive("audit"))
+        yield Deployment(chosen, known, found)
+
+
+@asynccontextmanager
+async def database(chosen: Settings, *, may_create: bool = False) -> AsyncIterator[Database]:
+    """Open the database alone, whatever its revision is; raises Unavailable with what to do."""
+    found = Database(chosen, may_create=may_create)
     try:
-        await _answers(database, chosen)
-        yield Deployment(chosen, kept, database)
-    except SecretsError as error:
-        if is_new:
-            chosen.secrets_file.unlink(missing_ok=True)  # made a moment ago, and of no use to this database
-            message = (
-                f"LATCHPIN_SECRETS_FILE: {chosen.secrets_file} is missing, and the database was made with it: without it no API key "
-                "would be recognised. Restore it from your backup."
-            )
-            raise SecretsError(message) from error
-        raise
+        await _answers(found, chosen)
+        yield found
     finally:
-        await database.close()
+        await found.close()
 
 
 async def _answers(database: Database, chosen: Settings) -> None:
@@ -149,7 +158,7 @@ def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]
         except Invalid as error:
             lines = [f"  {_place(problem)}{problem.field}: {problem.message}" for problem in error.problems]
             fail("\n".join([error.detail, *lines]))
-        except (Unavailable, UnsupportedDatabase, SecretsError) as error:
+        except (Unavailable, NoDeployment, UnsupportedDatabase, SecretsError) as error:
             fail(getattr(error, "detail", str(error)), code=3)
         except LatchpinError as error:
             fail(error.detail)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from latchpin.cli.deployment import asynchronous, data_dir_option, example, json_option, opened, print_json
+from latchpin.cli.deployment import asynchronous, begun, data_dir_option, example, json_option, load_settings, print_json
 from latchpin.identity import organizations
 from latchpin.identity.fields import Form
 
@@ -29,7 +29,7 @@ async def init(data_dir: Path | None, organization: str | None, full_name: str |
     sign-in. Without this command, `latchpin serve` prints a one-time link that does the same in the browser.
     """
     given = _checked({"organization": organization, "full_name": full_name, "email": email})
-    async with opened(data_dir) as deployment:
+    async with begun(load_settings(data_dir)) as deployment:
         async with deployment.database.read() as session:
             await organizations.require_none(session)
         asked = given | {field: _ask(field, question) for field, question in _QUESTIONS.items() if field not in given}

@@ -12,6 +12,8 @@ import click
 
 from latchpin.audit import events, record
 from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, opened
+from latchpin.identity.deployment import check_secrets
+from latchpin.storage.secrets import load
 
 
 @click.group()
@@ -34,6 +36,7 @@ async def rotate_pepper(data_dir: Path | None) -> None:
         draft, now = _draft(path)
         try:
             async with deployment.database.transaction() as session:
+                await check_secrets(session, load(draft))
                 record(session, events.PepperRotated(changes={"pepper_version": (was, now)}), deployment.actor())
         except BaseException:
             draft.unlink()

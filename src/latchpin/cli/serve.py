@@ -14,7 +14,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from latchpin import settings_values as value
-from latchpin.cli.deployment import Deployment, asynchronous, data_dir_option, example, fail, load_settings, opened
+from latchpin.cli.deployment import Deployment, asynchronous, begun, data_dir_option, example, fail, load_settings
 from latchpin.identity import organizations
 from latchpin.settings import Settings, variable
 
@@ -100,7 +100,7 @@ def require_free(host: str, port: int) -> str:
 @asynchronous
 async def announce(chosen: Settings) -> None:
     """Bring the deployment up, and print where it is and, when it is empty, the one-time set-up link."""
-    async with opened(chosen.data_dir) as deployment:
+    async with begun(chosen) as deployment:
         token = await _setup_token(deployment)
     click.echo(f"Latchpin listens on {chosen.public_url}")
     if token:

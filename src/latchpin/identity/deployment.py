@@ -1,21 +1,157 @@
-"""Bringing a deployment up: its schema, its row, and the secrets that belong to it. The server and every command do it first."""
+"""The deployment as a whole: begun once, with new secrets, and brought up by the server and by every command before they work with it.
+
+Only `begin` makes anything where there is nothing. A process that finds its secrets or its database missing later refuses to start,
+because whatever it made instead would fit nothing that is there.
+"""
 
 from __future__ import annotations
 
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from latchpin.identity import organizations
+from latchpin.kit import clock
 from latchpin.settings import Settings
-from latchpin.storage import Database, migrate
-from latchpin.storage.secrets import Secrets
+from latchpin.storage import Database, migrate, secrets
+from latchpin.storage.models import ApiKey, Deployment, OAuthClientSecret
+from latchpin.storage.secrets import Secrets, SecretsError
+from latchpin.storage.sqlite_file import sqlite_file
+
+_EMPTY = (
+    "{path} holds the secrets of a deployment, but the database is empty. Restore the database from your backup, or correct "
+    "LATCHPIN_DATA_DIR and LATCHPIN_DATABASE_URL. To begin a new deployment with these secrets all the same, run: "
+    "latchpin db upgrade --new-deployment"
+)
+_MISSING = (
+    "LATCHPIN_SECRETS_FILE: {path} is missing, and the database was made with it: without it no API key would be recognised. "
+    "Restore it from your backup."
+)
+_NO_PEPPER = (
+    "LATCHPIN_SECRETS_FILE: pepper {version} is {what}, and API keys or client secrets are kept under it, which would not be recognised. "
+    "Restore the secrets file that belongs to the database."
+)
 
 
-async def bring_up(chosen: Settings, database: Database, kept: Secrets) -> None:
-    """Bring the embedded database up to date, or refuse a PostgreSQL database at another revision.
+class NoDeployment(Exception):
+    """There is no deployment where the settings say; the text says how to make one."""
 
-    Raises WrongRevision, SecretsError, Unavailable.
+
+def require_begun(chosen: Settings) -> None:
+    """Raise NoDeployment where the embedded database was never made, or SecretsError where it was and is gone. Makes no file."""
+    if not chosen.is_sqlite or sqlite_file(chosen.database_url).exists():
+        return
+    if chosen.secrets_file.exists():
+        raise SecretsError(_EMPTY.format(path=chosen.secrets_file))
+    message = f"There is no deployment in {chosen.data_dir}. Make one with `latchpin init`, or name another directory with --data-dir."
+    raise NoDeployment(message)
+
+
+async def begin(chosen: Settings, database: Database, *, upgrade: bool = False, with_known_secrets: bool = False) -> Secrets:
+    """Bring a deployment up, made anew where there is neither a database nor a secrets file; returns its secrets.
+
+    `with_known_secrets` makes the database anew beside secrets that are there. Raises what `bring_up` does.
     """
-    if chosen.is_sqlite:
+    has_secrets = chosen.secrets_file.exists()  # asked first: another process that begins makes the database before the file
+    fingerprint = await _fingerprint(database)
+    if fingerprint is not None:
+        known = _known_secrets(chosen, fingerprint)
+        await bring_up(chosen, database, known, upgrade=upgrade)
+        return known
+    if has_secrets:
+        if not with_known_secrets:
+            raise SecretsError(_EMPTY.format(path=chosen.secrets_file))
+        known = secrets.load(chosen.secrets_file)
+        await _make(chosen, database, known, upgrade=upgrade)
+        return known
+    if not (chosen.is_sqlite or upgrade):
+        await migrate.require_head(database.engine)
+    with secrets.first_run(chosen.secrets_file) as made:
+        await _make(chosen, database, made, upgrade=upgrade)
+    return made
+
+
+async def open_(chosen: Settings, database: Database) -> Secrets:
+    """Bring an existing deployment up and return its secrets. Raises NoDeployment where it was never begun, and what `bring_up` does."""
+    fingerprint = await _fingerprint(database)
+    if fingerprint is None:
+        if chosen.secrets_file.exists():
+            raise SecretsError(_EMPTY.format(path=chosen.secrets_file))
+        if not chosen.is_sqlite:
+            await migrate.require_head(database.engine)
+        message = "The database holds no deployment yet. Make one with `latchpin init`, or correct LATCHPIN_DATABASE_URL."
+        raise NoDeployment(message)
+    known = _known_secrets(chosen, fingerprint)
+    await bring_up(chosen, database, known)
+    return known
+
+
+async def bring_up(chosen: Settings, database: Database, known: Secrets, *, upgrade: bool = False) -> None:
+    """Bring the schema up to date, and check that the secrets are those that the database was made with.
+
+    On PostgreSQL another revision is refused unless `upgrade` is set. Raises WrongRevision, SecretsError, Unavailable.
+    """
+    await _to_head(chosen, database, upgrade=upgrade)
+    async with database.transaction() as session:
+        await check_secrets(session, known)
+
+
+async def check(database: Database, known: Secrets) -> None:
+    """Check, for one of the server's processes, what `bring_up` has brought up; changes nothing and raises the same."""
+    await migrate.require_head(database.engine)
+    async with database.read() as session:
+        await check_secrets(session, known, may_record=False)
+
+
+async def check_secrets(session: AsyncSession, known: Secrets, *, may_record: bool = True) -> None:
+    """Raise SecretsError where the secrets are not all those that the database was made with; notes peppers it sees for the first time."""
+    row = await organizations.deployment_row(session, known)
+    recorded = _parsed(row.pepper_fingerprints)
+    present = known.pepper_fingerprints()
+    for version in await _versions_in_use(session):
+        if version not in present:
+            raise SecretsError(_NO_PEPPER.format(version=version, what="missing"))
+        if recorded.get(version, present[version]) != present[version]:
+            raise SecretsError(_NO_PEPPER.format(version=version, what="another one"))
+    if may_record and recorded != (both := recorded | present):
+        row.pepper_fingerprints = " ".join(f"{version}:{text}" for version, text in sorted(both.items()))
+
+
+async def _make(chosen: Settings, database: Database, known: Secrets, *, upgrade: bool) -> None:
+    await _to_head(chosen, database, upgrade=upgrade)
+    async with database.transaction() as session:
+        await organizations.prepare(session, known)
+        await check_secrets(session, known)
+
+
+async def _to_head(chosen: Settings, database: Database, *, upgrade: bool) -> None:
+    if chosen.is_sqlite or upgrade:
         await migrate.upgrade(database.engine)
     else:
         await migrate.require_head(database.engine)
-    async with database.transaction() as session:
-        await organizations.prepare(session, kept)
+
+
+async def _fingerprint(database: Database) -> str | None:
+    """Return the fingerprint of the secrets that the database was made with, whatever its revision is; None where it is empty."""
+    if await migrate.current(database.engine) is None:
+        return None
+    async with database.read() as session:
+        return await session.scalar(select(Deployment.secrets_fingerprint))
+
+
+def _known_secrets(chosen: Settings, fingerprint: str) -> Secrets:
+    known = secrets.load_existing(chosen.secrets_file, fingerprint)
+    if known is None:
+        raise SecretsError(_MISSING.format(path=chosen.secrets_file))
+    return known
+
+
+async def _versions_in_use(session: AsyncSession) -> list[int]:
+    """Return the versions of peppers under which something is kept that counts now."""
+    now = clock.now()
+    keys = select(ApiKey.pepper_version).where(ApiKey.revoked.is_(None), ApiKey.expires > now)
+    clients = select(OAuthClientSecret.pepper_version).where(func.coalesce(OAuthClientSecret.expires, now) >= now)
+    return sorted((await session.scalars(keys.union(clients))).all())
+
+
+def _parsed(text: str) -> dict[int, str]:
+    return {int(version): fingerprint for version, fingerprint in (word.split(":") for word in text.split())}

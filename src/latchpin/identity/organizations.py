@@ -23,7 +23,17 @@ SETUP_LINK_HOURS = 24
 
 async def prepare(session: AsyncSession, secrets: Secrets) -> Deployment:
     """Return the deployment's row, made at first use. Raises SecretsError where the secrets are not those the database was made with."""
-    row = await session.get(Deployment, 1) or await _begin(session, secrets)
+    if await session.get(Deployment, 1) is None:
+        await _begin(session, secrets)
+    return await deployment_row(session, secrets)
+
+
+async def deployment_row(session: AsyncSession, secrets: Secrets) -> Deployment:
+    """Return the deployment's row. Raises SecretsError where it is not there, or the secrets are not those the database was made with."""
+    row = await session.get(Deployment, 1)
+    if row is None:
+        message = "The database is empty: it is not the one that the secrets file belongs to. Restore it, or correct LATCHPIN_DATABASE_URL."
+        raise SecretsError(message)
     if not hmac.compare_digest(row.secrets_fingerprint, secrets.fingerprint()):
         message = (
             "LATCHPIN_SECRETS_FILE: these are not the secrets this database was made with; no API key would be recognised. "
@@ -33,11 +43,10 @@ async def prepare(session: AsyncSession, secrets: Secrets) -> Deployment:
     return row
 
 
-async def _begin(session: AsyncSession, secrets: Secrets) -> Deployment:
-    """Make the row; where another process is making it at the same moment, wait for that one and take it."""
+async def _begin(session: AsyncSession, secrets: Secrets) -> None:
+    """Make the row; where another process is making it at the same moment, wait for that one and leave it."""
     values = {"id": 1, "generation": 1, "secrets_fingerprint": secrets.fingerprint(), "created": clock.now()}
     await session.execute(insert(session, Deployment).values(values).on_conflict_do_nothing())
-    return await session.get_one(Deployment, 1)
 
 
 async def create(session: AsyncSession, name: str, *, by: Actor) -> Organization:

@@ -7,8 +7,6 @@ it; a reading one sees one consistent moment and blocks nobody (WAL). On Postgre
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -23,8 +21,9 @@ from sqlalchemy.util import await_, greenlet_spawn
 from latchpin.errors import Malformed, Unavailable
 from latchpin.settings import Settings
 from latchpin.storage import one_trip
-from latchpin.storage.generation import narrows, raise_column, shared_counter, split_tls, sqlite_file
+from latchpin.storage.generation import narrows, raise_column, shared_counter, split_tls
 from latchpin.storage.pooler import Pooler
+from latchpin.storage.sqlite_file import SqliteFile
 
 Session = AsyncSession  # the name by which the edges know it
 Columns = TypeVarTuple("Columns")
@@ -35,12 +34,13 @@ _LOST = "The database cannot be reached. Nothing was changed; try again in a mom
 
 
 class Database:
-    """One deployment's database, for one event loop."""
+    """One deployment's database, for one event loop. `may_create` lets it make the embedded database's file where there is none."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, may_create: bool = False) -> None:
         self.is_sqlite = settings.is_sqlite
+        self._file = SqliteFile(settings.database_url, may_create=may_create) if settings.is_sqlite else None
         self._pooler = Pooler()
-        self._engine = create_engine(settings, self._pooler)
+        self._engine = create_engine(settings, self._pooler, self._file)
         self._writing = self._engine.execution_options(latchpin_writes=True)
         self._glance = Glance(self._engine, self._pooler, is_sqlite=self.is_sqlite)
         self._counter = shared_counter(settings)
@@ -72,9 +72,11 @@ class Database:
 
         Who waits holds no connection, so readers find theirs.
         """
-        if not self.is_sqlite:
+        if self._file is None:
             yield
             return
+        with _plain_errors():
+            self._file.check()
         try:
             async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
                 await self._turn.acquire()
@@ -109,7 +111,10 @@ class Database:
                         self._counter.advance()
 
     async def ping(self) -> None:
-        """Ask the database for nothing; raises Unavailable where it does not answer."""
+        """Ask the database for nothing; raises Unavailable where it does not answer, or its file has been lost."""
+        with _plain_errors():
+            if self._file is not None:
+                self._file.check()
         async with self.read() as session:
             await session.execute(text("SELECT 1"))
 
@@ -184,8 +189,11 @@ _LOST_STATES = ("08", "28", "25006", "40", "53", "57P", "58", "3D000", "55000", 
 _UNTEXTUAL = ("22021", "22P05")  # a byte or an escape that is no character of the database's encoding
 
 
-def create_engine(settings: Settings, pooler: Pooler | None = None) -> AsyncEngine:
-    """Make the engine of a deployment; connects to nothing yet. `pooler` is told whether there is one."""
+def create_engine(settings: Settings, pooler: Pooler | None = None, file: SqliteFile | None = None) -> AsyncEngine:
+    """Make the engine of a deployment; connects to nothing yet.
+
+    `pooler` is told whether there is one. `file` is the embedded database's, by default made where there is none.
+    """
     if not settings.is_sqlite:
         url, tls = split_tls(settings.database_url)
         engine = create_async_engine(
@@ -200,16 +208,11 @@ def create_engine(settings: Settings, pooler: Pooler | None = None) -> AsyncEngi
         event.listen(engine.sync_engine, "do_connect", (pooler or Pooler()).connect)
         return engine
     engine = create_async_engine(settings.database_url, pool_size=10, max_overflow=0, pool_timeout=10, hide_parameters=True)
-    event.listen(engine.sync_engine, "do_connect", lambda *_: _keep_to_owner(settings.database_url))
+    watched = file or SqliteFile(settings.database_url, may_create=True)
+    event.listen(engine.sync_engine, "do_connect", lambda *_: watched.before_connecting())
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
-
-
-def _keep_to_owner(url: str) -> None:
-    """Make the embedded database's file for its owner alone (0600) where there is none; SQLite's side files follow it."""
-    with contextlib.suppress(OSError):  # there already, or no such directory, which connecting will tell
-        os.close(os.open(sqlite_file(url), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own type

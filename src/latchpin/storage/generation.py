@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from pathlib import Path
 from typing import Protocol
 
 import asyncpg
@@ -26,6 +25,7 @@ from latchpin.settings import Settings
 from latchpin.storage.models import Deployment
 from latchpin.storage.pooler import Pooler
 from latchpin.storage.shared_counter import SharedCounter
+from latchpin.storage.sqlite_file import sqlite_file
 
 _NARROWS = "latchpin_narrows"
 
@@ -120,11 +120,6 @@ def split_tls(url: str) -> tuple[URL, dict[str, str]]:
     parsed = make_url(url)
     mode = parsed.query.get("sslmode")
     return parsed.difference_update_query(["sslmode"]), {"ssl": mode} if isinstance(mode, str) else {}
-
-
-def sqlite_file(url: str) -> Path:
-    """Return the embedded database's file itself, behind any symbolic link: all names of one file must find one counter."""
-    return Path(make_url(url).database or "latchpin.db").resolve()
 
 
 def shared_counter(settings: Settings) -> SharedCounter | None:

@@ -1,4 +1,4 @@
-"""The deployment's secrets: made at first start, kept outside the database, never printed.
+"""The deployment's secrets: generated in its first run and never again, kept outside the database, never printed.
 
 The file holds versioned peppers (for API key digests) and one key from which others are derived. Whoever has both this file and the
 database can test guesses of API keys; whoever has the database alone cannot (security.md 92).
@@ -7,12 +7,16 @@ database can test guesses of API keys; whoever has the database alone cannot (se
 from __future__ import annotations
 
 import base64
+import contextlib
+import fcntl
 import hashlib
 import hmac
 import json
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,22 +40,16 @@ class Secrets:
         return hmac.digest(self.master, b"latchpin/" + purpose.encode(), "sha256")
 
     def fingerprint(self) -> str:
-        """Return a text that tells these secrets from others without telling anything of them."""
+        """Return a text that tells this master key from others without telling anything of it."""
         return hashlib.sha256(self.derive("fingerprint")).hexdigest()[:32]
 
-
-def load_or_create(path: Path) -> Secrets:
-    """Read the secrets file, or make it (mode 0600) where there is none; two processes starting at once agree on one.
-
-    Raises SecretsError where it is unreadable, damaged, or readable by others.
-    """
-    if not path.exists():
-        _create(path)
-    return load(path)
+    def pepper_fingerprints(self) -> dict[int, str]:
+        """Return the same for each pepper, by its version."""
+        return {version: hmac.digest(pepper, b"latchpin/fingerprint", "sha256").hex()[:32] for version, pepper in self.peppers.items()}
 
 
 def load(path: Path) -> Secrets:
-    """Read an existing secrets file; raises SecretsError as `load_or_create` does."""
+    """Read the secrets file; raises SecretsError where it is missing, unreadable, damaged, or readable by others."""
     try:
         mode = path.stat().st_mode
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -71,26 +69,73 @@ def load(path: Path) -> Secrets:
     return loaded
 
 
-def _create(path: Path) -> None:
+def generate() -> Secrets:
+    """Return new secrets, which no deployment has."""
+    return Secrets({1: _random()}, 1, _random())
+
+
+@contextmanager
+def first_run(path: Path) -> Iterator[Secrets]:
+    """Yield the secrets of a deployment that is being made; the file gets its name (mode 0600) when the block ends without an error.
+
+    Processes that begin at once come one after the other, and all get those of the first. Where a first run was interrupted its secrets
+    are taken up again, because its database may have been made with them. Raises SecretsError as `load` does.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    document = {
-        "peppers": {"1": _random()},
-        "current_pepper": 1,
-        "master": _random(),
-    }
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        json.dump(document, file, indent=2)
+    draft = _draft(path)
+    with _locked(draft):
+        if not path.exists():
+            _complete(draft)
+            yield load(draft)
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)
+        else:
+            yield load(path)
+        draft.unlink(missing_ok=True)
+
+
+def load_existing(path: Path, fingerprint: str) -> Secrets | None:
+    """Read the secrets of a deployment that exists, by its fingerprint also those of a first run that was interrupted at its end.
+
+    Returns None where there is no file. Raises SecretsError as `load` does.
+    """
+    draft = _draft(path)
+    if not path.exists() and draft.exists() and load(draft).fingerprint() == fingerprint:
+        with first_run(path) as found:
+            return found
+    return load(path) if path.exists() else None
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(path.name + ".first-run")
+
+
+@contextmanager
+def _locked(draft: Path) -> Iterator[None]:
+    file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+def _complete(draft: Path) -> None:
+    """Write new secrets into a draft that has none; one that was only half written has made no database yet."""
+    with contextlib.suppress(SecretsError):
+        load(draft)
+        return
+    made = generate()
+    with draft.open("w", encoding="ascii") as file:
+        json.dump(_document(made), file, indent=2)
         file.flush()
         os.fsync(file.fileno())
-    try:
-        os.link(draft, path)  # fails where another process was first, and never shows a half-written file
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
 
 
-def _random() -> str:
-    return base64.b64encode(secrets.token_bytes(_BYTES)).decode("ascii")
+def _document(made: Secrets) -> dict[str, object]:
+    peppers = {str(version): base64.b64encode(pepper).decode("ascii") for version, pepper in made.peppers.items()}
+    return {"peppers": peppers, "current_pepper": made.current_pepper, "master": base64.b64encode(made.master).decode("ascii")}
+
+
+def _random() -> bytes:
+    return secrets.token_bytes(_BYTES)

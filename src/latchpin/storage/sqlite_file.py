@@ -1,0 +1,57 @@
+"""The embedded database's file: made once, for its owner alone, and the same one for as long as a process has it open.
+
+SQLite would go on with a file that has lost its name, and acknowledge changes that are gone when the last process closes it; for a new
+connection it would make another, empty one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+
+class DatabaseFileLost(OSError):
+    """The file is not there, or it is another one than this process opened."""
+
+
+class SqliteFile:
+    """Watches over one file for one process; `may_create` where a deployment begins, whose directory (0700) is made too."""
+
+    def __init__(self, url: str, *, may_create: bool) -> None:
+        self._path = sqlite_file(url)
+        if may_create:
+            with contextlib.suppress(OSError):  # connecting will tell
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._may_create = may_create
+        self._identity: tuple[int, int] | None = None
+
+    def before_connecting(self) -> None:
+        """Make the file (0600) where there is none and that is allowed; SQLite's side files follow its mode. Raises DatabaseFileLost."""
+        if self._identity is None:
+            if self._may_create:
+                with contextlib.suppress(OSError):  # there already, or no such directory, which connecting will tell
+                    os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            self._identity = self._found()
+        self.check()
+
+    def check(self) -> None:
+        """Raise DatabaseFileLost where the name does not lead to the file any more that this process has open."""
+        if self._identity is not None and self._identity != self._found():
+            message = f"{self._path} was deleted or replaced while this process runs. Stop every process, restore the file, and start again"
+            raise DatabaseFileLost(message)
+
+    def _found(self) -> tuple[int, int]:
+        try:
+            status = self._path.stat()
+        except OSError as error:
+            message = f"there is no database file {self._path} ({error.strerror})"
+            raise DatabaseFileLost(message) from error
+        return status.st_dev, status.st_ino
+
+
+def sqlite_file(url: str) -> Path:
+    """Return the embedded database's file itself, behind any symbolic link: all names of one file must find one counter."""
+    return Path(make_url(url).database or "latchpin.db").resolve()
