@@ -17,13 +17,14 @@ def test_applying_a_file_makes_an_agent_and_then_adds_versions(latchpin: Command
         shown = latchpin("agent", "apply", str(file), "--user", EMAIL, "--json").document
         return shown["result"], shown["version"]
 
-    file.write_text(definition())
+    file.write_text(definition("\u00c5sa's books"))
     assert apply() == ("created", 1)
+    file.write_bytes(definition("A\u030asa's books").replace("\n", "\r\n").encode())  # the same, as another system saves it
     assert apply() == ("unchanged", 1)
-    file.write_text(definition(description="Prices of all books."))
+    file.write_text(definition("\u00c5sa's books", description="Prices of all books."))
     assert apply() == ("changed", 2)
     listed = latchpin("agent", "list", "--user", EMAIL, "--json").document
-    assert [(row["name"], row["space"], row["version"]) for row in listed] == [("Book prices", None, 2)]
+    assert [(row["name"], row["space"], row["version"]) for row in listed] == [("\u00c5sa's books", None, 2)]
 
 
 def test_problems_of_a_definition_are_told_with_file_line_and_column(embedded: CommandLine, tmp_path: Path) -> None:

@@ -82,7 +82,19 @@ def test_a_line_of_ten_thousand_characters_is_refused_with_both_numbers() -> Non
     assert form.problems[0].message == "At most 500 characters; this has 10000."
 
 
-@pytest.mark.parametrize("address", ["ada@example.com", "a.b+c@sub.example.co.uk", "ü@example.org", "x@localhost", "o'brien@example.com"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ada@example.com",
+        "a.b+c@sub.example.co.uk",
+        "ü@example.org",
+        "jürgen.groß@example.de",
+        "x@localhost",
+        "o'brien@example.com",
+        "иван@пример.рф",
+        "a@münchen.example",
+    ],
+)
 def test_ordinary_addresses_are_accepted(address: str) -> None:
     """Form is checked, existence is not."""
     assert _email(address) == address
@@ -102,6 +114,18 @@ def test_ordinary_addresses_are_accepted(address: str) -> None:
         "a@-example.com",
         "a@b..c",
         "a\0@b.c",
+        "a\u200b@example.com",
+        "a\ufeffb@example.com",
+        "a\u00adb@example.com",
+        "a\u200e@example.com",
+        "a\u2060b@example.com",
+        "a\u200db@example.com",
+        "\u3164@example.com",
+        "a\u2800@example.com",
+        "a@exam\u00adple.com",
+        "a@mü nchen.example",
+        "a@-münchen.example",
+        "a@" + "ü" * 64 + ".example",
         "a@" + "b" * 300,
     ],
 )
@@ -159,3 +183,32 @@ def test_all_problems_are_told_together() -> None:
         form.done()
 
     assert [problem.field for problem in caught.value.problems] == ["full_name", "email", "rate_limit"]
+
+
+def test_two_addresses_that_look_alike_to_a_mail_server_or_an_eye_are_one() -> None:
+    """Case, width, composition, what nobody sees, and the two ways to write an internationalized domain make no second user."""
+    table = {
+        "Jürgen.Groß@Example.DE": "jürgen.gross@example.de",
+        "ju\u0308rgen.groß@example.de": "jürgen.gross@example.de",
+        "a@MÜNCHEN.example": "a@xn--mnchen-3ya.example",
+        "a@xn--mnchen-3ya.example": "a@xn--mnchen-3ya.example",
+        "\ufeffada@example.com\u200b": "ada@example.com",
+        "a\u00add\u200ea\u2060@example.com": "ada@example.com",
+        "\uff41da@example.com": "ada@example.com",
+        "no address": "no address",
+    }
+
+    for address, key in table.items():
+        assert email_key(address) == email_key(key) == key, address
+
+
+def test_an_invisible_character_is_told_by_its_number() -> None:
+    """Else nobody could find what is wrong."""
+    form = Form()
+    form.email("email", "ada\u200b.byron@example.com")
+    form.line("name", "Ada\u2060Byron", most=200)
+    form.line("blank", "\u3164\u2800", most=200)
+
+    assert "U+200B" in form.problems[0].message
+    assert "U+2060" in form.problems[1].message
+    assert form.problems[2].message == "Enter a value."

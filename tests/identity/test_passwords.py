@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from latchpin.identity import passwords
+from latchpin.identity import credentials, passwords
 
 GOOD = "correct horse battery staple"
 _few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -146,3 +146,38 @@ async def test_an_unknown_user_costs_the_same_hashing_as_a_known_one(monkeypatch
 def test_a_hash_of_other_parameters_is_made_anew_at_the_next_sign_in() -> None:
     """So that stronger ones reach everybody who comes."""
     assert passwords.is_outdated(argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(GOOD))
+
+
+COMPOSED, IN_PARTS = "Sch\u00f6ne \u00c5sa 1", "Scho\u0308ne A\u030asa 1"
+THIN = "violet\u2009anchor\u00a0nine"
+
+
+async def test_a_password_is_the_same_however_a_keyboard_makes_its_letters() -> None:
+    """Set on one system and typed on another: composed or in parts, with a blank of any width (RFC 8265 section 4.2)."""
+    for chosen, typed in ((COMPOSED, IN_PARTS), (IN_PARTS, COMPOSED), (THIN, "violet anchor nine"), ("violet anchor nine", THIN)):
+        assert await passwords.matches(typed, await passwords.hash_password(chosen)), (chosen, typed)
+    assert not await passwords.matches("Schone Asa 1", await passwords.hash_password(COMPOSED))
+
+
+async def test_a_hash_of_before_that_rule_still_counts() -> None:
+    """It was made of the password as it was typed then."""
+    for chosen in (COMPOSED, IN_PARTS, THIN):
+        older = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(chosen)
+        assert await passwords.matches(chosen, older), chosen
+    assert await passwords.matches(COMPOSED, argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(IN_PARTS))
+
+
+async def test_a_temporary_password_may_be_copied_with_blanks_around_it() -> None:
+    """And with what else nobody sees; a chosen password is taken as it is."""
+    temporary = credentials.temporary_password()
+    kept = await passwords.hash_password(temporary)
+
+    for typed in (f" {temporary}", f"{temporary}\r\n", f"\ufeff{temporary}\u200b "):
+        assert await passwords.matches(typed, kept), typed
+    assert not await passwords.matches(f"{GOOD} ", await passwords.hash_password(GOOD))
+    assert await passwords.matches(f"{GOOD} ", await passwords.hash_password(f"{GOOD} "))
+
+
+def test_characters_of_a_password_are_counted_composed() -> None:
+    """Seven letters typed in parts are seven."""
+    assert "at least 8" in str(passwords.weakness("o\u0308" * 7))

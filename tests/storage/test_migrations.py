@@ -159,6 +159,27 @@ async def test_agents_and_their_versions_survive_the_tables_copy(empty: Settings
     await engine.dispose()
 
 
+async def test_names_and_addresses_of_before_the_one_rule_for_text_are_brought_to_it(empty: Settings) -> None:
+    """An agent's name is composed; of two addresses that differ in an invisible character alone the older user keeps the one."""
+    engine = create_engine(empty)
+    await migrate.upgrade(engine, "0012")
+    user = text(_AGENTS_OF_BEFORE[1].replace("'ada@example.com'", ":email"))
+    async with engine.execution_options(latchpin_writes=True).begin() as connection:
+        await connection.execute(text(_AGENTS_OF_BEFORE[0]))
+        for email in ("a\u00add@example.com", "eve@example.com", "e\u200bve@example.com"):
+            await connection.execute(user, {"email": email})
+        await connection.execute(text(_AGENT.replace("Book prices", "A\u030asa")))
+
+    await migrate.upgrade(engine)
+
+    async with engine.connect() as connection:
+        keys = (await connection.scalars(text("SELECT email_key FROM users ORDER BY id"))).all()
+        name = await connection.scalar(text("SELECT name FROM agents"))
+    assert keys == ["ad@example.com", "eve@example.com", "e\u200bve@example.com"]
+    assert name == "\u00c5sa"
+    await engine.dispose()
+
+
 _AGENT = (
     "INSERT INTO agents (organization_id, user_id, name, config_type, input_parameters, validation_status, version, created, updated)"
     " VALUES (1, 1, 'Book prices', 1, '{}', 3, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')"

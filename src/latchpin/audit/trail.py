@@ -8,8 +8,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from latchpin.kit import plain_text
 from latchpin.kit.pages import Page, decode_cursor, encode_cursor
 from latchpin.storage.models import AuditEvent, OAuthGrant, Organization
+from latchpin.storage.search import contains
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +80,17 @@ def _filtered(query: Select[AuditEvent], filters: Filters) -> Select[AuditEvent]
         query = query.where(AuditEvent.action.startswith(filters.action, autoescape=True))
     if filters.app_id is not None:
         query = query.where(_by_app(filters.app_id))
-    if filters.credential_name:
-        query = query.where(AuditEvent.credential_name.icontains(filters.credential_name, autoescape=True))
+    if name := plain_text.normalize(filters.credential_name or ""):
+        query = query.where(contains(AuditEvent.credential_name, name))
     if filters.address:
         query = query.where(AuditEvent.address.startswith(filters.address, autoescape=True))
     if filters.since:
         query = query.where(AuditEvent.at >= filters.since)
     if filters.until:
         query = query.where(AuditEvent.at < filters.until)
-    if filters.text:
+    if term := plain_text.normalize(filters.text or ""):
         columns = (AuditEvent.actor_name, AuditEvent.target_name, AuditEvent.credential_name, AuditEvent.address)
-        query = query.where(or_(*(column.icontains(filters.text, autoescape=True) for column in columns)))
+        query = query.where(or_(*(contains(column, term) for column in columns)))
     return query
 
 

@@ -6,13 +6,14 @@ Nothing that was read is kept. Each list is one statement and so one moment, whe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Select, String, bindparam, exists, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, exists, func, or_, select
 
 from latchpin.errors import Malformed, Missing
 from latchpin.identity import access
@@ -23,6 +24,7 @@ from latchpin.storage.as_one import rows
 from latchpin.storage.database import Reader, row
 from latchpin.storage.models import Agent, Space
 from latchpin.storage.models.agent import ConfigType, RunStatus, ValidationStatus
+from latchpin.storage.search import contains_parameter, parameters
 
 SORTS = ("name", "lastActivity", "created", "updated", "status", "configType")
 _COLUMNS: dict[str, Any] = {
@@ -33,19 +35,18 @@ _COLUMNS: dict[str, Any] = {
     "status": Agent.status,
     "configType": Agent.config_type,
 }
-_ESCAPE = "/"
-_NAME, _TEXT = bindparam("name", type_=String()), bindparam("text", type_=String())
 _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "current": Agent.archived.is_(None),
     "archived": Agent.archived.is_not(None),
-    "name": Agent.name.icontains(_NAME, escape=_ESCAPE),
-    "text": or_(Agent.name.icontains(_TEXT, escape=_ESCAPE), Agent.description.icontains(_TEXT, escape=_ESCAPE)),
+    "name": contains_parameter(Agent.name, "name"),
+    "text": or_(contains_parameter(Agent.name, "text"), contains_parameter(Agent.description, "text")),
     "never_ran": Agent.status.is_(None),
     "status": Agent.status == bindparam("status"),
     "personal": Agent.space_id.is_(None),
     "space_id": Agent.space_id == bindparam("space_id"),
     "config_type": Agent.config_type == bindparam("config_type"),
 }
+_TERMS = frozenset({"name", "text"})
 _KEPT = 500  # statements; far more than clients ask for, and an end to what somebody might try
 
 
@@ -92,9 +93,9 @@ class Filters:
         if self.archived is not None:
             found["archived" if self.archived else "current"] = None
         if self.name:
-            found["name"] = _literally(self.name)
+            found["name"] = self.name
         if self.text:
-            found["text"] = _literally(self.text)
+            found["text"] = self.text
         if self.never_ran:
             found["never_ran"] = None
         if self.status is not None:
@@ -112,7 +113,7 @@ async def every(
     """Return the visible agents, or the first `limit` of them. Raises Malformed for a sort."""
     asked = filters.asked()
     query = _every(access.sight(principal), tuple(asked), _sort(sort), descending, limit is not None)
-    (found,) = await row(reader, query, {**access.seeing(principal), **asked, "limit": limit})
+    (found,) = await row(reader, query, _values(principal, asked, limit=limit))
     return _decode(found)
 
 
@@ -122,7 +123,7 @@ async def page(
     """Return page `number` (1-based) of `size` visible agents with the length of the whole list. Raises Malformed for a sort."""
     asked = filters.asked()
     query = _page(access.sight(principal), tuple(asked), _sort(sort), descending)
-    values = {**access.seeing(principal), **asked, "limit": size, "offset": (number - 1) * size}
+    values = _values(principal, asked, limit=size, offset=(number - 1) * size)
     total, found = await row(reader, query, values)
     return Counted(tuple(_decode(found)), total)
 
@@ -130,7 +131,7 @@ async def page(
 async def count(reader: Reader, principal: Principal, filters: Filters) -> int:
     """Return how many visible agents the filters leave."""
     asked = filters.asked()
-    (total,) = await row(reader, _count(access.sight(principal), tuple(asked)), {**access.seeing(principal), **asked})
+    (total,) = await row(reader, _count(access.sight(principal), tuple(asked)), _values(principal, asked))
     return total
 
 
@@ -175,6 +176,12 @@ def _wanted(seen: Sight, asked: tuple[str, ...]) -> tuple[ColumnElement[bool], .
     return (access.agents_in(seen), *(_CONDITIONS[name] for name in asked))
 
 
+def _values(principal: Principal, asked: Mapping[str, Any], **more: int | None) -> dict[str, Any]:
+    """Return what a statement is executed with: who asks, for what, and how much of it."""
+    terms = {name: term for each in _TERMS.intersection(asked) for name, term in parameters(each, asked[each]).items()}
+    return {**access.seeing(principal), **asked, **terms, **more}
+
+
 def _number(name: str) -> ColumnElement[int]:
     return bindparam(name, type_=BigInteger())
 
@@ -184,10 +191,3 @@ def _sort(name: str) -> str:
         detail = f"sortColumn must be one of {', '.join(SORTS)}."
         raise Malformed(detail, field="sortColumn")
     return name
-
-
-def _literally(text: str) -> str:
-    """Return a text in which the signs of a pattern stand for themselves."""
-    for sign in (_ESCAPE, "%", "_"):
-        text = text.replace(sign, _ESCAPE + sign)
-    return text

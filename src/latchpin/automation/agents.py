@@ -19,7 +19,7 @@ from latchpin.identity import access
 from latchpin.identity.fields import Form
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind, Role
-from latchpin.kit import clock
+from latchpin.kit import clock, plain_text
 from latchpin.storage.models import Agent, AgentVersion, Space
 from latchpin.storage.models.agent import ConfigType
 
@@ -105,14 +105,16 @@ async def change(
     comment: str | None = None,
     by: Actor,
 ) -> Agent:
-    """Save a new version from a definition; `parsed` as for `create`. Get the agent by `get_for_change`. The same text adds nothing.
+    """Save a new version from a definition; `parsed` as for `create`.
+
+    Get the agent by `get_for_change`. What `definitions.is_same` takes for the same text adds nothing.
 
     Raises DefinitionError, Conflict where the agent has too many versions.
     """
     parsed = parsed or definitions.parse(text)
     require_sound_comment(comment)
     current = await version(session, agent.id, agent.version)
-    if current.definition == text:
+    if definitions.is_same(current.definition, text, parsed):
         return agent
     _apply(agent, parsed)
     await _add_version(session, agent, text, comment, by)
@@ -229,6 +231,7 @@ async def _add_version(session: AsyncSession, agent: Agent, text: str, comment: 
         message = f"The agent has {agent.version:,} saved versions, the most there can be. Create a new agent from this definition."
         raise Conflict(message)
     agent.version += 1
+    text = definitions.with_line_feeds(text)
     row = AgentVersion(
         agent_id=agent.id,
         version=agent.version,
@@ -252,10 +255,12 @@ def _author(by: Actor) -> str:
 def require_sound_comment(comment: str | None) -> None:
     """Raise Invalid for a comment that cannot be kept with a version; `create`, `change` and `restore` ask this themselves."""
     form = Form()
-    form.no_key("comment", comment or "")
+    form.line("comment", _short(comment) or "", most=200, required=False)
+    if not form.problems:
+        form.no_key("comment", comment or "")  # also where it is cut
     form.done()
 
 
 def _short(comment: str | None) -> str | None:
-    clean = " ".join((comment or "").split())
+    clean = plain_text.normalize(" ".join((comment or "").split()))
     return clean[:200] or None

@@ -17,7 +17,8 @@ import yaml
 
 from latchpin.automation.definition_model import MAX_VALUE
 from latchpin.automation.definition_problems import Mark, Problems
-from latchpin.automation.definition_yaml import UNSAFE
+from latchpin.kit import plain_text
+from latchpin.kit.plain_text import UNSAFE
 
 Check = Callable[[str], str | None]
 T = TypeVar("T", bound=StrEnum)
@@ -121,6 +122,29 @@ class Section:
         """Read text that must be there."""
         known_before = len(self.problems.found)
         value = self.text(name, longest, check)
+        if value is None and len(self.problems.found) == known_before:
+            self.missing(name)
+        return value or ""
+
+    def prose(self, name: str, longest: int, *, lines: bool = True) -> str | None:
+        """Read text for people by the rule for all such text (`kit/plain_text.py`); None when missing, empty or not text."""
+        node = self._scalar(name)
+        if node is None:
+            return None
+        value = plain_text.normalize(str(node.value))
+        message = self._text_problem(value, longest, lines=lines)
+        if message is None and (hidden := plain_text.hidden_in(value)):
+            message = f"must not hold an invisible character ({hidden}); type the text anew instead of pasting it"
+        elif message is None and not plain_text.can_be_seen(value):
+            message = "must hold at least one character that can be seen"
+        if message:
+            self.problem(name, message)
+        return value
+
+    def required_prose(self, name: str, longest: int) -> str:
+        """Read one line for people that must be there."""
+        known_before = len(self.problems.found)
+        value = self.prose(name, longest, lines=False)
         if value is None and len(self.problems.found) == known_before:
             self.missing(name)
         return value or ""

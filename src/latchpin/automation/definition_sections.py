@@ -34,9 +34,9 @@ def read_definition(root: Section) -> Definition:
         root.missing("record")
     return Definition(
         type=kind,
-        name=root.required_text("name", model.MAX_NAME),
-        description=root.text("description", model.MAX_DESCRIPTION, lines=True),
-        documentation=root.text("documentation", model.MAX_DOCUMENTATION, lines=True),
+        name=root.required_prose("name", model.MAX_NAME),
+        description=root.prose("description", model.MAX_DESCRIPTION),
+        documentation=root.prose("documentation", model.MAX_DOCUMENTATION),
         start_url=_read_start_url(root, parameters),
         allowed_domains=root.texts("allowed_domains", model.MAX_DOMAINS, values.domain_problem),
         input_parameters=parameters,
@@ -73,7 +73,7 @@ def _read_parameter(section: Section) -> model.InputParameter:
         section.problem("name", "this name says that the value is a secret; add `encrypted: true`")
     return model.InputParameter(
         name=name,
-        description=section.text("description", model.MAX_DESCRIPTION, lines=True),
+        description=section.prose("description", model.MAX_DESCRIPTION),
         default=None if encrypted else section.raw_text("default", model.MAX_DEFAULT),
         encrypted=encrypted,
     )

@@ -13,14 +13,13 @@ from typing import Final, NamedTuple
 import yaml
 
 from latchpin.automation.definition_problems import MAX_PROBLEMS, DefinitionError, Problem, Problems
+from latchpin.kit import plain_text
 
 MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 10
 MAX_NODES: Final = 5_000  # a full definition has a few hundred; far more would only keep the process busy
 _NULL: Final = "tag:yaml.org,2002:null"
 
-# Control characters, lone surrogates, non-characters, and those that reorder or hide the text around them.
-UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
 _OWN_KEY: Final = re.compile(r"sk-lp_[0-9A-Za-z]{20,}")
 
 
@@ -91,16 +90,21 @@ class _Composer(yaml.SafeLoader):
             self.depth -= 1
 
 
+def with_line_feeds(text: str) -> str:
+    """Return a definition's text as it is kept: without a byte order mark, its lines ended as on Unix."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
 def _clean(text: str | bytes) -> str:
     size = len(text) if isinstance(text, bytes) else len(text[: MAX_BYTES + 1].encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         raise _at(0, 0, f"the definition is larger than {MAX_BYTES // 1024} KiB")
     if isinstance(text, bytes):
         text = _decode(text)
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = with_line_feeds(text)
     found = [
         _problem(text, match.start(), f"the character U+{ord(match[0]):04X} is not allowed")
-        for match in islice(UNSAFE.finditer(text), MAX_PROBLEMS)
+        for match in islice(plain_text.UNSAFE.finditer(text), MAX_PROBLEMS)
     ]
     found += [
         _problem(

@@ -6,6 +6,7 @@ Pure: no database, no network, and no object is ever built from YAML. Only `pars
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Final
 
 import msgspec
@@ -16,7 +17,7 @@ from latchpin.automation.definition_problems import DefinitionError, Problem, Pr
 from latchpin.automation.definition_reader import Section
 from latchpin.automation.definition_sections import read_definition
 from latchpin.automation.definition_values import placeholders
-from latchpin.automation.definition_yaml import MAX_BYTES, compose
+from latchpin.automation.definition_yaml import MAX_BYTES, compose, with_line_feeds
 
 __all__ = [
     "MAX_BYTES",
@@ -29,8 +30,10 @@ __all__ = [
     "dump",
     "input_defaults",
     "input_parameters",
+    "is_same",
     "parse",
     "start_url_parameters",
+    "with_line_feeds",
 ]
 
 _ALWAYS_WRITTEN: Final = frozenset({"version", "type"})
@@ -43,6 +46,21 @@ def parse(text: str | bytes) -> Definition:
     definition = read_definition(Section(compose(text), "", Definition, problems))
     problems.raise_any()
     return definition
+
+
+def is_same(old: str, new: str, parsed: Definition) -> bool:
+    """Whether two texts are one definition, comments included: how lines end and how a keyboard made a letter does not count.
+
+    A value that the crawler compares letter by letter, such as a selector, counts as it is written. `parsed` is what `new` says.
+    """
+    if old == new:
+        return True
+    if unicodedata.normalize("NFC", with_line_feeds(old)) != unicodedata.normalize("NFC", with_line_feeds(new)):
+        return False
+    try:
+        return parse(old) == parsed
+    except DefinitionError:
+        return False
 
 
 def dump(definition: Definition) -> str:

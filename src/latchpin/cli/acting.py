@@ -6,6 +6,7 @@ from latchpin.cli.deployment import fail
 from latchpin.identity import organizations, users
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
+from latchpin.kit import plain_text
 from latchpin.storage import Session
 from latchpin.storage.models import Organization, User
 
@@ -29,7 +30,7 @@ async def organization_named(session: Session, name: str | None) -> Organization
     every = await organizations.every(session)
     if not every:
         fail("There is no organization yet. Make the first one and its administrator: latchpin init")
-    found = every if name is None else [each for each in every if each.name.casefold() == name.strip().casefold()]
+    found = every if name is None else [each for each in every if plain_text.fold(each.name) == plain_text.fold(plain_text.normalize(name))]
     if len(found) == 1:
         return found[0]
     names = ", ".join(each.name for each in every)

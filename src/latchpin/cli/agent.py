@@ -15,6 +15,7 @@ from latchpin.cli.acting import principal, user_named
 from latchpin.cli.deployment import Deployment, asynchronous, data_dir_option, example, fail, json_option, opened, print_json, print_table
 from latchpin.identity import spaces
 from latchpin.identity.principal import Principal
+from latchpin.kit import plain_text
 from latchpin.storage import Session
 from latchpin.storage.models import User
 
@@ -118,7 +119,7 @@ def _refuse(shown: str, error: DefinitionError) -> NoReturn:
 
 async def _space_id(session: Session, who: Principal, name: str) -> int:
     visible = await spaces.every(session, who)
-    found = [each.id for each in visible if each.name.casefold() == name.strip().casefold()]
+    found = [each.id for each in visible if plain_text.fold(each.name) == plain_text.fold(plain_text.normalize(name))]
     if len(found) == 1:
         return found[0]
     names = ", ".join(each.name for each in visible) or "none"

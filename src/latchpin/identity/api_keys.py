@@ -142,14 +142,14 @@ async def change_expiry(session: AsyncSession, key: ApiKey, expires: datetime, *
 async def revoke(session: AsyncSession, key: ApiKey, *, by: Actor, reason: str = "revoked by an administrator") -> bool:
     """Revoke a key for good; returns False where it was revoked already. No request that begins after the commit is accepted.
 
-    Raises Invalid for a reason that holds a full key.
+    Raises Invalid for a reason that holds a full key, or what nobody sees.
     """
     form = Form()
-    form.no_key("reason", reason)
+    reason = form.line("reason", reason, most=200)
     form.done()
     if key.revoked is not None:
         return False
-    key.revoked, key.revoked_by_name, key.revoked_reason = clock.now(), by.name[:200], reason[:200]
+    key.revoked, key.revoked_by_name, key.revoked_reason = clock.now(), by.name[:200], reason
     narrow(session)
     record(session, events.ApiKeyRevoked(target_id=key.id, target_name=label(key), reason=reason), by)
     return True

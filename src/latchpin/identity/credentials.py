@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import zlib
 
@@ -18,6 +19,8 @@ _CHECKSUM = 6  # 62**6 > 2**32
 _RANDOM = secret_forms.API_KEY.length - _CHECKSUM
 LENGTH = len(PREFIX) + _RANDOM + _CHECKSUM
 DISPLAY = len(PREFIX) + 4  # what a list shows: sk-lp_Ab12
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another
+_TEMPORARY = re.compile(f"(?:[{_LETTERS}]{{4}}-){{3}}[{_LETTERS}]{{4}}")
 _ALPHABET = frozenset(base62.ALPHABET)
 
 
@@ -59,8 +62,12 @@ def token_digest(token: str) -> bytes:
 
 def temporary_password() -> str:
     """Make a password that is typed once and then changed: four groups of four, about 80 random bits."""
-    letters = "abcdefghjkmnpqrstuvwxyz23456789"
-    return "-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(4))
+    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4))
+
+
+def is_temporary_password(text: str) -> bool:
+    """Whether a text has the form of a temporary password."""
+    return _TEMPORARY.fullmatch(text) is not None
 
 
 def _checksum(body: str) -> str:

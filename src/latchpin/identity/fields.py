@@ -10,9 +10,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from latchpin.errors import FieldProblem, Invalid
+import idna
 
-_EMAIL = re.compile(r"[^@\s\"(),:;<>\[\]\\]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9-]{1,63}")
+from latchpin.errors import FieldProblem, Invalid
+from latchpin.kit import plain_text
+
+_LOCAL = re.compile(r"[^@\s\"(),:;<>\[\]\\]{1,64}")
+_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9-]{1,63}")
 _API_KEY = re.compile(r"sk-lp_[0-9A-Za-z]{20,}")
 _INT32 = 2**31 - 1
 
@@ -29,13 +33,13 @@ class Form:
 
     def line(self, field: str, text: str, *, most: int, required: bool = True) -> str:
         """Check a one-line text; returns it without surrounding blanks."""
-        clean = unicodedata.normalize("NFC", text.strip())
+        clean = plain_text.normalize(text)
         if required and not clean:
             self.problem(field, "Enter a value.")
         if len(clean) > most:
             self.problem(field, f"At most {most} characters; this has {len(clean)}.")
-        if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in _DIRECTIONS for letter in clean):
-            self.problem(field, "Control characters and line breaks are not allowed here.")
+        if fault := plain_text.line_fault(clean):
+            self.problem(field, fault)
         self.no_key(field, clean)
         return clean
 
@@ -50,8 +54,13 @@ class Form:
 
     def email(self, field: str, text: str) -> str:
         """Check an e-mail address for form; whether it exists is not asked."""
+        known = len(self.problems)
         clean = self.line(field, text, most=254)
-        if clean and (not _EMAIL.fullmatch(clean) or len(email_key(clean)) > 254):  # noqa: PLR2004  folding may lengthen
+        if not clean or len(self.problems) > known:
+            return clean
+        if hidden := plain_text.hidden_in(clean, joiners=False):
+            self.problem(field, f"This holds an invisible character ({hidden}). Type the address anew instead of pasting it.")
+        elif not _is_email(clean) or len(email_key(clean)) > 254:  # noqa: PLR2004  folding may lengthen
             self.problem(field, "Enter an e-mail address such as name@example.com.")
         return clean
 
@@ -82,9 +91,25 @@ class Form:
             raise Invalid(detail, problems=self.problems)
 
 
-_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
 def email_key(email: str) -> str:
-    """Return the form of an address under which it is unique: two that differ only in case are one."""
-    return unicodedata.normalize("NFKC", email.strip()).casefold()
+    """Return the form of an address under which it is unique: two that differ only in case, or in what nobody sees, are one.
+
+    The local part is folded as Unicode compares identifiers (NFKC_Casefold), the domain is written as the DNS has it (RFC 5891).
+    """
+    clean = unicodedata.normalize("NFKC", plain_text.without_ignorable(plain_text.normalize(email)))
+    local, at, domain = clean.rpartition("@")
+    return local.casefold() + at + (_dns_name(domain) or domain.casefold())
+
+
+def _is_email(text: str) -> bool:
+    local, _, domain = text.rpartition("@")
+    return _LOCAL.fullmatch(local) is not None and _dns_name(domain) is not None
+
+
+def _dns_name(domain: str) -> str | None:
+    """Return a domain's name in the DNS, internationalized or not, or None where there can be no such name."""
+    try:
+        name = domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        return None
+    return name if _DOMAIN.fullmatch(name) else None

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+
+from latchpin.identity import credentials
+from latchpin.kit import plain_text
 
 LEAST = 8
 MOST = 256
@@ -26,6 +30,7 @@ def weakness(password: str, *, own_words: tuple[str, ...] = ()) -> str | None:
 
     Any characters, no composition rules, no cutting. `own_words` are the user's name and e-mail, which it may not simply be.
     """
+    password = prepared(password)
     if len(password) < LEAST:
         return f"Use at least {LEAST} characters."
     if len(password) > MOST:
@@ -47,13 +52,21 @@ def _guessable(password: str, own_words: tuple[str, ...]) -> str | None:
     return None
 
 
+def prepared(password: str) -> str:
+    """Return a password as it is hashed (RFC 8265 section 4.2): composed, any blank as a space, so that every keyboard types the same."""
+    return unicodedata.normalize("NFC", plain_text.with_plain_blanks(password))
+
+
 async def hash_password(password: str) -> str:
     """Return the Argon2id hash of a password; about 20 ms in a thread of the pool."""
-    return await asyncio.get_running_loop().run_in_executor(_pool(), _hasher.hash, password)
+    return await asyncio.get_running_loop().run_in_executor(_pool(), _hasher.hash, prepared(password))
 
 
 async def matches(password: str, password_hash: str | None) -> bool:
-    """Whether the password is the hashed one. With None (unknown user) the same work is done and the answer is no."""
+    """Whether the password is the hashed one. With None (unknown user) the same work is done and the answer is no.
+
+    How much work that is depends on what was typed alone: once for ASCII, up to three times for what can be written in several ways.
+    """
     found = await asyncio.get_running_loop().run_in_executor(_pool(), _verify, password_hash, password)
     return found and password_hash is not None
 
@@ -73,10 +86,24 @@ os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def _verify(password_hash: str | None, password: str) -> bool:
+    return any(_is_hashed(password_hash or _nobody(), each) for each in _spellings(password))
+
+
+def _is_hashed(password_hash: str, password: str) -> bool:
     try:
-        return _hasher.verify(password_hash or _nobody(), password.encode(errors="replace"))
+        return _hasher.verify(password_hash, password.encode(errors="replace"))
     except (VerificationError, InvalidHashError):
         return False
+
+
+def _spellings(password: str) -> dict[str, None]:
+    """Return what a typed password can have been hashed from: as it is prepared today, and as it came before there was such a rule.
+
+    A temporary password is copied, often with a blank or a line break; it holds none itself.
+    """
+    copied = plain_text.normalize(password)
+    temporary = (copied,) if credentials.is_temporary_password(copied) else ()
+    return dict.fromkeys((*temporary, prepared(password), password, unicodedata.normalize("NFD", password)))
 
 
 def _is_text(password: str) -> bool:

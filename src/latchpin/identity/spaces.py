@@ -19,7 +19,8 @@ from latchpin.identity.fields import Form
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import Group, Role
 from latchpin.identity.space_lists import SpaceRow
-from latchpin.kit import clock
+from latchpin.kit import clock, plain_text
+from latchpin.storage import search
 from latchpin.storage.generation import narrow
 from latchpin.storage.models import Agent, Space, SpaceMember, User
 from latchpin.storage.models.space import SpaceScope
@@ -64,12 +65,12 @@ async def get(session: AsyncSession, principal: Principal, space_id: int) -> Spa
 
 async def find(session: AsyncSession, principal: Principal, name: str) -> Space:
     """Return the visible Space of that name, any case, else the first by name that contains it. Raises Invalid (blank), Missing."""
-    wanted = name.strip()
+    wanted = plain_text.normalize(name)
     if not wanted:
         raise Invalid("Say which name to look for.", field="name")
     query = visible(principal)
-    exact = await session.scalar(query.where(func.lower(Space.name) == wanted.lower()).limit(1))
-    found = exact or await session.scalar(query.where(Space.name.icontains(wanted, autoescape=True)).limit(1))
+    exact = await session.scalar(query.where(search.equals(Space.name, wanted)).limit(1))
+    found = exact or await session.scalar(query.where(search.contains(Space.name, wanted)).limit(1))
     if found is None:
         raise Missing("space")
     return found

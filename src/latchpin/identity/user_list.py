@@ -9,9 +9,10 @@ from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Invalid
-from latchpin.kit import clock
+from latchpin.kit import clock, plain_text
 from latchpin.kit.pages import Counted
 from latchpin.storage.models import ApiKey, User
+from latchpin.storage.search import contains
 
 SOON = timedelta(days=30)
 _MOST_PAGES = 1_000_000
@@ -64,11 +65,8 @@ async def page(
         detail = f"Users can be sorted by {', '.join([*_COLUMNS, 'keys'])}."
         raise Invalid(detail, field="sort")
     wanted = User.organization_id == organization_id
-    if search.strip():
-        wanted = and_(
-            wanted,
-            or_(User.full_name.icontains(search.strip(), autoescape=True), User.email.icontains(search.strip(), autoescape=True)),
-        )
+    if term := plain_text.normalize(search):
+        wanted = and_(wanted, or_(contains(User.full_name, term), contains(User.email, term)))
     total = await session.scalar(select(func.count()).select_from(User).where(wanted)) or 0
     rows = await session.execute(
         select(User, func.coalesce(keys.c.live, 0), func.coalesce(keys.c.soon, 0))

@@ -159,7 +159,7 @@ async def change_password(session: AsyncSession, user: User, *, current: str, ne
     form = Form()
     if not await passwords.matches(current, user.password_hash):
         form.problem("current_password", "This is not your current password.")
-    elif current == new:
+    elif passwords.prepared(current) == passwords.prepared(new):
         form.problem("new_password", "Choose a password that differs from the current one.")
     if weakness := passwords.weakness(new, own_words=(user.full_name, user.email)):
         form.problem("new_password", weakness)

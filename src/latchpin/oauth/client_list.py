@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Invalid, Missing
 from latchpin.identity import grants
+from latchpin.kit import plain_text
 from latchpin.kit.pages import Counted
 from latchpin.storage.models import OAuthApproval, OAuthClient, OAuthGrant, Organization, User
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
+from latchpin.storage.search import contains
 
 SORTS = ("name", "kind", "source", "status", "users", "last_used", "created")
 _MOST_PAGES = 1_000_000
@@ -85,11 +87,8 @@ async def page(
     query, columns = await _query(session, organization_id)
     if sort not in columns:
         raise Invalid(f"Apps can be sorted by {', '.join(SORTS)}.", field="sort")
-    if search.strip():
-        wanted = search.strip()
-        query = query.where(
-            or_(OAuthClient.name.icontains(wanted, autoescape=True), OAuthClient.client_id.icontains(wanted, autoescape=True))
-        )
+    if term := plain_text.normalize(search):
+        query = query.where(or_(contains(OAuthClient.name, term), contains(OAuthClient.client_id, term)))
     if status is not None:
         query = query.where(columns["status"] == _RANKED.index(status))
     total = await session.scalar(select(func.count()).select_from(query.with_only_columns(OAuthClient.id).subquery())) or 0

@@ -16,6 +16,7 @@ from latchpin.automation import agent_lists, agents, definitions
 from latchpin.automation.agent_lists import SORTS, AgentRow, Filters
 from latchpin.errors import Malformed
 from latchpin.identity import roles
+from latchpin.kit import plain_text
 from latchpin.storage.models import Agent
 from latchpin.storage.models.agent import RunStatus
 
@@ -311,9 +312,10 @@ async def unarchive(request: Request[Any, Any, Any], agent_id: AgentId) -> None:
 
 
 def _not_blank(text: str) -> str:
-    if not text.strip():
+    term = plain_text.normalize(text)
+    if not term:
         raise Malformed("Say what to search for.", field="query")
-    return text.strip()
+    return term
 
 
 def _comment(body: bytes) -> str | None:

@@ -16,6 +16,7 @@ from latchpin.errors import Malformed
 from latchpin.identity import roles, space_lists, spaces
 from latchpin.identity.principal import Principal
 from latchpin.identity.space_lists import SpaceRow
+from latchpin.kit import plain_text
 from latchpin.storage.models import Space
 
 SpaceId = Annotated[int, PathParameter(ge=1, le=INT32, description="The Space's id.")]
@@ -102,7 +103,7 @@ async def find_space(
     name: Annotated[str, QueryParameter(max_length=200, description="Name, any case; an exact match wins.")],
 ) -> SpaceOut:
     """Return one Space: the one of that name, else the first whose name contains it."""
-    if not name.strip():
+    if not plain_text.normalize(name):
         raise Malformed("Say which name to look for.", field="name")
     async with database(request).read() as session:
         space = await spaces.find(session, caller(request), name)

@@ -14,6 +14,7 @@ from latchpin.errors import FieldProblem, Invalid, Missing
 from latchpin.identity import spaces, user_list, users
 from latchpin.identity.roles import Role
 from latchpin.identity.spaces import Entry
+from latchpin.kit import plain_text
 from latchpin.storage import Session
 from latchpin.storage.models.space import SpaceScope
 from latchpin.web import forms, kept, lists, places, render, rows
@@ -67,7 +68,7 @@ async def show_spaces(visit: SignedIn) -> Response[str]:
             manageable=_manageable(visit, space.organization_id),
         )
         for space in seen.visible
-        if wanted.search.casefold() in space.name.casefold()
+        if plain_text.fold(plain_text.normalize(wanted.search)) in plain_text.fold(space.name)
     ]
     found.sort(key=_ORDERS[wanted.sort], reverse=wanted.descending)
     start = (wanted.page - 1) * _SIZE

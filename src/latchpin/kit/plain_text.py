@@ -1,0 +1,107 @@
+"""The one rule for text that people type: how it is normalized, what is refused, and when two texts are the same. Pure.
+
+All text is kept in composed form (NFC) without blanks around it, so that a letter is the same however a keyboard made it. What nobody
+sees is refused, since it makes two names look alike; only what scripts and emoji need is let through.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+
+# Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), as ranges for a regular expression.
+_IGNORABLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_BLANK = r"\s\u2800"  # the Braille pattern of no dots is a blank that no list of blanks holds
+_JOINERS = "\u200c\u200d"  # Persian and Indic scripts write with them, and emoji of several parts
+_SELECTORS = "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0020-\U000e007f\U000e0100-\U000e01ef"  # how the sign before is drawn; flags
+
+# Never in any text: control characters but tab and line feed, lone surrogates, non-characters, and what reorders the text around it.
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
+_LEADING = re.compile(f"^[{_BLANK}{_IGNORABLE}]+")
+_TRAILING = re.compile(f"(?:[{_BLANK}]|(?![{_SELECTORS}])[{_IGNORABLE}])+$")
+_HIDDEN = re.compile(
+    f"(?![{_JOINERS}{_SELECTORS}])[{_IGNORABLE}]|(?<=[\x00-\x7f])[{_JOINERS}]|[{_JOINERS}](?=[\x00-\x7f])|(?<=[A-Za-z])[{_SELECTORS}]"
+)
+_ANY_IGNORABLE = re.compile(f"[{_IGNORABLE}]")
+_INVISIBLE = re.compile(f"[{_IGNORABLE}\u2800]")
+_LAST_CASED = 0x1E944  # behind it no letter of Unicode 15 has a case
+
+
+def normalize(text: str) -> str:
+    """Return a text as it is kept: composed (NFC), with line feeds alone as line breaks, and nothing blank or invisible around it."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return unicodedata.normalize("NFC", _TRAILING.sub("", _LEADING.sub("", lines)))
+
+
+def line_fault(text: str) -> str | None:
+    """Return why a normalized text cannot be a name or another text of one line, as a sentence for a person, or None."""
+    return "Control characters and line breaks are not allowed here." if re.search(r"[\n\t]", text) else lines_fault(text)
+
+
+def lines_fault(text: str) -> str | None:
+    """Return why a normalized text cannot be a text of several lines, as a sentence for a person, or None."""
+    if hidden := hidden_in(text):
+        return f"This holds an invisible character ({hidden}). Type the text anew instead of pasting it."
+    if UNSAFE.search(text):
+        return "Control characters and line breaks are not allowed here."
+    if text and not can_be_seen(text):
+        return "Enter at least one character that can be seen."
+    return None
+
+
+def hidden_in(text: str, *, joiners: bool = True) -> str | None:
+    """Return the first invisible character as U+200B, or None. Without `joiners` those that scripts and emoji need count as well."""
+    found = (_HIDDEN if joiners else _INVISIBLE).search(text)
+    return found and f"U+{ord(found[0]):04X}"
+
+
+def can_be_seen(text: str) -> bool:
+    """Whether a text holds a letter, a digit, or a sign of its own, beside blanks and accents."""
+    return any(unicodedata.category(letter)[0] in "LNPS" for letter in _INVISIBLE.sub("", text))
+
+
+def without_ignorable(text: str) -> str:
+    """Return a text without all that nobody sees, for comparing; joiners and selectors go too."""
+    return _ANY_IGNORABLE.sub("", text)
+
+
+def with_plain_blanks(text: str) -> str:
+    """Return a text whose blanks of every width are the ordinary space."""
+    return "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in text)
+
+
+def fold(text: str) -> str:
+    """Return the form by which search compares: composed, whatever the case, any blank a space. Accents count; lengths stay."""
+    return "".join(map(_folded, unicodedata.normalize("NFC", text)))
+
+
+def variants(text: str) -> list[str]:
+    """Return for each letter of a text all letters that search takes for it, itself among them; a letter without others stands alone."""
+    return [_cased().get(_folded(letter), letter) for letter in unicodedata.normalize("NFC", text)]
+
+
+def _folded(letter: str) -> str:
+    """Return one letter for all that differ in case alone (Unicode's simple case folding), and a space for any blank of a line.
+
+    ASCII letters have each other alone, and not the long s that is long gone: a database finds those fastest.
+    """
+    if unicodedata.category(letter) == "Zs":
+        return " "
+    found = letter.casefold()
+    if len(found) != 1:
+        found = letter.lower()
+    return found if len(found) == 1 and found.isascii() == letter.isascii() else letter
+
+
+@cache
+def _cased() -> dict[str, str]:
+    """Return the letters that fold to one letter, for every such letter; made once in some 50 ms."""
+    found: dict[str, str] = {}
+    for letter in map(chr, range(_LAST_CASED)):
+        if (letter.casefold() != letter or letter.isspace()) and (folded := _folded(letter)) != letter:
+            found[folded] = found.get(folded, folded) + letter
+    return found
