@@ -162,6 +162,16 @@ def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsy
 
 async def _sweep(database: Database) -> None:
     """Remove what is over for good, at the start and then every hour: sessions that ended long ago, counters of failed sign-ins."""
+    try:
+        await _sweep_hourly(database)
+    finally:
+        if sign_in.has_counted():
+            with contextlib.suppress(Unavailable):
+                async with database.transaction() as session:
+                    sign_in.write_counted(session)
+
+
+async def _sweep_hourly(database: Database) -> None:
     while True:
         try:
             async with database.transaction() as session:

@@ -15,14 +15,16 @@ from latchpin.audit import Origin
 from latchpin.errors import Unavailable
 from latchpin.identity import activity, credentials
 from latchpin.identity.activity import Activity
+from latchpin.identity.roles import Role
 from latchpin.identity.scopes import Access
-from latchpin.identity.verified import Reason, Refused
+from latchpin.identity.tallies import Tallies
+from latchpin.identity.verified import Reason, Refused, Verified
 from latchpin.kit import clock as kit_clock
 from latchpin.kit.context import RequestContext
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.models import AuditEvent
-from tests.support.people import Organization
+from tests.support.people import Key, Organization
 from tests.support.server import Server, free_port
 from tests.support.wire import audit, get, present, stored, until
 
@@ -238,14 +240,145 @@ def test_what_can_never_be_written_holds_up_nothing_else(organization: Organizat
     server.run(collected.flush(everything=True))
 
     assert [row.reason for row in audit(organization, "api_key.refused", target_id=key.id)] == ["expired"]
+    lost = audit(organization, "api_key.refused", target_name="many credentials", organization_id=organization.id)
+    given_up = [(row.count, row.reason) for row in lost]
+    assert given_up == ([] if server.settings.is_sqlite else [(1, "could not be written down")])  # SQLite takes any number
 
 
 def test_what_a_key_was_denied_is_told_apart_from_what_it_did(organization: Organization) -> None:
-    """The trail shows a denied call as refused, not as done (promise 7)."""
+    """The trail shows a denied call as refused, not as done, and names the scope that lacked (promise 7)."""
     key = organization.key(access=Access.BILLING_ONLY)
 
     assert organization.get("/agent/all", key).status_code == 403
     organization.server.flush()
 
     (row,) = audit(organization, "api_key.used", target_id=key.id)
-    assert (row.outcome, row.reason) == ("refused", "GET /api/v1/agent/all")
+    assert (row.outcome, row.reason) == ("refused", "GET /api/v1/agent/all: needs the scope agents:read")
+
+
+def test_what_did_not_work_is_no_use_that_was_done(organization: Organization) -> None:
+    """No such route, no such thing, a parameter that cannot be read: each is told as failed; a role that lacks, as refused."""
+    space, user = organization.space(), organization.user()
+    agent = organization.agent(space_id=space)
+    organization.member(space, user, Role.VIEWER)
+    key = organization.key(user)
+    for path in ("/nothing", "/agent/2147483647", "/agent/search", f"/agent/{agent}"):
+        organization.get(path, key)
+    organization.post(f"/agent/{agent}/archive", key)
+
+    told = {(row.outcome, row.reason) for row in audit(organization, "api_key.used", target_id=key.id)}
+
+    assert told == {
+        ("failed", "GET (no such route)"),
+        ("failed", "GET /api/v1/agent/{agent_id}"),
+        ("failed", "GET /api/v1/agent/search"),
+        ("done", "GET /api/v1/agent/{agent_id}"),
+        ("refused", "POST /api/v1/agent/{agent_id}/archive"),
+    }
+
+
+def test_invented_methods_are_one_word(organization: Organization) -> None:
+    """A caller who makes up methods fills neither memory nor trail with them."""
+    key = organization.key()
+    for number in range(30):
+        organization.server.http.request(f"BREW{number}", "/api/v1/agent/all", headers=key.header)
+
+    rows = audit(organization, "api_key.used", target_id=key.id)
+
+    assert sum(row.count for row in rows) == 30
+    assert {(row.reason or "").partition(" /")[0].partition(" (no")[0] for row in rows} == {"(other method)"}
+    assert len({row.reason for row in rows}) == 1
+
+
+class Presenter:
+    """Uses credentials at a collector of its own, from whatever addresses, and reads what it wrote."""
+
+    def __init__(self, organization: Organization) -> None:
+        self.organization = organization
+        self.collected = Activity(organization.server.database)
+
+    def verified(self, key: Key) -> Verified:
+        """The key as the gate knows it."""
+        doors = self.organization.server.services.doors
+
+        async def find() -> Verified:
+            found = await doors.keys.look_up(key.secret.encode(), await doors.generation.current())
+            assert isinstance(found, Verified)
+            return found
+
+        return self.organization.server.run(find())
+
+    def use(self, verified: Verified, address: str, route: str = "/api/v1/agent/all", method: str = "GET") -> None:
+        """One use."""
+        self.collected.used(verified, method, route, RequestContext("request-1", address, {}, status=200))
+
+    def rows(self, key: Key) -> list[AuditEvent]:
+        """What is in the trail of a key, after writing."""
+        self.organization.server.run(self.collected.flush(everything=True))
+        return audit(self.organization, "api_key.used", target_id=key.id)
+
+
+def test_addresses_of_one_subnet_are_counted_together(organization: Organization) -> None:
+    """Who has a whole IPv6 subnet makes one event of it, which names the subnet; one address alone is named in full."""
+    key, presenter = organization.key(), Presenter(organization)
+    verified = presenter.verified(key)
+    for number in range(1, 1000):
+        presenter.use(verified, f"2001:db8:0:7::{number:x}")
+    presenter.use(verified, "2001:db8:0:8::1")
+    presenter.use(verified, "203.0.113.9")
+
+    told = {(row.address, row.count) for row in presenter.rows(key)}
+
+    assert told == {("2001:db8:0:7::/64", 999), ("2001:db8:0:8::1", 1), ("203.0.113.9", 1)}
+
+
+def test_one_credential_hides_neither_its_own_uses_nor_anothers(organization: Organization) -> None:
+    """Beyond the bound its uses go to a total of it, all counted; another key's use is told in full."""
+    busy, quiet, presenter = organization.key(), organization.key(), Presenter(organization)
+    verified = presenter.verified(busy)
+    for number in range(5_000):
+        presenter.use(verified, f"2001:db8:{number:x}::1")
+    presenter.use(presenter.verified(quiet), "2001:db8::1", "/api/v1/spaces", "POST")
+
+    rows = presenter.rows(busy)
+    (other,) = presenter.rows(quiet)
+
+    assert len(rows) == activity.MOST_USES_OF_ONE + 1
+    assert sum(row.count for row in rows) == 5_000
+    (total,) = (row for row in rows if row.reason == "other routes and addresses")
+    assert (total.count, total.address, total.credential_id) == (5_000 - activity.MOST_USES_OF_ONE, None, busy.id)
+    assert (other.reason, other.address) == ("POST /api/v1/spaces", "2001:db8::1")
+
+
+def test_nothing_is_dropped_without_a_count(organization: Organization) -> None:
+    """Where too many credentials are used to tell each, a total of their organization says how often."""
+    presenter = Presenter(organization)
+    presenter.collected._uses = Tallies(seconds=activity.USE_TOTALS_SECONDS, most=3)
+    keys = [organization.key() for _ in range(9)]
+    for key in keys:
+        for number in range(4):
+            presenter.use(presenter.verified(key), f"203.0.113.{number}")
+
+    told = sum(row.count for key in keys for row in presenter.rows(key))
+    (many,) = audit(organization, "api_key.used", target_name="many credentials", organization_id=organization.id)
+
+    assert (many.count, many.actor_name, many.address, many.credential_id) == (36 - told, "unknown", None, None)
+    assert told < 36
+
+
+def test_one_refused_key_hides_no_other(organization: Organization) -> None:
+    """A dead key that comes from thousands of subnets fills its own share, and is counted in full."""
+    dead, other, collected = organization.key(), organization.key(), Activity(organization.server.database)
+    for number in range(5_000):
+        origin = Origin(f"2001:db8:{number:x}::1")
+        collected.refused(Refused(Reason.REVOKED, organization.id, None, "ada@example.com", dead.id, "sk-lp_1234..."), origin)
+    collected.refused(
+        Refused(Reason.EXPIRED, organization.id, None, "ada@example.com", other.id, "sk-lp_5678..."), Origin("2001:db8:ffff::1")
+    )
+    organization.server.run(collected.flush(everything=True))
+
+    rows = audit(organization, "api_key.refused", target_id=dead.id)
+    (seen,) = audit(organization, "api_key.refused", target_id=other.id)
+
+    assert (len(rows), sum(row.count for row in rows)) == (activity.MOST_REFUSALS_OF_ONE + 1, 5_000)
+    assert seen.address == "2001:db8:ffff::1"

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Throttled, Unauthenticated
@@ -147,6 +147,28 @@ def test_an_address_that_waits_leaves_no_row_for_each_account_it_names(door: Doo
         return list((await session.scalars(select(SignInFailures.failures).where(SignInFailures.bucket.in_(buckets)))).all())
 
     assert door.organization.write(counts) == [70]
+
+
+def test_tries_that_wait_are_counted_though_few_get_a_row(door: Door) -> None:
+    """Of twenty tries too early a few get a row; the others are in the totals."""
+    for _ in range(5):
+        door.attempt(host=4)
+    before = _counted(door)
+    for _ in range(20):
+        assert isinstance(door.attempt(host=4).refusal, Throttled)
+
+    door.organization.write(sign_in.sweep)
+
+    assert len(audit(door.organization, "session.sign_in_refused", reason="throttled", address=door.address(4))) < 7
+    assert _counted(door) - before == 20
+
+
+def _counted(door: Door) -> int:
+    async def work(session: AsyncSession) -> int:
+        query = select(func.sum(AuditEvent.count)).where(AuditEvent.action == "session.sign_in_refused")
+        return await session.scalar(query) or 0
+
+    return door.organization.write(work)
 
 
 def _total(door: Door) -> int:

@@ -13,6 +13,7 @@ from latchpin.oauth.client_admin import Entry
 from tests.support.apps import App, Apps
 from tests.support.people import Organization
 from tests.support.tokens import ResourceServer, claims, resource, with_client
+from tests.support.wire import audit, stored
 
 INTROSPECT = "/api/oauth/introspect"
 INACTIVE = {"active": False}
@@ -139,6 +140,18 @@ def test_a_server_is_told_of_its_organizations_api_keys(organization: Organizati
     assert as_server(organization, server, other.key().secret) == INACTIVE
     organization.revoke(key)
     assert as_server(organization, server, key.secret) == INACTIVE
+
+
+def test_a_key_that_is_told_active_was_used(organization: Organization) -> None:
+    """Whoever uses it at a resource server leaves a trace here, as at our own API."""
+    server, key = resource(organization), organization.key()
+
+    as_server(organization, server, key.secret)
+    organization.server.flush()
+
+    (row,) = audit(organization, "api_key.used", target_id=key.id)
+    assert (row.reason, row.outcome, row.credential_id) == ("POST /api/oauth/introspect", "done", key.id)
+    assert stored(organization, key).last_used is not None
 
 
 def test_an_app_that_is_no_server_is_told_of_no_api_key(organization: Organization) -> None:

@@ -14,6 +14,7 @@ from latchpin.oauth.client_admin import EXCHANGE
 from tests.support.apps import TOKEN, Apps, Tokens
 from tests.support.people import Key, Organization
 from tests.support.tokens import claims, reasons
+from tests.support.wire import audit, stored
 
 KEY_TYPE = "urn:latchpin:params:oauth:token-type:api_key"
 ACCESS_TYPE = "urn:ietf:params:oauth:token-type:access_token"
@@ -96,6 +97,22 @@ def test_all_tokens_of_a_key_belong_to_one_grant(organization: Organization) -> 
 
     assert len(sids) == 1
     assert claims(exchanged(organization, organization.key()).access)["sid"] not in sids
+
+
+def test_a_key_that_is_traded_was_used(organization: Organization) -> None:
+    """Each trade counts as a use of the key, and each use of a token as one of the grant."""
+    key = organization.key()
+
+    for _ in range(3):
+        Apps(organization).get("/agent/all", exchanged(organization, key))
+    organization.server.flush()
+
+    used = {(row.reason, row.count) for row in audit(organization, "api_key.used", target_id=key.id)}
+    assert {reason for reason, _ in used} == {"POST /api/oauth/token"}
+    assert sum(count for _, count in used) == 3
+    assert stored(organization, key).last_used is not None
+    calls = audit(organization, "access_token.used", organization_id=organization.id)
+    assert sum(row.count for row in calls) == 3
 
 
 def test_a_bad_key_gets_one_answer_and_is_noted_with_its_reason(organization: Organization) -> None:

@@ -10,7 +10,7 @@ import pytest
 from latchpin.kit.clock import Frozen
 from tests.support.apps import OFFLINE, Apps, Tokens
 from tests.support.people import Organization
-from tests.support.tokens import claims, resource
+from tests.support.tokens import claims, reasons, resource
 
 USERINFO = "/api/oauth/userinfo"
 OPEN = f"{OFFLINE} openid profile email"
@@ -33,6 +33,16 @@ def test_it_tells_what_the_scopes_allow(organization: Organization) -> None:
         "email": admin.email,
         "email_verified": False,
     }
+
+
+def test_asking_is_a_use_of_the_token(organization: Organization) -> None:
+    """The audit trail tells who asked who signed in, as of any other route."""
+    apps = Apps(organization)
+    tokens = apps.tokens(apps.register(), scope="openid")
+
+    assert ask(organization, tokens).status_code == 200
+
+    assert reasons(organization, "access_token.used") == ["GET /api/oauth/userinfo"]
 
 
 def test_the_subject_is_the_id_tokens(organization: Organization) -> None:

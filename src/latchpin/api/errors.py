@@ -16,6 +16,7 @@ from litestar.types import ExceptionHandlersMap
 from latchpin.api import problems, sentences
 from latchpin.api.routing import services
 from latchpin.errors import FieldProblem, Invalid, LatchpinError
+from latchpin.identity.access import InsufficientScope
 from latchpin.kit import context, methods
 
 _log = structlog.get_logger(__name__)
@@ -38,6 +39,8 @@ def on_refusal(request: Request[Any, Any, Any], error: LatchpinError) -> Respons
         error.problems = tuple(_on_the_wire(problem) for problem in error.problems)
         error.detail = _with_problems(error)
     known = context.of(request.scope)
+    if isinstance(error, InsufficientScope):
+        known.lacking = error.needed  # for the audit trail
     public_url = services(request).settings.public_url
     answer = problems.of_error(
         error, instance=request.scope["path"], public_url=public_url, request_id=known.request_id, scheme=known.scheme

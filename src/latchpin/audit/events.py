@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 Plain = str | int | float | bool | None
 Changes = Mapping[str, tuple[Plain, Plain]]
+Outcome = Literal["done", "refused", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class Event:
 
     target_id: int | None = None
     target_name: str | None = None
-    outcome: Literal["done", "refused"] = "done"
+    outcome: Outcome = "done"
     reason: str | None = None
     changes: Changes = field(default_factory=dict)
     count: int = 1
@@ -185,7 +186,11 @@ class ApiKeyRefused(_OnKey):
 
 
 class ApiKeyUsed(_OnKey):
-    """An API key was used for a route; the first use and then hourly totals in `count`. `refused` where the answer was 403."""
+    """An API key was used for a route; the first use and then hourly totals in `count`.
+
+    `refused` where the answer was 403, and `reason` names a scope that lacked; `failed` where it was another error, such as no such route.
+    Addresses of one IPv6 subnet are counted together, and so are routes and addresses beyond 300 of one credential.
+    """
 
     action = "api_key.used"
 
@@ -227,7 +232,11 @@ class TokenRefused(_OnGrant):
 
 
 class TokenUsed(_OnGrant):
-    """An access token was used for a route; the first use and then hourly totals in `count`. `refused` where the answer was 403."""
+    """An access token was used for a route; the first use and then hourly totals in `count`.
+
+    `refused` where the answer was 403, and `reason` names a scope that lacked; `failed` where it was another error, such as no such route.
+    Addresses of one IPv6 subnet are counted together, and so are routes and addresses beyond 300 of one credential.
+    """
 
     action = "access_token.used"
 

@@ -1,16 +1,14 @@
 """What credentials did, collected in memory and written in batches off the request path.
 
 Three things: last use of a key (at once the first time, then at most once a minute, never after its revocation), use by route (one
-audit event at once, then hourly totals), and refused keys (one event per address, reason and key, then totals each minute, bounded in
-all). A crash loses at most a minute of these; changes and their events are never kept here.
+audit event at once, then hourly totals), and refused keys (one event per subnet, reason and key, then totals each minute). All are bounded
+(`tallies`), and what is beyond is counted together. A crash loses at most a minute of these; changes and their events are never kept here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -19,10 +17,12 @@ from sqlalchemy import or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin, events, record
+from latchpin.audit.events import Outcome
 from latchpin.errors import Unavailable
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind
-from latchpin.identity.verified import Refused, Verified
+from latchpin.identity.tallies import Tallies, Tally, subnet
+from latchpin.identity.verified import Refused, Verified, name_of
 from latchpin.kit import clock
 from latchpin.kit.context import RequestContext
 from latchpin.storage import Database
@@ -31,22 +31,19 @@ from latchpin.storage.models import ApiKey, OAuthClient, OAuthGrant
 LAST_USED_SECONDS = 60
 USE_TOTALS_SECONDS = 3600
 REFUSAL_TOTALS_SECONDS = 60
-MOST_REFUSALS = 200  # distinct ones a minute; the rest are counted together
+MOST_REFUSALS = 200  # distinct ones of unknown keys a minute; the rest are counted together
 MOST_KNOWN_REFUSALS = 1000  # the same with refused keys that exist, which junk must not crowd out
+MOST_REFUSALS_OF_ONE = 50
 MOST_USES = 20_000
+MOST_USES_OF_ONE = 300  # of one credential; the API has some 80 routes
 FLUSH_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OTHER_METHOD = "(other method)"
+_OTHERS = "other routes and addresses"
+_UNWRITABLE = "could not be written down"
+_FORBIDDEN, _ERRORS = 403, 400
 _REFUSALS = {CredentialKind.ACCESS_TOKEN: events.TokenRefused, CredentialKind.CLIENT: events.ClientRefused}
-
-
-@dataclass(slots=True)
-class _Tally:
-    """A count that is written at once and then in totals; `written` is when the last total was, on the monotonic clock."""
-
-    actor: Actor
-    event: events.Event
-    count: int = 0
-    written: float = -math.inf
 
 
 class Activity:
@@ -55,34 +52,52 @@ class Activity:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._last_used: dict[tuple[str, int], tuple[float, str | None]] = {}
-        self._uses: dict[tuple[str, str, str, str | None, bool], _Tally] = {}
-        self._refusals: dict[tuple[str | None, str, int | str | None], _Tally] = {}
+        self._uses = Tallies(seconds=USE_TOTALS_SECONDS, most=MOST_USES)
+        self._refusals = Tallies(seconds=REFUSAL_TOTALS_SECONDS, most=MOST_KNOWN_REFUSALS)
         self._flushing = asyncio.Lock()
 
     def used(self, verified: Verified, method: str, route: str, request: RequestContext) -> None:
-        """Note one use of a key for a route (`GET`, `/api/v1/agent/{agent_id}`), after it was answered: what was denied is told apart."""
+        """Note one use of a credential for a route (`GET`, `/api/v1/agent/{agent_id}`), after it was answered with `request.status`.
+
+        What was denied or failed is told apart from what was done; a denial for want of a scope names it (`request.lacking`).
+        """
         now = clock.monotonic()
+        principal = verified.principal
+        credential = principal.credential
         if now - verified.noted >= LAST_USED_SECONDS:
             verified.noted = now
-            credential = verified.principal.credential
             self._last_used[credential.kind.value, credential.id or 0] = (clock.timestamp(), request.address)
-        denied = request.status == 403  # noqa: PLR2004  the one answer that is about what the key may do
-        bucket = (verified.caller, method, route, request.address, denied)
-        tally = self._uses.get(bucket)
+        if method not in _METHODS:  # the caller's invention, and no two need be alike
+            method = _OTHER_METHOD
+        address, status, lacking = request.address, request.status, request.lacking
+        outcome: Outcome = "done" if status < _ERRORS else "refused" if status == _FORBIDDEN else "failed"  # 0: nobody waited for it
+        kind = (verified.name, method, route, outcome, lacking, address if address is None or ":" not in address else subnet(address))
+        tally = self._uses.get(kind)
         if tally is None:
-            if len(self._uses) >= MOST_USES:
-                return
-            principal = verified.principal
-            origin = Origin(request.address, request.user_agent, request.request_id)
-            kind = events.TokenUsed if principal.credential.kind is CredentialKind.ACCESS_TOKEN else events.ApiKeyUsed
-            event = kind(
-                target_id=principal.credential.id,
-                target_name=principal.credential.name,
-                outcome="refused" if denied else "done",
-                reason=f"{method} {route}"[:200],
-            )
-            tally = self._uses[bucket] = _Tally(actor(principal, origin), event)
+            what = f"{method} {route}" if lacking is None else f"{method} {route}: needs the scope {lacking}"
+            tally = self._new_use(kind, principal, verified.caller, outcome, what)
+        if tally.count:
+            tally.widen(address)
+        else:
+            tally.begin(Origin(address, request.user_agent, request.request_id))
         tally.count += 1
+
+    def used_at(self, endpoint: str, principal: Principal, caller: str, origin: Origin) -> None:
+        """Note one use of a credential at an endpoint of the authorization server (`POST /api/oauth/token`), where it was accepted."""
+        credential = principal.credential
+        self._last_used.setdefault((credential.kind.value, credential.id or 0), (clock.timestamp(), origin.address))
+        kind = (name_of(principal), endpoint, subnet(origin.address))
+        _add(self._uses.get(kind) or self._new_use(kind, principal, caller, "done", endpoint), origin)
+
+    def _new_use(self, kind: Hashable, principal: Principal, caller: str, outcome: Outcome, what: str) -> Tally:
+        """Return the tally that a use counts in: one of its own, or its credential's, or that of many credentials."""
+        tally = self._uses.open(kind, caller, MOST_USES_OF_ONE, partial(_use, principal, outcome, what))
+        if tally is None:
+            tally = self._uses.total((name_of(principal), outcome), partial(_use, principal, outcome, _OTHERS))
+        if tally is None:
+            some = (principal.organization_id, principal.credential.kind, outcome)
+            tally = self._uses.rest(some, lambda: _many(_use(principal, outcome, ""), "many credentials"))
+        return tally
 
     def app_used(self, client_pk: int, grant_id: int | None = None) -> None:
         """Note that an app got tokens, and of which grant where that lives on.
@@ -96,22 +111,18 @@ class Activity:
 
     def refused(self, refused: Refused, origin: Origin) -> None:
         """Note one refused key with its true reason."""
-        known = refused.id is not None
-        bucket = (origin.address, refused.reason.value, refused.id if known else refused.name)
-        tally = self._refusals.get(bucket)
-        if tally is None and len(self._refusals) >= (MOST_KNOWN_REFUSALS if known else MOST_REFUSALS):
-            # Counted together, without a name: the next one in line is not to blame for all of them.
-            refused, origin = Refused(refused.reason, name="many keys or addresses"), Origin()
-            bucket = (None, refused.reason.value, refused.name)
-            tally = self._refusals.get(bucket)
-        if tally is None:
-            name = refused.email or "unknown"
-            by = Actor(name, refused.user_id, refused.organization_id, refused.kind.value, refused.id, refused.name, origin)
-            event = _REFUSALS.get(refused.kind, events.ApiKeyRefused)(
-                target_id=refused.id, target_name=refused.name or None, outcome="refused", reason=refused.reason.value
-            )
-            tally = self._refusals[bucket] = _Tally(by, event)
-        tally.count += 1
+        tallies, make = self._refusals, partial(_refusal, refused)
+        where, reason = subnet(origin.address), refused.reason.value
+        tally = tallies.get(kind := (refused.kind, refused.id, refused.name, reason, where))
+        if refused.id is None:
+            tally = tally or tallies.open(kind, None, MOST_REFUSALS, make)
+        else:
+            tally = tally or tallies.open(kind, (refused.kind, refused.id), MOST_REFUSALS_OF_ONE, make)
+            tally = tally or tallies.total((refused.kind, refused.id, reason), make)
+        if tally is None:  # counted together, without a name: the next one in line is not to blame for all of them
+            some = (refused.organization_id, refused.kind, reason)
+            tally = tallies.rest(some, lambda: _many(make(), "many keys or addresses", reason))
+        _add(tally, origin)
 
     async def run(self) -> None:
         """Write what comes in, twice a second, until cancelled; then write the rest."""
@@ -138,51 +149,57 @@ class Activity:
 
     async def _flush(self, *, everything: bool) -> None:
         now = clock.monotonic()
-        due = [
-            (tally, tally.count)
-            for tallies, limit in ((self._uses, USE_TOTALS_SECONDS), (self._refusals, REFUSAL_TOTALS_SECONDS))
-            for tally in tallies.values()
-            if tally.count and (everything or now - tally.written >= limit)
-        ]
+        due = [(tally, tally.count) for tallies in self._all for tally in tallies.due(now, everything=everything)]
         used = dict(self._last_used)
         if used or due:
             async with self._database.transaction() as session:
                 for which, (at, address) in sorted(used.items(), key=_in_order):
                     await _write_last_used(session, which, at, address)
                 for tally, count in due:
-                    record(session, _total(tally, count), tally.actor)
+                    record(session, tally.total(count), tally.actor)
         for which, seen in used.items():
             if self._last_used.get(which) == seen:
                 del self._last_used[which]
         for tally, count in due:
-            tally.count, tally.written = tally.count - count, now  # more may have come while it was written
-        self._forget(now)
+            tally.count, tally.written_at = tally.count - count, now  # more may have come while it was written
+        for tallies in self._all:
+            tallies.forget(now)
+
+    @property
+    def _all(self) -> tuple[Tallies, Tallies]:
+        return self._uses, self._refusals
 
     async def _write_singly(self) -> None:
-        """Write each item by itself after a batch failed, and give up those that fail again: one must not hold up all others for ever."""
-        for which, (at, address) in list(self._last_used.items()):
-            if await self._written(partial(_write_last_used, which=which, at=at, address=address)):
-                self._last_used.pop(which, None)
-        for tally in (*self._uses.values(), *self._refusals.values()):
-            count = tally.count
-            if count and await self._written(partial(_record, tally=tally, count=count)):
-                tally.count, tally.written = tally.count - count, clock.monotonic()
+        """Write each item by itself after a batch failed, and give up those that fail again: one must not hold up all others for ever.
 
-    async def _written(self, work: Callable[[AsyncSession], Awaitable[None]]) -> bool:
-        """Whether an item is done with: written, or never to be written. A database that is away keeps it."""
+        What is given up still counts, in a total that has nothing of it but the number.
+        """
+        for which, (at, address) in list(self._last_used.items()):
+            if await self._write(partial(_write_last_used, which=which, at=at, address=address)) is not None:
+                self._last_used.pop(which, None)
+        for tallies in self._all:
+            for tally in list(tallies):
+                count = tally.count
+                written = await self._write(partial(_record, tally=tally, count=count)) if count else None
+                if written is None:
+                    continue
+                if not written:
+                    _log.error("activity.given_up", action=tally.event.action, count=count)
+                    total = tallies.rest((type(tally.event), tally.event.outcome), partial(_many, tally, "many credentials", _UNWRITABLE))
+                    total.count += count
+                tally.count, tally.written_at = tally.count - count, clock.monotonic()
+
+    async def _write(self, work: Callable[[AsyncSession], Awaitable[None]]) -> bool | None:
+        """Whether an item was written, in a transaction of its own; None where the database is away."""
         try:
             async with self._database.transaction() as session:
                 await work(session)
         except Unavailable:
+            return None
+        except Exception:  # noqa: BLE001  whatever is wrong with it, it can never be written
+            _log.exception("activity.not_writable")
             return False
-        except Exception:  # noqa: BLE001  whatever is wrong with it, it is given up
-            _log.exception("activity.given_up")
         return True
-
-    def _forget(self, now: float) -> None:
-        """Drop tallies of which nothing came for a whole period."""
-        self._uses = {b: t for b, t in self._uses.items() if t.count or now - t.written < USE_TOTALS_SECONDS}
-        self._refusals = {b: t for b, t in self._refusals.items() if t.count or now - t.written < REFUSAL_TOTALS_SECONDS}
 
 
 def actor(principal: Principal, origin: Origin) -> Actor:
@@ -193,19 +210,38 @@ def actor(principal: Principal, origin: Origin) -> Actor:
     )
 
 
-async def _record(session: AsyncSession, tally: _Tally, count: int) -> None:
-    record(session, _total(tally, count), tally.actor)
+def _add(tally: Tally, origin: Origin) -> None:
+    if tally.count:
+        tally.widen(origin.address)
+    else:
+        tally.begin(origin)
+    tally.count += 1
 
 
-def _total(tally: _Tally, count: int) -> events.Event:
-    event = tally.event
-    return type(event)(
-        target_id=event.target_id,
-        target_name=event.target_name,
-        outcome=event.outcome,
-        reason=event.reason,
-        count=count,
-    )
+def _use(principal: Principal, outcome: Outcome, what: str) -> Tally:
+    credential = principal.credential
+    kind = events.TokenUsed if credential.kind is CredentialKind.ACCESS_TOKEN else events.ApiKeyUsed
+    event = kind(target_id=credential.id, target_name=credential.name, outcome=outcome, reason=what[:200])
+    return Tally(event, actor(principal, Origin()))
+
+
+def _refusal(refused: Refused) -> Tally:
+    kind = _REFUSALS.get(refused.kind, events.ApiKeyRefused)
+    event = kind(target_id=refused.id, target_name=refused.name or None, outcome="refused", reason=refused.reason.value)
+    name = refused.email or "unknown"
+    by = Actor(name, refused.user_id, refused.organization_id, refused.kind.value, refused.id, refused.name)
+    return Tally(event, by)
+
+
+def _many(one: Tally, name: str, reason: str = "more than could be listed") -> Tally:
+    """Make the tally of many of which only one organization, action and outcome are told."""
+    event = type(one.event)(target_name=name, outcome=one.event.outcome, reason=reason)
+    by = Actor("unknown", None, one.actor.organization_id, one.actor.credential_kind, None, name)
+    return Tally(event, by, nameless=True)
+
+
+async def _record(session: AsyncSession, tally: Tally, count: int) -> None:
+    record(session, tally.total(count), tally.actor)
 
 
 def _in_order(item: tuple[tuple[str, int], object]) -> tuple[bool, str, int]:

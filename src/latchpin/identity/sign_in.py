@@ -168,6 +168,8 @@ async def _throttled(session: AsyncSession, tried: Attempt, user: User | None, w
     if await sign_in_limits.count_early(session, where, stands):
         _record_refusal(session, tried, user, "throttled")
         await _note_turned_away(session, where)
+    else:
+        sign_in_load.rows.leave_out(1)
     minutes = max(1, round(stands.wait / 60))
     return Outcome(refusal=Throttled(f"Too many tries. Try again in {minutes} minutes.", retry_after=stands.wait))
 
@@ -231,7 +233,17 @@ def _record_unwritten(session: AsyncSession) -> None:
 
 async def sweep(session: AsyncSession) -> None:
     """Remove counters whose window is over, and write the refusals that are still only counted."""
+    write_counted(session)
+    await sign_in_limits.sweep(session)
+
+
+def has_counted() -> bool:
+    """Whether there is something for `write_counted` to write."""
+    return bool(len(sign_in_load.turned_away) or sign_in_load.rows.unwritten)
+
+
+def write_counted(session: AsyncSession) -> None:
+    """Write the refusals that are still only counted in this process; for its end, too."""
     for turned in sign_in_load.turned_away.take():
         _record_turned_away(session, turned)
     _record_unwritten(session)
-    await sign_in_limits.sweep(session)

@@ -71,6 +71,11 @@ class Rows:
         """Count refusals for the next total that get no row of their own."""
         self._unwritten += count
 
+    @property
+    def unwritten(self) -> int:
+        """How many refusals have no row yet."""
+        return self._unwritten
+
     def take_unwritten(self) -> int:
         """Return how many refusals have no row, for the caller to write as one total, and begin to count anew."""
         unwritten, self._unwritten = self._unwritten, 0

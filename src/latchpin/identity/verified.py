@@ -66,6 +66,7 @@ class Verified:
 
     No `networks` means any address.
 
+    `name` tells the credential apart from every other; `caller` is whom its limits count for, the key of an exchanged token.
     `jkt` is the thumbprint of the key that a token is bound to: whoever presents it has to prove that key (RFC 9449).
     """
 
@@ -77,16 +78,22 @@ class Verified:
     rate_limit: int | None = None
     jkt: str | None = None
     noted: float = -math.inf
+    name: str = field(init=False)
     caller: str = field(init=False)
 
     def __post_init__(self) -> None:
         """Name the caller once, for rate limits and log lines."""
-        credential = self.principal.credential
-        self.caller = f"{_CALLERS.get(credential.kind, credential.kind)}:{credential.id}"
+        self.name = self.caller = name_of(self.principal)
 
     def admits(self, address: str | None) -> bool:
         """Whether the credential may be used from this address; an unknown address is outside every network."""
         return admits(self.networks, address)
+
+
+def name_of(principal: Principal) -> str:
+    """Return the name by which a principal's credential is told apart, such as `key:7`."""
+    credential = principal.credential
+    return f"{_CALLERS.get(credential.kind, credential.kind)}:{credential.id}"
 
 
 def admits(networks: Sequence[_Network], address: str | None) -> bool:

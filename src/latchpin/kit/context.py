@@ -15,7 +15,7 @@ class RequestContext:
 
     `seen` holds the request headers that matter before routing, by lower-case name; one that came several times is joined with a line
     break, which no single header can contain. `scheme` is how a token came, or should have, for the header of a refusal.
-    `method` is the one that was sent: the routes see GET for HEAD.
+    `method` is the one that was sent: the routes see GET for HEAD. `lacking` is the scope for want of which the request was denied.
     """
 
     request_id: str
@@ -26,6 +26,7 @@ class RequestContext:
     scheme: str = "Bearer"
     status: int = 0
     method: str = "GET"
+    lacking: str | None = None
 
     @property
     def user_agent(self) -> str | None:

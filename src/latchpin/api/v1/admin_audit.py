@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from litestar import Request, get
@@ -12,12 +12,13 @@ from litestar.params import PathParameter, QueryParameter
 from latchpin.api.bodies import Time
 from latchpin.api.routing import INT32, Wire, caller, database, may, problems
 from latchpin.api.v1.admin_users import TAG
-from latchpin.audit import trail
+from latchpin.audit import events, trail
 from latchpin.errors import Malformed, Missing
 from latchpin.identity import roles
 from latchpin.storage.models import AuditEvent
 
 EventId = Annotated[int, PathParameter(ge=1, le=INT32, description="The record's id.")]
+_OUTCOMES = get_args(events.Outcome)
 _ADMINISTER = may(roles.ADMINISTER)
 _WHEN = "A date or a time, UTC: 2027-11-24 or 2027-11-24T08:00:00Z."
 _decode = msgspec.json.Decoder(dict[str, list[Any]]).decode
@@ -100,7 +101,7 @@ def shown(row: AuditEvent) -> EventOut:
 async def list_events(
     request: Request[Any, Any, Any],
     action: Annotated[str | None, QueryParameter(max_length=64, description="Beginning of the action, such as `api_key.`")] = None,
-    outcome: Annotated[str | None, QueryParameter(max_length=16, description="`done` or `refused`.", enum=["done", "refused"])] = None,
+    outcome: Annotated[str | None, QueryParameter(max_length=16, description="`done`, `refused` or `failed`.", enum=[*_OUTCOMES])] = None,
     actor_id: Annotated[int | None, QueryParameter(name="actorId", ge=1, le=INT32, description="The user who acted.")] = None,
     credential_kind: Annotated[str | None, QueryParameter(name="credentialKind", max_length=32)] = None,
     credential_id: Annotated[int | None, QueryParameter(name="credentialId", ge=1, le=INT32)] = None,
@@ -113,8 +114,8 @@ async def list_events(
     cursor: Annotated[str | None, QueryParameter(max_length=64, description="`next` of the page before.")] = None,
 ) -> EventPage:
     """Return records of the organization, newest first. Records that arrive in between shift no page."""
-    if outcome not in (None, "done", "refused"):
-        raise Malformed("outcome must be done or refused.", field="outcome")
+    if outcome not in (None, *_OUTCOMES):
+        raise Malformed("outcome must be done, refused or failed.", field="outcome")
     filters = trail.Filters(
         action=action,
         outcome=outcome,

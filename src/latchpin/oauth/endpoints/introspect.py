@@ -128,6 +128,7 @@ async def _api_key(asked: Asking, client: Client, token: str, generation: int) -
     who = found.principal
     if who.organization_id != client.organization_id or not found.admits(asked.params.get("client_address")):
         return _INACTIVE
+    asked.serving.activity.used_at(f"POST {PATH}", who, found.caller, asked.came_from)
     return {
         "active": True,
         "token_type": "ApiKey",

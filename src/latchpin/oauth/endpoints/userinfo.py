@@ -63,6 +63,7 @@ async def _answer(request: AnyRequest) -> Response[bytes]:
     await rate_limit.require(serving.counter, key, seconds=seconds, most=limit, detail=detail)
     if proof is not None and not await serving.proofs.first_use(proof):
         await _unproved(serving, REPLAYED, stands, server.origin(request))
+    serving.activity.used_at(f"GET {PATH}", stands.principal, key, server.origin(request))
     told = identity_claims(replace(stands, granted=stands.granted & words))
     return json_answer({"sub": stands.subject, **told}, headers={**proving.answer_headers(serving, proof), **_EXPOSED})
 

@@ -62,7 +62,8 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
     stands = await _grant(server, client, who, generation, came_from)
     if not isinstance(stands, Standing):
         return stands
-    server.activity.app_used(client.pk)
+    server.activity.app_used(client.pk, stands.grant_id)
+    server.activity.used_at("POST /api/oauth/token", who, key.caller, came_from)
     return {**issue.answer(server, stands, Wanted(wanted, asked, jkt=params.jkt)), "issued_token_type": ACCESS_TOKEN}
 
 

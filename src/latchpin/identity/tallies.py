@@ -1,0 +1,112 @@
+"""Counts of what credentials did, for the audit trail: each kind of thing is written at once and then in totals.
+
+How many kinds are told apart is bounded for one credential and in all. What is beyond goes to a total of its credential, and beyond
+those to one of its organization, so that nothing is dropped without a count and one credential hides no other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from latchpin.audit import Actor, Origin, events
+from latchpin.kit import households
+
+subnet = lru_cache(10_000)(households.of)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often one kind of thing happened since it was last written; `written_at` is on the monotonic clock.
+
+    `actor` has the origin of the first time since then; where others came from another address of its subnet, the address is the subnet,
+    and where they came from other subnets, it is None. A tally of many credentials is `nameless`: where one of them came from is not told.
+    """
+
+    event: events.Event
+    actor: Actor
+    nameless: bool = False
+    owner: Hashable = None
+    count: int = 0
+    written_at: float = -math.inf
+
+    def begin(self, origin: Origin) -> None:
+        """Note where the first one since the last writing came from."""
+        if not self.nameless:
+            self.actor = replace(self.actor, origin=origin)
+
+    def widen(self, address: str | None) -> None:
+        """Note where another one came from."""
+        known = self.actor.origin.address
+        if known in (None, address):
+            return
+        wider = subnet(address)
+        origin = replace(self.actor.origin, address=wider if wider in (known, subnet(known)) else None)
+        self.actor = replace(self.actor, origin=origin)
+
+    def total(self, count: int) -> events.Event:
+        """Return the event for `count` of them."""
+        return replace(self.event, count=count)
+
+
+class Tallies:
+    """Tallies by kind. `most` is how many are told apart, and how many totals of credentials there are beside them."""
+
+    def __init__(self, *, seconds: float, most: int) -> None:
+        self.seconds = seconds
+        self._most = most
+        self._exact: dict[Hashable, Tally] = {}
+        self._totals: dict[Hashable, Tally] = {}
+        self._rest: dict[Hashable, Tally] = {}
+        self._owned: Counter[Hashable] = Counter()
+
+    def get(self, kind: Hashable) -> Tally | None:
+        """Return the tally of a kind that is told apart already."""
+        return self._exact.get(kind)
+
+    def open(self, kind: Hashable, owner: Hashable, most_of_owner: int, make: Callable[[], Tally]) -> Tally | None:
+        """Tell another kind apart; None where the owner, or all together, have as many as there may be."""
+        if self._owned[owner] >= most_of_owner or len(self._exact) >= self._most:
+            return None
+        self._owned[owner] += 1
+        tally = self._exact[kind] = make()
+        tally.owner = owner
+        return tally
+
+    def total(self, kind: Hashable, make: Callable[[], Tally]) -> Tally | None:
+        """Return the total of a credential; None where there are as many totals as there may be."""
+        tally = self._totals.get(kind)
+        if tally is None and len(self._totals) < self._most:
+            tally = self._totals[kind] = make()
+        return tally
+
+    def rest(self, kind: Hashable, make: Callable[[], Tally]) -> Tally:
+        """Return the total of what has no other; `kind` must be one of few."""
+        tally = self._rest.get(kind)
+        if tally is None:
+            tally = self._rest[kind] = make()
+        return tally
+
+    def __iter__(self) -> Iterator[Tally]:
+        for tallies in (self._exact, self._totals, self._rest):
+            yield from tallies.values()
+
+    def __len__(self) -> int:
+        """The number of tallies that are remembered."""
+        return len(self._exact) + len(self._totals) + len(self._rest)
+
+    def due(self, now: float, *, everything: bool) -> list[Tally]:
+        """Return the tallies that are to be written."""
+        return [tally for tally in self if tally.count and (everything or now - tally.written_at >= self.seconds)]
+
+    def forget(self, now: float) -> None:
+        """Drop tallies of which nothing came for a whole period."""
+
+        def left(tallies: dict[Hashable, Tally]) -> dict[Hashable, Tally]:
+            return {kind: tally for kind, tally in tallies.items() if tally.count or now - tally.written_at < self.seconds}
+
+        self._exact, self._totals, self._rest = left(self._exact), left(self._totals), left(self._rest)
+        self._owned = Counter(tally.owner for tally in self._exact.values())
