@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,7 +16,7 @@ from latchpin.identity.fields import Form, email_key
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
 from latchpin.storage.generation import narrow
-from latchpin.storage.models import Agent, ApiKey, User
+from latchpin.storage.models import Agent, ApiKey, Run, User
 from latchpin.storage.models.user import UserStatus
 
 
@@ -182,6 +182,8 @@ async def delete(session: AsyncSession, user: User, *, heir: User, by: Actor) ->
     live = sum(api_keys.is_live(key) for key in await api_keys.of_user(session, user.id))
     narrow(session)
     await session.execute(update(Agent).where(Agent.user_id == user.id).values(user_id=heir.id))
+    group = case((Run.space_id.is_(None), -heir.id), else_=Run.concurrency_group)
+    await session.execute(update(Run).where(Run.user_id == user.id).values(user_id=heir.id, concurrency_group=group))
     await session.execute(sql_delete(ApiKey).where(ApiKey.user_id == user.id))
     changes: events.Changes = {"live_keys": (live, 0), "agents_to": (None, heir.email)}
     record(session, events.UserDeleted(target_id=user.id, target_name=user.email, changes=changes), by)

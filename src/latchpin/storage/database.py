@@ -30,6 +30,7 @@ Columns = TypeVarTuple("Columns")
 BUSY_TIMEOUT_MS = 10_000
 _A_MOMENT = 0.01  # seconds
 _BEFORE_COMMIT = "latchpin_before_commit"
+_AFTER_COMMIT = "latchpin_after_commit"
 _LOST = "The database cannot be reached. Nothing was changed; try again in a moment."
 
 
@@ -109,6 +110,8 @@ class Database:
                     # After the commit, before the edge answers; also where the commit's own outcome is in doubt.
                     if self._counter is not None and narrows(session):
                         self._counter.advance()
+                for done in session.info.get(_AFTER_COMMIT, ()):
+                    done()
 
     async def ping(self) -> None:
         """Ask the database for nothing; raises Unavailable where it does not answer, or its file has been lost."""
@@ -175,6 +178,12 @@ def _plain_errors() -> Iterator[None]:
 def before_commit(session: AsyncSession, step: Callable[[AsyncSession], Awaitable[None]]) -> None:
     """Run `step` as one of the transaction's last statements, for work that takes a lock everybody needs (the audit chain)."""
     session.info.setdefault(_BEFORE_COMMIT, []).append(step)
+
+
+def after_commit(session: AsyncSession, step: Callable[[], None]) -> None:
+    """Call `step` once the transaction has been committed, before its block ends; a rollback forgets it. It must not raise or wait."""
+    steps: dict[Callable[[], None], None] = session.info.setdefault(_AFTER_COMMIT, {})
+    steps[step] = None
 
 
 def is_lost(error: DBAPIError) -> bool:

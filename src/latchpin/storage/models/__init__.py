@@ -17,6 +17,7 @@ from latchpin.storage.models.oauth_grant import (
     RefreshToken,
     RevokedToken,
 )
+from latchpin.storage.models.run import Run, RunFile, RunTransition, Worker
 from latchpin.storage.models.session import BrowserSession, KeptForm, SignInFailures
 from latchpin.storage.models.signing_key import SigningKey
 from latchpin.storage.models.space import Space, SpaceMember
@@ -46,9 +47,13 @@ __all__ = [
     "PushedRequest",
     "RefreshToken",
     "RevokedToken",
+    "Run",
+    "RunFile",
+    "RunTransition",
     "SignInFailures",
     "SigningKey",
     "Space",
     "SpaceMember",
     "User",
+    "Worker",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import IntEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from latchpin.storage.models.base import NEVER_REUSED, Base
@@ -75,6 +75,8 @@ class Agent(Base):
     validation_status: Mapped[ValidationStatus] = mapped_column(NumberEnum(ValidationStatus), default=ValidationStatus.VALID)
     version: Mapped[int] = mapped_column(default=1)
     last_activity: Mapped[datetime | None] = mapped_column(UtcTime)
+    active_runs: Mapped[int] = mapped_column(default=0, server_default="0")  # not ended yet
+    started_runs: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), default=0, server_default="0")  # ever
     archived: Mapped[datetime | None] = mapped_column(UtcTime)
     created: Mapped[datetime] = mapped_column(UtcTime)
     updated: Mapped[datetime] = mapped_column(UtcTime)

@@ -33,6 +33,7 @@ class Space(Base):
     scope: Mapped[SpaceScope] = mapped_column(WordEnum(SpaceScope), default=SpaceScope.PRIVATE)
     is_default_access: Mapped[bool] = mapped_column(default=False)
     run_retention_hours: Mapped[int | None]
+    max_concurrent_runs: Mapped[int | None]  # NULL: as the settings say
     initiated_by: Mapped[str | None] = mapped_column(String(200))
     created: Mapped[datetime] = mapped_column(UtcTime)
     updated: Mapped[datetime] = mapped_column(UtcTime)
