@@ -102,6 +102,7 @@ def test_an_example_is_what_the_api_would_write(found: ProblemType) -> None:
         request_id=problem_types.SAMPLE_REQUEST,
         scope=found.more.get("scope"),
         problems=[errors.FieldProblem(**each) for each in found.more.get("errors", ())],
+        run_id=found.more.get("runId"),
     )
 
     assert msgspec.json.encode(found.example("https://latchpin.example")) == known.body

@@ -15,15 +15,16 @@ from litestar import Litestar, Router
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from latchpin import settings
-from latchpin.api import health, openapi
+from latchpin.api import downloads, health, openapi
 from latchpin.api.envelope import Envelope
 from latchpin.api.errors import HANDLERS as ERROR_HANDLERS
 from latchpin.api.gate import Doors, Gate
 from latchpin.api.head import HeadAsGet
 from latchpin.api.routing import SERVICES, Services, require_declared_permissions, require_permission
-from latchpin.api.v1 import admin, agents, spaces
+from latchpin.api.v1 import admin, agents, run_files, runs, spaces
 from latchpin.audit import chain
 from latchpin.audit.checkpoints import CheckpointLog
+from latchpin.automation.run_engine import open_engine
 from latchpin.errors import Unavailable
 from latchpin.identity import deployment, grants, kept_forms, sessions, sign_in, signing_keys
 from latchpin.identity.activity import Activity
@@ -52,7 +53,7 @@ from latchpin.web.site import STATE, Site
 
 _log = structlog.get_logger(__name__)
 _SWEEP_SECONDS = 3600
-V1 = (*agents.HANDLERS, *spaces.HANDLERS, *admin.HANDLERS)
+V1 = (*agents.HANDLERS, *runs.HANDLERS, *run_files.HANDLERS, *spaces.HANDLERS, *admin.HANDLERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,12 @@ def build(
         open_counter(chosen, kept.fingerprint()),
         Proofs(database, kept, chosen),
     )
-    services = Services(chosen, kept, doors)
+    services = Services(chosen, kept, doors, open_engine(chosen, database, kept))
     litestar = Litestar(
         route_handlers=[
             Router("/api/v1", route_handlers=list(V1), before_request=require_permission),
             *health.HANDLERS,
+            *downloads.HANDLERS,
             oauth.ROUTER,
             *pages.ROUTERS,
             *also,

@@ -100,6 +100,26 @@ class Conflict(LatchpinError):
     code = "conflict"
 
 
+class TimedOut(LatchpinError):
+    """What the caller waits for takes longer than the caller wants to wait; the run of this id goes on."""
+
+    code = "run_timeout"
+
+    def __init__(self, detail: str, *, run_id: int) -> None:
+        super().__init__(detail)
+        self.run_id = run_id
+
+
+class RunFailed(Invalid):
+    """The run that the caller waited for, of this id, ended without a result."""
+
+    code = "run_failed"
+
+    def __init__(self, detail: str, *, run_id: int) -> None:
+        super().__init__(detail)
+        self.run_id = run_id
+
+
 class Throttled(LatchpinError):
     """Too many tries; `retry_after` is in whole seconds, at least 1."""
 

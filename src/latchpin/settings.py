@@ -115,6 +115,43 @@ class Settings:
         False,  # noqa: FBT003
         "Lets those documents come from loopback and private addresses; for development and tests only.",
     )
+    worker: bool = _setting(
+        value.boolean,
+        True,  # noqa: FBT003
+        "Whether `latchpin serve` starts a worker that executes runs beside it. Off where workers run elsewhere (PostgreSQL).",
+    )
+    worker_name: str = _setting(value.label, "", "What runs and messages call this worker; by default the host's name and the process id.")
+    worker_slots: int = _setting(value.integer(1, 256), 4, "Runs that one worker executes at the same time.")
+    worker_lease_seconds: int = _setting(
+        value.integer(6, 300), 15, "A worker that was not heard of for so long has lost its runs; each ends as a Failure that says so."
+    )
+    worker_drain_seconds: int = _setting(
+        value.integer(0, 3600), 30, "A worker that is asked to stop lets its runs go on for so long, and then hands them back to the queue."
+    )
+    max_concurrent_runs: int = _setting(
+        value.integer(1, 1000), 2, "Runs of one Space, or of one user's personal Space, at the same time, where the Space sets no number."
+    )
+    run_memory_mb: int = _setting(value.integer(128, 65_536), 512, "Memory that one run may take, in MiB.")
+    run_download_mb: int = _setting(value.integer(1, 1024), 16, "Largest answer of a site that a run takes, unpacked, in MiB.")
+    run_output_mb: int = _setting(value.integer(1, 1_048_576), 1024, "Records that one run may save, in MiB; it is stopped beyond that.")
+    run_log_mb: int = _setting(
+        value.integer(1, 65_536), 50, "Largest log and largest request list of one run in MiB; the rest is left out."
+    )
+    files_dir: Path = _setting(value.path, Path(), "Directory of the files of runs; by default files in the data directory.")
+    download_minutes: int = _setting(value.integer(1, 1440), 15, "The address that a download leads to works for so many minutes.")
+    agent_networks: tuple[value.Endpoints, ...] = _setting(
+        value.endpoints,
+        (),
+        "Networks that agents may reach although they are not public, such as 10.1.0.0/16 or 127.0.0.1:9001 (comma-separated).",
+    )
+    agent_contact: str = _setting(
+        value.label, "", "Address or e-mail that agents' User-Agent names for site owners; by default the public address."
+    )
+    agents_may_ignore_robots: bool = _setting(
+        value.boolean,
+        False,  # noqa: FBT003
+        "Whether an agent with `obey_robots: false` may leave a site's robots.txt aside; otherwise every agent follows it.",
+    )
     max_body_bytes: int = _setting(value.integer(10_000, 100_000_000), 1_000_000, "Largest request body in bytes.")
     log_level: str = _setting(value.choice("debug", "info", "warning", "error"), "info", "Least severe log line that is written.")
     log_format: str = _setting(value.choice("json", "console"), "json", "How log lines are written.")
@@ -212,6 +249,8 @@ def _completed(values: dict[str, Any]) -> Settings:
         values["database_url"] = value.sqlite_url(data_dir / "latchpin.db")
     if draft.secrets_file == Path():
         values["secrets_file"] = data_dir / "secrets.json"
+    if draft.files_dir == Path():
+        values["files_dir"] = data_dir / "files"
     if not draft.public_url:
         host = "127.0.0.1" if draft.host in ("0.0.0.0", "::") else draft.host  # noqa: S104  compared, not bound
         values["public_url"] = value.origin(f"http://{f'[{host}]' if ':' in host else host}:{draft.port}")

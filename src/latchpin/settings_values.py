@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
@@ -13,6 +14,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._\-]{0,251}[A-Za-z0-9.])?")
 _AUTHORITY = re.compile(r"[A-Za-z0-9.\-]+(?::\d+)?|\[[0-9A-Fa-f:.]+\](?::\d+)?")
 DEFAULT_PORTS = {"http": 80, "https": 443}
+_MOST_LABEL = 100
 Parser = Callable[[str], object]
 
 
@@ -27,6 +29,15 @@ def text(raw: str) -> str:
 def text_or_nothing(raw: str) -> str:
     """Read a text that may be empty."""
     return raw.strip()
+
+
+def label(raw: str) -> str:
+    """Read a text that may be empty, of up to 100 printable ASCII characters without parentheses, fit for a header's comment."""
+    found = raw.strip()
+    if len(found) > _MOST_LABEL or not found.isascii() or not found.isprintable() or set(found) & set("()\\"):
+        message = f"must be at most {_MOST_LABEL} plain characters without parentheses"
+        raise ValueError(message)
+    return found
 
 
 def path(raw: str) -> Path:
@@ -149,6 +160,41 @@ def networks(raw: str) -> tuple[Network, ...]:
             except ValueError:
                 message = f"{part.strip()!r} is not a network such as 10.0.0.0/8"
                 raise ValueError(message) from None
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """A network, and one of its ports or (None) all."""
+
+    network: Network
+    port: int | None = None
+
+    def __str__(self) -> str:
+        if self.port is None:
+            return str(self.network)
+        return f"[{self.network}]:{self.port}" if self.network.version == 6 else f"{self.network}:{self.port}"  # noqa: PLR2004  the version
+
+
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:/\d+)?)\]|([0-9.]+(?:/\d+)?)):(\d{1,5})")
+
+
+def endpoints(raw: str) -> tuple[Endpoints, ...]:
+    """Read comma-separated networks in CIDR form, each with a port or without: 10.0.0.0/8, 127.0.0.1:9001, [::1]:9001."""
+    found = []
+    for part in (each.strip() for each in raw.split(",")):
+        if not part:
+            continue
+        matched = _WITH_PORT.fullmatch(part)
+        try:
+            port = int(matched[3]) if matched else None
+            network = ipaddress.ip_network((matched[1] or matched[2]) if matched else part)
+            if port is not None and not 0 < port < 65536:  # noqa: PLR2004  the range of ports
+                raise ValueError  # noqa: TRY301  one message for every mistake
+        except ValueError:
+            message = f"{part!r} is not a network such as 10.0.0.0/8 or 127.0.0.1:9001"
+            raise ValueError(message) from None
+        found.append(Endpoints(network, port))
     return tuple(found)
 
 

@@ -70,7 +70,7 @@ def test_a_key_that_reads_opens_nothing_that_changes(server: Server, keys: dict[
 
 
 def test_a_runs_only_key_opens_no_space_and_no_administration(server: Server, keys: dict[str, Key]) -> None:
-    """What is open to a runs-only key is agents and nothing else."""
+    """What is open to a runs-only key is agents and their runs, and nothing else."""
     opened = {
         route.path
         for route in routes.every()
@@ -81,7 +81,7 @@ def test_a_runs_only_key_opens_no_space_and_no_administration(server: Server, ke
         != 403
     }
 
-    assert opened == {route.path for route in routes.scoped() if str(route.scope).startswith("agents:")}
+    assert opened == {route.path for route in routes.scoped() if str(route.scope).startswith(("agents:", "runs:"))}
 
 
 @pytest.mark.parametrize("route", routes.administration(), ids=lambda route: route.name)

@@ -12,12 +12,17 @@ import httpx
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin
-from latchpin.automation import agents
+from latchpin.automation import agents, run_files, runs
+from latchpin.automation.run_lifecycle import Lease
 from latchpin.identity import api_keys, organizations, policy, spaces, users
 from latchpin.identity.activity import actor
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group, Role
 from latchpin.identity.scopes import Access
+from latchpin.kit import clock
+from latchpin.storage.models import Agent, Run
+from latchpin.storage.models.agent import RunStatus
+from latchpin.storage.models.run import RunFileType, RunOrigin
 from latchpin.storage.models.space import SpaceScope
 from tests.support.server import Server
 
@@ -177,6 +182,38 @@ class Organization:
 
         async def work(session: AsyncSession) -> int:
             return (await agents.create(session, who.principal, definition(name), space_id=space_id, by=who.actor)).id
+
+        return self.write(work)
+
+    def ended_run(self, agent_id: int) -> dict[str, int]:
+        """Make a run of an agent that has failed, with a file, as a worker would have left them; returns their ids by wire name."""
+
+        async def work(session: AsyncSession) -> dict[str, int]:
+            agent = await session.get_one(Agent, agent_id)
+            agent.started_runs += 1
+            at = clock.now()
+            run = Run(
+                organization_id=agent.organization_id,
+                space_id=agent.space_id,
+                agent_id=agent.id,
+                user_id=agent.user_id,
+                concurrency_group=runs.group_of(agent),
+                sequence=agent.started_runs,
+                config_version=1,
+                status=RunStatus.FAILURE,
+                message=f"No page of {agent.name} could be read.",
+                origin=RunOrigin.USER,
+                origin_name="test",
+                input="{}",
+                created_at=at,
+                started_at=at,
+                ended_at=at,
+                fencing_token=1,
+            )
+            session.add(run)
+            await session.flush()
+            file = await run_files.add(session, Lease(run.id, 0, 1), RunFileType.LOG_TEXT, "log.txt")
+            return {"runId": run.id, "fileId": file.id}
 
         return self.write(work)
 

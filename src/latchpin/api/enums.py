@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
 from typing import TypeVar
 
+from latchpin.automation.run_removal import RunRemoveMethod
 from latchpin.errors import Malformed
 from latchpin.storage.models.agent import ConfigType, RunStatus
+from latchpin.storage.models.run import LogLevel, LogMode, ParallelExport
 
 Member = TypeVar("Member", bound=IntEnum)
+Word = TypeVar("Word", bound=StrEnum)
 
 
 class Nothing(IntEnum):
@@ -35,6 +39,45 @@ def run_status(text: str | None) -> RunStatus | None:
     return _member(RunStatus, text, "status")
 
 
+_LOG_LEVELS = {"trace": LogLevel.INFO, "debug": LogLevel.INFO, "critical": LogLevel.FATAL}
+_LOG_MODES = {"json": LogMode.TEXT}
+_EXPORTS = {"separate": ParallelExport.SEPARATED}
+
+
+def log_level(given: str | int | None) -> LogLevel:
+    """Read a LogLevel, Info where there is none; Trace and Debug are Info, and Critical is Fatal. Raises Malformed."""
+    return _word(LogLevel, given, "logLevel", _LOG_LEVELS) or LogLevel.INFO
+
+
+def log_mode(given: str | int | None) -> LogMode:
+    """Read a LogMode, Text where there is none; Json is Text. Raises Malformed."""
+    return _word(LogMode, given, "logMode", _LOG_MODES) or LogMode.TEXT
+
+
+def parallel_export(given: str | int | None) -> ParallelExport:
+    """Read a ParallelExport, Combined where there is none; Separate is Separated. Raises Malformed."""
+    return _word(ParallelExport, given, "parallelExport", _EXPORTS) or ParallelExport.COMBINED
+
+
+def run_remove_method(text: str) -> RunRemoveMethod:
+    """Read what a deletion is to delete; raises Malformed."""
+    return _word(RunRemoveMethod, text, "removeMethod", {}) or RunRemoveMethod.ENTIRE_RUN
+
+
+def _word(kind: type[Word], given: str | int | None, field: str, synonyms: Mapping[str, Word]) -> Word | None:
+    """Read a member by its text in any case, or by its place in the list, from 0."""
+    if given is None or given == "":
+        return None
+    flat = str(given).lower()
+    for place, member in enumerate(kind):
+        if flat in (member.value.lower(), str(place)):
+            return member
+    if flat in synonyms:
+        return synonyms[flat]
+    detail = f"{field} must be one of: {', '.join(member.value for member in kind)}."
+    raise Malformed(detail, field=field)
+
+
 def _member(kind: type[Member], text: str | None, field: str) -> Member | None:
     if text is None or text == "":
         return None
@@ -45,3 +88,8 @@ def _member(kind: type[Member], text: str | None, field: str) -> Member | None:
     names = ", ".join(f"{member.value} {member.name.title().replace('_', '')}" for member in kind)
     detail = f"{field} must be one of: {names}."
     raise Malformed(detail, field=field)
+
+
+def wire_name(member: IntEnum) -> str:
+    """Return a member's name as the contract writes it."""
+    return member.name.title().replace("_", "")

@@ -119,8 +119,9 @@ def _wire_name(handler: BaseRouteHandler, name: str) -> str:
 
 
 def _on_the_wire(problem: FieldProblem) -> FieldProblem:
-    """Call a field as JSON does; a place in a text document keeps the document's own names."""
-    return problem if problem.line is not None else replace(problem, field=camel(problem.field))
+    """Call a field as JSON does; a place in a text document keeps the document's own names, and so does one below a field."""
+    name, dot, below = problem.field.partition(".")
+    return problem if problem.line is not None else replace(problem, field=f"{camel(name)}{dot}{below}")
 
 
 def _with_problems(error: Invalid) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from latchpin.api import examples_oauth
+from latchpin.api import examples_oauth, examples_runs
 from latchpin.api.v1.admin_agents import DefinitionOut
 from latchpin.api.v1.admin_audit import Actor, EventOut, EventPage, Target
 from latchpin.api.v1.admin_keys import ApiKeyMade, ApiKeyOut, KeyPolicyOut
@@ -29,6 +29,7 @@ PARAMETERS: dict[str, Any] = {
     "keyId": 1,
     "eventId": 1,
     **examples_oauth.PARAMETERS,
+    **examples_runs.PARAMETERS,
     "query": "price",
     "name": "Retail",
 }
@@ -184,6 +185,7 @@ _ANSWERS: dict[str, Any] = {
     "moveAgent": _AGENT,
     "getDefinition": DefinitionOut(agent_id=1, version=2, definition=DEFINITION, comments="Follow the new layout"),
     **examples_oauth.ANSWERS,
+    **examples_runs.ANSWERS,
     "live": {"status": "ok"},
     "ready": {"status": "ok"},
 }
@@ -199,6 +201,7 @@ BODIES: dict[str, Any] = {
     "createSpace": _SPACE_ENTRY,
     "changeSpace": _SPACE_ENTRY,
     **examples_oauth.BODIES,
+    **examples_runs.BODIES,
     "setMember": {"role": "editor"},
     "createAgent": {"definition": DEFINITION, "spaceId": 1, "comment": "First draft"},
     "moveAgent": {"spaceId": 1},

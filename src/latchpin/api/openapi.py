@@ -39,6 +39,7 @@ Every refusal is a problem document (`application/problem+json`). Times are UTC.
 GET is, without the body. Routes below `/api/v1/admin/` are Latchpin's own."""
 _TAGS = {
     "Agents": "Web-data agents and their versions.",
+    "Runs": "Runs of agents: started, watched, stopped; and their files.",
     "Spaces": "Groups of agents, and who can enter them.",
     "Agent definitions": "Agents as YAML documents. An addition of Latchpin's own, open to API keys with `agents:write`.",
     "Administration": "Users, API keys, OAuth apps, Spaces and the audit log. An addition of Latchpin's own, for administrators signed in "

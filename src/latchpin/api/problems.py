@@ -24,6 +24,7 @@ _STATUS: tuple[tuple[type[LatchpinError], int], ...] = (
     (errors.Denied, 403),
     (errors.Missing, 404),
     (errors.Conflict, 409),
+    (errors.TimedOut, 408),
     (errors.Throttled, 429),
     (errors.Unavailable, 503),
 )
@@ -51,6 +52,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     error_code: str | None = None
     scope: str | None = None
     errors: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    run_id: int | None = None
     request_id: str | None = None
 
 
@@ -107,6 +109,7 @@ def of_error(error: LatchpinError, *, instance: str, public_url: str, request_id
         scope=scope,
         problems=problems,
         headers=headers,
+        run_id=getattr(error, "run_id", None),
     )
 
 
@@ -122,6 +125,7 @@ def render(  # noqa: PLR0913  the members of the document
     scope: str | None = None,
     problems: Sequence[FieldProblem] = (),
     headers: Sequence[tuple[bytes, bytes]] = (),
+    run_id: int | None = None,
 ) -> Answer:
     """Render any problem document; `instance` is the request's path without the query, which might hold a secret."""
     slug = problem_types.slug_of(code or SLUGS.get(status) or "error")
@@ -134,6 +138,7 @@ def render(  # noqa: PLR0913  the members of the document
         error_code=code or slug.replace("-", "_"),
         scope=scope,
         errors=[_field(problem) for problem in problems],
+        run_id=run_id,
         request_id=request_id,
     )
     encoded = msgspec.json.encode(body)

@@ -15,6 +15,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from latchpin.api.gate import PRINCIPAL, SIGNED_IN, Doors
 from latchpin.api.problems import Problem
 from latchpin.audit import Actor, Origin
+from latchpin.automation.run_engine import RunEngine
 from latchpin.errors import Denied, Unauthenticated
 from latchpin.identity import access, sessions
 from latchpin.identity.activity import actor
@@ -34,6 +35,7 @@ _ERRORS = {
     400: "The request cannot be read: a parameter of the wrong kind or out of range.",
     401: "No credential, or one that is not accepted; the document does not say why.",
     403: "The credential lacks the scope, or its user the right.",
+    408: "What was waited for has not ended in time; it goes on.",
     404: "No such thing, or none that the caller may see.",
     409: "Not possible in the present state.",
     422: "The entry was understood and refused; `errors` names the fields.",
@@ -53,6 +55,7 @@ class Services:
     settings: Settings
     secrets: Secrets
     doors: Doors
+    engine: RunEngine
 
     @property
     def database(self) -> Database:

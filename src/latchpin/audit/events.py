@@ -46,6 +46,10 @@ class _OnAgent(Event):
     target_kind: ClassVar[str | None] = "agent"
 
 
+class _OnRun(Event):
+    target_kind: ClassVar[str | None] = "run"
+
+
 class _OnGrant(Event):
     target_kind: ClassVar[str | None] = "grant"
 
@@ -386,6 +390,36 @@ class AgentUnarchived(_OnAgent):
     """An archived agent was brought back."""
 
     action = "agent.unarchived"
+
+
+class RunStarted(_OnRun):
+    """A run of an agent was started; `changes` holds the agent's id, and which of its runs and versions it is."""
+
+    action = "run.started"
+
+
+class RunStopped(_OnRun):
+    """A run was asked to finish the page at hand and end, or was taken out of the queue."""
+
+    action = "run.stopped"
+
+
+class RunKilled(_OnRun):
+    """A run that was stopping already was ended at once."""
+
+    action = "run.killed"
+
+
+class RunRestarted(_OnRun):
+    """A failed run was put back into the queue."""
+
+    action = "run.restarted"
+
+
+class RunDeleted(_OnRun):
+    """A run or its files were deleted; `reason` is the method."""
+
+    action = "run.deleted"
 
 
 ALL: tuple[type[Event], ...] = tuple(

@@ -69,6 +69,7 @@ class AgentRow(msgspec.Struct, array_like=True, frozen=True):
     archived: datetime | None
     created: datetime
     updated: datetime
+    active_runs: int
 
 
 _ROW = tuple(Agent.__table__.c[name] for name in AgentRow.__struct_fields__)

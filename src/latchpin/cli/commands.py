@@ -23,6 +23,7 @@ class CommandEntry(NamedTuple):
 ALL: Mapping[str, CommandEntry] = {
     "init": CommandEntry("init", "Make the first organization and its administrator, and print a temporary password."),
     "serve": CommandEntry("serve", "Serve the API and the Control Center until Ctrl-C."),
+    "worker": CommandEntry("worker", "Execute runs until Ctrl-C."),
     "settings": CommandEntry(
         "settings_list", "List every setting with its variable, its value, where the value came from, and what it is for."
     ),

@@ -15,6 +15,7 @@ from granian.log import LogLevels
 
 from latchpin import settings_values as value
 from latchpin.cli.deployment import Deployment, asynchronous, begun, data_dir_option, example, fail, load_settings
+from latchpin.cli.worker_process import worker_beside
 from latchpin.identity import organizations
 from latchpin.settings import Settings, variable
 
@@ -38,6 +39,7 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, workers: in
 
     An embedded database is brought up to date first. On an empty deployment a one-time link for making the first administrator is
     printed. Revocations hold in every process at once; with several processes set LATCHPIN_REDIS_URL for exact rate limits.
+    A worker that executes runs is started beside the server, unless LATCHPIN_WORKER=off.
     """
     chosen = load_settings(data_dir, host=host, port=port, workers=workers)
     require_free(chosen.host, chosen.port)
@@ -53,22 +55,23 @@ def run(chosen: Settings, *, target: str = "latchpin.app:create") -> None:
     address = require_free(chosen.host, chosen.port)
     for name in ("data_dir", "host", "port", "workers"):
         os.environ[variable(name)] = str(getattr(chosen, name))  # the server's processes read the environment
-    Granian(
-        target,
-        address=address,
-        port=chosen.port,
-        interface=Interfaces.ASGI,
-        workers=chosen.workers,
-        loop=Loops.uvloop,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1,
-        websockets=False,
-        backlog=2048,
-        factory=True,
-        log_level=LogLevels.warning,
-        workers_kill_timeout=30,
-        respawn_failed_workers=True,
-    ).serve()
+    with worker_beside(chosen):
+        Granian(
+            target,
+            address=address,
+            port=chosen.port,
+            interface=Interfaces.ASGI,
+            workers=chosen.workers,
+            loop=Loops.uvloop,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1,
+            websockets=False,
+            backlog=2048,
+            factory=True,
+            log_level=LogLevels.warning,
+            workers_kill_timeout=30,
+            respawn_failed_workers=True,
+        ).serve()
 
 
 def require_free(host: str, port: int) -> str:

@@ -60,5 +60,7 @@ class Permission:
 
 AGENTS_READ = Permission("agents.read", Scope.AGENTS_READ, Role.VIEWER, kinds=PROGRAMS)
 AGENTS_CHANGE = Permission("agents.change", Scope.AGENTS_WRITE, Role.EDITOR, kinds=PROGRAMS)
+RUNS_READ = Permission("runs.read", Scope.RUNS_READ, Role.VIEWER, kinds=PROGRAMS)
+RUNS_START = Permission("runs.start", Scope.AGENTS_WRITE, Role.OPERATOR, kinds=PROGRAMS)
 SPACES_READ = Permission("spaces.read", Scope.SPACES_READ, Role.VIEWER, kinds=PROGRAMS)
 ADMINISTER = Permission("organization.administer", group=Group.ADMINISTRATOR)

@@ -28,6 +28,16 @@ _REQUEST = (
         more={"errors": [{"field": "pageIndex", "message": "Enter a whole number of at least 1."}]},
     ),
     ProblemType(
+        "run_in_progress",
+        400,
+        "Run that is in progress",
+        "A run cannot be deleted while it waits or is executed. Nothing was deleted.",
+        "The run has not ended.",
+        "Stop it, wait until its status is a final one, and delete it then.",
+        "The run is in progress. Stop it first, and delete it when it has ended.",
+        "/api/v1/agent/77/run/512",
+    ),
+    ProblemType(
         "two_credentials",
         400,
         "More than one credential",

@@ -16,7 +16,7 @@ TITLES: Mapping[int, str] = {
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
-    408: "Request too slow",
+    408: "Took too long",
     409: "Conflict",
     413: "Request too large",
     415: "Unsupported content type",

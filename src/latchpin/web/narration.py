@@ -67,6 +67,11 @@ PHRASES: dict[str, str] = {
     "agent.moved": "moved agent {target} to {space}",
     "agent.archived": "archived agent {target}",
     "agent.unarchived": "unarchived agent {target}",
+    "run.started": "started {target}",
+    "run.stopped": "stopped {target}",
+    "run.killed": "killed {target}",
+    "run.restarted": "restarted {target}",
+    "run.deleted": "deleted {target}",
 }
 LABELS: dict[str, str] = {
     "organization.created": "Organization created",
@@ -132,6 +137,12 @@ LABELS: dict[str, str] = {
     "agent.moved": "Agent moved",
     "agent.archived": "Agent archived",
     "agent.unarchived": "Agent unarchived",
+    "run": "Runs: everything",
+    "run.started": "Run started",
+    "run.stopped": "Run stopped",
+    "run.killed": "Run killed",
+    "run.restarted": "Run restarted",
+    "run.deleted": "Run deleted",
 }
 _ICONS = {
     "user.created": "user-plus",
@@ -175,6 +186,7 @@ _ICONS_BY_KIND = {
     "resource": "resources",
     "space": "spaces",
     "agent": "agents",
+    "run": "agents",
 }
 KINDS = {
     "session": "browser session",

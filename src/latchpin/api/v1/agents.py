@@ -18,14 +18,12 @@ from latchpin.errors import Malformed
 from latchpin.identity import roles
 from latchpin.kit import plain_text
 from latchpin.storage.models import Agent
-from latchpin.storage.models.agent import RunStatus
 
 AgentId = Annotated[int, PathParameter(ge=1, le=INT32, description="The agent's id.")]
-_RUNNING = frozenset({RunStatus.RUNNING, RunStatus.EXPORTING, RunStatus.STARTING, RunStatus.STOPPING, RunStatus.UPDATING_DATA_SET})
 
 
 class AgentOut(Wire, frozen=True):
-    """An agent. `spaceId` null is the owner's personal Space; `status` null means that it never ran.
+    """An agent. `spaceId` null is the owner's personal Space; `status` is the last run's; `isActive` while one goes on.
 
     `userId` is the owner; 0 where an app made the agent on its own behalf.
     """
@@ -101,7 +99,7 @@ def shown(row: AgentRow | Agent) -> AgentOut:
         input_parameters=_decode(row.input_parameters),
         agent_templates=None,
         config_type=row.config_type,
-        is_active=row.status in _RUNNING,
+        is_active=row.active_runs > 0,
         last_activity=row.last_activity,
         proxy_pool_id=None,
         space_id=row.space_id,

@@ -81,9 +81,10 @@ class RunFileType(IntEnum):
 class Run(Base):
     """One run of an agent.
 
-    `space_id` NULL is the personal Space of `user_id`, the agent's owner (NULL where an app made the agent, in a Space). `concurrency_group` is the Space's id, or minus the owner's for
-    a personal Space: runs of one group share its limit. `admitted_at` is when the run got one of its group's slots, which it holds until
-    `ended_at`. `owner` is the id of the worker that executes it until `lease_expires_at`; each attempt has another `fencing_token`.
+    `space_id` NULL is the personal Space of `user_id`, the agent's owner; that is NULL where an app made the agent, in a Space.
+    `concurrency_group` is the Space's id, or minus the owner's for a personal Space: runs of one group share its limit. `admitted_at` is
+    when the run got one of its group's slots, which it holds until `ended_at`. `owner` is the id of the worker that executes it until
+    `lease_expires_at`; each attempt has another `fencing_token`.
     `input` is a JSON object of the plain input parameters, `sealed_input` of the encrypted ones. `traffic` is in bytes.
     """
 

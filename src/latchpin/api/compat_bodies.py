@@ -1,0 +1,41 @@
+"""Request bodies of the compatible API: names in any case, null as left out, fields of no meaning here passed over.
+
+Clients of that API write `Parallelism` where its reference says `parallelism`. Text that is no JSON object is 400, and so is a value that
+does not fit, as that API answers. What Latchpin's own routes take is read by `bodies`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request
+
+from latchpin.api import sentences
+from latchpin.api.bodies import Body
+from latchpin.api.routing import received
+from latchpin.errors import Malformed
+
+B = TypeVar("B", bound=Body)
+
+
+class CompatBody(Body, frozen=True, forbid_unknown_fields=False):
+    """Base of these bodies."""
+
+
+async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
+    """Return the request's body, of which nothing may be there; raises Malformed. See `bodies.read` on when to ask for the caller."""
+    body = await received(request)
+    try:
+        document = msgspec.json.decode(body) if body.strip() else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        document = None
+    if document is None or not isinstance(document, dict):
+        raise Malformed("Send a JSON object; `{}` will do.")
+    known = {info.encode_name.lower(): info.encode_name for info in msgspec.structs.fields(kind)}
+    given = {known[name.lower()]: value for name, value in document.items() if name.lower() in known and value is not None}
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        field, sentence = sentences.field_of(str(error)), sentences.of(str(error))
+        raise Malformed(f"{field}: {sentence}" if field else sentence, field=field or None) from None

@@ -1,0 +1,163 @@
+"""Runs as the wire has them (contract/runs.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from litestar.params import PathParameter
+
+from latchpin.api.bodies import Time
+from latchpin.api.compat_bodies import CompatBody
+from latchpin.api.routing import INT32, Wire
+from latchpin.automation import run_lists
+from latchpin.automation.run_engine import RunEngine
+from latchpin.kit import clock
+from latchpin.storage import Session
+from latchpin.storage.models import Agent, Run
+
+INT64 = 2**63 - 1
+AgentId = Annotated[int, PathParameter(ge=1, le=INT32, description="The agent's id.")]
+RunId = Annotated[int, PathParameter(ge=1, le=INT64, description="The run's id.")]
+
+
+class RunOut(Wire, frozen=True):
+    """A run. `configId` is the agent's id; `spaceId` 0 is the personal Space; `traffic` is in bytes.
+
+    `tableType` is `run`, or `history` for one that was moved there. While a run waits, `message` tells its place in the queue and why.
+    """
+
+    tag: str
+    id: int
+    config_id: int
+    config_name: str | None
+    space_id: int
+    organization_id: int
+    organization_name: str | None
+    sequence: int
+    parallelism: int | None
+    parallel_max_concurrency: int | None
+    parallel_export: str | None
+    parallel_set: int | None
+    start_time: Time | None
+    end_time: Time | None
+    created: Time | None
+    status: int
+    message: str | None
+    config_version: int | None
+    action_count: int
+    page_count: int
+    dynamic_page_count: int
+    request_count: int
+    data_count: int
+    input_count: int | None
+    error_count: int
+    export_count: int | None
+    traffic: int | None
+    run_time_sec: int | None
+    server_name: str | None
+    table_type: str | None
+
+
+class StartedRun(RunOut, frozen=True):
+    """A run that was just started; `runId` is its id once more."""
+
+    run_id: int
+
+
+class RunStart(CompatBody, frozen=True):
+    """How a run is started. Every field may be left out, and names may be written in any case.
+
+    `inputParameters` is a JSON object, or a text that holds one. `timeout` is in seconds and counts for synchronous runs. `isExclusive`
+    refuses the start while another run of the agent is in progress. `proxyPoolId` and `isWaitOnFailure` have no effect here.
+    """
+
+    parallelism: Annotated[int, msgspec.Meta(ge=1, le=50)] = 1
+    parallel_max_concurrency: Annotated[int, msgspec.Meta(ge=1, le=INT32)] = 1
+    parallel_export: str | int | None = None
+    proxy_pool_id: int | None = None
+    input_parameters: str | dict[str, Any] | None = None
+    timeout: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 60
+    is_exclusive: bool = True
+    is_wait_on_failure: bool = False
+    is_run_synchronously: bool = False
+    log_level: str | int | None = None
+    log_mode: str | int | None = None
+
+
+class RemovedRun(Wire, frozen=True):
+    """What was deleted of a run."""
+
+    run_id: int
+    remove_method: str
+
+
+class StatusCountOut(Wire, frozen=True):
+    """How many runs have one status."""
+
+    status: int
+    status_name: str
+    count: int
+
+
+class RunSummary(Wire, frozen=True):
+    """How many runs an agent has, in all and by status; a status without runs is left out."""
+
+    total_count: int
+    status_counts: list[StatusCountOut]
+
+
+async def shown(session: Session, agent: Agent, runs: Sequence[Run], engine: RunEngine) -> list[RunOut]:
+    """Put runs of one agent on the wire."""
+    reasons = await engine.admission.reasons(session, runs)
+    organization = await run_lists.organization_name(session, agent.organization_id)
+    return [RunOut(**_fields(run, agent, organization, reasons)) for run in runs]
+
+
+async def started(session: Session, agent: Agent, run: Run, engine: RunEngine) -> StartedRun:
+    """Put a run that was just started on the wire."""
+    reasons = await engine.admission.reasons(session, [run])
+    organization = await run_lists.organization_name(session, agent.organization_id)
+    return StartedRun(**{**_fields(run, agent, organization, reasons), "table_type": None}, run_id=run.id)
+
+
+def _fields(run: Run, agent: Agent, organization: str | None, reasons: Mapping[int, str]) -> dict[str, Any]:
+    return {
+        "tag": "",
+        "id": run.id,
+        "config_id": run.agent_id,
+        "config_name": agent.name,
+        "space_id": run.space_id or 0,
+        "organization_id": run.organization_id,
+        "organization_name": organization,
+        "sequence": run.sequence,
+        "parallelism": run.parallelism,
+        "parallel_max_concurrency": run.parallel_max_concurrency,
+        "parallel_export": run.parallel_export.value,
+        "parallel_set": run.parallel_set,
+        "start_time": run.started_at,
+        "end_time": run.ended_at,
+        "created": run.created_at,
+        "status": int(run.status),
+        "message": reasons.get(run.id, run.message),
+        "config_version": run.config_version,
+        "action_count": run.action_count,
+        "page_count": run.page_count,
+        "dynamic_page_count": run.dynamic_page_count,
+        "request_count": run.request_count,
+        "data_count": run.data_count,
+        "input_count": run.input_count,
+        "error_count": run.error_count,
+        "export_count": run.export_count,
+        "traffic": run.traffic,
+        "run_time_sec": _seconds(run),
+        "server_name": run.server_name,
+        "table_type": "run" if run.archived_at is None else "history",
+    }
+
+
+def _seconds(run: Run) -> int | None:
+    if run.started_at is None:
+        return None
+    return max(0, int(((run.ended_at or clock.now()) - run.started_at).total_seconds()))

@@ -1,0 +1,29 @@
+"""What starting, executing and ending runs needs of the deployment: put together once for each process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from latchpin.automation.admission import Admission
+from latchpin.automation.run_queue import RowQueue
+from latchpin.kit.file_store import DirectoryStore, FileStore
+from latchpin.settings import Settings
+from latchpin.storage import Database
+from latchpin.storage.secrets import Secrets
+from latchpin.storage.sqlite_file import sqlite_file
+
+
+@dataclass(frozen=True, slots=True)
+class RunEngine:
+    """Slots and queue, the secrets that inputs are sealed under, and where files are kept."""
+
+    admission: Admission
+    secrets: Secrets
+    store: FileStore
+
+
+def open_engine(settings: Settings, database: Database, secrets: Secrets) -> RunEngine:
+    """Put the engine of a deployment together; connects to nothing yet."""
+    place = sqlite_file(settings.database_url) if settings.is_sqlite else settings.data_dir / "latchpin"
+    queue = RowQueue(database, place.with_name(place.name + ".runs"))
+    return RunEngine(Admission(queue, settings.max_concurrent_runs), secrets, DirectoryStore(settings.files_dir))

@@ -1,0 +1,119 @@
+"""Input parameters of a run: checked against the definition, and the encrypted ones sealed by the deployment's secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from latchpin.automation.definition_model import MAX_DEFAULT, Definition, InputParameter
+from latchpin.errors import FieldProblem, Malformed
+from latchpin.kit import sealing
+from latchpin.storage.models import Run
+from latchpin.storage.secrets import Secrets
+
+FIELD = "inputParameters"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder(dict[str, str]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class RunInput:
+    """Values by parameter name: what may be shown, and what may not."""
+
+    plain: dict[str, str]
+    encrypted: dict[str, str]
+
+
+def read(given: str | Mapping[str, Any] | None) -> dict[str, str]:
+    """Read input parameters as clients send them: a JSON object, or a text that holds one. Raises Malformed."""
+    if given is None or (isinstance(given, str) and not given.strip()):
+        return {}
+    found: object = given
+    if isinstance(given, str):
+        try:
+            found = msgspec.json.decode(given)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = None
+    if not isinstance(found, Mapping):
+        detail = f'{FIELD}: Send a JSON object, or a text that holds one, such as "{{\\"category\\": \\"fiction\\"}}".'
+        raise Malformed(detail, field=FIELD)
+    return {name: _text(name, value) for name, value in found.items() if value is not None}
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise Malformed(f"{FIELD}.{_shown(name)}: Send one text or number.", field=f"{FIELD}.{_shown(name)}")
+
+
+def check(definition: Definition, given: Mapping[str, str]) -> RunInput:
+    """Complete the given values by the defaults; names are found in any case. Raises Malformed with every problem at once."""
+    declared = {each.name.lower(): each for each in definition.input_parameters}
+    problems: list[FieldProblem] = []
+    values: dict[str, str] = {}
+    for name, value in given.items():
+        parameter = declared.get(name.lower())
+        if parameter is None:
+            known = ", ".join(each.name for each in definition.input_parameters) or "none"
+            problems.append(_problem(_shown(name), f"This agent has no such parameter. Its parameters: {known}."))
+        elif message := _value_problem(value):
+            problems.append(_problem(parameter.name, message))
+        else:
+            values[parameter.name] = value
+    found = RunInput({}, {})
+    for parameter in definition.input_parameters:
+        _fill(found, parameter, values.get(parameter.name, parameter.default), problems, {each.lower() for each in given})
+    if problems:
+        raise Malformed("The input parameters cannot be used; `errors` says why.", problems=problems)
+    return found
+
+
+def _fill(found: RunInput, parameter: InputParameter, value: str | None, problems: list[FieldProblem], given: set[str]) -> None:
+    if value is not None:
+        (found.encrypted if parameter.encrypted else found.plain)[parameter.name] = value
+    elif parameter.name.lower() not in given:
+        problems.append(_problem(parameter.name, "Give a value: the agent has no default for it."))
+
+
+def _value_problem(value: str) -> str | None:
+    if len(value) > MAX_DEFAULT:
+        return f"At most {MAX_DEFAULT:,} characters; this has {len(value):,}."
+    return "Control characters and line breaks are not allowed." if _CONTROL.search(value) else None
+
+
+def _problem(name: str, message: str) -> FieldProblem:
+    return FieldProblem(f"{FIELD}.{name}", message)
+
+
+def _shown(name: str) -> str:
+    return _CONTROL.sub("?", name)[:64]
+
+
+def store(run: Run, found: RunInput, secrets: Secrets) -> None:
+    """Put the values into a run's row, which has its agent and sequence already."""
+    run.input = _encode(found.plain).decode()
+    run.sealed_input = sealing.seal(_key(secrets), _encode(found.encrypted), _about(run)) if found.encrypted else None
+    run.input_count = 1
+
+
+def load(run: Run, secrets: Secrets) -> RunInput:
+    """Return a run's values; raises Unsealable where the deployment's secrets are others, LookupError where they were removed."""
+    if run.input is None:
+        raise LookupError
+    sealed = run.sealed_input
+    return RunInput(_decode(run.input), _decode(sealing.open_(_key(secrets), sealed, _about(run))) if sealed else {})
+
+
+def _key(secrets: Secrets) -> bytes:
+    return secrets.derive("run-input")
+
+
+def _about(run: Run) -> str:
+    return f"run input {run.agent_id}/{run.sequence}"

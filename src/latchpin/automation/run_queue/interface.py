@@ -1,0 +1,29 @@
+"""What a run queue does. It only hands out runs that were admitted; the order between Spaces is decided before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+Handler = Callable[[int], Coroutine[Any, Any, None]]
+
+
+class RunQueue(Protocol):
+    """Hands admitted runs to workers. A run may be handed out more than once; the row decides who executes it."""
+
+    async def enqueue(self, session: AsyncSession, run_id: int, rank: int) -> None:
+        """Hand out a run after the session's commit; a smaller `rank` goes first, then what was enqueued first."""
+
+    async def cancel(self, session: AsyncSession, run_id: int) -> None:
+        """Hand a run out no more; nothing happens where it was handed out already."""
+
+    async def work(self, handler: Handler, *, slots: int) -> None:
+        """Call `handler(run_id)` for each run that is handed out to this process, `slots` at the same time, until cancelled.
+
+        After the cancellation nothing more is handed out; handlers that were called go on.
+        """
+
+    async def close(self) -> None:
+        """Let go of what is held."""

@@ -1,0 +1,1 @@
+"""Executing runs: the worker process, and the child process that each run is."""

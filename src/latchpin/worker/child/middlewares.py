@@ -1,0 +1,121 @@
+"""Downloader middlewares: allowed domains, the agent's own headers for its start host alone, and the list of requests."""
+
+from __future__ import annotations
+
+import time
+from typing import Self
+from urllib.parse import urlsplit
+
+from scrapy import Request
+from scrapy.crawler import Crawler
+from scrapy.exceptions import IgnoreRequest
+from scrapy.http import Response
+
+from latchpin.automation.extraction.links import fill
+from latchpin.worker.child.problems import is_forbidden, problem_of
+from latchpin.worker.child.spider import OUTSIDE, AgentSpider
+from latchpin.worker.messages import RequestMade
+
+_MOST_URL = 2_000
+_BEGAN = "latchpin_began"
+
+
+class AllowedDomainsMiddleware:
+    """Refuses what is outside of the allowed domains, redirects included.
+
+    Scrapy's own drops such a request when it is scheduled without a word to the spider, whose record would be lost.
+    """
+
+    def __init__(self, spider: AgentSpider) -> None:
+        self._domains = tuple(each.lower() for each in spider.domains)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        """Make it for one crawl."""
+        return cls(_spider(crawler))
+
+    def process_request(self, request: Request) -> None:
+        """Refuse a request to a host that is none of the domains and below none of them."""
+        host = (urlsplit(request.url).hostname or "").lower()
+        if not any(host == each or host.endswith(f".{each}") for each in self._domains):
+            raise IgnoreRequest(OUTSIDE)
+
+
+class AgentHeadersMiddleware:
+    """Sends the headers of the definition, which may hold credentials, to the host of the start URL and to no other.
+
+    It stands behind the one for cookies, which would drop a Cookie header, and sees redirected requests as well.
+    """
+
+    def __init__(self, spider: AgentSpider) -> None:
+        specification = spider.specification
+        self._origin = _origin(spider.start_address)
+        self._headers = {name: fill(value, specification.input) for name, value in specification.definition.request.headers}
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        """Make it for one crawl."""
+        return cls(_spider(crawler))
+
+    def process_request(self, request: Request) -> None:
+        """Add the headers, or take away those that a redirect has brought along."""
+        at_home = _is_home(request.url, self._origin)
+        for name, value in self._headers.items():
+            encoded = value.encode()
+            if not at_home:
+                if request.headers.get(name) == encoded:
+                    del request.headers[name]
+            elif name.lower() == "cookie" and (kept := request.headers.get(name)) not in (None, encoded):
+                request.headers[name] = b"; ".join((encoded, kept or b""))
+            else:
+                request.headers[name] = encoded
+
+
+def _spider(crawler: Crawler) -> AgentSpider:
+    assert isinstance(crawler.spider, AgentSpider)  # noqa: S101  this process has no other
+    return crawler.spider
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def _is_home(url: str, origin: tuple[str, str | None, int | None]) -> bool:
+    """Whether an address is on the start URL's host; from http to https on the usual ports as well, never the other way."""
+    found = _origin(url)
+    return found == origin or (origin[0] == "http" and origin[2] is None and found == ("https", origin[1], None))
+
+
+class RequestLogMiddleware:
+    """Tells the worker of each request when it has its answer. The closest to the network, so that it sees retries and redirects too."""
+
+    def __init__(self, spider: AgentSpider) -> None:
+        self._spider = spider
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        """Make it for one crawl."""
+        return cls(_spider(crawler))
+
+    def process_request(self, request: Request) -> None:
+        """Note when the request went out."""
+        request.meta[_BEGAN] = time.time()
+
+    def process_response(self, request: Request, response: Response) -> Response:
+        """Tell of an answer."""
+        self._tell(request, response.status, len(response.body))
+        return response
+
+    def process_exception(self, request: Request, exception: Exception) -> None:
+        """Tell of a request without an answer; one that may not be made is not tried again."""
+        if is_forbidden(exception):
+            request.meta["dont_retry"] = True
+        self._tell(request, None, 0, problem_of(exception))
+
+    def _tell(self, request: Request, status: int | None, size: int, error: str | None = None) -> None:
+        now = time.time()
+        began = request.meta.get(_BEGAN, now)
+        url = request.url if len(request.url) <= _MOST_URL else f"{request.url[:_MOST_URL]}..."
+        made = RequestMade(at=began, method=request.method, url=url, status=status, ms=round((now - began) * 1000), bytes=size, error=error)
+        self._spider.channel.send(made)

@@ -1,0 +1,28 @@
+"""What went wrong with a request, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from latchpin.worker.child.outbound import Forbidden
+
+
+def problem_of(error: BaseException) -> str:
+    """Say why a request has no answer: a refusal of ours behind it, else the error's own first line."""
+    for each in _causes(error):
+        if isinstance(each, Forbidden):
+            return str(each)
+    line = (str(error).splitlines() or [""])[0][:300]
+    return line or type(error).__name__
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Whether a request has no answer because agents may not go where it leads."""
+    return any(isinstance(each, Forbidden) for each in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = getattr(found, "os_error", None) or found.__cause__ or (found.__context__ if not found.__suppress_context__ else None)

@@ -1,0 +1,34 @@
+"""What executing runs needs of the deployment, put together once for a worker process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from latchpin.automation.admission import Admission
+from latchpin.kit.file_store import FileStore
+from latchpin.settings import Settings
+from latchpin.storage import Database
+from latchpin.storage.secrets import Secrets
+from latchpin.worker.spare import SpareChild
+
+PULSE_SECONDS = 1.0  # between two looks at what is asked, and two reports of a run that makes progress
+RENEW_SECONDS = 5.0  # a lease is renewed at least so often
+LEASE_MARGIN_SECONDS = 2.0  # a child is ended so long before its run's lease is over
+STOP_SECONDS = 30.0  # that a run has to stop by itself
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """The parts that executions share."""
+
+    settings: Settings
+    secrets: Secrets
+    database: Database
+    admission: Admission
+    store: FileStore
+    spare: SpareChild
+
+    @property
+    def hold_seconds(self) -> float:
+        """How long after a renewal a run may go on without another."""
+        return self.settings.worker_lease_seconds - LEASE_MARGIN_SECONDS

@@ -1,0 +1,68 @@
+"""What a child process tells its worker: one JSON object a line, and the few words in the other direction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+READY = b"ready\n"  # the child has loaded and waits for its specification
+STOP = b"stop\n"  # finish the page at hand, and end
+ALIVE = b"alive\n"  # the worker still holds the run
+MOST_LINE = 8 * 1024 * 1024  # bytes
+
+
+class _Message(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True):
+    """Base of the messages."""
+
+
+class Started(_Message, frozen=True, tag="started"):
+    """The crawl has begun."""
+
+
+class LogLine(_Message, frozen=True, tag="log"):
+    """A line of the run's log; `at` is seconds since the epoch."""
+
+    at: float
+    level: str
+    text: str
+
+
+class RecordTaken(_Message, frozen=True, tag="record"):
+    """A record that is complete."""
+
+    values: dict[str, Any]
+
+
+class RequestMade(_Message, frozen=True, tag="request"):
+    """A request that has its answer, or none: then `status` is None and `error` says why. `bytes` are those of the answer's body."""
+
+    at: float
+    method: str
+    url: str
+    status: int | None
+    ms: int
+    bytes: int
+    error: str | None = None
+
+
+class Counted(_Message, frozen=True, tag="counters"):
+    """How far the crawl has come, in all so far."""
+
+    pages: int
+    dynamic_pages: int
+    actions: int
+    errors: int
+
+
+class Finished(_Message, frozen=True, tag="finished"):
+    """The crawl has ended. `is_failure` where it could not do its work; `message` says why it ended, where there is something to say."""
+
+    message: str | None
+    is_failure: bool
+    fields: dict[str, int]
+
+
+Message = Started | LogLine | RecordTaken | RequestMade | Counted | Finished
+encode = msgspec.json.Encoder(enc_hook=str).encode
+decode = msgspec.json.Decoder(Message).decode

@@ -1,0 +1,56 @@
+"""A child that has loaded and waits, so that the next run begins at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from latchpin.worker.child_process import ChildProcess
+
+
+class SpareChild:
+    """Keeps one waiting child. `take` gives it out, or starts another where there is none; each one given out is replaced."""
+
+    def __init__(self) -> None:
+        self._coming: asyncio.Task[ChildProcess] | None = None
+
+    def prepare(self) -> None:
+        """Begin to start a child, where none waits or is on its way."""
+        if self._coming is None:
+            self._coming = asyncio.create_task(_loaded())
+
+    async def take(self) -> ChildProcess:
+        """Return a child that has loaded and does nothing yet; raises ChildFailed where none can be started."""
+        self.prepare()
+        coming, self._coming = self._coming, None
+        assert coming is not None  # noqa: S101  prepared above
+        child = await coming
+        if not child.is_alive:  # it died while it waited
+            await child.ended()
+            child = await _loaded()
+        return child
+
+    async def close(self) -> None:
+        """End the waiting child."""
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            with contextlib.suppress(ChildFailed):
+                child = await coming
+                child.kill()
+                await child.ended()
+
+
+class ChildFailed(Exception):
+    """No child process could be started on this machine."""
+
+
+async def _loaded() -> ChildProcess:
+    try:
+        child = await ChildProcess.spawn()
+    except OSError as error:
+        raise ChildFailed(f"no process could be started ({error.strerror})") from error
+    if not await child.ready():
+        child.kill()
+        code = await child.ended()
+        raise ChildFailed(f"the process ended with code {code} before it was ready")
+    return child
