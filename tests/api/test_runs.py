@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.automation import run_lists
+from latchpin.automation import agents, run_lists
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import Access
 from latchpin.kit import clock
@@ -362,3 +362,20 @@ record:
   fields:
     - name: title
 """
+
+
+def test_runs_go_along_with_an_agent_that_is_moved(runs: Runs) -> None:
+    """Those that ended and those that wait show the new Space, whose slots they take from then on."""
+    organization = runs.organization
+    old, new = organization.space("Old"), organization.space("New")
+    agent = runs.agent(_without_inputs(), old)
+    ended, waiting = organization.ended_run(agent)["runId"], runs.started(agent)
+
+    async def work(session: AsyncSession) -> None:
+        principal = organization.admin.principal
+        await agents.move(session, principal, await agents.get_for_change(session, principal, agent), new, by=organization.admin.actor)
+
+    organization.write(work)
+
+    assert {runs.status(agent, run)["spaceId"] for run in (ended, waiting)} == {new}
+    assert runs.act(agent, waiting, "stop").status_code == 204

@@ -12,7 +12,7 @@ import httpx
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin
-from latchpin.automation import agents, run_files, runs
+from latchpin.automation import agents, run_files
 from latchpin.automation.run_lifecycle import Lease
 from latchpin.identity import api_keys, organizations, policy, spaces, users
 from latchpin.identity.activity import actor
@@ -197,7 +197,7 @@ class Organization:
                 space_id=agent.space_id,
                 agent_id=agent.id,
                 user_id=agent.user_id,
-                concurrency_group=runs.group_of(agent),
+                concurrency_group=agents.group_of_runs(agent),
                 sequence=agent.started_runs,
                 config_version=1,
                 status=RunStatus.FAILURE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
@@ -20,7 +20,7 @@ from latchpin.identity.fields import Form
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind, Role
 from latchpin.kit import clock, plain_text
-from latchpin.storage.models import Agent, AgentVersion, Space
+from latchpin.storage.models import Agent, AgentVersion, Run, Space
 from latchpin.storage.models.agent import ConfigType
 
 MOST_VERSIONS = 1_000
@@ -147,7 +147,7 @@ async def restore(
 
 
 async def move(session: AsyncSession, principal: Principal, agent: Agent, space_id: int | None, *, by: Actor) -> None:
-    """Move an agent to another Space, or (None) into its owner's personal Space. Get the agent by `get_for_change`.
+    """Move an agent with its runs to another Space, or (None) into its owner's personal Space. Get the agent by `get_for_change`.
 
     The principal must be an editor there as well. Raises Missing for a Space that is not visible, Denied, and Denied for everybody but
     the owner where the agent would go into a personal Space. Moving it to where it is changes nothing.
@@ -161,6 +161,8 @@ async def move(session: AsyncSession, principal: Principal, agent: Agent, space_
     changes = {"space_id": (agent.space_id, space_id), "space": (names[agent.space_id], names[space_id])}
     agent.space_id = space_id
     await session.flush()
+    here = {"space_id": space_id, "concurrency_group": group_of_runs(agent)}
+    await session.execute(update(Run).where(Run.agent_id == agent.id).values(**here).execution_options(synchronize_session=False))
     record(session, events.AgentMoved(target_id=agent.id, target_name=agent.name, changes=changes), by)
 
 
@@ -173,6 +175,11 @@ async def move_all(session: AsyncSession, principal: Principal, source_id: int, 
     for agent in found:
         await move(session, principal, agent, space_id, by=by)
     return len(found)
+
+
+def group_of_runs(agent: Agent) -> int:
+    """Return the group whose slots an agent's runs take: its Space, or minus the owner's id for a personal Space."""
+    return agent.space_id or -(agent.user_id or 0)
 
 
 async def _names_of_spaces(session: AsyncSession, *ids: int | None) -> dict[int | None, str]:

@@ -137,6 +137,8 @@ async def move(
     _require_edge(run.status, to)
     at = clock.now()
     changes = {"status": to, "message": message, **_stamps(to, at), **(values or {})}
+    # Agents are locked before their runs, as by whoever moves an agent; SQLite leaves FOR UPDATE out.
+    await session.execute(select(Agent.id).where(Agent.id == run.agent_id).with_for_update(key_share=True))
     where = [Run.id == run.id, Run.status == run.status]
     if lease is not None:
         where += [Run.owner == lease.owner, Run.fencing_token == lease.fencing_token]

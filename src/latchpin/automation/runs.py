@@ -118,7 +118,7 @@ async def start(
         space_id=agent.space_id,
         agent_id=agent.id,
         user_id=agent.user_id,
-        concurrency_group=group_of(agent),
+        concurrency_group=agents.group_of_runs(agent),
         sequence=agent.started_runs,
         config_version=version,
         status=RunStatus.QUEUING,
@@ -142,11 +142,6 @@ async def start(
     changes: events.Changes = {"agent_id": (None, agent.id), "config_version": (None, version)}
     record(session, events.RunStarted(target_id=run.id, target_name=named(agent.name, run), changes=changes), by)
     return run
-
-
-def group_of(agent: Agent) -> int:
-    """Return the group whose slots an agent's runs take: its Space, or minus the owner's id for a personal Space."""
-    return agent.space_id or -(agent.user_id or 0)
 
 
 def origin_of(by: Actor) -> Origin:
