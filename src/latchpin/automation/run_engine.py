@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from latchpin.automation.admission import Admission
-from latchpin.automation.run_queue import RowQueue
+from latchpin.automation.run_queue import ProcrastinateQueue, RowQueue, RunQueue
 from latchpin.kit.file_store import DirectoryStore, FileStore
 from latchpin.settings import Settings
 from latchpin.storage import Database
@@ -24,6 +24,11 @@ class RunEngine:
 
 def open_engine(settings: Settings, database: Database, secrets: Secrets) -> RunEngine:
     """Put the engine of a deployment together; connects to nothing yet."""
-    place = sqlite_file(settings.database_url) if settings.is_sqlite else settings.data_dir / "latchpin"
-    queue = RowQueue(database, place.with_name(place.name + ".runs"))
-    return RunEngine(Admission(queue, settings.max_concurrent_runs), secrets, DirectoryStore(settings.files_dir))
+    return RunEngine(Admission(_queue(settings, database), settings.max_concurrent_runs), secrets, DirectoryStore(settings.files_dir))
+
+
+def _queue(settings: Settings, database: Database) -> RunQueue:
+    if not settings.is_sqlite:
+        return ProcrastinateQueue(settings)
+    place = sqlite_file(settings.database_url)
+    return RowQueue(database, place.with_name(f"{place.name}.runs"))

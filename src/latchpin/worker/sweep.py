@@ -23,6 +23,8 @@ async def sweep(context: WorkerContext, *, gone: frozenset[int] | None = None) -
                 for file in await run_files.of_run(session, run_id):
                     file.size = await context.store.size(file.storage_key) or file.size
                 _log.warning("run.worker_lost", run=run_id, worker=run.server_name)
+    if repaired := await context.admission.queue.repair(database):
+        _log.warning("queue.repaired", runs=repaired)
     for organization_id, group in waiting:
         async with database.transaction() as session:
             await run_lifecycle.lock(session, organization_id)

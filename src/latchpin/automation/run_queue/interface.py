@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from latchpin.storage import Database
+
 Handler = Callable[[int], Coroutine[Any, Any, None]]
 
 
@@ -19,6 +21,9 @@ class RunQueue(Protocol):
     async def cancel(self, session: AsyncSession, run_id: int) -> None:
         """Hand a run out no more; nothing happens where it was handed out already."""
 
+    async def repair(self, database: Database) -> int:
+        """Hand out again what was handed out to a worker that died before it had taken it; returns how many runs."""
+
     async def work(self, handler: Handler, *, slots: int) -> None:
         """Call `handler(run_id)` for each run that is handed out to this process, `slots` at the same time, until cancelled.
 
@@ -26,4 +31,4 @@ class RunQueue(Protocol):
         """
 
     async def close(self) -> None:
-        """Let go of what is held."""
+        """Wait for the handlers that were called, and let go of what is held."""

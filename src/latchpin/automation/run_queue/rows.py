@@ -38,6 +38,11 @@ class RowQueue:
     async def cancel(self, session: AsyncSession, run_id: int) -> None:
         """See RunQueue; a row that is not Queuing any more is not handed out."""
 
+    async def repair(self, database: Database) -> int:
+        """See RunQueue; a row that was not taken is looked at again in any case."""
+        del database
+        return 0
+
     async def work(self, handler: Handler, *, slots: int) -> None:
         """See RunQueue."""
         self._wakeup.listen()
@@ -52,7 +57,9 @@ class RowQueue:
             await self._wakeup.wait(_POLL_SECONDS)
 
     async def close(self) -> None:
-        """See RunQueue."""
+        """See RunQueue; handlers that go on are waited for."""
+        if self._running:
+            await asyncio.wait(self._running.values())
         self._wakeup.close()
 
     async def _next(self, free: int) -> list[int]:
