@@ -20,7 +20,7 @@ from latchpin.identity.principal import Principal
 from latchpin.identity.roles import Group, Role
 
 MOST_SPACES = 100
-MOST_BYTES = 8192  # of the list as it is written, so that a token of 16 KB at most fits into a header
+MOST_BYTES = 4096  # of the list as it is written, so that a token fits into a header of 8 KB, the most that proxies take by default
 _WORDS = {role.word: role for role in Role}
 
 

@@ -18,6 +18,7 @@ from latchpin.settings import Settings
 
 ACCESS = "at+jwt"
 ID = "jwt"
+_SPACES = "/api/v1/spaces"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ def access_token(
         "sid": standing.sid,
         **standing.membership.claims(),
     }
+    if "spaces_omitted" in claims:
+        claims["spaces_uri"] = settings.public_url + _SPACES
     if standing.auth_time is not None:
         claims["auth_time"] = standing.auth_time
     if jkt is not None:

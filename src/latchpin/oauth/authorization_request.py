@@ -99,12 +99,17 @@ def reference(encoded: bytes) -> str:
     return _some(encoded, b"request_uri").get("request_uri") or ""
 
 
-def require_sent_ahead(server: AuthorizationServer, client: Client) -> None:
-    """Refuse a request that a browser brings by itself where the app must send it ahead (RFC 9126 section 5); raises OAuthError.
+def must_be_sent_ahead(server: AuthorizationServer, client: Client) -> bool:
+    """Whether an app must send its requests ahead (RFC 9126 section 5).
 
     Our own app never must: nothing can be put into its requests that it would take.
     """
-    if not client.is_first_party and (client.require_pushed or server.settings.require_pushed_authorization_requests):
+    return not client.is_first_party and (client.require_pushed or server.settings.require_pushed_authorization_requests)
+
+
+def require_sent_ahead(server: AuthorizationServer, client: Client) -> None:
+    """Refuse a request that a browser brings by itself where the app must send it ahead; raises OAuthError."""
+    if must_be_sent_ahead(server, client):
         raise invalid_request("this app must send its requests ahead (pushed authorization requests, RFC 9126)")
 
 

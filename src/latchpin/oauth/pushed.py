@@ -27,6 +27,7 @@ SENT = "urn:ietf:params:oauth:request_uri:"
 CONTINUED = "urn:latchpin:params:oauth:continued:"
 LIFETIME = timedelta(seconds=60)
 CONTINUATION = timedelta(minutes=10)
+LEAST_KEPT = 1000  # bytes of a request that a browser brought by itself, from which on it goes on as one that was sent ahead
 MOST_BYTES = 8000  # as much as a browser may bring by itself; who is anybody's app may keep little here
 OVER = "invalid_request_uri"  # OpenID Connect Core section 3.1.2.6
 _ANSWERED = "This request was answered already, and works once. Go back to the app and begin again."
@@ -34,7 +35,7 @@ _ANSWERED = "This request was answered already, and works once. Go back to the a
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """A request that was sent ahead: its parameters, encoded, and when a browser first came with it.
+    """A request that was sent ahead, or was too long to travel on in addresses: its parameters, encoded, and when it first came here.
 
     `digest` is the continuation's; None where the answer follows at once, and there is none.
     """

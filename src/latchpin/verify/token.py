@@ -25,8 +25,8 @@ class Token:
 
     Know a user by `issuer` and `subject` together, never by e-mail. `subject` is the client's own id where an app acts for itself.
     `organization`, `role` and `spaces` are as they were when the token was issued; Latchpin's own API always decides on the present
-    state. `spaces` is None where there were too many for a token: ask Latchpin's `GET /api/v1/spaces` with it. `space` is what its user
-    bound it to: `all`, `personal` or a Space's id.
+    state. `spaces` is None where there were too many for a token: ask at `spaces_uri` with it (scope `spaces:read`). `space` is what its
+    user bound it to: `all`, `personal` or a Space's id.
     """
 
     issuer: str
@@ -56,6 +56,11 @@ class Token:
         """The thumbprint of the key that a DPoP proof must be made with (RFC 9449 section 6.1)."""
         bound = self.claims.get("cnf")
         return _text(bound.get("jkt")) if isinstance(bound, dict) else None
+
+    @property
+    def spaces_uri(self) -> str | None:
+        """Where the Spaces are listed that did not fit into the token; None where it lists them."""
+        return _text(self.claims.get("spaces_uri"))
 
     def require_scope(self, *scopes: str) -> None:
         """Raise InsufficientScope unless the token carries every one of these; scopes are compared exactly."""

@@ -30,7 +30,7 @@ PATH = "/api/oauth/introspect"
 _INACTIVE = {"active": False}
 _TOLD = (
     *("iss", "aud", "sub", "client_id", "exp", "iat", "jti", "sid", "auth_time"),
-    *("cnf", "org", "role", "space", "spaces", "spaces_omitted", "spaces_digest"),
+    *("cnf", "org", "role", "space", "spaces", "spaces_omitted", "spaces_digest", "spaces_uri"),
 )
 
 

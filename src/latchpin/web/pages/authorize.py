@@ -8,10 +8,11 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from litestar import MediaType, Response, get, post
+from litestar.datastructures import Cookie
 from litestar.types import ExceptionHandlersMap
 
 from latchpin.errors import LatchpinError
-from latchpin.kit import context
+from latchpin.kit import clock, context, households
 from latchpin.oauth import authorization_request as requests
 from latchpin.oauth import authorize, params, pushed, server
 from latchpin.oauth.authorize import Refused
@@ -23,6 +24,9 @@ from latchpin.web import render, sent_ahead, session
 from latchpin.web.pages import errors, steps
 from latchpin.web.session import PasswordNeeded, SignInNeeded
 from latchpin.web.site import AnyRequest
+
+_HOUR = 3600
+_MOST_KEPT = 100  # long requests of one client subnet and hour
 
 
 @get(requests.PATH)
@@ -43,7 +47,11 @@ async def authorize_by_form(request: AnyRequest) -> Response[str]:
     params.form(request.headers.get("content-type", ""), body)
     if len(body) > pushed.MOST_BYTES or not body.isascii():
         raise invalid_request("the request is too long")
-    return steps.away(request, f"{requests.PATH}?{body.decode('ascii')}")
+    kept = await _keep_long(request, body)
+    answer = steps.away(request, kept[0] if kept else f"{requests.PATH}?{body.decode('ascii')}")
+    if kept:
+        answer.set_cookie(kept[1])
+    return answer
 
 
 async def _answer(request: AnyRequest, encoded: bytes) -> Response[str]:
@@ -84,10 +92,37 @@ async def _judge(request: AnyRequest, encoded: bytes, ahead: Ahead | None) -> Re
         if silent:
             error = OAuthError("login_required", "nobody is signed in")
             return steps.refused(request, to.client.name, Refused(to, error, by_itself=not to.is_unverified))
-        return _to_the_door(request, needed, requests.after_signing_in(encoded) if ahead is None else _here(request))
+        if ahead is not None:
+            return _to_the_door(request, needed, _here(request))
+        kept = await _keep_long(request, encoded)
+        answer = _to_the_door(request, needed, kept[0] if kept else requests.after_signing_in(encoded))
+        if kept:
+            answer.set_cookie(kept[1])
+        return answer
     async with visit.site.database.transaction() as opened:
         outcome = await authorize.begin(opened, serving, to, encoded, visit.signed_in, ahead)
     return await steps.go_on(visit, to.client, outcome)
+
+
+async def _keep_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] | None:
+    """Keep a long request here, as one that was sent ahead; returns where and with which cookie it goes on, None where it can travel.
+
+    In addresses it would be quoted twice, and proxies refuse such headers: nginx takes 4 KB of an answer's. Nobody may fill the database
+    with them.
+    """
+    serving, came_from = server.of(request), server.origin(request)
+    if not pushed.LEAST_KEPT < len(encoded) <= pushed.MOST_BYTES or requests.reference(encoded):
+        return None
+    to = await requests.target(serving, encoded, await serving.now(), came_from)
+    if to.client.is_first_party or requests.must_be_sent_ahead(serving, to.client) or requests.NONE in requests.prompts(encoded):
+        return None
+    window = await serving.counter.hit(f"kept-request:{households.of(came_from.address)}", _HOUR)
+    if window.count > _MOST_KEPT:
+        return None
+    browser = sent_ahead.secret(request)
+    async with serving.database.transaction() as opened:
+        onward = await pushed.go_on(opened, to.client, Ahead(encoded, clock.now()), browser)
+    return onward, sent_ahead.cookie(serving.settings, browser)
 
 
 def _here(request: AnyRequest) -> str:

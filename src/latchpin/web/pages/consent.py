@@ -9,8 +9,10 @@ from litestar.types import ExceptionHandlersMap
 
 from latchpin.errors import Invalid, LatchpinError, Malformed, Throttled
 from latchpin.identity import sessions
+from latchpin.kit import clock
 from latchpin.oauth import authorize, consents, device_consent, pending, pushed, server
 from latchpin.oauth.authorize import Page, Show
+from latchpin.oauth.pushed import Ahead
 from latchpin.web import forms, proof, sent_ahead, session
 from latchpin.web.forms import Entries
 from latchpin.web.pages import errors, steps
@@ -41,13 +43,17 @@ async def _another_account(visit: Visit, token: str) -> Response[str]:
         found = await pending.find(opened, token, visit.signed_in.session_id)
         client = await authorize.client_of(opened, found)
         await pending.use_up(opened, found)
-        address, ahead = found.waiting.address, found.waiting.ahead
-        if ahead:
-            address = await pushed.move(opened, bytes.fromhex(ahead), client, browser)
+        address = found.waiting.address
+        is_kept = not address or len(address) > pushed.LEAST_KEPT
+        if not address:
+            address = await pushed.move(opened, bytes.fromhex(found.waiting.ahead), client, browser)
+        elif is_kept:  # quoted once more it would be longer than proxies take
+            encoded = address.partition("?")[2].encode()
+            address = await pushed.go_on(opened, client, Ahead(encoded, clock.now()), browser)
         await sessions.end(opened, visit.principal.user_id, visit.signed_in.session_id, by=visit.actor, signed_out=True)
     back = steps.away(visit.request, f"/login?next={quote(address)}")
     back.set_cookie(session.no_cookie(visit.site.settings))
-    if ahead:
+    if is_kept:
         back.set_cookie(sent_ahead.cookie(visit.site.settings, browser))
     return back
 
