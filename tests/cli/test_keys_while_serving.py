@@ -97,3 +97,20 @@ def test_listing_shows_live_and_revoked_keys_without_the_keys(latchpin: CommandL
     ]
     assert first["key"] not in ran.out
     assert ran.document[1]["prefix"] == first["prefix"]
+
+
+def test_a_key_is_revoked_by_its_first_characters(embedded: CommandLine) -> None:
+    """What the list shows is enough; a whole key is not taken, since others on the machine could read it, and is not repeated."""
+    embedded.init()
+    kept, lost = embedded.key(), embedded.key()
+
+    whole = embedded("key", "revoke", lost["key"], code=2)
+    unknown = embedded("key", "revoke", "sk-lp_0000", code=1)
+    done = embedded("key", "revoke", lost["prefix"])
+
+    assert lost["key"] not in whole.err + whole.out
+    assert "exactly the first 10 characters" in whole.err
+    assert "There is no key sk-lp_0000." in unknown.err
+    assert lost["prefix"] in done.out
+    status = {each["id"]: each["status"] for each in embedded("key", "list", "--user", EMAIL, "--json").document}
+    assert status == {kept["id"]: "live", lost["id"]: "revoked"}

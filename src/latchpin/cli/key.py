@@ -10,9 +10,12 @@ import click
 from latchpin.cli.acting import user_named
 from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, json_option, opened, print_json, print_table
 from latchpin.identity import api_keys, policy
+from latchpin.identity.credentials import DISPLAY, PREFIX
 from latchpin.identity.scopes import Access, named, parse
 from latchpin.kit import clock
 from latchpin.storage.models import ApiKey
+
+MOST_ID = 2**31 - 1
 
 
 @click.group()
@@ -103,20 +106,39 @@ async def list_(data_dir: Path | None, email: str, as_json: bool) -> None:
     print_table([("id", "key", "status", "access", "expires", "last used", "description"), *lines])
 
 
-@key.command(epilog=example('latchpin key revoke 17 --reason "left in a public repository"'))
+@key.command(epilog=example('latchpin key revoke 17 --reason "left in a public repository"', "latchpin key revoke sk-lp_Ab12"))
 @data_dir_option
-@click.argument("key_id", type=click.IntRange(1, 2**31 - 1), metavar="ID")
+@click.argument("which", metavar="KEY")
 @click.option("--reason", default="revoked on the command line", show_default=True, help="Kept in the audit log.")
 @asynchronous
-async def revoke(data_dir: Path | None, key_id: int, reason: str) -> None:
-    """Revoke a key for good. When this command ends, no process of the deployment accepts the key any more."""
+async def revoke(data_dir: Path | None, which: str, reason: str) -> None:
+    """Revoke a key for good. When this command ends, no process of the deployment accepts the key any more.
+
+    KEY is its id, or the first characters that the list shows, such as sk-lp_Ab12. Give no whole key here: others on this machine could
+    read it.
+    """
+    wanted = _named(which)
     async with opened(data_dir) as deployment, deployment.database.transaction() as session:
-        found = await session.get(ApiKey, key_id)
-        if found is None:
-            fail(f"There is no key {key_id}. `latchpin key list --user EMAIL` shows them.")
+        matching = await api_keys.matching(session, wanted)
+        if not matching:
+            fail(f"There is no key {which}. `latchpin key list --user EMAIL` shows them.")
+        if len(matching) > 1:
+            fail(f"Several keys begin with {which}. Name one by its id: {', '.join(str(each.id) for each in matching)}.")
+        found = matching[0]
         done = await api_keys.revoke(session, found, by=deployment.actor(found.organization_id), reason=reason)
         name = api_keys.label(found)
     click.echo(f"Revoked {name}." if done else f"{name} was revoked before.")
+
+
+def _named(text: str) -> int | str:
+    """Return the id or the first characters that name a key; ends the command where a text can be neither."""
+    if text.isascii() and text.isdigit() and 0 < int(text) <= MOST_ID:
+        return int(text)
+    if not text.startswith(PREFIX):
+        fail(f"{text[:40]!r} is neither the id of a key nor how one begins, such as 17 or {PREFIX}Ab12.", code=2)
+    if len(text) != DISPLAY:
+        fail(f"Give the id, or exactly the first {DISPLAY} characters, as `latchpin key list` shows them.", code=2)
+    return text
 
 
 def end_of_day(day: datetime) -> datetime:

@@ -114,6 +114,12 @@ async def of_user(session: AsyncSession, user_id: int) -> list[ApiKey]:
     return list((await session.scalars(select(ApiKey).where(ApiKey.user_id == user_id).order_by(ApiKey.id.desc()))).all())
 
 
+async def matching(session: AsyncSession, named: int | str) -> list[ApiKey]:
+    """Return the keys of any organization that an id or first characters (`ApiKey.prefix`) name, for the command line; at most 20."""
+    condition = ApiKey.id == named if isinstance(named, int) else ApiKey.prefix == named
+    return list((await session.scalars(select(ApiKey).where(condition).order_by(ApiKey.id).limit(20))).all())
+
+
 def is_live(key: ApiKey, at: datetime | None = None) -> bool:
     """Whether the key itself still counts; its user may be disabled all the same."""
     return key.revoked is None and key.expires > (at or clock.now())
