@@ -7,18 +7,31 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from latchpin.kit import clock as kit_clock
-from tests.support import databases
-from tests.support.people import Organization
-from tests.support.server import Server, served
 
+if TYPE_CHECKING:  # the whole application is imported by the first fixture that needs it, so that a folder without a server starts at once
+    from tests.support.databases import Templates
+    from tests.support.deployments import Deployments
+    from tests.support.people import Organization
+    from tests.support.server import Server
+
+KINDS = ("sqlite", "postgresql")
 CI = os.environ.get("CI") == "true"
 _missing: dict[str, str] = {}
+# A busy machine is slow, and fails no test for it.
+hypothesis.settings.register_profile(
+    "suite",
+    hypothesis.settings.get_profile("ci" if CI else "default"),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("suite")
 
 
 def missing(what: str, how: str) -> None:
@@ -67,57 +80,72 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[databases.Templates]:
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
     """Migrated databases to copy."""
-    made = databases.Templates(tmp_path_factory.mktemp("templates"))
+    from tests.support.databases import Templates
+
+    made = Templates(tmp_path_factory.mktemp("templates"))
     yield made
     made.close()
 
 
-@pytest.fixture(scope="session", params=databases.KINDS)
+@pytest.fixture(scope="session")
+def deployments(templates: Templates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployments]:
+    """The deployments that all tests of this process share."""
+    from tests.support.deployments import Deployments
+
+    made = Deployments(templates, tmp_path_factory.mktemp("shared"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     """The kind of database; every test that asks for it runs on each."""
-    if request.param == "postgresql" and (lack := databases.reachable()):
-        missing("tests on PostgreSQL", lack)
     found: str = request.param
+    if found == "postgresql":
+        from tests.support import databases
+
+        if lack := databases.reachable():
+            missing("tests on PostgreSQL", lack)
     return found
 
 
-@pytest.fixture(scope="session")
-def server(kind: str, templates: databases.Templates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A served deployment that tests share; each makes its own organization in it."""
-    data_dir = tmp_path_factory.mktemp(f"shared-{kind}")
-    with templates.fresh(kind, data_dir) as url, served(url, data_dir) as running:
-        yield running
-        assert not running.failure()
+@pytest.fixture(scope="module")
+def server(kind: str, deployments: Deployments) -> Iterator[Server]:
+    """A served deployment that tests share, also those of other files; each makes its own organization in it."""
+    running = deployments.shared(kind)
+    yield running
+    assert not running.failure()
 
 
 @pytest.fixture
 def organization(server: Server) -> Organization:
     """A fresh organization with an administrator."""
+    from tests.support.people import Organization
+
     return Organization(server)
 
 
 @pytest.fixture
 def other(server: Server) -> Organization:
     """A second organization, which must see nothing of the first."""
+    from tests.support.people import Organization
+
     return Organization(server)
 
 
+@pytest.fixture(scope="module")
+def shared(kind: str, deployments: Deployments) -> Callable[..., Server]:
+    """Find the deployment with other settings that tests share: `shared(client_documents_private=True)`."""
+    return partial(deployments.shared, kind)
+
+
 @pytest.fixture
-def serve(kind: str, templates: databases.Templates, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Serve a deployment of the test's own, with other settings: `serve(rate_limit=5)`."""
+def serve(kind: str, deployments: Deployments) -> Iterator[Callable[..., Server]]:
+    """Serve a deployment of the test's own, which nothing was done to: `serve(rate_limit=5)`."""
     with ExitStack() as stack:
-        number = 0
-
-        def start(**overrides: Any) -> Server:
-            nonlocal number
-            number += 1
-            data_dir = tmp_path / f"deployment-{number}"
-            url = stack.enter_context(templates.fresh(kind, data_dir))
-            return stack.enter_context(served(url, data_dir, **overrides))
-
-        yield start
+        yield lambda **overrides: stack.enter_context(deployments.own(kind, **overrides))
 
 
 @pytest.fixture

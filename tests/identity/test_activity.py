@@ -237,6 +237,7 @@ def test_what_can_never_be_written_holds_up_nothing_else(organization: Organizat
     collected.refused(Refused(Reason.EXPIRED, organization.id, None, "ada@example.com", key.id, "writable"), origin)
 
     server.run(collected._flush_quietly(everything=True))
+    server.clear_log()  # of what was given up
     server.run(collected.flush(everything=True))
 
     assert [row.reason for row in audit(organization, "api_key.refused", target_id=key.id)] == ["expired"]

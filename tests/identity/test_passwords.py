@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import argon2
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from latchpin.identity import credentials, passwords
+from tests.support import shortcuts
 
 GOOD = "correct horse battery staple"
 _few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -106,7 +109,14 @@ async def test_nothing_of_a_password_is_cut_or_changed(password: str, data: st.D
     assert not await passwords.matches(other, stored)
 
 
-async def test_the_stored_form_is_argon2id_with_its_own_salt() -> None:
+@pytest.fixture
+def strong() -> Iterator[None]:
+    """Hash as a deployment does."""
+    with shortcuts.strong_hashes():
+        yield
+
+
+async def test_the_stored_form_is_argon2id_with_its_own_salt(strong: None) -> None:
     """Twice the same password is twice another hash; t=2, m=19 MiB, p=1 as OWASP advises."""
     one, two = await passwords.hash_password(GOOD), await passwords.hash_password(GOOD)
 
@@ -125,7 +135,7 @@ async def test_a_typed_text_that_cannot_be_encoded_matches_nothing() -> None:
     assert not await passwords.matches("\ud83e", await passwords.hash_password(GOOD))
 
 
-async def test_an_unknown_user_costs_the_same_hashing_as_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_user_costs_the_same_hashing_as_a_known_one(strong: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """One verification with the same parameters, whether there is a hash to compare with or not."""
     stored = await passwords.hash_password(GOOD)
     await passwords.matches("x", None)
@@ -143,8 +153,9 @@ async def test_an_unknown_user_costs_the_same_hashing_as_a_known_one(monkeypatch
     assert checked == ["$argon2id$v=19$m=19456,t=2,p=1"] * 2
 
 
-def test_a_hash_of_other_parameters_is_made_anew_at_the_next_sign_in() -> None:
-    """So that stronger ones reach everybody who comes."""
+async def test_a_hash_of_other_parameters_is_made_anew_at_the_next_sign_in(strong: None) -> None:
+    """So that stronger ones reach everybody who comes; one of today's parameters is kept."""
+    assert not passwords.is_outdated(await passwords.hash_password(GOOD))
     assert passwords.is_outdated(argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(GOOD))
 
 

@@ -18,6 +18,7 @@ from latchpin.identity import sessions, sign_in, sign_in_limits, sign_in_load, u
 from latchpin.identity.sign_in import Outcome
 from latchpin.kit import clock as kit_clock
 from latchpin.storage.models import SignInFailures, User
+from tests.support import shortcuts
 from tests.support.door import Door
 from tests.support.people import PASSWORD, Organization, Person
 from tests.support.wire import audit
@@ -287,7 +288,8 @@ def test_a_hash_of_older_parameters_is_renewed_by_signing_in(door: Door) -> None
         (await users.get(session, door.organization.id, door.person.id)).password_hash = weak
 
     door.organization.write(weaken)
-    outcome = door.attempt(PASSWORD)
+    with shortcuts.strong_hashes():
+        outcome = door.attempt(PASSWORD)
 
     assert isinstance(outcome.user, User)
     assert "m=19456" in outcome.user.password_hash

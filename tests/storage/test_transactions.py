@@ -17,6 +17,7 @@ from latchpin.kit import clock
 from latchpin.storage import Database
 from latchpin.storage.database import before_commit, row
 from latchpin.storage.models import Organization
+from tests.support import shortcuts
 from tests.support.server import free_port
 
 _HOW_MANY = select(func.count()).select_from(Organization)
@@ -268,6 +269,17 @@ async def test_an_error_of_the_database_tells_the_log_no_value(database: Databas
             await session.execute(text("INSERT INTO users (full_name) VALUES (:name)"), {"name": "planted value"})
 
     assert "planted value" not in str(raised.value).partition("DETAIL")[0]
+
+
+async def test_an_answered_change_of_the_embedded_database_survives_a_power_cut(tmp_path: Path) -> None:
+    """A deployment's commits wait for the disk (`synchronous` is FULL, 2), on every connection."""
+    with shortcuts.durable_commits():
+        opened = Database(settings.load({}, data_dir=tmp_path))
+        async with opened.transaction() as one, opened.read() as other:
+            found = [await session.scalar(text("PRAGMA synchronous")) for session in (one, other)]
+        await opened.close()
+
+    assert found == [2, 2]
 
 
 def test_the_embedded_database_is_its_owner_s_alone(tmp_path: Path) -> None:

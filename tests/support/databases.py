@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import asyncpg
 from latchpin import settings
 from latchpin.identity import deployment
 from latchpin.storage import Database
+from tests.support import shortcuts
 
-KINDS = ("sqlite", "postgresql")
+shortcuts.take()
 POSTGRESQL = os.environ.get("LATCHPIN_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432")
 _RUN = f"latchpin_test_{os.getpid()}_{uuid.uuid4().hex[:6]}"
 
@@ -29,14 +31,16 @@ def wait_for(work: Coroutine[Any, Any, None]) -> None:
         pool.submit(asyncio.run, work).result()
 
 
-async def _admin(statement: str) -> None:
-    connection = await asyncpg.connect(f"{POSTGRESQL}/postgres", timeout=5)
+async def _admin(*statements: str) -> None:
+    connection = await asyncpg.connect(f"{POSTGRESQL}/postgres", timeout=30)
     try:
-        await connection.execute(statement)
+        for statement in statements:
+            await connection.execute(statement)
     finally:
         await connection.close()
 
 
+@cache
 def reachable() -> str | None:
     """Return None where PostgreSQL answers, else what is missing and how to provide it."""
     try:
@@ -76,7 +80,8 @@ class Templates:
         shutil.copy(self._place / "postgresql" / "secrets.json", data_dir)
         self._number += 1
         name = f"{_RUN}_{self._number}"
-        wait_for(_admin(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+        # As on SQLite (shortcuts.py), nobody waits for the disk.
+        wait_for(_admin(f'CREATE DATABASE "{name}" TEMPLATE "{template}"', f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
         try:
             yield f"postgresql+asyncpg://{POSTGRESQL.removeprefix('postgresql://')}/{name}"
         finally:

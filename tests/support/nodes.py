@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import httpx
 
-from tests.support.server import Server, free_port
+from tests.support.server import Server, client_of, free_port
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def node(first: Server) -> Iterator[httpx.Client]:
     chosen = dataclasses.replace(first.settings, port=free_port())
     second = Server(chosen)
     second.http.close()
-    second.http = httpx.Client(base_url=f"http://127.0.0.1:{chosen.port}", timeout=20, trust_env=False)
+    second.http = client_of(f"http://127.0.0.1:{chosen.port}")
     second.start()
     try:
         yield second.http

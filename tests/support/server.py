@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import io
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +20,16 @@ from granian.log import LogLevels
 from granian.server.embed import Server as Granian
 
 from latchpin import app, settings
+from latchpin.audit import log as audit_log
 from latchpin.cli.serve import HTTP1
 from latchpin.kit import logs
 from latchpin.settings import Settings
 from latchpin.storage import Database, secrets
 
 T = TypeVar("T")
+PATIENCE = 60.0  # seconds; far beyond what anything takes, so that a busy machine fails no test
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the tests speak plain HTTP; reading all authorities for each client takes 20 ms
+_served: list[Server] = []  # the last one has what a process has one of
 
 
 def free_port() -> int:
@@ -32,6 +38,11 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def client_of(url: str, **more: Any) -> httpx.Client:
+    """Return an HTTP client of a server at this address."""
+    return httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False, verify=PLAIN, **more)
 
 
 class Server:
@@ -45,7 +56,7 @@ class Server:
         self._loop = asyncio.new_event_loop()
         self._granian: Granian | None = None
         self._thread = threading.Thread(target=self._serve, daemon=True)
-        self.http = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
+        self.http = client_of(self.url)
 
     @property
     def services(self) -> Any:
@@ -59,7 +70,7 @@ class Server:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the server's event loop and return its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
     def flush(self) -> None:
         """Write at once what the server collects in memory (last use, uses, refusals)."""
@@ -81,17 +92,23 @@ class Server:
 
     def client(self, **more: Any) -> httpx.Client:
         """Return another HTTP client, with its own cookies."""
-        return httpx.Client(base_url=self.url, timeout=20, trust_env=False, **more)
+        return client_of(self.url, **more)
 
     def failure(self) -> str:
         """Return what the server logged of its own failures; for reading when a test fails."""
         return "\n".join(line for line in self.log.getvalue().splitlines() if '"error"' in line)
 
+    def clear_log(self) -> None:
+        """Forget what it wrote."""
+        self.log.seek(0)
+        self.log.truncate()
+
     def start(self) -> None:
         """Serve; returns when the server answers."""
-        logs.configure(self.settings, self.log)
+        self.take_over()
         self._thread.start()
-        for _ in range(400):
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
             with contextlib.suppress(httpx.TransportError):
                 if self.http.get("/health/ready").status_code in (200, 503):
                     return
@@ -99,12 +116,24 @@ class Server:
         message = "the server did not start"
         raise RuntimeError(message)
 
+    def take_over(self) -> None:
+        """Have what a process has one of, the log and the key of the audit chain, until another server takes it or this one stops."""
+        if self in _served:
+            _served.remove(self)
+        _served.append(self)
+        logs.configure(self.settings, self.log)
+        audit_log.use_key(self.services.secrets.derive("audit"))
+
     def stop(self) -> None:
-        """Stop serving, as Ctrl-C does."""
+        """Stop serving, as Ctrl-C does; the server that was the process's before is so again."""
         self.http.close()
         if self._granian is not None:
             self._loop.call_soon_threadsafe(self._granian.stop)
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
+        if self in _served:
+            _served.remove(self)
+        if _served:
+            _served[-1].take_over()
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
