@@ -175,7 +175,7 @@ def test_no_header_and_no_address_makes_the_gate_fail(seen: dict[bytes, bytes], 
         return
     assert sum(each is not None for each in (found.api_key, found.bearer, found.session)) <= 1
     if found.bearer is not None:
-        assert seen[b"authorization"].lower().startswith(b"bearer")
+        assert seen[b"authorization"].lower().startswith((b"bearer", b"dpop"))
         assert not found.bearer.startswith(b"sk-lp_")
     assert b"access_token=" not in query
 
