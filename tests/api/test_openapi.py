@@ -109,9 +109,14 @@ def test_the_contracts_routes_are_there_with_their_scopes() -> None:
     assert set(CONTRACT) <= {f"{route.method} {route.path}" for route in routes.every()}
 
 
-@pytest.mark.parametrize("route", routes.every(), ids=lambda route: route.name)
-def test_a_route_is_described_for_people(route: Route) -> None:
+def test_a_route_is_described_for_people(subtests: pytest.Subtests) -> None:
     """Summary, description with the needed scope, tag, described parameters in wire names, and refusals."""
+    for route in routes.every():
+        with subtests.test(route=route.name):
+            _is_described(route)
+
+
+def _is_described(route: Route) -> None:
     operation = route.operation
     assert operation["summary"] and operation["description"] and len(operation["tags"]) == 1  # noqa: PT018  one thought
     if route.scope:
@@ -156,22 +161,27 @@ def test_the_limit_and_the_wait_are_described() -> None:
         assert ("X-RateLimit-Limit" in answer["headers"]) is not route.is_public, route.name
 
 
-@pytest.mark.parametrize("route", routes.every(), ids=lambda route: route.name)
-def test_every_sample_answer_fits_its_schema(route: Route) -> None:
+def test_every_sample_answer_fits_its_schema(subtests: pytest.Subtests) -> None:
     """A sample that does not validate would teach something wrong."""
-    for status, response in route.operation["responses"].items():
-        if status.startswith("2"):
-            assert ("content" in response) is (status != "204")
-            for content in response.get("content", {}).values():
-                _validator(content["schema"]).validate(content["example"])
+    for route in routes.every():
+        for status, response in route.operation["responses"].items():
+            if not status.startswith("2"):
+                continue
+            with subtests.test(route=route.name, status=status):
+                assert ("content" in response) is (status != "204")
+                for content in response.get("content", {}).values():
+                    _validator(content["schema"]).validate(content["example"])
 
 
-@pytest.mark.parametrize("route", [route for route in routes.every() if route.body is not None], ids=lambda route: route.name)
-def test_every_sample_body_fits_its_schema(route: Route) -> None:
+def test_every_sample_body_fits_its_schema(subtests: pytest.Subtests) -> None:
     """And a definition in it is one that can be saved."""
-    _validator(route.operation["requestBody"]["content"]["application/json"]["schema"]).validate(route.body)
-    if "definition" in route.body:
-        definitions.parse(route.body["definition"])
+    for route in routes.every():
+        if route.body is None:
+            continue
+        with subtests.test(route=route.name):
+            _validator(route.operation["requestBody"]["content"]["application/json"]["schema"]).validate(route.body)
+            if "definition" in route.body:
+                definitions.parse(route.body["definition"])
 
 
 def _shape(value: Any) -> Any:

@@ -53,66 +53,71 @@ class Target:
 
 
 @pytest.fixture(scope="module")
+def objects() -> list[Route]:
+    """Every route that names a thing."""
+    return [route for route in routes.every() if route.parameters]
+
+
+@pytest.fixture(scope="module")
 def target(server: Server) -> Target:
     """One target for all tests: nothing here may change it."""
     return Target(server)
 
 
-OBJECTS = [route for route in routes.every() if route.parameters]
-PROGRAMS = [route for route in routes.scoped() if route.parameters]
-LISTS = [route for route in routes.scoped() if not route.parameters and route.method == "GET"]
-
-
-def test_the_owner_can_reach_it_all(server: Server, target: Target) -> None:
+def test_the_owner_can_reach_it_all(server: Server, target: Target, objects: list[Route]) -> None:
     """The ids used below are right: whoever may see the things sees them."""
     admin = SignedIn(server, target.home.admin)
 
-    for route in OBJECTS:
+    for route in objects:
         if route.method == "GET":
             answer = admin.request("GET", route.filled(target.ids))
             assert answer.status_code == (302 if route.name == "downloadRunFile" else 200), (route.name, answer.text)
 
 
-@pytest.mark.parametrize("route", OBJECTS, ids=lambda route: route.name)
-def test_another_organizations_administrator_finds_nothing(target: Target, route: Route) -> None:
+def test_another_organizations_administrator_finds_nothing(target: Target, objects: list[Route], subtests: pytest.Subtests) -> None:
     """Every route that names a thing answers 404 to an administrator of another organization, and changes nothing."""
     before = target.state()
+    for route in objects:
+        with subtests.test(route=route.name):
+            answer = target.stranger.request(route.method, route.filled(target.ids), json=route.body)
 
-    answer = target.stranger.request(route.method, route.filled(target.ids), json=route.body)
-
-    problem(answer, 404)
-    assert MARK not in answer.text
-    assert target.state() == before
+            problem(answer, 404)
+            assert MARK not in answer.text
+            assert target.state() == before
 
 
 @pytest.mark.parametrize("who", ["another organization", "outside the Space"])
-@pytest.mark.parametrize("route", PROGRAMS, ids=lambda route: route.name)
-def test_a_stranger_with_a_full_key_finds_nothing(server: Server, target: Target, route: Route, who: str) -> None:
+def test_a_stranger_with_a_full_key_finds_nothing(server: Server, target: Target, who: str, subtests: pytest.Subtests) -> None:
     """Full access does not help: 404 as for a thing that was never there (security.md 24)."""
     header = target.strangers[who].header
+    nothing = {**target.ids, "agentId": 2**30, "spaceId": 2**30}
+    for route in routes.scoped():
+        if not route.parameters:
+            continue
+        with subtests.test(route=route.name):
+            answer = server.http.request(route.method, route.filled(target.ids), headers=header, json=route.body)
+            never = server.http.request(route.method, route.filled(nothing), headers=header, json=route.body)
 
-    answer = server.http.request(route.method, route.filled(target.ids), headers=header, json=route.body)
-    never = server.http.request(
-        route.method, route.filled({**target.ids, "agentId": 2**30, "spaceId": 2**30}), headers=header, json=route.body
-    )
-
-    refusal, other = problem(answer, 404), problem(never, 404)
-    assert refusal["errorCode"] == other["errorCode"]
-    assert MARK not in answer.text
+            refusal, other = problem(answer, 404), problem(never, 404)
+            assert refusal["errorCode"] == other["errorCode"]
+            assert MARK not in answer.text
 
 
 @pytest.mark.parametrize("who", ["another organization", "outside the Space"])
-@pytest.mark.parametrize("route", LISTS, ids=lambda route: route.name)
-def test_a_strangers_lists_leave_it_out(server: Server, target: Target, route: Route, who: str) -> None:
+def test_a_strangers_lists_leave_it_out(server: Server, target: Target, who: str, subtests: pytest.Subtests) -> None:
     """Lists, searches and counts know nothing of it."""
-    answer = server.http.get(route.path, headers=target.strangers[who].header, params=route.query(query=MARK, name=MARK))
+    for route in routes.scoped():
+        if route.parameters or route.method != "GET":
+            continue
+        with subtests.test(route=route.name):
+            answer = server.http.get(route.path, headers=target.strangers[who].header, params=route.query(query=MARK, name=MARK))
 
-    if route.name == "findSpace":
-        problem(answer, 404, "space-not-found")
-    else:
-        assert answer.status_code == 200
-        assert MARK not in answer.text
-        assert answer.json() == {"totalCount": 0} or isinstance(answer.json(), list)
+            if route.name == "findSpace":
+                problem(answer, 404, "space-not-found")
+            else:
+                assert answer.status_code == 200
+                assert MARK not in answer.text
+                assert answer.json() == {"totalCount": 0} or isinstance(answer.json(), list)
 
 
 def test_administrative_lists_stay_in_the_organization(target: Target) -> None:

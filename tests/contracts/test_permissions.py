@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from latchpin import app, settings
 from latchpin.api.routing import UndeclaredPermission
 from latchpin.storage import secrets
 from tests.contracts import routes
-from tests.contracts.routes import SETS, Route
+from tests.contracts.routes import SETS
 from tests.support.people import Key, Organization
 from tests.support.server import Server
 from tests.support.signed_in import problem
@@ -42,20 +43,20 @@ def test_a_route_without_a_declared_permission_fails_at_start(tmp_path: Path) ->
         app.build(settings.load({}, data_dir=tmp_path), secrets.generate(), also=[Router("/api/v1", route_handlers=[forgotten])])
 
 
-@pytest.mark.parametrize("route", routes.scoped(), ids=lambda route: route.name)
-def test_a_route_opens_to_exactly_the_sets_that_carry_its_scope(server: Server, keys: dict[str, Key], route: Route) -> None:
+def test_a_route_opens_to_exactly_the_sets_that_carry_its_scope(server: Server, keys: dict[str, Key], subtests: pytest.Subtests) -> None:
     """Every other set gets 403 `insufficient_scope` with the scope needed, in the body and in WWW-Authenticate."""
-    for name, members in SETS.items():
-        answer = server.http.request(route.method, route.filled(), headers=keys[name].header, params=route.query(), json=route.body)
-        if route.scope in members:
-            assert answer.status_code not in (401, 403), (name, answer.text)
-            continue
-        refusal = problem(answer, 403, "insufficient_scope")
-        assert refusal["scope"] == route.scope, name
-        challenge = answer.headers["www-authenticate"]
-        assert challenge.startswith("Bearer ")
-        assert 'error="insufficient_scope"' in challenge
-        assert f'scope="{route.scope}"' in challenge
+    for route, (name, members) in itertools.product(routes.scoped(), SETS.items()):
+        with subtests.test(route=route.name, key=name):
+            answer = server.http.request(route.method, route.filled(), headers=keys[name].header, params=route.query(), json=route.body)
+            if route.scope in members:
+                assert answer.status_code not in (401, 403), answer.text
+                continue
+            refusal = problem(answer, 403, "insufficient_scope")
+            assert refusal["scope"] == route.scope
+            challenge = answer.headers["www-authenticate"]
+            assert challenge.startswith("Bearer ")
+            assert 'error="insufficient_scope"' in challenge
+            assert f'scope="{route.scope}"' in challenge
 
 
 @pytest.mark.parametrize("name", ["read-only", "billing-only"])
@@ -84,22 +85,24 @@ def test_a_runs_only_key_opens_no_space_and_no_administration(server: Server, ke
     assert opened == {route.path for route in routes.scoped() if str(route.scope).startswith(("agents:", "runs:"))}
 
 
-@pytest.mark.parametrize("route", routes.administration(), ids=lambda route: route.name)
-def test_no_api_key_opens_administration(server: Server, keys: dict[str, Key], route: Route) -> None:
+def test_no_api_key_opens_administration(server: Server, keys: dict[str, Key], subtests: pytest.Subtests) -> None:
     """Not even an administrator's full key; the answer says where it is done (security.md 99)."""
-    answer = server.http.request(route.method, route.filled(), headers=keys["full"].header, json=route.body)
+    for route in routes.administration():
+        with subtests.test(route=route.name):
+            answer = server.http.request(route.method, route.filled(), headers=keys["full"].header, json=route.body)
 
-    assert "Control Center" in problem(answer, 403, "credential_not_allowed")["detail"]
+            assert "Control Center" in problem(answer, 403, "credential_not_allowed")["detail"]
 
 
-@pytest.mark.parametrize("route", routes.every(), ids=lambda route: route.name)
-def test_nothing_opens_without_a_credential_unless_it_says_so(server: Server, route: Route) -> None:
+def test_nothing_opens_without_a_credential_unless_it_says_so(server: Server, subtests: pytest.Subtests) -> None:
     """No credential is 401 with a challenge, on every route that is not public."""
-    answer = server.http.request(route.method, route.filled(), params=route.query(), json=route.body)
+    for route in routes.every():
+        with subtests.test(route=route.name):
+            answer = server.http.request(route.method, route.filled(), params=route.query(), json=route.body)
 
-    if route.is_public:
-        assert answer.status_code == 200
-    else:
-        problem(answer, 401, "unauthenticated")
-        assert "ApiKey" in answer.headers["www-authenticate"]
-        assert "Bearer" in answer.headers["www-authenticate"]
+            if route.is_public:
+                assert answer.status_code == 200
+            else:
+                problem(answer, 401, "unauthenticated")
+                assert "ApiKey" in answer.headers["www-authenticate"]
+                assert "Bearer" in answer.headers["www-authenticate"]
