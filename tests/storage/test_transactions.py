@@ -274,7 +274,7 @@ async def test_an_error_of_the_database_tells_the_log_no_value(database: Databas
 async def test_an_answered_change_of_the_embedded_database_survives_a_power_cut(tmp_path: Path) -> None:
     """A deployment's commits wait for the disk (`synchronous` is FULL, 2), on every connection."""
     with shortcuts.durable_commits():
-        opened = Database(settings.load({}, data_dir=tmp_path))
+        opened = Database(settings.load({}, data_dir=tmp_path), may_create=True)
         async with opened.transaction() as one, opened.read() as other:
             found = [await session.scalar(text("PRAGMA synchronous")) for session in (one, other)]
         await opened.close()

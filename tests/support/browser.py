@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.support.server import PATIENCE
 
 CHROMIUM = Path(os.environ.get("LATCHPIN_TEST_CHROMIUM", "/usr/bin/chromium"))
 PICTURES = Path(os.environ.get("LATCHPIN_TEST_PICTURES", "build/pictures"))
+expect.set_options(timeout=PATIENCE * 1000)
 _QUIET = [
     "--no-sandbox",
     "--disable-gpu",

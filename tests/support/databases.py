@@ -54,16 +54,20 @@ async def _begin(url: str, data_dir: Path) -> None:
     chosen = settings.load({}, data_dir=data_dir, database_url=url or None)
     database = Database(chosen, may_create=True)
     try:
-        await deployment.begin(chosen, database, upgrade=True)
+        await deployment.begin(chosen, database, upgrade=True, with_known_secrets=chosen.secrets_file.exists())
     finally:
         await database.close()
 
 
 class Templates:
-    """Deployments without users, begun once a run and copied for each use: the database, and the secrets file beside it."""
+    """Deployments without users, begun once a run and copied for each use: the database, and the secrets file beside it.
+
+    All have the same secrets, as the key of the audit chain is one for the process.
+    """
 
     def __init__(self, place: Path) -> None:
         self._place = place
+        self._secrets = place / "secrets.json"
         self._ready: set[str] = set()
         self._number = 0
 
@@ -73,11 +77,11 @@ class Templates:
         data_dir.mkdir(parents=True, exist_ok=True)
         if kind == "sqlite":
             shutil.copy(self._sqlite(), data_dir / "latchpin.db")
-            shutil.copy(self._place / "sqlite" / "secrets.json", data_dir)
+            shutil.copy(self._secrets, data_dir)
             yield ""
             return
         template = self._postgresql()
-        shutil.copy(self._place / "postgresql" / "secrets.json", data_dir)
+        shutil.copy(self._secrets, data_dir)
         self._number += 1
         name = f"{_RUN}_{self._number}"
         # As on SQLite (shortcuts.py), nobody waits for the disk.
@@ -109,7 +113,7 @@ class Templates:
     def _sqlite(self) -> Path:
         place = self._place / "sqlite"
         if "sqlite" not in self._ready:
-            wait_for(_begin("", place))
+            self._make("", place)
             self._ready.add("sqlite")
         return place / "latchpin.db"
 
@@ -118,5 +122,12 @@ class Templates:
         if "postgresql" not in self._ready:
             wait_for(_admin(f'CREATE DATABASE "{name}"'))
             self._ready.add("postgresql")
-            wait_for(_begin(f"postgresql+asyncpg://{POSTGRESQL.removeprefix('postgresql://')}/{name}", self._place / "postgresql"))
+            self._make(f"postgresql+asyncpg://{POSTGRESQL.removeprefix('postgresql://')}/{name}", self._place / "postgresql")
         return name
+
+    def _make(self, url: str, place: Path) -> None:
+        place.mkdir()
+        if self._secrets.exists():
+            shutil.copy(self._secrets, place)
+        wait_for(_begin(url, place))
+        shutil.copy(place / "secrets.json", self._secrets)

@@ -23,7 +23,7 @@ class Deployments:
         self._open = ExitStack()
 
     def shared(self, kind: str, **overrides: Any) -> Server:
-        """Return the deployment that tests share who ask for the same settings; its log is empty, and it has the process's."""
+        """Return the deployment that tests share who ask for the same settings; its log is empty, and it takes over."""
         key = kind, repr(sorted(overrides.items()))
         if key not in self._shared:
             self._shared[key] = self._open.enter_context(self.own(kind, **overrides))

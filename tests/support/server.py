@@ -20,7 +20,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server as Granian
 
 from latchpin import app, settings
-from latchpin.audit import log as audit_log
+from latchpin.audit import chain
 from latchpin.cli.serve import HTTP1
 from latchpin.kit import logs
 from latchpin.settings import Settings
@@ -122,10 +122,10 @@ class Server:
             _served.remove(self)
         _served.append(self)
         logs.configure(self.settings, self.log)
-        audit_log.use_key(self.services.secrets.derive("audit"))
+        chain.use_key(self.services.secrets.derive("audit"))
 
     def stop(self) -> None:
-        """Stop serving, as Ctrl-C does; the server that was the process's before is so again."""
+        """Stop serving, as Ctrl-C does; the server that was served before it takes over again."""
         self.http.close()
         if self._granian is not None:
             self._loop.call_soon_threadsafe(self._granian.stop)
