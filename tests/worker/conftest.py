@@ -1,4 +1,4 @@
-"""A site, and one worker of the shared deployment on each database, for all tests of runs."""
+"""A site for all tests of runs, and one worker of the shared deployment for those of a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def shop() -> Iterator[Site]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def worker(server: Server, shop: Site) -> Iterator[WorkerProcess]:
     """A worker that may reach the site."""
     with working(server, agent_networks=shop.address) as running:
