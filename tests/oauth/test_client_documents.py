@@ -318,7 +318,7 @@ def test_what_is_refused_is_not_kept(far: Far) -> None:
     assert (refused, failed, far.is_let(client_id)) == (False, False, True)
 
 
-def test_other_addresses_or_keys_ask_for_consent_again(far: Far, clock: Frozen) -> None:
+def test_another_version_of_an_app_asks_for_consent_again(far: Far, clock: Frozen) -> None:
     """The consent was for the app as it was (security.md 73)."""
     client_id, key = far.publisher.client(), RSA_KEY.as_dict(private=False)
     first = far.app(client_id)
@@ -329,6 +329,7 @@ def test_other_addresses_or_keys_ask_for_consent_again(far: Far, clock: Frozen) 
         {"jwks": {"keys": [key]}},
         {"jwks": {"keys": [EC_KEY.as_dict(private=False), key]}},
         {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [EC_KEY.as_dict(private=False), key]}},
+        {"client_name": "Farther app"},
     ]
     for said in changes:
         far.publisher.client(**said)
@@ -336,22 +337,22 @@ def test_other_addresses_or_keys_ask_for_consent_again(far: Far, clock: Frozen) 
         assert far.app(client_id) == first
         versions.append(getattr(far.row(client_id), "version", None))
 
-    assert versions == [2, 3, 4, 5, 6]
+    assert versions == [2, 3, 4, 5, 6, 7]
 
 
-def test_another_name_or_the_same_document_asks_nobody_again(far: Far, clock: Frozen) -> None:
+def test_the_same_document_or_what_nobody_sees_asks_nobody_again(far: Far, clock: Frozen) -> None:
     """Nothing changed of what was consented to (security.md 73)."""
     client_id = far.publisher.client()
     far.app(client_id)
     clock.advance(timedelta(hours=2))
     far.app(client_id)
-    far.publisher.client(client_name="Farther app")
+    far.publisher.client(dpop_bound_access_tokens=True)
     clock.advance(timedelta(hours=2))
     far.app(client_id)
 
     row = far.row(client_id)
     assert row is not None
-    assert (row.version, row.name, len(far.publisher.asked)) == (1, "Farther app", 3)
+    assert (row.version, row.dpop_bound, len(far.publisher.asked)) == (1, True, 3)
 
 
 def test_an_address_that_left_the_document_is_no_longer_let(far: Far, clock: Frozen) -> None:

@@ -501,7 +501,7 @@ def _policy(organization: People, app: App, approved: bool | None) -> None:
         (await session.get(Organization, organization.id)).app_approval = True
         row = await session.get(OAuthApproval, (organization.id, app.pk))
         if row is not None:
-            row.approved = approved
+            row.approved, row.client_version = approved, 1
 
     organization.write(work)
 

@@ -90,7 +90,7 @@ def test_an_app_replaces_its_entry(entry: Entry) -> None:
     assert answer.status_code == 200, answer.text
     assert answer.json()["client_name"] == entry.call("GET").json()["client_name"] == "Better app"
     assert answer.json()["grant_types"] == ["authorization_code"]
-    assert entry.row().version == 1
+    assert entry.row().version == 2
 
 
 def test_what_an_app_bound_itself_to_it_changes_like_the_rest(entry: Entry) -> None:

@@ -98,6 +98,7 @@ def facts(**changes: Any) -> apps.AppFacts:
     """What an app is made of."""
     known: dict[str, Any] = {
         "proof": "With its secret, by HTTP Basic",
+        "grant_types": ("Authorization code", "Refresh token"),
         "addresses": ("https://dashboard.northwind.example/callback", "http://127.0.0.1/callback"),
         "logout_addresses": ("https://dashboard.northwind.example/",),
         "home": "https://dashboard.northwind.example/",
@@ -148,10 +149,10 @@ def _app() -> Iterator[tuple[str, str, Any]]:
     yield "app-secret", "apps/secret.html", _secret(DASHBOARD, facts(), (OLDER, NEWER), first=False, basic=True)
     yield "app-secret-service", "apps/secret.html", _secret(NIGHTLY, SERVICE, (NEWER,), first=True, basic=False)
     yield "app-rotate", "apps/rotate.html", apps.AppRotate(frame, DASHBOARD, Form({"overlap": "24"}), (OLDER, NEWER), app_editor.OVERLAPS)
-    yield "app-revoke", "apps/revoke.html", apps.AppConfirm(frame, DASHBOARD, EMPTY)
-    yield "app-approve", "apps/approve.html", apps.AppConfirm(frame, ASSISTANT, EMPTY)
-    yield "app-block", "apps/block.html", apps.AppConfirm(frame, PARTNER, EMPTY)
-    yield "app-delete", "apps/delete.html", apps.AppConfirm(frame, GONE, EMPTY)
+    yield "app-revoke", "apps/revoke.html", apps.AppConfirm(frame, DASHBOARD, facts(), 1, EMPTY)
+    yield "app-approve", "apps/approve.html", apps.AppConfirm(frame, ASSISTANT, ASKED, 1, EMPTY)
+    yield "app-block", "apps/block.html", apps.AppConfirm(frame, PARTNER, facts(), 2, EMPTY)
+    yield "app-delete", "apps/delete.html", apps.AppConfirm(frame, GONE, facts(), 1, EMPTY)
 
 
 def _secret(row: apps.AppRow, made_of: apps.AppFacts, secrets: tuple[apps.SecretRow, ...], *, first: bool, basic: bool) -> apps.AppSecret:

@@ -33,6 +33,7 @@ def consent(app: oauth.AppFacts = APP, form: Form | None = None, **changes: Any)
         "may_stay_until": None,
         "sent_to": app.host or "127.0.0.1",
         "device": None,
+        "has_changed": False,
         **changes,
     }
     rights = asking.rights(facts.pop("scopes", EVERY_SCOPE))
@@ -49,6 +50,7 @@ def every() -> Iterator[tuple[str, str, Any]]:
     yield "consent-stay", "oauth/consent.html", consent(LOCAL, scopes="agents:read", sent_to="cursor:", may_stay_until=until)
     yield "consent-local", "oauth/consent.html", consent(LOCAL, offline_until=until, resources=("mcp.northwind.example",))
     yield "consent-document", "oauth/consent.html", consent(DOCUMENT, refused, scopes="agents:read runs:read")
+    yield "consent-changed", "oauth/consent.html", consent(DOCUMENT, scopes="agents:read runs:read", has_changed=True)
     yield "consent-device", "oauth/consent.html", consent(DEVICE, sent_to="", device=device, offline_until=until)
     yield "choose-account", "oauth/account.html", oauth.ChooseAccount(shell("", ADMIN), "token", APP)
     yield "give-password", "oauth/password.html", oauth.GivePassword(shell("", ADMIN), EMPTY, "token", APP)

@@ -309,7 +309,7 @@ def test_an_app_of_others_is_blocked_and_approved(organization: Organization, ot
     assert theirs.get("/agent/all", tokens).status_code == 401
     assert "Blocked" in administrator.open(f"{BASE}/{app.pk}").text
 
-    administrator.send(f"{BASE}/{app.pk}/approve")
+    administrator.send(f"{BASE}/{app.pk}/approve", version=administrator.field(f"{BASE}/{app.pk}/approve", "version"))
     assert theirs.get("/agent/all", Apps(organization).tokens(app)).status_code == 200
     for change in ("edit", "rotate", "revoke", "delete"):
         assert administrator.open(f"{BASE}/{app.pk}/{change}").status_code == 404

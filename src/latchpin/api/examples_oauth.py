@@ -34,6 +34,7 @@ _SECRET = "lps_ and 43 more letters and digits, shown here once"  # noqa: S105  
 _FACTS: dict[str, Any] = {
     "id": 1,
     "client_id": _CLIENT_ID,
+    "version": 1,
     "name": "Price dashboard",
     "kind": AppKind.CONFIDENTIAL,
     "source": ClientSource.REGISTERED,
@@ -145,6 +146,7 @@ BODIES: dict[str, Any] = {
     "createApp": _ENTRY,
     "changeApp": _ENTRY,
     "rotateAppSecret": {"overlapHours": 24},
+    "approveApp": {"version": 1},
     "changeAppPolicy": {"needsApproval": True},
     "createResource": {"name": "Data service", "identifier": "https://data.northwind.example", "mayCallApi": False},
     "changeResource": {"mayCallApi": True},

@@ -14,13 +14,20 @@ from latchpin.storage.models import OAuthApproval, OAuthClient, Organization
 from latchpin.storage.models.oauth_client import ClientStatus
 
 
-async def approve(session: AsyncSession, organization_id: int, client_pk: int, *, by: Actor) -> OAuthClient:
-    """Let the organization's users let an app in. Raises Missing for an unknown app, Conflict for one that is revoked or the own."""
+async def approve(session: AsyncSession, organization_id: int, client_pk: int, *, version: int | None = None, by: Actor) -> OAuthClient:
+    """Let the organization's users let an app in, as it is now; `version` is the one that the administrator saw.
+
+    Raises Missing for an unknown app, Conflict for one that is revoked or the own, and for another version.
+    """
     client = await _outside(session, organization_id, client_pk)
+    await session.refresh(client, with_for_update={"read": True})  # it does not change between this look and the commit
+    if version not in (None, client.version):
+        raise Conflict("The app has changed since you looked at it, so it was not approved. Look at it again.")
     if client.status is ClientStatus.REVOKED:
         raise Conflict("This app was revoked by those who made it; nobody can let it in any more.")
     if await _decide(session, organization_id, client, approved=True, by=by):
-        record(session, events.ClientApproved(target_id=client.id, target_name=client.name), by)
+        changes: events.Changes = {"version": (None, client.version)}
+        record(session, events.ClientApproved(target_id=client.id, target_name=client.name, changes=changes), by)
     return client
 
 
@@ -61,12 +68,12 @@ async def _outside(session: AsyncSession, organization_id: int, client_pk: int) 
 
 
 async def _decide(session: AsyncSession, organization_id: int, client: OAuthClient, *, approved: bool, by: Actor) -> bool:
-    """Note the decision; returns False where it was the same before."""
+    """Note the decision about an app's present version; returns False where it was the same before."""
     row = await session.get(OAuthApproval, (organization_id, client.id), with_for_update=True)
     if row is None:
         row = OAuthApproval(organization_id=organization_id, oauth_client_id=client.id, approved=None)
         session.add(row)
-    elif row.approved is approved:
+    elif row.approved is approved and (not approved or row.client_version == client.version):
         return False
-    row.approved, row.decided_by_name, row.at = approved, by.name[:200], clock.now()
+    row.approved, row.client_version, row.decided_by_name, row.at = approved, client.version, by.name[:200], clock.now()
     return True

@@ -33,6 +33,7 @@ from latchpin.storage.models.oauth_client import ClientStatus
 from latchpin.storage.models.user import UserStatus
 
 _OVER = "This app or your sign-in ended meanwhile, so nothing was done. Go back to the app and begin again."
+_CHANGED = "The app has changed since this page was shown, so nothing was done. Go back to the app and begin again."
 _NOT_DUE = "This step is not due. Go back to the app and begin again."
 
 
@@ -69,11 +70,12 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """Ask the person; `token` opens the request that waits."""
+    """Ask the person; `token` opens the request that waits. `has_changed` is an app that did since the page was shown before."""
 
     page: Page
     waiting: Waiting
     token: str
+    has_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ async def proceed(
             await pending.use_up(session, opened[0])
         await _answered(session, waiting.ahead)
         return Leave(await _code(session, server, client, ask, who, due.place, scopes=due.scopes))
+    waiting = replace(waiting, client_version=client.version)
     if opened is None:
         return Show(due, waiting, await pending.keep(session, who.session_id, client.pk, waiting))
     await pending.amend(session, opened[0], waiting)
@@ -199,8 +202,10 @@ async def agree(
 ) -> Outcome:
     """Do what Authorize says: use the request up, remember the consent, make a grant and a code for it.
 
-    With `stay` the user lets the app refresh, where it can and has not asked for it.
+    With `stay` the user lets the app refresh, where it can and has not asked for it. Raises Conflict where the page showed another
+    version of the app (`showing`).
     """
+    require_shown(opened, client)
     ask, waiting = opened.waiting.ask, opened.waiting
     if ask is None or waiting.account_due or waiting.proof_due:
         raise Conflict(_NOT_DUE)
@@ -281,6 +286,24 @@ async def grant(
         auth_time=browser.proved,
     )
     return await grants.create(session, new, server.settings)
+
+
+async def showing(session: AsyncSession, opened: Opened, client: Client) -> Waiting:
+    """Note that the person is shown the app as it is now, so that the answer counts for this version; returns the request."""
+    waiting = replace(opened.waiting, client_version=client.version)
+    await pending.amend(session, opened, waiting)
+    return waiting
+
+
+def is_shown(opened: Opened, client: Client) -> bool:
+    """Whether the page that is answered showed this version of the app."""
+    return opened.waiting.client_version == client.version
+
+
+def require_shown(opened: Opened, client: Client) -> None:
+    """Raise Conflict unless the page that is answered showed this version of the app."""
+    if not is_shown(opened, client):
+        raise Conflict(_CHANGED)
 
 
 def without_account(waiting: Waiting) -> Waiting:

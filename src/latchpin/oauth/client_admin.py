@@ -17,7 +17,7 @@ from latchpin.identity import grants
 from latchpin.identity.fields import Form
 from latchpin.identity.roles import Role
 from latchpin.kit import base62, clock
-from latchpin.oauth import client_checks, client_secrets
+from latchpin.oauth import client_checks, client_secrets, client_versions
 from latchpin.oauth.client_checks import DEVICE, EXCHANGE, GRANT_TYPES, SECRET_METHODS, Entry
 from latchpin.storage.generation import narrow
 from latchpin.storage.models import OAuthClient, OAuthClientSecret, OAuthClientSpace, Space
@@ -109,7 +109,7 @@ async def made_by(session: AsyncSession, organization_id: int, form_id: str) -> 
 
 
 async def change(session: AsyncSession, client: OAuthClient, entry: Entry, *, by: Actor) -> OAuthClient:
-    """Change an app; raises Invalid, and Conflict for a revoked one. Other redirect addresses or keys ask every user again."""
+    """Change an app; raises Invalid, and Conflict for a revoked one. Another version of it asks every user again (client_versions)."""
     if client.status is not ClientStatus.ACTIVE:
         raise Conflict(_REVOKED)
     if entry.auth_method != client.auth_method and not {entry.auth_method, client.auth_method} <= SECRET_METHODS:
@@ -118,7 +118,7 @@ async def change(session: AsyncSession, client: OAuthClient, entry: Entry, *, by
     changes: dict[str, tuple[events.Plain, events.Plain]] = {
         name: (getattr(client, name), value) for name, value in values.items() if getattr(client, name) != value
     }
-    if {"redirect_uris", "jwks", "jwks_uri"} & changes.keys():
+    if client_versions.is_another({name: getattr(client, name) for name in values}, values):
         client.version += 1
     was = await spaces_of(session, client)
     if was != dict(entry.spaces):

@@ -54,6 +54,11 @@ class Listed:
     approval: OAuthApproval | None
 
     @property
+    def has_changed(self) -> bool:
+        """Whether it is another one than an administrator approved."""
+        return self.approval is not None and bool(self.approval.approved) and self.approval.client_version != self.client.version
+
+    @property
     def kind(self) -> AppKind:
         """What the app is."""
         granted = self.client.grant_types.split()
@@ -155,7 +160,7 @@ async def _query(session: AsyncSession, organization_id: int) -> tuple[Select[An
         (OAuthClient.status == ClientStatus.REVOKED, _RANKED.index(AppStatus.REVOKED)),
         (is_own, _RANKED.index(AppStatus.ACTIVE)),
         (OAuthApproval.approved.is_(False), _RANKED.index(AppStatus.BLOCKED)),
-        (OAuthApproval.approved.is_(True), _RANKED.index(AppStatus.ACTIVE)),
+        (and_(OAuthApproval.approved.is_(True), OAuthApproval.client_version == OAuthClient.version), _RANKED.index(AppStatus.ACTIVE)),
         else_=_RANKED.index(AppStatus.WAITING if needs_approval else AppStatus.ACTIVE),
     )
     users = func.coalesce(used.c.users, 0)

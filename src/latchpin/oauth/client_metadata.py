@@ -54,9 +54,6 @@ class ClientMetadata:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-CONSENTED = frozenset({"redirect_uris", "jwks", "jwks_uri", "auth_method"})  # a change of these asks every user again
-
-
 def invalid(description: str) -> OAuthError:
     """Make the refusal of metadata (RFC 7591 section 3.2.2)."""
     return OAuthError("invalid_client_metadata", description)

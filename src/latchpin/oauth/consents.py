@@ -113,12 +113,14 @@ async def chosen(session: AsyncSession, principal: Principal, word: str) -> Plac
 
 
 async def stand(session: AsyncSession, principal: Principal, client: Client) -> Stand:
-    """Return whether the user's organization lets an app in, by its policy and its administrators' decision."""
+    """Return whether the user's organization lets an app in, by its policy and its administrators' decision about this version of it."""
     if client.is_first_party or client.organization_id == principal.organization_id:
         return Stand.OPEN
     approval = await session.get(OAuthApproval, (principal.organization_id, client.pk))
-    if approval is not None and approval.approved is not None:
-        return Stand.OPEN if approval.approved else Stand.BLOCKED
+    if approval is not None and approval.approved is False:
+        return Stand.BLOCKED
+    if approval is not None and approval.approved and approval.client_version == client.version:
+        return Stand.OPEN
     organization = await session.get_one(Organization, principal.organization_id)
     return Stand.WAITS if organization.app_approval else Stand.OPEN
 

@@ -49,6 +49,7 @@ async def begin(session: AsyncSession, server: AuthorizationServer, row: DeviceC
     token = await pending.keep(session, who.session_id, row.oauth_client_id, waiting)
     found = await pending.find(session, token, who.session_id)
     client = await authorize.client_of(session, found)
+    waiting = await authorize.showing(session, found, client)
     stand = await consents.stand(session, who.principal, client)
     if stand is Stand.WAITS:
         await consents.ask_for_approval(session, who.principal, client)
@@ -66,7 +67,8 @@ async def asked(session: AsyncSession, device_id: int, client: Client) -> Asked:
 async def agree(
     session: AsyncSession, server: AuthorizationServer, opened: Opened, client: Client, who: SignedInUser, place: Place, *, stay: bool
 ) -> Outcome:
-    """Do what Authorize says: make the grant that the device gets with its next question. `stay` as for other apps."""
+    """Do what Authorize says: make the grant that the device gets with its next question. `stay`, and what is raised, as for other apps."""
+    authorize.require_shown(opened, client)
     await authorize.hold(session, who)
     stand = await consents.stand(session, who.principal, client)
     if stand is not Stand.OPEN:

@@ -22,7 +22,7 @@ from latchpin.errors import Throttled
 from latchpin.identity.roles import CredentialKind
 from latchpin.kit import clock
 from latchpin.kit.fetching import Fetched, Fetcher, Unfetched
-from latchpin.oauth import client_metadata
+from latchpin.oauth import client_metadata, client_versions
 from latchpin.oauth.client_metadata import ClientMetadata
 from latchpin.oauth.errors import OAuthError
 from latchpin.settings import Settings
@@ -148,11 +148,12 @@ class Documents:
 
 
 def _change(session: AsyncSession, row: OAuthClient, said: ClientMetadata, by: Actor) -> None:
-    """Take over what a document says now; where it sends people, or how the app proves itself, is consented to again (security.md 73)."""
-    changes = {name: (getattr(row, name), value) for name, value in said.values().items() if getattr(row, name) != value}
+    """Take over what a document says now; another version of the app waits for approval and is consented to again (security.md 73)."""
+    values = said.values()
+    changes = {name: (getattr(row, name), value) for name, value in values.items() if getattr(row, name) != value}
     if not changes:
         return
-    if client_metadata.CONSENTED & changes.keys():
+    if client_versions.is_another({name: getattr(row, name) for name in values}, values):
         row.version += 1
     for name, (_, value) in changes.items():
         setattr(row, name, value)

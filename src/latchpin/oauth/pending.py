@@ -29,6 +29,7 @@ class Waiting:
     """What waits: an app's request with its own address, or a device's. `account_due` and `proof_due` are steps before the consent.
 
     A request that was sent ahead has no address that may be kept; `ahead` is the digest of its continuation, in hexadecimal.
+    `client_version` is that of the app as the consent page showed it.
     """
 
     ask: Ask | None = None
@@ -37,6 +38,7 @@ class Waiting:
     proof_due: bool = False
     device_id: int | None = None
     ahead: str = ""
+    client_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

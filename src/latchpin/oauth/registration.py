@@ -19,7 +19,7 @@ from latchpin.audit.actor import nobody
 from latchpin.identity import credentials
 from latchpin.identity.roles import CredentialKind
 from latchpin.kit import clock, secret_forms
-from latchpin.oauth import client_admin, client_metadata, client_secrets, clients
+from latchpin.oauth import client_admin, client_metadata, client_secrets, client_versions, clients
 from latchpin.oauth.errors import OAuthError
 from latchpin.settings import Settings
 from latchpin.storage.generation import narrow
@@ -95,7 +95,7 @@ async def find(session: AsyncSession, client_id: str, token: str | None, *, lock
 async def change(session: AsyncSession, client: OAuthClient, said: Mapping[str, Any], *, secrets: Secrets, came_from: Origin) -> str | None:
     """Replace an app's metadata by what it says now (RFC 7592 section 2.2); returns a secret where it needs one and has none.
 
-    Raises OAuthError. Other redirect addresses, keys or another way to prove itself ask every user again.
+    Raises OAuthError. Another version of the app waits for approval and asks every user again (client_versions).
     """
     said = client_metadata.sent(said)
     if said.get("client_id") != client.client_id:
@@ -110,7 +110,7 @@ async def change(session: AsyncSession, client: OAuthClient, said: Mapping[str, 
     }
     by = _acting(client, came_from)
     if changes:
-        if client_metadata.CONSENTED & changes.keys():
+        if client_versions.is_another({name: getattr(client, name) for name in values}, values):
             client.version += 1
         for name, value in values.items():
             setattr(client, name, value)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import ALL
+from latchpin.oauth import client_admin
 from latchpin.oauth.client_list import AppKind, AppUser, Listed
 from latchpin.oauth.connected import Connected
 from latchpin.oauth.resource_admin import Resource
@@ -23,6 +24,13 @@ _PROOFS = {
     "client_secret_basic": "With its secret, by HTTP Basic",
     "client_secret_post": "With its secret, in the form",
     "private_key_jwt": "With a signature of its own key (private_key_jwt)",
+}
+_GRANT_TYPES = {
+    "authorization_code": "Authorization code",
+    "refresh_token": "Refresh token",
+    "client_credentials": "Client credentials",
+    client_admin.DEVICE: "Device authorization",
+    client_admin.EXCHANGE: "Token exchange",
 }
 _SECRET = ("client_secret_basic", "client_secret_post")
 
@@ -60,6 +68,7 @@ def facts(found: Listed, spaces: Mapping[int, Role], names: Mapping[int, str]) -
     client = found.client
     return AppFacts(
         proof=_PROOFS.get(client.auth_method, client.auth_method),
+        grant_types=tuple(_GRANT_TYPES.get(each, each) for each in client.grant_types.split()),
         addresses=tuple(json.loads(client.redirect_uris)),
         logout_addresses=tuple(json.loads(client.post_logout_redirect_uris)),
         home=client.client_uri or "",
@@ -83,7 +92,8 @@ def _decision(found: Listed) -> str:
     if approval.approved is None:
         return f"{asked}, {words.day(approval.at)}" if asked else ""
     decided = f"{'Approved' if approval.approved else 'Blocked'} by {approval.decided_by_name}, {words.day(approval.at)}"
-    return f"{asked}. {decided}" if asked else decided
+    changed = ". It has changed since" if found.has_changed else ""
+    return f"{asked}. {decided}{changed}" if asked else f"{decided}{changed}"
 
 
 def rights(scopes: str) -> tuple[str, ...]:

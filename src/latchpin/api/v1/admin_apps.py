@@ -13,7 +13,7 @@ from litestar.response import Response
 
 from latchpin.api import bodies
 from latchpin.api.bodies import takes
-from latchpin.api.routing import INT32, acting, caller, database, may, problems, services
+from latchpin.api.routing import INT32, acting, caller, database, may, problems, received, services
 from latchpin.api.v1 import app_wire as wire
 from latchpin.api.v1.admin_users import NO_STORE, TAG
 from latchpin.api.v1.app_wire import (
@@ -22,6 +22,7 @@ from latchpin.api.v1.app_wire import (
     AppMade,
     AppPage,
     AppPolicy,
+    Approval,
     AppUserOut,
     GrantsEnded,
     Rotation,
@@ -113,7 +114,7 @@ async def get_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
     responses=problems(404, 409, 422),
 )
 async def change_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
-    """Replace an own app's fields. With other redirect addresses or keys every user is asked again."""
+    """Replace an own app's fields. Another name, other addresses, keys or grant types, and wider scopes ask every user again."""
     entry = (await bodies.read(request, AppEntry)).entry
     organization_id = caller(request).organization_id
     async with database(request).transaction() as session:
@@ -164,13 +165,14 @@ async def end_older_secret(request: Request[Any, Any, Any], app_id: AppId) -> No
     summary="Approve an app of others",
     tags=[TAG],
     status_code=204,
-    opt=_CHANGE,
-    responses=problems(404, 409),
+    opt=_CHANGE | takes(Approval, may_be_empty=True),
+    responses=problems(404, 409, 422),
 )
 async def approve_app(request: Request[Any, Any, Any], app_id: AppId) -> None:
-    """Let the organization's users let the app in."""
+    """Let the organization's users let the app in, as it is now; 409 where it has another `version` than the body says."""
+    entry = await bodies.read(request, Approval) if await received(request) else Approval()
     async with database(request).transaction() as session:
-        await approvals.approve(session, caller(request).organization_id, app_id, by=acting(request))
+        await approvals.approve(session, caller(request).organization_id, app_id, version=entry.version, by=acting(request))
 
 
 @post(

@@ -44,11 +44,13 @@ class AppOut(Wire, frozen=True):
     """An app. `own` is whether the organization made it; of an app of others, who made it is not told.
 
     `users` counts the organization's users who let it act now. `askedBy`, `decidedBy` and `decided` tell of the approval.
+    `version` rises with name, addresses, keys, grant types and wider scopes; an approval is for one version, and another one waits.
     """
 
     id: int
     client_id: str
     name: str
+    version: int
     kind: AppKind
     source: ClientSource
     own: bool
@@ -118,6 +120,12 @@ class AppUserOut(Wire, frozen=True):
     scopes: list[str]
     since: Time
     last_used: Time | None
+
+
+class Approval(Body, frozen=True):
+    """What is approved: the app's `version` as it was looked at. The body may be left out; then it is the present one."""
+
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
 
 
 class AppPolicy(Body, frozen=True):
@@ -230,6 +238,7 @@ def _facts(found: Listed) -> dict[str, Any]:
         "id": client.id,
         "client_id": client.client_id,
         "name": client.name,
+        "version": client.version,
         "kind": found.kind,
         "source": client.source,
         "own": found.own,

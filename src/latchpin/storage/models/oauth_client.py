@@ -45,10 +45,11 @@ class OAuthResource(Base):
 class OAuthClient(Base):
     """One client. Lists are JSON arrays, `grant_types` and `scopes` space-separated, as on the wire.
 
-    `organization_id` is None for clients that no organization made (dynamic, document, first-party). `version` rises when the redirect
-    addresses or keys change, and with that every consent is asked for again. `resource_id` makes it the server of a resource, which may
-    introspect that resource's tokens. `fresh_until` says when a metadata document has to be fetched again. `require_pushed` is RFC 9126's
-    require_pushed_authorization_requests, `dpop_bound` is RFC 9449's dpop_bound_access_tokens. `form_id` is that of the form that made it.
+    `organization_id` is None for clients that no organization made (dynamic, document, first-party). `version` rises with what people
+    saw of it (client_versions), and with that it waits for approval and every consent is asked for again. `resource_id` makes it the
+    server of a resource, which may introspect that resource's tokens. `fresh_until` says when a metadata document has to be fetched
+    again. `require_pushed` is RFC 9126's require_pushed_authorization_requests, `dpop_bound` is RFC 9449's dpop_bound_access_tokens.
+    `form_id` is that of the form that made it.
     """
 
     __tablename__ = "oauth_clients"
@@ -110,13 +111,14 @@ class OAuthClientSpace(Base):
 
 
 class OAuthApproval(Base):
-    """An organization's decision about a client that it did not make itself."""
+    """An organization's decision about a client that it did not make itself. An approval is for `client_version`."""
 
     __tablename__ = "oauth_approvals"
 
     organization_id: Mapped[int] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
     oauth_client_id: Mapped[int] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"), primary_key=True, index=True)
     approved: Mapped[bool | None]  # None: somebody asked, nobody has decided
+    client_version: Mapped[int | None]
     asked_by_name: Mapped[str] = mapped_column(String(200), default="")
     decided_by_name: Mapped[str | None] = mapped_column(String(200))
     at: Mapped[datetime] = mapped_column(UtcTime)

@@ -96,7 +96,8 @@ async def approve(visit: SignedIn, app_id: lists.Id) -> Response[str]:
         return asked
     try:
         async with visit.site.database.transaction() as session:
-            client = await approvals.approve(session, visit.principal.organization_id, app_id, by=visit.actor)
+            version = forms.number(entries.get("version", "")) or 0
+            client = await approvals.approve(session, visit.principal.organization_id, app_id, version=version, by=visit.actor)
             name = client.name
     except Conflict as error:
         return await _confirm(visit, app_id, "approve", forms.refused({}, error))
@@ -175,7 +176,7 @@ async def _confirm(visit: Visit, app_id: int, what: str, form: Form | None = Non
         found: Listed = await client_list.get(session, visit.principal.organization_id, app_id)
     if own and not found.own:
         raise Missing("app", app_id)
-    view = AppConfirm(visit.shell("apps"), app_rows.app(found), form or Form())
+    view = AppConfirm(visit.shell("apps"), app_rows.app(found), app_rows.facts(found, {}, {}), found.client.version, form or Form())
     return render.page(visit.request, f"apps/{what}.html", view, status=422 if form else 200)
 
 

@@ -11,8 +11,11 @@ from latchpin.errors import Invalid, LatchpinError, Malformed, Throttled
 from latchpin.identity import sessions
 from latchpin.kit import clock
 from latchpin.oauth import authorize, consents, device_consent, pending, pushed, server
-from latchpin.oauth.authorize import Page, Show
+from latchpin.oauth.authorize import Outcome, Page, Show
+from latchpin.oauth.clients import Client
+from latchpin.oauth.pending import Opened
 from latchpin.oauth.pushed import Ahead
+from latchpin.storage import Session
 from latchpin.web import forms, proof, sent_ahead, session
 from latchpin.web.forms import Entries
 from latchpin.web.pages import errors, steps
@@ -91,17 +94,27 @@ async def decide(visit: SignedIn) -> Response[str]:
 
 
 async def _authorize(visit: Visit, token: str, entries: Entries) -> Response[str]:
-    serving, form = server.of(visit.request), None
+    form: Form | None = None
     async with visit.site.database.transaction() as opened:
         found = await pending.find(opened, token, visit.signed_in.session_id)
         client = await authorize.client_of(opened, found)
-        agree = authorize.agree if found.waiting.device_id is None else device_consent.agree
         try:
-            place = await consents.chosen(opened, visit.principal, entries.get("space", ""))
-            outcome = await agree(opened, serving, found, client, visit.signed_in, place, stay=entries.get("stay") == "yes")
+            outcome = await _agree(visit, opened, found, client, entries)
         except Invalid as error:
             form, outcome = forms.refused(entries, error), Show(Page.CONSENT, found.waiting, token)
+        if outcome is None:
+            waiting = await authorize.showing(opened, found, client)
+            form, outcome = Form(entries), Show(Page.CONSENT, waiting, token, has_changed=True)
     return await steps.go_on(visit, client, outcome, form, status=422 if form else 200)
+
+
+async def _agree(visit: Visit, opened: Session, found: Opened, client: Client, entries: Entries) -> Outcome | None:
+    """Do what Authorize says; None where the page showed another version of the app. Raises Invalid for the choice of a Space."""
+    if not authorize.is_shown(found, client):
+        return None
+    agree = authorize.agree if found.waiting.device_id is None else device_consent.agree
+    place = await consents.chosen(opened, visit.principal, entries.get("space", ""))
+    return await agree(opened, server.of(visit.request), found, client, visit.signed_in, place, stay=entries.get("stay") == "yes")
 
 
 async def _deny(visit: Visit, token: str) -> Response[str]:

@@ -68,4 +68,5 @@ def _consent(visit: Visit, client: Client, due: Show, facts: AppFacts, known: _K
         asking.may_stay_until(scopes, client, settings),
         redirects.host_of(due.waiting.ask.redirect_uri) if due.waiting.ask else "",
         DeviceFacts(known.device.address, known.device.at) if known.device else None,
+        due.has_changed,
     )

@@ -106,6 +106,7 @@ class AppFacts:
     """What an app is made of, in words. ``decision`` tells who asked for an app of others and who decided, and when."""
 
     proof: str
+    grant_types: tuple[str, ...]
     addresses: tuple[str, ...]
     logout_addresses: tuple[str, ...]
     home: str
@@ -160,10 +161,12 @@ class AppRotate:
 
 @dataclass(frozen=True, slots=True)
 class AppConfirm:
-    """Before an app is approved, blocked, revoked or deleted: what will change."""
+    """Before an app is approved, blocked, revoked or deleted: what will change. ``version`` is that of the app as it is shown."""
 
     shell: Shell
     app: AppRow
+    facts: AppFacts
+    version: int
     form: Form
 
 

@@ -45,7 +45,8 @@ class Consent:
 
     ``token`` opens the request that waits. ``sent_to`` is the host that the answer goes to, empty for a device. ``resources`` are hosts
     of other APIs that the app's tokens are for. ``offline_until`` is None where access ends with the first token, after ``minutes``;
-    ``may_stay_until`` is set where the person may let it go on all the same, until then.
+    ``may_stay_until`` is set where the person may let it go on all the same, until then. ``has_changed`` is an app that is another one
+    than the page showed before.
     """
 
     shell: Shell
@@ -60,6 +61,7 @@ class Consent:
     may_stay_until: datetime | None
     sent_to: str
     device: DeviceFacts | None
+    has_changed: bool
 
 
 @dataclass(frozen=True, slots=True)
