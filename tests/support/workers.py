@@ -60,7 +60,12 @@ def working(server: Server, **values: Any) -> Iterator[WorkerProcess]:
             yield WorkerProcess(process, output)
         finally:
             process.terminate()
-            process.wait(60)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
 
 
 class Runs:

@@ -12,8 +12,6 @@ from latchpin.storage.secrets import Secrets
 from latchpin.worker.spare import SpareChild
 
 PULSE_SECONDS = 1.0  # between two looks at what is asked, and two reports of a run that makes progress
-RENEW_SECONDS = 5.0  # a lease is renewed at least so often
-LEASE_MARGIN_SECONDS = 2.0  # a child is ended so long before its run's lease is over
 STOP_SECONDS = 30.0  # that a run has to stop by itself
 
 
@@ -29,6 +27,11 @@ class WorkerContext:
     spare: SpareChild
 
     @property
+    def renew_seconds(self) -> float:
+        """How often a lease is renewed at least."""
+        return self.settings.worker_lease_seconds / 3
+
+    @property
     def hold_seconds(self) -> float:
-        """How long after a renewal a run may go on without another."""
-        return self.settings.worker_lease_seconds - LEASE_MARGIN_SECONDS
+        """How long after a renewal a run may go on without another: its child is ended before others may take it."""
+        return self.settings.worker_lease_seconds * 5 / 6

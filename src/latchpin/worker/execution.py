@@ -25,13 +25,14 @@ from latchpin.storage.models.agent import RunStatus
 from latchpin.storage.models.run import LogMode, RunFileType, TransitionCause
 from latchpin.worker import output, preparation
 from latchpin.worker.child_process import BrokenPipe, ChildProcess
-from latchpin.worker.context import RENEW_SECONDS, STOP_SECONDS, WorkerContext
-from latchpin.worker.messages import Counted, Finished, LogLine, Message, RecordTaken, RequestMade, Started
+from latchpin.worker.context import STOP_SECONDS, WorkerContext
+from latchpin.worker.messages import EXIT_ABANDONED, Counted, Finished, LogLine, Message, RecordTaken, RequestMade, Started
 from latchpin.worker.output import RunOutput
 from latchpin.worker.spare import ChildFailed
 
 T = TypeVar("T")
 _RETRY_SECONDS = 0.5
+_UNREPORTED = "Its worker could not reach the database in time, so the run was ended."
 _LATE_SECONDS = 30  # that a child may need beyond the longest time of its run
 _MIB = 1024 * 1024
 _log = structlog.get_logger(__name__)
@@ -134,7 +135,7 @@ class Execution:
             orders = await run_leases.report(session, self.lease, counters, lease_seconds=self._context.settings.worker_lease_seconds)
         except LeaseLost:
             return Report(began, counters, None)
-        if began - self._renewed >= RENEW_SECONDS:
+        if began - self._renewed >= self._context.renew_seconds:
             await self._write_sizes(session)
         return Report(began, counters, orders)
 
@@ -151,7 +152,7 @@ class Execution:
     @property
     def is_due(self) -> bool:
         """Whether there is something to report, or the lease to be renewed."""
-        return self._counters != self._reported or time.monotonic() - self._renewed >= RENEW_SECONDS
+        return self._counters != self._reported or time.monotonic() - self._renewed >= self._context.renew_seconds
 
     def obey(self, orders: Orders) -> None:
         """Stop or kill the run as was asked of its worker."""
@@ -168,7 +169,7 @@ class Execution:
         await self._output.flush()
         now, child, settings = time.monotonic(), self._child, self._context.settings
         if now - self._renewed > self._context.hold_seconds:
-            self._fail("The database could not be reached, so the run was ended.", kill=True)
+            self._fail(_UNREPORTED, kill=True)
         if child is None or not child.is_alive:
             return
         if child.memory() > settings.run_memory_mb * _MIB:
@@ -248,6 +249,8 @@ class Execution:
         if self._stopping_since is not None or self._stop_message is not None:
             message = self._with_saved(self._stop_message) if self._stop_message else None
             return Outcome(RunStatus.STOPPED, message, child, counters, fields)
+        if code == EXIT_ABANDONED:
+            return Outcome(RunStatus.FAILURE, self._with_saved(_UNREPORTED), limit, counters, fields)
         if finished is None:
             how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
             message = self._with_saved(f"The run's process ended unexpectedly ({how}).")

@@ -16,7 +16,7 @@ from latchpin.automation import run_leases, workers
 from latchpin.errors import Unavailable
 from latchpin.storage.models import Worker as WorkerRow
 from latchpin.worker import preparation
-from latchpin.worker.context import PULSE_SECONDS, RENEW_SECONDS, WorkerContext
+from latchpin.worker.context import PULSE_SECONDS, WorkerContext
 from latchpin.worker.execution import Execution
 from latchpin.worker.sweep import purge, sweep
 
@@ -47,7 +47,8 @@ class Worker:
         self._context.spare.prepare()
         working = [
             asyncio.create_task(self._context.admission.queue.work(self._handle, slots=settings.worker_slots)),
-            asyncio.create_task(self._repeat(self._pulse, PULSE_SECONDS)),
+            asyncio.create_task(self._repeat(self._look_after, PULSE_SECONDS)),
+            asyncio.create_task(self._repeat(self._report, PULSE_SECONDS)),
             asyncio.create_task(self._repeat(lambda: sweep(self._context), _SWEEP_SECONDS)),
         ]
         _log.info("worker.ready", name=self._row.name, slots=settings.worker_slots)
@@ -107,13 +108,16 @@ class Worker:
             self._executions.pop(run_id, None)
             self._handling.discard(task)
 
-    async def _pulse(self) -> None:
-        """Look after each run, report what is due, and note what is asked; renew the worker's own row."""
-        executions = list(self._executions.values())
-        for each in executions:
+    async def _look_after(self) -> None:
+        """Look after each run; apart from reporting, which may have to wait for the database."""
+        for each in list(self._executions.values()):
             await each.look_after()
+
+    async def _report(self) -> None:
+        """Report what is due, and note what is asked; renew the worker's own row."""
+        executions = list(self._executions.values())
         due = [each for each in executions if each.is_due]
-        is_own_due = time.monotonic() - self._renewed >= RENEW_SECONDS
+        is_own_due = time.monotonic() - self._renewed >= self._context.renew_seconds
         assert self._row is not None  # noqa: S101  connected before work begins
         if due or is_own_due:
             async with self._context.database.transaction() as session:

@@ -9,6 +9,7 @@ import msgspec
 READY = b"ready\n"  # the child has loaded and waits for its specification
 STOP = b"stop\n"  # finish the page at hand, and end
 ALIVE = b"alive\n"  # the worker still holds the run
+EXIT_ABANDONED = 75  # the exit code of a child that has not heard of its worker for too long
 MOST_LINE = 8 * 1024 * 1024  # bytes
 
 

@@ -24,11 +24,12 @@ class SpareChild:
         self.prepare()
         coming, self._coming = self._coming, None
         assert coming is not None  # noqa: S101  prepared above
-        child = await coming
-        if not child.is_alive:  # it died while it waited
-            await child.ended()
-            child = await _loaded()
-        return child
+        with contextlib.suppress(ChildFailed):  # what is wrong for good is so for the next one too
+            child = await coming
+            if child.is_alive:
+                return child
+            await child.ended()  # it died while it waited
+        return await _loaded()
 
     async def close(self) -> None:
         """End the waiting child."""
@@ -41,16 +42,16 @@ class SpareChild:
 
 
 class ChildFailed(Exception):
-    """No child process could be started on this machine."""
+    """No child process could be started on this machine; the text says why, as a sentence."""
 
 
 async def _loaded() -> ChildProcess:
     try:
         child = await ChildProcess.spawn()
     except OSError as error:
-        raise ChildFailed(f"no process could be started ({error.strerror})") from error
+        raise ChildFailed(f"No process could be started ({error.strerror}).") from error
     if not await child.ready():
         child.kill()
         code = await child.ended()
-        raise ChildFailed(f"the process ended with code {code} before it was ready")
+        raise ChildFailed(f"The run's process ended with code {code} before it was ready.")
     return child

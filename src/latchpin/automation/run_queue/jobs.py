@@ -61,6 +61,7 @@ class ProcrastinateQueue:
     def __init__(self, settings: Settings) -> None:
         self._address = settings.database_url.replace("postgresql+asyncpg://", "postgresql://", 1)
         self._running: set[asyncio.Task[None]] = set()
+        self._is_ending = False
 
     async def enqueue(self, session: AsyncSession, run_id: int, rank: int) -> None:
         """See RunQueue. A smaller rank is a higher priority."""
@@ -82,11 +83,21 @@ class ProcrastinateQueue:
 
     async def work(self, handler: Handler, *, slots: int) -> None:
         """See RunQueue. Goes on where the database was away; handlers that were called are not disturbed by that."""
+        logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # what matters is logged here, in our own form
+        working = asyncio.create_task(self._work_on(handler, slots))
+        try:
+            await asyncio.shield(working)
+        finally:
+            self._is_ending = True
+            while not working.done():  # connecting may swallow a cancellation
+                working.cancel()
+                await asyncio.wait([working], timeout=_PAUSE_SECONDS)
+
+    async def _work_on(self, handler: Handler, slots: int) -> None:
         import psycopg  # noqa: PLC0415  only workers work; web processes insert jobs by our own driver
         from procrastinate.exceptions import ConnectorException  # noqa: PLC0415  as above
 
-        logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # what matters is logged here, in our own form
-        while True:
+        while not self._is_ending:
             try:
                 await self._work(handler, slots)
             except (ConnectorException, psycopg.Error, OSError) as error:

@@ -18,7 +18,6 @@ from latchpin.worker.messages import Message
 
 _SOON = 0.05  # seconds
 _ENOUGH = 64 * 1024  # bytes that are written at once
-EXIT_ABANDONED = 75
 
 
 class Channel:
@@ -36,7 +35,7 @@ class Channel:
         while b"\n" not in self._unread:
             part = os.read(self._source, 65536)
             if not part:
-                os._exit(EXIT_ABANDONED)
+                os._exit(messages.EXIT_ABANDONED)
             self._unread += part
         line, _, self._unread = self._unread.partition(b"\n")
         return line
@@ -66,7 +65,7 @@ class Channel:
             while view:
                 view = view[os.write(self._target, view) :]
         except OSError:
-            os._exit(EXIT_ABANDONED)
+            os._exit(messages.EXIT_ABANDONED)
 
     def _listen(self, on_stop: Callable[[], None], silence_seconds: float) -> None:
         unread = self._unread
@@ -74,7 +73,7 @@ class Channel:
             ready, _, _ = select.select([self._source], [], [], silence_seconds)
             part = os.read(self._source, 4096) if ready else b""
             if not part:
-                os._exit(EXIT_ABANDONED)
+                os._exit(messages.EXIT_ABANDONED)
             *lines, unread = (unread + part).split(b"\n")
             if messages.STOP.strip() in lines and self._loop is not None:
                 self._loop.call_soon_threadsafe(on_stop)
