@@ -20,7 +20,7 @@ from latchpin.api.envelope import Envelope
 from latchpin.api.errors import HANDLERS as ERROR_HANDLERS
 from latchpin.api.gate import Doors, Gate
 from latchpin.api.head import HeadAsGet
-from latchpin.api.routing import SERVICES, Services, require_declared_permissions, require_permission
+from latchpin.api.routing import SERVICES, Services, admit, require_declared_permissions
 from latchpin.api.v1 import admin, agents, run_files, runs, spaces
 from latchpin.audit import chain
 from latchpin.audit.checkpoints import CheckpointLog
@@ -91,7 +91,7 @@ def build(
     services = Services(chosen, kept, doors, open_engine(chosen, database, kept))
     litestar = Litestar(
         route_handlers=[
-            Router("/api/v1", route_handlers=list(V1), before_request=require_permission),
+            Router("/api/v1", route_handlers=list(V1), before_request=admit),
             *health.HANDLERS,
             *downloads.HANDLERS,
             oauth.ROUTER,

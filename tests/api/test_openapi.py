@@ -97,6 +97,46 @@ def test_the_document_is_sound() -> None:
     assert len(list(loaded.get_all_operations())) == len(names)
 
 
+def _arrays(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if node.get("type") == "array":
+            yield node
+        for name, value in node.items():
+            if name not in ("example", "default"):
+                yield from _arrays(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _arrays(value)
+
+
+def test_every_list_says_what_is_in_it() -> None:
+    """Generators leave out a type that has a list of nobody knows what, and the routes that answer with it."""
+    found = list(_arrays(routes.document()))
+
+    assert len(found) > 20
+    assert [each for each in found if "items" not in each] == []
+
+
+def test_it_says_whom_to_ask_and_under_which_license() -> None:
+    """The software's license by its SPDX identifier, and the deployment's own address."""
+    info = routes.document()["info"]
+
+    assert info["license"] == {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
+    assert info["contact"] == {"name": "The administrators of this deployment", "url": "http://127.0.0.1:8080"}
+
+
+def test_choices_are_those_of_the_route() -> None:
+    """`status` filters runs in one list and apps in another."""
+    choices = {
+        route.name: parameter["schema"].get("enum")
+        for route in routes.every()
+        for parameter in route.operation["parameters"]
+        if parameter["name"] == "status"
+    }
+
+    assert choices == {"listAgents": None, "listApps": ["", "waiting", "active", "blocked", "revoked"]}
+
+
 def test_the_contracts_routes_are_there_with_their_scopes() -> None:
     """Paths, names and scopes are those of the wire contract; all else below /api/v1 is marked as our own."""
     for route in routes.every():

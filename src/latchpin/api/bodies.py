@@ -24,6 +24,10 @@ BODY = "body"
 MAY_BE_EMPTY = "body_may_be_empty"
 LINE = r"^[^\x00-\x1f\x7f]*$"  # one line
 PROSE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # line breaks and tabs as well
+# Only described here: the rule for all text (kit/plain_text.py) refuses these and more, in words of its own.
+Name = Annotated[str, msgspec.Meta(extra_json_schema={"minLength": 1, "pattern": LINE})]
+OptionalText = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": LINE})]
+Document = Annotated[str, msgspec.Meta(extra_json_schema={"minLength": 1, "pattern": PROSE})]
 _NO_JSON = "The body is not JSON, or nested too deeply. Send a flat JSON object."
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 

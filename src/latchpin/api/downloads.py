@@ -9,6 +9,7 @@ from litestar import Request, get
 from litestar.params import PathParameter, QueryParameter
 from litestar.response import Stream
 
+from latchpin.api.parameters import require_each_once
 from latchpin.api.routing import database, services
 from latchpin.automation import run_files
 
@@ -23,7 +24,7 @@ _TYPES = {
 }
 
 
-@get(f"{run_files.PATH}/{{file_id:int}}/{{name:str}}", include_in_schema=False, exclude_from_auth=True)
+@get(f"{run_files.PATH}/{{file_id:int}}/{{name:str}}", include_in_schema=False, exclude_from_auth=True, before_request=require_each_once)
 async def signed_file(
     request: Request[Any, Any, Any],
     file_id: Annotated[int, PathParameter(ge=1, le=_INT64)],

@@ -15,6 +15,7 @@ from litestar import Litestar, MediaType, Request, Response, Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
+from litestar.openapi.spec import Contact, License
 
 import latchpin
 from latchpin.api import examples, openapi_parts
@@ -35,8 +36,8 @@ _INTRODUCTION = """The API of a control center for web-data agents.
 Send an API key with every request: `Authorization: ApiKey <key>`. An administrator issues keys in the Control Center: Users, Manage API
 keys, New API key. What a request may do is what the key's access carries **and** what its user may do at that moment.
 
-Every refusal is a problem document (`application/problem+json`). Times are UTC. HEAD is answered wherever
-GET is, without the body. Routes below `/api/v1/admin/` are Latchpin's own."""
+Every refusal is a problem document (`application/problem+json`). A query parameter is given once; a repeated one is refused. Times are
+UTC. HEAD is answered wherever GET is, without the body. Routes below `/api/v1/admin/` are Latchpin's own."""
 _TAGS = {
     "Agents": "Web-data agents and their versions.",
     "Runs": "Runs of agents: started, watched, stopped; and their files.",
@@ -54,6 +55,8 @@ def config(settings: Settings) -> OpenAPIConfig:
         title="Latchpin",
         version=latchpin.__version__,
         description=_INTRODUCTION,
+        contact=Contact(name="The administrators of this deployment", url=settings.public_url),
+        license=License(name="Apache License 2.0", identifier="Apache-2.0"),
         openapi_router=Router("/api-docs", route_handlers=[], include_in_schema=False, response_headers=HEADERS),
         use_handler_docstrings=True,
         render_plugins=[Explorer(), _Json(settings)],
@@ -167,7 +170,7 @@ def _parameter(drawn: dict[str, Any]) -> dict[str, Any]:
         kinds = [kind for kind in schema.pop("oneOf") if kind != {"type": "null"}]
         schema = {**kinds[0], **schema}
     schema = {key: int(value) if isinstance(value, float) else value for key, value in schema.items()}
-    if name in _ENUMS:
+    if name in _ENUMS and "enum" not in schema:
         members = [member.name.title().replace("_", "") for member in _ENUMS[name]]
         schema = {"anyOf": [{"type": "integer", "enum": [int(member) for member in _ENUMS[name]]}, {"type": "string", "enum": members}]}
     found = {"name": name, "in": drawn["in"], "required": drawn["required"], "schema": schema}

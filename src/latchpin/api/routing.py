@@ -12,6 +12,7 @@ from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
+from latchpin.api import parameters
 from latchpin.api.gate import PRINCIPAL, SIGNED_IN, Doors
 from latchpin.api.problems import Problem
 from latchpin.audit import Actor, Origin
@@ -91,12 +92,18 @@ def may(permission: Permission, *, proof: bool = False) -> dict[str, Any]:
     return {PERMISSION: permission, PROOF: proof}
 
 
-async def require_permission(request: Request[Any, Any, Any]) -> None:
-    """Refuse a caller whose credential or group does not do for the route; runs before a request is read any further.
+async def admit(request: Request[Any, Any, Any]) -> None:
+    """Refuse a caller who may not use the route, and then a parameter that is repeated; runs before a request is read any further.
 
     A `before_request` hook rather than a guard: Litestar copies the whole route handler for every call of a guard, which costs as
     much as all of the gate.
     """
+    await require_permission(request)
+    await parameters.require_each_once(request)
+
+
+async def require_permission(request: Request[Any, Any, Any]) -> None:
+    """Refuse a caller whose credential or group does not do for the route."""
     opt = request.route_handler.opt
     if PERMISSION not in opt:  # every route declares one; what is left is the framework's own answer to OPTIONS
         raise MethodNotAllowedException(headers={"Allow": ", ".join(_methods(request))})

@@ -34,9 +34,9 @@ def of(message: str) -> str:
     if found := _BOUND.search(message):
         return f"Enter a whole number of at {_most(found[1])} {found[2]}."
     if found := _LENGTH.search(message):
-        return f"Enter at {_most(found[1])} {found[2]} characters."
+        return f"Enter at {_most(found[1])} {found[2]} character{'' if found[2] == '1' else 's'}."
     if found := _ITEMS.search(message):
-        return f"Enter at {_most(found[1])} {found[2]} values."
+        return f"Enter at {_most(found[1])} {found[2]} value{'' if found[2] == '1' else 's'}."
     for sign, sentence in _SIGNS:
         if sign in message:
             return sentence

@@ -46,7 +46,7 @@ async def create(session: AsyncSession, organization_id: int, new: NewUser, *, b
     email = form.email("email", new.email)
     if new.password is not None and (weakness := passwords.weakness(new.password, own_words=(full_name, email))):
         form.problem("password", weakness)
-    if await session.scalar(select(User.id).where(User.email_key == email_key(email))):
+    if await by_email(session, email):
         form.problem("email", _TAKEN)
     form.done()
     password = new.password or credentials.temporary_password()
@@ -104,8 +104,8 @@ async def change(
         "email": user.email if email is None else form.email("email", email),
         "user_group": user.user_group if group is None else group.value,
     }
-    taken = await session.scalar(select(User.id).where(User.email_key == email_key(wanted["email"]), User.id != user.id))
-    if taken:
+    holder = await by_email(session, wanted["email"])
+    if holder is not None and holder.id != user.id:
         form.problem("email", _TAKEN)
     form.done()
     changes = {name.removeprefix("user_"): (getattr(user, name), value) for name, value in wanted.items() if getattr(user, name) != value}

@@ -9,7 +9,7 @@ from litestar import Request, get, post, put
 from litestar.params import QueryParameter
 
 from latchpin.api import bodies
-from latchpin.api.bodies import PROSE, Body, takes
+from latchpin.api.bodies import PROSE, Body, Document, takes
 from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
 from latchpin.api.v1.agents import AgentId, AgentOut, shown
 from latchpin.automation import agents
@@ -25,7 +25,7 @@ class NewAgent(Body, frozen=True):
     An app that was let into one Space, and a service, have no personal Space: name one where they may write.
     """
 
-    definition: str
+    definition: Document
     space_id: Annotated[int, msgspec.Meta(ge=1, le=INT32)] | None = None
     comment: _Comment | None = None
 
@@ -33,7 +33,7 @@ class NewAgent(Body, frozen=True):
 class NewVersion(Body, frozen=True):
     """A definition to save as the newest version."""
 
-    definition: str
+    definition: Document
     comment: _Comment | None = None
 
 

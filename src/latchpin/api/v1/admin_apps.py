@@ -13,6 +13,7 @@ from litestar.response import Response
 
 from latchpin.api import bodies
 from latchpin.api.bodies import takes
+from latchpin.api.parameters import text_parameter
 from latchpin.api.routing import INT32, acting, caller, database, may, problems, received, services
 from latchpin.api.v1 import app_wire as wire
 from latchpin.api.v1.admin_users import NO_STORE, TAG
@@ -53,7 +54,7 @@ _OUTSIDE = "Those who made the app change it. You can approve it or block it for
 @get("/admin/apps", operation_id="listApps", summary="List OAuth apps", tags=[TAG], opt=_ADMINISTER, responses=problems())
 async def list_apps(
     request: Request[Any, Any, Any],
-    search: Annotated[str, QueryParameter(max_length=200, description="Part of the name or client_id, any case.")] = "",
+    search: Annotated[str, text_parameter("Part of the name or client_id, any case.", most=200)] = "",
     status: Annotated[str, QueryParameter(description="Only apps that stand so.", enum=["", *AppStatus])] = "",
     page_index: Annotated[int, QueryParameter(name="pageIndex", ge=1, le=INT32, description="1-based page number.")] = 1,
     records_per_page: Annotated[int, QueryParameter(name="recordsPerPage", ge=1, le=200, description="1 to 200.")] = 50,

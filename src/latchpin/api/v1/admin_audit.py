@@ -10,6 +10,7 @@ from litestar import Request, get
 from litestar.params import PathParameter, QueryParameter
 
 from latchpin.api.bodies import Time
+from latchpin.api.parameters import text_parameter
 from latchpin.api.routing import INT32, Wire, caller, database, may, problems
 from latchpin.api.v1.admin_users import TAG
 from latchpin.audit import events, trail
@@ -21,6 +22,8 @@ EventId = Annotated[int, PathParameter(ge=1, le=INT32, description="The record's
 _OUTCOMES = get_args(events.Outcome)
 _ADMINISTER = may(roles.ADMINISTER)
 _WHEN = "A date or a time, UTC: 2027-11-24 or 2027-11-24T08:00:00Z."
+Plain = str | int | float | bool | None
+Change = Annotated[list[Plain], msgspec.Meta(min_length=2, max_length=2)]  # the value before and the one after
 _decode = msgspec.json.Decoder(dict[str, list[Any]]).decode
 
 
@@ -55,7 +58,7 @@ class EventOut(Wire, frozen=True):
     address: str | None
     user_agent: str | None
     request_id: str | None
-    changes: dict[str, list[Any]]
+    changes: dict[str, Change]
     count: int
 
 
@@ -100,18 +103,18 @@ def shown(row: AuditEvent) -> EventOut:
 )
 async def list_events(
     request: Request[Any, Any, Any],
-    action: Annotated[str | None, QueryParameter(max_length=64, description="Beginning of the action, such as `api_key.`")] = None,
+    action: Annotated[str | None, text_parameter("Beginning of the action, such as `api_key.`", most=64)] = None,
     outcome: Annotated[str | None, QueryParameter(max_length=16, description="`done`, `refused` or `failed`.", enum=[*_OUTCOMES])] = None,
     actor_id: Annotated[int | None, QueryParameter(name="actorId", ge=1, le=INT32, description="The user who acted.")] = None,
-    credential_kind: Annotated[str | None, QueryParameter(name="credentialKind", max_length=32)] = None,
+    credential_kind: Annotated[str | None, text_parameter("Such as `api_key` or `session`.", most=32, name="credentialKind")] = None,
     credential_id: Annotated[int | None, QueryParameter(name="credentialId", ge=1, le=INT32)] = None,
-    target_kind: Annotated[str | None, QueryParameter(name="targetKind", max_length=32)] = None,
+    target_kind: Annotated[str | None, text_parameter("Such as `user` or `api_key`.", most=32, name="targetKind")] = None,
     target_id: Annotated[int | None, QueryParameter(name="targetId", ge=1, le=INT32)] = None,
-    since: Annotated[str | None, QueryParameter(max_length=40, description=f"From this moment on. {_WHEN}")] = None,
-    until: Annotated[str | None, QueryParameter(max_length=40, description=f"Before this moment. {_WHEN}")] = None,
-    search: Annotated[str | None, QueryParameter(max_length=200, description="Part of actor, target, credential or address.")] = None,
+    since: Annotated[str | None, text_parameter(f"From this moment on. {_WHEN}", most=40)] = None,
+    until: Annotated[str | None, text_parameter(f"Before this moment. {_WHEN}", most=40)] = None,
+    search: Annotated[str | None, text_parameter("Part of actor, target, credential or address.", most=200)] = None,
     max_records: Annotated[int, QueryParameter(name="maxRecords", ge=1, le=200, description="1 to 200.")] = 50,
-    cursor: Annotated[str | None, QueryParameter(max_length=64, description="`next` of the page before.")] = None,
+    cursor: Annotated[str | None, text_parameter("`next` of the page before.", most=64)] = None,
 ) -> EventPage:
     """Return records of the organization, newest first. Records that arrive in between shift no page."""
     if outcome not in (None, *_OUTCOMES):

@@ -13,7 +13,7 @@ from litestar.params import PathParameter
 from litestar.response import Response
 
 from latchpin.api import bodies
-from latchpin.api.bodies import LINE, Body, Time, takes
+from latchpin.api.bodies import LINE, Body, OptionalText, Time, takes
 from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, received, services
 from latchpin.api.v1.admin_users import NO_STORE, TAG, UserId
 from latchpin.identity import api_keys, policy, roles, scopes, users
@@ -53,7 +53,7 @@ class NewApiKey(Body, frozen=True):
     """A key to make. `expires` left out: as the policy says. `networks` are CIDR texts; `rateLimit` is requests per window."""
 
     expires: Time | None = None
-    description: str | None = None
+    description: OptionalText | None = None
     access: Access = Access.FULL
     networks: Annotated[tuple[str, ...], msgspec.Meta(max_length=50)] = ()
     rate_limit: int | None = None

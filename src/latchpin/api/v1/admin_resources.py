@@ -9,7 +9,7 @@ from litestar.params import PathParameter
 from litestar.response import Response
 
 from latchpin.api import bodies
-from latchpin.api.bodies import Body, Time, takes
+from latchpin.api.bodies import Body, Name, Time, takes
 from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, services
 from latchpin.api.v1 import app_wire as wire
 from latchpin.api.v1.admin_users import NO_STORE, TAG
@@ -31,8 +31,8 @@ class ResourceOut(Wire, frozen=True):
     """
 
     id: int
-    name: str
-    identifier: str
+    name: Name
+    identifier: Name
     may_call_api: bool
     client_id: str
     secrets: list[SecretOut]
@@ -42,15 +42,15 @@ class ResourceOut(Wire, frozen=True):
 class NewResource(Body, frozen=True):
     """A resource to register. `identifier` is its https address without query and fragment, and stays."""
 
-    name: str
-    identifier: str
+    name: Name
+    identifier: Name
     may_call_api: bool = False
 
 
 class ResourceChange(Body, frozen=True):
     """What to change; what is left out stays as it is."""
 
-    name: str | None = None
+    name: Name | None = None
     may_call_api: bool | None = None
 
 

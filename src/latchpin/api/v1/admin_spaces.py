@@ -9,7 +9,7 @@ import msgspec
 from litestar import Request, delete, get, post, put
 
 from latchpin.api import bodies
-from latchpin.api.bodies import Body, takes
+from latchpin.api.bodies import Body, Name, OptionalText, takes
 from latchpin.api.routing import Wire, acting, caller, database, may, problems
 from latchpin.api.v1 import spaces as wire
 from latchpin.api.v1.admin_users import TAG, UserId
@@ -32,8 +32,8 @@ class RoleName(StrEnum):
 class SpaceEntry(Body, frozen=True):
     """A Space's fields. `runRetentionHours` null keeps finished runs; `isDefaultAccess` lets every user of the organization operate it."""
 
-    name: str
-    description: str | None = None
+    name: Name
+    description: OptionalText | None = None
     scope: SpaceScope = SpaceScope.PRIVATE
     is_default_access: bool = False
     run_retention_hours: Annotated[int, msgspec.Meta(ge=1, le=87_600)] | None = None

@@ -9,7 +9,8 @@ from litestar.params import PathParameter, QueryParameter
 from litestar.response import Response
 
 from latchpin.api import bodies
-from latchpin.api.bodies import Body, Time, takes
+from latchpin.api.bodies import Body, Name, Time, takes
+from latchpin.api.parameters import text_parameter
 from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
 from latchpin.errors import Malformed
 from latchpin.identity import api_keys, roles, user_list, users
@@ -57,16 +58,16 @@ class UserPage(Wire, frozen=True):
 class NewUser(Body, frozen=True):
     """A user to make; a temporary password is made and given out once."""
 
-    full_name: str
-    email: str
+    full_name: Name
+    email: Name
     group: Group = Group.USER
 
 
 class UserChange(Body, frozen=True):
     """What to change; what is left out stays as it is."""
 
-    full_name: str | None = None
-    email: str | None = None
+    full_name: Name | None = None
+    email: Name | None = None
     group: Group | None = None
 
 
@@ -115,7 +116,7 @@ def shown(user: User, live_keys: int) -> UserOut:
 )
 async def list_users(
     request: Request[Any, Any, Any],
-    search: Annotated[str, QueryParameter(max_length=200, description="Part of the name or e-mail address, any case.")] = "",
+    search: Annotated[str, text_parameter("Part of the name or e-mail address, any case.", most=200)] = "",
     page_index: Annotated[int, QueryParameter(name="pageIndex", ge=1, le=INT32, description="1-based page number.")] = 1,
     records_per_page: Annotated[int, QueryParameter(name="recordsPerPage", ge=1, le=200, description="1 to 200.")] = 50,
     sort_column: Annotated[str, QueryParameter(name="sortColumn", description="The column to sort by.", enum=list(SORTS))] = "fullName",

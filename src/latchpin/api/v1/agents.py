@@ -11,6 +11,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from latchpin.api import enums
 from latchpin.api.bodies import PROSE, Body, Time, takes
+from latchpin.api.parameters import text_parameter
 from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, received
 from latchpin.automation import agent_lists, agents, definitions
 from latchpin.automation.agent_lists import SORTS, AgentRow, Filters
@@ -128,10 +129,10 @@ async def list_agents(
     records_per_page: Annotated[int | None, QueryParameter(name="recordsPerPage", ge=1, le=1000, description="1 to 1000.")] = None,
     sort_column: Annotated[str, QueryParameter(name="sortColumn", description="The column to sort by.", enum=list(SORTS))] = "name",
     sort_order: Annotated[int, QueryParameter(name="sortOrder", ge=0, le=1, description="0 ascending, 1 descending.")] = 0,
-    name: Annotated[str | None, QueryParameter(max_length=200, description="Part of the name, any case.")] = None,
-    status: Annotated[str | None, QueryParameter(max_length=40, description="Status of the last run, as number or name.")] = None,
+    name: Annotated[str | None, text_parameter("Part of the name, any case.", most=200)] = None,
+    status: Annotated[str | None, text_parameter("Status of the last run, as number or name.", most=40)] = None,
     space_id: Annotated[int | None, QueryParameter(name="spaceId", ge=-INT32, le=INT32, description="0 is the personal Space.")] = None,
-    config_type: Annotated[str | None, QueryParameter(name="configType", max_length=40, description="Number or name.")] = None,
+    config_type: Annotated[str | None, text_parameter("Number or name.", most=40, name="configType")] = None,
 ) -> list[AgentOut] | AgentPage:
     """List the agents that the caller can see."""
     kind = enums.config_type(config_type)
@@ -155,7 +156,7 @@ async def list_agents(
 )
 async def search_agents(
     request: Request[Any, Any, Any],
-    text: Annotated[str, QueryParameter(name="query", max_length=200, description="Part of the name or description, any case.")],
+    text: Annotated[str, text_parameter("Part of the name or description, any case.", most=200, least=1, name="query")],
     max_records: Annotated[int, QueryParameter(name="maxRecords", ge=1, le=1000, description="1 to 1000.")] = 50,
 ) -> list[AgentOut]:
     """Search name and description of the visible agents that are not archived."""
@@ -173,7 +174,7 @@ async def search_agents(
 )
 async def count_search(
     request: Request[Any, Any, Any],
-    text: Annotated[str, QueryParameter(name="query", max_length=200, description="As for the search.")],
+    text: Annotated[str, text_parameter("As for the search.", most=200, least=1, name="query")],
     include_archived: Annotated[bool, QueryParameter(name="includeArchived", description="Whether archived agents count.")] = False,
 ) -> Count:
     """Count what a search would find, without a cap."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from latchpin.api.bodies import Body, Time
+from latchpin.api.bodies import Body, Name, Time
 from latchpin.api.routing import Wire
 from latchpin.api.v1.admin_spaces import RoleName
 from latchpin.identity.roles import Role
@@ -153,7 +153,7 @@ class AppEntry(Body, frozen=True):
     `dpopBoundAccessTokens` gives it tokens only with proof of a key (RFC 9449).
     """
 
-    name: str
+    name: Name
     auth_method: str = "none"
     application_type: str = "web"
     redirect_uris: Annotated[tuple[Address, ...], msgspec.Meta(max_length=100)] = ()

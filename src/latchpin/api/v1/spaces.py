@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import Request, get
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import PathParameter
 
 from latchpin.api.bodies import Time
+from latchpin.api.parameters import text_parameter
 from latchpin.api.routing import INT32, Wire, caller, database, may, problems
 from latchpin.api.v1.agents import Count
 from latchpin.automation import agent_lists
@@ -100,7 +101,7 @@ async def list_spaces(request: Request[Any, Any, Any]) -> list[SpaceOut]:
 )
 async def find_space(
     request: Request[Any, Any, Any],
-    name: Annotated[str, QueryParameter(max_length=200, description="Name, any case; an exact match wins.")],
+    name: Annotated[str, text_parameter("Name, any case; an exact match wins.", most=200, least=1)],
 ) -> SpaceOut:
     """Return one Space: the one of that name, else the first whose name contains it."""
     if not plain_text.normalize(name):
