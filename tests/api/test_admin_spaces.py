@@ -67,7 +67,7 @@ def test_a_space_with_agents_is_not_deleted(organization: Organization, admin: S
     space = organization.space()
     organization.agent(space_id=space)
 
-    assert "1 agents" in problem(admin.delete(f"/spaces/{space}"), 409, "conflict")["detail"]
+    assert "one agent" in problem(admin.delete(f"/spaces/{space}"), 409, "conflict")["detail"]
 
 
 def test_members_are_named_given_another_role_and_removed(organization: Organization, admin: SignedIn) -> None:

@@ -9,7 +9,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -290,15 +290,22 @@ def test_servers_that_share_redis_share_the_budget(kind: str, templates: databas
     assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in answers if answer.status_code == 429)
 
 
-def test_deployments_that_share_redis_keep_their_budgets_apart(serve: Callable[..., Server], redis_url: str) -> None:
-    """Key 1 of one deployment does not use up the budget of key 1 of another."""
-    one, other = (Organization(serve(rate_limit=1, rate_limit_queue=0, redis_url=redis_url)) for _ in range(2))
-    first, second = one.key(), other.key()
-    assert first.id == second.id
+def test_deployments_that_share_redis_keep_their_budgets_apart(kind: str, serve: Serve, tmp_path: Path, redis_url: str) -> None:
+    """Key 1 of one deployment does not use up the budget of key 1 of another; their secrets tell them apart."""
+    chosen = {"rate_limit": 1, "rate_limit_queue": 0, "redis_url": redis_url}
+    (tmp_path / "others").mkdir()
+    with (
+        closing(databases.Templates(tmp_path / "others")) as others,
+        others.fresh(kind, tmp_path / "elsewhere") as url,
+        served(url, tmp_path / "elsewhere", **chosen) as elsewhere,
+    ):
+        one, other = Organization(serve(**chosen)), Organization(elsewhere)
+        first, second = one.key(), other.key()
+        assert first.id == second.id
 
-    assert one.get("/agent/all", first).status_code == 200
-    assert other.get("/agent/all", second).status_code == 200
-    assert other.get("/agent/all", second).status_code == 429
+        assert one.get("/agent/all", first).status_code == 200
+        assert other.get("/agent/all", second).status_code == 200
+        assert other.get("/agent/all", second).status_code == 429
 
 
 def test_who_waits_at_redis_passes_in_the_next_window(kind: str, templates: databases.Templates, tmp_path: Path, redis_url: str) -> None:

@@ -125,7 +125,7 @@ def test_serve_refuses_a_postgresql_database_at_another_revision(templates: Temp
 
     assert refused.returncode == 3
     assert "of_tomorrow" in refused.stderr
-    assert "latchpin db upgrade" in refused.stderr
+    assert "Install the newer version" in refused.stderr
 
 
 async def _keys(served: Serving, count: int) -> list[Issued]:

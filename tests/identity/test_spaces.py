@@ -168,7 +168,7 @@ def test_a_space_with_agents_is_not_deleted_and_an_empty_one_is(organization: Or
 
         organization.write(work)
 
-    with pytest.raises(Conflict, match="1 agents"):
+    with pytest.raises(Conflict, match="one agent"):
         delete(full)
     delete(empty)
 

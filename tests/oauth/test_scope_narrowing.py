@@ -63,7 +63,7 @@ def test_words_too_many_are_left_out_and_only_an_empty_rest_is_refused(granted: 
     assert narrowed == (asked & granted or None)
 
 
-@given(texts, sets, st.booleans())
+@given(text=texts, may=sets, offline=st.booleans())
 def test_an_app_never_asks_for_more_than_it_may(text: str | None, may: frozenset[str], *, offline: bool) -> None:
     """What an administrator assigned is the bound; nothing assigned is no bound, and offline_access is for those who refresh."""
     asked = allowed(partial(scope.asked, offline=offline), text, may)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import uuid
@@ -62,10 +63,13 @@ async def _begin(url: str, data_dir: Path) -> None:
 class Templates:
     """Deployments without users, begun once a run and copied for each use: the database, and the secrets file beside it.
 
-    All have the same secrets, as the key of the audit chain is one for the process.
+    All have the same secrets, as the key of the audit chain is one for the process; other templates have others.
     """
 
+    _instances = itertools.count(1)
+
     def __init__(self, place: Path) -> None:
+        self._prefix = f"{_RUN}_{next(self._instances)}"
         self._place = place
         self._secrets = place / "secrets.json"
         self._ready: set[str] = set()
@@ -83,7 +87,7 @@ class Templates:
         template = self._postgresql()
         shutil.copy(self._secrets, data_dir)
         self._number += 1
-        name = f"{_RUN}_{self._number}"
+        name = f"{self._prefix}_{self._number}"
         # As on SQLite (shortcuts.py), nobody waits for the disk.
         wait_for(_admin(f'CREATE DATABASE "{name}" TEMPLATE "{template}"', f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
         try:
@@ -108,7 +112,7 @@ class Templates:
     def close(self) -> None:
         """Remove the templates."""
         if "postgresql" in self._ready:
-            wait_for(_admin(f'DROP DATABASE IF EXISTS "{_RUN}_template" WITH (FORCE)'))
+            wait_for(_admin(f'DROP DATABASE IF EXISTS "{self._prefix}_template" WITH (FORCE)'))
 
     def _sqlite(self) -> Path:
         place = self._place / "sqlite"
@@ -118,7 +122,7 @@ class Templates:
         return place / "latchpin.db"
 
     def _postgresql(self) -> str:
-        name = f"{_RUN}_template"
+        name = f"{self._prefix}_template"
         if "postgresql" not in self._ready:
             wait_for(_admin(f'CREATE DATABASE "{name}"'))
             self._ready.add("postgresql")
