@@ -218,7 +218,7 @@ def test_what_was_verified_counts_for_seconds_at_most(organization: Organization
     keys = ApiKeys(server.database, server.services.secrets)
     _look_up(server, keys, key)
 
-    clock.advance(timedelta(seconds=verified.REMEMBERED_SECONDS + 0.1))
+    clock.advance(timedelta(seconds=verified.CACHE_SECONDS + 0.1))
 
     assert keys.remembered(key.secret.encode(), 1) is None
 
@@ -230,19 +230,18 @@ def test_a_refused_key_is_not_remembered(organization: Organization) -> None:
     organization.revoke(key)
 
     assert isinstance(_look_up(server, keys, key), Refused)
-    assert not keys._memory._held
+    assert not keys.cache.verified
 
 
-def test_the_memory_of_keys_is_bounded(organization: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_of_keys_is_bounded(organization: Organization) -> None:
     """However many keys there are, a process remembers so many and forgets the oldest."""
-    monkeypatch.setattr(verified, "REMEMBERED", 3)
     server, made = organization.server, [organization.key() for _ in range(5)]
-    keys = ApiKeys(server.database, server.services.secrets)
+    keys = ApiKeys(server.database, server.services.secrets, capacity=3)
 
     for key in made:
         assert isinstance(_look_up(server, keys, key), Verified)
 
-    assert len(keys._memory._held) == 3
+    assert len(keys.cache.verified) == 3
     assert keys.remembered(made[0].secret.encode(), 1) is None
     assert keys.remembered(made[4].secret.encode(), 1) is not None
 
@@ -254,7 +253,7 @@ def test_memory_holds_no_key(organization: Organization) -> None:
     found = _look_up(server, keys, key)
 
     assert key.secret not in repr(found)
-    assert all(key.secret.encode() not in digest and len(digest) == 32 for digest in keys._memory._held)
+    assert all(key.secret.encode() not in digest and len(digest) == 32 for digest in keys.cache.verified)
 
 
 def test_a_second_deployment_forgets_nothing_for_the_first(serve: Callable[..., Server], organization: Organization) -> None:

@@ -7,20 +7,20 @@ from datetime import timedelta
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
 from latchpin.identity.sign_in_load import ROWS_A_MINUTE, Rows
-from latchpin.identity.verified import Memory, Verified
+from latchpin.identity.verified import CredentialCache, Verified
 from latchpin.kit import clock as kit_clock
+from latchpin.kit.cache import Cache
 from latchpin.kit.rate_limit import InProcess
-from latchpin.kit.remembered import Remembered
 
 BACK = timedelta(hours=-32)
 
 
 def test_what_a_cache_holds_grows_old(clock: kit_clock.Frozen) -> None:
     """A look-up counts for five seconds, not until the wall clock has caught up."""
-    cache, memory = Remembered[str, str](), Memory()
-    cache.keep("app", 1, "found", since=kit_clock.monotonic())
+    cache, memory = Cache[str, str](5), CredentialCache()
+    cache.put("app", "found", 1)
     principal = Principal(1, 1, "Grace", "grace@example.com", Group.USER, Credential(CredentialKind.API_KEY, 1, "key"), frozenset())
-    memory.keep(b"key", Verified(principal, 1, kit_clock.monotonic(), kit_clock.timestamp() + 3600))
+    memory.put(b"key", Verified(principal, 1, kit_clock.monotonic(), kit_clock.timestamp() + 3600))
     clock.set_wall(BACK)
 
     clock.advance(timedelta(seconds=4))

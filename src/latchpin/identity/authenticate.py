@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from hashlib import sha256
 
@@ -12,8 +11,9 @@ from latchpin.identity import credentials, scopes
 from latchpin.identity.api_keys import label
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
-from latchpin.identity.verified import Memory, Reason, Refused, Verified
+from latchpin.identity.verified import CredentialCache, Reason, Refused, Verified
 from latchpin.kit import clock
+from latchpin.kit.cache import CAPACITY, SingleFlight
 from latchpin.storage import Database
 from latchpin.storage.models import ApiKey, User
 from latchpin.storage.models.user import UserStatus
@@ -23,15 +23,15 @@ from latchpin.storage.secrets import Secrets
 class ApiKeys:
     """Verifies API keys for one process."""
 
-    def __init__(self, database: Database, secrets: Secrets) -> None:
+    def __init__(self, database: Database, secrets: Secrets, *, capacity: int = CAPACITY) -> None:
         self._database = database
         self._peppers = secrets.peppers
-        self._memory = Memory()
-        self._asking: dict[tuple[bytes, int], asyncio.Future[Verified | Refused]] = {}
+        self.cache = CredentialCache(capacity)
+        self._lookups = SingleFlight[tuple[bytes, int], Verified | Refused]()
 
     def remembered(self, key: bytes, generation: int) -> Verified | None:
         """Return what was verified under this very generation, or None."""
-        return self._memory.get(key, generation)
+        return self.cache.get(key, generation)
 
     def malformed(self, key: bytes) -> Refused | None:
         """Return the refusal of text that cannot be a key (form, checksum), or None where it could be one."""
@@ -45,12 +45,8 @@ class ApiKeys:
         """
         if malformed := self.malformed(key):
             return malformed
-        asked = (sha256(key).digest(), generation)
-        asking = self._asking.get(asked)
-        if asking is None:  # requests that come together ask once: under one generation the answer is the same for all
-            asking = self._asking[asked] = asyncio.ensure_future(self._ask(key, generation))
-            asking.add_done_callback(lambda _: self._asking.pop(asked, None))
-        return await asyncio.shield(asking)
+        # Under one generation the answer is the same for all who come together.
+        return await self._lookups.run((sha256(key).digest(), generation), lambda: self._ask(key, generation))
 
     async def _ask(self, key: bytes, generation: int) -> Verified | Refused:
         digests = [credentials.key_digest(key, pepper) for pepper in self._peppers.values()]
@@ -64,7 +60,7 @@ class ApiKeys:
         if reason := _fault(found, user):
             return Refused(reason, user.organization_id, user.id, user.email, found.id, label(found))
         verified = _verified(found, user, generation)
-        self._memory.keep(key, verified)
+        self.cache.put(key, verified)
         return verified
 
 

@@ -5,7 +5,6 @@ A grant is looked up once for all of its tokens, so a token that was never seen 
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +13,9 @@ from latchpin.identity.key_ring import KeyRing, NotSigned, WrongType, is_compact
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.standing import Standing
 from latchpin.identity.tokens import ACCESS
-from latchpin.identity.verified import Memory, Reason, Refused, Verified
+from latchpin.identity.verified import CACHE_SECONDS, CredentialCache, Reason, Refused, Verified
 from latchpin.kit import clock
-from latchpin.kit.remembered import Remembered
+from latchpin.kit.cache import Cache, SingleFlight
 from latchpin.settings import Settings
 from latchpin.storage import Database
 
@@ -30,13 +29,13 @@ class AccessTokens:
         self._database = database
         self._ring = ring
         self._settings = settings
-        self._memory = Memory()
-        self._standings = Remembered[str, Standing | Refused]()
-        self._asking: dict[tuple[str, int], asyncio.Future[Standing | Refused]] = {}
+        self.cache = CredentialCache()
+        self._standings = Cache[str, Standing | Refused](CACHE_SECONDS)
+        self._lookups = SingleFlight[tuple[str, int], Standing | Refused]()
 
     def remembered(self, token: bytes, generation: int) -> Verified | None:
         """Return what was verified under this very generation, or None."""
-        return self._memory.get(token, generation)
+        return self.cache.get(token, generation)
 
     def malformed(self, token: bytes) -> Refused | None:
         """Return the refusal of text that cannot be a token of ours, which needs no database to tell, or None."""
@@ -62,7 +61,7 @@ class AccessTokens:
         verified = Verified(principal, generation, clock.monotonic(), expires, stands.networks, stands.rate_limit, thumbprint(claims))
         if stands.api_key_id is not None:
             verified.caller = f"key:{stands.api_key_id}"  # an exchanged key's tokens share its limit
-        self._memory.keep(token, verified)
+        self.cache.put(token, verified)
         return verified
 
     async def read(self, token: bytes, generation: int) -> tuple[dict[str, Any], Standing] | Refused:
@@ -89,17 +88,13 @@ class AccessTokens:
         known = self._standings.get(sid, generation)
         if known is not None:
             return known
-        asking = self._asking.get((sid, generation))
-        if asking is None:  # requests that come together ask once
-            asking = self._asking[sid, generation] = asyncio.ensure_future(self._ask(sid, generation))
-            asking.add_done_callback(lambda _: self._asking.pop((sid, generation), None))
-        return await asyncio.shield(asking)
+        return await self._lookups.run((sid, generation), lambda: self._ask(sid, generation))
 
     async def _ask(self, sid: str, generation: int) -> Standing | Refused:
         checked = clock.monotonic()
         async with self._database.read() as session:
             found = await standing.of_sid(session, sid, self._settings)
-        self._standings.keep(sid, generation, found, since=checked)
+        self._standings.put(sid, found, generation, since=checked)
         return found
 
 

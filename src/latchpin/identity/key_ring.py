@@ -6,7 +6,6 @@ know (security.md 85).
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import math
@@ -24,6 +23,7 @@ from joserfc.util import json_b64encode, urlsafe_b64decode, urlsafe_b64encode
 
 from latchpin.identity import signing_keys
 from latchpin.kit import clock
+from latchpin.kit.cache import SingleFlight
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.models import SigningKey
@@ -97,7 +97,7 @@ class KeyRing:
         self._ring = _Ring((), {}, {"keys": []}, -1, 0.0)
         self._asked_for_unknown = -math.inf
         self._turns = itertools.count(1)
-        self._reading: dict[int | None, asyncio.Future[None]] = {}
+        self._reads = SingleFlight[int | None, None]()
 
     async def ready(self, generation: int | None = None) -> None:
         """Read the ring where it may be out of date: another generation, or 30 seconds old. Raises Unavailable."""
@@ -111,11 +111,7 @@ class KeyRing:
 
         Those who come together under one generation read once.
         """
-        reading = self._reading.get(generation)
-        if reading is None:
-            reading = self._reading[generation] = asyncio.ensure_future(self._read(generation))
-            reading.add_done_callback(lambda _: self._reading.pop(generation, None))
-        await asyncio.shield(reading)
+        await self._reads.run(generation, lambda: self._read(generation))
 
     async def _read(self, generation: int | None) -> None:
         turn, under = next(self._turns), self._ring.generation if generation is None else generation

@@ -1,6 +1,6 @@
 """What checking a credential comes to: sound or refused, and the memory of what was sound under one generation.
 
-The order matters for strict revocation: the caller reads the generation, then looks the credential up under it (kit/remembered.py).
+The order matters for strict revocation: the caller reads the generation, then looks the credential up under it (kit/cache.py).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from hashlib import sha256
 
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind
-from latchpin.kit import clock, remembered
+from latchpin.kit import clock
+from latchpin.kit.cache import CAPACITY, Cache
 
-REMEMBERED_SECONDS = remembered.SECONDS
-REMEMBERED = remembered.MOST
+CACHE_SECONDS = 5.0
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _CALLERS = {CredentialKind.API_KEY: "key", CredentialKind.ACCESS_TOKEN: "grant"}
@@ -122,26 +122,18 @@ class Refused:
     kind: CredentialKind = CredentialKind.API_KEY
 
 
-class Memory:
-    """What one process has verified, by the SHA-256 of what was presented: it holds no credential, and bounded many."""
+class CredentialCache:
+    """What one process has verified, by the SHA-256 of what was presented: it holds no credential."""
 
-    def __init__(self) -> None:
-        self._held: dict[bytes, Verified] = {}
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self.verified = Cache[bytes, Verified](CACHE_SECONDS, capacity)
 
     def get(self, presented: bytes, generation: int) -> Verified | None:
         """Return what was verified under this very generation, or None. Costs one hash (0.4 us where it was measured for a key)."""
-        found = self._held.get(sha256(presented).digest())
-        if found is None or found.generation != generation:
-            return None
-        if clock.timestamp() >= found.expires or clock.monotonic() - found.checked > REMEMBERED_SECONDS:
-            return None
-        return found
+        found = self.verified.get(sha256(presented).digest(), generation)
+        return None if found is None or clock.timestamp() >= found.expires else found
 
-    def keep(self, presented: bytes, verified: Verified) -> None:
-        """Remember what was found sound; the oldest makes room."""
-        if len(self._held) >= REMEMBERED:
-            self._held.pop(next(iter(self._held)))
-        digest = sha256(presented).digest()
-        earlier = self._held.pop(digest, None)
+    def put(self, presented: bytes, verified: Verified) -> None:
+        """Remember what was found sound."""
+        earlier = self.verified.put(sha256(presented).digest(), verified, verified.generation, since=verified.checked)
         verified.noted = earlier.noted if earlier else -math.inf
-        self._held[digest] = verified

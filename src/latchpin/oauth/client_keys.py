@@ -6,10 +6,7 @@ minute for one address, however many assertions name a key that is not there (se
 
 from __future__ import annotations
 
-import asyncio
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
@@ -19,6 +16,7 @@ from joserfc.jwk import JWKRegistry, Key
 from latchpin.audit import Origin
 from latchpin.errors import Throttled
 from latchpin.kit import clock
+from latchpin.kit.cache import Cache, SingleFlight
 from latchpin.kit.fetching import Fetcher, Unfetched
 from latchpin.kit.jwk import with_either_name
 from latchpin.oauth.client_metadata import key_problem
@@ -27,14 +25,8 @@ from latchpin.oauth.clients import Client
 KEPT_SECONDS = 600.0
 ASK_AGAIN_SECONDS = 60.0
 MOST_BYTES = 20_000  # certificates often come along, which we do not read
-_MOST_KEYS, _MOST_KEPT = 20, 1000
+_MOST_KEYS, _CAPACITY = 20, 1000
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    keys: tuple[Key, ...]
-    at: float
 
 
 class ClientKeys:
@@ -42,9 +34,9 @@ class ClientKeys:
 
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
-        self._kept: dict[str, _Kept] = {}
-        self._tried: dict[str, float] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._keys = Cache[str, tuple[Key, ...]](KEPT_SECONDS, _CAPACITY)
+        self._tried = Cache[str, bool](ASK_AGAIN_SECONDS, _CAPACITY)
+        self._fetches = SingleFlight[str, None]()
 
     async def of(self, client: Client, kid: str | None, came_from: Origin) -> Sequence[Key]:
         """Return the client's keys that bear a name, all of them where none is named; none where they cannot be had."""
@@ -52,39 +44,25 @@ class ClientKeys:
             return _named(_read(client.jwks), kid)
         if client.jwks_uri is None:
             return ()
-        found = _named(self._still_kept(client.jwks_uri), kid)
+        uri = client.jwks_uri
+        found = _named(self._keys.get(uri) or (), kid)
         if found:
             return found
-        await self._fetch(client.jwks_uri, came_from)
-        return _named(self._still_kept(client.jwks_uri), kid)
-
-    def _still_kept(self, uri: str) -> tuple[Key, ...]:
-        kept = self._kept.get(uri)
-        return kept.keys if kept is not None and clock.monotonic() - kept.at <= KEPT_SECONDS else ()
+        await self._fetches.run(uri, lambda: self._fetch(uri, came_from))
+        return _named(self._keys.get(uri) or (), kid)
 
     async def _fetch(self, uri: str, came_from: Origin) -> None:
-        """Fetch the keys, unless that was tried within the last minute. Those who come meanwhile wait for the one who fetches."""
-        lock = self._locks.setdefault(uri, asyncio.Lock())
+        """Fetch the keys, unless that was tried within the last minute."""
+        if self._tried.get(uri):
+            return
+        self._tried.put(uri, value=True)
+        begun_at = clock.monotonic()
         try:
-            async with lock:
-                now = clock.monotonic()
-                if now - self._tried.get(uri, -math.inf) < ASK_AGAIN_SECONDS:
-                    return
-                _make_room(self._tried)
-                self._tried[uri] = now
-                fetched = await self._fetcher.get(uri, asker=came_from.address, most=MOST_BYTES)
-                _make_room(self._kept)
-                self._kept[uri] = _Kept(_read(fetched.document), now)
+            fetched = await self._fetcher.get(uri, asker=came_from.address, most=MOST_BYTES)
         except (Unfetched, Throttled) as error:
             _log.warning("client_keys.not_fetched", jwks_uri=uri, detail=str(error))
-        finally:
-            if not lock.locked():
-                self._locks.pop(uri, None)
-
-
-def _make_room(held: dict[str, Any]) -> None:
-    if len(held) >= _MOST_KEPT:
-        held.pop(next(iter(held)))
+        else:
+            self._keys.put(uri, _read(fetched.document), since=begun_at)
 
 
 def _named(keys: Sequence[Key], kid: str | None) -> Sequence[Key]:

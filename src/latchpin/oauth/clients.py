@@ -10,8 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Origin
+from latchpin.identity.verified import CACHE_SECONDS
 from latchpin.kit import clock, own_pages
-from latchpin.kit.remembered import Remembered
+from latchpin.kit.cache import Cache
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.models import OAuthClient, OAuthClientSecret
@@ -122,7 +123,7 @@ class ClientBook:
     def __init__(self, database: Database, documents: Documents | None = None) -> None:
         self._database = database
         self._documents = documents
-        self._known = Remembered[str, Client]()
+        self._known = Cache[str, Client](CACHE_SECONDS)
 
     async def find(self, client_id: str, generation: int, came_from: Origin | None = None) -> Client | None:
         """Return an active client, or None; `generation` must have been read before this call. Raises Unavailable.
@@ -141,9 +142,9 @@ class ClientBook:
         elif found is not None and found.source is ClientSource.DOCUMENT:
             found = None  # the deployment takes no documents any more
         if found is None:
-            self._known.forget(client_id)
+            self._known.discard(client_id)
             return None
-        self._known.keep(client_id, generation, found, since=begun_at)
+        self._known.put(client_id, found, generation, since=begun_at)
         return found
 
     async def _load(self, client_id: str) -> Client | None:

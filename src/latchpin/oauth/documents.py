@@ -8,7 +8,6 @@ is there and unsound, or gone (4xx), ends that at once. Nothing is kept of a doc
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from urllib.parse import SplitResult, urlsplit
 
@@ -21,6 +20,7 @@ from latchpin.audit import Actor, Origin, events, record
 from latchpin.errors import Throttled
 from latchpin.identity.roles import CredentialKind
 from latchpin.kit import clock
+from latchpin.kit.cache import Cache, SingleFlight
 from latchpin.kit.fetching import Fetched, Fetcher, Unfetched
 from latchpin.oauth import client_metadata, client_versions
 from latchpin.oauth.client_metadata import ClientMetadata
@@ -35,7 +35,6 @@ MOST_LENGTH = 500  # of an address, as a client_id is kept
 LEAST, USUAL, MOST = timedelta(minutes=5), timedelta(hours=1), timedelta(days=1)  # for how long a document is fresh
 GRACE = timedelta(days=1)  # for how long an app stays as it was when its document cannot be reached
 ASK_AGAIN_SECONDS = 60.0
-_MOST_WAITING = 10_000
 _DOTS = frozenset({".", "..", "%2e", ".%2e", "%2e.", "%2e%2e"})
 _log = structlog.get_logger(__name__)
 
@@ -64,8 +63,8 @@ class Documents:
         self._database = database
         self._settings = settings
         self._fetcher = fetcher
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._ask_again: dict[str, float] = {}
+        self._refreshes = SingleFlight[str, None]()
+        self._unreachable = Cache[str, bool](ASK_AGAIN_SECONDS)
 
     def is_one(self, client_id: str) -> bool:
         """Whether a client_id names a document, sound or not; False where the deployment takes none."""
@@ -78,16 +77,7 @@ class Documents:
         """
         if problem := fault(client_id):
             raise _unusable(f"client_id {problem}")
-        task = self._running.get(client_id)
-        if task is None:
-            task = self._running[client_id] = asyncio.create_task(self._refresh(client_id, came_from))
-            task.add_done_callback(lambda done: self._done(client_id, done))
-        await asyncio.shield(task)
-
-    def _done(self, client_id: str, task: asyncio.Task[None]) -> None:
-        self._running.pop(client_id, None)
-        if not task.cancelled():
-            task.exception()  # looked at, for the case that nobody waits any more
+        await self._refreshes.run(client_id, lambda: self._refresh(client_id, came_from))
 
     async def _refresh(self, client_id: str, came_from: Origin) -> None:
         async with self._database.read() as session:
@@ -96,25 +86,20 @@ class Documents:
         fresh_until = row.fresh_until.timestamp() if row is not None and row.fresh_until is not None else 0.0
         if row is not None and (row.status is not ClientStatus.ACTIVE or fresh_until > now):
             return  # a revocation is final, whatever the document says
-        if row is not None and clock.monotonic() < self._ask_again.get(client_id, 0):
+        if row is not None and self._unreachable.get(client_id):
             return
         try:
             fetched = await self._fetcher.get(client_id, asker=came_from.address)
         except (Unfetched, Throttled) as error:
             if row is not None and now < fresh_until + GRACE.total_seconds() and _is_passing(error):
-                self._wait(client_id)
+                self._unreachable.put(client_id, value=True)
                 return
             if isinstance(error, Throttled):
                 raise
             raise _unusable(f"the document at {client_id} cannot be used: {error.reason}") from None
         said = _read(client_id, fetched)
-        self._ask_again.pop(client_id, None)
+        self._unreachable.discard(client_id)
         await self._keep(client_id, said, _lifetime(fetched.max_age), came_from)
-
-    def _wait(self, client_id: str) -> None:
-        if len(self._ask_again) >= _MOST_WAITING:
-            self._ask_again.pop(next(iter(self._ask_again)))
-        self._ask_again[client_id] = clock.monotonic() + ASK_AGAIN_SECONDS
 
     async def _keep(self, client_id: str, said: ClientMetadata, lifetime: timedelta, came_from: Origin) -> None:
         by = _acting(client_id, said, came_from)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from latchpin.identity.proofs import Proofs
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.verified import Refused
 from latchpin.kit import context, rate_limit
+from latchpin.kit.cache import Cache
 from latchpin.kit.rate_limit import InProcess, InRedis
 from latchpin.oauth.client_keys import ClientKeys
 from latchpin.oauth.clients import Client, ClientBook
@@ -47,8 +49,8 @@ class AuthorizationServer:
     keys: ApiKeys
     client_keys: ClientKeys
     proofs: Proofs
-    services: dict[int, str] = field(default_factory=dict)
-    exchanges: dict[tuple[int, int], str] = field(default_factory=dict)
+    services: Cache[int, str] = field(default_factory=lambda: Cache(math.inf))
+    exchanges: Cache[tuple[int, int], str] = field(default_factory=lambda: Cache(math.inf))
 
     @property
     def issuer(self) -> str:

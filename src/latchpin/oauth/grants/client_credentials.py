@@ -73,5 +73,5 @@ async def _service(server: AuthorizationServer, client: Client, generation: int,
         stands = await standing.of_grant(session, grant.id, server.settings)
     if not isinstance(stands, Standing):
         return invalid_grant("the client's own right has ended")
-    server.services[client.pk] = stands.sid
+    server.services.put(client.pk, stands.sid)
     return stands

@@ -30,7 +30,6 @@ from latchpin.storage.models.oauth_grant import GrantKind
 NAME = client_admin.EXCHANGE
 API_KEY = "urn:latchpin:params:oauth:token-type:api_key"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  the name of a kind of token
-_MOST_REMEMBERED = 10_000
 _REFUSED = (
     "the API key was not accepted: check that it was copied whole, has not expired or been revoked, and is used from an allowed network"
 )
@@ -127,7 +126,5 @@ async def _grant(server: AuthorizationServer, client: Client, who: Principal, ge
         stands = await standing.of_grant(session, grant.id, server.settings)
     if not isinstance(stands, Standing):
         return invalid_grant("the key's own right has ended")
-    if len(server.exchanges) >= _MOST_REMEMBERED:
-        server.exchanges.pop(next(iter(server.exchanges)))
-    server.exchanges[key_id, client.pk] = stands.sid
+    server.exchanges.put((key_id, client.pk), stands.sid)
     return stands
