@@ -1,10 +1,15 @@
-"""The recent-password rule: changing keys, users or policy asks for the password again when the last proof is too old.
+"""Reauthentication: changing keys, users or policy asks for the password again when it was last given too long ago.
 
-The page that asks sends the interrupted form again together with the password, so nothing has to be typed twice and the change is made
-in the same request that proves the person (security.md 113). A form is checked first: what cannot be done needs no password.
+A route says so: `opt=reauth.required(back)`. The page that asks sends the interrupted form again together with the password, so nothing
+has to be typed twice and the change is made in the same request (security.md 113). A form is checked first: what cannot be done needs no
+password.
 """
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
 
 from litestar import Response
 
@@ -12,65 +17,84 @@ from latchpin.errors import Denied, FieldProblem, Invalid, LatchpinError, Thrott
 from latchpin.identity import passwords, sign_in, users
 from latchpin.identity.roles import Group
 from latchpin.identity.sign_in import Attempt
-from latchpin.web import render, session
+from latchpin.storage import Session
+from latchpin.web import forms, render, session
 from latchpin.web.forms import Entries
 from latchpin.web.session import Visit
+from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Form
 from latchpin.web.views.entry import ConfirmPassword
 
 FIELD = "confirm_password"
 
 
+OPTION = "reauth"
+Back: TypeAlias = "str | Callable[[Mapping[str, Any], Entries], str]"
+
+
 class ReauthenticationRequired(Exception):
     """The change needs the password again, or another one than was given (`refusal`). `page` asks for it once all is undone."""
 
-    def __init__(self, visit: Visit, entries: Entries, back: str, refusal: LatchpinError | None = None) -> None:
+    def __init__(self, visit: Visit, refusal: LatchpinError | None = None) -> None:
         super().__init__()
-        self.visit, self.entries, self.back, self.refusal = visit, entries, back, refusal
+        self.visit, self.refusal = visit, refusal
 
 
-async def verify(visit: Visit, entries: Entries, *, back: str) -> None:
-    """Verify the password that came with a form, where it has to be given again and did come; takes it out of `entries`.
+def required(back: Back) -> dict[str, Back]:
+    """Declare that a form needs a recent password: `@post("/organization/users/new", opt=reauth.required(BASE))`.
 
-    Raises ReauthenticationRequired where it is wrong. Call `require` once the form is checked.
+    `back` is the address of who thinks better of it, with the path's parameters in braces, or a function of these and the form's entries.
+    The route makes its change in `transaction` below and reads `visit.entries`.
     """
-    password = entries.pop(FIELD, None)
-    entries.pop("username", None)  # told to password managers on every page that asks for a password, and not to us
-    if password is None or visit.signed_in.is_fresh(visit.site.settings):
-        return
-    refusal = await prove(visit, password)
-    if refusal is not None:
-        raise ReauthenticationRequired(visit, entries, back, refusal)
+    return {OPTION: back}
 
 
-def require(visit: Visit, entries: Entries, *, back: str) -> None:
-    """Raise ReauthenticationRequired where the password has to be given again and was not.
+async def administrator(request: AnyRequest) -> Visit:
+    """Return the visit of an administrator, and where the route needs a recent password, with the form that was sent.
 
-    The last statement of the transaction that makes the change: whatever else is wrong has been told by then, and all is undone.
+    Verifies the password where it has to be given again and came with the form, and takes it out of the entries. Raises what
+    `session.administrator` and `forms.read` raise, and ReauthenticationRequired where the password is wrong.
     """
-    if visit.renewed is None and not visit.signed_in.is_fresh(visit.site.settings):
-        raise ReauthenticationRequired(visit, entries, back)
+    visit = await session.administrator(request)
+    if _is_required(visit):
+        visit.entries = await forms.read(request)
+        password = visit.entries.pop(FIELD, None)
+        visit.entries.pop("username", None)  # told to password managers on every page that asks for a password, and not to us
+        if password is not None and not visit.signed_in.is_fresh(visit.site.settings):
+            refusal = await reauthenticate(visit, password)
+            if refusal is not None:
+                raise ReauthenticationRequired(visit, refusal)
+    return visit
 
 
-async def ask(visit: Visit, entries: Entries, *, back: str) -> Response[str] | None:
-    """Return the page that asks for the password, or None where the change may go on; for forms in which nothing can be wrong."""
-    try:
-        await verify(visit, entries, back=back)
-        require(visit, entries, back=back)
-    except ReauthenticationRequired as needed:
-        return page(needed)
-    return None
+@asynccontextmanager
+async def transaction(visit: Visit) -> AsyncIterator[Session]:
+    """Open the transaction of a change; raises ReauthenticationRequired at its end where the route needs a password that was not given.
+
+    Whatever else is wrong has been told by then, and all is undone.
+    """
+    async with visit.site.database.transaction() as opened:
+        yield opened
+        if _is_required(visit) and visit.renewed is None and not visit.signed_in.is_fresh(visit.site.settings):
+            raise ReauthenticationRequired(visit)
+
+
+def _is_required(visit: Visit) -> bool:
+    return OPTION in visit.request.route_handler.opt
 
 
 def page(needed: ReauthenticationRequired) -> Response[str]:
     """Draw the page that asks for the password and then sends the interrupted form again."""
     visit, refusal = needed.visit, needed.refusal
+    back: Back = visit.request.route_handler.opt[OPTION]
+    params = visit.request.path_params
+    address = back.format(**params) if isinstance(back, str) else back(params, visit.entries)
     status, headers = 403, {}
     if isinstance(refusal, Throttled):
         status, headers = 429, {"Retry-After": str(refusal.retry_after)}
     form = Form({}, {FIELD: refusal.detail}) if refusal else Form()
     minutes = visit.site.settings.proof_minutes
-    view = ConfirmPassword(visit.shell(""), form, visit.request.scope["path"], tuple(needed.entries.items()), needed.back, minutes)
+    view = ConfirmPassword(visit.shell(""), form, visit.request.scope["path"], tuple(visit.entries.items()), address, minutes)
     return render.page(visit.request, "entry/confirm_password.html", view, status=status, headers=headers)
 
 
@@ -80,7 +104,7 @@ async def change_password(visit: Visit, entries: Entries) -> None:
     Without those limits a stolen session could try passwords here as fast as it likes.
     """
     current, chosen = entries.get("current_password", ""), entries.get("new_password", "")
-    refusal = await prove(visit, current) if current else Invalid("Enter your current password.")
+    refusal = await reauthenticate(visit, current) if current else Invalid("Enter your current password.")
     if refusal is not None:
         found = [FieldProblem("current_password", refusal.detail)]
         if weakness := passwords.weakness(chosen, own_words=(visit.principal.full_name, visit.principal.email)):
@@ -92,8 +116,8 @@ async def change_password(visit: Visit, entries: Entries) -> None:
         await users.change_password(opened, user, current=current, new=chosen, by=visit.actor, keep_session=kept)
 
 
-async def prove(visit: Visit, password: str) -> LatchpinError | None:
-    """Prove the password of who is signed in, which renews the session's token; returns why it did not count, or None."""
+async def reauthenticate(visit: Visit, password: str) -> LatchpinError | None:
+    """Verify the password of who is signed in, which renews the session's token; returns why it did not count, or None."""
     settings, secrets = visit.site.settings, visit.site.secrets
     device = visit.request.cookies.get(session.device_name(settings))
     tried = Attempt(visit.principal.email, password, session.origin(visit.request), device)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from litestar import Router
 from litestar.di import Provide
 
-from latchpin.web import csrf, session
+from latchpin.web import csrf, reauth, session
 from latchpin.web.pages import (
     account,
     agent_changes,
@@ -71,7 +71,7 @@ _SIGNED_IN = Router(
     ],
     dependencies={"visit": Provide(session.visitor)},
 )
-_ADMINISTRATORS = Router(
+ADMINISTRATORS = Router(
     "/",
     route_handlers=[
         *users.HANDLERS,
@@ -85,12 +85,12 @@ _ADMINISTRATORS = Router(
         *policy.HANDLERS,
         *audit.HANDLERS,
     ],
-    dependencies={"visit": Provide(session.administrator)},
+    dependencies={"visit": Provide(reauth.administrator)},
 )
 ROUTERS = (
     Router(
         "/",
-        route_handlers=[_ANYBODY, _ANY_PASSWORD, _SIGNED_IN, _ADMINISTRATORS],
+        route_handlers=[_ANYBODY, _ANY_PASSWORD, _SIGNED_IN, ADMINISTRATORS],
         guards=[csrf.require_own_page],
         exception_handlers=errors.HANDLERS,
         include_in_schema=False,

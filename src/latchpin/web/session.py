@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from litestar.datastructures import Cookie
@@ -46,7 +46,8 @@ class PasswordNeeded(Exception):
 class Visit:
     """A request by a signed-in person. `renewed` is a new token of the session that the answer must carry.
 
-    `kept` is what they had typed into the page's form when an earlier session ended.
+    `kept` is what they had typed into the page's form when an earlier session ended. `entries` is the form that was sent, on routes that
+    need a recent password (latchpin.web.reauth).
     """
 
     request: AnyRequest
@@ -55,6 +56,7 @@ class Visit:
     organization: str
     renewed: str | None = None
     kept: Entries | None = None
+    entries: Entries = field(default_factory=dict)
 
     @property
     def principal(self) -> Principal:

@@ -8,7 +8,7 @@ from latchpin.errors import Invalid
 from latchpin.identity import api_keys, passwords, sessions, users
 from latchpin.kit import clock
 from latchpin.oauth import connected
-from latchpin.web import app_rows, forms, lists, proof, render, rows
+from latchpin.web import app_rows, forms, lists, reauth, render, rows
 from latchpin.web.pages.api_keys import makers
 from latchpin.web.pages.user_access import one_of
 from latchpin.web.session import SignedIn, Visit
@@ -25,10 +25,10 @@ async def show_account(visit: SignedIn) -> Response[str]:
 
 @post("/account/password", status_code=200)
 async def change_password(visit: SignedIn) -> Response[str]:
-    """Change the person's own password; the current one is asked for, so no further proof is."""
+    """Change the person's own password; the current one is asked for, so reauthentication is not."""
     entries = await forms.read(visit.request)
     try:
-        await proof.change_password(visit, entries)
+        await reauth.change_password(visit, entries)
     except Invalid as error:
         return await _page(visit, forms.refused({}, error), status=422)
     return render.redirect(visit.request, "/account", render.done("Password changed. Other browsers are signed out."))

@@ -12,12 +12,13 @@ from latchpin.identity import api_keys, overview, policy, users
 from latchpin.kit import clock
 from latchpin.storage import Session
 from latchpin.storage.models import ApiKey, User
-from latchpin.web import expiry, forms, kept, lists, proof, render, rows
+from latchpin.web import expiry, forms, kept, lists, reauth, render, rows
 from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.api_keys import KeyConfirm, KeyExpiry, KeyOwner, KeyRow, Keys
 from latchpin.web.views.common import Form, Listing
 
+KEYS = "/organization/users/{user_id}/api-keys"
 _DEFAULT_REASON = "revoked by an administrator"
 
 
@@ -33,7 +34,7 @@ class Held:
 
 def address(user_id: int) -> str:
     """The address of the list of a user's keys."""
-    return f"/organization/users/{user_id}/api-keys"
+    return KEYS.format(user_id=user_id)
 
 
 def held(user: User, keys: list[ApiKey], names: Mapping[int, str]) -> Held:
@@ -67,21 +68,18 @@ async def show_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> R
     return await _expiry_page(visit, user_id, key_id, None)
 
 
-@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/expiry", status_code=200, opt=kept.typed())
+@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/expiry", status_code=200, opt=kept.typed() | reauth.required(KEYS))
 async def change_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Change when a key ends, within the policy."""
-    entries = await forms.read(visit.request)
-    await proof.verify(visit, entries, back=address(user_id))
     try:
-        ends = expiry.end_of(entries.get("expires_on", ""))
-        async with visit.site.database.transaction() as session:
+        ends = expiry.end_of(visit.entries.get("expires_on", ""))
+        async with reauth.transaction(visit) as session:
             key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
             allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
             await api_keys.change_expiry(session, key, ends, policy=allowed, by=visit.actor)
             name = _name(key)
-            proof.require(visit, entries, back=address(user_id))
     except (Invalid, Conflict) as error:
-        form = forms.refused(entries, error, {"expires": "expires_on"})
+        form = forms.refused(visit.entries, error, {"expires": "expires_on"})
         return await _expiry_page(visit, user_id, key_id, form)
     toast = render.done(f"API key {name} ends on {ends.day} {ends:%b %Y}.")
     return render.redirect(visit.request, address(user_id), toast)
@@ -93,23 +91,20 @@ async def ask_revoke(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Re
     return await _confirm(visit, user_id, key_id, "revoke")
 
 
-@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/revoke", status_code=200)
+@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/revoke", status_code=200, opt=reauth.required(KEYS))
 async def revoke(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Revoke a key: no request that begins after this answer is accepted."""
-    entries = await forms.read(visit.request)
-    await proof.verify(visit, entries, back=address(user_id))
-    reason = " ".join(entries.get("reason", "").split())
+    reason = " ".join(visit.entries.get("reason", "").split())
     if len(reason) > 200:  # noqa: PLR2004  what the column holds
-        form = Form(entries, {"reason": f"At most 200 characters; this has {len(reason)}."})
+        form = Form(visit.entries, {"reason": f"At most 200 characters; this has {len(reason)}."})
         return await _confirm(visit, user_id, key_id, "revoke", form)
     try:
-        async with visit.site.database.transaction() as session:
+        async with reauth.transaction(visit) as session:
             key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
             await api_keys.revoke(session, key, by=visit.actor, reason=reason or _DEFAULT_REASON)
             name = _name(key)
-            proof.require(visit, entries, back=address(user_id))
     except Invalid as error:
-        return await _confirm(visit, user_id, key_id, "revoke", forms.refused(entries, error))
+        return await _confirm(visit, user_id, key_id, "revoke", forms.refused(visit.entries, error))
     return render.redirect(visit.request, address(user_id), render.done(f"API key {name} is revoked and refused from now on."))
 
 
@@ -119,13 +114,10 @@ async def ask_delete(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Re
     return await _confirm(visit, user_id, key_id, "delete")
 
 
-@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/delete", status_code=200)
+@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/delete", status_code=200, opt=reauth.required(KEYS))
 async def delete(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Delete a key's entry; a live one is revoked by it."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=address(user_id)):
-        return asked
-    async with visit.site.database.transaction() as session:
+    async with reauth.transaction(visit) as session:
         key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
         name, live = _name(key), api_keys.is_live(key)
         if live:

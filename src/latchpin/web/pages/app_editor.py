@@ -17,7 +17,7 @@ from latchpin.oauth.client_admin import AlreadyRegistered
 from latchpin.oauth.client_list import Listed
 from latchpin.storage import Session
 from latchpin.storage.models import OAuthClient
-from latchpin.web import app_forms, app_rows, asking, forms, kept, lists, places, proof, render
+from latchpin.web import app_forms, app_rows, asking, forms, kept, lists, places, reauth, render
 from latchpin.web.app_forms import Offered
 from latchpin.web.forms import Entries
 from latchpin.web.pages.apps import BASE, address, details
@@ -72,32 +72,29 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return await _form(visit, kind, Form(chosen), None)
 
 
-@post("/organization/apps/new", status_code=200, opt=kept.typed("kind"))
+@post("/organization/apps/new", status_code=200, opt=kept.typed("kind") | reauth.required(BASE))
 async def create(visit: SignedIn) -> Response[str]:
     """Register the app. One with a secret is answered with the page that shows it, which a redirect would have to keep somewhere."""
-    entries = await forms.read(visit.request)
-    kind = app_forms.known_kind(entries.get("kind", ""))
+    kind = app_forms.known_kind(visit.entries.get("kind", ""))
     if kind is None:
         return render.page(visit.request, "apps/kinds.html", AppKinds(visit.shell("apps"), KINDS), status=422)
-    await proof.verify(visit, entries, back=BASE)
     try:
-        async with visit.site.database.transaction() as session:
-            entry = app_forms.entry(kind, entries, await _offered(visit, session, kind, None), None)
+        async with reauth.transaction(visit) as session:
+            entry = app_forms.entry(kind, visit.entries, await _offered(visit, session, kind, None), None)
             made = await client_admin.create(
                 session,
                 visit.principal.organization_id,
                 entry,
                 secrets=visit.site.secrets,
                 by=visit.actor,
-                form_id=forms.once(entries),
+                form_id=forms.once(visit.entries),
             )
             app_id, secret, name = made.client.id, made.secret, made.client.name
             view = await _secret_view(visit, session, app_id, secret, first=True) if secret else None
-            proof.require(visit, entries, back=BASE)
     except AlreadyRegistered:
-        return await _sent_before(visit, entries)
+        return await _sent_before(visit, visit.entries)
     except (Invalid, Conflict) as error:
-        return await _form(visit, kind, forms.refused(entries, error, _NAMES), None, status=422)
+        return await _form(visit, kind, forms.refused(visit.entries, error, _NAMES), None, status=422)
     if view is not None:
         return render.page(visit.request, "apps/secret.html", view)
     return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} is registered. Its client ID is below."))
@@ -116,22 +113,19 @@ async def show_edit(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     return await _form(visit, app_forms.kind_of(found), Form(app_forms.filled(found.client, roles)), found)
 
 
-@post("/organization/apps/{app_id:int}/edit", status_code=200, opt=kept.typed())
+@post("/organization/apps/{app_id:int}/edit", status_code=200, opt=kept.typed() | reauth.required(BASE + "/{app_id}"))
 async def change(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """Change an own app."""
-    entries = await forms.read(visit.request)
     found, _ = await _own(visit, app_id)
-    await proof.verify(visit, entries, back=address(app_id))
     kind = app_forms.kind_of(found)
     try:
-        async with visit.site.database.transaction() as session:
+        async with reauth.transaction(visit) as session:
             client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
-            entry = app_forms.entry(kind, entries, await _offered(visit, session, kind, client), client)
+            entry = app_forms.entry(kind, visit.entries, await _offered(visit, session, kind, client), client)
             await client_admin.change(session, client, entry, by=visit.actor)
             name = client.name
-            proof.require(visit, entries, back=address(app_id))
     except (Invalid, Conflict) as error:
-        return await _form(visit, kind, forms.refused(entries, error, _NAMES), found, status=422)
+        return await _form(visit, kind, forms.refused(visit.entries, error, _NAMES), found, status=422)
     return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} saved."))
 
 
@@ -141,30 +135,24 @@ async def show_rotate(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     return await _rotate_page(visit, app_id, Form({"overlap": "24"}))
 
 
-@post("/organization/apps/{app_id:int}/rotate", status_code=200)
+@post("/organization/apps/{app_id:int}/rotate", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
 async def rotate(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """Make a new secret and answer with the page that shows it, this once."""
-    entries = await forms.read(visit.request)
-    await proof.verify(visit, entries, back=address(app_id))
     try:
-        overlap = chosen_overlap(entries)
-        async with visit.site.database.transaction() as session:
+        overlap = chosen_overlap(visit.entries)
+        async with reauth.transaction(visit) as session:
             client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
             secret = await client_admin.rotate_secret(session, client, secrets=visit.site.secrets, overlap=overlap, by=visit.actor)
             view = await _secret_view(visit, session, app_id, secret, first=False)
-            proof.require(visit, entries, back=address(app_id))
     except (Invalid, Conflict) as error:
-        return await _rotate_page(visit, app_id, forms.refused(entries, error), status=422)
+        return await _rotate_page(visit, app_id, forms.refused(visit.entries, error), status=422)
     return render.page(visit.request, "apps/secret.html", view)
 
 
-@post("/organization/apps/{app_id:int}/end-older-secret", status_code=200)
+@post("/organization/apps/{app_id:int}/end-older-secret", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
 async def end_older_secret(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """End the older of two secrets before its time."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=address(app_id)):
-        return asked
-    async with visit.site.database.transaction() as session:
+    async with reauth.transaction(visit) as session:
         client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
         await client_admin.end_older_secret(session, client, by=visit.actor)
     return render.redirect(visit.request, address(app_id), render.done("The older secret is refused from now on."))

@@ -11,7 +11,7 @@ from latchpin.identity.roles import Role
 from latchpin.oauth import approvals, client_admin, client_list
 from latchpin.oauth.client_list import AppStatus, Listed
 from latchpin.storage import Session
-from latchpin.web import app_rows, forms, lists, places, proof, render
+from latchpin.web import app_rows, forms, lists, places, reauth, render
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.apps import AppConfirm, AppDetails, Apps
 from latchpin.web.views.common import Form, Option
@@ -88,15 +88,12 @@ async def ask_approve(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     return await _confirm(visit, app_id, "approve")
 
 
-@post("/organization/apps/{app_id:int}/approve", status_code=200)
+@post("/organization/apps/{app_id:int}/approve", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
 async def approve(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """Let the organization's users let the app in."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=address(app_id)):
-        return asked
     try:
-        async with visit.site.database.transaction() as session:
-            version = forms.number(entries.get("version", "")) or 0
+        async with reauth.transaction(visit) as session:
+            version = forms.number(visit.entries.get("version", "")) or 0
             client = await approvals.approve(session, visit.principal.organization_id, app_id, version=version, by=visit.actor)
             name = client.name
     except Conflict as error:
@@ -110,14 +107,11 @@ async def ask_block(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     return await _confirm(visit, app_id, "block")
 
 
-@post("/organization/apps/{app_id:int}/block", status_code=200)
+@post("/organization/apps/{app_id:int}/block", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
 async def block(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """Close the app to the organization: no request that begins after this answer is accepted."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=address(app_id)):
-        return asked
     try:
-        async with visit.site.database.transaction() as session:
+        async with reauth.transaction(visit) as session:
             await approvals.block(session, visit.principal.organization_id, app_id, by=visit.actor)
             name = (await client_list.get(session, visit.principal.organization_id, app_id)).client.name
     except Conflict as error:
@@ -131,13 +125,10 @@ async def ask_revoke(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     return await _confirm(visit, app_id, "revoke", own=True)
 
 
-@post("/organization/apps/{app_id:int}/revoke", status_code=200)
+@post("/organization/apps/{app_id:int}/revoke", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
 async def revoke(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """Revoke an own app for good: no request that begins after this answer is accepted."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=address(app_id)):
-        return asked
-    async with visit.site.database.transaction() as session:
+    async with reauth.transaction(visit) as session:
         client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
         await client_admin.revoke(session, client, by=visit.actor)
         name = client.name
@@ -150,14 +141,11 @@ async def ask_delete(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     return await _confirm(visit, app_id, "delete", own=True)
 
 
-@post("/organization/apps/{app_id:int}/delete", status_code=200)
+@post("/organization/apps/{app_id:int}/delete", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
 async def delete(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """Delete the entry of a revoked app."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=address(app_id)):
-        return asked
     try:
-        async with visit.site.database.transaction() as session:
+        async with reauth.transaction(visit) as session:
             client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
             name = client.name
             await client_admin.delete(session, client, by=visit.actor)

@@ -16,7 +16,7 @@ from latchpin.oauth.clients import Client
 from latchpin.oauth.pending import Opened
 from latchpin.oauth.pushed import Ahead
 from latchpin.storage import Session
-from latchpin.web import forms, proof, sent_ahead, session
+from latchpin.web import forms, reauth, sent_ahead, session
 from latchpin.web.forms import Entries
 from latchpin.web.pages import errors, steps
 from latchpin.web.session import SignedIn, Visit
@@ -69,7 +69,7 @@ async def confirm(visit: SignedIn) -> Response[str]:
     async with visit.site.database.read() as opened:
         found = await pending.find(opened, token, visit.signed_in.session_id)
         client = await authorize.client_of(opened, found)
-    refusal = await proof.prove(visit, entries.get("password", ""))
+    refusal = await reauth.reauthenticate(visit, entries.get("password", ""))
     if refusal is not None:
         form = Form({}, {"password": refusal.detail})
         status = 429 if isinstance(refusal, Throttled) else 422

@@ -13,8 +13,8 @@ from litestar.types import ExceptionHandlersMap
 from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, Throttled, Unauthenticated, Unavailable
 from latchpin.kit import context, methods, own_pages
 from latchpin.oauth.authorization_request import PATH
-from latchpin.web import behind, proof, render, session, site
-from latchpin.web.proof import ReauthenticationRequired
+from latchpin.web import behind, reauth, render, session, site
+from latchpin.web.reauth import ReauthenticationRequired
 from latchpin.web.session import PasswordNeeded, SignInNeeded, Visit
 from latchpin.web.site import AnyRequest
 from latchpin.web.views.organization import ErrorPage
@@ -106,7 +106,7 @@ def on_password_needed(request: AnyRequest, _error: PasswordNeeded) -> Response[
 
 def on_reauthentication(_request: AnyRequest, error: ReauthenticationRequired) -> Response[str]:
     """Ask for the password again."""
-    return proof.page(error)
+    return reauth.page(error)
 
 
 def _draw(request: AnyRequest, status: int, title: str, text: str, wait: int = 0) -> Response[str]:

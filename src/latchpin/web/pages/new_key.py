@@ -12,9 +12,9 @@ from latchpin.identity import api_keys, policy, users
 from latchpin.identity.api_keys import AlreadyIssued, NewKey
 from latchpin.identity.scopes import Access
 from latchpin.kit import clock
-from latchpin.web import expiry, forms, kept, lists, proof, render, rows
+from latchpin.web import expiry, forms, kept, lists, reauth, render, rows
 from latchpin.web.forms import Entries
-from latchpin.web.pages.api_keys import address, held, makers
+from latchpin.web.pages.api_keys import KEYS, address, held, makers
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views import api_keys as views
 from latchpin.web.views.api_keys import CreatedKey, Lifetime
@@ -41,20 +41,18 @@ async def show_new(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return await _form(visit, user_id, Form(chosen), limits)
 
 
-@post("/organization/users/{user_id:int}/api-keys/new", status_code=200, opt=kept.typed())
+@post("/organization/users/{user_id:int}/api-keys/new", status_code=200, opt=kept.typed() | reauth.required(KEYS))
 async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Make the key and answer with the page that shows it: the one exception to redirecting after a change.
 
     A redirect would have to keep the key somewhere to show it. The answer is not stored by the browser, and sending the form again
     makes no second key.
     """
-    entries = await forms.read(visit.request)
     limits = await _limits(visit)
-    await proof.verify(visit, entries, back=address(user_id))
     problems: list[FieldProblem] = []
     try:
-        new = _chosen(entries, limits, problems)
-        async with visit.site.database.transaction() as session:
+        new = _chosen(visit.entries, limits, problems)
+        async with reauth.transaction(visit) as session:
             user = await users.get(session, visit.principal.organization_id, user_id)
             allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
             made = await api_keys.create(session, user, new, policy=allowed, secrets=visit.site.secrets, by=visit.actor)
@@ -62,11 +60,10 @@ async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
             found = held(user, keys, await makers(session, visit.principal.organization_id, keys))
             row = rows.key(made.key, clock.now())
             forms.require_none(problems)
-            proof.require(visit, entries, back=address(user_id))
     except AlreadyIssued:
         return render.redirect(visit.request, address(user_id), Toast("info", _SENT_BEFORE))
     except (Invalid, Conflict) as error:
-        form = forms.refused(entries, error, {"expires": "expires_on"}, also=problems)
+        form = forms.refused(visit.entries, error, {"expires": "expires_on"}, also=problems)
         return await _form(visit, user_id, form, limits, status=422)
     view = CreatedKey(
         visit.shell("users"),

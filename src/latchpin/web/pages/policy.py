@@ -7,7 +7,7 @@ from litestar import Response, get, post
 from latchpin.errors import FieldProblem, Invalid
 from latchpin.identity import overview, policy
 from latchpin.oauth import approvals
-from latchpin.web import forms, proof, render
+from latchpin.web import forms, reauth, render
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.common import Form
 from latchpin.web.views.organization import Policy
@@ -21,15 +21,13 @@ async def show_policy(visit: SignedIn) -> Response[str]:
     return await _page(visit, None)
 
 
-@post("/organization/policy", status_code=200)
+@post("/organization/policy", status_code=200, opt=reauth.required(BASE))
 async def change_policy(visit: SignedIn) -> Response[str]:
     """Set the limits for keys made from now on, and whether an administrator has to approve apps that the organization did not make."""
-    entries = await forms.read(visit.request)
-    await proof.verify(visit, entries, back=BASE)
-    days = {name: forms.number(entries.get(name, "")) for name in ("default_days", "max_days")}
+    days = {name: forms.number(visit.entries.get(name, "")) for name in ("default_days", "max_days")}
     problems = [FieldProblem(name, "Enter a whole number of days.") for name, value in days.items() if value is None]
     try:
-        async with visit.site.database.transaction() as session:
+        async with reauth.transaction(visit) as session:
             await policy.change(
                 session,
                 visit.principal.organization_id,
@@ -38,12 +36,11 @@ async def change_policy(visit: SignedIn) -> Response[str]:
                 max_days=days["max_days"],
                 by=visit.actor,
             )
-            needed = entries.get("app_approval") == "yes"
+            needed = visit.entries.get("app_approval") == "yes"
             await approvals.set_policy(session, visit.principal.organization_id, needs_approval=needed, by=visit.actor)
             forms.require_none(problems)
-            proof.require(visit, entries, back=BASE)
     except Invalid as error:
-        return await _page(visit, forms.refused(entries, error, also=problems))
+        return await _page(visit, forms.refused(visit.entries, error, also=problems))
     return render.redirect(visit.request, BASE, render.done("API policy saved. Lifetimes hold for keys made or changed from now on."))
 
 

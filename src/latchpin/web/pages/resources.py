@@ -7,7 +7,8 @@ from litestar import Response, get, post
 from latchpin.errors import Conflict, Invalid
 from latchpin.oauth import resource_admin
 from latchpin.oauth.resource_admin import Entry
-from latchpin.web import app_rows, forms, kept, lists, proof, render
+from latchpin.web import app_rows, forms, kept, lists, reauth, render
+from latchpin.web.forms import Entries
 from latchpin.web.pages.app_editor import OVERLAPS, chosen_overlap
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.apps import ResourceConfirm, ResourceEditor, ResourceRotate, ResourceRow, Resources, ResourceSecret
@@ -28,15 +29,13 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return _editor(visit, Form(), None)
 
 
-@post("/organization/resources/new", status_code=200, opt=kept.typed())
+@post("/organization/resources/new", status_code=200, opt=kept.typed() | reauth.required(BASE))
 async def create(visit: SignedIn) -> Response[str]:
     """Register a resource and answer with the page that shows its server's secret, this once."""
-    entries = await forms.read(visit.request)
-    await proof.verify(visit, entries, back=BASE)
-    entry = Entry(name=entries.get("name", ""), identifier=entries.get("identifier", ""), may_call_api=entries.get("may_call_api") == "yes")
+    entry = _entry(visit.entries)
     served = visit.site
     try:
-        async with served.database.transaction() as session:
+        async with reauth.transaction(visit) as session:
             made = await resource_admin.create(
                 session,
                 visit.principal.organization_id,
@@ -46,9 +45,8 @@ async def create(visit: SignedIn) -> Response[str]:
                 by=visit.actor,
             )
             row = app_rows.resource(made.resource)
-            proof.require(visit, entries, back=BASE)
     except (Invalid, Conflict) as error:
-        return _editor(visit, forms.refused(entries, error), None, status=422)
+        return _editor(visit, forms.refused(visit.entries, error), None, status=422)
     return await _secret_page(visit, row, made.secret)
 
 
@@ -59,22 +57,19 @@ async def show_resource(visit: SignedIn, resource_id: lists.Id) -> Response[str]
     return _editor(visit, Form({"name": row.name, "may_call_api": "yes" if row.may_call_api else ""}), row)
 
 
-@post("/organization/resources/{resource_id:int}", status_code=200, opt=kept.typed())
+@post("/organization/resources/{resource_id:int}", status_code=200, opt=kept.typed() | reauth.required(BASE))
 async def change(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Change a resource's name, or whether its tokens may call our API too."""
-    entries = await forms.read(visit.request)
     row = await _row(visit, resource_id)
-    await proof.verify(visit, entries, back=BASE)
     try:
-        async with visit.site.database.transaction() as session:
+        async with reauth.transaction(visit) as session:
             found = await resource_admin.get(session, visit.principal.organization_id, resource_id)
             await resource_admin.change(
-                session, found, name=entries.get("name", ""), may_call_api=entries.get("may_call_api") == "yes", by=visit.actor
+                session, found, name=visit.entries.get("name", ""), may_call_api=visit.entries.get("may_call_api") == "yes", by=visit.actor
             )
             name = found.row.name
-            proof.require(visit, entries, back=BASE)
     except Invalid as error:
-        return _editor(visit, forms.refused(entries, error), row, status=422)
+        return _editor(visit, forms.refused(visit.entries, error), row, status=422)
     return render.redirect(visit.request, BASE, render.done(f"{name[:80]} saved."))
 
 
@@ -84,19 +79,16 @@ async def show_rotate(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
     return await _rotate_page(visit, resource_id, Form({"overlap": "24"}))
 
 
-@post("/organization/resources/{resource_id:int}/rotate", status_code=200)
+@post("/organization/resources/{resource_id:int}/rotate", status_code=200, opt=reauth.required(BASE))
 async def rotate(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Make a new secret and answer with the page that shows it, this once."""
-    entries = await forms.read(visit.request)
-    await proof.verify(visit, entries, back=BASE)
     try:
-        overlap = chosen_overlap(entries)
-        async with visit.site.database.transaction() as session:
+        overlap = chosen_overlap(visit.entries)
+        async with reauth.transaction(visit) as session:
             found = await resource_admin.get(session, visit.principal.organization_id, resource_id)
             secret = await resource_admin.rotate_secret(session, found, secrets=visit.site.secrets, overlap=overlap, by=visit.actor)
-            proof.require(visit, entries, back=BASE)
     except Invalid as error:
-        return await _rotate_page(visit, resource_id, forms.refused(entries, error), status=422)
+        return await _rotate_page(visit, resource_id, forms.refused(visit.entries, error), status=422)
     return await _secret_page(visit, await _row(visit, resource_id), secret)
 
 
@@ -107,17 +99,18 @@ async def ask_delete(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
     return render.page(visit.request, "resources/delete.html", view)
 
 
-@post("/organization/resources/{resource_id:int}/delete", status_code=200)
+@post("/organization/resources/{resource_id:int}/delete", status_code=200, opt=reauth.required(BASE))
 async def delete(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Delete a resource with its server's client."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
-    async with visit.site.database.transaction() as session:
+    async with reauth.transaction(visit) as session:
         found = await resource_admin.get(session, visit.principal.organization_id, resource_id)
         name = found.row.name
         await resource_admin.delete(session, found, by=visit.actor)
     return render.redirect(visit.request, BASE, render.done(f"{name[:80]} is deleted."))
+
+
+def _entry(entries: Entries) -> Entry:
+    return Entry(name=entries.get("name", ""), identifier=entries.get("identifier", ""), may_call_api=entries.get("may_call_api") == "yes")
 
 
 async def _rows(visit: Visit) -> tuple[ResourceRow, ...]:

@@ -12,7 +12,7 @@ from latchpin.audit.actor import nobody
 from latchpin.errors import Invalid, LatchpinError, Missing, Throttled
 from latchpin.identity import organizations, passwords, sessions, sign_in, users
 from latchpin.identity.sign_in import Attempt, Outcome
-from latchpin.web import behind, control_center, forms, kept, proof, render, session, site
+from latchpin.web import behind, control_center, forms, kept, reauth, render, session, site
 from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.site import AnyRequest
@@ -118,7 +118,7 @@ async def choose_password(visit: SignedIn) -> Response[str]:
     if not visit.signed_in.must_change_password:
         return render.redirect(visit.request, wanted, Toast("info", _SET_BEFORE))
     try:
-        await proof.change_password(visit, entries)
+        await reauth.change_password(visit, entries)
     except Invalid as error:
         return await _password_page(visit, forms.refused({"next": wanted}, error), status=422)
     begun = control_center.begin(visit.request, wanted)

@@ -10,10 +10,12 @@ from latchpin.kit import clock
 from latchpin.oauth import connected
 from latchpin.storage import Session
 from latchpin.storage.models import User
-from latchpin.web import app_rows, forms, lists, proof, render, rows
+from latchpin.web import app_rows, lists, reauth, render, rows
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.apps import ConnectedConfirm, UserAccess
 from latchpin.web.views.organization import ConnectedRow
+
+ACCESS = "/organization/users/{user_id}/access"
 
 
 @get("/organization/users/{user_id:int}/access")
@@ -32,25 +34,19 @@ async def show_access(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return render.page(visit.request, "users/access.html", view)
 
 
-@post("/organization/users/{user_id:int}/sessions/{session_id:int}/end", status_code=200)
+@post("/organization/users/{user_id:int}/sessions/{session_id:int}/end", status_code=200, opt=reauth.required(ACCESS))
 async def end_session(visit: SignedIn, user_id: lists.Id, session_id: lists.Id) -> Response[str]:
     """Sign a user out of one browser."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=address(user_id)):
-        return asked
-    async with visit.site.database.transaction() as session:
+    async with reauth.transaction(visit) as session:
         user = await _user(visit, session, user_id)
         await sessions.end(session, user.id, session_id, by=visit.actor, name=user.email)
     return render.redirect(visit.request, address(user_id), render.done(f"{user.full_name} is signed out of that browser."))
 
 
-@post("/organization/users/{user_id:int}/sessions/end-all", status_code=200)
+@post("/organization/users/{user_id:int}/sessions/end-all", status_code=200, opt=reauth.required(ACCESS))
 async def end_sessions(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Sign a user out of every browser; of one's own, the one at hand stays."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=address(user_id)):
-        return asked
-    async with visit.site.database.transaction() as session:
+    async with reauth.transaction(visit) as session:
         user = await _user(visit, session, user_id)
         for each in await sessions.of_user(session, user.id, visit.site.settings):
             if each.id != visit.signed_in.session_id:
@@ -70,13 +66,10 @@ async def ask_withdraw(visit: SignedIn, user_id: lists.Id, app_id: lists.Id) -> 
     return render.page(visit.request, "account/withdraw.html", view)
 
 
-@post("/organization/users/{user_id:int}/apps/{app_id:int}/withdraw", status_code=200)
+@post("/organization/users/{user_id:int}/apps/{app_id:int}/withdraw", status_code=200, opt=reauth.required(ACCESS))
 async def withdraw(visit: SignedIn, user_id: lists.Id, app_id: lists.Id) -> Response[str]:
     """Take back what a user allowed an app: its next request is refused."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=address(user_id)):
-        return asked
-    async with visit.site.database.transaction() as session:
+    async with reauth.transaction(visit) as session:
         client = await connected.withdraw(session, await _user(visit, session, user_id), app_id, by=visit.actor)
         name = client.name
     return render.redirect(visit.request, address(user_id), render.done(f"{name[:80]} has no access any more."))
@@ -84,7 +77,7 @@ async def withdraw(visit: SignedIn, user_id: lists.Id, app_id: lists.Id) -> Resp
 
 def address(user_id: int) -> str:
     """The address of a user's sessions and apps."""
-    return f"/organization/users/{user_id}/access"
+    return ACCESS.format(user_id=user_id)
 
 
 def one_of(found: list[connected.Connected], app_id: int) -> ConnectedRow:

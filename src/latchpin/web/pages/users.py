@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from litestar import Response, get, post
 
 from latchpin.errors import Conflict, FieldProblem, Invalid
@@ -9,7 +11,7 @@ from latchpin.identity import api_keys, credentials, passwords, user_list, users
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
 from latchpin.storage.models import User
-from latchpin.web import forms, kept, lists, proof, render, rows
+from latchpin.web import forms, kept, lists, reauth, render, rows
 from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
 from latchpin.web.views.common import Form, Option
@@ -23,6 +25,20 @@ _GROUPS = (
     Option(Group.USER.value, "User", "Works with agents and Spaces."),
     Option(Group.ADMINISTRATOR.value, "Administrator", "Also manages users, API keys, apps, policy and the audit log."),
 )
+
+
+def profile(user_id: int) -> str:
+    """The address of a user's own page."""
+    return f"{BASE}/{user_id}"
+
+
+def _back(source: str | None, user_id: int) -> str:
+    """The page to go back to: the user's own where the question was asked there, else the list."""
+    return profile(user_id) if source == "profile" else BASE
+
+
+def _asked_on(params: Mapping[str, int], entries: Entries) -> str:
+    return _back(entries.get(FROM), params["user_id"])
 
 
 @get("/organization/users")
@@ -50,23 +66,23 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return _editor(visit, form, None)
 
 
-@post("/organization/users/new", status_code=200, opt=kept.typed())
+@post("/organization/users/new", status_code=200, opt=kept.typed() | reauth.required(BASE))
 async def create(visit: SignedIn) -> Response[str]:
     """Make a user with a temporary password."""
-    entries = await forms.read(visit.request)
-    await proof.verify(visit, entries, back=BASE)
-    group, problems = _group(entries)
+    group, problems = _group(visit.entries)
     new = users.NewUser(
-        full_name=entries.get("full_name", ""), email=entries.get("email", ""), group=group, password=entries.get("password", "")
+        full_name=visit.entries.get("full_name", ""),
+        email=visit.entries.get("email", ""),
+        group=group,
+        password=visit.entries.get("password", ""),
     )
     try:
-        async with visit.site.database.transaction() as session:
+        async with reauth.transaction(visit) as session:
             made = await users.create(session, visit.principal.organization_id, new, by=visit.actor)
             name = made.user.full_name
             forms.require_none(problems)
-            proof.require(visit, entries, back=BASE)
     except Invalid as error:
-        return _editor(visit, forms.refused(entries, error, also=problems), None, status=422)
+        return _editor(visit, forms.refused(visit.entries, error, also=problems), None, status=422)
     return render.redirect(visit.request, BASE, render.done(f"{name} can sign in now with the temporary password."))
 
 
@@ -78,29 +94,26 @@ async def show_edit(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return _editor(visit, form, row)
 
 
-@post("/organization/users/{user_id:int}/edit", status_code=200, opt=kept.typed())
+@post("/organization/users/{user_id:int}/edit", status_code=200, opt=kept.typed() | reauth.required(BASE + "/{user_id}"))
 async def change(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Change a user's name, e-mail or group."""
-    entries = await forms.read(visit.request)
     row = await _row(visit, user_id)
-    await proof.verify(visit, entries, back=profile(user_id))
-    group, problems = _group(entries)
+    group, problems = _group(visit.entries)
     try:
-        async with visit.site.database.transaction() as session:
+        async with reauth.transaction(visit) as session:
             user = await users.get(session, visit.principal.organization_id, user_id)
             changed = await users.change(
                 session,
                 user,
-                full_name=entries.get("full_name", ""),
-                email=entries.get("email", ""),
+                full_name=visit.entries.get("full_name", ""),
+                email=visit.entries.get("email", ""),
                 group=None if problems else group,
                 by=visit.actor,
             )
             name = changed.full_name
             forms.require_none(problems)
-            proof.require(visit, entries, back=profile(user_id))
     except (Invalid, Conflict) as error:
-        return _editor(visit, forms.refused(entries, error, also=problems), row, status=422)
+        return _editor(visit, forms.refused(visit.entries, error, also=problems), row, status=422)
     return render.redirect(visit.request, profile(user_id), render.done(f"{name} saved."))
 
 
@@ -110,22 +123,18 @@ async def ask_disable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return await _confirm(visit, user_id, "disable")
 
 
-@post("/organization/users/{user_id:int}/disable", status_code=200)
+@post("/organization/users/{user_id:int}/disable", status_code=200, opt=reauth.required(_asked_on))
 async def disable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Disable a user; keys and sessions die with the answer."""
-    entries = await forms.read(visit.request)
-    back = _back(entries.get(FROM), user_id)
-    await proof.verify(visit, entries, back=back)
     try:
-        async with visit.site.database.transaction() as session:
+        async with reauth.transaction(visit) as session:
             user = await users.get(session, visit.principal.organization_id, user_id)
             revoked = await users.disable(session, user, by=visit.actor)
             name = user.full_name
-            proof.require(visit, entries, back=back)
     except Conflict as error:
-        return await _confirm(visit, user_id, "disable", forms.refused(entries, error))
+        return await _confirm(visit, user_id, "disable", forms.refused(visit.entries, error))
     keys = "" if not revoked else " One key was revoked." if revoked == 1 else f" {revoked} keys were revoked."
-    return render.redirect(visit.request, back, render.done(f"{name} is disabled.{keys}"))
+    return render.redirect(visit.request, _back(visit.entries.get(FROM), user_id), render.done(f"{name} is disabled.{keys}"))
 
 
 @get("/organization/users/{user_id:int}/enable")
@@ -134,17 +143,14 @@ async def ask_enable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return await _confirm(visit, user_id, "enable")
 
 
-@post("/organization/users/{user_id:int}/enable", status_code=200)
+@post("/organization/users/{user_id:int}/enable", status_code=200, opt=reauth.required(BASE))
 async def enable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Let a disabled user in again."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
-    async with visit.site.database.transaction() as session:
+    async with reauth.transaction(visit) as session:
         user = await users.get(session, visit.principal.organization_id, user_id)
         await users.enable(session, user, by=visit.actor)
         name = user.full_name
-    return render.redirect(visit.request, _back(entries.get(FROM), user_id), render.done(f"{name} is enabled."))
+    return render.redirect(visit.request, _back(visit.entries.get(FROM), user_id), render.done(f"{name} is enabled."))
 
 
 @get("/organization/users/{user_id:int}/delete")
@@ -153,21 +159,17 @@ async def ask_delete(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return await _confirm(visit, user_id, "delete")
 
 
-@post("/organization/users/{user_id:int}/delete", status_code=200)
+@post("/organization/users/{user_id:int}/delete", status_code=200, opt=reauth.required(_asked_on))
 async def delete(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Delete a user; agents go to the administrator who does it."""
-    entries = await forms.read(visit.request)
-    back = _back(entries.get(FROM), user_id)
-    await proof.verify(visit, entries, back=back)
     try:
-        async with visit.site.database.transaction() as session:
+        async with reauth.transaction(visit) as session:
             user = await users.get(session, visit.principal.organization_id, user_id)
             heir = await users.get(session, visit.principal.organization_id, visit.principal.user_id)
             name = user.full_name
             await users.delete(session, user, heir=heir, by=visit.actor)
-            proof.require(visit, entries, back=back)
     except Conflict as error:
-        return await _confirm(visit, user_id, "delete", forms.refused(entries, error))
+        return await _confirm(visit, user_id, "delete", forms.refused(visit.entries, error))
     return render.redirect(visit.request, BASE, render.done(f"{name} is deleted."))
 
 
@@ -177,28 +179,15 @@ async def ask_reset(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return await _confirm(visit, user_id, "reset_password")
 
 
-@post("/organization/users/{user_id:int}/reset-password", status_code=200)
+@post("/organization/users/{user_id:int}/reset-password", status_code=200, opt=reauth.required(BASE))
 async def reset_password(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Make a temporary password and show it, this once."""
-    entries = await forms.read(visit.request)
-    if asked := await proof.ask(visit, entries, back=BASE):
-        return asked
-    async with visit.site.database.transaction() as session:
+    async with reauth.transaction(visit) as session:
         user = await users.get(session, visit.principal.organization_id, user_id)
         password = await users.reset_password(session, user, by=visit.actor)
         row = rows.user_alone(user, [], clock.now(), me=visit.principal.user_id)
-    view = TemporaryPassword(visit.shell("users"), row, password, _back(entries.get(FROM), user_id))
+    view = TemporaryPassword(visit.shell("users"), row, password, _back(visit.entries.get(FROM), user_id))
     return render.page(visit.request, "users/temporary_password.html", view)
-
-
-def profile(user_id: int) -> str:
-    """The address of a user's own page."""
-    return f"{BASE}/{user_id}"
-
-
-def _back(source: str | None, user_id: int) -> str:
-    """The page to go back to: the user's own where the question was asked there, else the list."""
-    return profile(user_id) if source == "profile" else BASE
 
 
 def _group(entries: Entries) -> tuple[Group, list[FieldProblem]]:
