@@ -14,7 +14,7 @@ from latchpin.automation import agents
 from latchpin.automation.demo import REAL_ESTATE, RETAIL, TENDERS, demo_agents
 from latchpin.cli import serve
 from latchpin.cli.deployment import Deployment, asynchronous, begun, fail, load_settings
-from latchpin.identity import api_keys, credentials, organizations, policy, spaces, users
+from latchpin.identity import active_keys, api_keys, credentials, organizations, policy, spaces, users
 from latchpin.identity.activity import actor
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group, Role
@@ -81,7 +81,7 @@ async def _living_key(session: Session, deployment: Deployment, secret: str) -> 
     if user is None:
         return secret
     digests = {credentials.key_digest(secret.encode(), pepper) for pepper in deployment.secrets.peppers.values()}
-    if any(key.digest in digests and api_keys.is_live(key) for key in await api_keys.of_user(session, user.id)):
+    if any(key.digest in digests and active_keys.is_active(key) for key in await api_keys.of_user(session, user.id)):
         return secret
     rules = await policy.get(session, user.organization_id, deployment.settings)
     by = deployment.actor(user.organization_id)

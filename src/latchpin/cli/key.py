@@ -9,7 +9,7 @@ import click
 
 from latchpin.cli.acting import user_named
 from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, json_option, opened, print_json, print_table
-from latchpin.identity import api_keys, policy
+from latchpin.identity import active_keys, api_keys, policy
 from latchpin.identity.credentials import DISPLAY, PREFIX
 from latchpin.identity.scopes import Access, named, parse
 from latchpin.kit import clock
@@ -147,7 +147,7 @@ def end_of_day(day: datetime) -> datetime:
 
 
 def _listed(row: ApiKey) -> dict[str, object]:
-    status = "revoked" if row.revoked else "live" if api_keys.is_live(row) else "expired"
+    status = active_keys.status(row).replace("active", "live")
     access = named(parse(row.scopes))
     return {
         "id": row.id,

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, Missing
-from latchpin.identity import credentials, scopes
+from latchpin.identity import active_keys, credentials, scopes
 from latchpin.identity.fields import Form
 from latchpin.identity.policy import KeyPolicy
 from latchpin.identity.scopes import Access
@@ -120,11 +120,6 @@ async def matching(session: AsyncSession, named: int | str) -> list[ApiKey]:
     return list((await session.scalars(select(ApiKey).where(condition).order_by(ApiKey.id).limit(20))).all())
 
 
-def is_live(key: ApiKey, at: datetime | None = None) -> bool:
-    """Whether the key itself still counts; its user may be disabled all the same."""
-    return key.revoked is None and key.expires > (at or clock.now())
-
-
 def label(key: ApiKey) -> str:
     """Return how a key is named in pages and audit records: its description and its display prefix."""
     return f"{key.description} ({key.prefix}...)" if key.description else f"{key.prefix}..."
@@ -172,7 +167,7 @@ async def revoke_all(session: AsyncSession, user: User, *, by: Actor, reason: st
 
 async def delete(session: AsyncSession, key: ApiKey, *, by: Actor) -> None:
     """Remove a key's entry; a live key is revoked by it. The audit record stays."""
-    was_live = is_live(key)
+    was_live = active_keys.is_active(key)
     narrow(session)
     changes = {"live": (was_live, False)} if was_live else {}
     record(session, events.ApiKeyDeleted(target_id=key.id, target_name=label(key), changes=changes), by)

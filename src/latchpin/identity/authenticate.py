@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from sqlalchemy import select
 
-from latchpin.identity import credentials, scopes
+from latchpin.identity import active_keys, credentials, scopes
 from latchpin.identity.api_keys import label
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
@@ -65,10 +65,9 @@ class ApiKeys:
 
 
 def _fault(key: ApiKey, user: User) -> Reason | None:
-    if key.revoked is not None:
-        return Reason.REVOKED
-    if key.expires <= clock.now():
-        return Reason.EXPIRED
+    status = active_keys.status(key)
+    if status != "active":
+        return Reason.REVOKED if status == "revoked" else Reason.EXPIRED
     if user.status is not UserStatus.ACTIVE:
         return Reason.USER_DISABLED
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.identity import organizations
+from latchpin.identity import active_keys, organizations
 from latchpin.kit import clock
 from latchpin.settings import Settings
 from latchpin.storage import Database, migrate, secrets
@@ -148,7 +148,7 @@ def _known_secrets(chosen: Settings, fingerprint: str) -> Secrets:
 async def _versions_in_use(session: AsyncSession) -> list[int]:
     """Return the versions of peppers under which something is kept that counts now."""
     now = clock.now()
-    keys = select(ApiKey.pepper_version).where(ApiKey.revoked.is_(None), ApiKey.expires > now)
+    keys = select(ApiKey.pepper_version).where(active_keys.active(now))
     clients = select(OAuthClientSecret.pepper_version).where(func.coalesce(OAuthClientSecret.expires, now) >= now)
     return sorted((await session.scalars(keys.union(clients))).all())
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from latchpin.identity import active_keys
 from latchpin.kit import clock
 from latchpin.storage.models import ApiKey, User
 from latchpin.storage.models.user import UserStatus
@@ -29,9 +30,7 @@ async def counts(session: AsyncSession, organization_id: int) -> Counts:
     everybody = await session.scalar(select(func.count()).select_from(User).where(of_organization)) or 0
     disabled = await session.scalar(select(func.count()).select_from(User).where(of_organization, User.status == UserStatus.DISABLED)) or 0
     live = await session.scalar(
-        select(func.count())
-        .select_from(ApiKey)
-        .where(ApiKey.organization_id == organization_id, ApiKey.revoked.is_(None), ApiKey.expires > clock.now())
+        select(func.count()).select_from(ApiKey).where(ApiKey.organization_id == organization_id, active_keys.active())
     )
     return Counts(everybody, disabled, live or 0)
 
@@ -44,7 +43,8 @@ async def expiring(session: AsyncSession, organization_id: int, *, within: timed
         .join(User, User.id == ApiKey.user_id)
         .where(
             ApiKey.organization_id == organization_id,
-            and_(ApiKey.revoked.is_(None), ApiKey.expires > at, ApiKey.expires <= at + within),
+            active_keys.active(at),
+            ApiKey.expires <= at + within,
         )
         .order_by(ApiKey.expires, ApiKey.id)
         .limit(limit)
@@ -56,9 +56,7 @@ async def ending_after(session: AsyncSession, organization_id: int, *, days: int
     """Count live keys that end more than so many days from now."""
     latest = clock.now() + timedelta(days=days + 1)
     live = await session.scalar(
-        select(func.count())
-        .select_from(ApiKey)
-        .where(ApiKey.organization_id == organization_id, ApiKey.revoked.is_(None), ApiKey.expires > latest)
+        select(func.count()).select_from(ApiKey).where(ApiKey.organization_id == organization_id, active_keys.active(latest))
     )
     return live or 0
 

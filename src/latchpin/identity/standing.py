@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.identity import membership, scopes
+from latchpin.identity import active_keys, membership, scopes
 from latchpin.identity.membership import Membership
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group, Role
@@ -183,8 +183,8 @@ def _fault(grant: OAuthGrant, client: OAuthClient, user: User | None, key: ApiKe
         (grant.expires <= at, Reason.EXPIRED),
         (client.status is not ClientStatus.ACTIVE, Reason.CLIENT_REVOKED),
         (grant.kind is not GrantKind.SERVICE and (user is None or user.status is not UserStatus.ACTIVE), Reason.USER_DISABLED),
-        (grant.kind is GrantKind.EXCHANGE and (key is None or key.revoked is not None), Reason.REVOKED),
-        (key is not None and key.expires <= at, Reason.EXPIRED),
+        (grant.kind is GrantKind.EXCHANGE and (key is None or active_keys.status(key, at) == "revoked"), Reason.REVOKED),
+        (key is not None and active_keys.status(key, at) == "expired", Reason.EXPIRED),
     )
     return next((reason for is_so, reason in faults if is_so), None)
 

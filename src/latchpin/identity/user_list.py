@@ -9,6 +9,7 @@ from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Invalid
+from latchpin.identity import active_keys
 from latchpin.kit import clock, plain_text
 from latchpin.kit.pages import Counted
 from latchpin.storage.models import ApiKey, User
@@ -48,7 +49,7 @@ async def page(
     """Return one page (1-based) of an organization's users; `search` looks into name and e-mail. Raises Invalid for an unknown sort."""
     size = max(1, min(size, 200))
     number = max(1, min(number, _MOST_PAGES))
-    live = and_(ApiKey.revoked.is_(None), ApiKey.expires > clock.now())
+    live = active_keys.active()
     soon = and_(live, ApiKey.expires <= clock.now() + SOON)
     keys = (
         select(

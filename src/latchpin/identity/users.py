@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, FieldProblem, Invalid, Missing
-from latchpin.identity import api_keys, credentials, grants, passwords, sessions
+from latchpin.identity import active_keys, api_keys, credentials, grants, passwords, sessions
 from latchpin.identity.fields import Form, email_key
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
@@ -179,7 +179,7 @@ async def delete(session: AsyncSession, user: User, *, heir: User, by: Actor) ->
         raise Conflict("You cannot delete yourself. Ask another administrator.")
     await _require_another_administrator(session, user, "deleted")
     await _lock(session, heir)
-    live = sum(api_keys.is_live(key) for key in await api_keys.of_user(session, user.id))
+    live = sum(active_keys.is_active(key) for key in await api_keys.of_user(session, user.id))
     narrow(session)
     await session.execute(update(Agent).where(Agent.user_id == user.id).values(user_id=heir.id))
     group = case((Run.space_id.is_(None), -heir.id), else_=Run.concurrency_group)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from latchpin.identity import scopes
+from latchpin.identity import active_keys, scopes
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import Access
 from latchpin.identity.user_list import Listed
@@ -56,11 +56,8 @@ def key(found: ApiKey, now: datetime, names: Mapping[int, str] = MappingProxyTyp
 
 
 def _key_state(found: ApiKey, now: datetime) -> KeyState:
-    if found.revoked is not None:
-        return "revoked"
-    if found.expires <= now:
-        return "expired"
-    return "expiring" if found.expires <= now + SOON else "active"
+    status = active_keys.status(found, now)
+    return "expiring" if status == "active" and found.expires <= now + SOON else status
 
 
 def user(found: Listed, *, me: int) -> UserRow:

@@ -16,10 +16,9 @@ from latchpin.api import bodies
 from latchpin.api.bodies import LINE, Body, OptionalText, Time, takes
 from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, received, services
 from latchpin.api.v1.admin_users import NO_STORE, TAG, UserId
-from latchpin.identity import api_keys, policy, roles, scopes, users
+from latchpin.identity import active_keys, api_keys, policy, roles, scopes, users
 from latchpin.identity.policy import KeyPolicy
 from latchpin.identity.scopes import Access
-from latchpin.kit import clock
 from latchpin.storage.models import ApiKey
 
 KeyId = Annotated[int, PathParameter(ge=1, le=INT32, description="The API key's id.")]
@@ -105,7 +104,7 @@ def shown(key: ApiKey) -> ApiKeyOut:
         scopes=key.scopes.split(),
         networks=key.networks.split(),
         rate_limit=key.rate_limit,
-        status="revoked" if key.revoked else "active" if key.expires > clock.now() else "expired",
+        status=active_keys.status(key),
         created=key.created,
         created_by=key.created_by_name,
         expires=key.expires,

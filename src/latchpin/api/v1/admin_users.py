@@ -13,7 +13,7 @@ from latchpin.api.bodies import Body, Name, Time, takes
 from latchpin.api.parameters import text_parameter
 from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
 from latchpin.errors import Malformed
-from latchpin.identity import api_keys, roles, user_list, users
+from latchpin.identity import active_keys, api_keys, roles, user_list, users
 from latchpin.identity.roles import Group
 from latchpin.storage.models import User
 
@@ -253,7 +253,7 @@ async def delete_user(request: Request[Any, Any, Any], user_id: UserId) -> None:
 
 
 async def _live_keys(session: Any, user_id: int) -> int:  # noqa: ANN401
-    return sum(api_keys.is_live(key) for key in await api_keys.of_user(session, user_id))
+    return sum(active_keys.is_active(key) for key in await api_keys.of_user(session, user_id))
 
 
 HANDLERS = [list_users, create_user, get_user, change_user, disable_user, enable_user, reset_password, delete_user]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from litestar import Response, get, post
 
 from latchpin.errors import Conflict, Invalid, Missing
-from latchpin.identity import api_keys, overview, policy, users
+from latchpin.identity import active_keys, api_keys, overview, policy, users
 from latchpin.kit import clock
 from latchpin.storage import Session
 from latchpin.storage.models import ApiKey, User
@@ -119,7 +119,7 @@ async def delete(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Respon
     """Delete a key's entry; a live one is revoked by it."""
     async with reauth.transaction(visit) as session:
         key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
-        name, live = _name(key), api_keys.is_live(key)
+        name, live = _name(key), active_keys.is_active(key)
         if live:
             await api_keys.revoke(session, key, by=visit.actor, reason="deleted by an administrator")
         await api_keys.delete(session, key, by=visit.actor)

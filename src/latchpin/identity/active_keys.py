@@ -1,0 +1,33 @@
+"""Whether an API key is active: neither revoked nor expired. Its user may be disabled all the same, which ends its use as well.
+
+The rule in Python and the rule in SQL stand side by side; tests/identity/test_active_keys.py holds them to the same answer.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import ColumnElement, and_
+
+from latchpin.kit import clock
+from latchpin.storage.models import ApiKey
+
+Status = Literal["active", "expired", "revoked"]
+
+
+def status(key: ApiKey, at: datetime | None = None) -> Status:
+    """Return what a key is at a moment, by default now. A key is expired at the very moment that it names."""
+    if key.revoked is not None:
+        return "revoked"
+    return "active" if key.expires > (at or clock.now()) else "expired"
+
+
+def is_active(key: ApiKey, at: datetime | None = None) -> bool:
+    """Whether a key is active at a moment, by default now."""
+    return status(key, at) == "active"
+
+
+def active(at: datetime | None = None) -> ColumnElement[bool]:
+    """The same as a condition on ApiKey."""
+    return and_(ApiKey.revoked.is_(None), ApiKey.expires > (at or clock.now()))
