@@ -25,6 +25,7 @@ from latchpin.storage.generation import narrow
 from latchpin.storage.models import ApiKey, User
 from latchpin.storage.models.user import UserStatus
 from latchpin.storage.secrets import Secrets
+from latchpin.storage.upsert import insert
 
 MOST_PER_USER = 200
 
@@ -70,7 +71,7 @@ async def create(session: AsyncSession, user: User, new: NewKey, *, policy: KeyP
     form.done()
     await _require_room(session, user)
     secret = credentials.new_api_key()
-    key = ApiKey(
+    row = insert(session, ApiKey).values(
         organization_id=user.organization_id,
         user_id=user.id,
         digest=credentials.key_digest(secret.encode(), secrets.peppers[secrets.current_pepper]),
@@ -86,14 +87,12 @@ async def create(session: AsyncSession, user: User, new: NewKey, *, policy: KeyP
         form_id=new.form_id,
         expires=expires,
     )
-    session.add(key)
     try:
-        await session.flush()
-    except IntegrityError as error:
-        if "form_id" not in str(error.orig):
-            raise Conflict("Somebody that this key depends on was removed at the same moment. Open the page again.") from None
-        detail = "This form was already sent, and the key it made was shown then. A lost key can only be deleted and replaced."
-        raise AlreadyIssued(detail) from None
+        key: ApiKey | None = await session.scalar(row.on_conflict_do_nothing(index_elements=[ApiKey.form_id]).returning(ApiKey))
+    except IntegrityError:
+        raise Conflict("Somebody that this key depends on was removed at the same moment. Open the page again.") from None
+    if key is None:
+        raise AlreadyIssued("This form was already sent, and the key it made was shown then. A lost key can only be deleted and replaced.")
     changes = {"user": (None, user.email), "scopes": (None, key.scopes), "expires": (None, clock.iso(expires))}
     if networks:
         changes["networks"] = (None, networks)

@@ -19,9 +19,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key
 from joserfc.util import urlsafe_b64decode
 
+from latchpin.identity.jwk import ED25519, PRIVATE_MEMBERS
 from latchpin.identity.verified import Reason
 from latchpin.kit import clock
-from latchpin.kit.jwk import ED25519, PRIVATE_MEMBERS
 
 SCHEME = "DPoP"
 ALGORITHMS = ("ES256", *ED25519, "PS256", "RS256")

@@ -11,8 +11,8 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
+from latchpin.identity.jwk import ED25519
 from latchpin.kit import clock, sealing
-from latchpin.kit.jwk import ED25519
 from latchpin.settings import Settings
 from latchpin.storage.generation import narrow
 from latchpin.storage.models import Deployment, SigningKey

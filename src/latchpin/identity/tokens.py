@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from latchpin.identity import scopes
+from latchpin.identity.jwk import ED25519
 from latchpin.identity.key_ring import KeyRing
 from latchpin.identity.standing import Standing
 from latchpin.kit import clock
-from latchpin.kit.jwk import ED25519
 from latchpin.settings import Settings
 
 ACCESS = "at+jwt"

@@ -8,7 +8,6 @@ from datetime import timedelta
 
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
@@ -17,12 +16,13 @@ from latchpin.identity import grants
 from latchpin.identity.fields import Form
 from latchpin.identity.roles import Role
 from latchpin.kit import base62, clock
-from latchpin.oauth import client_checks, client_secrets, client_versions
-from latchpin.oauth.client_checks import DEVICE, EXCHANGE, GRANT_TYPES, SECRET_METHODS, Entry
+from latchpin.oauth import auth_methods, client_checks, client_secrets, client_versions
+from latchpin.oauth.client_checks import DEVICE, EXCHANGE, GRANT_TYPES, Entry
 from latchpin.storage.generation import narrow
 from latchpin.storage.models import OAuthClient, OAuthClientSecret, OAuthClientSpace, Space
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 from latchpin.storage.secrets import Secrets
+from latchpin.storage.upsert import insert
 
 MOST_PER_ORGANIZATION = 500
 MOST_SECRETS = 2
@@ -61,7 +61,7 @@ async def create(
     count = select(func.count()).select_from(OAuthClient).where(OAuthClient.organization_id == organization_id)
     if (await session.scalar(count) or 0) >= MOST_PER_ORGANIZATION:
         raise Conflict(f"The organization has {MOST_PER_ORGANIZATION} apps already. Revoke and delete some.")
-    client = OAuthClient(
+    row = insert(session, OAuthClient).values(
         client_id=new_client_id(),
         organization_id=organization_id,
         source=ClientSource.REGISTERED,
@@ -72,17 +72,14 @@ async def create(
         form_id=form_id,
         **values,
     )
-    session.add(client)
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        if "form_id" not in str(error.orig):
-            raise
-        raise AlreadyRegistered("This form was sent before, and the app was registered then.") from None
+    new = row.on_conflict_do_nothing(index_elements=[OAuthClient.form_id]).returning(OAuthClient)
+    client: OAuthClient | None = await session.scalar(new)
+    if client is None:
+        raise AlreadyRegistered("This form was sent before, and the app was registered then.")
     await _set_spaces(session, client, entry.spaces)
     changes = {"client_id": (None, client.client_id), "redirect_uris": (None, client.redirect_uris), "scopes": (None, client.scopes)}
     record(session, events.ClientCreated(target_id=client.id, target_name=client.name, changes=changes), by)
-    needs_secret = client.auth_method in SECRET_METHODS
+    needs_secret = client.auth_method in auth_methods.SECRET_METHODS
     return Made(client, await add_secret(session, client, secrets, by) if needs_secret else None)
 
 
@@ -112,7 +109,7 @@ async def change(session: AsyncSession, client: OAuthClient, entry: Entry, *, by
     """Change an app; raises Invalid, and Conflict for a revoked one. Another version of it asks every user again (client_versions)."""
     if client.status is not ClientStatus.ACTIVE:
         raise Conflict(_REVOKED)
-    if entry.auth_method != client.auth_method and not {entry.auth_method, client.auth_method} <= SECRET_METHODS:
+    if not auth_methods.is_same(entry.auth_method, client.auth_method):
         raise Invalid(_KEPT, field="auth_method")
     values = await _checked(session, client.organization_id or 0, entry)
     changes: dict[str, tuple[events.Plain, events.Plain]] = {
@@ -140,7 +137,7 @@ async def rotate_secret(session: AsyncSession, client: OAuthClient, *, secrets: 
     """
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise Invalid(f"The old secret can live on for at most {LONGEST_OVERLAP.days} days.", field="overlap")
-    if client.auth_method not in SECRET_METHODS:
+    if client.auth_method not in auth_methods.SECRET_METHODS:
         raise Conflict("This app has no secret to rotate.")
     await _hold(session, client)
     living = await living_secrets(session, client)

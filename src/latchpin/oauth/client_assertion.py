@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Origin
 from latchpin.errors import Throttled
+from latchpin.identity.jwk import ED25519
 from latchpin.kit import clock
-from latchpin.kit.jwk import ED25519
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import invalid_client, invalid_request
 from latchpin.oauth.params import Params

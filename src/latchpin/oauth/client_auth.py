@@ -10,14 +10,12 @@ from urllib.parse import unquote_plus
 from latchpin.audit import Origin
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.verified import Reason, Refused
-from latchpin.oauth import client_assertion, client_secrets
-from latchpin.oauth.client_checks import SECRET_METHODS
+from latchpin.oauth import auth_methods, client_assertion, client_secrets
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import OAuthError, invalid_client, invalid_request
 from latchpin.oauth.params import Params
 from latchpin.oauth.server import AuthorizationServer
 
-METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 _MOST_NAME = 500
 _REFUSED = "the client is unknown, or its credential is not accepted"
 
@@ -47,7 +45,7 @@ async def authenticate(
     matches = presented.secret is None or client_secrets.matches(client, presented.secret, server.secrets)  # for unknown clients, too
     if client is None:
         reason = Reason.UNKNOWN
-    elif not _is_method_of(client, presented.method):
+    elif not auth_methods.is_same(presented.method, client.auth_method):
         reason = Reason.WRONG_METHOD
     elif problem is None and matches and await _is_signed_by(client, presented, server, came_from):
         return client
@@ -58,10 +56,6 @@ async def authenticate(
     if problem is not None and reason is not Reason.WRONG_METHOD:
         raise invalid_client(f"the client assertion does not count: {problem}")
     raise _refusal(client, presented.method)
-
-
-def _is_method_of(client: Client, method: str) -> bool:
-    return method == client.auth_method or {method, client.auth_method} <= SECRET_METHODS
 
 
 async def _is_signed_by(client: Client, presented: _Presented, server: AuthorizationServer, came_from: Origin) -> bool:
@@ -79,12 +73,12 @@ def claimed(params: Params, authorization: str | None) -> str:
 
 def _refusal(client: Client | None, method: str) -> OAuthError:
     """Make the refusal: an app that uses another method than its own is told which that is, all else is told alike."""
-    basic = method == "client_secret_basic"
-    if client is None or _is_method_of(client, method):
+    basic = method == auth_methods.BASIC
+    if client is None or auth_methods.is_same(method, client.auth_method):
         return invalid_client(_REFUSED, basic=basic)
     if client.is_public:
         return invalid_client("this client has no secret or key (none): send its client_id alone", basic=basic)
-    due = " or ".join(sorted(SECRET_METHODS)) if client.auth_method in SECRET_METHODS else client.auth_method
+    due = " or ".join(sorted(auth_methods.SECRET_METHODS)) if client.auth_method in auth_methods.SECRET_METHODS else client.auth_method
     return invalid_client(f"this client authenticates with {due}", basic=basic)
 
 
@@ -103,14 +97,14 @@ def _presented(params: Params, authorization: str | None) -> _Presented:
         named, given = _basic(authorization)
         if params.get("client_id") not in (None, named):
             raise invalid_request("client_id differs from the one in Authorization")
-        return _Presented(named, "client_secret_basic", given)
+        return _Presented(named, auth_methods.BASIC, given)
     if ways[2]:
         claimed = client_assertion.claimed_client(params)
         if params.get("client_id") not in (None, claimed):
             raise invalid_request("client_id differs from the assertion's")
-        return _Presented(claimed, "private_key_jwt", assertion=params.need("client_assertion"))
+        return _Presented(claimed, auth_methods.PRIVATE_KEY_JWT, assertion=params.need("client_assertion"))
     secret = params.get("client_secret")
-    method = "none" if secret is None else "client_secret_post"
+    method = auth_methods.NONE if secret is None else auth_methods.POST
     return _Presented(params.get("client_id"), method, secret)
 
 

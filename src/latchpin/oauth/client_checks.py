@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
-from joserfc.errors import JoseError, SecurityWarning
-from joserfc.jwk import KeySet, KeySetSerialization
-
+from latchpin.identity import jwk
 from latchpin.identity.fields import Form
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import ALL, EVERY, ordered
-from latchpin.kit.jwk import PRIVATE_MEMBERS
-from latchpin.oauth import redirects
+from latchpin.oauth import auth_methods, redirects
 
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials", DEVICE, EXCHANGE)
-SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
-METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 MOST_ADDRESSES = 20
 _MOST_JWKS = 20_000
 _MOST_KEYS = 20
-_KEY_TYPES = frozenset({"RSA", "EC", "OKP"})
-_LEAST_RSA_BITS = 2048
+_KEY_PROBLEMS = {
+    jwk.Problem.KEY_TYPE: "Only public keys of the kinds RSA, EC and OKP are taken; a symmetric key would be a secret that others see.",
+    jwk.Problem.PRIVATE: "This holds a private key. It may have been seen now: make a new one, and paste only its public half.",
+    jwk.Problem.RSA_SIZE: f"An RSA key needs {jwk.RSA_BITS[0]:,} to {jwk.RSA_BITS[-1]:,} bits.",
+    jwk.Problem.UNREADABLE: "One of the keys cannot be read.",
+}
 _ENGLISH = {"jwks_uri": "the address of the keys", "client_uri": "the app's home page"}
 
 
@@ -86,23 +84,8 @@ def public_keys(text: str) -> str | None:
     keys = found.get("keys") if isinstance(found, dict) else None
     if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST_KEYS or not all(isinstance(each, dict) for each in keys):
         return f'Paste a JWK Set, {{"keys": [...]}}, with 1 to {_MOST_KEYS} keys.'
-    if any(each.get("kty") not in _KEY_TYPES for each in keys):
-        return "Only public keys of the kinds RSA, EC and OKP are taken; a symmetric key would be a secret that others see."
-    if any(PRIVATE_MEMBERS & each.keys() for each in keys):
-        return "This holds a private key. It may have been seen now: make a new one, and paste only its public half."
-    return (
-        None if _are_readable(cast("KeySetSerialization", found)) else "One of the keys cannot be read, or is an RSA key under 2,048 bits."
-    )
-
-
-def _are_readable(found: KeySetSerialization) -> bool:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SecurityWarning)  # too short an RSA key is refused below, not warned of
-            keys = KeySet.import_key_set(found).keys
-            return all(key.key_type != "RSA" or cast("Any", key).public_key.key_size >= _LEAST_RSA_BITS for key in keys)
-    except (JoseError, ValueError, KeyError, TypeError):
-        return False
+    problem = next(filter(None, map(jwk.problem, keys)), None)
+    return _KEY_PROBLEMS[problem] if problem else None
 
 
 def _jwks(form: Form, text: str | None) -> str | None:
@@ -120,7 +103,7 @@ def _addresses(form: Form, name: str, entered: Sequence[str], entry: Entry) -> s
         form.problem(name, f"At most {MOST_ADDRESSES} addresses; these are {len(wanted)}.")
     for each in wanted[:MOST_ADDRESSES]:
         form.no_key(name, each)
-        if fault := redirects.fault(each, entry.application_type, public=entry.auth_method == "none"):
+        if fault := redirects.fault(each, entry.application_type, public=entry.auth_method == auth_methods.NONE):
             form.problem(name, f"{each[:200]} {fault}.")
             break
     return json.dumps(wanted)
@@ -150,8 +133,8 @@ def is_https(text: str, *, most: int = 2000) -> bool:
 
 def _check_words(form: Form, entry: Entry) -> None:
     """Check that every word is one that is known."""
-    if entry.auth_method not in METHODS:
-        form.problem("auth_method", f"Choose one of {', '.join(METHODS)}.")
+    if entry.auth_method not in auth_methods.METHODS:
+        form.problem("auth_method", f"Choose one of {', '.join(auth_methods.METHODS)}.")
     if entry.application_type not in ("web", "native"):
         form.problem("application_type", "Choose web or native.")
     for name, words, known in (("grant_types", entry.grant_types, GRANT_TYPES), ("scopes", entry.scopes, EVERY)):
@@ -164,7 +147,7 @@ def _check_fit(form: Form, entry: Entry) -> None:
     if not entry.grant_types:
         form.problem("grant_types", "Choose at least one way in which the app gets its tokens.")
     if "client_credentials" in entry.grant_types:
-        if entry.auth_method == "none":
+        if entry.auth_method == auth_methods.NONE:
             form.problem("grant_types", "client_credentials is for apps that can keep a secret; choose another authentication method.")
         if not set(entry.scopes).intersection(ALL):
             form.problem("scopes", "Choose at least one scope: an app that acts for itself may do what is ticked here, and nothing else.")
@@ -172,7 +155,7 @@ def _check_fit(form: Form, entry: Entry) -> None:
         form.problem("spaces", "Spaces are for apps that act for themselves (client_credentials); others act where their user may.")
     if "authorization_code" in entry.grant_types and not entry.redirect_uris:
         form.problem("redirect_uris", "Enter at least one address to send users back to.")
-    if entry.auth_method == "private_key_jwt" and not (entry.jwks or entry.jwks_uri):
+    if entry.auth_method == auth_methods.PRIVATE_KEY_JWT and not (entry.jwks or entry.jwks_uri):
         form.problem("jwks", "Enter the app's public keys, or the address of its JWKS.")
     if entry.jwks and entry.jwks_uri:
         form.problem("jwks_uri", "Enter the keys or their address, not both (RFC 7591 section 2).")

@@ -15,11 +15,10 @@ from joserfc.jwk import JWKRegistry, Key
 
 from latchpin.audit import Origin
 from latchpin.errors import Throttled
+from latchpin.identity import jwk
 from latchpin.kit import clock
 from latchpin.kit.cache import Cache, SingleFlight
 from latchpin.kit.fetching import Fetcher, Unfetched
-from latchpin.kit.jwk import with_either_name
-from latchpin.oauth.client_metadata import key_problem
 from latchpin.oauth.clients import Client
 
 KEPT_SECONDS = 600.0
@@ -74,9 +73,9 @@ def _read(document: Mapping[str, Any]) -> tuple[Key, ...]:
     keys = document.get("keys")
     found: list[Key] = []
     for each in keys[:_MOST_KEYS] if isinstance(keys, list) else ():
-        if key_problem(each) is None and cast("dict[str, Any]", each).get("use", "sig") == "sig":
+        if jwk.problem(each) is None and cast("dict[str, Any]", each).get("use", "sig") == "sig":
             try:
-                found.append(JWKRegistry.import_key(with_either_name(each)))
+                found.append(JWKRegistry.import_key(jwk.with_either_name(each)))
             except (JoseError, ValueError, TypeError, KeyError):
                 continue
     return tuple(found)

@@ -6,27 +6,27 @@ Members that we do not know are ignored (section 3.1). Logos are not fetched and
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from joserfc.errors import JoseError, SecurityWarning
-from joserfc.jwk import JWKRegistry, RSAKey
-
+from latchpin.identity import jwk
 from latchpin.identity.fields import Form
 from latchpin.identity.scopes import EVERY, OFFLINE, ordered
-from latchpin.kit.jwk import PRIVATE_MEMBERS
-from latchpin.oauth import redirects
+from latchpin.oauth import auth_methods, redirects
 from latchpin.oauth.client_admin import DEVICE
 from latchpin.oauth.errors import OAuthError
 from latchpin.storage.models import OAuthClient
 
 GRANT_TYPES = ("authorization_code", "refresh_token", DEVICE)
-SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 _MOST_REDIRECTS, _MOST_KEYS = 20, 10
-_LEAST_RSA_BITS, _MOST_RSA_BITS = 2048, 8192  # one of a million bits would keep us busy with every check
+_KEY_PROBLEMS = {
+    jwk.Problem.KEY_TYPE: "only public RSA, EC and OKP keys can be used",
+    jwk.Problem.PRIVATE: "a private key was published; make a new one",
+    jwk.Problem.RSA_SIZE: f"an RSA key needs {jwk.RSA_BITS[0]} to {jwk.RSA_BITS[-1]} bits",
+    jwk.Problem.UNREADABLE: "a key cannot be read",
+}
 REQUIRE_PUSHED = "require_pushed_authorization_requests"  # RFC 9126 section 6
 DPOP_BOUND = "dpop_bound_access_tokens"  # RFC 9449 section 5.2
 REDIRECTS = ("redirect_uris", "post_logout_redirect_uris")
@@ -75,8 +75,8 @@ def registered(said: Mapping[str, Any]) -> ClientMetadata:
         raise invalid(f"grant_types may be {', '.join(GRANT_TYPES)}; not {unknown[0][:100]}")
     if any(each != "code" for each in _words(said, "response_types", ["code"])):
         raise invalid("response_types may be code only")
-    method = said.get("token_endpoint_auth_method", "client_secret_basic")  # RFC 7591 section 2: the default
-    if method not in ("none", *SECRET_METHODS, "private_key_jwt"):
+    method = said.get("token_endpoint_auth_method", auth_methods.BASIC)  # RFC 7591 section 2: the default
+    if method not in auth_methods.METHODS:
         raise invalid("token_endpoint_auth_method may be none, client_secret_basic, client_secret_post or private_key_jwt")
     return _read(said, grant_types, str(method))
 
@@ -94,8 +94,8 @@ def documented(said: Mapping[str, Any]) -> ClientMetadata:
         raise invalid("client_name is missing")
     if not said.get("redirect_uris"):
         raise invalid("redirect_uris are missing")
-    method = said.get("token_endpoint_auth_method", "none")
-    if method not in ("none", "private_key_jwt"):
+    method = said.get("token_endpoint_auth_method", auth_methods.NONE)
+    if method not in (auth_methods.NONE, auth_methods.PRIVATE_KEY_JWT):
         raise invalid("token_endpoint_auth_method may be none or private_key_jwt")
     grant_types = [each for each in _words(said, "grant_types", ["authorization_code"]) if each in GRANT_TYPES]
     if "authorization_code" not in grant_types or "code" not in _words(said, "response_types", ["code"]):
@@ -120,13 +120,13 @@ def _read(said: Mapping[str, Any], grant_types: Sequence[str], method: str) -> C
     addresses = {each: _words(said, each, []) for each in REDIRECTS}
     application_type = _application_type(said, [*addresses["redirect_uris"], *addresses["post_logout_redirect_uris"]])
     for member, found in addresses.items():
-        _check_redirects(member, found, application_type, public=method == "none")
+        _check_redirects(member, found, application_type, public=method == auth_methods.NONE)
     if "authorization_code" in grant_types and not addresses["redirect_uris"]:
         raise OAuthError("invalid_redirect_uri", "redirect_uris are missing")
     jwks, jwks_uri = _keys(said), _address(said, "jwks_uri")
     if jwks and jwks_uri:
         raise invalid("jwks and jwks_uri may not both be there")
-    if method == "private_key_jwt" and not (jwks or jwks_uri):
+    if method == auth_methods.PRIVATE_KEY_JWT and not (jwks or jwks_uri):
         raise invalid("private_key_jwt needs jwks or jwks_uri")
     return ClientMetadata(
         name=_name(said) or f"App at {redirects.host_of(next(iter(addresses['redirect_uris']), '')) or 'an unknown place'}"[:200],
@@ -218,23 +218,6 @@ def _keys(said: Mapping[str, Any]) -> str | None:
     if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST_KEYS:
         raise invalid(f"jwks must hold 1 to {_MOST_KEYS} keys")
     for each in keys:
-        if problem := key_problem(each):
-            raise invalid(f"jwks: {problem}")
+        if problem := jwk.problem(each):
+            raise invalid(f"jwks: {_KEY_PROBLEMS[problem]}")
     return json.dumps({"keys": keys}, sort_keys=True)
-
-
-def key_problem(key: Any) -> str | None:  # noqa: ANN401  whatever the JSON holds
-    """Return why a key cannot be used to check a client's signatures, or None."""
-    if not isinstance(key, dict) or key.get("kty") not in ("RSA", "EC", "OKP"):
-        return "only public RSA, EC and OKP keys can be used"
-    if PRIVATE_MEMBERS & key.keys():
-        return "a private key was published; make a new one"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SecurityWarning)  # too short an RSA key is refused below, not warned of
-            found = JWKRegistry.import_key(key)
-        if isinstance(found, RSAKey) and not _LEAST_RSA_BITS <= found.raw_value.key_size <= _MOST_RSA_BITS:
-            return f"an RSA key needs {_LEAST_RSA_BITS} to {_MOST_RSA_BITS} bits"
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-        return "a key cannot be read"
-    return None

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from latchpin.oauth import auth_methods
+
 _TEXTS = ("name", "jwks_uri", "client_uri")
 _JSON_LISTS = ("redirect_uris", "post_logout_redirect_uris")
-_SECRET_METHODS = ("client_secret_basic", "client_secret_post")  # one and the same proof
 
 
 def is_another(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
@@ -20,14 +21,10 @@ def is_another(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
         any(before[name] != after[name] for name in _TEXTS)
         or any(set(json.loads(before[name])) != set(json.loads(after[name])) for name in _JSON_LISTS)
         or json.loads(before["jwks"] or "null") != json.loads(after["jwks"] or "null")
-        or _proof(before["auth_method"]) != _proof(after["auth_method"])
+        or not auth_methods.is_same(before["auth_method"], after["auth_method"])
         or set(before["grant_types"].split()) != set(after["grant_types"].split())
         or _is_wider(set(after["scopes"].split()), set(before["scopes"].split()))
     )
-
-
-def _proof(auth_method: str) -> str:
-    return "client_secret" if auth_method in _SECRET_METHODS else auth_method
 
 
 def _is_wider(scopes: set[str], than: set[str]) -> bool:

@@ -19,7 +19,7 @@ from latchpin.audit.actor import nobody
 from latchpin.identity import credentials
 from latchpin.identity.roles import CredentialKind
 from latchpin.kit import clock, secret_forms
-from latchpin.oauth import client_admin, client_metadata, client_secrets, client_versions, clients
+from latchpin.oauth import auth_methods, client_admin, client_metadata, client_secrets, client_versions, clients
 from latchpin.oauth.errors import OAuthError
 from latchpin.settings import Settings
 from latchpin.storage.generation import narrow
@@ -149,7 +149,7 @@ async def sweep(session: AsyncSession) -> None:
 
 async def _secret(session: AsyncSession, client: OAuthClient, secrets: Secrets, by: Actor) -> str | None:
     """Give the app the secret that its way to prove itself needs, where it has none; take secrets from one that needs none."""
-    if client.auth_method not in client_metadata.SECRET_METHODS:
+    if client.auth_method not in auth_methods.SECRET_METHODS:
         await session.execute(delete(OAuthClientSecret).where(OAuthClientSecret.oauth_client_id == client.id))
         return None
     if await client_admin.living_secrets(session, client):

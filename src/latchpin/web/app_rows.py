@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import ALL
-from latchpin.oauth import client_admin
+from latchpin.oauth import auth_methods, client_admin
 from latchpin.oauth.client_list import AppKind, AppUser, Listed
 from latchpin.oauth.connected import Connected
 from latchpin.oauth.resource_admin import Resource
@@ -32,7 +32,6 @@ _GRANT_TYPES = {
     client_admin.DEVICE: "Device authorization",
     client_admin.EXCHANGE: "Token exchange",
 }
-_SECRET = ("client_secret_basic", "client_secret_post")
 
 
 def app(found: Listed) -> AppRow:
@@ -50,7 +49,7 @@ def app(found: Listed) -> AppRow:
         found.users,
         found.last_used,
         client.created,
-        client.auth_method in _SECRET,
+        client.auth_method in auth_methods.SECRET_METHODS,
     )
 
 

@@ -14,7 +14,7 @@ from litestar.enums import HttpMethod
 from latchpin.identity import dpop
 from latchpin.identity.scopes import ALL, EVERY, serialize
 from latchpin.identity.signing_keys import JWKS_SECONDS
-from latchpin.oauth import authorization_request, client_assertion, client_auth, end_session, pkce, server
+from latchpin.oauth import auth_methods, authorization_request, client_assertion, end_session, pkce, server
 from latchpin.oauth.endpoints import device_authorization, introspect, pushed, register, revoke, userinfo
 from latchpin.oauth.endpoints.answers import preflight, public_json
 from latchpin.oauth.endpoints.token import GRANTS
@@ -41,13 +41,13 @@ def authorization_server(serving: AuthorizationServer) -> dict[str, Any]:
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": list(GRANTS),
-        "token_endpoint_auth_methods_supported": list(client_auth.METHODS),
+        "token_endpoint_auth_methods_supported": list(auth_methods.METHODS),
         "token_endpoint_auth_signing_alg_values_supported": list(client_assertion.ALGORITHMS),
         "revocation_endpoint": issuer + revoke.PATH,
-        "revocation_endpoint_auth_methods_supported": list(client_auth.METHODS),
+        "revocation_endpoint_auth_methods_supported": list(auth_methods.METHODS),
         "revocation_endpoint_auth_signing_alg_values_supported": list(client_assertion.ALGORITHMS),
         "introspection_endpoint": issuer + introspect.PATH,
-        "introspection_endpoint_auth_methods_supported": [each for each in client_auth.METHODS if each != "none"],
+        "introspection_endpoint_auth_methods_supported": [each for each in auth_methods.METHODS if each != auth_methods.NONE],
         "introspection_endpoint_auth_signing_alg_values_supported": list(client_assertion.ALGORITHMS),
         "pushed_authorization_request_endpoint": issuer + pushed.PATH,
         "require_pushed_authorization_requests": serving.settings.require_pushed_authorization_requests,
