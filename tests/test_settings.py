@@ -84,6 +84,7 @@ BAD = {
     "max_body_bytes": ["9999", "100000001"],
     "log_level": ["loud", ""],
     "log_format": ["xml"],
+    "access_log": ["perhaps"],
     "development": ["perhaps", "2"],
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import structlog
 from litestar import Litestar, Router
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from latchpin import settings
+from latchpin import __version__, settings
 from latchpin.api import downloads, health, openapi
 from latchpin.api.envelope import Envelope
 from latchpin.api.errors import HANDLERS as ERROR_HANDLERS
@@ -146,6 +147,7 @@ def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsy
             await clients.prepare(session, services.settings)
         working = (doors.activity.run(), doors.proofs.used.run(), CheckpointLog(database).run(), _sweep(database))
         running = [asyncio.create_task(each) for each in working]
+        _log.info("server_process.started", version=__version__, process=os.getpid())
         gc.collect()
         gc.freeze()  # what is alive now stays alive: later collections need not look at it again
         try:
@@ -158,6 +160,7 @@ def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsy
             await doors.counter.close()
             await doors.generation.close()
             await database.close()
+            _log.info("server_process.stopped", process=os.getpid())
 
     return run
 

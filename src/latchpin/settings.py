@@ -155,6 +155,7 @@ class Settings:
     max_body_bytes: int = _setting(value.integer(10_000, 100_000_000), 1_000_000, "Largest request body in bytes.")
     log_level: str = _setting(value.choice("debug", "info", "warning", "error"), "info", "Least severe log line that is written.")
     log_format: str = _setting(value.choice("json", "console"), "json", "How log lines are written.")
+    access_log: bool = _setting(value.boolean, True, "Whether each request leaves a line in the log, at any log level.")  # noqa: FBT003
     development: bool = _setting(value.boolean, False, "Shows the component page at /_components; never for production.")  # noqa: FBT003
 
     @property

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from latchpin.identity import credentials
+from tests.support.deployments import Deployments
 from tests.support.people import Organization
 from tests.support.server import Server
 from tests.support.wire import LIST, audit, get, until
+
+
+@pytest.fixture
+def behind_proxy(shared: Callable[..., Server]) -> Organization:
+    """An organization on a deployment that trusts the proxy the tests connect from."""
+    return Organization(shared(trusted_proxies=(ipaddress.ip_network("127.0.0.0/8"),)))
 
 
 def _line(server: Server, request_id: str) -> dict[str, Any]:
@@ -36,17 +47,24 @@ def test_every_answer_carries_a_request_id(organization: Organization) -> None:
     assert {answer.json()["requestId"] for answer in answers} == ids
 
 
-def test_a_callers_request_id_is_kept(organization: Organization) -> None:
-    """A sound id of the caller's own is echoed, logged and audited, so that both sides find the same request."""
-    server, given = organization.server, f"caller-{organization.id:08d}.A_z"
-    key = organization.key()
-    organization.revoke(key)
+def test_a_trusted_proxys_request_id_is_kept(behind_proxy: Organization) -> None:
+    """It is echoed, logged and audited, so that both logs name the request alike."""
+    server, given = behind_proxy.server, f"caller-{behind_proxy.id:08d}.A_z"
+    key = behind_proxy.key()
+    behind_proxy.revoke(key)
 
     response = server.http.get(LIST, headers={**key.header, "X-Request-Id": given})
 
     assert response.headers["x-request-id"] == given
     assert _line(server, given)["status"] == 401
-    assert [row.target_id for row in audit(organization, "api_key.refused", request_id=given)] == [key.id]
+    assert [row.target_id for row in audit(behind_proxy, "api_key.refused", request_id=given)] == [key.id]
+
+
+def test_a_request_id_from_anybody_else_is_replaced(organization: Organization) -> None:
+    """A caller does not choose how the logs and the audit trail name his request: two of them could look like one."""
+    _, body = get(organization.server, b"X-Request-Id: caller-00000001")
+
+    assert "caller-00000001" not in body.decode() + organization.server.log.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -54,18 +72,65 @@ def test_a_callers_request_id_is_kept(organization: Organization) -> None:
     [b"short", b"x" * 65, b"with blank 1", b"quote\"'<script>", b"new\xe9line-12345", credentials.new_api_key().encode()],
     ids=["short", "long", "blank", "quotes", "latin", "key"],
 )
-def test_an_unsound_request_id_is_replaced(organization: Organization, given: bytes) -> None:
-    """Nobody writes markup, endless text or a key into our log by way of the request id."""
-    _, body = get(organization.server, b"X-Request-Id: " + given)
+def test_an_unsound_request_id_is_replaced(behind_proxy: Organization, given: bytes) -> None:
+    """Nobody writes markup, endless text or a key into our log by way of the request id, not even through a proxy."""
+    _, body = get(behind_proxy.server, b"X-Request-Id: " + given)
 
     assert json.loads(body)["requestId"].encode() != given
 
 
-def test_two_request_ids_count_as_none(organization: Organization) -> None:
+def test_two_request_ids_count_as_none(behind_proxy: Organization) -> None:
     """A header that came twice is not joined into one."""
-    _, body = get(organization.server, b"X-Request-Id: request-one", b"X-Request-Id: request-two")
+    _, body = get(behind_proxy.server, b"X-Request-Id: request-one", b"X-Request-Id: request-two")
 
     assert not json.loads(body)["requestId"].startswith("request-")
+
+
+def test_a_sound_traceparent_stands_in_the_line(organization: Organization) -> None:
+    """The line names the caller's trace and step; what is not sound is left out (W3C Trace Context section 3.2)."""
+    server, trace, parent = organization.server, "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    found = []
+    for header in (f"00-{trace}-{parent}-01", f"00-{trace}-{parent}-0", f"00-{'0' * 32}-{parent}-01", "rubbish"):
+        response = server.http.get("/health/live", headers={"traceparent": header})
+        line = _line(server, response.headers["x-request-id"])
+        found.append((line.get("trace_id"), line.get("parent_id")))
+
+    assert found == [(trace, parent), (None, None), (None, None), (None, None)]
+
+
+def test_a_request_that_failed_leaves_a_line_of_level_error(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    """So does the error itself, under the same id and trace, also where another request is answered at the same time."""
+    server, both = serve(), asyncio.Barrier(2)
+    traces = ["a" * 32, "b" * 32]
+
+    async def fail() -> None:
+        await both.wait()
+        raise RuntimeError("the test's own")
+
+    def ask(trace: str) -> str:
+        response = server.http.get("/health/ready", headers={"traceparent": f"00-{trace}-{'c' * 16}-01"})
+        assert response.status_code == 500
+        return response.headers["x-request-id"]
+
+    monkeypatch.setattr(server.database, "ping", fail)
+    with ThreadPoolExecutor(2) as threads:
+        ids = list(threads.map(ask, traces))
+
+    lines = [_line(server, each) for each in ids]
+    errors = [json.loads(each) for each in server.log.getvalue().splitlines() if "the test's own" in each]
+    assert [(line["status"], line["level"], line["trace_id"]) for line in lines] == [(500, "error", trace) for trace in traces]
+    assert {(line["level"], line["request_id"], line["trace_id"]) for line in errors} == {
+        ("error", *each) for each in zip(ids, traces, strict=True)
+    }
+
+
+@pytest.mark.parametrize(("access_log", "lines"), [(True, 1), (False, 0)])
+def test_the_access_log_has_a_setting_of_its_own(deployments: Deployments, access_log: bool, lines: int) -> None:
+    """LATCHPIN_LOG_LEVEL=error takes no request line away, LATCHPIN_ACCESS_LOG=off takes all."""
+    with deployments.own("sqlite", log_level="error", access_log=access_log) as server:
+        server.http.get("/health/live")
+
+    assert [json.loads(line)["path"] for line in server.log.getvalue().splitlines()].count("/health/live") == lines
 
 
 def test_a_request_leaves_one_line_without_query_and_credential(organization: Organization) -> None:
@@ -78,6 +143,7 @@ def test_a_request_leaves_one_line_without_query_and_credential(organization: Or
     assert line.pop("at").endswith("Z")
     assert line.pop("ms") > 0
     assert line == {
+        "level": "info",
         "event": "request",
         "method": "GET",
         "path": LIST,

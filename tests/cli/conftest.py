@@ -115,10 +115,13 @@ def running() -> Iterator[Callable[..., httpx.Client]]:
         yield start
 
 
+QUIET = {"LATCHPIN_LOG_LEVEL": "warning", "LATCHPIN_ACCESS_LOG": "off", "LATCHPIN_RATE_LIMIT": "100000"}  # nobody reads its pipes
+
+
 @contextlib.contextmanager
 def _served(of: CommandLine, workers: int) -> Iterator[httpx.Client]:
     port = free_port()
-    process = of.start("serve", "--port", str(port), "--workers", str(workers), LATCHPIN_LOG_LEVEL="warning", LATCHPIN_RATE_LIMIT="100000")
+    process = of.start("serve", "--port", str(port), "--workers", str(workers), **QUIET)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
             wait_for(lambda: client.get("/health/ready").status_code == 200)

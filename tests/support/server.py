@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import socket
 import ssl
 import threading
@@ -95,8 +96,9 @@ class Server:
         return client_of(self.url, **more)
 
     def failure(self) -> str:
-        """Return what the server logged of its own failures; for reading when a test fails."""
-        return "\n".join(line for line in self.log.getvalue().splitlines() if '"error"' in line)
+        """Return what the server logged of its own failures; for reading when a test fails. Libraries of the tests log there as well."""
+        lines = [line for line in self.log.getvalue().splitlines() if '"error"' in line]
+        return "\n".join(line for line in lines if json.loads(line).get("event") != "request" and '"logger":' not in line)
 
     def clear_log(self) -> None:
         """Forget what it wrote."""

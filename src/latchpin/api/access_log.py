@@ -16,12 +16,14 @@ from latchpin.kit import clock
 from latchpin.kit.context import RequestContext
 
 GATHER_SECONDS = 0.05
+FAILED = 500  # the least status of a request that failed for a reason of ours
 
 
 class _Line(msgspec.Struct, omit_defaults=True):
     """One finished request. The path comes without its query, which might hold a secret."""
 
     at: str
+    level: str
     event: str
     method: str
     path: str
@@ -30,6 +32,8 @@ class _Line(msgspec.Struct, omit_defaults=True):
     request_id: str
     address: str | None
     caller: str
+    trace_id: str | None = None
+    parent_id: str | None = None
 
 
 class AccessLog:
@@ -45,6 +49,7 @@ class AccessLog:
         """Add the line of a request that began at `started` (time.perf_counter)."""
         line = _Line(
             self._now(),
+            "info" if request.status < FAILED else "error",
             "request",
             method,
             path[:500],
@@ -53,6 +58,7 @@ class AccessLog:
             request.request_id,
             request.address,
             request.caller,
+            *((request.trace.trace_id, request.trace.parent_id) if request.trace is not None else ()),
         )
         if not self._lines:
             asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)

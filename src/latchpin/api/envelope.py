@@ -2,6 +2,7 @@
 
 The client's address is the peer's, unless the peer is a trusted proxy: then it is the nearest address in X-Forwarded-For that is not
 itself a trusted proxy. An address that cannot be known is None, and what depends on it fails closed (security.md 104).
+A request's id is a trusted proxy's X-Request-Id, else our own: from anybody else it would let a caller make his requests look like others.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from latchpin.api import problems
 from latchpin.api.access_log import AccessLog
 from latchpin.identity.credentials import PREFIX
-from latchpin.kit import addresses, context
+from latchpin.kit import addresses, context, trace_context
 from latchpin.settings import Settings
 
 _error_log = structlog.get_logger(__name__)
@@ -33,6 +34,7 @@ _WANTED = frozenset(
         b"dpop",
         b"origin",
         b"sec-fetch-site",
+        b"traceparent",
         b"user-agent",
         b"x-api-key",
         b"x-forwarded-for",
@@ -53,7 +55,7 @@ class Envelope:
         self._app = app
         self._trusted = settings.trusted_proxies
         self._public_url = settings.public_url
-        self._log = AccessLog(log) if settings.log_level in ("debug", "info") else None
+        self._log = AccessLog(log) if settings.access_log else None
         self._prefix = f"{secrets.token_hex(5)}{os.getpid():x}"
         self._number = count(1)
 
@@ -70,6 +72,7 @@ class Envelope:
             scope["path"] = _cleaned(path)
         request = self._context(scope)
         scope[context.KEY] = request  # type: ignore[literal-required]
+        entered = context.enter(request)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -88,6 +91,7 @@ class Envelope:
                 raise
             await self._answer(500, problems.FAILED, scope, request, answer)
         finally:
+            context.leave(entered)
             if self._log is not None:
                 self._log.add(scope["method"], _shown(scope["path"]), request, started)
 
@@ -106,11 +110,12 @@ class Envelope:
         address = peer[0] if peer else None
         if self._trusted:
             address = self._client(address, seen.get(b"x-forwarded-for"))
-        given = seen.get(b"x-request-id")
-        sound = given is not None and _REQUEST_ID.fullmatch(given)
-        request_id = given.decode("ascii") if given and sound else f"{self._prefix}-{next(self._number)}"
+        given = seen.get(b"x-request-id") if self._trusted and self._is_trusted(addresses.read(peer[0] if peer else None)) else None
+        is_sound = given is not None and _REQUEST_ID.fullmatch(given)
+        request_id = given.decode("ascii") if given and is_sound else f"{self._prefix}-{next(self._number)}"
         headers = [(b"x-request-id", request_id.encode("ascii"))]
-        return context.RequestContext(request_id, address, seen, headers, method=scope["method"])
+        trace = trace_context.parse(seen.get(b"traceparent"))
+        return context.RequestContext(request_id, address, seen, headers, method=scope["method"], trace=trace)
 
     def _client(self, peer: str | None, forwarded: bytes | None) -> str | None:
         """Return the client behind trusted proxies, or None where they do not tell a sound one."""

@@ -47,7 +47,7 @@ def demo(data_dir: Path, port: int, no_serve: bool) -> None:
     """
     for name in [name for name in os.environ if name.startswith("LATCHPIN_")]:
         del os.environ[name]  # a demo is never somebody's real deployment
-    os.environ["LATCHPIN_LOG_LEVEL"] = "warning"
+    os.environ |= {"LATCHPIN_LOG_LEVEL": "warning", "LATCHPIN_ACCESS_LOG": "off"}
     chosen = load_settings(data_dir, host="127.0.0.1", port=port)
     if not no_serve:
         serve.require_free(chosen.host, chosen.port)

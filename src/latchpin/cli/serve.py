@@ -5,21 +5,29 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import structlog
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from latchpin import __version__
 from latchpin import settings_values as value
 from latchpin.cli.deployment import Deployment, asynchronous, begun, data_dir_option, example, fail, load_settings
+from latchpin.cli.server_process import SERVER_LOGGERS, load
 from latchpin.cli.worker_process import worker_beside
 from latchpin.identity import organizations
+from latchpin.kit import logs
 from latchpin.settings import Settings, variable
 
 HTTP1 = HTTP1Settings(header_read_timeout=10_000, max_buffer_size=64 * 1024)  # milliseconds; bytes that a request's headers may take
+
+_log = structlog.get_logger(__name__)
 
 
 def _host(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
@@ -55,7 +63,10 @@ def run(chosen: Settings, *, target: str = "latchpin.app:create") -> None:
     address = require_free(chosen.host, chosen.port)
     for name in ("data_dir", "host", "port", "workers"):
         os.environ[variable(name)] = str(getattr(chosen, name))  # the server's processes read the environment
-    with worker_beside(chosen):
+    logs.configure(chosen)
+    logs.capture_uncaught()
+    _log.info("server.starting", version=__version__, address=address, port=chosen.port, processes=chosen.workers)
+    with _stop_told(), worker_beside(chosen):
         Granian(
             target,
             address=address,
@@ -69,9 +80,18 @@ def run(chosen: Settings, *, target: str = "latchpin.app:create") -> None:
             backlog=2048,
             factory=True,
             log_level=LogLevels.warning,
+            log_dictconfig=SERVER_LOGGERS,
             workers_kill_timeout=30,
             respawn_failed_workers=True,
-        ).serve()
+        ).serve(target_loader=load)
+
+
+@contextmanager
+def _stop_told() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        _log.info("server.stopped")
 
 
 def require_free(host: str, port: int) -> str:

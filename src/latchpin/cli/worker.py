@@ -69,6 +69,7 @@ async def work(chosen: Settings) -> None:
     from latchpin.worker.spare import SpareChild
 
     logs.configure(chosen)
+    logs.capture_uncaught()
     async with opened(chosen.data_dir) as deployment:
         engine = open_engine(chosen, deployment.database, deployment.secrets)
         context = WorkerContext(chosen, deployment.secrets, deployment.database, engine.admission, engine.store, SpareChild())

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from typing import Any
+
+from latchpin.kit.trace_context import TraceContext
 
 KEY = "latchpin"
 
@@ -16,6 +19,7 @@ class RequestContext:
     `seen` holds the request headers that matter before routing, by lower-case name; one that came several times is joined with a line
     break, which no single header can contain. `scheme` is how a token came, or should have, for the header of a refusal.
     `method` is the one that was sent: the routes see GET for HEAD. `lacking` is the scope for want of which the request was denied.
+    `trace` is where the caller says the request belongs; for log lines only.
     """
 
     request_id: str
@@ -27,6 +31,7 @@ class RequestContext:
     status: int = 0
     method: str = "GET"
     lacking: str | None = None
+    trace: TraceContext | None = None
 
     @property
     def user_agent(self) -> str | None:
@@ -39,3 +44,21 @@ def of(scope: Mapping[str, Any]) -> RequestContext:
     """Return the context that the envelope put into an ASGI scope."""
     found: RequestContext = scope[KEY]
     return found
+
+
+_current: ContextVar[RequestContext | None] = ContextVar("latchpin_request", default=None)
+
+
+def current() -> RequestContext | None:
+    """Return the context of the request that the present task works for, None outside of requests."""
+    return _current.get()
+
+
+def enter(request: RequestContext) -> Token[RequestContext | None]:
+    """Make this the present task's request, until `leave`."""
+    return _current.set(request)
+
+
+def leave(token: Token[RequestContext | None]) -> None:
+    """End what `enter` began."""
+    _current.reset(token)

@@ -1,48 +1,92 @@
-"""Structured logs. Values under telling names are struck out, whoever logs them."""
+"""Structured logs: every line of a process in one form, its own and its libraries'. Secrets are struck out, whoever logs them."""
 
 from __future__ import annotations
 
 import logging
 import re
 import sys
+import threading
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
+from structlog.stdlib import ProcessorFormatter, add_logger_name
 
+from latchpin.kit import context
 from latchpin.settings import Settings
 
 _TELLING = re.compile(r"password|secret|token|authorization|cookie|api_?key|digest|pepper", re.IGNORECASE)
-_KEY = re.compile(r"sk-lp_[0-9A-Za-z]{4,}")
+_SECRET = re.compile(r"(sk-lp_|\blp[srgd]_)[0-9A-Za-z]{4,}|\b(eyJ)[\w-]{8,}\.[\w-]+\.[\w-]*")
+_log = structlog.get_logger(__name__)
+
+
+class _LibraryHandler(logging.StreamHandler[TextIO]):
+    """Writes what libraries log by `logging`; a process has one."""
 
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:
     """Set up logging for this process, to standard error or another stream."""
     stream = stream or sys.stderr
     level = getattr(logging, settings.log_level.upper())
-    renderer = structlog.dev.ConsoleRenderer() if settings.log_format == "console" else structlog.processors.JSONRenderer()
+    is_console = settings.log_format == "console"
+    renderer = _console(stream) if is_console else structlog.processors.JSONRenderer()
+    common = (
+        add_request,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        structlog.processors.format_exc_info,
+        strike_out,
+    )
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.format_exc_info,
-            strike_out,
-            renderer,
-        ],
+        processors=[structlog.contextvars.merge_contextvars, *common, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=max(level, logging.WARNING), format="%(message)s", stream=stream)
+    handler = _LibraryHandler(stream)
+    handler.setFormatter(
+        ProcessorFormatter(foreign_pre_chain=(add_logger_name, *common), processors=(ProcessorFormatter.remove_processors_meta, renderer))
+    )
+    root = logging.getLogger()
+    root.handlers = [*(each for each in root.handlers if not isinstance(each, _LibraryHandler)), handler]
+    root.setLevel(max(level, logging.WARNING))
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
+def capture_uncaught() -> None:
+    """Log what Python would print by itself: warnings, and errors that nobody caught. For processes of our own."""
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda told: _uncaught(told.exc_type, told.exc_value or told.exc_type(), told.exc_traceback)
+    sys.unraisablehook = lambda told: _log.error("process.unraisable", detail=told.err_msg, exc_info=told.exc_value)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:  # noqa: ANN401  as sys.excepthook
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        _log.critical("process.failed", exc_info=(kind, error, trace))
+
+
+def _console(stream: TextIO) -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
+
+
+def add_request(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Name the request that a line belongs to, and the caller's trace, so that all lines of one request are found together."""
+    request = context.current()
+    if request is not None:
+        event.setdefault("request_id", request.request_id)
+        if request.trace is not None:
+            event.setdefault("trace_id", request.trace.trace_id)
+    return event
+
+
 def strike_out(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace values of telling names, and anything that looks like an API key, before a line is written."""
+    """Replace values of telling names, and anything that looks like a secret of ours, before a line is written."""
     for name, value in event.items():
         if _TELLING.search(name):
             event[name] = "[struck out]"
-        elif isinstance(value, str) and "sk-lp_" in value:
-            event[name] = _KEY.sub("sk-lp_[struck out]", value)
+        elif isinstance(value, str) and ("lp" in value or "eyJ" in value):
+            event[name] = _SECRET.sub(lambda found: f"{found[1] or found[2]}[struck out]", value)
     return event

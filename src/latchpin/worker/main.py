@@ -64,6 +64,7 @@ class Worker:
             with contextlib.suppress(Unavailable):
                 async with self._context.database.transaction() as session:
                     await workers.disconnect(session, self._row.id)
+            _log.info("worker.stopped", name=self._row.name)
         for task in working:
             if task.done() and not task.cancelled():
                 task.result()  # a fault of ours ends the process, whose supervisor starts it again

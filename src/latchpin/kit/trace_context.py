@@ -1,0 +1,28 @@
+"""The caller's place in a distributed trace (W3C Trace Context): checked, put into log lines, and believed in nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Section 3.2.2: version, trace-id, parent-id, flags. Version 00 ends there; a later one may add fields behind a dash. ff is none.
+_TRACEPARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_MOST = 512  # bytes; section 3.2.4 leaves the length of later versions open
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """The trace that a request belongs to, and the caller's own step in it."""
+
+    trace_id: str
+    parent_id: str
+
+
+def parse(traceparent: bytes | None) -> TraceContext | None:
+    """Read a `traceparent` header; None for none, one that is not sound (section 3.2.2.3), and one that came twice."""
+    if traceparent is None or len(traceparent) > _MOST:
+        return None
+    found = _TRACEPARENT.fullmatch(traceparent)
+    if found is None or (found[1] == b"00" and found[4] is not None):
+        return None
+    return TraceContext(found[2].decode("ascii"), found[3].decode("ascii"))
