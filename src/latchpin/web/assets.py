@@ -1,12 +1,18 @@
-"""Static files under names that carry a hash of their content, so that browsers may keep them for a year."""
+"""Static files under names that carry a hash of their content, so that browsers may keep them for a year.
+
+Modules import each other by plain names (`./dom.js`), which are exchanged for the hashed ones here. So a module's hash says what it
+imports as well, and no browser ever runs old and new modules together.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_IMPORT = re.compile(rb'from "\./([a-z]+\.js)";')
 FOLDER = Path(__file__).parent / "static"
 
 
@@ -30,18 +36,30 @@ class Assets:
         """The address of a file, for templates; KeyError when there is no such file."""
         return self.by_name[name].address
 
+    @property
+    def modules(self) -> list[str]:
+        """The addresses of all modules, for pages to ask for them at once instead of one after another."""
+        return [asset.address for name, asset in self.by_name.items() if name.endswith(".js")]
+
 
 def load(folder: Path = FOLDER) -> Assets:
-    """Read every static file once."""
-    by_name: dict[str, Asset] = {}
-    by_hashed_name: dict[str, Asset] = {}
+    """Read every static file once. Raises RecursionError where modules import each other in a circle."""
+    assets = Assets({}, {})
     for path in sorted(folder.iterdir()):
-        if path.suffix not in MEDIA_TYPES:
-            continue
-        content = path.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()[:12]
-        hashed = f"{path.stem}.{digest}{path.suffix}"
-        asset = Asset(f"/static/{hashed}", content, MEDIA_TYPES[path.suffix])
-        by_name[path.name] = asset
-        by_hashed_name[hashed] = asset
-    return Assets(by_name, by_hashed_name)
+        if path.suffix in MEDIA_TYPES:
+            _read(path, assets)
+    return assets
+
+
+def _read(path: Path, assets: Assets) -> Asset:
+    """Read one file, and those before it that it imports."""
+    if path.name in assets.by_name:
+        return assets.by_name[path.name]
+    content = path.read_bytes()
+    if path.suffix == ".js":
+        content = _IMPORT.sub(lambda found: f'from "{_read(path.with_name(found[1].decode()), assets).address}";'.encode(), content)
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    hashed = f"{path.stem}.{digest}{path.suffix}"
+    asset = Asset(f"/static/{hashed}", content, MEDIA_TYPES[path.suffix])
+    assets.by_name[path.name] = assets.by_hashed_name[hashed] = asset
+    return asset

@@ -25,6 +25,7 @@ def environment(assets: Assets) -> Environment:
         auto_reload=False,
     )
     made.globals["asset"] = assets.address
+    made.globals["script_modules"] = lambda: assets.modules
     made.filters.update(
         iso=words.iso,
         utc=words.utc,
