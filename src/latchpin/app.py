@@ -19,9 +19,9 @@ from latchpin import __version__, settings
 from latchpin.api import downloads, health, openapi
 from latchpin.api.envelope import Envelope
 from latchpin.api.errors import HANDLERS as ERROR_HANDLERS
-from latchpin.api.gate import Doors, Gate
+from latchpin.api.gate import Gate
 from latchpin.api.head import HeadAsGet
-from latchpin.api.routing import SERVICES, Services, admit, require_declared_permissions
+from latchpin.api.routing import admit, require_declared_permissions
 from latchpin.api.v1 import admin, agents, run_files, runs, spaces
 from latchpin.audit import chain
 from latchpin.audit.checkpoints import CheckpointLog
@@ -36,21 +36,21 @@ from latchpin.identity.proofs import Proofs
 from latchpin.kit import logs
 from latchpin.kit.fetching import Fetcher
 from latchpin.kit.rate_limit import open_counter
-from latchpin.oauth import client_assertion, clients, codes, device_codes, pending, pushed, registration, revocation, server
+from latchpin.oauth import client_assertion, clients, codes, device_codes, pending, pushed, registration, revocation
 from latchpin.oauth.client_keys import ClientKeys
 from latchpin.oauth.clients import ClientBook
 from latchpin.oauth.documents import Documents
 from latchpin.oauth.endpoints import answers
 from latchpin.oauth.endpoints import routes as oauth
 from latchpin.oauth.grants import refresh_token
-from latchpin.oauth.server import AuthorizationServer
+from latchpin.oauth.server import STATE
+from latchpin.services import Services
 from latchpin.settings import Settings
 from latchpin.storage import Database, secrets
 from latchpin.storage.generation import open_generation
 from latchpin.storage.secrets import Secrets
 from latchpin.web import routes as pages
 from latchpin.web.pages import errors as page_errors
-from latchpin.web.site import STATE, Site
 
 _log = structlog.get_logger(__name__)
 _SWEEP_SECONDS = 3600
@@ -78,18 +78,7 @@ def build(
     Raises UndeclaredPermission where a route forgot to say who may use it, Unavailable where the data directory cannot be used.
     """
     chain.use_key(kept.derive("audit"))
-    database = Database(chosen)
-    ring = KeyRing(database, kept, chosen)
-    doors = Doors(
-        database,
-        open_generation(chosen),
-        ApiKeys(database, kept),
-        AccessTokens(database, ring, chosen),
-        Activity(database),
-        open_counter(chosen, kept.fingerprint()),
-        Proofs(database, kept, chosen),
-    )
-    services = Services(chosen, kept, doors, open_engine(chosen, database, kept))
+    services = _services(chosen, kept)
     litestar = Litestar(
         route_handlers=[
             Router("/api/v1", route_handlers=list(V1), before_request=admit),
@@ -105,29 +94,30 @@ def build(
         request_max_body_size=chosen.max_body_bytes,
         debug=False,
     )
-    litestar.state[SERVICES] = services
-    litestar.state[server.STATE] = _authorization_server(services, ring)
-    litestar.state[STATE] = Site(chosen, kept, database)
+    litestar.state[STATE] = services
     require_declared_permissions(litestar)
-    return Application(Envelope(Gate(HeadAsGet(litestar), chosen, doors), chosen, access_log), litestar, services)
+    return Application(Envelope(Gate(HeadAsGet(litestar), services), chosen, access_log), litestar, services)
 
 
-def _authorization_server(services: Services, ring: KeyRing) -> AuthorizationServer:
-    doors = services.doors
-    fetcher = Fetcher(doors.counter, is_private_let=services.settings.client_documents_private)
-    return AuthorizationServer(
-        services.settings,
-        services.secrets,
-        doors.database,
-        doors.generation,
-        ring,
-        ClientBook(doors.database, Documents(doors.database, services.settings, fetcher)),
-        doors.tokens,
-        doors.activity,
-        doors.counter,
-        doors.keys,
-        ClientKeys(fetcher),
-        doors.proofs,
+def _services(chosen: Settings, kept: Secrets) -> Services:
+    database = Database(chosen)
+    ring = KeyRing(database, kept, chosen)
+    counter = open_counter(chosen, kept.fingerprint())
+    fetcher = Fetcher(counter, is_private_let=chosen.client_documents_private)
+    return Services(
+        settings=chosen,
+        secrets=kept,
+        database=database,
+        generation=open_generation(chosen),
+        ring=ring,
+        keys=ApiKeys(database, kept),
+        tokens=AccessTokens(database, ring, chosen),
+        proofs=Proofs(database, kept, chosen),
+        activity=Activity(database),
+        counter=counter,
+        clients=ClientBook(database, Documents(database, chosen, fetcher)),
+        client_keys=ClientKeys(fetcher),
+        engine=open_engine(chosen, database, kept),
     )
 
 
@@ -141,11 +131,11 @@ def create() -> Application:
 def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def run(_app: Litestar) -> AsyncIterator[None]:
-        database, doors = services.database, services.doors
+        database = services.database
         await deployment.check(database, services.secrets)
         async with database.transaction() as session:
             await clients.prepare(session, services.settings)
-        working = (doors.activity.run(), doors.proofs.used.run(), CheckpointLog(database).run(), _sweep(database))
+        working = (services.activity.run(), services.proofs.used.run(), CheckpointLog(database).run(), _sweep(database))
         running = [asyncio.create_task(each) for each in working]
         _log.info("server_process.started", version=__version__, process=os.getpid())
         gc.collect()
@@ -157,8 +147,8 @@ def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsy
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
-            await doors.counter.close()
-            await doors.generation.close()
+            await services.counter.close()
+            await services.generation.close()
             await database.close()
             _log.info("server_process.stopped", process=os.getpid())
 

@@ -316,7 +316,7 @@ def test_one_of_two_nodes_takes_a_proof_that_both_get_at_once(serve: Serve) -> N
 def test_a_used_proof_is_remembered_until_no_node_can_take_it(serve: Serve, clock: Frozen) -> None:
     """By a node whose clock is a minute behind, too; and forgotten after."""
     client = bound(Organization(serve(dpop_nonce="off")))
-    proof, used = client.proof(), client.server.services.doors.proofs.used
+    proof, used = client.proof(), client.server.services.proofs.used
     assert client.get(proof).status_code == 200
 
     clock.advance(timedelta(seconds=100))

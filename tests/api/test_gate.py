@@ -298,12 +298,12 @@ def test_junk_asks_not_even_for_the_generation(serve: object, kind: str) -> None
     """On PostgreSQL the generation lies in the database, and junk does not ask for it either (security.md 93)."""
     server = serve()  # type: ignore[operator]
     if kind == "sqlite":
-        assert server.services.doors.generation.peek() is not None
+        assert server.services.generation.peek() is not None
         return
 
     assert present(server, "ApiKey sk-lp_junk").status_code == 401
 
-    assert server.services.doors.generation._connection is None
+    assert server.services.generation._connection is None
 
 
 def test_a_remembered_key_costs_no_question_to_the_database(organization: Organization) -> None:

@@ -127,7 +127,7 @@ def test_promise_5_revocation_is_immediate_and_requests_in_flight_complete(organ
 
     with closing(socket.create_connection(("127.0.0.1", server.settings.port), timeout=15)) as in_flight:
         in_flight.sendall(head + body[:5])
-        verified = server.services.doors.keys.cache.verified
+        verified = server.services.keys.cache.verified
         until(lambda: any(each.value.principal.credential.id == key.id for each in list(verified.entries())))
         answer = administrator.send(f"{_keys(person)}/{key.id}/revoke", reason="left the company")
         assert answer.status_code == 303

@@ -64,7 +64,7 @@ def test_a_request_whose_body_is_still_coming_completes_after_its_key_was_revoke
     organization = Organization(server)
     agent, key = organization.agent(), organization.key()
     slow = SlowPost(server.settings.port, f"/api/v1/agent/{agent}/version/1/restore", key.secret)
-    verified = server.services.doors.keys.cache.verified
+    verified = server.services.keys.cache.verified
     until(lambda: len(verified) > 0, "the key passed the gate")
 
     organization.revoke(key)

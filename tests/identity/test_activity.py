@@ -68,7 +68,7 @@ def test_last_use_is_written_at_most_once_a_minute(organization: Organization, c
 def test_last_use_is_not_written_after_revocation(organization: Organization) -> None:
     """A use that was noted before the revocation is not written after it, nor is a refused try (security.md 102)."""
     key = organization.key()
-    doors = organization.server.services.doors
+    doors = organization.server.services
 
     organization.revoke(key)
     organization.get("/agent/all", key)
@@ -95,7 +95,7 @@ def test_uses_are_counted_by_route(organization: Organization, clock: kit_clock.
 
 def test_a_busy_key_writes_a_total_each_hour(organization: Organization, clock: kit_clock.Frozen) -> None:
     """After the first event, uses of a route come as hourly totals, none lost."""
-    key, running = organization.key(), organization.server.services.doors.activity
+    key, running = organization.key(), organization.server.services.activity
 
     def written() -> list[int]:
         organization.server.run(running.flush())
@@ -144,7 +144,7 @@ def test_equal_refusals_are_counted_in_one_event(organization: Organization) -> 
 def test_a_flood_of_refusals_is_bounded(serve: Serve, clock: kit_clock.Frozen) -> None:
     """Ten thousand different keys and addresses fill neither memory nor disk, and are all counted (property 6)."""
     organization = Organization(serve())
-    collected = organization.server.services.doors.activity
+    collected = organization.server.services.activity
 
     async def flood() -> None:
         for number in range(10_000):
@@ -162,7 +162,7 @@ def test_a_flood_of_refusals_is_bounded(serve: Serve, clock: kit_clock.Frozen) -
 def test_a_flood_is_blamed_on_nobody(serve: Serve, clock: kit_clock.Frozen) -> None:
     """What is counted together carries no name, and a known key's refusal is not crowded out by junk."""
     organization = Organization(serve())
-    collected = organization.server.services.doors.activity
+    collected = organization.server.services.activity
     dead = organization.key()
     organization.revoke(dead)
 
@@ -201,7 +201,7 @@ def test_what_cannot_be_written_is_kept(organization: Organization) -> None:
     collected = Activity(away)
 
     async def fail_then_write() -> None:
-        doors = server.services.doors
+        doors = server.services
         verified = await doors.keys.look_up(key.secret.encode(), await doors.generation.current())
         collected.used(verified, "GET", "/api/v1/agent/all", RequestContext("request-1", "127.0.0.1", {}))
         with pytest.raises(Unavailable):
@@ -300,7 +300,7 @@ class Presenter:
 
     def verified(self, key: Key) -> Verified:
         """The key as the gate knows it."""
-        doors = self.organization.server.services.doors
+        doors = self.organization.server.services
 
         async def find() -> Verified:
             found = await doors.keys.look_up(key.secret.encode(), await doors.generation.current())

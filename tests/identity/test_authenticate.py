@@ -267,7 +267,7 @@ def test_a_second_deployment_forgets_nothing_for_the_first(serve: Callable[..., 
 def test_requests_that_come_together_ask_the_database_once(organization: Organization) -> None:
     """When what is remembered runs out, a busy key does not send every waiting request to the database."""
     key, server = organization.key(), organization.server
-    keys = server.services.doors.keys
+    keys = server.services.keys
 
     async def together() -> list[object]:
         return list(await asyncio.gather(*(keys.look_up(key.secret.encode(), 1) for _ in range(20))))

@@ -14,7 +14,6 @@ from latchpin.errors import Conflict
 from latchpin.identity import sessions, users
 from latchpin.identity.sessions import SignedInUser
 from latchpin.oauth import authorization_request, authorize, client_admin, connected, resource_admin
-from latchpin.oauth import server as oauth_server
 from latchpin.oauth.authorize import Outcome, Show
 from latchpin.oauth.client_admin import DEVICE, EXCHANGE, Entry
 from latchpin.oauth.client_assertion import TYPE
@@ -75,7 +74,7 @@ def test_a_request_that_meets_the_end_of_its_consent_leaves_no_grant(go: Go, org
     journey = go(None, person)
     came(journey.agree(journey.ask()))
     encoded = journey.query().encode()
-    serving = organization.server.application.litestar.state[oauth_server.STATE]
+    serving = organization.server.services
     who = _signed_in(organization, person)
 
     async def come_again() -> Outcome:

@@ -291,7 +291,7 @@ def test_no_secret_is_kept_by_the_rate_limiter(organization: Organization) -> No
     post(organization, CREDENTIALS, basic(app.client_id, app.secret or ""))
     encoded = basic(app.client_id, app.secret or "")["Authorization"].removeprefix("Basic ")
 
-    names = str(list(organization.server.services.doors.counter._windows))
+    names = str(list(organization.server.services.counter._windows))
 
     assert app.client_id in names
     assert encoded not in names

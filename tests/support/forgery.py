@@ -15,7 +15,7 @@ from tests.support.server import Server
 
 def ring(server: Server) -> KeyRing:
     """Return the server's own keys."""
-    found: KeyRing = server.services.doors.tokens._ring
+    found: KeyRing = server.services.tokens._ring
     return found
 
 

@@ -75,12 +75,12 @@ class Server:
 
     def flush(self) -> None:
         """Write at once what the server collects in memory (last use, uses, refusals)."""
-        self.run(self.application.services.doors.activity.flush(everything=True))
+        self.run(self.application.services.activity.flush(everything=True))
 
     @contextmanager
     def without_batches(self) -> Iterator[None]:
         """Keep what the server collects in memory for the length of the block; a batch that is being written is waited for."""
-        writing = self.application.services.doors.activity._flushing
+        writing = self.application.services.activity._flushing
 
         async def release() -> None:
             writing.release()

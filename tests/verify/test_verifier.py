@@ -57,7 +57,7 @@ def signed(server: Server, claims: dict[str, Any], **header: Any) -> str:
 
 
 async def _ready(server: Server) -> Any:
-    ring = server.services.doors.tokens._ring
+    ring = server.services.tokens._ring
     await ring.ready()
     return ring
 

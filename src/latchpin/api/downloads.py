@@ -9,8 +9,9 @@ from litestar import Request, get
 from litestar.params import PathParameter, QueryParameter
 from litestar.response import Stream
 
+from latchpin import services
 from latchpin.api.parameters import require_each_once
-from latchpin.api.routing import database, services
+from latchpin.api.routing import database
 from latchpin.automation import run_files
 
 _INT64 = 2**63 - 1
@@ -34,7 +35,7 @@ async def signed_file(
 ) -> Stream:
     """Send a file. What sites have put into it is never shown as a page of ours: it is downloaded, and nothing in it runs."""
     del name
-    served = services(request)
+    served = services.of(request)
     async with database(request).read() as session:
         file = await run_files.opened(session, file_id, expires, signature, served.secrets)
     size = await served.engine.store.size(file.storage_key)

@@ -13,8 +13,8 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.params import ParameterKwarg
 from litestar.types import ExceptionHandlersMap
 
+from latchpin import services
 from latchpin.api import problems, sentences
-from latchpin.api.routing import services
 from latchpin.errors import FieldProblem, Invalid, LatchpinError
 from latchpin.identity.access import InsufficientScope
 from latchpin.kit import context, methods
@@ -41,7 +41,7 @@ def on_refusal(request: Request[Any, Any, Any], error: LatchpinError) -> Respons
     known = context.of(request.scope)
     if isinstance(error, InsufficientScope):
         known.lacking = error.needed  # for the audit trail
-    public_url = services(request).settings.public_url
+    public_url = services.of(request).settings.public_url
     answer = problems.of_error(
         error, instance=request.scope["path"], public_url=public_url, request_id=known.request_id, scheme=known.scheme
     )
@@ -83,7 +83,7 @@ def _problem(
             detail,
             code="not_found" if status == 404 else None,  # noqa: PLR2004
             instance=request.scope["path"],
-            public_url=services(request).settings.public_url,
+            public_url=services.of(request).settings.public_url,
             request_id=context.of(request.scope).request_id,
             problems=found or (),
             headers=headers or (),

@@ -7,7 +7,6 @@ same answer; the audit trail gets the true reason. What was verified under the p
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,19 +19,16 @@ from latchpin.api.proving import Unproved
 from latchpin.audit import Origin
 from latchpin.errors import BadToken, Denied, LatchpinError, Throttled, Unauthenticated
 from latchpin.identity import dpop, sessions
-from latchpin.identity.activity import Activity
 from latchpin.identity.authenticate import ApiKeys
 from latchpin.identity.bearer import AccessTokens
 from latchpin.identity.dpop import Proof
 from latchpin.identity.principal import Principal
-from latchpin.identity.proofs import REPLAYED, Proofs
+from latchpin.identity.proofs import REPLAYED
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.verified import Reason, Refused, Verified
 from latchpin.kit import clock, context, cors, households, own_pages
-from latchpin.kit.rate_limit import ClientGone, InProcess, InRedis, Queue, Window, count_refusal
-from latchpin.settings import Settings
-from latchpin.storage import Database
-from latchpin.storage.generation import Generation
+from latchpin.kit.rate_limit import ClientGone, InProcess, Queue, Window, count_refusal
+from latchpin.services import Services
 
 PRINCIPAL = "latchpin_principal"
 SIGNED_IN = "latchpin_signed_in"
@@ -62,26 +58,13 @@ _READABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """What the gate works with."""
-
-    database: Database
-    generation: Generation
-    keys: ApiKeys
-    tokens: AccessTokens
-    activity: Activity
-    counter: InProcess | InRedis
-    proofs: Proofs
-
-
 class Gate:
     """Authenticates everything below /api/v1 and limits its rate."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, doors: Doors) -> None:
+    def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
-        self._settings = settings
-        self._doors = doors
+        self._services = services
+        self._settings = settings = services.settings
         self._queue = Queue(settings.rate_limit_queue, settings.rate_limit_queue_seconds)
         self._rate_limit = settings.rate_limit
         self._seconds = settings.rate_limit_window_seconds
@@ -115,7 +98,7 @@ class Gate:
             try:
                 await self._app(scope, receive, send)
             finally:
-                self._doors.activity.used(verified, scope["method"], scope.get("path_template") or _NO_ROUTE, request)
+                self._services.activity.used(verified, scope["method"], scope.get("path_template") or _NO_ROUTE, request)
         except LatchpinError as error:
             await self._answer(error, scope, request, send)
         except ClientGone:
@@ -135,11 +118,11 @@ class Gate:
         watched: Receive | None,
     ) -> Verified:
         """Return the sound credential of a request, counted against its limit; raises Unauthenticated, Denied, Throttled, Unavailable."""
-        generation = self._doors.generation.peek()
-        store: ApiKeys | AccessTokens = self._doors.keys
+        generation = self._services.generation.peek()
+        store: ApiKeys | AccessTokens = self._services.keys
         secret = found.api_key
         if secret is None:
-            store, secret = self._doors.tokens, found.bearer or b""
+            store, secret = self._services.tokens, found.bearer or b""
             if found.is_dpop:
                 request.scheme = dpop.SCHEME
             if found.origin is not None:
@@ -152,14 +135,14 @@ class Gate:
             raise presented.InBrowser
         proof: Proof | None = None
         if verified.jkt is not None or found.is_dpop:
-            judged = proving.judge(self._doors.proofs, verified, found, scope, request)
+            judged = proving.judge(self._services.proofs, verified, found, scope, request)
             if isinstance(judged, Unproved):
                 raise await self._unproved(judged, verified, request)
             proof = judged
         request.caller = verified.caller
         if await self._limit(verified.caller, verified.rate_limit or self._rate_limit, request, watched):
             verified = await self._sound(store, secret, request)  # it waited, and what was true before may not be any more
-        if proof is not None and not await self._doors.proofs.first_use(proof):
+        if proof is not None and not await self._services.proofs.first_use(proof):
             raise await self._unproved(proving.unproved(REPLAYED), verified, request)
         return verified
 
@@ -174,18 +157,18 @@ class Gate:
 
         Otherwise notes the true reason and raises Unauthenticated, or BadToken for a token.
         """
-        doors = self._doors
-        generation = doors.generation.peek()
+        services = self._services
+        generation = services.generation.peek()
         found: Verified | Refused | None = None
         if generation is None and (found := store.malformed(secret)) is None:  # junk is not worth a question to the database
-            generation = await doors.generation.current()
+            generation = await services.generation.current()
         if generation is not None:
             found = store.remembered(secret, generation) or await store.look_up(secret, generation)
         if isinstance(found, Verified) and found.networks and not found.admits(request.address):
             found = _refused(found.principal, Reason.WRONG_NETWORK)
         if not isinstance(found, Verified):
             await self._note(found or Refused(Reason.MALFORMED), request)
-            raise BadToken(_REFUSED_BEARER) if store is doors.tokens else Unauthenticated(_REFUSED)
+            raise BadToken(_REFUSED_BEARER) if store is services.tokens else Unauthenticated(_REFUSED)
         return found
 
     async def _with_session(
@@ -199,7 +182,7 @@ class Gate:
         if found.session is None:
             await self._count_refusal(request)
             raise Unauthenticated(presented.HOW_TO)
-        async with self._doors.database.read() as session:
+        async with self._services.database.read() as session:
             signed_in = await sessions.find(session, found.session, self._settings)
         if signed_in is None:
             await self._count_refusal(request)
@@ -216,7 +199,7 @@ class Gate:
     async def _limit(self, caller: str, limit: int, request: context.RequestContext, watched: Receive | None) -> bool:
         """Count the request against its credential; returns whether it waited in the queue for that, or raises Throttled."""
         waited = False
-        counter = self._doors.counter
+        counter = self._services.counter
         window = counter.hit_now(caller, self._seconds) if isinstance(counter, InProcess) else await counter.hit(caller, self._seconds)
         while window.count > limit:
             if not await self._queue.wait(caller, window.ends, partial(_hung_up, watched)):
@@ -244,12 +227,12 @@ class Gate:
 
     async def _note(self, refused: Refused, request: context.RequestContext) -> None:
         """Note a refused credential with its true reason, for the audit trail; raises Throttled where an address has too many."""
-        self._doors.activity.refused(refused, Origin(request.address, request.user_agent, request.request_id))
+        self._services.activity.refused(refused, Origin(request.address, request.user_agent, request.request_id))
         await self._count_refusal(request)
 
     async def _count_refusal(self, request: context.RequestContext) -> None:
         """Slow the guessing of credentials by address; a good credential never comes here."""
-        await count_refusal(self._doors.counter, request.address, self._settings.bad_key_limit)
+        await count_refusal(self._services.counter, request.address, self._settings.bad_key_limit)
 
     async def _answer(self, error: LatchpinError, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  as above
         public_url = self._settings.public_url

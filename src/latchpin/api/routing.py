@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,11 +11,11 @@ from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
+from latchpin import services
 from latchpin.api import parameters
-from latchpin.api.gate import PRINCIPAL, SIGNED_IN, Doors
+from latchpin.api.gate import PRINCIPAL, SIGNED_IN
 from latchpin.api.problems import Problem
 from latchpin.audit import Actor, Origin
-from latchpin.automation.run_engine import RunEngine
 from latchpin.errors import Denied, Unauthenticated
 from latchpin.identity import access, sessions
 from latchpin.identity.activity import actor
@@ -24,13 +23,10 @@ from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind, Permission
 from latchpin.identity.sessions import SignedInUser
 from latchpin.kit import context
-from latchpin.settings import Settings
 from latchpin.storage import Database
-from latchpin.storage.secrets import Secrets
 
 PERMISSION = "permission"
 PROOF = "needs_proof"
-SERVICES = "latchpin_services"
 INT32 = 2**31 - 1
 _ERRORS = {
     400: "The request cannot be read: a parameter of the wrong kind or out of range.",
@@ -49,30 +45,9 @@ class Wire(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     """Base of everything on the wire: camelCase there, Python names inside."""
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What the routes work with; put together in `app`."""
-
-    settings: Settings
-    secrets: Secrets
-    doors: Doors
-    engine: RunEngine
-
-    @property
-    def database(self) -> Database:
-        """The deployment's database."""
-        return self.doors.database
-
-
-def services(request: Request[Any, Any, Any]) -> Services:
-    """Return the services of the application that the request came to."""
-    found: Services = request.app.state[SERVICES]
-    return found
-
-
 def database(request: Request[Any, Any, Any]) -> Database:
     """Return the database of the application that the request came to."""
-    return services(request).database
+    return services.of(request).database
 
 
 def caller(request: Request[Any, Any, Any]) -> Principal:
@@ -111,7 +86,7 @@ async def require_permission(request: Request[Any, Any, Any]) -> None:
     access.allow(principal, opt[PERMISSION])
     if opt[PROOF] and principal.credential.kind is CredentialKind.SESSION:
         signed_in: SignedInUser = request.scope[SIGNED_IN]  # type: ignore[literal-required]
-        if not signed_in.is_fresh(services(request).settings):
+        if not signed_in.is_fresh(services.of(request).settings):
             raise Denied("Give your password again in the Control Center first: the last time is too long ago.", code="proof_needed")
 
 
@@ -122,7 +97,7 @@ async def received(request: Request[Any, Any, Any]) -> bytes:
     """
     body = await request.body()
     if caller(request).credential.kind is CredentialKind.SESSION:
-        served = services(request)
+        served = services.of(request)
         token = request.cookies.get(sessions.cookie_name(served.settings), "")
         async with served.database.read() as session:
             found = await sessions.find(session, token, served.settings)

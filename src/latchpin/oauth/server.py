@@ -1,4 +1,4 @@
-"""What the endpoints work with. The composition root makes it and puts it into the application's state."""
+"""What the authorization server works with: the part of `latchpin.services` that it knows."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ from latchpin.storage import Database
 from latchpin.storage.generation import Generation
 from latchpin.storage.secrets import Secrets
 
-STATE = "latchpin_authorization_server"
+STATE = "latchpin_services"
 AnyRequest = Request[Any, Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationServer:
     """The deployment, as the authorization server needs it.
 
-    `services` remembers the `sid` of a client's own grant by the client's pk, `exchanges` that of a key's grant by (key, client's pk).
+    `service_sids` remembers the `sid` of a client's own grant by the client's pk, `exchange_sids` that of a key's grant by key and
+    client's pk.
     """
 
     settings: Settings
@@ -49,8 +50,8 @@ class AuthorizationServer:
     keys: ApiKeys
     client_keys: ClientKeys
     proofs: Proofs
-    services: Cache[int, str] = field(default_factory=lambda: Cache(math.inf))
-    exchanges: Cache[tuple[int, int], str] = field(default_factory=lambda: Cache(math.inf))
+    service_sids: Cache[int, str] = field(default_factory=lambda: Cache(math.inf))
+    exchange_sids: Cache[tuple[int, int], str] = field(default_factory=lambda: Cache(math.inf))
 
     @property
     def issuer(self) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from latchpin import services
 from latchpin.errors import LatchpinError
 from latchpin.oauth import authorization_request as requests
 from latchpin.oauth import pushed, redirects, server
 from latchpin.oauth.errors import OAuthError
+from latchpin.services import AnyRequest
 from latchpin.settings import Settings
-from latchpin.web import asking, render, sent_ahead, site
-from latchpin.web.site import AnyRequest
+from latchpin.web import asking, render, sent_ahead
 
 _OWN = {"Referrer-Policy": render.HEADERS["Referrer-Policy"]}
 
@@ -28,11 +29,11 @@ class Behind:
 
 async def of(request: AnyRequest, wanted: str) -> Behind:
     """Return the app whose authorization request is the page to go to after signing in; raises Unavailable."""
-    headers = private(site.of(request).settings)
+    headers = private(services.of(request).settings)
     path, _, query = wanted.partition("?")
     if path != requests.PATH:
         return Behind(headers=headers)
-    serving, encoded = server.of(request), query.encode()
+    serving, encoded = services.of(request), query.encode()
     try:
         if pushed.is_continued(requests.reference(encoded)):
             encoded = (await sent_ahead.find(request, encoded)).encoded

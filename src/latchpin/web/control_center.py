@@ -16,21 +16,22 @@ from urllib.parse import quote, urlencode
 
 from litestar.datastructures import Cookie
 
+from latchpin import services
 from latchpin.errors import Conflict
 from latchpin.identity import standing, tokens
 from latchpin.identity.scopes import ALL
 from latchpin.identity.standing import Standing
 from latchpin.identity.tokens import AccessToken
 from latchpin.kit import clock, cookie_names, own_pages, sealing
-from latchpin.oauth import authorization_request, pkce, server, sessions_of_ours
+from latchpin.oauth import authorization_request, pkce, sessions_of_ours
 from latchpin.oauth.clients import CALLBACK, CONTROL_CENTER
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.grants import authorization_code
 from latchpin.oauth.params import Params
+from latchpin.services import AnyRequest
 from latchpin.settings import Settings
-from latchpin.web import cookies, session, site
+from latchpin.web import cookies, session
 from latchpin.web.session import Visit
-from latchpin.web.site import AnyRequest
 
 SCOPE = "openid profile email " + " ".join(sorted(scope.value for scope in ALL))
 _FLOW_SECONDS = 600
@@ -66,7 +67,7 @@ class _Carried:
 
 def begin(request: AnyRequest, wanted: str, *, again: bool = False) -> Begun:
     """Begin the flow that ends at one of our pages, `wanted`; call it for a browser that is signed in. `again` marks a second try."""
-    served = site.of(request)
+    served = services.of(request)
     key = served.secrets.derive("control-center")
     token, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
     # The page to go to can be a whole authorization request: too long for a cookie, so it travels sealed in `state`.
@@ -92,7 +93,7 @@ async def finish(request: AnyRequest) -> str:
     Raises FlowLost where the answer is another issuer's (RFC 9207), and FlowSuperseded where state or code do not fit the flow that
     this browser began.
     """
-    serving = server.of(request)
+    serving = services.of(request)
     flow = _flow(request)
     answered = request.query_params
     (sent, _, _), issuer = answered.get("state", "").partition("."), answered.get("iss", "")
@@ -134,7 +135,7 @@ async def resume(request: AnyRequest) -> Begun | None:
 
 async def token_for(visit: Visit) -> AccessToken:
     """Return a short-lived access token of the session's own grant, for the scripts of our pages; raises Conflict where there is none."""
-    serving = server.of(visit.request)
+    serving = services.of(visit.request)
     await serving.now()
     async with serving.database.read() as opened:
         grant_id = await sessions_of_ours.grant_of(opened, visit.signed_in.session_id)
@@ -153,13 +154,13 @@ def _carried(request: AnyRequest) -> _Carried:
     token, _, carried = request.query_params.get("state", "").partition(".")
     try:
         sealed = urlsafe_b64decode(carried)
-        return _Carried(**json.loads(sealing.open_(site.of(request).secrets.derive("control-center"), sealed, token)))
+        return _Carried(**json.loads(sealing.open_(services.of(request).secrets.derive("control-center"), sealed, token)))
     except (ValueError, TypeError, sealing.Unsealable):  # TypeError: sealed by another version
         return _Carried("/", again=False)
 
 
 def _flow(request: AnyRequest) -> dict[str, str] | None:
-    served = site.of(request)
+    served = services.of(request)
     try:
         sealed = bytes.fromhex(request.cookies.get(_name(served.settings), "")[:4000])
         kept = json.loads(sealing.open_(served.secrets.derive("control-center"), sealed, _ABOUT))
@@ -171,8 +172,8 @@ def _flow(request: AnyRequest) -> dict[str, str] | None:
 def _origin(request: AnyRequest) -> str:
     """Return the name by which the browser knows us: the public address, or the other name of loopback where that is asked."""
     host = request.headers.get("host", "")
-    known = (origin.decode() for origin in own_pages.origins(site.of(request).settings))
-    return next((origin for origin in known if origin.partition("://")[2] == host), site.of(request).settings.public_url)
+    known = (origin.decode() for origin in own_pages.origins(services.of(request).settings))
+    return next((origin for origin in known if origin.partition("://")[2] == host), services.of(request).settings.public_url)
 
 
 def _name(settings: Settings) -> str:

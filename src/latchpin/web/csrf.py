@@ -7,9 +7,9 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
+from latchpin import services
 from latchpin.errors import Denied
 from latchpin.kit import context, own_pages
-from latchpin.web.site import STATE, Site
 
 _REFUSED = (
     "This was not sent from a page of this Control Center, so nothing was changed. Open the page here and repeat it. "
@@ -19,9 +19,8 @@ _REFUSED = (
 
 async def require_own_page(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
     """Refuse a changing request that did not come from our own pages (a Litestar guard on all pages)."""
-    site: Site = connection.app.state[STATE]
     seen = context.of(connection.scope).seen
-    if not own_pages.may_change(str(connection.scope.get("method")), seen, own_pages.origins(site.settings)):
+    if not own_pages.may_change(str(connection.scope.get("method")), seen, own_pages.origins(services.of(connection).settings)):
         raise Denied(_REFUSED, code="cross_site")
 
 
@@ -30,8 +29,9 @@ async def refuse_other_sites(connection: ASGIConnection[Any, Any, Any, Any], _ha
 
     Their pages send no referrer, and with that browsers that do not send Sec-Fetch-Site say `Origin: null`. There the token decides.
     """
-    site: Site = connection.app.state[STATE]
     seen = context.of(connection.scope).seen
     unsaid = b"sec-fetch-site" not in seen and seen.get(b"origin", b"null") == b"null"
-    if not unsaid and not own_pages.may_change(str(connection.scope.get("method")), seen, own_pages.origins(site.settings)):
+    if not unsaid and not own_pages.may_change(
+        str(connection.scope.get("method")), seen, own_pages.origins(services.of(connection).settings)
+    ):
         raise Denied(_REFUSED, code="cross_site")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qsl
 
 from latchpin.errors import Malformed
-from latchpin.web.site import AnyRequest
+from latchpin.services import AnyRequest
 
 Entries = dict[str, str]
 _MOST_FIELDS = 100

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from latchpin.errors import FieldProblem, Invalid, LatchpinError
+from latchpin.services import AnyRequest
 from latchpin.web import entries
 from latchpin.web.session import still_there
-from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Form
 
 Entries: TypeAlias = entries.Entries

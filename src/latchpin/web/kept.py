@@ -13,15 +13,16 @@ from urllib.parse import urlencode, urlsplit
 from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException
 
+from latchpin import services
 from latchpin.errors import Malformed
 from latchpin.identity import kept_forms, sessions
 from latchpin.identity.credentials import PREFIX
 from latchpin.kit import cookie_names
+from latchpin.services import AnyRequest
 from latchpin.settings import Settings
 from latchpin.storage import Session
-from latchpin.web import cookies, entries, site
+from latchpin.web import cookies, entries
 from latchpin.web.entries import Entries
-from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Form
 
 _TYPED = "typed_text"
@@ -58,7 +59,7 @@ def typed(*in_address: str) -> dict[str, Any]:
 async def keep(request: AnyRequest) -> Kept | None:
     """Keep what a form held whose session has ended; None where there is nothing to keep, or it is not known whose it was."""
     in_address = request.route_handler.opt.get(_TYPED)
-    served = site.of(request)
+    served = services.of(request)
     token = request.cookies.get(sessions.cookie_name(served.settings))
     if in_address is None or not token:
         return None
@@ -81,7 +82,7 @@ async def keep(request: AnyRequest) -> Kept | None:
 
 async def found(session: Session, request: AnyRequest, user_id: int) -> Entries | None:
     """Return what was kept for this person, page and browser, where the address asks for it."""
-    served = site.of(request)
+    served = services.of(request)
     token = request.cookies.get(_name(served.settings))
     if request.method != "GET" or not token or _MARK not in request.query_params:
         return None

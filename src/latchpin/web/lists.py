@@ -7,8 +7,8 @@ from typing import Annotated
 
 from litestar.params import PathParameter
 
+from latchpin.services import AnyRequest
 from latchpin.web import forms
-from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Listing
 
 Id = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]

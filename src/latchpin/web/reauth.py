@@ -17,11 +17,11 @@ from latchpin.errors import Denied, FieldProblem, Invalid, LatchpinError, Thrott
 from latchpin.identity import passwords, sign_in, users
 from latchpin.identity.roles import Group
 from latchpin.identity.sign_in import Attempt
+from latchpin.services import AnyRequest
 from latchpin.storage import Session
 from latchpin.web import forms, render, session
 from latchpin.web.forms import Entries
 from latchpin.web.session import Visit
-from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Form
 from latchpin.web.views.entry import ConfirmPassword
 

@@ -9,8 +9,9 @@ from typing import Any
 from litestar import MediaType, Response
 from litestar.datastructures import Cookie
 
-from latchpin.web import assets, kept, session, site, templating, toasts
-from latchpin.web.site import AnyRequest
+from latchpin import services
+from latchpin.services import AnyRequest
+from latchpin.web import assets, kept, session, templating, toasts
 from latchpin.web.views.common import Toast
 
 ASSETS = assets.load()
@@ -50,7 +51,7 @@ def page(
     content = templating.render(ENVIRONMENT, template, view)
     given = list(cookies)
     if view.shell.toast is not None:
-        given.append(toasts.take(site.of(request).settings))
+        given.append(toasts.take(services.of(request).settings))
     return Response(
         content,
         status_code=status,
@@ -64,7 +65,7 @@ def redirect(request: AnyRequest, location: str, toast: Toast | None = None, coo
     """Send the browser to one of our pages after a change (303). A dialog opened by script is told the address instead."""
     given = list(cookies) + _renewed(request)
     if toast is not None:
-        given.append(toasts.write(toast, site.of(request).settings))
+        given.append(toasts.write(toast, services.of(request).settings))
     if IN_PLACE in request.headers:
         return Response("", status_code=204, media_type=None, headers={**HEADERS, "Latchpin-Location": location}, cookies=given)
     return Response("", status_code=303, media_type=MediaType.TEXT, headers={**HEADERS, "Location": location}, cookies=given)

@@ -1,7 +1,7 @@
 """All routes of the Control Center, as the composition root mounts them.
 
-`ROUTERS` goes into the application's route handlers, and a `Site` into its state under `site.STATE`. Errors of addresses without a
-route are the application's: join `pages.errors.HANDLERS` with the API's by `pages.errors.by_surface`.
+`ROUTERS` goes into the application's route handlers. Errors of addresses without a route are the application's:
+join `pages.errors.HANDLERS` with the API's by `pages.errors.by_surface`.
 """
 
 from __future__ import annotations

@@ -6,21 +6,22 @@ import re
 
 from litestar.datastructures import Cookie
 
+from latchpin import services
 from latchpin.identity import credentials
 from latchpin.kit import cookie_names
 from latchpin.oauth import authorization_request as requests
 from latchpin.oauth import pushed, server
 from latchpin.oauth.pushed import Ahead
+from latchpin.services import AnyRequest
 from latchpin.settings import Settings
-from latchpin.web import cookies, site
-from latchpin.web.site import AnyRequest
+from latchpin.web import cookies
 
 _SECRET = re.compile(r"[0-9A-Za-z]{43}")
 
 
 async def find(request: AnyRequest, encoded: bytes) -> Ahead:
     """Return the request that goes on in this browser at an address with these parameters; raises OAuthError, Unavailable."""
-    serving = server.of(request)
+    serving = services.of(request)
     client = await requests.named_client(serving, encoded, await serving.now(), server.origin(request))
     async with serving.database.read() as opened:
         return await pushed.find(opened, requests.reference(encoded), client, _brought(request))
@@ -38,7 +39,7 @@ def cookie(settings: Settings, text: str) -> Cookie:
 
 
 def _brought(request: AnyRequest) -> str:
-    return request.cookies.get(_name(site.of(request).settings), "")
+    return request.cookies.get(_name(services.of(request).settings), "")
 
 
 def _name(settings: Settings) -> str:

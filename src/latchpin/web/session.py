@@ -9,6 +9,7 @@ from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from latchpin import services
 from latchpin.audit import Actor, Origin
 from latchpin.errors import Denied, Missing
 from latchpin.identity import organizations, sessions
@@ -16,12 +17,12 @@ from latchpin.identity.activity import actor
 from latchpin.identity.principal import Principal
 from latchpin.identity.sessions import SignedInUser
 from latchpin.kit import clock, context, cookie_names
+from latchpin.services import AnyRequest, Services
 from latchpin.settings import Settings
 from latchpin.storage import Session
-from latchpin.web import cookies, kept, site, toasts
+from latchpin.web import cookies, kept, toasts
 from latchpin.web.entries import Entries
 from latchpin.web.kept import Kept
-from latchpin.web.site import AnyRequest, Site
 from latchpin.web.views.common import Shell, Theme, Viewer
 
 VISIT = "latchpin_visit"
@@ -51,7 +52,7 @@ class Visit:
     """
 
     request: AnyRequest
-    site: Site
+    site: Services
     signed_in: SignedInUser
     organization: str
     renewed: str | None = None
@@ -92,7 +93,9 @@ def _shell(request: AnyRequest, section: str, viewer: Viewer | None) -> Shell:
     theme = _THEMES.get(request.cookies.get("theme", ""), "auto")
     query = request.scope["query_string"].decode("latin-1")
     path = request.scope["path"] + (f"?{query}" if query else "")
-    return Shell(viewer, section, theme, clock.now(), path, toasts.read(request.cookies.get(toasts.cookie_name(site.of(request).settings))))
+    return Shell(
+        viewer, section, theme, clock.now(), path, toasts.read(request.cookies.get(toasts.cookie_name(services.of(request).settings)))
+    )
 
 
 def origin(request: AnyRequest) -> Origin:
@@ -111,7 +114,7 @@ async def visitor(request: AnyRequest) -> Visit:
 
 async def visitor_with_any_password(request: AnyRequest) -> Visit:
     """Return the visit of a signed-in person whose password may still be the temporary one."""
-    served = site.of(request)
+    served = services.of(request)
     token = request.cookies.get(sessions.cookie_name(served.settings))
     if not token:
         raise SignInNeeded(ended=False)
@@ -128,7 +131,7 @@ async def visitor_with_any_password(request: AnyRequest) -> Visit:
     return visit
 
 
-async def _visit(session: Session, request: AnyRequest, served: Site, found: SignedInUser) -> Visit:
+async def _visit(session: Session, request: AnyRequest, served: Services, found: SignedInUser) -> Visit:
     organization = await organizations.get(session, found.principal.organization_id)
     text = await kept.found(session, request, found.principal.user_id)
     return Visit(request, served, found, organization.name, kept=text)

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from litestar import Request, delete, get
 from litestar.params import PathParameter
 
+from latchpin import services
 from latchpin.api.bodies import Time
-from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, services
+from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
 from latchpin.api.v1.admin_apps import AppId
 from latchpin.api.v1.admin_users import TAG, UserId
 from latchpin.identity import roles, sessions, users
@@ -95,7 +96,7 @@ async def list_sessions(request: Request[Any, Any, Any], user_id: UserId) -> lis
     """Return the browsers in which a user is signed in, the latest used first."""
     async with database(request).read() as session:
         user = await users.get(session, caller(request).organization_id, user_id)
-        return [_session(each) for each in await sessions.of_user(session, user.id, services(request).settings)]
+        return [_session(each) for each in await sessions.of_user(session, user.id, services.of(request).settings)]
 
 
 @delete(
@@ -125,7 +126,7 @@ async def list_grants(request: Request[Any, Any, Any], user_id: UserId) -> list[
     """Return the apps that a user lets act, the latest used first."""
     async with database(request).read() as session:
         user = await users.get(session, caller(request).organization_id, user_id)
-        return [_connected(each) for each in await connected.of_user(session, user.id, services(request).settings)]
+        return [_connected(each) for each in await connected.of_user(session, user.id, services.of(request).settings)]
 
 
 @delete(

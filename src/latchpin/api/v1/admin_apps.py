@@ -11,10 +11,11 @@ from litestar import Request, delete, get, post, put
 from litestar.params import PathParameter, QueryParameter
 from litestar.response import Response
 
+from latchpin import services
 from latchpin.api import bodies
 from latchpin.api.bodies import takes
 from latchpin.api.parameters import text_parameter
-from latchpin.api.routing import INT32, acting, caller, database, may, problems, received, services
+from latchpin.api.routing import INT32, acting, caller, database, may, problems, received
 from latchpin.api.v1 import app_wire as wire
 from latchpin.api.v1.admin_users import NO_STORE, TAG
 from latchpin.api.v1.app_wire import (
@@ -91,7 +92,7 @@ async def list_apps(
 async def create_app(request: Request[Any, Any, Any]) -> Response[AppMade]:
     """Register an app. This answer shows its secret once; a lost one is replaced by rotating."""
     entry = (await bodies.read(request, AppEntry)).entry
-    served, organization_id = services(request), caller(request).organization_id
+    served, organization_id = services.of(request), caller(request).organization_id
     async with served.database.transaction() as session:
         made = await client_admin.create(session, organization_id, entry, secrets=served.secrets, by=acting(request))
         found = await client_list.get(session, organization_id, made.client.id)
@@ -136,7 +137,7 @@ async def change_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetai
 async def rotate_secret(request: Request[Any, Any, Any], app_id: AppId) -> Response[SecretMade]:
     """Make a new secret, which this answer shows once. The one before it lives on for as long as asked; one older still ends now."""
     entry = await bodies.read(request, Rotation)
-    served, organization_id = services(request), caller(request).organization_id
+    served, organization_id = services.of(request), caller(request).organization_id
     async with served.database.transaction() as session:
         client = await _own(session, organization_id, app_id)
         secret = await client_admin.rotate_secret(session, client, secrets=served.secrets, overlap=entry.overlap, by=acting(request))

@@ -12,9 +12,10 @@ from litestar import Request, delete, get, patch, post, put
 from litestar.params import PathParameter
 from litestar.response import Response
 
+from latchpin import services
 from latchpin.api import bodies
 from latchpin.api.bodies import LINE, Body, OptionalText, Time, takes
-from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, received, services
+from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, received
 from latchpin.api.v1.admin_users import NO_STORE, TAG, UserId
 from latchpin.identity import active_keys, api_keys, policy, roles, scopes, users
 from latchpin.identity.policy import KeyPolicy
@@ -149,7 +150,7 @@ async def create_key(request: Request[Any, Any, Any], user_id: UserId) -> Respon
         networks=entry.networks,
         rate_limit=entry.rate_limit,
     )
-    served, organization_id = services(request), caller(request).organization_id
+    served, organization_id = services.of(request), caller(request).organization_id
     async with served.database.transaction() as session:
         user = await users.get(session, organization_id, user_id)
         rules = await policy.get(session, organization_id, served.settings)
@@ -185,7 +186,7 @@ async def change_expiry(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKe
     organization_id = caller(request).organization_id
     async with database(request).transaction() as session:
         key = await api_keys.get(session, organization_id, key_id)
-        rules = await policy.get(session, organization_id, services(request).settings)
+        rules = await policy.get(session, organization_id, services.of(request).settings)
         return shown(await api_keys.change_expiry(session, key, entry.expires, policy=rules, by=acting(request)))
 
 
@@ -232,7 +233,7 @@ async def delete_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
 async def get_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
     """Return how long keys may live."""
     async with database(request).read() as session:
-        return _policy(await policy.get(session, caller(request).organization_id, services(request).settings))
+        return _policy(await policy.get(session, caller(request).organization_id, services.of(request).settings))
 
 
 @put(
@@ -246,7 +247,7 @@ async def get_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
 async def change_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
     """Set how long new keys may live. Existing keys keep their expiry."""
     entry = await bodies.read(request, KeyPolicyChange)
-    organization_id, settings = caller(request).organization_id, services(request).settings
+    organization_id, settings = caller(request).organization_id, services.of(request).settings
     async with database(request).transaction() as session:
         rules = await policy.change(
             session, organization_id, settings, default_days=entry.default_days, max_days=entry.max_days, by=acting(request)

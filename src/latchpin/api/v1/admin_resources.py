@@ -8,9 +8,10 @@ from litestar import Request, delete, get, patch, post
 from litestar.params import PathParameter
 from litestar.response import Response
 
+from latchpin import services
 from latchpin.api import bodies
 from latchpin.api.bodies import Body, Name, Time, takes
-from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, services
+from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
 from latchpin.api.v1 import app_wire as wire
 from latchpin.api.v1.admin_users import NO_STORE, TAG
 from latchpin.api.v1.app_wire import Rotation, SecretMade, SecretOut
@@ -93,7 +94,7 @@ async def create_resource(request: Request[Any, Any, Any]) -> Response[ResourceM
     """Register a server that takes our tokens. This answer shows once the secret with which it introspects them."""
     asked = await bodies.read(request, NewResource)
     entry = Entry(name=asked.name, identifier=asked.identifier, may_call_api=asked.may_call_api)
-    served, organization_id = services(request), caller(request).organization_id
+    served, organization_id = services.of(request), caller(request).organization_id
     async with served.database.transaction() as session:
         made = await resource_admin.create(
             session, organization_id, entry, settings=served.settings, secrets=served.secrets, by=acting(request)
@@ -150,7 +151,7 @@ async def change_resource(request: Request[Any, Any, Any], resource_id: Resource
 async def rotate_secret(request: Request[Any, Any, Any], resource_id: ResourceId) -> Response[SecretMade]:
     """Make a new secret for introspection, which this answer shows once. The one before it lives on for as long as asked."""
     entry = await bodies.read(request, Rotation)
-    served, organization_id = services(request), caller(request).organization_id
+    served, organization_id = services.of(request), caller(request).organization_id
     async with served.database.transaction() as session:
         found = await resource_admin.get(session, organization_id, resource_id)
         secret = await resource_admin.rotate_secret(session, found, secrets=served.secrets, overlap=entry.overlap, by=acting(request))

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from litestar import Request, Response, get
 from litestar.params import PathParameter
 
+from latchpin import services
 from latchpin.api.bodies import Time
-from latchpin.api.routing import Wire, caller, database, may, problems, services
+from latchpin.api.routing import Wire, caller, database, may, problems
 from latchpin.api.v1.run_wire import INT64, AgentId, RunId
 from latchpin.automation import run_files, runs
 from latchpin.identity import roles
@@ -60,7 +61,7 @@ async def download(
     file_id: Annotated[int, PathParameter(ge=1, le=INT64, description="The file's id.")],
 ) -> Response[None]:
     """Redirect to an address that gives the file to whoever has it, without a header, for some minutes."""
-    served = services(request)
+    served = services.of(request)
     async with database(request).read() as session:
         run = await runs.get(session, caller(request), agent_id, run_id)
         file = await run_files.get(session, run.id, file_id)

@@ -11,9 +11,10 @@ from litestar import Request, Response, delete, get, post
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
+from latchpin import services
 from latchpin.api import compat_bodies, enums
 from latchpin.api.bodies import takes
-from latchpin.api.routing import INT32, acting, caller, database, may, problems, services
+from latchpin.api.routing import INT32, acting, caller, database, may, problems
 from latchpin.api.v1 import run_wire
 from latchpin.api.v1.run_wire import AgentId, RemovedRun, RunId, RunOut, RunStart, RunSummary, StartedRun, StatusCountOut
 from latchpin.automation import agents, run_files, run_inputs, run_lists, run_removal, runs
@@ -45,7 +46,7 @@ async def start(request: _AnyRequest, agent_id: AgentId) -> Response[StartedRun]
     """
     body = await compat_bodies.read(request, RunStart)
     new = _new_run(body)
-    engine, who = services(request).engine, caller(request)
+    engine, who = services.of(request).engine, caller(request)
     async with database(request).read() as session:
         _, text = await runs.get_agent_to_start(session, who, agent_id)
     definition = await agents.parse(text)
@@ -84,7 +85,7 @@ async def _records(request: _AnyRequest, run_id: int, timeout: int) -> Any:  # n
         file = await run_files.delivered(session, run)
     if file is None:
         return Response([], status_code=200)
-    lines = services(request).engine.store.read(file.storage_key)
+    lines = services.of(request).engine.store.read(file.storage_key)
     return Stream(_as_array(lines), status_code=200, media_type="application/json", headers={"X-Run-ID": str(run_id)})
 
 
@@ -131,7 +132,7 @@ async def list_runs(
     async with database(request).read() as session:
         agent = await agents.get(session, caller(request), agent_id)
         found = await run_lists.recent(session, agent.id, max_records)
-        return await run_wire.shown(session, agent, found, services(request).engine)
+        return await run_wire.shown(session, agent, found, services.of(request).engine)
 
 
 @get(
@@ -164,7 +165,7 @@ async def status(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> RunO
     async with database(request).read() as session:
         run = await runs.get(session, caller(request), agent_id, run_id)
         agent = await agents.get(session, caller(request), agent_id)
-        (found,) = await run_wire.shown(session, agent, [run], services(request).engine)
+        (found,) = await run_wire.shown(session, agent, [run], services.of(request).engine)
     return found
 
 
@@ -179,7 +180,7 @@ async def status(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> RunO
 )
 async def stop(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> None:
     """Let a run finish the page at hand and deliver what it has: it is Stopping, then Stopped. Does nothing to a run that has ended."""
-    engine = services(request).engine
+    engine = services.of(request).engine
     async with database(request).transaction() as session:
         run, agent = await runs.get_for_change(session, caller(request), agent_id, run_id)
         await runs.stop(session, run, engine=engine, by=acting(request), agent_name=agent.name)
@@ -196,7 +197,7 @@ async def stop(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> None:
 )
 async def kill(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> None:
     """Stop a run; a second call while it is Stopping ends it at once. Either way it ends as Stopped."""
-    engine = services(request).engine
+    engine = services.of(request).engine
     async with database(request).transaction() as session:
         run, agent = await runs.get_for_change(session, caller(request), agent_id, run_id)
         await runs.kill(session, run, engine=engine, by=acting(request), agent_name=agent.name)
@@ -213,7 +214,7 @@ async def kill(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> None:
 )
 async def restart(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> RunOut:
     """Begin a run that ended in Failure again, from the start and under the same id."""
-    engine = services(request).engine
+    engine = services.of(request).engine
     async with database(request).transaction() as session:
         run, agent = await runs.get_for_change(session, caller(request), agent_id, run_id)
         await runs.restart(session, run, engine=engine, by=acting(request), agent=agent)
@@ -240,7 +241,7 @@ async def remove(
     ] = RunRemoveMethod.ENTIRE_RUN.value,
 ) -> RemovedRun:
     """Delete a run that has ended, or its files, or its files and its input, for good. A repeated request is answered as the first."""
-    method, engine = enums.run_remove_method(remove_method), services(request).engine
+    method, engine = enums.run_remove_method(remove_method), services.of(request).engine
     async with database(request).transaction() as session:
         agent = await agents.get(session, caller(request), agent_id)
         try:

@@ -50,7 +50,7 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
 
 async def _service(server: AuthorizationServer, client: Client, generation: int, came_from: Origin) -> Standing | OAuthError:
     """Return where the client's own grant stands; makes the grant with the client's first token."""
-    sid = server.services.get(client.pk)
+    sid = server.service_sids.get(client.pk)
     if sid is not None:
         found = await server.tokens.standing(sid, generation)
         if isinstance(found, Standing):
@@ -73,5 +73,5 @@ async def _service(server: AuthorizationServer, client: Client, generation: int,
         stands = await standing.of_grant(session, grant.id, server.settings)
     if not isinstance(stands, Standing):
         return invalid_grant("the client's own right has ended")
-    server.services.put(client.pk, stands.sid)
+    server.service_sids.put(client.pk, stands.sid)
     return stands

@@ -100,7 +100,7 @@ def _refused(who: Principal, reason: Reason) -> Refused:
 async def _grant(server: AuthorizationServer, client: Client, who: Principal, generation: int, came_from: Origin) -> Standing | OAuthError:
     """Return where the living grant of a key and a client stands; makes it with the first token."""
     key_id = who.credential.id or 0
-    sid = server.exchanges.get((key_id, client.pk))
+    sid = server.exchange_sids.get((key_id, client.pk))
     if sid is not None:
         found = await server.tokens.standing(sid, generation)
         if isinstance(found, Standing):
@@ -126,5 +126,5 @@ async def _grant(server: AuthorizationServer, client: Client, who: Principal, ge
         stands = await standing.of_grant(session, grant.id, server.settings)
     if not isinstance(stands, Standing):
         return invalid_grant("the key's own right has ended")
-    server.exchanges.put((key_id, client.pk), stands.sid)
+    server.exchange_sids.put((key_id, client.pk), stands.sid)
     return stands

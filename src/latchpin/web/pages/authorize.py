@@ -11,6 +11,7 @@ from litestar import MediaType, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.types import ExceptionHandlersMap
 
+from latchpin import services
 from latchpin.errors import LatchpinError
 from latchpin.kit import clock, context, households
 from latchpin.oauth import authorization_request as requests
@@ -20,10 +21,10 @@ from latchpin.oauth.endpoints.answers import CORS
 from latchpin.oauth.endpoints.answers import HANDLERS as MACHINES
 from latchpin.oauth.errors import OAuthError, invalid_request
 from latchpin.oauth.pushed import Ahead
+from latchpin.services import AnyRequest
 from latchpin.web import render, sent_ahead, session
 from latchpin.web.pages import errors, steps
 from latchpin.web.session import PasswordNeeded, SignInNeeded
-from latchpin.web.site import AnyRequest
 
 _HOUR = 3600
 _MOST_KEPT = 100  # long requests of one client subnet and hour
@@ -69,7 +70,7 @@ async def _first_visit(request: AnyRequest, encoded: bytes, request_uri: str) ->
 
     What can be answered without asking anybody is answered at once: a browser that shows us in a frame brings no cookie back.
     """
-    serving, browser = server.of(request), sent_ahead.secret(request)
+    serving, browser = services.of(request), sent_ahead.secret(request)
     client = await requests.named_client(serving, encoded, await serving.now(), server.origin(request))
     async with serving.database.transaction() as opened:
         ahead = await pushed.take(opened, request_uri, client)
@@ -83,7 +84,7 @@ async def _first_visit(request: AnyRequest, encoded: bytes, request_uri: str) ->
 
 
 async def _judge(request: AnyRequest, encoded: bytes, ahead: Ahead | None) -> Response[str]:
-    serving = server.of(request)
+    serving = services.of(request)
     to = await requests.target(serving, encoded, await serving.now(), server.origin(request))
     silent = requests.NONE in requests.prompts(encoded)
     try:
@@ -110,7 +111,7 @@ async def _keep_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] 
     In addresses it would be quoted twice, and proxies refuse such headers: nginx takes 4 KB of an answer's. Nobody may fill the database
     with them.
     """
-    serving, came_from = server.of(request), server.origin(request)
+    serving, came_from = services.of(request), server.origin(request)
     if not pushed.LEAST_KEPT < len(encoded) <= pushed.MOST_BYTES or requests.reference(encoded):
         return None
     to = await requests.target(serving, encoded, await serving.now(), came_from)

@@ -7,10 +7,11 @@ from urllib.parse import quote
 from litestar import Response, post
 from litestar.types import ExceptionHandlersMap
 
+from latchpin import services
 from latchpin.errors import Invalid, LatchpinError, Malformed, Throttled
 from latchpin.identity import sessions
 from latchpin.kit import clock
-from latchpin.oauth import authorize, consents, device_consent, pending, pushed, server
+from latchpin.oauth import authorize, consents, device_consent, pending, pushed
 from latchpin.oauth.authorize import Outcome, Page, Show
 from latchpin.oauth.clients import Client
 from latchpin.oauth.pending import Opened
@@ -29,7 +30,7 @@ _UNCLEAR = "This form cannot be read. Go back to the app and begin again."
 async def choose_account(visit: SignedIn) -> Response[str]:
     """Go on as who is signed in, or sign out and in as somebody else, with the same request."""
     entries = await forms.read(visit.request)
-    token, serving = entries.get("request", ""), server.of(visit.request)
+    token, serving = entries.get("request", ""), services.of(visit.request)
     if entries.get("choice") == "other":
         return await _another_account(visit, token)
     async with visit.site.database.transaction() as opened:
@@ -65,7 +66,7 @@ async def _another_account(visit: Visit, token: str) -> Response[str]:
 async def confirm(visit: SignedIn) -> Response[str]:
     """Take the password that an app wants to be given again, under the limits of signing in."""
     entries = await forms.read(visit.request)
-    token, serving = entries.get("request", ""), server.of(visit.request)
+    token, serving = entries.get("request", ""), services.of(visit.request)
     async with visit.site.database.read() as opened:
         found = await pending.find(opened, token, visit.signed_in.session_id)
         client = await authorize.client_of(opened, found)
@@ -114,7 +115,7 @@ async def _agree(visit: Visit, opened: Session, found: Opened, client: Client, e
         return None
     agree = authorize.agree if found.waiting.device_id is None else device_consent.agree
     place = await consents.chosen(opened, visit.principal, entries.get("space", ""))
-    return await agree(opened, server.of(visit.request), found, client, visit.signed_in, place, stay=entries.get("stay") == "yes")
+    return await agree(opened, services.of(visit.request), found, client, visit.signed_in, place, stay=entries.get("stay") == "yes")
 
 
 async def _deny(visit: Visit, token: str) -> Response[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from litestar import Response, get, post
 
+from latchpin import services
 from latchpin.kit import clock, context, households
-from latchpin.oauth import device_codes, device_consent, server
+from latchpin.oauth import device_codes, device_consent
 from latchpin.web import asking, forms, render
 from latchpin.web.pages import steps
 from latchpin.web.session import SignedIn, Visit
@@ -33,7 +34,7 @@ async def enter(visit: SignedIn) -> Response[str]:
         return _entry(visit, Form({"user_code": typed}, {"user_code": detail}), status=429, headers={"Retry-After": str(wait)})
     async with visit.site.database.transaction() as opened:
         row = await device_codes.find_pending(opened, typed, visit.site.secrets)
-        found = await device_consent.begin(opened, server.of(visit.request), row, visit.signed_in) if row is not None else None
+        found = await device_consent.begin(opened, services.of(visit.request), row, visit.signed_in) if row is not None else None
     if found is None:
         return _entry(visit, Form({"user_code": typed}, {"user_code": _WRONG}), status=422)
     return await steps.go_on(visit, *found)
@@ -53,7 +54,7 @@ async def show_denied(visit: SignedIn) -> Response[str]:
 
 async def _wait(visit: Visit) -> int:
     """Count a try; returns how many seconds to wait, 0 where it may go on."""
-    counter = server.of(visit.request).counter
+    counter = services.of(visit.request).counter
     address = context.of(visit.request.scope).address
     for whose in (f"user:{visit.principal.user_id}", f"address:{households.of(address)}"):
         window = await counter.hit(f"device-code:{whose}", _WINDOW_SECONDS)

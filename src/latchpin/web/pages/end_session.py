@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from litestar import Response, get, post
 
+from latchpin import services
 from latchpin.identity import sessions
 from latchpin.kit import context, own_pages
 from latchpin.oauth import end_session, params, server
 from latchpin.oauth.end_session import PATH, Asked
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.params import Params
+from latchpin.services import AnyRequest
 from latchpin.web import asking, render, session
 from latchpin.web.pages import steps
 from latchpin.web.session import SignInNeeded, Visit
-from latchpin.web.site import AnyRequest
 from latchpin.web.views.oauth import SignOut
 
 _MOST = 8000
@@ -31,7 +32,7 @@ async def sign_out_by_form(request: AnyRequest) -> Response[str]:
     """Take the same as a form: an app's goes on as a link, with which the cookie comes (SameSite), our own question's is the answer."""
     body = await request.body()
     sent = params.form(request.headers.get("content-type", ""), body)
-    settings = server.of(request).settings
+    settings = services.of(request).settings
     if own_pages.may_change("POST", context.of(request.scope).seen, own_pages.origins(settings)):
         return await _answer(request, sent, confirmed=sent.get("confirmed") is not None)
     if len(body) > _MOST:
@@ -40,7 +41,7 @@ async def sign_out_by_form(request: AnyRequest) -> Response[str]:
 
 
 async def _answer(request: AnyRequest, sent: Params, *, confirmed: bool) -> Response[str]:
-    asked = await end_session.read(server.of(request), sent, server.origin(request))
+    asked = await end_session.read(services.of(request), sent, server.origin(request))
     try:
         visit = await session.visitor_with_any_password(request)
     except SignInNeeded:
@@ -55,7 +56,7 @@ async def _answer(request: AnyRequest, sent: Params, *, confirmed: bool) -> Resp
 def _away(request: AnyRequest, asked: Asked, *, trusted: bool) -> Response[str]:
     """Send the browser back to the app, or to our sign-in page; nobody is sent on by a link that proves nothing."""
     answer = steps.to_app(request, asked.app or "The app", asked.onward if trusted and asked.onward else "/login", allowed=True)
-    answer.set_cookie(session.no_cookie(server.of(request).settings))
+    answer.set_cookie(session.no_cookie(services.of(request).settings))
     return answer
 
 

@@ -10,13 +10,14 @@ from litestar import Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
+from latchpin import services
 from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, Throttled, Unauthenticated, Unavailable
 from latchpin.kit import context, methods, own_pages
 from latchpin.oauth.authorization_request import PATH
-from latchpin.web import behind, reauth, render, session, site
+from latchpin.services import AnyRequest
+from latchpin.web import behind, reauth, render, session
 from latchpin.web.reauth import ReauthenticationRequired
 from latchpin.web.session import PasswordNeeded, SignInNeeded, Visit
-from latchpin.web.site import AnyRequest
 from latchpin.web.views.organization import ErrorPage
 
 _log = structlog.get_logger(__name__)
@@ -95,7 +96,7 @@ def _came_from(request: AnyRequest) -> str:
         query = request.scope["query_string"].decode("latin-1")
         return request.scope["path"] + (f"?{query}" if query else "")
     page = urlsplit(request.headers.get("referer", ""))
-    ours = f"{page.scheme}://{page.netloc}".encode() in own_pages.origins(site.of(request).settings)
+    ours = f"{page.scheme}://{page.netloc}".encode() in own_pages.origins(services.of(request).settings)
     return render.local_path(page.path + (f"?{page.query}" if page.query else "")) if ours else "/"
 
 
@@ -114,7 +115,7 @@ def _draw(request: AnyRequest, status: int, title: str, text: str, wait: int = 0
     shell = visit.shell("") if visit else session.shell_outside(request)
     view = ErrorPage(shell, status, title, text, wait, context.of(request.scope).request_id)
     template = "errors/inside.html" if visit else "errors/outside.html"
-    headers = {**behind.private(site.of(request).settings), **({"Retry-After": str(wait)} if wait else {})}
+    headers = {**behind.private(services.of(request).settings), **({"Retry-After": str(wait)} if wait else {})}
     return render.page(request, template, view, status=status, headers=headers)
 
 

@@ -7,10 +7,10 @@ import json
 from litestar import Response, get
 from litestar.params import FromPath
 
-from latchpin import problem_types
+from latchpin import problem_types, services
 from latchpin.errors import Missing
-from latchpin.web import render, session, site
-from latchpin.web.site import AnyRequest
+from latchpin.services import AnyRequest
+from latchpin.web import render, session
 from latchpin.web.views.problem_types import Type, Types
 
 
@@ -27,7 +27,7 @@ async def show_type(request: AnyRequest, slug: FromPath[str]) -> Response[str]:
         found = problem_types.get(slug)
     except KeyError:
         raise Missing("page") from None
-    example = found.example(site.of(request).settings.public_url)
+    example = found.example(services.of(request).settings.public_url)
     view = Type(session.shell_outside(request), found, problem_types.TITLES[found.status], json.dumps(example, indent=2))
     return render.page(request, "problem_types/details.html", view)
 

@@ -6,9 +6,9 @@ from litestar import Response, get, post
 
 from latchpin.oauth.clients import CALLBACK
 from latchpin.oauth.endpoints.answers import NO_STORE
+from latchpin.services import AnyRequest, of
 from latchpin.web import control_center, render
 from latchpin.web.session import SignedIn
-from latchpin.web.site import AnyRequest, of
 
 
 @get(CALLBACK)

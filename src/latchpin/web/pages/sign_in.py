@@ -8,14 +8,15 @@ from litestar import Response, get, post
 from litestar.datastructures import Cookie
 from litestar.params import FromPath
 
+from latchpin import services
 from latchpin.audit.actor import nobody
 from latchpin.errors import Invalid, LatchpinError, Missing, Throttled
 from latchpin.identity import organizations, passwords, sessions, sign_in, users
 from latchpin.identity.sign_in import Attempt, Outcome
-from latchpin.web import behind, control_center, forms, kept, reauth, render, session, site
+from latchpin.services import AnyRequest
+from latchpin.web import behind, control_center, forms, kept, reauth, render, session
 from latchpin.web.forms import Entries
 from latchpin.web.session import SignedIn, Visit
-from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Form, Toast
 from latchpin.web.views.entry import ChangePassword, Setup, SignIn
 
@@ -30,7 +31,7 @@ async def show_sign_in(request: AnyRequest) -> Response[str]:
     try:
         await session.visitor_with_any_password(request)
     except session.SignInNeeded:
-        async with site.of(request).database.read() as opened:
+        async with services.of(request).database.read() as opened:
             empty = await users.count(opened) == 0
         return await _sign_in_page(request, None, wanted, ended=request.query_params.get("ended") == "1", empty=empty)
     return render.redirect(request, wanted)
@@ -39,7 +40,7 @@ async def show_sign_in(request: AnyRequest) -> Response[str]:
 @post("/login", status_code=200)
 async def do_sign_in(request: AnyRequest) -> Response[str]:
     """Check e-mail and password. Unknown, disabled and wrong look the same (security.md 106)."""
-    served = site.of(request)
+    served = services.of(request)
     entries = await forms.read(request)
     wanted = render.local_path(entries.get("next", "/"))
     device = request.cookies.get(session.device_name(served.settings))
@@ -58,7 +59,7 @@ async def do_sign_in(request: AnyRequest) -> Response[str]:
     return render.redirect(request, begun.location, cookies=[*cookies, begun.cookie])
 
 
-async def _judged(served: site.Site, tried: Attempt) -> Outcome:
+async def _judged(served: services.Services, tried: Attempt) -> Outcome:
     async with served.database.read() as opened:
         looked = await sign_in.look(opened, tried, served.secrets)
     try:
@@ -135,7 +136,7 @@ async def _password_page(visit: Visit, form: Form, *, status: int = 200) -> Resp
 async def show_setup(request: AnyRequest, token: FromPath[str]) -> Response[str]:
     """Show the first-run page to who holds the one-time link."""
     _hide_link(request)
-    async with site.of(request).database.read() as opened:
+    async with services.of(request).database.read() as opened:
         if not await organizations.is_setup_token(opened, token):
             raise Missing("page")
     return _setup_page(request, token, Form())
@@ -145,7 +146,7 @@ async def show_setup(request: AnyRequest, token: FromPath[str]) -> Response[str]
 async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
     """Make the organization and its first administrator, and sign them in."""
     _hide_link(request)
-    served = site.of(request)
+    served = services.of(request)
     entries = await forms.read(request)
     came_from = session.origin(request)
     try:

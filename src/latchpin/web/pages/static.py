@@ -7,10 +7,11 @@ from datetime import timedelta
 from litestar import Response, get
 from litestar.params import FromPath
 
+from latchpin import services
 from latchpin.errors import Missing
 from latchpin.kit import clock
-from latchpin.web import render, session, site
-from latchpin.web.site import AnyRequest
+from latchpin.services import AnyRequest
+from latchpin.web import render, session
 from latchpin.web.views.api_keys import KeyRow
 from latchpin.web.views.common import Form, Option, Part, Viewer
 from latchpin.web.views.organization import Components, EventRow
@@ -31,7 +32,7 @@ async def show_file(name: FromPath[str]) -> Response[bytes]:
 @get("/_components")
 async def show_components(request: AnyRequest) -> Response[str]:
     """Show every component in every state; only with LATCHPIN_DEVELOPMENT."""
-    if not site.of(request).settings.development:
+    if not services.of(request).settings.development:
         raise Missing("page")
     now = clock.now()
     outside = session.shell_outside(request)

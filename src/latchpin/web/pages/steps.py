@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from litestar import Response
 
+from latchpin import services
 from latchpin.errors import Conflict, Denied, LatchpinError, Malformed
 from latchpin.kit import context
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import pushed, redirects, server
+from latchpin.oauth import pushed, redirects
 from latchpin.oauth.authorize import Closed, Leave, Outcome, Refused
 from latchpin.oauth.clients import Client
 from latchpin.oauth.consents import Stand
 from latchpin.oauth.errors import OAuthError
+from latchpin.services import AnyRequest
 from latchpin.web import asking, render, session
 from latchpin.web.pages import errors, questions
 from latchpin.web.session import Visit
-from latchpin.web.site import AnyRequest
 from latchpin.web.views.common import Form
 from latchpin.web.views.oauth import OpenedApp, Refusal
 
@@ -66,7 +67,7 @@ async def go_on(visit: Visit, client: Client, outcome: Outcome, form: Form | Non
 
 def refused(request: AnyRequest, app: str, found: Refused) -> Response[str]:
     """Send a refusal to the app; where its address is not to be trusted, a person decides whether to follow it (OAuth 2.1, 7.12.2)."""
-    location = requests.failure(found.to, found.error, server.of(request).issuer)
+    location = requests.failure(found.to, found.error, services.of(request).issuer)
     if found.by_itself:
         return to_app(request, app, location, allowed=False)
     host = redirects.host_of(found.to.redirect_uri)

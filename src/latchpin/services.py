@@ -1,0 +1,29 @@
+"""What a deployment works with, in one object: `app` makes it, and every surface finds it by `of`.
+
+The authorization server below sees the part of it that it knows, as its base class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from litestar.connection import ASGIConnection
+
+from latchpin.automation.run_engine import RunEngine
+from latchpin.oauth.server import STATE, AnyRequest, AuthorizationServer
+
+__all__ = ["AnyRequest", "Services", "of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services(AuthorizationServer):
+    """The whole deployment."""
+
+    engine: RunEngine
+
+
+def of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:
+    """Return the services of the application that a request came to."""
+    found: Services = connection.app.state[STATE]
+    return found
