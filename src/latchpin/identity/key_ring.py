@@ -16,9 +16,9 @@ from typing import Any
 
 import msgspec
 from joserfc import jws
-from joserfc._rfc7515.model import JWSAlgModel
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import Key, import_key
+from joserfc.jws import JWSAlgModel  # type: ignore[attr-defined]  # it is public there, but not declared so
 from joserfc.util import json_b64encode, urlsafe_b64decode, urlsafe_b64encode
 
 from latchpin.identity import signing_keys
