@@ -13,7 +13,7 @@ from latchpin.audit.trail import Filters
 from latchpin.errors import Missing
 from latchpin.identity import overview, user_list
 from latchpin.storage.models import AuditEvent
-from latchpin.web import forms, lists, narration, render, words
+from latchpin.web import audit_messages, forms, lists, narration, render, words
 from latchpin.web.session import SignedIn
 from latchpin.web.views.common import Chip, Form, Option
 from latchpin.web.views.organization import AuditLog, AuditRecord
@@ -34,7 +34,7 @@ _TITLES = {
     "through": "Through",
 }
 _OUTCOMES = (Option("", "Any outcome"), Option("done", "Done"), Option("refused", "Refused"), Option("failed", "Failed"))
-_ACTIONS = (Option("", "Any action"), *(Option(action, label) for action, label in narration.LABELS.items()))
+_ACTIONS = (Option("", "Any action"), *(Option(action, label) for action, label in audit_messages.LABELS.items()))
 _CREDENTIALS = (Option("", "Any credential"), *(Option(kind, label[:1].upper() + label[1:]) for kind, label in narration.KINDS.items()))
 _MOST_PEOPLE = 200
 
