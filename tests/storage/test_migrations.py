@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -186,6 +187,50 @@ async def test_names_and_addresses_of_before_the_one_rule_for_text_are_brought_t
     await engine.dispose()
 
 
+async def test_what_refreshes_asked_for_has_names_after_upgrading(empty: Settings) -> None:
+    """Lists of both earlier forms become objects; and back again."""
+    engine = create_engine(empty)
+    await migrate.upgrade(engine, "0016")
+    before = ['["a b", ["https://api.example"]]', '[null, [], "key", "key"]', '["a", [], null, null]', None]
+    async with engine.execution_options(latchpin_writes=True).begin() as connection:
+        for statement in _GRANT_OF_BEFORE:
+            await connection.execute(text(statement))
+        for number, asked in enumerate(before):
+            await connection.execute(text(_REFRESH_TOKEN), {"digest": bytes([number]) * 32, "asked": asked})
+
+    await migrate.upgrade(engine)
+    named = await _asked(engine)
+    await _downgrade(engine, "0016")
+
+    assert named[0] == {"scope": "a b", "resource": ["https://api.example"], "jkt": None, "bound_to": None}
+    assert named[1:] == [
+        {"scope": None, "resource": [], "jkt": "key", "bound_to": "key"},
+        {"scope": "a", "resource": [], "jkt": None, "bound_to": None},
+        None,
+    ]
+    assert (await _asked(engine))[1:] == [None if each is None else json.loads(each) for each in before[1:]]
+    await engine.dispose()
+
+
+async def _asked(engine: AsyncEngine) -> list[Any]:
+    async with engine.connect() as connection:
+        kept = (await connection.scalars(text("SELECT asked FROM oauth_refresh_tokens ORDER BY id"))).all()
+    return [None if each is None else json.loads(each) for each in kept]
+
+
+_GRANT_OF_BEFORE = (
+    "INSERT INTO organizations (name, created, app_approval) VALUES ('Acme', '2026-01-01 00:00:00', false)",
+    (
+        "INSERT INTO oauth_clients (client_id, source, name, status, auth_method, application_type, redirect_uris,"
+        " post_logout_redirect_uris, grant_types, scopes, version, created, created_by_name)"
+        " VALUES ('app', 'registered', 'App', 'active', 'none', 'web', '[]', '[]', '', '', 1, '2026-01-01 00:00:00', 'Ada')"
+    ),
+    (
+        "INSERT INTO oauth_grants (organization_id, oauth_client_id, sid, kind, offline, scopes, resource, reach, created, expires)"
+        " VALUES (1, 1, 'sid', 'service', false, '', '', 'all', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+    ),
+)
+_REFRESH_TOKEN = "INSERT INTO oauth_refresh_tokens (digest, grant_id, created, expires, asked) VALUES (:digest, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00', :asked)"
 _AGENT = (
     "INSERT INTO agents (organization_id, user_id, name, config_type, input_parameters, validation_status, version, created, updated)"
     " VALUES (1, 1, 'Book prices', 1, '{}', 3, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')"

@@ -122,7 +122,7 @@ def _asked(params: Params, *, bound: str | None) -> str:
 
     With the key that the token itself was bound to: its family may be bound by the very request that spends it.
     """
-    return json.dumps([params.get("scope"), list(params.resources), params.jkt, bound])
+    return json.dumps({"scope": params.get("scope"), "resource": params.resources, "jkt": params.jkt, "bound_to": bound})
 
 
 def _is_bound(token: RefreshToken) -> bool:
@@ -131,7 +131,7 @@ def _is_bound(token: RefreshToken) -> bool:
     One that was spent before its family was bound is not: else a thief who refreshes with a key of their own is never found out, as the
     app that presents the same token would be refused for want of that key.
     """
-    return token.asked is None or json.loads(token.asked)[-1] is not None
+    return token.asked is None or json.loads(token.asked)["bound_to"] is not None
 
 
 def _key(presented: str) -> bytes:

@@ -147,7 +147,7 @@ class RefreshToken(Base):
     expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
     spent: Mapped[datetime | None] = mapped_column(UtcTime)
     successor_id: Mapped[int | None]
-    asked: Mapped[str | None] = mapped_column(Text)  # scope and resource of the request that spent it
+    asked: Mapped[str | None] = mapped_column(Text)  # what the request that spent it asked for, a JSON object
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
