@@ -70,6 +70,14 @@ def test_scrapy_still_has_what_a_run_replaces() -> None:
     assert hasattr(import_module("scrapy.core.downloader.handlers._aiohttp"), "AiohttpDownloadHandler")
 
 
+def test_the_architecture_names_files_that_are_there() -> None:
+    """Its walks are followed file by file."""
+    named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", (ROOT / "docs" / "architecture.md").read_text()))
+
+    assert len(named) > 30
+    assert {name for name in named if not any((root / name).is_file() for root in (SOURCE, ROOT))} == set()
+
+
 def _private_parts(path: Path) -> Iterator[str]:
     """Find private attributes of what is neither `self` nor `cls` nor of the same file, and private modules that are imported or named."""
     nodes = list(ast.walk(ast.parse(path.read_text())))

@@ -230,7 +230,10 @@ _GRANT_OF_BEFORE = (
         " VALUES (1, 1, 'sid', 'service', false, '', '', 'all', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
     ),
 )
-_REFRESH_TOKEN = "INSERT INTO oauth_refresh_tokens (digest, grant_id, created, expires, asked) VALUES (:digest, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00', :asked)"
+_REFRESH_TOKEN = (
+    "INSERT INTO oauth_refresh_tokens (digest, grant_id, created, expires, asked)"
+    " VALUES (:digest, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00', :asked)"
+)
 _AGENT = (
     "INSERT INTO agents (organization_id, user_id, name, config_type, input_parameters, validation_status, version, created, updated)"
     " VALUES (1, 1, 'Book prices', 1, '{}', 3, 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
