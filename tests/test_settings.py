@@ -62,6 +62,7 @@ BAD = {
     "registration_most": ["0", "1000001"],
     "registration_limit": ["0", "100001"],
     "token_limit": ["0", "1000001"],
+    "pending_limit": ["0", "1000001"],
     "require_pushed_authorization_requests": ["perhaps"],
     "dpop_nonce": ["perhaps", ""],
     "client_documents": ["perhaps"],

@@ -101,6 +101,11 @@ class Settings:
     registration_most: int = _setting(value.integer(1, 1_000_000), 1000, "Most self-registered apps at any time.")
     registration_limit: int = _setting(value.integer(1, 100_000), 10, "Registrations per address and hour.")
     token_limit: int = _setting(value.integer(1, 1_000_000), 20, "Requests to the token endpoint per app, address and minute.")
+    pending_limit: int = _setting(
+        value.integer(1, 1_000_000),
+        200,
+        "Device codes, and requests sent ahead or kept, that anybody may begin per client subnet and hour; all subnets together 20 times.",
+    )
     require_pushed_authorization_requests: bool = _setting(
         value.boolean,
         False,  # noqa: FBT003

@@ -42,7 +42,7 @@ def count(organization: Organization, table: Any) -> int:
     ("sweep", "table", "kept", "gone"),
     [
         (codes.sweep, AuthorizationCode, timedelta(hours=24), timedelta(hours=24, minutes=2)),
-        (device_codes.sweep, DeviceCode, timedelta(hours=24), timedelta(hours=24, minutes=11)),
+        (device_codes.sweep, DeviceCode, timedelta(hours=1), timedelta(hours=1, minutes=11)),
         (revocation.sweep, RevokedToken, timedelta(minutes=15), timedelta(minutes=18)),
         (refresh_token.sweep, RefreshToken, timedelta(days=30), timedelta(days=31, minutes=1)),
     ],

@@ -86,6 +86,7 @@ def serving(data_dir: Path, database_url: str = "", *, ready: bool = True, **val
         "rate_limit": 1_000_000,
         "bad_key_limit": 100_000,
         "token_limit": 1_000_000,
+        "pending_limit": 1_000_000,
         "log_level": "warning",
         "access_log": "off",
         "port": free_port(),

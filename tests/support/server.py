@@ -165,6 +165,7 @@ def served(database_url: str, data_dir: Path, **overrides: Any) -> Iterator[Serv
         "bad_key_limit": 100_000,
         "token_limit": 1_000_000,
         "registration_limit": 100_000,
+        "pending_limit": 1_000_000,
         "host": "127.0.0.1",
         "port": free_port(),
         "log_level": "info",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import chain
 from latchpin.audit.actor import Actor, one_line
-from latchpin.audit.events import Event
+from latchpin.audit.events import Changes, Event, Plain
 from latchpin.kit import clock
 from latchpin.storage.database import before_commit
 from latchpin.storage.models import AuditEvent
@@ -24,7 +26,8 @@ _COUNTER = {
     "postgresql": text("SELECT nextval(pg_get_serial_sequence('audit_events', 'id')) - 1 FROM generate_series(1, :rows)"),
 }
 _ADD = insert(AuditEvent.__table__)  # type: ignore[arg-type]  # a Table, which SQLAlchemy types as less than it is
-_MOST_CHANGES = 1_000_000  # fields are checked for length before; this only bounds a mistake
+_LONGEST_VALUE, _SHOWN = 1000, 200  # characters of one value that changed; of a longer one its beginning and its digest are kept
+_MOST_CHANGES = 32_000
 
 
 def record(session: AsyncSession, event: Event, by: Actor, *, at: datetime | None = None) -> None:
@@ -60,7 +63,6 @@ async def _ids(session: AsyncSession, number: int, last: int) -> range:
 
 
 def _row(event: Event, by: Actor, at: datetime) -> dict[str, Any]:
-    changes = {name: list(pair) for name, pair in event.changes.items()}
     return {
         "at": at,
         "organization_id": event.organization_id if event.organization_id is not None else by.organization_id,
@@ -78,9 +80,33 @@ def _row(event: Event, by: Actor, at: datetime) -> dict[str, Any]:
         "address": _shown(by.origin.address, 64),
         "user_agent": _shown(by.origin.user_agent, 400),
         "request_id": _shown(by.origin.request_id, 64),
-        "changes": one_line(json.dumps(changes, ensure_ascii=False), _MOST_CHANGES) if changes else None,
+        "changes": _changes(event.changes) if event.changes else None,
         "count": event.count,
     }
+
+
+def _changes(changes: Changes) -> str:
+    """Return what changed as JSON of bounded size: one who may change a text as often as they like fills no disk with it."""
+    pairs = {name: [_bounded(value) for value in pair] for name, pair in changes.items()}
+    found = _one_line_of_json(pairs)
+    if len(found) <= _MOST_CHANGES:
+        return found
+    return _one_line_of_json({f"{len(pairs)} fields": [None, _digest(found)]})
+
+
+def _one_line_of_json(pairs: Mapping[str, list[Plain]]) -> str:
+    text = json.dumps(pairs, ensure_ascii=False)
+    return one_line(text, 7 * len(text))  # what `one_line` makes visible takes six characters, and JSON cut off is none
+
+
+def _bounded(value: Plain) -> Plain:
+    if not isinstance(value, str) or len(value) <= _LONGEST_VALUE:
+        return value
+    return f"{value[:_SHOWN]}... ({_digest(value)})"
+
+
+def _digest(text: str) -> str:
+    return f"{len(text)} characters, SHA-256 {hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def _shown(text: str | None, limit: int) -> str | None:

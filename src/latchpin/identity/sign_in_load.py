@@ -16,7 +16,7 @@ from latchpin.errors import Throttled
 from latchpin.kit import clock
 
 MOST_AT_ONCE = 4
-ROWS_A_MINUTE = 120
+ROWS_A_MINUTE, ROWS_AN_HOUR = 120, 2000
 MOST_TURNED_AWAY = 500
 _under_way: Counter[bytes] = Counter()
 
@@ -49,22 +49,24 @@ def place(whose: bytes, named: Named | None, origin: Origin) -> Iterator[None]:
 
 
 class Rows:
-    """How many refusals have got an audit row of their own in this minute, and how many since then have none yet."""
+    """How many refusals have got an audit row of their own in this minute and hour, and how many since then have none yet."""
 
     def __init__(self) -> None:
-        self._begun = -math.inf
-        self._written = 0
-        self._unwritten = 0
+        self._begun = self._hour_begun = -math.inf
+        self._written = self._written_in_hour = self._unwritten = 0
 
     def allow(self, count: int = 1) -> bool:
         """Whether one more refusal, or `count` of a kind together, get a row of their own; where not, they count for the next total."""
         at = clock.monotonic()
         if at - self._begun >= 60:  # noqa: PLR2004  a minute
             self._begun, self._written = at, 0
-        if self._written >= ROWS_A_MINUTE:
+        if at - self._hour_begun >= 3600:  # noqa: PLR2004  an hour
+            self._hour_begun, self._written_in_hour = at, 0
+        if self._written >= ROWS_A_MINUTE or self._written_in_hour >= ROWS_AN_HOUR:
             self.leave_out(count)
             return False
         self._written += 1
+        self._written_in_hour += 1
         return True
 
     def leave_out(self, count: int) -> None:
@@ -82,8 +84,9 @@ class Rows:
         return unwritten
 
     def reset(self) -> None:
-        """Begin a new minute with nothing counted."""
-        self._begun, self._written, self._unwritten = -math.inf, 0, 0
+        """Begin a new minute and hour with nothing counted."""
+        self._begun = self._hour_begun = -math.inf
+        self._written = self._written_in_hour = self._unwritten = 0
 
 
 @dataclass(slots=True)

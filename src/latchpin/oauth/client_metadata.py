@@ -21,6 +21,7 @@ from latchpin.storage.models import OAuthClient
 
 GRANT_TYPES = ("authorization_code", "refresh_token", DEVICE)
 _MOST_REDIRECTS, _MOST_KEYS = 20, 10
+_MOST_JWKS = 20_000  # characters
 _KEY_PROBLEMS = {
     jwk.Problem.KEY_TYPE: "only public RSA, EC and OKP keys can be used",
     jwk.Problem.PRIVATE: "a private key was published; make a new one",
@@ -220,4 +221,7 @@ def _keys(said: Mapping[str, Any]) -> str | None:
     for each in keys:
         if problem := jwk.problem(each):
             raise invalid(f"jwks: {_KEY_PROBLEMS[problem]}")
-    return json.dumps({"keys": keys}, sort_keys=True)
+    text = json.dumps({"keys": keys}, sort_keys=True)
+    if len(text) > _MOST_JWKS:
+        raise invalid(f"jwks may have {_MOST_JWKS} characters at most")
+    return text

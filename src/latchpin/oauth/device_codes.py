@@ -26,7 +26,7 @@ LIFETIME = timedelta(minutes=10)
 INTERVAL_SECONDS = 5
 PREFIX = secret_forms.DEVICE_CODE.prefix
 _TRIES = 5
-_KEPT = timedelta(days=1)
+_KEPT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ async def deny(session: AsyncSession, row: DeviceCode) -> bool:
 
 
 async def sweep(session: AsyncSession) -> None:
-    """Remove requests that ran out a day ago."""
+    """Remove requests that ran out an hour ago."""
     await session.execute(delete(DeviceCode).where(DeviceCode.expires < clock.now() - _KEPT))
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from latchpin.oauth.errors import invalid_request
+from latchpin.oauth.errors import invalid_request, invalid_target
 
 FORM = "application/x-www-form-urlencoded"
+MOST_BODY_BYTES = 50_000  # of a request to an endpoint that is open to anybody
 _MOST_PARAMETERS = 60
+_LONGEST_NAME = 100
+_LONGEST_VALUE = 10_000  # characters; tokens and assertions are the longest
+MOST_RESOURCES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,10 @@ class Params:
 
 
 def parse(encoded: bytes) -> Params:
-    """Read a query or a form body; raises OAuthError `invalid_request` for a repeated, endless or unreadable one."""
+    """Read a query or a form body; raises OAuthError `invalid_request` for a repeated, too long or unreadable parameter.
+
+    More resources than one token can be for are `invalid_target` (RFC 8707 section 2).
+    """
     try:
         pairs = parse_qsl(encoded.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS, errors="strict")
     except (ValueError, UnicodeDecodeError):
@@ -47,10 +54,14 @@ def parse(encoded: bytes) -> Params:
     for name, value in pairs:
         if "\0" in name or "\0" in value:
             raise invalid_request("a parameter holds a NUL character")
+        if len(name) > _LONGEST_NAME or len(value) > _LONGEST_VALUE:
+            raise invalid_request(f"{name[:60]} is too long")
         if not value:
             continue
         if name == "resource":
             resources.append(value)
+            if len(resources) > MOST_RESOURCES:
+                raise invalid_target("too many resources")
         elif name in values:
             raise invalid_request(f"{name[:60]} may be sent once only")
         else:

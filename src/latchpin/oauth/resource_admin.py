@@ -15,7 +15,7 @@ from latchpin.errors import Conflict, Missing
 from latchpin.identity.fields import Form
 from latchpin.identity.standing import own_audiences
 from latchpin.kit import clock
-from latchpin.oauth import client_admin, client_checks
+from latchpin.oauth import client_admin, client_checks, resources
 from latchpin.oauth.redirects import LOOPBACK
 from latchpin.settings import Settings
 from latchpin.storage.generation import narrow
@@ -24,7 +24,6 @@ from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 from latchpin.storage.secrets import Secrets
 
 MOST = 100
-_MOST_IDENTIFIER = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +166,7 @@ def _identifier(form: Form, entered: str, settings: Settings) -> str:
     except ValueError:
         local, parts = False, urlsplit("")
     https = f"https://{parts.netloc}{parts.path}" if local else text
-    if not client_checks.is_https(https, most=_MOST_IDENTIFIER) or parts.query or "?" in text or "#" in text:
+    if not client_checks.is_https(https, most=resources.LONGEST) or parts.query or "?" in text or "#" in text:
         form.problem("identifier", "Enter the server's address, such as https://data.example.com, without a query or a fragment.")
         return ""
     path = "" if parts.path == "/" else parts.path

@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity.standing import own_audiences
 from latchpin.oauth.errors import invalid_target
+from latchpin.oauth.params import MOST_RESOURCES
 from latchpin.settings import Settings
 from latchpin.storage.models import OAuthGrant, OAuthResource
 
-_MOST = 5
+LONGEST = 500  # characters of a resource, registered or asked for
 
 
 async def checked(session: AsyncSession, asked: Sequence[str], organization_id: int, settings: Settings) -> str:
@@ -21,7 +22,7 @@ async def checked(session: AsyncSession, asked: Sequence[str], organization_id: 
 
     Known are our own API and what the organization's administrators registered; a path below a registered origin counts as it.
     """
-    if len(asked) > _MOST:
+    if len(asked) > MOST_RESOURCES:
         raise invalid_target("too many resources")
     require_form(asked)
     own = own_audiences(settings)
@@ -36,8 +37,10 @@ async def checked(session: AsyncSession, asked: Sequence[str], organization_id: 
 
 
 def require_form(asked: Iterable[str]) -> None:
-    """Raise OAuthError `invalid_target` unless every resource is an absolute address without a fragment."""
+    """Raise OAuthError `invalid_target` unless every resource is an absolute address without a fragment, and not too long."""
     for each in asked:
+        if len(each) > LONGEST:
+            raise invalid_target(f"a resource may have {LONGEST} characters at most")
         parts = urlsplit(each) if each.isascii() and each.isprintable() and " " not in each else urlsplit("")
         if not parts.scheme or not parts.netloc or "#" in each:
             raise invalid_target("a resource must be an absolute address without a fragment")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from litestar import Router
 from litestar.di import Provide
 
+from latchpin.oauth.params import MOST_BODY_BYTES
 from latchpin.web import csrf, reauth, session
 from latchpin.web.pages import (
     account,
@@ -50,6 +51,7 @@ _ANYBODY = Router(
         *static.HANDLERS,
         *problem_types.HANDLERS,
     ],
+    request_max_body_size=MOST_BODY_BYTES,
 )
 _ANY_PASSWORD = Router(
     "/",
@@ -99,6 +101,7 @@ ROUTERS = (
         "/",
         route_handlers=[*authorize.HANDLERS, *end_session.HANDLERS],
         exception_handlers=authorize.EXCEPTION_HANDLERS,
+        request_max_body_size=MOST_BODY_BYTES,
         include_in_schema=False,
     ),
     Router(
@@ -107,6 +110,7 @@ ROUTERS = (
         dependencies={"visit": Provide(session.visitor)},
         guards=[csrf.refuse_other_sites],
         exception_handlers=consent.EXCEPTION_HANDLERS,
+        request_max_body_size=MOST_BODY_BYTES,
         include_in_schema=False,
     ),
 )

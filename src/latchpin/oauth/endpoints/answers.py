@@ -14,6 +14,7 @@ from litestar.types import ExceptionHandlersMap
 from latchpin.errors import LatchpinError, Throttled, Unavailable
 from latchpin.kit import context, cors, methods
 from latchpin.oauth.errors import OAuthError
+from latchpin.oauth.params import MOST_BODY_BYTES
 from latchpin.oauth.server import AnyRequest
 
 _log = structlog.get_logger(__name__)
@@ -26,7 +27,11 @@ NO_STORE: Mapping[str, str] = {
 CORS: Mapping[str, str] = {"Access-Control-Allow-Origin": "*"}
 _OURS = "/api/oauth/"
 _SERVER_ERROR = 500
-_HINTS = {404: "there is no such endpoint", 405: "this endpoint does not take this method"}
+_HINTS = {
+    404: "there is no such endpoint",
+    405: "this endpoint does not take this method",
+    413: f"the body may have {MOST_BODY_BYTES} bytes at most",
+}
 
 
 def json_answer(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:  # noqa: ANN401  any JSON

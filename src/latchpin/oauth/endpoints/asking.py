@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from latchpin.audit import Origin
-from latchpin.kit import context, households, rate_limit
-from latchpin.oauth import client_auth, params, server
+from latchpin.kit import context
+from latchpin.oauth import client_auth, params, request_limits, server
 from latchpin.oauth.clients import Client
 from latchpin.oauth.params import Params
 from latchpin.oauth.server import AnyRequest, AuthorizationServer
-
-_WINDOW_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +22,17 @@ class Asking:
     came_from: Origin
 
     async def limited(self, what: str, limit: int) -> None:
-        """Count the request against its client and address before any secret is looked at; raises Throttled beyond `limit` a minute.
-
-        The client is who it says it is: whoever lies pays for another, but from their own address only.
-        """
+        """Count the request against its client and its subnet before any secret is looked at; raises Throttled (request_limits)."""
         named = client_auth.claimed(self.params, self.authorization)
-        key = f"{what}:{named}|{households.of(self.came_from.address)}"
-        detail = "too many requests of this client; wait {left} seconds"
-        await rate_limit.require(self.serving.counter, key, seconds=_WINDOW_SECONDS, most=limit, detail=detail)
+        await request_limits.count_request(self.serving, what, named, self.came_from.address, most=limit)
+
+    async def require_room(self, rows: str, client: Client) -> None:
+        """Count a row that the request leaves, where anybody can leave one; raises Throttled.
+
+        An app that an administrator entered and that proves itself is known, and its limit is that of its requests.
+        """
+        if client.is_public or client.organization_id is None:
+            await request_limits.require_room(self.serving, rows, self.came_from.address)
 
     async def client(self, generation: int) -> Client:
         """Return the client, proved by its registered method; raises OAuthError, Throttled."""

@@ -32,6 +32,7 @@ async def device_authorization(request: AnyRequest) -> Response[bytes]:
     if client_admin.DEVICE not in client.grant_types:
         raise unauthorized_client(f"this client may not use {client_admin.DEVICE}")
     wanted = ordered(scope.asked(asked.params.get("scope"), client.scopes, offline="refresh_token" in client.grant_types))
+    await asked.require_room("device_codes", client)
     async with serving.database.transaction() as session:
         resource = await _resource(session, asked, client)
         made = await device_codes.create(

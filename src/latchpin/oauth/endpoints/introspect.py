@@ -46,6 +46,8 @@ async def introspect(request: AnyRequest) -> Response[bytes]:
     client = await asked.client(generation)
     if client.is_public:
         raise invalid_client("introspection is for clients that prove themselves")
+    if client.organization_id is None:  # anybody can register one
+        await asked.limited("introspect", asked.serving.settings.rate_limit)
     token = asked.params.need("token")
     if token.startswith(API_KEY):
         return json_answer(await _api_key(asked, client, token, generation))

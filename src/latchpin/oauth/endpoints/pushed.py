@@ -13,10 +13,9 @@ from latchpin.oauth.errors import invalid_request
 from latchpin.oauth.server import AnyRequest
 
 PATH = "/api/oauth/par"
-MOST_BYTES = 50_000
 
 
-@post(PATH, status_code=201, request_max_body_size=MOST_BYTES)
+@post(PATH, status_code=201)
 async def push(request: AnyRequest) -> Response[bytes]:
     """Keep a request that the authorization endpoint would take; a bad one is refused at once, as RFC 6749 section 5.2 has it."""
     asked = await asking.read(request)
@@ -31,6 +30,7 @@ async def push(request: AnyRequest) -> Response[bytes]:
     sent = await proving.bound_ahead(serving, client, asked.params, proof, asked.came_from)
     encoded = pushed.parameters(sent, client)
     requests.read(encoded.encode(), await requests.target(serving, encoded.encode(), generation, asked.came_from))
+    await asked.require_room("pushed_requests", client)
     async with serving.database.transaction() as session:
         request_uri = await pushed.keep(session, client, encoded)
     told = {"request_uri": request_uri, "expires_in": int(pushed.LIFETIME.total_seconds())}

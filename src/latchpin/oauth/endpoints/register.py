@@ -13,15 +13,13 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
 from latchpin.kit import context, households, rate_limit
-from latchpin.oauth import client_metadata, registration, server
+from latchpin.oauth import client_metadata, registration, request_limits, server
 from latchpin.oauth.endpoints.answers import CORS, NO_STORE, json_answer, preflight
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.server import AnyRequest, AuthorizationServer
 from latchpin.storage.models import OAuthClient
 
 PATH = "/api/oauth/register"
-MOST_BYTES = 50_000
-_HOUR = 3600
 _CARE = 6  # requests about entries that are there for each registration that an address may make
 ClientId = FromPath[str]
 
@@ -31,7 +29,7 @@ def is_offered(serving: AuthorizationServer) -> bool:
     return serving.settings.registration != "off"
 
 
-@post(PATH, status_code=201, request_max_body_size=MOST_BYTES)
+@post(PATH, status_code=201)
 async def register(request: AnyRequest) -> Response[bytes]:
     """Register an app (RFC 7591 section 3.1)."""
     serving, came_from = _offered(request), server.origin(request)
@@ -39,6 +37,7 @@ async def register(request: AnyRequest) -> Response[bytes]:
     if not registration.may_register(serving.settings, _bearer(request)):
         raise _refused("registration needs the initial access token")
     said = await _said(request)
+    await request_limits.require_room(serving, "registrations", came_from.address, most=serving.settings.registration_limit)
     async with serving.database.transaction() as session:
         made = await registration.register(session, said, settings=serving.settings, secrets=serving.secrets, came_from=came_from)
         answer = _entry(serving, made.client, made.token, made.secret, said)
@@ -55,12 +54,13 @@ async def show(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
         return json_answer(_entry(serving, client, token or "", None, {}))
 
 
-@put(PATH + "/{client_id:str}", request_max_body_size=MOST_BYTES)
+@put(PATH + "/{client_id:str}")
 async def replace(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
     """Replace an app's entry by what it sends (RFC 7592 section 2.2)."""
     serving, token, came_from = _offered(request), _bearer(request), server.origin(request)
     await _limit(serving, request, "registration", serving.settings.registration_limit * _CARE)
     said = await _said(request)
+    await _room_for_change(serving, request, client_id, token)
     async with serving.database.transaction() as session:
         client = _found(await registration.find(session, client_id, token))
         secret = await registration.change(session, client, said, secrets=serving.secrets, came_from=came_from)
@@ -73,6 +73,7 @@ async def remove(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
     """Remove an app at its own wish (RFC 7592 section 2.3)."""
     serving, token = _offered(request), _bearer(request)
     await _limit(serving, request, "registration", serving.settings.registration_limit * _CARE)
+    await _room_for_change(serving, request, client_id, token)
     async with serving.database.transaction() as session:
         client = _found(await registration.find(session, client_id, token))
         await registration.remove(session, client, server.origin(request))
@@ -105,7 +106,15 @@ def _offered(request: AnyRequest) -> AuthorizationServer:
 async def _limit(serving: AuthorizationServer, request: AnyRequest, what: str, limit: int) -> None:
     key = f"{what}:{households.of(server.origin(request).address)}"
     detail = "too many registrations from this address; wait {left} seconds"
-    await rate_limit.require(serving.counter, key, seconds=_HOUR, most=limit, detail=detail)
+    await rate_limit.require(serving.counter, key, seconds=request_limits.HOUR, most=limit, detail=detail)
+
+
+async def _room_for_change(serving: AuthorizationServer, request: AnyRequest, client_id: str, token: str | None) -> None:
+    """Count a change of an entry, which leaves a row in the audit trail, where the token is the app's; raises OAuthError, Throttled."""
+    async with serving.database.read() as session:
+        _found(await registration.find(session, client_id, token, lock=False))
+    most = serving.settings.registration_limit * _CARE
+    await request_limits.require_room(serving, "changes_of_apps", server.origin(request).address, most=most)
 
 
 def _bearer(request: AnyRequest) -> str | None:

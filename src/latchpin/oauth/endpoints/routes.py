@@ -6,6 +6,7 @@ from litestar import Router
 
 from latchpin.oauth.endpoints import device_authorization, discovery, introspect, pushed, register, revoke, token, userinfo
 from latchpin.oauth.endpoints.answers import HANDLERS
+from latchpin.oauth.params import MOST_BODY_BYTES
 
 ROUTER = Router(
     "/",
@@ -32,5 +33,6 @@ ROUTER = Router(
         *register.HANDLERS,
     ],
     exception_handlers=HANDLERS,
+    request_max_body_size=MOST_BODY_BYTES,
     include_in_schema=False,
 )

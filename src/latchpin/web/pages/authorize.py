@@ -13,9 +13,9 @@ from litestar.types import ExceptionHandlersMap
 
 from latchpin import services
 from latchpin.errors import LatchpinError
-from latchpin.kit import clock, context, households
+from latchpin.kit import clock, context
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import authorize, params, pushed, server
+from latchpin.oauth import authorize, params, pushed, request_limits, server
 from latchpin.oauth.authorize import Refused
 from latchpin.oauth.endpoints.answers import CORS
 from latchpin.oauth.endpoints.answers import HANDLERS as MACHINES
@@ -25,9 +25,6 @@ from latchpin.services import AnyRequest
 from latchpin.web import render, sent_ahead, session
 from latchpin.web.pages import errors, steps
 from latchpin.web.session import PasswordNeeded, SignInNeeded
-
-_HOUR = 3600
-_MOST_KEPT = 100  # long requests of one client subnet and hour
 
 
 @get(requests.PATH)
@@ -56,6 +53,8 @@ async def authorize_by_form(request: AnyRequest) -> Response[str]:
 
 
 async def _answer(request: AnyRequest, encoded: bytes) -> Response[str]:
+    if len(encoded) > pushed.MOST_BYTES:
+        raise invalid_request("the request is too long")
     request_uri = requests.reference(encoded)
     if not pushed.is_ours(request_uri):
         return await _judge(request, encoded, None)
@@ -117,8 +116,7 @@ async def _keep_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] 
     to = await requests.target(serving, encoded, await serving.now(), came_from)
     if to.client.is_first_party or requests.must_be_sent_ahead(serving, to.client) or requests.NONE in requests.prompts(encoded):
         return None
-    window = await serving.counter.hit(f"kept-request:{households.of(came_from.address)}", _HOUR)
-    if window.count > _MOST_KEPT:
+    if await request_limits.room_in(serving, "kept_requests", came_from.address):
         return None
     browser = sent_ahead.secret(request)
     async with serving.database.transaction() as opened:

@@ -1,0 +1,47 @@
+"""How often anybody may ask, and how many rows requests that prove nothing may leave: for one app, one client subnet, and in all.
+
+Whoever names another app each time, or registers ten of their own, still comes from one subnet; whoever has many subnets still meets the
+limit of all together. The windows are the counter's, so each process counts for itself where there is no Redis.
+"""
+
+from __future__ import annotations
+
+from latchpin.errors import Throttled
+from latchpin.kit import clock, households, rate_limit
+from latchpin.oauth.server import AuthorizationServer
+
+APPS_PER_SUBNET = 3  # a client subnet may ask as often as so many apps
+SUBNETS = 20  # all of them together may leave as many rows as so many subnets
+MINUTE, HOUR = 60, 3600
+
+
+async def count_request(server: AuthorizationServer, endpoint: str, claimed_client: str, address: str | None, *, most: int) -> None:
+    """Count a request against the app that it names, and against its client subnet; raises Throttled beyond `most` a minute of one app.
+
+    The app is who it says it is: whoever lies pays for another, but from their own address only.
+    """
+    client_subnet = households.of(address)
+    detail = "too many requests of this client; wait {left} seconds"
+    await rate_limit.require(server.counter, f"{endpoint}:{claimed_client}|{client_subnet}", seconds=MINUTE, most=most, detail=detail)
+    detail = "too many requests from this network; wait {left} seconds"
+    await rate_limit.require(server.counter, f"{endpoint}@{client_subnet}", seconds=MINUTE, most=most * APPS_PER_SUBNET, detail=detail)
+
+
+async def require_room(server: AuthorizationServer, rows: str, address: str | None, *, most: int | None = None) -> None:
+    """Count a row that a request which proves nothing is about to leave; raises Throttled beyond `most` an hour of one client subnet.
+
+    `rows` names the kind; the default of `most` is the setting's.
+    """
+    wait = await room_in(server, rows, address, most=most)
+    if wait:
+        raise Throttled(f"too many of these were begun within an hour; wait {wait} seconds", retry_after=wait)
+
+
+async def room_in(server: AuthorizationServer, rows: str, address: str | None, *, most: int | None = None) -> int:
+    """Count a row as `require_room` does; returns the seconds until there is room, 0 where there is."""
+    most = server.settings.pending_limit if most is None else most
+    for key, limit in ((f"{rows}@{households.of(address)}", most), (rows, most * SUBNETS)):
+        window = await server.counter.hit(f"rows:{key}", HOUR)
+        if window.count > limit:
+            return window.seconds_left(clock.monotonic())
+    return 0
