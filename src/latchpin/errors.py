@@ -134,3 +134,9 @@ class Unavailable(LatchpinError):
     """A part the answer depends on cannot be reached; the same request may work in a moment."""
 
     code = "unavailable"
+
+
+class Overloaded(Unavailable):
+    """The server has as much under way as it can hold; the same request may work in a moment."""
+
+    code = "overloaded"

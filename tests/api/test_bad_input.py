@@ -9,6 +9,9 @@ from contextlib import closing
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from litestar import _parsers
+from litestar._asgi.routing_trie import traversal
+from litestar._kwargs import extractors
 
 from latchpin.api import envelope
 from latchpin.cli.serve import HTTP1
@@ -158,6 +161,33 @@ def test_a_body_that_is_no_sound_object_is_refused(organization: Organization, b
     assert response.status_code in (400, 422), response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert organization.get(f"/agent/{agent}", key).json()["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "cookies", "status"),
+    [
+        (f"/setup/{'x' * (envelope.LONGEST_PATH - 7)}", 1, 404),
+        (f"/setup/{'x' * envelope.LONGEST_PATH}", 1, 414),
+        (f"/login?next={'x' * (envelope.LONGEST_QUERY - 5)}", 1, 200),
+        (f"/login?next={'x' * envelope.LONGEST_QUERY}", 1, 414),
+        ("/login", envelope.LONGEST_COOKIES - 2, 200),
+        ("/login", envelope.LONGEST_COOKIES, 431),
+    ],
+)
+def test_what_the_router_and_parsers_remember_is_short(organization: Organization, path: str, cookies: int, status: int) -> None:
+    """The framework remembers a thousand paths, queries and cookie headers each, of 64 KB where nobody says otherwise."""
+    answered, body = get(organization.server, b"Cookie: a=" + b"x" * cookies, path=path)
+
+    assert answered == status, body[:300]
+    assert status < 414 or b"application/problem+json" in body or b'"errorCode"' in body
+
+
+def test_the_caches_of_the_framework_are_bounded(server: Server) -> None:
+    """They are the framework's own: a release of it without their bounds is noticed here."""
+    caches = [server.application.litestar.asgi_router.handle_routing, _parsers.parse_query_string, _parsers.parse_cookie_string]
+    caches += [traversal.parse_path_params, extractors.create_query_default_dict]
+
+    assert {cache.cache_info().maxsize for cache in caches} == {1024}
 
 
 def test_a_thousand_parameters_are_answered(organization: Organization) -> None:

@@ -22,6 +22,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from latchpin.api import problems
 from latchpin.api.access_log import AccessLog
+from latchpin.api.body_budget import BodyBudget
 from latchpin.identity.credentials import PREFIX
 from latchpin.kit import addresses, context, trace_context
 from latchpin.settings import Settings
@@ -46,6 +47,7 @@ _KEY_IN_PATH = re.compile(PREFIX + "[0-9A-Za-z]*")
 _SLASHES = re.compile("/{2,}")
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODY_SECONDS = 30.0
+LONGEST_PATH, LONGEST_QUERY, LONGEST_COOKIES = 2_000, 24_000, 8_000
 
 
 class Envelope:
@@ -58,6 +60,7 @@ class Envelope:
         self._log = AccessLog(log) if settings.access_log else None
         self._prefix = f"{secrets.token_hex(5)}{os.getpid():x}"
         self._number = count(1)
+        self.bodies = BodyBudget(settings.max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -73,6 +76,7 @@ class Envelope:
         request = self._context(scope)
         scope[context.KEY] = request  # type: ignore[literal-required]
         entered = context.enter(request)
+        body = _Body(scope["method"], receive, self.bodies, request.address)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -81,10 +85,10 @@ class Envelope:
             await send(message)
 
         try:
-            if b"%00" in scope["query_string"]:
-                await self._answer(400, "The address holds a NUL character.", scope, request, answer)
+            if fault := _fault(scope, request):
+                await self._answer(*fault, scope, request, answer)
             else:
-                await self._app(scope, _hurried(scope["method"], receive), answer)
+                await self._app(scope, body.read, answer)
         except Exception as error:
             _error_log.error("request.failed", request_id=request.request_id, path=_shown(scope["path"]), exc_info=error)
             if request.status:
@@ -92,6 +96,7 @@ class Envelope:
             await self._answer(500, problems.FAILED, scope, request, answer)
         finally:
             context.leave(entered)
+            self.bodies.give_back(request.address, body.held)
             if self._log is not None:
                 self._log.add(scope["method"], _shown(scope["path"]), request, started)
 
@@ -133,26 +138,43 @@ class Envelope:
         return address is not None and any(address in network for network in self._trusted)
 
 
-def _hurried(method: str, receive: Receive) -> Receive:
-    """Wrap the reading of a body so that a client cannot hold it open for ever by sending it byte by byte."""
-    if method in _BODYLESS:
-        return receive
-    deadline = asyncio.get_running_loop().time() + BODY_SECONDS
-    whole = False
+class _Body:
+    """Reads a request's body: within BODY_SECONDS, so that nobody holds it open by sending it byte by byte, and within the budget of all.
 
-    async def read() -> Any:  # noqa: ANN401  the server's message
-        nonlocal whole
-        if whole:
-            return await receive()  # waits for the client to go away
+    `held` is how many bytes are counted for it.
+    """
+
+    def __init__(self, method: str, receive: Receive, budget: BodyBudget, address: str | None) -> None:
+        self._receive, self._budget, self._address = receive, budget, address
+        self._whole = method in _BODYLESS  # nothing of ours reads the body of these
+        self._deadline = 0.0 if self._whole else asyncio.get_running_loop().time() + BODY_SECONDS
+        self.held = 0
+
+    async def read(self) -> Any:  # noqa: ANN401  the server's message
+        """Return the next message; raises ClientException (408), Throttled, Overloaded."""
+        if self._whole:
+            return await self._receive()  # waits for the client to go away
         try:
-            async with asyncio.timeout_at(deadline):
-                message = await receive()
+            async with asyncio.timeout_at(self._deadline):
+                message: Any = await self._receive()
         except TimeoutError:
             raise ClientException(f"The body did not arrive within {BODY_SECONDS:g} seconds.", status_code=408) from None
-        whole = message["type"] != "http.request" or not message.get("more_body", False)
+        self._whole = message["type"] != "http.request" or not message.get("more_body", False)
+        if size := len(message.get("body", b"")):
+            self._budget.take(self._address, size)
+            self.held += size
         return message
 
-    return read
+
+def _fault(scope: Any, request: context.RequestContext) -> tuple[int, str] | None:  # noqa: ANN401  as above
+    """Return why a request goes no further, with its status. The router and the parsers behind it remember what they have read."""
+    if b"%00" in scope["query_string"]:
+        return 400, "The address holds a NUL character."
+    if len(scope["path"]) > LONGEST_PATH or len(scope["query_string"]) > LONGEST_QUERY:
+        return 414, f"The address is too long. Its path may have {LONGEST_PATH} characters, its query {LONGEST_QUERY}."
+    if len(request.seen.get(b"cookie", b"")) > LONGEST_COOKIES:
+        return 431, f"The cookies are too long together; they may have {LONGEST_COOKIES} bytes. Remove those of this site."
+    return None
 
 
 def _cleaned(path: str) -> str:

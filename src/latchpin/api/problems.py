@@ -33,7 +33,9 @@ SLUGS = {
     405: "method-not-allowed",
     408: "request-too-slow",
     413: "request-too-large",
+    414: "address-too-long",
     415: "unsupported-content-type",
+    431: "cookies-too-long",
     500: "server-error",
 }
 FAILED = "The server failed on this request. Tell your administrator the request id."

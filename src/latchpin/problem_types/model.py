@@ -19,9 +19,11 @@ TITLES: Mapping[int, str] = {
     408: "Took too long",
     409: "Conflict",
     413: "Request too large",
+    414: "Address too long",
     415: "Unsupported content type",
     422: "Refused entry",
     429: "Too many requests",
+    431: "Header fields too large",
     500: "Server error",
     503: "Temporarily unavailable",
 }

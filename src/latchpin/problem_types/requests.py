@@ -186,12 +186,32 @@ _HOW = (
         more={"runId": 512},
     ),
     ProblemType(
+        "address_too_long",
+        414,
+        "Address that is too long",
+        "The path or the query of the address is longer than the server takes.",
+        "A query with very many or very long parameters.",
+        "Leave out what is not needed, or send the request in parts.",
+        "The address is too long. Its path may have 2000 characters, its query 24000.",
+        "/api/v1/agent/all",
+    ),
+    ProblemType(
+        "cookies_too_long",
+        431,
+        "Cookies that are too long",
+        "The header `Cookie` is longer than the server takes.",
+        "Other programs at the same host name set many cookies, and the browser sends them here too.",
+        "Remove the cookies of this site in the browser. Programs need none: they send a key or a token.",
+        "The cookies are too long together; they may have 8000 bytes. Remove those of this site.",
+        "/api/v1/agent/all",
+    ),
+    ProblemType(
         "throttled",
         429,
         "Too many requests",
         "The credential, or the address that the request came from, has used up what it may send in this stretch of time.",
-        "More requests than the key's limit allows, or many refused credentials from one address. Sound keys are not affected by the "
-        "latter.",
+        "More requests than the key's limit allows, many refused credentials from one address (sound keys are not affected), or many "
+        "large bodies from one network at the same time.",
         "Wait for as many seconds as `Retry-After` says. `RateLimit` and `X-RateLimit-Limit` tell where you stand with every answer, so "
         "that a client can slow down by itself.",
         "This credential may make 100 requests in 60 seconds. Wait as Retry-After says.",
@@ -216,6 +236,16 @@ _HOW = (
         "Wait for as many seconds as `Retry-After` says, and send the same request again. If it lasts, `/health/ready` tells the operator.",
         "The database cannot be reached. Nothing was changed; try again in a moment.",
         "/api/v1/agent/all",
+    ),
+    ProblemType(
+        "overloaded",
+        503,
+        "Too much under way",
+        "The server holds as many request bodies as it can. Nothing was changed.",
+        "Many large requests arrive at the same time, or are left unfinished.",
+        "Wait for as many seconds as `Retry-After` says, and send the same request again. If it lasts, tell whoever operates the server.",
+        "Too many large requests are under way. Nothing was changed; try again in a moment.",
+        "/api/v1/agent",
     ),
 )
 EVERY: tuple[ProblemType, ...] = (*_THERE, *_HOW)

@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from latchpin import services
-from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, Throttled, Unauthenticated, Unavailable
+from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, Overloaded, Throttled, Unauthenticated, Unavailable
 from latchpin.kit import context, methods, own_pages
 from latchpin.oauth.authorization_request import PATH
 from latchpin.services import AnyRequest
@@ -28,6 +28,7 @@ _KINDS: tuple[tuple[type[LatchpinError], int, str], ...] = (
     (Denied, 403, "This is not open to you"),
     (Conflict, 409, "This is not possible now"),
     (Throttled, 429, "Too many requests"),
+    (Overloaded, 503, "Too much is under way"),
     (Unavailable, 503, "The database cannot be reached"),
 )
 _FRAMEWORK = {
