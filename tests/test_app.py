@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import weakref
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -72,6 +74,20 @@ async def test_an_empty_database_does_not_start(chosen: Settings) -> None:
     with pytest.raises(SecretsError, match="empty"):
         await deployment.check(application.services.database, application.services.secrets)
     await application.services.database.close()
+
+
+async def test_stopping_gives_the_memory_back(chosen: Settings) -> None:
+    """What a start keeps from being looked at again is let go: a process that serves many applications, as these tests do, keeps none."""
+    application = build(chosen)
+    async with AsyncTestClient(application.litestar):
+        assert gc.get_freeze_count() > 0
+    gone = weakref.ref(application.services.doors.activity)
+    del application
+
+    gc.collect()
+
+    assert gc.get_freeze_count() == 0
+    assert gone() is None
 
 
 async def test_stopping_lets_go_of_every_file(chosen: Settings) -> None:

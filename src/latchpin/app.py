@@ -151,6 +151,7 @@ def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsy
             await services.generation.close()
             await database.close()
             _log.info("server_process.stopped", process=os.getpid())
+            gc.unfreeze()  # a process that goes on, as one that tests this does, gets the memory back
 
     return run
 

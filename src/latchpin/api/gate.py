@@ -35,6 +35,7 @@ SIGNED_IN = "latchpin_signed_in"
 _BODYLESS = frozenset({"GET", "HEAD"})
 _GUARDED = "/api/v1"
 _NO_ROUTE = "(no such route)"
+_MOST_LIMITS = 1000  # whose headers are remembered; each key may have a limit of its own
 _REFUSED = (
     "The API key was not accepted. Check that it was copied whole, that it has not expired or been revoked, and that it is used "
     "from an allowed network; an administrator sees the reason in the audit log."
@@ -217,6 +218,8 @@ class Gate:
         """Tell the caller where it stands (the contract's headers, and RateLimit of the IETF httpapi draft)."""
         fixed = self._fixed.get(limit)
         if fixed is None:
+            if len(self._fixed) >= _MOST_LIMITS:
+                self._fixed.clear()
             fixed = self._fixed[limit] = (
                 (b"x-ratelimit-limit", b"%d" % limit),
                 self._window_header,

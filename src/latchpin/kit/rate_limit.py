@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol
 
 import structlog
@@ -23,7 +24,8 @@ from latchpin.kit import clock, households
 from latchpin.settings import Settings
 
 _log = structlog.get_logger(__name__)
-_MOST_WINDOWS = 100_000
+MOST_WINDOWS = 50_000
+_LONGEST_KEY = 100  # characters; in a longer key a caller's own words are told by a digest
 _ASK_AGAIN_SECONDS = 2.0
 _SHORTEST_WAIT = 0.1  # Redis tells whole seconds: in the last one of a window it says 0, and whoever waits must not ask without a pause
 
@@ -56,12 +58,18 @@ class InProcess:
     def __init__(self) -> None:
         self._windows: dict[str, Window] = {}
 
+    def __len__(self) -> int:
+        """The number of windows that are remembered."""
+        return len(self._windows)
+
     def hit_now(self, key: str, seconds: int) -> Window:
         """Count one hit, without waiting."""
+        if len(key) > _LONGEST_KEY:
+            key = f"{key[:20]}|{sha256(key.encode(errors='surrogatepass')).hexdigest()}"
         now = clock.monotonic()
         window = self._windows.get(key)
         if window is None or window.ends <= now:
-            if len(self._windows) >= _MOST_WINDOWS:
+            if len(self._windows) >= MOST_WINDOWS:
                 self._sweep(now)
             window = self._windows[key] = Window(0, now + seconds)
         window.count += 1
@@ -76,10 +84,10 @@ class InProcess:
 
     def _sweep(self, now: float) -> None:
         self._windows = {key: window for key, window in self._windows.items() if window.ends > now}
-        if len(self._windows) >= _MOST_WINDOWS * 9 // 10:
+        if len(self._windows) >= MOST_WINDOWS * 9 // 10:
             # A flood of addresses fills it with windows of a hit or two; those go, and a tenth at once, so that this stays rare.
             fullest = sorted(self._windows.items(), key=lambda item: item[1].count, reverse=True)
-            self._windows = dict(fullest[: _MOST_WINDOWS * 9 // 10])
+            self._windows = dict(fullest[: MOST_WINDOWS * 9 // 10])
 
 
 class InRedis:

@@ -24,6 +24,7 @@ from latchpin.verify.errors import PROOFS, InvalidProof, InvalidToken
 from latchpin.verify.token import Token
 
 WINDOW_SECONDS = 60
+MOST_REMEMBERED = 100_000  # proofs that were used, where `first_use` is not given
 _MOST_BYTES = 8192
 _MOST_NAME = 256
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -58,8 +59,8 @@ class Proof:
 class Proofs:
     """Checks proofs, each of which counts once within two minutes.
 
-    Which were used is kept in this process's memory. **Several processes need a list that they share**: give `first_use(name, seconds)`,
-    which remembers a name for so long and returns whether it was new, in one step. With Redis that is
+    Which were used is kept in this process's memory, at most MOST_REMEMBERED. **Several processes need a list that they share**: give
+    `first_use(name, seconds)`, which remembers a name for so long and returns whether it was new, in one step. With Redis that is
     `lambda name, seconds: redis.set(name, 1, nx=True, ex=int(seconds))`. It may return an awaitable where `check_async` is used.
     """
 
@@ -161,6 +162,8 @@ class _Memory:
                 del self._until[oldest]
             if name in self._until:
                 return False
+            if len(self._until) >= MOST_REMEMBERED:  # to forget one would let it be used again
+                raise InvalidProof(f"{MOST_REMEMBERED} proofs were used within {2 * WINDOW_SECONDS} seconds; wait")
             self._until[name] = now + seconds
             return True
 

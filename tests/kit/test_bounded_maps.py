@@ -1,0 +1,230 @@
+"""What a process remembers by what strangers choose is bounded: each map of the source is listed with its bound, and filled to it."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import latchpin
+from latchpin.api.body_budget import BodyBudget
+from latchpin.audit import Origin
+from latchpin.identity import sign_in_load, tallies
+from latchpin.identity.activity import MOST_KNOWN_REFUSALS, MOST_REFUSALS, Activity
+from latchpin.identity.principal import Credential, Principal
+from latchpin.identity.roles import CredentialKind, Group
+from latchpin.identity.sign_in_load import MOST_TURNED_AWAY, Named, TurnedAway
+from latchpin.identity.verified import CredentialCache, Reason, Refused, Verified
+from latchpin.kit import clock, rate_limit
+from latchpin.kit.cache import CAPACITY, Cache
+from latchpin.kit.rate_limit import InProcess
+from latchpin.verify import InvalidProof, proof
+
+SOURCE = Path(latchpin.__file__).parent
+REQUEST = "made for one request"
+IN_FLIGHT = "one entry for each request that is under way, removed at its end"
+OURS = "keyed by what our own source or an administrator says"
+# A worker's processes answer no stranger; what an agent's definition or a site makes them hold is bounded by the run's own limits.
+NOT_SERVED = ("worker/", "automation/run_queue/")
+BOUNDS = {
+    "api/access_log.py AccessLog._lines": "written twenty times a second",
+    "api/bodies.py _decoder": OURS,
+    "api/body_budget.py BodyBudget._of_subnet": IN_FLIGHT,
+    "api/gate.py Gate._fixed": "emptied at its cap",
+    "audit/events.py Event.changes": REQUEST,
+    "api/problems.py Problem.errors": REQUEST,
+    "automation/definition_problems.py Problems.found": REQUEST,
+    "automation/definition_reader.py Section.keys": REQUEST,
+    "automation/definition_reader.py Section.values": REQUEST,
+    "automation/runs.py NewRun.input": REQUEST,
+    "identity/access.py agents_in": "keyed by four truth values",
+    "identity/access.py spaces_in": "keyed by four truth values",
+    "identity/activity.py Activity._last_used": "keyed by credentials that are in the database, and written twice a second",
+    "identity/fields.py Form.problems": REQUEST,
+    "identity/key_ring.py _Ring.heads": "keyed by headers that we signed ourselves",
+    "identity/sign_in_load.py _under_way": IN_FLIGHT,
+    "identity/sign_in_load.py TurnedAway._waiting": "filled below",
+    "identity/space_lists.py _every": "keyed by four truth values",
+    "identity/tallies.py Tallies._exact": "filled below",
+    "identity/tallies.py Tallies._owned": "filled below",
+    "identity/tallies.py Tallies._rest": "keyed by organization, kind and reason",
+    "identity/tallies.py Tallies._totals": "filled below",
+    "identity/used_proofs.py UsedProofs._waiting": IN_FLIGHT,
+    "kit/cache.py Cache._entries": "filled below",
+    "kit/cache.py SingleFlight._running": IN_FLIGHT,
+    "kit/context.py RequestContext.headers": REQUEST,
+    "kit/fetching.py Fetcher._running": IN_FLIGHT,
+    "kit/rate_limit.py InProcess._windows": "filled below",
+    "kit/rate_limit.py Queue._waiting": IN_FLIGHT,
+    "oauth/client_checks.py Entry.spaces": REQUEST,
+    "problem_types/model.py ProblemType.more": OURS,
+    "storage/one_trip.py Cursor._rows": REQUEST,
+    "verify/introspection.py Introspector._kept": "the oldest makes room",
+    "verify/keys.py PublishedKeys._keys": "keyed by the issuer's own keys",
+    "verify/proof.py _Memory._until": "filled below",
+    "web/behind.py Behind.headers": REQUEST,
+    "web/views/common.py Form.errors": REQUEST,
+    "web/views/common.py Form.values": REQUEST,
+}
+_GROWING = {"dict", "set", "list", "defaultdict", "OrderedDict", "Counter", "deque", "WeakKeyDictionary", "WeakValueDictionary"}
+
+
+def _grows(value: ast.expr | None) -> bool:
+    """Whether a value is an empty container, or makes one for each object."""
+    if isinstance(value, ast.Dict | ast.List | ast.Set):
+        return not (value.keys if isinstance(value, ast.Dict) else value.elts)
+    if not isinstance(value, ast.Call):
+        return False
+    name = ast.unparse(value.func).partition("[")[0].rpartition(".")[2]
+    made = [ast.unparse(each.value).rpartition(".")[2] for each in value.keywords if each.arg == "default_factory"]
+    return (name in _GROWING and not value.args) or (name == "field" and bool(_GROWING.intersection(made)))
+
+
+def _maps() -> Iterator[str]:
+    """Yield every container that lives longer than a call: of a module, of an object, or of a cache without a bound."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        name = path.relative_to(SOURCE).as_posix()
+        if name.startswith(NOT_SERVED):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                yield from (f"{name} {node.name}.{each}" for each in _held(node, node.body))
+            else:
+                yield from (f"{name} {each}" for each in _held(node, [node]))
+            for each in ast.walk(node):
+                if (
+                    isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+                    and each.args.args
+                    and "cache" in map(ast.unparse, each.decorator_list)
+                ):
+                    yield f"{name} {each.name}"
+
+
+def _held(node: ast.stmt, own: list[ast.stmt]) -> Iterator[str]:
+    for each in ast.walk(node):
+        if isinstance(each, ast.Assign | ast.AnnAssign) and _grows(each.value):
+            target = each.targets[0] if isinstance(each, ast.Assign) else each.target
+            if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self":
+                yield target.attr
+            elif each in own:
+                yield ast.unparse(target)
+
+
+def test_every_map_of_the_source_has_its_bound_told() -> None:
+    """One that is new is listed above, with what bounds it; what a stranger can fill is filled below as well."""
+    assert sorted(set(_maps())) == sorted(BOUNDS)
+
+
+def _windows() -> tuple[int, int]:
+    counter = InProcess()
+    for number in range(rate_limit.MOST_WINDOWS + 5000):
+        counter.hit_now(f"refused:2001:db8:{number:x}::/64", 60)
+    return len(counter), rate_limit.MOST_WINDOWS
+
+
+def _cache() -> tuple[int, int]:
+    held = Cache[str, int](60)
+    for number in range(CAPACITY + 100):
+        held.put(f"client-{number}", number)
+    return len(held), CAPACITY
+
+
+def _credentials() -> tuple[int, int]:
+    held = CredentialCache()
+    principal = Principal(1, 1, "Grace", "grace@example.com", Group.USER, Credential(CredentialKind.API_KEY, 1))
+    for number in range(CAPACITY + 100):
+        held.put(f"token-{number}".encode(), Verified(principal, 1, 0.0, 0.0, (), None))
+    return len(held.verified), CAPACITY
+
+
+def _refusals_of_strangers() -> tuple[int, int]:
+    activity = Activity(None)  # type: ignore[arg-type]  # nothing is written here
+    for number in range(MOST_REFUSALS + 2000):
+        activity.refused(Refused(Reason.UNKNOWN, name=f"sk-lp_{number}"), Origin(f"2001:db8:{number:x}::1", f"agent {number}"))
+    return len(activity._refusals), MOST_REFUSALS + 1
+
+
+def _refusals_of_known_credentials() -> tuple[int, int]:
+    activity = Activity(None)  # type: ignore[arg-type]  # as above
+    for number in range(3 * MOST_KNOWN_REFUSALS):
+        activity.refused(Refused(Reason.NOT_PROVED, id=number, kind=CredentialKind.CLIENT), Origin(f"192.0.2.{number % 256}"))
+    return len(activity._refusals) + len(activity._refusals._owned), 3 * MOST_KNOWN_REFUSALS + 1
+
+
+def _subnets() -> tuple[int, int]:
+    for number in range(11_000):
+        tallies.subnet(f"2001:db8:{number:x}::1")
+    return tallies.subnet.cache_info().currsize, 10_000
+
+
+def _turned_away() -> tuple[int, int]:
+    waiting = TurnedAway()
+    for number in range(MOST_TURNED_AWAY + 100):
+        waiting.add(number.to_bytes(4, "big"), Named(number, f"{number}@example.com", 1), Origin())
+    sign_in_load.rows.reset()
+    return len(waiting), MOST_TURNED_AWAY
+
+
+def _used_proofs() -> tuple[int, int]:
+    memory = proof._Memory(clock.timestamp)
+    for number in range(proof.MOST_REMEMBERED):
+        memory.first_use(f"dpop:{number}", 120)
+    with pytest.raises(InvalidProof):
+        memory.first_use("dpop:one more", 120)
+    return len(memory._until), proof.MOST_REMEMBERED
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        _windows,
+        _cache,
+        _credentials,
+        _refusals_of_strangers,
+        _refusals_of_known_credentials,
+        _subnets,
+        _turned_away,
+        _used_proofs,
+    ],
+)
+def test_what_strangers_fill_stops_growing(fill: Callable[[], tuple[int, int]], clock: clock.Frozen) -> None:
+    """Beyond its cap, whatever comes."""
+    held, most = fill()
+
+    assert 0 < held <= most
+
+
+def test_windows_of_long_names_are_no_larger() -> None:
+    """An app's name, as it says it, may have 500 characters; two that differ at the end alone are told apart."""
+    counter = InProcess()
+    for number in range(100):
+        counter.hit_now(f"token:{'x' * 500}{number}|192.0.2.1", 60)
+
+    assert len(counter) == 100
+    assert max(map(len, counter._windows)) <= 100
+
+
+def test_many_fetches_and_bodies_leave_nothing_behind() -> None:
+    """What is counted while it is under way is forgotten at its end."""
+    budget = BodyBudget(10)
+    for number in range(1000):
+        budget.take(f"2001:db8:{number:x}::1", 5)
+        budget.give_back(f"2001:db8:{number:x}::1", 5)
+    queue = rate_limit.Queue(places=1, longest=60)
+
+    async def hang_up() -> None:
+        for number in range(1000):
+            with pytest.raises(rate_limit.ClientGone):
+                await queue.wait(f"key:{number}", clock.monotonic() + 60, _at_once)
+
+    asyncio.run(hang_up())
+
+    assert (len(budget), budget.subnets, len(queue._waiting)) == (0, 0, 0)
+
+
+async def _at_once() -> None:
+    """Hang up."""
