@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import httpx
+import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Origin
 from latchpin.identity import sessions, users
 from latchpin.kit.clock import Frozen
+from latchpin.storage.models.oauth_client import ClientSource
 from tests.support.apps import App, Apps
+from tests.support.authorizing import introduce
 from tests.support.people import Organization, Person
 
 LOGOUT = "/api/oauth/logout"
@@ -108,6 +111,64 @@ def test_the_person_says_yes(organization: Organization) -> None:
 
     assert (answer.status_code, answer.headers["Location"]) == (303, DONE)
     assert not browser.is_signed_in
+
+
+@pytest.mark.parametrize("source", [ClientSource.DYNAMIC, ClientSource.DOCUMENT])
+def test_an_app_that_made_itself_known_gets_a_link_and_no_redirect(organization: Organization, source: ClientSource) -> None:
+    """It registered its address itself: the session ends, on a page of ours that names the host (security.md 7)."""
+    asking = introduce(Apps(organization), app(organization), source)
+    token = hint(organization, asking)
+    asked, proved = Browser(organization, organization.admin), Browser(organization, organization.admin)
+    params = {"client_id": asking.client_id, "post_logout_redirect_uri": DONE, "state": "a b"}
+
+    question = asked.ask(**params)
+    answers = (
+        asked.send(organization.server.url, confirmed="1", **params),
+        proved.ask(id_token_hint=token, post_logout_redirect_uri=DONE, state="a b"),
+    )
+
+    assert "<strong>partner.example</strong>" in question.text
+    assert "Nobody here has checked it" in question.text
+    assert "form-action 'self';" in question.headers["Content-Security-Policy"]
+    for answer in answers:
+        assert answer.status_code == 200
+        assert "You are signed out" in answer.text
+        assert f'href="{DONE}?state=a+b"' in answer.text
+        assert "Continue to partner.example" in answer.text
+        assert not {"location", "refresh"} & {name.lower() for name in answer.headers}
+        assert 'http-equiv="refresh"' not in answer.text
+    assert not asked.is_signed_in
+    assert not proved.is_signed_in
+
+
+def test_an_app_that_another_organization_entered_gets_a_link_too(organization: Organization, other: Organization) -> None:
+    """Its administrator's word does not count here; who is not signed in comes to our sign-in page."""
+    asking = app(other)
+    params = {"id_token_hint": hint(organization, asking), "post_logout_redirect_uri": DONE}
+
+    answer = Browser(organization, organization.admin).ask(**params)
+    stranger = organization.server.http.get(LOGOUT, params=params)
+
+    assert answer.status_code == 200
+    assert "Continue to partner.example" in answer.text
+    assert stranger.headers["Location"] == "/login"
+
+
+def test_the_question_names_where_it_leads(organization: Organization) -> None:
+    """The host of the address, or the scheme that a program has."""
+    asking = app(organization)
+    program = Apps(organization).register(
+        application_type="native", redirect_uris=("com.example.app:/cb",), post_logout_redirect_uris=("com.example.app:/bye",)
+    )
+    browser = Browser(organization, organization.admin)
+
+    page = browser.ask(client_id=asking.client_id, post_logout_redirect_uri=DONE)
+    opened = browser.ask(client_id=program.client_id, post_logout_redirect_uri="com.example.app:/bye")
+    stays = browser.ask(client_id=asking.client_id)
+
+    assert "You will be sent to <strong>partner.example</strong>." in page.text
+    assert "You will be sent to the program that opens <strong>com.example.app:</strong> addresses." in opened.text
+    assert "You will be sent to" not in stays.text
 
 
 def test_another_site_cannot_say_yes(organization: Organization) -> None:

@@ -66,6 +66,7 @@ CONNECTED = (
         1,
         "Price dashboard",
         DASHBOARD.client_id,
+        ("prices.northwind.example",),
         READ,
         "Retail intelligence",
         before(days=30),
@@ -77,6 +78,7 @@ CONNECTED = (
         2,
         "Latchpin command line",
         "latchpin-cli",
+        (),
         ("Everything the API offers",),
         "All Spaces",
         before(days=2),
@@ -85,7 +87,7 @@ CONNECTED = (
         active=True,
     ),
     organization.ConnectedRow(
-        3, "Research assistant", ASSISTANT.client_id, READ[:1], "Personal Space", before(days=90), None, None, active=False
+        3, "Research assistant", ASSISTANT.client_id, ("127.0.0.1",), READ[:1], "Personal Space", before(days=90), None, None, active=False
     ),
 )
 SESSIONS = (

@@ -11,10 +11,15 @@ from latchpin.web.views import oauth
 from latchpin.web.views.common import Form, Option
 from tests.web.samples import ADMIN, EMPTY, NOW, before, shell
 
-APP = oauth.AppFacts("Northwind Reports", "reports.northwind.example", local=False, unverified=False, identified_by="")
-LOCAL = oauth.AppFacts("Field Notes", "", local=True, unverified=True, identified_by="")
-DEVICE = oauth.AppFacts("Latchpin command line", "", local=False, unverified=False, identified_by="")
-DOCUMENT = oauth.AppFacts("Meridian Desk", "desk.meridian.example", local=False, unverified=True, identified_by="desk.meridian.example")
+APP = oauth.AppFacts(
+    "Northwind Reports", "reports.northwind.example", False, False, "", asking.destination("https://reports.northwind.example/cb")
+)
+LOCAL = oauth.AppFacts("Field Notes", "", True, True, "", asking.destination("http://127.0.0.1/cb"))
+SCHEME = oauth.AppFacts("Field Notes", "cursor:", True, True, "", asking.destination("cursor://anysphere.cursor-mcp/oauth/callback"))
+DEVICE = oauth.AppFacts("Latchpin command line", "", False, False, "", None)
+DOCUMENT = oauth.AppFacts(
+    "Meridian Desk", "desk.meridian.example", False, True, "desk.meridian.example", asking.destination("https://desk.meridian.example/cb")
+)
 SPACES = (
     Option("all", "All my Spaces"),
     Option("personal", "My personal Space"),
@@ -31,7 +36,6 @@ def consent(app: oauth.AppFacts = APP, form: Form | None = None, **changes: Any)
         "minutes": 15,
         "offline_until": None,
         "may_stay_until": None,
-        "sent_to": app.host or "127.0.0.1",
         "device": None,
         "has_changed": False,
         **changes,
@@ -47,11 +51,11 @@ def every() -> Iterator[tuple[str, str, Any]]:
     device = oauth.DeviceFacts("203.0.113.7", before(seconds=40))
     yield "consent", "oauth/consent.html", consent(offline_until=until)
     yield "consent-short", "oauth/consent.html", consent(scopes="agents:read")
-    yield "consent-stay", "oauth/consent.html", consent(LOCAL, scopes="agents:read", sent_to="cursor:", may_stay_until=until)
+    yield "consent-stay", "oauth/consent.html", consent(SCHEME, scopes="agents:read", may_stay_until=until)
     yield "consent-local", "oauth/consent.html", consent(LOCAL, offline_until=until, resources=("mcp.northwind.example",))
     yield "consent-document", "oauth/consent.html", consent(DOCUMENT, refused, scopes="agents:read runs:read")
     yield "consent-changed", "oauth/consent.html", consent(DOCUMENT, scopes="agents:read runs:read", has_changed=True)
-    yield "consent-device", "oauth/consent.html", consent(DEVICE, sent_to="", device=device, offline_until=until)
+    yield "consent-device", "oauth/consent.html", consent(DEVICE, device=device, offline_until=until)
     yield "choose-account", "oauth/account.html", oauth.ChooseAccount(shell("", ADMIN), "token", APP)
     yield "give-password", "oauth/password.html", oauth.GivePassword(shell("", ADMIN), EMPTY, "token", APP)
     yield (
@@ -74,7 +78,11 @@ def every() -> Iterator[tuple[str, str, Any]]:
     )
     yield "device-allowed", "oauth/device_done.html", oauth.DeviceDone(shell("", ADMIN), allowed=True)
     yield "device-denied", "oauth/device_done.html", oauth.DeviceDone(shell("", ADMIN), allowed=False)
-    yield "sign-out-asked", "oauth/sign_out.html", oauth.SignOut(shell("", ADMIN), "Northwind Reports", (("client_id", "app_1"),))
+    yield "sign-out-asked", "oauth/sign_out.html", oauth.SignOut(shell("", ADMIN), APP, (("client_id", "app_1"),))
+    yield "sign-out-unverified", "oauth/sign_out.html", oauth.SignOut(shell("", ADMIN), LOCAL, ())
+    yield "sign-out-nobody-asked", "oauth/sign_out.html", oauth.SignOut(shell("", ADMIN), None, ())
+    yield "signed-out", "oauth/signed_out.html", oauth.SignedOut(shell("", None), DOCUMENT, "https://desk.meridian.example/bye?state=1")
+    yield "signed-out-scheme", "oauth/signed_out.html", oauth.SignedOut(shell("", None), SCHEME, "cursor://anysphere.cursor-mcp/bye")
     yield (
         "oauth-error",
         "oauth/refused.html",
@@ -85,7 +93,7 @@ def every() -> Iterator[tuple[str, str, Any]]:
             "invalid_request",
             "redirect_uri is not one that this app registered",
             "",
-            "",
+            None,
             "01JDG2",
         ),
     )
@@ -95,11 +103,11 @@ def every() -> Iterator[tuple[str, str, Any]]:
         oauth.Refusal(
             shell("", None),
             "The app was refused",
-            "It asked for something that is not possible here. The app is new to us, so look where it would send you: desk.example.",
+            "It asked for something that is not possible here. The app is new to us, so look where it would send you",
             "invalid_scope",
             "unknown scope",
             "https://desk.example/cb?error=invalid_scope",
-            "desk.example",
+            asking.destination("https://desk.example/cb"),
             "",
         ),
     )

@@ -6,32 +6,39 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from sqlalchemy import select
+
 from latchpin.audit import Origin
 from latchpin.identity.key_ring import NotSigned
+from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import invalid_request
 from latchpin.oauth.params import Params
 from latchpin.oauth.server import AuthorizationServer
-from latchpin.storage.models.oauth_client import ClientSource
+from latchpin.storage.models import User
 
 PATH = "/api/oauth/logout"
 _ID_TOKEN = "jwt"  # noqa: S105  the `typ` of an ID token's header
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LogoutRequest:
     """A request to sign out. `subject` is the `sub` of the ID token that proves whose session is meant, None where nothing proves it.
 
-    `app` is the name of the app that asks, where it says which one; `onward` is where the browser goes afterwards, with `state` in it.
-    `is_entered` says that an administrator entered the app: the address of one that made itself known is its own word.
+    `client` is the app that asks, where it says which one. `redirect_uri` is where the browser goes afterwards, as it is registered, and
+    `onward` the same with `state` in it; both are empty where the app names no address.
     """
 
     subject: str | None = None
-    app: str | None = None
-    onward: str | None = None
-    is_entered: bool = False
+    client: Client | None = None
+    redirect_uri: str = ""
+    onward: str = ""
+
+    def may_redirect(self, organization_id: int) -> bool:
+        """Whether a browser of somebody of the organization is sent on: the address of an app that nobody there entered is its own word."""
+        return self.client is not None and bool(self.onward) and self.client.is_vouched_for(organization_id)
 
 
-async def read(server: AuthorizationServer, params: Params, came_from: Origin) -> Asked:
+async def read(server: AuthorizationServer, params: Params, came_from: Origin) -> LogoutRequest:
     """Read a request (section 2); raises OAuthError where it asks to be sent to an address that is not registered byte for byte.
 
     An expired ID token still proves whose it was; one that we did not sign proves nothing, and counts as not sent.
@@ -43,15 +50,22 @@ async def read(server: AuthorizationServer, params: Params, came_from: Origin) -
         raise invalid_request("client_id differs from the one that id_token_hint was made for")
     named = client_id or (audience if isinstance(audience, str) else None)
     client = await server.clients.find(named, generation, came_from) if named else None
-    onward = params.get("post_logout_redirect_uri")
-    if onward is not None:
-        if client is None or onward not in client.post_logout_redirect_uris:
+    onward = redirect_uri = params.get("post_logout_redirect_uri") or ""
+    if redirect_uri:
+        if client is None or redirect_uri not in client.post_logout_redirect_uris:
             raise invalid_request("post_logout_redirect_uri is not registered for the app; name the app by id_token_hint or client_id")
         if state := params.get("state"):
             onward += ("&" if "?" in onward else "?") + urlencode({"state": state})
     subject = claims.get("sub")
-    is_entered = client is not None and client.source is ClientSource.REGISTERED
-    return Asked(subject if isinstance(subject, str) else None, client.name if client else None, onward, is_entered)
+    return LogoutRequest(subject if isinstance(subject, str) else None, client, redirect_uri, onward)
+
+
+async def organization_of(server: AuthorizationServer, subject: str | None) -> int | None:
+    """Return the organization of the user that an ID token is about, None where there is no such user (any more)."""
+    if subject is None or not subject.isdecimal():
+        return None
+    async with server.database.read() as session:
+        return await session.scalar(select(User.organization_id).where(User.id == int(subject)))
 
 
 def _hint(server: AuthorizationServer, token: str | None) -> dict[str, Any]:

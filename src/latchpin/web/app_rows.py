@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import ALL
-from latchpin.oauth import auth_methods, client_admin
+from latchpin.oauth import auth_methods, client_admin, redirects
 from latchpin.oauth.client_list import AppKind, AppUser, Listed
 from latchpin.oauth.connected import Connected
 from latchpin.oauth.resource_admin import Resource
@@ -131,6 +131,7 @@ def connected(found: Connected) -> ConnectedRow:
         client.id,
         client.name,
         client.client_id,
+        tuple(dict.fromkeys(redirects.host_of(uri) for uri in json.loads(client.redirect_uris))),
         rights(found.scopes),
         ", ".join([*wide, *personal, *([] if wide else named)]) or "Nowhere any more",
         found.since,

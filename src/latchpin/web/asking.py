@@ -18,7 +18,7 @@ from latchpin.storage.models.oauth_client import ClientSource
 from latchpin.storage.models.oauth_grant import Reach
 from latchpin.web import render
 from latchpin.web.views.common import Option
-from latchpin.web.views.oauth import AppFacts, Right
+from latchpin.web.views.oauth import AppFacts, Destination, Right
 
 _RIGHTS: tuple[tuple[str, str, str], ...] = (
     (Scope.AGENTS_READ, "agents", "See agents and their schedules"),
@@ -41,7 +41,12 @@ def app(client: Client, redirect_uri: str, organization_id: int, *, known: bool)
     identified_by = redirects.host_of(client.client_id) if client.source is ClientSource.DOCUMENT else ""
     home = client.client_uri if vouched and client.client_uri else redirect_uri
     host = identified_by or ("" if not home or (local and home == redirect_uri) else redirects.host_of(home))
-    return AppFacts(client.name, host, local, not (vouched or known), identified_by)
+    return AppFacts(client.name, host, local, not (vouched or known), identified_by, destination(redirect_uri))
+
+
+def destination(uri: str) -> Destination | None:
+    """Where an address leads, as pages name it; None for no address."""
+    return Destination(redirects.host_of(uri), is_scheme=not redirects.has_host(uri)) if uri else None
 
 
 def rights(scopes: str) -> tuple[Right, ...]:

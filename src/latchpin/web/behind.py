@@ -14,15 +14,17 @@ from latchpin.oauth.errors import OAuthError
 from latchpin.services import AnyRequest
 from latchpin.settings import Settings
 from latchpin.web import asking, render, sent_ahead
+from latchpin.web.views.oauth import Destination
 
 _OWN = {"Referrer-Policy": render.HEADERS["Referrer-Policy"]}
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """Who waits behind the door: `app` and `email` (what the app expects) are empty where nobody does."""
+    """Who waits behind the door, and where their address leads: `app` and `email` (what the app expects) are empty where nobody does."""
 
     app: str = ""
+    destination: Destination | None = None
     email: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -40,7 +42,8 @@ async def of(request: AnyRequest, wanted: str) -> Behind:
         to = await requests.target(serving, encoded, await serving.now(), server.origin(request))
     except (OAuthError, LatchpinError):
         return Behind(headers=headers)  # what is wrong with it is said there
-    return Behind(to.client.name, requests.hint(encoded), {**asking.leaving(to.redirect_uri), **_OWN, **headers})
+    headers = {**asking.leaving(to.redirect_uri), **_OWN, **headers}
+    return Behind(to.client.name, asking.destination(to.redirect_uri), requests.hint(encoded), headers)
 
 
 def private(settings: Settings) -> Mapping[str, str]:

@@ -8,14 +8,14 @@ from latchpin import services
 from latchpin.identity import sessions
 from latchpin.kit import context, own_pages
 from latchpin.oauth import end_session, params, server
-from latchpin.oauth.end_session import PATH, Asked
+from latchpin.oauth.end_session import PATH, LogoutRequest
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.params import Params
 from latchpin.services import AnyRequest
 from latchpin.web import asking, render, session
 from latchpin.web.pages import steps
 from latchpin.web.session import SignInNeeded, Visit
-from latchpin.web.views.oauth import SignOut
+from latchpin.web.views.oauth import SignedOut, SignOut
 
 _MOST = 8000
 _CARRIED = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
@@ -45,30 +45,46 @@ async def _answer(request: AnyRequest, sent: Params, *, confirmed: bool) -> Resp
     try:
         visit = await session.visitor_with_any_password(request)
     except SignInNeeded:
-        return _away(request, asked, trusted=asked.subject is not None and asked.is_entered)
+        organization_id = await end_session.organization_of(serving, asked.subject)
+        # Anybody's own ID token would otherwise open a page of ours with a stranger's link to everybody.
+        is_led_on = organization_id is not None and asked.may_redirect(organization_id)
+        return _away(request, asked, organization_id if is_led_on else None)
     if not confirmed and asked.subject != str(visit.principal.user_id):
         return _question(visit, asked, sent)
     async with visit.site.database.transaction() as opened:
         await sessions.end(opened, visit.principal.user_id, visit.signed_in.session_id, by=visit.actor, signed_out=True)
-    return _away(request, asked, trusted=True)
+    return _away(request, asked, visit.principal.organization_id)
 
 
-def _away(request: AnyRequest, asked: Asked, *, trusted: bool) -> Response[str]:
-    """Send the browser back to the app, or to our sign-in page; nobody is sent on by a link that proves nothing."""
-    answer = steps.to_app(request, asked.app or "The app", asked.onward if trusted and asked.onward else "/login", allowed=True)
+def _away(request: AnyRequest, asked: LogoutRequest, organization_id: int | None) -> Response[str]:
+    """Send the browser of somebody of the organization on; without one it comes to our sign-in page.
+
+    An app that an administrator there entered is gone back to; any other gets a page of ours with a link that names its address.
+    """
+    if asked.client is None or not asked.onward or organization_id is None:
+        answer = steps.away(request, "/login")
+    elif asked.may_redirect(organization_id):
+        answer = steps.to_app(request, asked.client.name, asked.onward, allowed=True)
+    else:
+        facts = asking.app(asked.client, asked.redirect_uri, organization_id, known=False)
+        view = SignedOut(session.shell_outside(request), facts, asked.onward)
+        answer = render.page(request, "oauth/signed_out.html", view, headers=asking.PRIVATE)
     answer.set_cookie(session.no_cookie(services.of(request).settings))
     return answer
 
 
-def _question(visit: Visit, asked: Asked, sent: Params) -> Response[str]:
+def _question(visit: Visit, asked: LogoutRequest, sent: Params) -> Response[str]:
     carried = tuple((name, sent.values[name]) for name in _CARRIED if name in sent.values)
-    view = SignOut(visit.shell(""), asked.app or "", carried)
-    return render.page(visit.request, "oauth/sign_out.html", view, headers=_headers(asked))
+    organization_id = visit.principal.organization_id
+    facts = asking.app(asked.client, asked.redirect_uri, organization_id, known=False) if asked.client else None
+    view = SignOut(visit.shell(""), facts, carried)
+    headers = _headers(asked.onward if asked.may_redirect(organization_id) else "")
+    return render.page(visit.request, "oauth/sign_out.html", view, headers=headers)
 
 
-def _headers(asked: Asked) -> dict[str, str]:
+def _headers(onward: str) -> dict[str, str]:
     """Let the form end at the app's address; keep the referrer within our pages, by which `own_pages` knows them."""
-    headers = asking.leaving(asked.onward or "")
+    headers = asking.leaving(onward)
     return {name: value for name, value in headers.items() if name != "Referrer-Policy"}
 
 

@@ -8,7 +8,7 @@ from litestar import Response
 
 from latchpin.identity import access
 from latchpin.identity.roles import Role
-from latchpin.oauth import consents, device_consent, redirects
+from latchpin.oauth import consents, device_consent
 from latchpin.oauth.authorize import Page, Show
 from latchpin.oauth.clients import Client
 from latchpin.oauth.consents import Place
@@ -66,7 +66,6 @@ def _consent(visit: Visit, client: Client, due: Show, facts: AppFacts, known: _K
         settings.access_token_minutes,
         asking.offline_until(scopes, settings),
         asking.may_stay_until(scopes, client, settings),
-        redirects.host_of(due.waiting.ask.redirect_uri) if due.waiting.ask else "",
         DeviceFacts(known.device.address, known.device.at) if known.device else None,
         due.has_changed,
     )

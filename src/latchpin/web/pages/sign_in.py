@@ -91,7 +91,7 @@ async def _sign_in_page(
 ) -> Response[str]:
     found = await behind.of(request, wanted)
     shell, form = session.shell_outside(request), form or Form({"email": found.email})
-    view = SignIn(shell, form, wanted, ended, empty, found.app, kept.is_address(wanted))
+    view = SignIn(shell, form, wanted, ended, empty, found.app, found.destination, kept.is_address(wanted))
     return render.page(request, "entry/sign_in.html", view, status=status, headers={**found.headers, **(headers or {})})
 
 
@@ -127,8 +127,8 @@ async def choose_password(visit: SignedIn) -> Response[str]:
 
 
 async def _password_page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]:
-    view = ChangePassword(visit.shell(""), form, passwords.LEAST, visit.principal.email)
     found = await behind.of(visit.request, form.value("next"))
+    view = ChangePassword(visit.shell(""), form, passwords.LEAST, visit.principal.email, found.app, found.destination)
     return render.page(visit.request, "entry/change_password.html", view, status=status, headers=found.headers)
 
 

@@ -70,9 +70,8 @@ def refused(request: AnyRequest, app: str, found: Refused) -> Response[str]:
     location = requests.failure(found.to, found.error, services.of(request).issuer)
     if found.by_itself:
         return to_app(request, app, location, allowed=False)
-    host = redirects.host_of(found.to.redirect_uri)
-    text = f"It asked for something that is not possible here. The app is new to us, so look where it would send you: {host}."
-    return _refusal(request, "The app was refused", text, found.error, onward=location, host=host)
+    text = "It asked for something that is not possible here. The app is new to us, so look where it would send you"
+    return _refusal(request, "The app was refused", text, found.error, onward=location, to=found.to.redirect_uri)
 
 
 def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str]:
@@ -91,8 +90,8 @@ def refusal_page(request: AnyRequest, error: OAuthError) -> Response[str]:
 
 
 def _refusal(
-    request: AnyRequest, title: str, text: str, error: OAuthError, *, status: int = 400, onward: str = "", host: str = ""
+    request: AnyRequest, title: str, text: str, error: OAuthError, *, status: int = 400, onward: str = "", to: str = ""
 ) -> Response[str]:
     shell, request_id = session.shell_outside(request), context.of(request.scope).request_id
-    view = Refusal(shell, title, text, error.error, error.description, onward, host, request_id)
+    view = Refusal(shell, title, text, error.error, error.description, onward, asking.destination(to), request_id)
     return render.page(request, "oauth/refused.html", view, status=status, headers=asking.PRIVATE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from latchpin.web.views.common import Form, Shell
+from latchpin.web.views.oauth import Destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +14,7 @@ class SignIn:
 
     ``next`` is a path inside the Control Center to go to afterwards; ``ended`` says a session has run out, ``empty``
     that the deployment has no users yet, ``kept`` that what was typed into a form is kept. ``app`` is the app that sent
-    the person, empty for none.
+    the person, empty for none, and ``destination`` where its address leads.
     """
 
     shell: Shell
@@ -22,17 +23,20 @@ class SignIn:
     ended: bool
     empty: bool
     app: str = ""
+    destination: Destination | None = None
     kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePassword:
-    """The temporary password has served; nothing else opens until a new one is set."""
+    """The temporary password has served; nothing else opens until a new one is set. ``app`` and ``destination`` as at the way in."""
 
     shell: Shell
     form: Form
     minimum: int
     email: str
+    app: str = ""
+    destination: Destination | None = None
 
 
 @dataclass(frozen=True, slots=True)

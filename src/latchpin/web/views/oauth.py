@@ -9,11 +9,20 @@ from latchpin.web.views.common import Form, Option, Shell
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a page leads: the host of an address, or a private-use URI scheme with its colon (``is_scheme``), which opens a program."""
+
+    name: str
+    is_scheme: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AppFacts:
     """An app as a person should see it.
 
     ``host`` is where it is at home, as far as that is known; empty for a program on this computer. ``unverified`` is an app that made
     itself known and that this person has not let in before; ``identified_by`` is the host that vouches for its name, if any does.
+    ``destination`` is where the browser goes in the end, None where it stays here (a device).
     """
 
     name: str
@@ -21,6 +30,7 @@ class AppFacts:
     local: bool
     unverified: bool
     identified_by: str
+    destination: Destination | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +53,9 @@ class DeviceFacts:
 class Consent:
     """The question whether an app may act for the person.
 
-    ``token`` opens the request that waits. ``sent_to`` is the host that the answer goes to, empty for a device. ``resources`` are hosts
-    of other APIs that the app's tokens are for. ``offline_until`` is None where access ends with the first token, after ``minutes``;
-    ``may_stay_until`` is set where the person may let it go on all the same, until then. ``has_changed`` is an app that is another one
-    than the page showed before.
+    ``token`` opens the request that waits. ``resources`` are hosts of other APIs that the app's tokens are for. ``offline_until`` is None
+    where access ends with the first token, after ``minutes``; ``may_stay_until`` is set where the person may let it go on all the same,
+    until then. ``has_changed`` is an app that is another one than the page showed before.
     """
 
     shell: Shell
@@ -59,7 +68,6 @@ class Consent:
     minutes: int
     offline_until: datetime | None
     may_stay_until: datetime | None
-    sent_to: str
     device: DeviceFacts | None
     has_changed: bool
 
@@ -88,7 +96,7 @@ class Refusal:
     """A request that goes no further here.
 
     ``code`` and ``detail`` are for the app's developers. ``onward`` is an app's address that the person may go to, with the refusal in
-    it; empty where there is none, ``host`` names it.
+    it, and ``destination`` names it; empty and None where there is none.
     """
 
     shell: Shell
@@ -97,7 +105,7 @@ class Refusal:
     code: str
     detail: str
     onward: str
-    host: str
+    destination: Destination | None
     request_id: str
 
 
@@ -130,8 +138,20 @@ class DeviceDone:
 
 @dataclass(frozen=True, slots=True)
 class SignOut:
-    """The question whether to sign out, as an app asked; ``carried`` are the fields of its request, which go on with the answer."""
+    """The question whether to sign out, as an app asked, None where no app is named.
+
+    ``carried`` are the fields of its request, which go on with the answer.
+    """
 
     shell: Shell
-    app: str
+    app: AppFacts | None
     carried: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOut:
+    """The session is over, as an app asked that nobody here has checked: ``onward`` is its address, which the person may go to."""
+
+    shell: Shell
+    app: AppFacts
+    onward: str

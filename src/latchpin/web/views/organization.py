@@ -115,13 +115,14 @@ class SessionRow:
 class ConnectedRow:
     """An app that a user has let act.
 
-    ``until`` is None where it ends with the browser session; one that is not ``active`` holds nothing now, but may come back without
-    asking.
+    ``hosts`` are where its addresses lead. ``until`` is None where it ends with the browser session; one that is not ``active`` holds
+    nothing now, but may come back without asking.
     """
 
     id: int
     name: str
     client_id: str
+    hosts: tuple[str, ...]
     rights: tuple[str, ...]
     places: str
     since: datetime
