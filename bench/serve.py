@@ -8,4 +8,5 @@ from latchpin import settings
 from latchpin.cli import serve
 
 if __name__ == "__main__":
-    serve.run(settings.load(), target=os.environ["BENCH_TARGET"])
+    chosen = settings.load()
+    serve.run(chosen, serve.bind(chosen.host, chosen.port), target=os.environ["BENCH_TARGET"])

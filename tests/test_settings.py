@@ -49,6 +49,8 @@ BAD = {
     "rate_limit_window_seconds": ["0", "3601"],
     "rate_limit_queue": ["-1", "1001"],
     "rate_limit_queue_seconds": ["-1", "3601"],
+    "drain_seconds": ["0", "3601"],
+    "database_wait_seconds": ["-1", "3601"],
     "bad_key_limit": ["0", "100001"],
     "session_idle_minutes": ["4", "10081"],
     "session_max_hours": ["0", "2161"],
@@ -145,6 +147,15 @@ def test_other_programs_variables_are_left_alone() -> None:
 def test_a_refused_address_does_not_show_its_password(url: str) -> None:
     """The message ends in a log or on a screen."""
     assert "s3cret" not in str(problems({"LATCHPIN_DATABASE_URL": url}))
+
+
+def test_whoever_waits_for_the_rate_limit_is_answered_before_a_stopping_server_ends() -> None:
+    """A wait as long as the time that requests get when the server stops would end with it, without an answer."""
+    told = str(problems({"LATCHPIN_RATE_LIMIT_QUEUE_SECONDS": "30"}))
+
+    assert "LATCHPIN_RATE_LIMIT_QUEUE_SECONDS" in told
+    assert "LATCHPIN_DRAIN_SECONDS" in told
+    settings.load({"LATCHPIN_RATE_LIMIT_QUEUE_SECONDS": "30", "LATCHPIN_DRAIN_SECONDS": "31"})
 
 
 # ---- defaults ----

@@ -51,6 +51,12 @@ class Settings:
     host: str = _setting(value.host, "127.0.0.1", "Address to listen on.")
     port: int = _setting(value.integer(1, 65535), 8080, "Port to listen on.")
     workers: int = _setting(value.integer(1, 64), 1, "Server processes of `latchpin serve`.")
+    drain_seconds: int = _setting(
+        value.integer(1, 3600), 30, "A server process that is asked to stop lets requests go on for so long, and is then ended."
+    )
+    database_wait_seconds: int = _setting(
+        value.integer(0, 3600), 60, "`latchpin serve` waits for so long for a PostgreSQL that is not there yet when it starts."
+    )
     public_url: str = _setting(
         value.origin,
         "",
@@ -67,7 +73,9 @@ class Settings:
         value.integer(0, 1000), 10, "Requests per API key that may wait for the next window instead of getting 429."
     )
     rate_limit_queue_seconds: int = _setting(
-        value.integer(0, 3600), 5, "Longest wait in that queue in seconds; where the window ends later, the answer is 429 at once."
+        value.integer(0, 3600),
+        5,
+        "Longest wait in that queue in seconds; where the window ends later, the answer is 429 at once. Shorter than drain_seconds.",
     )
     bad_key_limit: int = _setting(
         value.integer(1, 100_000), 30, "Refused credentials per address and minute before the answer becomes 429."
@@ -263,6 +271,12 @@ def _completed(values: dict[str, Any]) -> Settings:
     settings = Settings(**values)
     if settings.registration == "token" and len(settings.registration_token) < _LEAST_TOKEN:
         message = f"{variable('registration_token')}: must have at least {_LEAST_TOKEN} characters where registration is `token`"
+        raise SettingsError(message)
+    if settings.rate_limit_queue_seconds >= settings.drain_seconds:
+        message = (
+            f"{variable('rate_limit_queue_seconds')}: {settings.rate_limit_queue_seconds} must be less than {variable('drain_seconds')} "
+            f"({settings.drain_seconds}), so that whoever waits is answered when the server stops"
+        )
         raise SettingsError(message)
     if settings.key_default_days > settings.key_max_days:
         message = (

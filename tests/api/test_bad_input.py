@@ -14,7 +14,7 @@ from litestar._asgi.routing_trie import traversal
 from litestar._kwargs import extractors
 
 from latchpin.api import envelope
-from latchpin.cli.serve import HTTP1
+from latchpin.serving.server_process import HTTP1
 from tests.support.people import Key, Organization
 from tests.support.server import Server
 from tests.support.wire import LIST, get, raw

@@ -130,7 +130,7 @@ def _sending(server: Server, key: Key, times: int) -> Iterator[list[Future[httpx
 
 def test_so_many_requests_wait_for_the_next_window_and_the_rest_is_refused(serve: Serve, clock: kit_clock.Frozen) -> None:
     """Beyond the limit a queue of so many places waits for the window; who finds none gets 429 at once."""
-    organization = Organization(serve(rate_limit=3, rate_limit_queue=2, rate_limit_queue_seconds=60))
+    organization = Organization(serve(rate_limit=3, rate_limit_queue=2, rate_limit_queue_seconds=60, drain_seconds=90))
     key = organization.key()
 
     with _sending(organization.server, key, 9) as sent:
@@ -175,7 +175,7 @@ def test_a_wall_clock_that_is_set_back_lengthens_no_window(serve: Serve, clock: 
 
 def test_a_key_that_was_revoked_while_it_waited_is_refused(serve: Serve, clock: kit_clock.Frozen) -> None:
     """Who waits in the queue is not past the gate yet (property 1)."""
-    organization = Organization(serve(rate_limit=1, rate_limit_queue=1, rate_limit_queue_seconds=60))
+    organization = Organization(serve(rate_limit=1, rate_limit_queue=1, rate_limit_queue_seconds=60, drain_seconds=90))
     key = organization.key()
     organization.get("/agent/all", key)
 
@@ -260,7 +260,7 @@ def redis_url() -> Iterator[str]:
 
 def test_a_client_that_hangs_up_frees_its_place_in_the_queue(serve: Serve, clock: kit_clock.Frozen) -> None:
     """Otherwise a client with a short patience would shut itself out until the window ends."""
-    organization = Organization(serve(rate_limit=1, rate_limit_queue=1, rate_limit_queue_seconds=60))
+    organization = Organization(serve(rate_limit=1, rate_limit_queue=1, rate_limit_queue_seconds=60, drain_seconds=90))
     key = organization.key()
     assert organization.get("/agent/all", key).status_code == 200
     queue = organization.server.application.asgi._app._queue  # type: ignore[attr-defined]

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,16 +25,7 @@ from tests.support.office import Issued, office
 from tests.support.people import Organization
 from tests.support.processes import Serving, environment, serving
 from tests.support.server import Server
-
-
-def until(condition: Callable[[], bool], what: str, *, seconds: float = 20) -> None:
-    """Return once the condition holds."""
-    for _ in range(int(seconds / 0.02)):
-        if condition():
-            return
-        threading.Event().wait(0.02)
-    message = f"not within {seconds} s: {what}"
-    raise AssertionError(message)
+from tests.support.waiting import until
 
 
 class SlowPost:

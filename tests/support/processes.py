@@ -52,7 +52,11 @@ class Serving:
     def workers(self) -> list[int]:
         """Return the process ids of the server's processes."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii").split()
-        return [int(child) for child in children if "resource_tracker" not in _command(int(child))]
+        return [int(child) for child in children if "server_process" in _command(int(child))]
+
+    def log(self) -> str:
+        """What it printed and logged so far."""
+        return self.output.read_text(encoding="utf-8")
 
     def wait_for(self, path: str, status: int, *, seconds: float = 20) -> None:
         """Return once a GET is answered with this status."""
@@ -63,7 +67,7 @@ class Serving:
             if (found := self.status(path)) == status:
                 return
             threading.Event().wait(0.05)
-        message = f"{path} answered {found}, not {status}:\n{self.output.read_text(encoding='utf-8')[-3000:]}"
+        message = f"{path} answered {found}, not {status}:\n{self.log()[-3000:]}"
         raise AssertionError(message)
 
     def stop(self) -> int:

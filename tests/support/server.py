@@ -22,8 +22,8 @@ from granian.server.embed import Server as Granian
 
 from latchpin import app, settings
 from latchpin.audit import chain
-from latchpin.cli.serve import HTTP1
 from latchpin.kit import logs
+from latchpin.serving.server_process import HTTP1
 from latchpin.settings import Settings
 from latchpin.storage import Database, secrets
 

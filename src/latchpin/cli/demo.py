@@ -49,12 +49,11 @@ def demo(data_dir: Path, port: int, no_serve: bool) -> None:
         del os.environ[name]  # a demo is never somebody's real deployment
     os.environ |= {"LATCHPIN_LOG_LEVEL": "warning", "LATCHPIN_ACCESS_LOG": "off"}
     chosen = load_settings(data_dir, host="127.0.0.1", port=port)
-    if not no_serve:
-        serve.require_free(chosen.host, chosen.port)
+    listener = None if no_serve else serve.bind(chosen.host, chosen.port)
     known = _facts(chosen, data_dir / "demo.json")
     click.echo(_text(known, chosen.access_token_minutes))
-    if not no_serve:
-        serve.run(chosen)
+    if listener is not None:
+        serve.run(chosen, listener)
 
 
 @asynchronous

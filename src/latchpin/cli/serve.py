@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import structlog
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces, Loops
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
 
 from latchpin import __version__
 from latchpin import settings_values as value
 from latchpin.cli.deployment import Deployment, asynchronous, begun, data_dir_option, example, fail, load_settings
-from latchpin.cli.server_process import SERVER_LOGGERS, load
-from latchpin.cli.worker_process import worker_beside
+from latchpin.errors import Unavailable
 from latchpin.identity import organizations
-from latchpin.kit import logs
+from latchpin.kit import clock, logs
+from latchpin.serving.supervisor import Program, Supervisor
 from latchpin.settings import Settings, variable
+from latchpin.storage.outages import is_passing
 
-HTTP1 = HTTP1Settings(header_read_timeout=10_000, max_buffer_size=64 * 1024)  # milliseconds; bytes that a request's headers may take
-
+BACKLOG = 2048  # connections that wait to be taken
+_MORE_SECONDS = 10  # that a worker gets to hand its runs back, beyond the time that it lets them go on
+_ASK_AGAIN_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -50,81 +49,75 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, workers: in
     A worker that executes runs is started beside the server, unless LATCHPIN_WORKER=off.
     """
     chosen = load_settings(data_dir, host=host, port=port, workers=workers)
-    require_free(chosen.host, chosen.port)
+    listener = bind(chosen.host, chosen.port)
+    logs.configure(chosen)
     announce(chosen)
-    run(chosen)
+    run(chosen, listener)
 
 
-def run(chosen: Settings, *, target: str = "latchpin.app:create") -> None:
-    """Run the server with these settings; returns when it was asked to stop and requests have finished.
+def run(chosen: Settings, listener: socket.socket, *, target: str = "latchpin.app:create") -> None:
+    """Serve with these settings on a bound socket; returns when it was asked to stop and requests have finished.
 
-    Ends the command where the address is in use. `target` is the factory of the application; the benchmark names another.
+    `target` is the factory of the application; the benchmark names another.
     """
-    address = require_free(chosen.host, chosen.port)
     for name in ("data_dir", "host", "port", "workers"):
-        os.environ[variable(name)] = str(getattr(chosen, name))  # the server's processes read the environment
+        os.environ[variable(name)] = str(getattr(chosen, name))  # the processes read the environment
     logs.configure(chosen)
     logs.capture_uncaught()
-    _log.info("server.starting", version=__version__, address=address, port=chosen.port, processes=chosen.workers)
-    with _stop_told(), worker_beside(chosen):
-        Granian(
-            target,
-            address=address,
-            port=chosen.port,
-            interface=Interfaces.ASGI,
-            workers=chosen.workers,
-            loop=Loops.uvloop,
-            http=HTTPModes.http1,
-            http1_settings=HTTP1,
-            websockets=False,
-            backlog=2048,
-            factory=True,
-            log_level=LogLevels.warning,
-            log_dictconfig=SERVER_LOGGERS,
-            workers_kill_timeout=30,
-            respawn_failed_workers=True,
-        ).serve(target_loader=load)
-
-
-@contextmanager
-def _stop_told() -> Iterator[None]:
     try:
-        yield
-    finally:
-        _log.info("server.stopped")
+        listener.listen(BACKLOG)
+    except OSError as error:  # another server bound it at the same moment
+        _cannot_listen(chosen.host, chosen.port, error.strerror)
+
+    async def supervise() -> None:
+        await Supervisor(_programs(chosen, listener, target), when_stopping=listener.close).run()
+
+    _log.info("server.starting", version=__version__, address=chosen.host, port=chosen.port, processes=chosen.workers)
+    asyncio.run(supervise())
+    _log.info("server.stopped")
 
 
-def require_free(host: str, port: int) -> str:
-    """Return the address to listen on, or end the command (exit code 3) where there is none or it is taken.
+def _programs(chosen: Settings, listener: socket.socket, target: str) -> list[Program]:
+    """Return what runs: the server processes, and beside them the worker that executes runs, unless the settings say otherwise."""
+    module = [sys.executable, "-m", "latchpin.serving.server_process", str(listener.fileno()), target]
+    server = Program("server", module, chosen.drain_seconds, inherited=[listener.fileno()], is_replaceable=True)
+    worker = Program("worker", [sys.executable, "-m", "latchpin", "worker", "--beside"], chosen.worker_drain_seconds + _MORE_SECONDS)
+    return [server] * chosen.workers + [worker] * chosen.worker
 
-    The server takes an address and no name. One whose kind of network this machine lacks, such as ::1 of `localhost` without IPv6, is
-    passed over. Asked before the server starts, because the server shares its port between its own processes (SO_REUSEPORT) and would
-    so share it with another server as well, without a word.
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket bound to the address, or end the command (exit code 3) where there is none or it is taken.
+
+    An address whose kind of network this machine lacks, such as ::1 of `localhost` without IPv6, is passed over.
     """
     refused: OSError | None = None
     try:
         for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+            listener = socket.socket(family, kind)
             try:
-                with socket.socket(family, kind) as probe:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind(address)
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(address)
             except OSError as error:
+                listener.close()
                 refused = error
                 if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                     break
             else:
-                return str(address[0])
+                listener.setblocking(False)  # noqa: FBT003  the standard library's
+                return listener
     except (OSError, UnicodeError) as error:
         refused = error if isinstance(error, OSError) else OSError(0, "not a host name")
-    reason = refused.strerror if refused else "it has no address"
-    return fail(f"{host}:{port} cannot be listened on ({reason}). Choose another with --port or LATCHPIN_PORT.", code=3)
+    return _cannot_listen(host, port, refused.strerror if refused else "it has no address")
+
+
+def _cannot_listen(host: str, port: int, reason: str | None) -> NoReturn:
+    fail(f"{host}:{port} cannot be listened on ({reason}). Choose another with --port or LATCHPIN_PORT.", code=3)
 
 
 @asynchronous
 async def announce(chosen: Settings) -> None:
     """Bring the deployment up, and print where it is and, when it is empty, the one-time set-up link."""
-    async with begun(chosen) as deployment:
-        token = await _setup_token(deployment)
+    token = await _when_the_database_answers(chosen)
     click.echo(f"Latchpin listens on {chosen.public_url}")
     if token:
         click.echo(
@@ -136,3 +129,23 @@ async def announce(chosen: Settings) -> None:
 async def _setup_token(deployment: Deployment) -> str | None:
     async with deployment.database.transaction() as session:
         return await organizations.offer_setup(session)
+
+
+async def _when_the_database_answers(chosen: Settings) -> str | None:
+    """Bring the deployment up, waiting for a PostgreSQL that is not there yet; returns the token of the set-up link, if there is one.
+
+    Raises Unavailable at once for what no waiting mends, such as a wrong password, and else when the time is over.
+    """
+    until = clock.monotonic() + chosen.database_wait_seconds
+    told = False
+    while True:
+        try:
+            async with begun(chosen) as deployment:
+                return await _setup_token(deployment)
+        except Unavailable as error:
+            if not is_passing(error) or clock.monotonic() >= until:
+                raise
+            if not told:
+                _log.warning("database.awaited", detail=error.detail, for_seconds=chosen.database_wait_seconds)
+                told = True
+        await asyncio.sleep(_ASK_AGAIN_SECONDS)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +11,8 @@ from pathlib import Path
 import click
 
 from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, load_settings, opened
+from latchpin.serving.parent_process import end_with_parent
 from latchpin.settings import Settings
-
-_PR_SET_PDEATHSIG = 1
 
 
 @click.command(epilog=example("latchpin worker --slots 8"))
@@ -32,16 +28,9 @@ def worker(data_dir: Path | None, slots: int | None, beside: int | None) -> None
     """
     chosen = load_settings(data_dir, worker_slots=slots)
     if beside is not None:
-        stop_with(beside)
+        end_with_parent(beside)
     with only_worker(chosen):
         work(chosen)
-
-
-def stop_with(parent: int) -> None:
-    """Have this process asked to stop when its parent is gone, however it went."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 @contextmanager

@@ -41,7 +41,8 @@ async def sign_out_by_form(request: AnyRequest) -> Response[str]:
 
 
 async def _answer(request: AnyRequest, sent: Params, *, confirmed: bool) -> Response[str]:
-    asked = await end_session.read(services.of(request), sent, server.origin(request))
+    serving = services.of(request)
+    asked = await end_session.read(serving, sent, server.origin(request))
     try:
         visit = await session.visitor_with_any_password(request)
     except SignInNeeded:
