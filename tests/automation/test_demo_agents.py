@@ -39,7 +39,7 @@ def test_the_demo_shows_each_kind_of_agent() -> None:
 
     assert len(_AGENTS) >= 10
     assert {agent.space for agent in _AGENTS} == {demo.RETAIL, demo.REAL_ESTATE, demo.TENDERS, None}
-    assert [agent.slug for agent in _AGENTS if agent.archived] == ["new-developments"]
+    assert [agent.slug for agent in _AGENTS if agent.archived_days_ago] == ["new-developments"]
     assert [agent.slug for agent in _AGENTS if agent.space is None] == ["reading-list"]
     assert [slug for slug, each in latest.items() if each.config_type == 4] == ["rebuild-price-feed"]
     assert any(parameter.encrypted for each in latest.values() for parameter in each.input_parameters)

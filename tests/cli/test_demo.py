@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -58,16 +60,61 @@ def test_both_lines_can_be_pasted(embedded: CommandLine, tmp_path: Path) -> None
     assert names < {agent["name"] for agent in with_key}
 
 
+def rows(place: Path, query: str) -> list[tuple[str, ...]]:
+    """Read the demo's database, past all of our own code."""
+    with closing(sqlite3.connect(f"file:{place / 'latchpin.db'}?mode=ro", uri=True)) as database:
+        return database.execute(query).fetchall()
+
+
+def moment(text: str) -> datetime:
+    """Read a moment as SQLite keeps it."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def test_the_demo_has_a_past(embedded: CommandLine, tmp_path: Path) -> None:
+    """Nine weeks in the order of time, up to half an hour ago; keys were used, one is soon over, one was lost; and the trail is whole.
+
+    Every demo tells the same: an action, who did it to what, and how many days ago.
+    """
+    stories, now, place = [], datetime.now(UTC), tmp_path
+    for place in (tmp_path / "one", tmp_path / "two"):
+        embedded("demo", "--data-dir", str(place), "--no-serve")
+        now = datetime.now(UTC)
+        trail = rows(place, "SELECT at, action, actor_name, target_kind, count FROM audit_events ORDER BY id")
+        moments = [moment(at) for at, *_ in trail]
+        assert moments == sorted(moments)
+        assert timedelta(days=60) < now - moments[0] < timedelta(days=64)
+        assert timedelta(minutes=20) < now - moments[-1] < timedelta(hours=1)
+        assert len({at.date() for at in moments}) > 40
+        stories.append([((now.date() - at.date()).days, *what) for at, (_, *what) in zip(moments, trail, strict=True)])
+        assert "whole" in embedded("audit", "verify", "--data-dir", str(place)).out
+
+    assert stories[0] == stories[1]
+    keys = {row[0]: row[1:] for row in rows(place, "SELECT description, created, last_used, expires, revoked FROM api_keys")}
+    assert len({created for created, *_ in keys.values()}) == len(keys)
+    assert now - moment(keys["Demo script"][1]) < timedelta(hours=1)
+    assert now - moment(keys["Weekly report"][1]) < timedelta(days=7)
+    assert timedelta(days=11) < moment(keys["Weekly report"][2]) - now < timedelta(days=13)
+    assert keys["Old laptop"][1] < keys["Old laptop"][3]
+    assert moment(keys["Trial import"][2]) < now
+    people = rows(place, "SELECT created, last_sign_in FROM users")
+    assert len({created[:10] for created, _ in people}) >= 4
+    assert sum(signed_in is not None for _, signed_in in people) == 4
+    assert len({created[:10] for (created,) in rows(place, "SELECT created FROM agents")}) == 12
+
+
 def test_a_second_start_finds_what_is_there(embedded: CommandLine, tmp_path: Path) -> None:
     """Nothing is made twice, and the facts stay the same but for the address; only their owner reads them."""
     place = tmp_path / "demo"
     embedded("demo", "--data-dir", str(place), "--no-serve", "--port", "8123")
     first = json.loads((place / "demo.json").read_text())
+    events = rows(place, "SELECT count(*) FROM audit_events")
     embedded("demo", "--data-dir", str(place), "--no-serve", "--port", "8124")
     second = json.loads((place / "demo.json").read_text())
 
     assert first.keys() >= {"api_key", "client_id", "client_secret"}
     assert first | {"url": ""} == second | {"url": ""}
+    assert rows(place, "SELECT count(*) FROM audit_events") == events
     assert stat.S_IMODE((place / "demo.json").stat().st_mode) == 0o600
 
 

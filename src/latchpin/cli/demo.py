@@ -9,31 +9,18 @@ from pathlib import Path
 
 import click
 
-from latchpin.audit import Actor, Origin
-from latchpin.automation import agents
-from latchpin.automation.demo import REAL_ESTATE, RETAIL, TENDERS, demo_agents
-from latchpin.cli import serve
+from latchpin.automation.demo import RETAIL
+from latchpin.cli import demo_apps, serve
+from latchpin.cli.demo_history import USER, History
 from latchpin.cli.deployment import Deployment, asynchronous, begun, fail, load_settings
-from latchpin.identity import active_keys, api_keys, credentials, organizations, policy, spaces, users
-from latchpin.identity.activity import actor
+from latchpin.identity import active_keys, api_keys, credentials, policy, spaces, users
 from latchpin.identity.principal import Credential, Principal
-from latchpin.identity.roles import CredentialKind, Group, Role
-from latchpin.identity.scopes import Access, Scope
-from latchpin.kit import clock
+from latchpin.identity.roles import CredentialKind, Group
 from latchpin.oauth import client_admin, client_secrets, clients
-from latchpin.oauth.grants import client_credentials
 from latchpin.settings import Settings
 from latchpin.storage import Session
-from latchpin.storage.models import Space, User
-from latchpin.storage.models.space import SpaceScope
 
-ADMIN, USER = "ada@latchpin.example", "grace@latchpin.example"
-_SPACES = (
-    spaces.Entry(name=RETAIL, description="Prices and stock of online shops, several times a day."),
-    spaces.Entry(name=REAL_ESTATE, description="Flats and houses on offer, with a history of asking prices.", is_default_access=True),
-    spaces.Entry(name=TENDERS, description="Calls for tender and awards of public buyers.", scope=SpaceScope.PUBLIC),
-)
-_COLLEAGUES = (("Alan Kay", "alan@latchpin.example"), ("Katherine Johnson", "katherine@latchpin.example"))
+_COMMAND_LINE = Credential(CredentialKind.COMMAND_LINE, None, "latchpin demo")
 
 
 @click.command()
@@ -67,7 +54,7 @@ async def _facts(chosen: Settings, facts: Path) -> dict[str, str]:
             elif await users.count(session):
                 fail(f"{facts.parent} holds a deployment, but no demo.json: it is not a demo. Name another directory: make demo DIR=...")
             else:
-                known = await _people_and_agents(session, deployment)
+                known = await History(session, deployment).live()
             known |= await _living_app(session, deployment, known)
         known["url"] = chosen.public_url
         _write(facts, known)
@@ -104,84 +91,9 @@ async def _living_app(session: Session, deployment: Deployment, known: dict[str,
         row = await client_admin.get(session, user.organization_id, client.pk)
         secret = await client_admin.rotate_secret(session, row, secrets=deployment.secrets, overlap=timedelta(0), by=by)
         return {"client_id": client_id, "client_secret": secret}
-    entry = client_admin.Entry(
-        name="Demo service",
-        auth_method="client_secret_basic",
-        grant_types=(client_credentials.NAME,),
-        scopes=(Scope.AGENTS_READ.value, Scope.SPACES_READ.value),
-        spaces={each.id: Role.VIEWER for each in await spaces.every(session, _principal(user)) if each.name == RETAIL},
-    )
-    made = await client_admin.create(session, user.organization_id, entry, secrets=deployment.secrets, by=by)
-    return {"client_id": made.client.client_id, "client_secret": made.secret or ""}
-
-
-async def _people_and_agents(session: Session, deployment: Deployment) -> dict[str, str]:
-    by = deployment.actor()
-    password, user_password = credentials.temporary_password(), credentials.temporary_password()
-    admin = (
-        await organizations.first_administrator(
-            session, organization="Lovelace Data", full_name="Ada Lovelace", email=ADMIN, password=password, temporary=False, by=by
-        )
-    ).user
-    acting = _as(admin)
-    new = users.NewUser(full_name="Grace Hopper", email=USER, password=user_password, temporary=False)
-    user = (await users.create(session, admin.organization_id, new, by=acting)).user
-    for full_name, email in _COLLEAGUES:
-        await users.create(session, admin.organization_id, users.NewUser(full_name=full_name, email=email), by=acting)
-    made = {entry.name: await spaces.create(session, admin.organization_id, entry, by=acting) for entry in _SPACES}
-    await spaces.set_member(session, made[RETAIL], user, Role.EDITOR, by=acting)
-    await spaces.set_member(session, made[TENDERS], user, Role.OPERATOR, by=acting)
-    await _agents(session, admin, user, made)
-    rules = await policy.get(session, admin.organization_id, deployment.settings)
-    issued = await api_keys.create(
-        session, user, api_keys.NewKey(description="Demo script"), policy=rules, secrets=deployment.secrets, by=acting
-    )
-    await _further_keys(session, deployment, user, acting)
-    return {
-        "admin_email": ADMIN,
-        "admin_password": password,
-        "user_email": USER,
-        "user_password": user_password,
-        "api_key": issued.secret,
-    }
-
-
-async def _further_keys(session: Session, deployment: Deployment, user: User, by: Actor) -> None:
-    """Keys whose text nobody gets to know, so that the list shows what an administrator would find: one soon over, one revoked."""
-    rules = await policy.get(session, user.organization_id, deployment.settings)
-    report = api_keys.NewKey(description="Weekly report", access=Access.READ_ONLY, expires=clock.now() + timedelta(days=12))
-    laptop = api_keys.NewKey(description="Old laptop", access=Access.RUNS_ONLY)
-    await api_keys.create(session, user, report, policy=rules, secrets=deployment.secrets, by=by)
-    lost = await api_keys.create(session, user, laptop, policy=rules, secrets=deployment.secrets, by=by)
-    await api_keys.revoke(session, lost.key, by=by, reason="laptop was lost")
-
-
-async def _agents(session: Session, admin: User, user: User, made: dict[str, Space]) -> None:
-    for each in demo_agents():
-        owner = user if each.space is None else admin
-        principal, by = _principal(owner), _as(owner)
-        first, *later = each.versions
-        space_id = None if each.space is None else made[each.space].id
-        agent = await agents.create(session, principal, first.text, space_id=space_id, comment=first.comment, by=by)
-        for version in later:
-            await agents.change(session, agent, version.text, comment=version.comment, by=by)
-        if each.archived:
-            await agents.archive(session, agent, by=by)
-
-
-def _principal(user: User) -> Principal:
-    return Principal(
-        user.id,
-        user.organization_id,
-        user.full_name,
-        user.email,
-        Group(user.user_group),
-        Credential(CredentialKind.COMMAND_LINE, None, "latchpin demo"),
-    )
-
-
-def _as(user: User) -> Actor:
-    return actor(_principal(user), Origin())
+    principal = Principal(user.id, user.organization_id, user.full_name, user.email, Group(user.user_group), _COMMAND_LINE)
+    (space,) = [each for each in await spaces.every(session, principal) if each.name == RETAIL]
+    return await demo_apps.make_service(session, deployment, user.organization_id, space.id, by=by)
 
 
 def _read(facts: Path) -> dict[str, str]:

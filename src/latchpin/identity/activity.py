@@ -202,12 +202,29 @@ class Activity:
         return True
 
 
+async def write_use(session: AsyncSession, principal: Principal, what: str, origin: Origin, *, count: int = 1) -> None:
+    """Write down in the caller's transaction what else is collected: that a credential was used, `count` times, for a route."""
+    credential = principal.credential
+    await _write_last_used(session, (credential.kind.value, credential.id or 0), clock.timestamp(), origin.address)
+    _write(session, _use(principal, "done", what), origin, count)
+
+
+def write_refusal(session: AsyncSession, refused: Refused, origin: Origin, *, count: int = 1) -> None:
+    """Write down in the caller's transaction what else is collected: that a credential was refused, `count` times."""
+    _write(session, _refusal(refused), origin, count)
+
+
 def actor(principal: Principal, origin: Origin) -> Actor:
     """Return the audit trail's view of a principal."""
     credential = principal.credential
     return Actor(
         principal.email, principal.user_id or None, principal.organization_id, credential.kind.value, credential.id, credential.name, origin
     )
+
+
+def _write(session: AsyncSession, tally: Tally, origin: Origin, count: int) -> None:
+    tally.begin(origin)
+    record(session, tally.total(count), tally.actor)
 
 
 def _add(tally: Tally, origin: Origin) -> None:

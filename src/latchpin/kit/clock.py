@@ -40,7 +40,7 @@ def monotonic() -> float:
 
 
 class Frozen:
-    """A clock that stands still until it is moved, for tests; `with Frozen(...)` replaces the process's clock."""
+    """A clock that stands still until it is moved, for tests and for the demo's past; `with Frozen(...)` replaces the process's clock."""
 
     def __init__(self, at: datetime) -> None:
         self._at = at.timestamp()

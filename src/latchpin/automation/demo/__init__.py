@@ -16,10 +16,11 @@ TENDERS: Final = "Public tenders"
 
 @dataclass(frozen=True, slots=True)
 class DemoVersion:
-    """One saved version: the YAML text as an author would have written it, and what was said on saving."""
+    """One saved version: the YAML text as an author would have written it, what was said on saving, and how many days ago that was."""
 
     text: str
     comment: str
+    days_ago: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +30,32 @@ class DemoAgent:
     slug: str
     space: str | None
     versions: tuple[DemoVersion, ...]
-    archived: bool = False
+    archived_days_ago: int | None = None
 
 
-# Slug, Space, comments of the versions (oldest first), archived.
-_TABLE: Final[tuple[tuple[str, str | None, tuple[str, ...], bool], ...]] = (
+# Slug, Space, versions (oldest first: how many days ago, and what was said), how many days ago it was archived.
+_TABLE: Final[tuple[tuple[str, str | None, tuple[tuple[int, str], ...], int | None], ...]] = (
     (
         "book-prices",
         RETAIL,
         (
-            "First version: one page per category",
-            "Go through all pages",
-            "Add ISBN, authors and date from the book's page",
+            (58, "First version: one page per category"),
+            (51, "Go through all pages"),
+            (12, "Add ISBN, authors and date from the book's page"),
         ),
-        False,
+        None,
     ),
-    ("electronics-deals", RETAIL, ("First version", "Add rating, image and badges; slow down"), False),
-    ("wholesale-catalogue", RETAIL, ("First version, signed in with a token",), False),
-    ("grocery-basket", RETAIL, ("First version",), False),
-    ("rebuild-price-feed", RETAIL, ("First version",), False),
-    ("flats-to-rent", REAL_ESTATE, ("First version", "Choose rooms; read the details page"), False),
-    ("houses-for-sale", REAL_ESTATE, ("First version",), False),
-    ("new-developments", REAL_ESTATE, ("First version",), True),
-    ("open-tenders", TENDERS, ("First version", "Add buyer, value and documents"), False),
-    ("contract-awards", TENDERS, ("First version",), False),
-    ("supplier-register", TENDERS, ("First version",), False),
-    ("reading-list", None, ("First version",), False),
+    ("electronics-deals", RETAIL, ((56, "First version"), (23, "Add rating, image and badges; slow down")), None),
+    ("wholesale-catalogue", RETAIL, ((34, "First version, signed in with a token"),), None),
+    ("grocery-basket", RETAIL, ((27, "First version"),), None),
+    ("rebuild-price-feed", RETAIL, ((11, "First version"),), None),
+    ("flats-to-rent", REAL_ESTATE, ((54, "First version"), (4, "Choose rooms; read the details page")), None),
+    ("houses-for-sale", REAL_ESTATE, ((53, "First version"),), None),
+    ("new-developments", REAL_ESTATE, ((52, "First version"),), 18),
+    ("open-tenders", TENDERS, ((47, "First version"), (15, "Add buyer, value and documents")), None),
+    ("contract-awards", TENDERS, ((41, "First version"),), None),
+    ("supplier-register", TENDERS, ((19, "First version"),), None),
+    ("reading-list", None, ((8, "First version"),), None),
 )
 
 
@@ -64,10 +65,10 @@ def demo_agents() -> tuple[DemoAgent, ...]:
         DemoAgent(
             slug,
             space,
-            tuple(DemoVersion(_text(slug, number), comment) for number, comment in enumerate(comments, start=1)),
+            tuple(DemoVersion(_text(slug, number), said, days) for number, (days, said) in enumerate(versions, start=1)),
             archived,
         )
-        for slug, space, comments, archived in _TABLE
+        for slug, space, versions, archived in _TABLE
     )
 
 
