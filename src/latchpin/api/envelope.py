@@ -46,6 +46,9 @@ _REQUEST_ID = re.compile(rb"(?!.*sk-lp_)[A-Za-z0-9._-]{8,64}")
 _KEY_IN_PATH = re.compile(PREFIX + "[0-9A-Za-z]*")
 _SLASHES = re.compile("/{2,}")
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})
+_API = "/api/v1"
+_UNTOUCHED = (b"x-content-type-options", b"nosniff")
+_UNSTORED = (b"cache-control", b"no-store")
 BODY_SECONDS = 30.0
 LONGEST_PATH, LONGEST_QUERY, LONGEST_COOKIES = 2_000, 24_000, 8_000
 
@@ -82,6 +85,7 @@ class Envelope:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
                 message["headers"] = [*message["headers"], *request.headers]
+                _protect(message["headers"], scope["path"])
             await send(message)
 
         try:
@@ -138,8 +142,19 @@ class Envelope:
         return address is not None and any(address in network for network in self._trusted)
 
 
+def _protect(headers: list[tuple[bytes, bytes]], path: str) -> None:
+    """Add what no answer may lack, whoever made it: its type is not guessed, and nothing of the API is stored (security.md 57, 91)."""
+    known = {name.lower() for name, _ in headers}
+    if _UNTOUCHED[0] not in known:
+        headers.append(_UNTOUCHED)
+    if _UNSTORED[0] not in known and path.startswith(_API):
+        headers.append(_UNSTORED)
+
+
 class _Body:
     """Reads a request's body: within BODY_SECONDS, so that nobody holds it open by sending it byte by byte, and within the budget of all.
+
+    One that ends before its end is the client's fault: it hung up, or its chunks are malformed, which the server tells in the same way.
 
     `held` is how many bytes are counted for it.
     """
@@ -159,7 +174,9 @@ class _Body:
                 message: Any = await self._receive()
         except TimeoutError:
             raise ClientException(f"The body did not arrive within {BODY_SECONDS:g} seconds.", status_code=408) from None
-        self._whole = message["type"] != "http.request" or not message.get("more_body", False)
+        if message["type"] != "http.request":
+            raise ClientException("The body broke off, or its chunks cannot be read.", status_code=400)
+        self._whole = not message.get("more_body", False)
         if size := len(message.get("body", b"")):
             self._budget.take(self._address, size)
             self.held += size

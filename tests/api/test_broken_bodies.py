@@ -1,0 +1,81 @@
+"""Bodies that break off, or whose chunks cannot be read: the client's fault, told in one line and never a failure of ours."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from tests.support.people import Key, Organization
+from tests.support.wire import raw, until
+
+FORM = "application/x-www-form-urlencoded"
+DOORS = {
+    "page": ("/login", FORM),
+    "form": ("/api/oauth/token", FORM),
+    "authorize": ("/api/oauth/authorize", FORM),
+    "register": ("/api/oauth/register", "application/json"),
+    "api": ("/api/v1/agent/{agent}/version/1/restore", "application/json"),
+}
+CHUNKS = {
+    "no number": b"zz\r\nabc\r\n0\r\n\r\n",
+    "negative": b"-1\r\n\r\n",
+    "endless number": b"ffffffffffffffffff\r\n\r\n",
+    "longer than it says": b"3\r\nabcXX0\r\n\r\n",
+    "control character behind": b"3\r\nabc\r\n0\r\nA: \x01\r\n\r\n",
+}
+UNFINISHED = {"Transfer-Encoding: chunked": b"5\r\nab", "Content-Length: 10": b"ab"}
+
+
+def _head(organization: Organization, key: Key, door: str, framing: str) -> bytes:
+    path, kind = DOORS[door]
+    lines = [
+        f"POST {path.format(agent=organization.agent())} HTTP/1.1",
+        "Host: test",
+        "Connection: close",
+        "Sec-Fetch-Site: same-origin",
+        f"Content-Type: {kind}",
+        framing,
+    ]
+    if door == "api":
+        lines.append(f"Authorization: ApiKey {key.secret}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("chunks", CHUNKS)
+def test_malformed_chunks_are_400(organization: Organization, door: str, chunks: str) -> None:
+    """Wherever a body is read, and no stack trace of it reaches the log."""
+    key = organization.key()
+
+    answer = raw(organization.server, _head(organization, key, door, "Transfer-Encoding: chunked") + CHUNKS[chunks])
+
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert organization.server.failure() == ""
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    ("framing", "body"), [("Transfer-Encoding: chunked", b"5\r\nab"), ("Content-Length: 10", b"ab")], ids=["chunked", "length"]
+)
+def test_who_hangs_up_in_the_middle_leaves_no_failure(organization: Organization, door: str, framing: str, body: bytes) -> None:
+    """The log has the request's line and no stack trace, which anybody could fill it with."""
+    server = organization.server
+    head = _head(organization, organization.key(), door, framing)
+    server.clear_log()
+
+    with closing(socket.create_connection(("127.0.0.1", server.settings.port), timeout=15)) as connection:
+        connection.sendall(head + UNFINISHED[framing])
+
+    found: list[dict[str, Any]] = []
+
+    def look() -> bool:
+        found[:] = [line for line in map(json.loads, server.log.getvalue().splitlines()) if line.get("method") == "POST"]
+        return bool(found)
+
+    until(look)
+    assert [line["status"] for line in found] == [400]
+    assert server.failure() == ""
