@@ -370,6 +370,16 @@ def test_a_posted_request_goes_on_as_a_link(go: Go) -> None:
     assert journey.browser.open(posted.headers["location"], headers=HTML).status_code == 200
 
 
+@pytest.mark.parametrize("body", [b"client_id=a\r\nSet-Cookie: b=c", b"client_id=a\nb", b"client_id=a\r", b"\x00", b"client_id=\x1b[31m"])
+def test_a_posted_request_with_raw_control_characters_is_refused(organization: Organization, body: bytes) -> None:
+    """It goes on as an address in a header, which line breaks would end: the answer is 400, and no part of it a header."""
+    posted = organization.server.http.post(PATH, content=body, headers={"Content-Type": "application/x-www-form-urlencoded", **HTML})
+
+    assert posted.status_code == 400
+    assert "location" not in posted.headers
+    assert "set-cookie" not in posted.headers
+
+
 def test_after_signing_in_a_person_comes_back_to_a_long_request(go: Go, organization: Organization) -> None:
     """Whatever the app put into it, which is kept here: on the way it stands in no address, which a proxy could refuse for its length."""
     journey, state = go(signed_in=False), secrets.token_hex(1500)

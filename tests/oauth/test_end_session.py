@@ -182,6 +182,18 @@ def test_another_site_cannot_say_yes(organization: Organization) -> None:
     assert browser.is_signed_in
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-origin"])
+@pytest.mark.parametrize("body", [b"state=a\r\nSet-Cookie: b=c", b"state=a\nb", b"state=a\r", b"state=\x00"])
+def test_a_form_with_raw_control_characters_is_refused(organization: Organization, body: bytes, site: str) -> None:
+    """An app's form goes on as an address in a header, which line breaks would end."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": site}
+
+    answer = organization.server.http.post(LOGOUT, content=body, headers=headers)
+
+    assert answer.status_code == 400
+    assert "location" not in answer.headers
+
+
 def test_an_address_that_is_not_registered_is_never_gone_to(organization: Organization) -> None:
     """Byte for byte, for that app; the answer is a page (security.md 7)."""
     asking, other = app(organization), Apps(organization).register()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -13,6 +14,7 @@ _MOST_PARAMETERS = 60
 _LONGEST_NAME = 100
 _LONGEST_VALUE = 10_000  # characters; tokens and assertions are the longest
 MOST_RESOURCES = 5
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,11 @@ class Params:
 def parse(encoded: bytes) -> Params:
     """Read a query or a form body; raises OAuthError `invalid_request` for a repeated, too long or unreadable parameter.
 
-    More resources than one token can be for are `invalid_target` (RFC 8707 section 2).
+    More resources than one token can be for are `invalid_target` (RFC 8707 section 2). What is read here may travel on as it came, in the
+    address of a redirect: raw control characters are refused.
     """
+    if _CONTROL.search(encoded):
+        raise invalid_request("the parameters hold a raw control character")
     try:
         pairs = parse_qsl(encoded.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS, errors="strict")
     except (ValueError, UnicodeDecodeError):
