@@ -241,6 +241,12 @@ _REFUSED: dict[str, tuple[str, str, int, str]] = {
         9,
         "one line",
     ),
+    "half a character as a name": (_with('request: {headers: {"\\uD800": c}}\n'), "request.headers", 9, "U+D800"),
+    "half a character as a field": (_with('"\\uD800": c\n'), "", 9, "U+D800"),
+    "half a character as a value": (GOOD.replace("name: Books", 'name: "\\uD800"'), "name", 2, "without control characters"),
+    "terminal escape as a name": (_with('request: {form: {"\\e[31mred": c}}\n'), "request.form", 9, "U+001B"),
+    "line break in a name": (_with('"a\\nb": c\n'), "", 9, "U+000A"),
+    "no character at all": (_with('description: "\\UFFFFFFFF"\n'), "", 9, "a character that there is not"),
     "undeclared in a header": (
         _with("request: {headers: {X-A: '{b}'}}\n"),
         "request.headers.X-A",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from latchpin.automation import definition_model as model
 from latchpin.automation import definitions
 from latchpin.automation.definitions import DefinitionError
+from latchpin.kit import plain_text
 
 _SMALL = """\
 version: 1
@@ -52,9 +54,19 @@ limits:
 _identifiers = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
 _plain_names = _identifiers.filter(lambda name: not any(word in name.lower() for word in ("pass", "secret", "token", "key")))
 _characters = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cf", "Cn"))
-_lines = st.text(_characters, min_size=1, max_size=150).map(str.strip).filter(bool)
-_texts = st.lists(st.text(_characters, max_size=130), min_size=1, max_size=6).map("\n".join).map(str.strip).filter(bool)
+_lines = st.text(_characters, min_size=1, max_size=150).map(plain_text.normalize).filter(lambda text: _may_be_kept(text, 200))
+_texts = (
+    st.lists(st.text(_characters, max_size=130), min_size=1, max_size=6)
+    .map("\n".join)
+    .map(plain_text.normalize)
+    .filter(lambda text: _may_be_kept(text, 1000))
+)
 _selectors = st.sampled_from(["a", "#main > p", "li:nth-child(2)", "a[href^='x: y']", "* + b", "td, th", ".a:not(.b)"])
+
+
+def _may_be_kept(text: str, longest: int) -> bool:
+    """Whether a normalized text is one that definitions let people write; normalizing can make it longer."""
+    return 0 < len(text) <= longest and plain_text.lines_fault(text) is None
 
 
 @st.composite
@@ -143,6 +155,8 @@ def _parse_or_refuse(text: str | bytes) -> None:
         assert 1 <= len(places) <= 100
         assert places == sorted(places)
         assert min(places) >= (1, 1)
+        for told in (error.detail, *(f"{each.field} {each.message}" for each in error.problems)):
+            assert not re.search(rf"[\n\t]|{plain_text.UNSAFE.pattern}", told)  # it can be sent as JSON, and printed
     assert time.thread_time() - started < 5
 
 
@@ -192,6 +206,19 @@ def test_any_damaged_definition_is_read_or_refused(data: st.DataObject) -> None:
     slip = data.draw(st.text(st.sampled_from("{}[]:-#&*!|>'\"%@` \n\tab1"), max_size=8))
 
     _parse_or_refuse(_GOOD[:start] + slip + _GOOD[start + length :])
+
+
+@given(st.data())
+@settings(deadline=None)
+def test_any_escape_is_read_or_refused(data: st.DataObject) -> None:
+    """Whatever characters an escape makes, in a name or in a value, they are accepted or named."""
+    short = st.builds("\\x{:02x}".format, st.integers(0, 255)) | st.sampled_from("0abtnvfre NL_P").map("\\{}".format)
+    long = st.builds("\\u{:04X}".format, st.integers(0, 0xFFFF)) | st.builds("\\U{:08X}".format, st.integers(0, 0xFFFFFFFF))
+    halves = st.builds("\\u{:04X}".format, st.integers(0xD800, 0xDFFF))
+    text = st.lists(short | long | halves | st.sampled_from(["a", "é", "{a}"]), max_size=3).map("".join)
+    place = data.draw(st.sampled_from(sorted(set(re.findall(r"[\w/:.{} %']+", _GOOD)))))
+
+    _parse_or_refuse(_GOOD.replace(place, f'"{data.draw(text)}"', 1))
 
 
 @given(st.text(st.sampled_from("a#.:[]()>+~*,'\"= \\1-"), max_size=60))

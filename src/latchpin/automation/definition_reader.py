@@ -27,6 +27,7 @@ _NULL: Final = "tag:yaml.org,2002:null"
 _INTEGER: Final = re.compile(r"-?[0-9]{1,12}")
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,3})?")
 _SHOWN_KEY: Final = 40
+_NOT_IN_NAMES: Final = re.compile(rf"[\t\n]|{UNSAFE.pattern}")
 
 
 class Section:
@@ -45,6 +46,8 @@ class Section:
     def _take(self, key: yaml.Node, value: yaml.Node) -> None:
         if not isinstance(key, yaml.ScalarNode):
             self.problems.add(key.start_mark, self.path, "a field name must be plain text")
+        elif found := _NOT_IN_NAMES.search(key.value):  # written as an escape; what a problem names is shown, on terminals too
+            self.problems.add(key.start_mark, self.path, f"a field name must not hold the character U+{ord(found[0]):04X}")
         elif key.value in self.keys:
             first = self.keys[key.value].start_mark.line + 1
             message = f"`{_shown(key.value)}` is already there on line {first}"
@@ -249,8 +252,7 @@ class Section:
 
 
 def _shown(name: str) -> str:
-    safe = UNSAFE.sub("?", name.replace("\n", " "))
-    return safe if len(safe) <= _SHOWN_KEY else f"{safe[:_SHOWN_KEY]}..."
+    return name if len(name) <= _SHOWN_KEY else f"{name[:_SHOWN_KEY]}..."
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:

@@ -34,8 +34,12 @@ def compose(text: str | bytes) -> yaml.MappingNode:
     """Return the root mapping of the one document in `text`. Raises `DefinitionError`."""
     clean = _clean(text)
     problems = Problems()
+    composer = _Composer(clean, problems)
     try:
-        root = _Composer(clean, problems).get_single_node()
+        root = composer.get_single_node()
+    except (ValueError, OverflowError):  # of chr(), for an escape like \Uffffffff
+        problems.add(composer.get_mark(), "", "an escape names a character that there is not")  # type: ignore[no-untyped-call]
+        raise DefinitionError(problems.found) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark or Place(0, 0)
         problems.add(mark, "", _syntax_message(error))
