@@ -166,6 +166,16 @@ def test_a_path_cannot_forge_a_line(organization: Organization) -> None:
     assert '\n{"event":"forged"}' not in organization.server.log.getvalue()
 
 
+def test_a_path_does_not_steer_the_terminal_of_who_reads_the_log(organization: Organization) -> None:
+    """Control characters beyond ASCII, which JSON would leave as they are, are written as escapes."""
+    status, body = get(organization.server, path="/api/v1/%C2%9B31m%E2%80%AE%1B%5B31m")
+
+    line = _line(organization.server, json.loads(body)["requestId"])
+    assert status == 401
+    assert line["path"] == "/api/v1/\x9b31m\u202e\x1b[31m"
+    assert not {"\x9b", "\u202e", "\x1b"} & set(organization.server.log.getvalue())
+
+
 def test_a_refusal_is_a_problem_document(organization: Organization) -> None:
     """Every error has type, title, status, detail, instance, code and request id, and is never kept by a cache (property 7)."""
     key = organization.key()

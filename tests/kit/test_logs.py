@@ -114,3 +114,15 @@ def test_what_nobody_caught_is_a_line_like_all_others(tmp_path: Path, code: str,
     assert all({"at", "level", "event"} <= set(line) for line in lines)
     assert any(event in line["event"] for line in lines), lines
     assert "the text" in ran.stderr
+
+
+def test_what_is_written_for_a_console_does_not_steer_it(tmp_path: Path) -> None:
+    """A path that somebody asked for stays text; JSON writes control characters as escapes anyway."""
+    stream = io.StringIO()
+    logs.configure(settings.load({}, data_dir=tmp_path, log_format="console"), stream)
+
+    structlog.get_logger("test").warning("told", path="/\x1b]0;owned\x07\x9b31m")
+
+    assert "\x1b]" not in stream.getvalue()
+    assert "\x9b" not in stream.getvalue()
+    assert "owned" in stream.getvalue()

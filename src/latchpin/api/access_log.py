@@ -12,7 +12,7 @@ from typing import TextIO
 
 import msgspec
 
-from latchpin.kit import clock
+from latchpin.kit import clock, plain_text
 from latchpin.kit.context import RequestContext
 
 GATHER_SECONDS = 0.05
@@ -62,7 +62,8 @@ class AccessLog:
         )
         if not self._lines:
             asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
-        self._lines.append(self._encode(line))
+        encoded = self._encode(line)
+        self._lines.append(encoded if encoded.isascii() else plain_text.visible(encoded.decode()).encode())
 
     def flush(self) -> None:
         """Write what was gathered."""

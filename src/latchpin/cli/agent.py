@@ -11,6 +11,7 @@ import click
 from latchpin.automation import agent_lists, agents, definitions
 from latchpin.automation.agent_lists import AgentRow, Filters
 from latchpin.automation.definitions import DefinitionError
+from latchpin.cli import terminal
 from latchpin.cli.acting import principal, user_named
 from latchpin.cli.deployment import Deployment, asynchronous, data_dir_option, example, fail, json_option, opened, print_json, print_table
 from latchpin.identity import spaces
@@ -57,7 +58,7 @@ async def apply(
         print_json(shown)
     else:
         place = f"the Space {space}" if space is not None else f"the personal Space of {email}"
-        click.echo(f"{str(shown['result']).capitalize()}: {shown['name']}, id {shown['id']}, version {shown['version']}, in {place}.")
+        terminal.write(f"{str(shown['result']).capitalize()}: {shown['name']}, id {shown['id']}, version {shown['version']}, in {place}.")
 
 
 async def _save(
@@ -113,7 +114,7 @@ def _read(file: Path) -> tuple[str, str]:
 def _refuse(shown: str, error: DefinitionError) -> NoReturn:
     for each in error.problems:
         field = f"{each.field}: " if each.field else ""
-        click.echo(f"{shown}:{each.line}:{each.column}: {field}{each.message}", err=True)
+        terminal.write(f"{shown}:{each.line}:{each.column}: {field}{each.message}", is_error=True)
     sys.exit(1)
 
 

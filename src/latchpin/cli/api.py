@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import httpx
 
+from latchpin.cli import terminal
 from latchpin.cli.credentials_file import CredentialsFile, SignedIn
 from latchpin.cli.deployment import asynchronous, example, fail, print_json
 from latchpin.cli.issuer import SignInEnded, client, connect, plain
@@ -121,10 +122,10 @@ def _print(answer: httpx.Response) -> None:
         try:
             document = answer.json()
         except ValueError:
-            click.echo(answer.text if not is_refusal else plain(answer.text), err=is_refusal)
+            terminal.write(answer.text if not is_refusal else plain(answer.text), is_error=is_refusal)
         else:
             if is_refusal:
-                click.echo(json.dumps(document, indent=2, ensure_ascii=False), err=True)
+                terminal.write(json.dumps(document, indent=2, ensure_ascii=False), is_error=True)
             else:
                 print_json(document)
     if is_refusal:

@@ -10,6 +10,7 @@ import click
 
 from latchpin.audit import chain, trail
 from latchpin.audit.chain import Checkpoint, Verification
+from latchpin.cli import terminal
 from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, json_option, opened, print_json
 from latchpin.kit import clock
 from latchpin.storage.models import AuditEvent
@@ -40,7 +41,7 @@ async def tail(data_dir: Path | None, number: int, follow: bool, as_json: bool) 
             async with deployment.database.read() as session:
                 rows = await trail.newest(session, after=last, limit=limit) if limit else []
             for row in rows:
-                click.echo(json.dumps(_document(row), ensure_ascii=False) if as_json else _line(row))
+                terminal.write(json.dumps(_document(row), ensure_ascii=False) if as_json else _line(row))
                 last = row.id
             if not follow:
                 return
@@ -78,7 +79,7 @@ async def verify(data_dir: Path | None, expected: tuple[Checkpoint, ...], as_jso
     if found.unmet:
         fail("\n".join(_unmet(each, found.newest) for each in found.unmet))
     if not as_json:
-        click.echo(f"The trail is whole. Its checkpoint, to keep elsewhere: {found.newest}" if found.newest else "The trail is empty.")
+        terminal.write(f"The trail is whole. Its checkpoint, to keep elsewhere: {found.newest}" if found.newest else "The trail is empty.")
 
 
 def _verification(found: Verification) -> dict[str, object]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from latchpin.cli import terminal
 from latchpin.cli.deployment import asynchronous, begun, data_dir_option, database, example, json_option, load_settings, print_json
 from latchpin.identity.deployment import require_begun
 from latchpin.settings import Settings
@@ -34,7 +35,7 @@ async def upgrade(data_dir: Path | None, new_deployment: bool) -> None:
     async with begun(chosen, upgrade=True, with_known_secrets=new_deployment):
         pass
     now = migrate.head()
-    click.echo(f"The database is at revision {now} already." if was == now else f"Upgraded from {was or 'empty'} to revision {now}.")
+    terminal.write(f"The database is at revision {now} already." if was == now else f"Upgraded from {was or 'empty'} to revision {now}.")
 
 
 @db.command(epilog=example("latchpin db current --json"))
@@ -50,9 +51,9 @@ async def current(data_dir: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"revision": found, "needed": needed, "upToDate": found == needed})
     elif found == needed:
-        click.echo(f"Revision {found}, as this version needs.")
+        terminal.write(f"Revision {found}, as this version needs.")
     else:
-        click.echo(f"Revision {found or 'none (the database is empty)'}; this version needs {needed}. Run: latchpin db upgrade")
+        terminal.write(f"Revision {found or 'none (the database is empty)'}; this version needs {needed}. Run: latchpin db upgrade")
     if found != needed:
         sys.exit(1)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from latchpin.automation.demo import RETAIL
-from latchpin.cli import demo_apps, serve
+from latchpin.cli import demo_apps, serve, terminal
 from latchpin.cli.demo_history import USER, History
 from latchpin.cli.deployment import Deployment, asynchronous, begun, fail, load_settings
 from latchpin.identity import active_keys, api_keys, credentials, policy, spaces, users
@@ -38,7 +38,7 @@ def demo(data_dir: Path, port: int, no_serve: bool) -> None:
     chosen = load_settings(data_dir, host="127.0.0.1", port=port)
     listener = None if no_serve else serve.bind(chosen.host, chosen.port)
     known = _facts(chosen, data_dir / "demo.json")
-    click.echo(_text(known, chosen.access_token_minutes))
+    terminal.write(_text(known, chosen.access_token_minutes))
     if listener is not None:
         serve.run(chosen, listener)
 

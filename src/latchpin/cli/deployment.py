@@ -24,6 +24,7 @@ import click
 from latchpin import settings
 from latchpin.audit import Actor, chain
 from latchpin.audit.actor import command_line
+from latchpin.cli import terminal
 from latchpin.errors import Invalid, LatchpinError, Unavailable
 from latchpin.identity import deployment as deployments
 from latchpin.identity.deployment import NoDeployment
@@ -170,14 +171,14 @@ def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]
 
 def fail(message: str, *, code: int = 1) -> NoReturn:
     """End the command with a message on standard error."""
-    click.echo(f"latchpin: {message}", err=True)
+    terminal.write(f"latchpin: {message}", is_error=True)
     sys.exit(code)
 
 
 def print_json(document: object) -> None:
     """Print one JSON document, with names as they are where standard output is UTF-8."""
     is_unicode = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
-    click.echo(json.dumps(document, indent=2, ensure_ascii=not is_unicode))
+    terminal.write(json.dumps(document, indent=2, ensure_ascii=not is_unicode))
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:
@@ -186,7 +187,7 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
         return
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        terminal.write("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _place(problem: Any) -> str:  # noqa: ANN401  a FieldProblem

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from latchpin.cli import terminal
 from latchpin.cli.deployment import asynchronous, begun, data_dir_option, example, json_option, load_settings, print_json
 from latchpin.identity import organizations
 from latchpin.identity.fields import Form
@@ -39,8 +40,8 @@ async def init(data_dir: Path | None, organization: str | None, full_name: str |
     if as_json:
         print_json(shown)
     else:
-        click.echo(f"Administrator {shown['email']} with the temporary password {shown['password']}")
-        click.echo("It is shown only now and changed at the first sign-in. Next: latchpin serve")
+        terminal.write(f"Administrator {shown['email']} with the temporary password {shown['password']}")
+        terminal.write("It is shown only now and changed at the first sign-in. Next: latchpin serve")
 
 
 def _checked(given: Mapping[str, str | None]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from latchpin.cli import terminal
 from latchpin.cli.acting import user_named
 from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, json_option, opened, print_json, print_table
 from latchpin.identity import active_keys, api_keys, policy
@@ -84,8 +85,8 @@ async def create(
     if as_json:
         print_json(shown)
     else:
-        click.echo(f"Key {shown['id']} for {email}, until {shown['expires']}. It is shown only now:", err=True)
-        click.echo(shown["key"])
+        terminal.write(f"Key {shown['id']} for {email}, until {shown['expires']}. It is shown only now:", is_error=True)
+        terminal.write(str(shown["key"]))
 
 
 @key.command(name="list", epilog=example("latchpin key list --user ada@example.com"))
@@ -127,7 +128,7 @@ async def revoke(data_dir: Path | None, which: str, reason: str) -> None:
         found = matching[0]
         done = await api_keys.revoke(session, found, by=deployment.actor(found.organization_id), reason=reason)
         name = api_keys.label(found)
-    click.echo(f"Revoked {name}." if done else f"{name} was revoked before.")
+    terminal.write(f"Revoked {name}." if done else f"{name} was revoked before.")
 
 
 def _named(text: str) -> int | str:

@@ -6,6 +6,7 @@ import contextlib
 
 import click
 
+from latchpin.cli import terminal
 from latchpin.cli.credentials_file import CredentialsFile
 from latchpin.cli.deployment import asynchronous, example, fail
 from latchpin.cli.issuer import connect, plain
@@ -42,18 +43,18 @@ async def login(issuer: str | None, scope: str) -> None:
     async with connect(address) as server:
         asked = await server.begin(" ".join([*scope.split(), OFFLINE]))
         minutes = max(1, int(asked.get("expires_in") or 0) // 60)
-        click.echo(f"Open {plain(asked['verification_uri'])} in a browser, sign in, and enter this code within {minutes} minutes:\n")
-        click.echo(f"    {plain(asked['user_code'])}\n")
+        terminal.write(f"Open {plain(asked['verification_uri'])} in a browser, sign in, and enter this code within {minutes} minutes:\n")
+        terminal.write(f"    {plain(asked['user_code'])}\n")
         if asked.get("verification_uri_complete"):
-            click.echo(f"Or open {plain(asked['verification_uri_complete'])}")
-        click.echo("Waiting for your answer there (Ctrl-C gives up).")
+            terminal.write(f"Or open {plain(asked['verification_uri_complete'])}")
+        terminal.write("Waiting for your answer there (Ctrl-C gives up).")
         signed_in = await server.wait(asked)
         with file.locked():
             file.write(address, signed_in, current=True)
         if before is not None:
             with contextlib.suppress(LatchpinError):  # what it replaced is of no use any more
                 await server.revoke(before)
-    click.echo(f"Signed in to {address} with {plain(signed_in.scope)}. The tokens are in {file.path}.")
+    terminal.write(f"Signed in to {address} with {plain(signed_in.scope)}. The tokens are in {file.path}.")
 
 
 @click.command(epilog=example("latchpin logout", "latchpin logout --all"))
@@ -74,14 +75,14 @@ async def logout(issuer: str | None, every: bool) -> None:
             held = file.read(address)
             file.forget(address)
         if held is None:
-            click.echo(f"Not signed in to {address}.")
+            terminal.write(f"Not signed in to {address}.")
             continue
         told = False
         with contextlib.suppress(LatchpinError):
             async with connect(address) as server:
                 told = await server.revoke(held)
         if told:
-            click.echo(f"Signed out of {address}.")
+            terminal.write(f"Signed out of {address}.")
         else:
             untold.append(address)
     if untold:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from latchpin.audit import events, record
+from latchpin.cli import terminal
 from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, opened
 from latchpin.identity.deployment import check_secrets
 from latchpin.storage.secrets import load
@@ -42,7 +43,7 @@ async def rotate_pepper(data_dir: Path | None) -> None:
             draft.unlink()
             raise
         draft.replace(path)
-    click.echo(f"New keys use pepper {now}. Copy {deployment.settings.secrets_file} to every host, then restart every process.")
+    terminal.write(f"New keys use pepper {now}. Copy {deployment.settings.secrets_file} to every host, then restart every process.")
 
 
 def _draft(path: Path) -> tuple[Path, int]:

@@ -15,6 +15,7 @@ import structlog
 
 from latchpin import __version__
 from latchpin import settings_values as value
+from latchpin.cli import terminal
 from latchpin.cli.deployment import Deployment, asynchronous, begun, data_dir_option, example, fail, load_settings
 from latchpin.errors import Unavailable
 from latchpin.identity import organizations
@@ -118,9 +119,9 @@ def _cannot_listen(host: str, port: int, reason: str | None) -> NoReturn:
 async def announce(chosen: Settings) -> None:
     """Bring the deployment up, and print where it is and, when it is empty, the one-time set-up link."""
     token = await _when_the_database_answers(chosen)
-    click.echo(f"Latchpin listens on {chosen.public_url}")
+    terminal.write(f"Latchpin listens on {chosen.public_url}")
     if token:
-        click.echo(
+        terminal.write(
             "There is no user yet. Make the first administrator with this link; it works once and for 24 hours:\n"
             f"  {chosen.public_url}/setup/{token}"
         )

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from latchpin import settings as deployment_settings
+from latchpin.cli import terminal
 from latchpin.cli.deployment import data_dir_option, example, json_option, print_json
 from latchpin.settings import PREFIX, Settings, SettingsError, variable
 
@@ -37,10 +38,10 @@ def settings(data_dir: Path | None, as_json: bool) -> None:
         print_json(rows)
     else:
         for row in rows:
-            click.echo(f"{row['variable']} = {row['value']}  ({row['source']})")
-            click.echo(textwrap.indent(textwrap.fill(str(row["doc"]), 96), "    "))
+            terminal.write(f"{row['variable']} = {row['value']}  ({row['source']})")
+            terminal.write(textwrap.indent(textwrap.fill(str(row["doc"]), 96), "    "))
     if problems:
-        click.echo("\n".join(f"latchpin: {line}" for line in problems.splitlines()), err=True)
+        terminal.write("\n".join(f"latchpin: {line}" for line in problems.splitlines()), is_error=True)
         sys.exit(3)
 
 

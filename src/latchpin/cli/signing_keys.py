@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from latchpin.cli import terminal
 from latchpin.cli.deployment import asynchronous, data_dir_option, example, json_option, opened, print_json, print_table
 from latchpin.identity import signing_keys
 from latchpin.kit import clock
@@ -56,9 +57,9 @@ async def rotate(data_dir: Path | None, at_once: bool, as_json: bool) -> None:
     if as_json:
         print_json(shown)
     elif at_once:
-        click.echo(f"{kid} signs from now on. All other keys are taken down, and tokens that they signed are refused.")
+        terminal.write(f"{kid} signs from now on. All other keys are taken down, and tokens that they signed are refused.")
     else:
-        click.echo(f"{kid} is published, and signs from {shown['signsFrom']} on.")
+        terminal.write(f"{kid} is published, and signs from {shown['signsFrom']} on.")
 
 
 def _listed(row: SigningKey) -> dict[str, object]:

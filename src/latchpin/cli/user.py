@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from latchpin.cli import terminal
 from latchpin.cli.acting import organization_named, user_named
 from latchpin.cli.deployment import asynchronous, data_dir_option, example, json_option, opened, print_json, print_table
 from latchpin.identity import user_list, users
@@ -44,8 +45,8 @@ async def add(data_dir: Path | None, email: str, full_name: str, group: str, org
     if as_json:
         print_json(shown)
     else:
-        click.echo(f"{shown['group']} {shown['email']} with the temporary password {shown['password']}")
-        click.echo("It is shown only now and changed at the first sign-in.")
+        terminal.write(f"{shown['group']} {shown['email']} with the temporary password {shown['password']}")
+        terminal.write("It is shown only now and changed at the first sign-in.")
 
 
 @user.command(name="list", epilog=example("latchpin user list --search grace"))
@@ -80,7 +81,7 @@ async def disable(data_dir: Path | None, email: str) -> None:
         was = found.status.value
         revoked = await users.disable(session, found, by=deployment.actor(found.organization_id))
         is_changed = found.status.value != was
-    click.echo(f"Disabled {email}; keys revoked: {revoked}." if is_changed else f"{email} was disabled before.")
+    terminal.write(f"Disabled {email}; keys revoked: {revoked}." if is_changed else f"{email} was disabled before.")
 
 
 @user.command(epilog=example("latchpin user enable grace@example.com"))
@@ -94,7 +95,7 @@ async def enable(data_dir: Path | None, email: str) -> None:
         was = found.status.value
         await users.enable(session, found, by=deployment.actor(found.organization_id))
         is_changed = found.status.value != was
-    click.echo(f"Enabled {email}. Revoked keys stay revoked." if is_changed else f"{email} was not disabled.")
+    terminal.write(f"Enabled {email}. Revoked keys stay revoked." if is_changed else f"{email} was not disabled.")
 
 
 @user.command(name="reset-password", epilog=example("latchpin user reset-password grace@example.com"))
@@ -111,8 +112,8 @@ async def reset_password(data_dir: Path | None, email: str, as_json: bool) -> No
     if as_json:
         print_json(shown)
     else:
-        click.echo(f"{shown['email']} has the temporary password {shown['password']}")
-        click.echo("It is shown only now and changed at the next sign-in.")
+        terminal.write(f"{shown['email']} has the temporary password {shown['password']}")
+        terminal.write("It is shown only now and changed at the next sign-in.")
 
 
 async def _every(session: Session, organization_id: int, search: str) -> list[Listed]:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.stdlib import ProcessorFormatter, add_logger_name
 
-from latchpin.kit import context
+from latchpin.kit import context, plain_text
 from latchpin.settings import Settings
 
 _TELLING = re.compile(r"password|secret|token|authorization|cookie|api_?key|digest|pepper", re.IGNORECASE)
@@ -29,7 +29,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr
     level = getattr(logging, settings.log_level.upper())
     is_console = settings.log_format == "console"
-    renderer = _console(stream) if is_console else structlog.processors.JSONRenderer()
+    rendering = [as_visible, _console(stream)] if is_console else [structlog.processors.JSONRenderer()]
     common = (
         add_request,
         structlog.processors.add_log_level,
@@ -38,14 +38,14 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
         strike_out,
     )
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, *common, renderer],
+        processors=[structlog.contextvars.merge_contextvars, *common, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
     handler = _LibraryHandler(stream)
     handler.setFormatter(
-        ProcessorFormatter(foreign_pre_chain=(add_logger_name, *common), processors=(ProcessorFormatter.remove_processors_meta, renderer))
+        ProcessorFormatter(foreign_pre_chain=(add_logger_name, *common), processors=(ProcessorFormatter.remove_processors_meta, *rendering))
     )
     root = logging.getLogger()
     root.handlers = [*(each for each in root.handlers if not isinstance(each, _LibraryHandler)), handler]
@@ -79,6 +79,14 @@ def add_request(_logger: object, _method: str, event: MutableMapping[str, Any]) 
         event.setdefault("request_id", request.request_id)
         if request.trace is not None:
             event.setdefault("trace_id", request.trace.trace_id)
+    return event
+
+
+def as_visible(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write control characters as escapes, as JSON does anyway: a path that somebody asked for does not steer a terminal."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = plain_text.visible(value)
     return event
 
 

@@ -53,6 +53,11 @@ def lines_fault(text: str) -> str | None:
     return None
 
 
+def visible(text: str) -> str:
+    """Return a text with all that is never in one written as an escape, as JSON does: for terminals and logs."""
+    return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def hidden_in(text: str, *, joiners: bool = True) -> str | None:
     """Return the first invisible character as U+200B, or None. Without `joiners` those that scripts and emoji need count as well."""
     found = (_HIDDEN if joiners else _INVISIBLE).search(text)
