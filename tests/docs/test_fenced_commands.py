@@ -108,10 +108,17 @@ def is_bound(terminal: Terminal) -> None:
     assert terminal.python("print(tokens['token_type'], bool(agents))").split() == ["DPoP", "True"]
 
 
+def is_closed_to_others(terminal: Terminal) -> None:
+    """A backup holds everybody's data: only its owner reads it, and what was restored from it."""
+    files = "backup.db secrets-backup.json latchpin-data/latchpin.db latchpin-data/secrets.json"
+    assert set(terminal.shell(f"stat -c %a {files}").split()) == {"600"}
+
+
 AFTERWARDS: dict[str, Callable[[Terminal], None]] = {
     "README.md": is_revoked,
     "keys-in-five-minutes.md": is_revoked,
     "bind-tokens.md": is_bound,
+    "backup-and-restore.md": is_closed_to_others,
 }
 
 
