@@ -70,7 +70,7 @@ def every() -> Iterator[tuple[str, str, Any]]:
         ),
     )
     yield "device", "oauth/device.html", oauth.DeviceCodeEntry(shell("", ADMIN), EMPTY)
-    wrong = "No device waits under this code. Compare it with the one that the device shows; a code runs out after ten minutes."
+    wrong = "Code not found or expired. Compare it with the one that the device shows; a code expires after ten minutes."
     yield (
         "device-wrong",
         "oauth/device.html",
@@ -89,7 +89,7 @@ def every() -> Iterator[tuple[str, str, Any]]:
         oauth.Refusal(
             shell("", None),
             "This link does not work",
-            "The app asked for something that is not possible here, so you were not sent back to it. Its makers have to put this right.",
+            "The app asked for something that is not possible here, so you were not sent back to it. Contact the app's developer.",
             "invalid_request",
             "redirect_uri is not one that this app registered",
             "",

@@ -49,7 +49,7 @@ def _entry() -> Iterator[tuple[str, str, Any]]:
         "entry/sign_in.html",
         entry.SignIn(
             door,
-            Form({"email": "maya@northwind.example"}, {"": "The e-mail address or the password is not right."}),
+            Form({"email": "maya@northwind.example"}, {"": "Incorrect email or password."}),
             "/",
             ended=True,
             empty=False,
@@ -219,7 +219,7 @@ def _organization() -> Iterator[tuple[str, str, Any]]:
     frame = shell("audit")
     people = (Option("", "Anyone"), Option("1", "Maya Lindqvist"))
     actions = (Option("", "Any action"), Option("api_key.created", "API key created"))
-    outcomes = (Option("", "Any outcome"), Option("done", "Done"), Option("refused", "Refused"))
+    outcomes = (Option("", "Any outcome"), Option("done", "Success"), Option("refused", "Refused"))
     credentials = (Option("", "Any credential"), Option("api_key", "API key"))
     yield (
         "audit",
@@ -269,7 +269,7 @@ def _rest() -> Iterator[tuple[str, str, Any]]:
     errors = (
         (400, "This request makes no sense", "Go back and try again from the page you came from.", 0),
         (403, "This was not asked from one of our pages", "Nothing was changed. Open the page again and repeat it there.", 0),
-        (404, "There is nothing here", "The address is wrong, the thing is gone, or you have no access to it.", 0),
+        (404, "Page not found", "The address is wrong, what it showed was deleted, or you have no access to it.", 0),
         (429, "Too many requests", "Wait a little before you try again.", 40),
         (500, "Something went wrong on our side", "Nothing was changed. If it happens again, tell your operator the request below.", 0),
         (503, "The database cannot be reached", "Nothing was changed. Try again in a moment.", 5),

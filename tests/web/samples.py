@@ -235,7 +235,7 @@ EVENTS = (
         "Unknown",
         "nobody",
         "",
-        "was refused at sign-in",
+        "failed to sign in",
         outcome="refused",
         reason="Unknown user",
         icon="sign-in",
@@ -246,6 +246,6 @@ EVENTS = (
     event(
         5, "Tomás Okafor", "user", "API key Grafana dashboard", "restored version ", "2", " of agent ", "Company register", icon="restore"
     ),
-    event(6, "Raj Patel", "user", "API key sk-lp_9xQz", "was refused", outcome="refused", reason="Key revoked", icon="ban"),
+    event(6, "Raj Patel", "user", "API key sk-lp_9xQz", "failed to authenticate", outcome="refused", reason="Key revoked", icon="ban"),
 )
 RETRY = Form({}, {"confirm_password": "This is not your password."})

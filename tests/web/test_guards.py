@@ -45,7 +45,7 @@ def test_administration_is_not_there_for_an_ordinary_user(user: Browser, path: s
 
     assert opened.status_code == 404
     assert sent.status_code in (404, 405)
-    assert "There is nothing here" in opened.text
+    assert "Page not found" in opened.text
 
 
 def test_the_menu_shows_an_ordinary_user_no_administration(user: Browser) -> None:

@@ -22,7 +22,7 @@ from tests.web.browser import Browser, value_of
 from tests.web.conftest import Browse
 
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
-WRONG = "No device waits under this code."
+WRONG = "Code not found or expired."
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_the_type_of_a_refusal_opens_its_page(organization: Organization) -> Non
     told = http.get("/api/v1/agent/all").json()
 
     assert told["type"].startswith(organization.server.url)
-    assert "No credential that counts" in http.get(told["type"]).text
+    assert "Authentication required" in http.get(told["type"]).text
 
 
 def test_all_types_are_listed(server: Server) -> None:
@@ -48,4 +48,4 @@ def test_an_address_that_no_document_names_is_404(server: Server, slug: str) -> 
     answer = server.http.get(f"/errors/{slug}")
 
     assert answer.status_code == 404
-    assert "There is nothing here" in answer.text
+    assert "Page not found" in answer.text

@@ -387,7 +387,7 @@ class AgentArchived(_OnAgent):
 
 
 class AgentUnarchived(_OnAgent):
-    """An archived agent was brought back."""
+    """An archived agent was unarchived."""
 
     action = "agent.unarchived"
 

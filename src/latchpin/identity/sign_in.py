@@ -26,7 +26,7 @@ from latchpin.storage.models import User
 from latchpin.storage.models.user import UserStatus
 from latchpin.storage.secrets import Secrets
 
-_REFUSED = "The e-mail address or the password is not right."
+_REFUSED = "Incorrect email or password."
 
 
 @dataclass(frozen=True, slots=True)

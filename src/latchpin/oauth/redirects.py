@@ -1,4 +1,4 @@
-"""Redirect addresses: which may be registered, and which matches (OAuth 2.1 sections 2.3.1 and 8.4.2, RFC 8252 section 7.3). Pure."""
+"""Redirect URIs: which may be registered, and which matches (OAuth 2.1 sections 2.3.1 and 8.4.2, RFC 8252 section 7.3). Pure."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ _WHO = (
     ProblemType(
         "unauthenticated",
         401,
-        "No credential that counts",
+        "Authentication required",
         "The API does not know who is calling. The document never says why a credential does not count; the audit log does.",
         "No credential was sent, or in a wrong place (an address, a cookie, `X-API-Key`), or the key is mistyped, expired, revoked, used "
         "from a network that it is not bound to, or of a user who is disabled. For our own pages: the browser session has ended.",

@@ -62,7 +62,7 @@ _HOW = (
     ProblemType(
         "request_too_slow",
         408,
-        "Body that took too long",
+        "Request timeout",
         "The body of the request did not arrive in time, so the request was given up. Nothing was changed.",
         "The connection is very slow, or the client announced a longer body than it sent.",
         "Check that `Content-Length` is right, and send the request again.",

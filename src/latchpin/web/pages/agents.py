@@ -143,7 +143,7 @@ def _facts(parsed: Definition | None) -> tuple[tuple[str, str], ...]:
     return (
         ("Pages", f"At most {limits.max_pages:,}"),
         ("Records", f"At most {limits.max_records:,}"),
-        ("Pace", f"{limits.concurrency} at once, {limits.delay_seconds:g} s apart"),
+        ("Limits", f"Concurrency {limits.concurrency}, delay {limits.delay_seconds:g} s"),
     )
 
 

@@ -53,8 +53,12 @@ METHODS = (
     Option("private_key_jwt", "Signature of a key of its own (private_key_jwt)"),
 )
 TYPES = (
-    Option("web", "In a browser", "A single-page app. Users come back to an https URI."),
-    Option("native", "On a device", "Mobile, desktop or command line. Users come back to a loopback address or com.example.app:"),
+    Option("web", "In a browser", "A single-page app. Its redirect URIs are https."),
+    Option(
+        "native",
+        "On a device",
+        "Mobile, desktop or command line. Its redirect URIs are on a loopback address, or begin with com.example.app:",
+    ),
 )
 ROLES = (Option("", "No access"), *(Option(role.word, role.word.capitalize()) for role in Role))
 _SENT_BEFORE = "This form was sent before; the app was registered then, and this is it. If you lost its secret, rotate it."

@@ -33,7 +33,7 @@ _TITLES = {
     "target": "On",
     "through": "Through",
 }
-_OUTCOMES = (Option("", "Any outcome"), Option("done", "Done"), Option("refused", "Refused"), Option("failed", "Failed"))
+_OUTCOMES = (Option("", "Any outcome"), Option("done", "Success"), Option("refused", "Refused"), Option("failed", "Failed"))
 _ACTIONS = (Option("", "Any action"), *(Option(action, label) for action, label in audit_messages.LABELS.items()))
 _CREDENTIALS = (Option("", "Any credential"), *(Option(kind, label[:1].upper() + label[1:]) for kind, label in narration.KINDS.items()))
 _MOST_PEOPLE = 200

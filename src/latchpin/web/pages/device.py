@@ -15,7 +15,7 @@ from latchpin.web.views.oauth import DeviceCodeEntry, DeviceDone
 
 TRIES = 10
 _WINDOW_SECONDS = 600
-_WRONG = "No device waits under this code. Compare it with the one that the device shows; a code runs out after ten minutes."
+_WRONG = "Code not found or expired. Compare it with the one that the device shows; a code expires after ten minutes."
 
 
 @get(device_consent.ENTRY)

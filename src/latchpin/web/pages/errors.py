@@ -21,7 +21,7 @@ from latchpin.web.session import PasswordNeeded, SignInNeeded, Visit
 from latchpin.web.views.organization import ErrorPage
 
 _log = structlog.get_logger(__name__)
-_NOWHERE = (404, "There is nothing here", "The address is wrong, the thing is gone, or you have no access to it.")
+_NOWHERE = (404, "Page not found", "The address is wrong, what it showed was deleted, or you have no access to it.")
 _KINDS: tuple[tuple[type[LatchpinError], int, str], ...] = (
     (Invalid, 400, "This cannot be read"),
     (Unauthenticated, 403, "This is not open to you"),

@@ -34,7 +34,7 @@ _OVER = (
     "A sign-in that an app has prepared can be opened once, by that app, within a minute, and then goes on in the same browser for ten. "
     "Go back to the app and begin again."
 )
-_WRONG = "The app asked for something that is not possible here, so you were not sent back to it. Its makers have to put this right."
+_WRONG = "The app asked for something that is not possible here, so you were not sent back to it. Contact the app's developer."
 
 
 def away(request: AnyRequest, location: str) -> Response[str]:
