@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
@@ -61,6 +62,10 @@ class _Gathers:
 def pytest_configure(config: pytest.Config) -> None:
     """Listen to the other processes, and let the programs that tests start take Ctrl-C as they do on a terminal."""
     config.pluginmanager.register(_Gathers())
+    if place := os.environ.get("LATCHPIN_TEST_MEASURE"):
+        from tests.support.measure import Measure
+
+        config.pluginmanager.register(Measure(Path(place)))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell has what it starts in the background ignore it, children included
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -99,9 +104,26 @@ def deployments(templates: Templates, tmp_path_factory: pytest.TempPathFactory) 
     made.close()
 
 
-@pytest.fixture(scope="module", params=KINDS)
+def _names(listed: str | Sequence[str]) -> Sequence[str]:
+    """Return the names that a test is parametrized by."""
+    return listed.replace(" ", "").split(",") if isinstance(listed, str) else listed
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on SQLite; on both databases where it is marked so, and say why."""
+    given = [name for mark in metafunc.definition.iter_markers("parametrize") for name in _names(mark.args[0])]
+    if "kind" not in metafunc.fixturenames or "kind" in given:
+        return
+    mark = metafunc.definition.get_closest_marker("both_databases")
+    if mark is not None and not (len(mark.args) == 1 and isinstance(mark.args[0], str)):
+        message = f"{metafunc.definition.nodeid}: both_databases takes one text, which says why"
+        raise pytest.UsageError(message)
+    metafunc.parametrize("kind", KINDS if mark else KINDS[:1], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def kind(request: pytest.FixtureRequest) -> str:
-    """The kind of database; every test that asks for it runs on each."""
+    """The kind of database that the test runs on."""
     found: str = request.param
     if found == "postgresql":
         from tests.support import databases

@@ -114,6 +114,7 @@ def test_rotating_with_no_overlap_ends_the_old_secret_at_once(admin: SignedIn, a
     assert apps.own(App(old.pk, old.client_id, rotated["clientSecret"])).status_code == 200
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_no_more_than_two_secrets_live(admin: SignedIn, apps: Apps) -> None:
     """Rotating a second time within the overlap ends the oldest."""
     first = _registered(admin.post("/apps", SERVICE))
@@ -153,6 +154,7 @@ def test_a_revoked_apps_tokens_are_refused_by_the_next_request(admin: SignedIn, 
     problem(admin.request("PUT", f"/api/v1/admin/apps/{app.pk}", json=WEB), 409, "conflict")
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_an_app_is_deleted_only_after_it_was_revoked(organization: Organization, admin: SignedIn, apps: Apps) -> None:
     """Its entry goes; its history stays in the audit log."""
     app = apps.register()
@@ -245,6 +247,7 @@ def test_an_app_that_nobody_here_knows_is_not_there(other: Organization, admin: 
     assert admin.get("/apps", search="Zanzibar").json() == {"apps": [], "totalRecordCount": 0}
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_the_list_says_who_uses_what(organization: Organization, admin: SignedIn, apps: Apps) -> None:
     """Users are counted once however many grants they gave; search, sorting and pages work as for users."""
     busy, idle = apps.register(name="Busy"), apps.register(name="Idle", confidential=True)
@@ -355,6 +358,7 @@ def test_a_change_counts_for_the_next_request(organization: Organization, admin:
     assert organization.server.http.get("/api/v1/spaces", headers=header).status_code in (401, 403)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_what_an_app_must_do_is_set_and_changed(organization: Organization, admin: SignedIn) -> None:
     """Sending requests ahead, and proof of a key for tokens; off where nobody says otherwise, and each change is in the trail."""
     flags = {"requirePushedAuthorizationRequests": True, "dpopBoundAccessTokens": True}

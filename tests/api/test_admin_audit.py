@@ -7,6 +7,8 @@ import pytest
 from tests.support.people import Organization
 from tests.support.signed_in import SignedIn, fields, problem
 
+pytestmark = pytest.mark.both_databases("filters, search and paging are each database's own")
+
 
 @pytest.fixture
 def admin(organization: Organization) -> SignedIn:

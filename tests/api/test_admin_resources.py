@@ -98,6 +98,7 @@ def test_our_own_address_is_no_further_resource(organization: Organization, admi
     assert list(fields(admin.post("/resources", {**DATA, "identifier": organization.server.settings.public_url}))) == ["identifier"]
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_tokens_for_a_resource_call_our_api_only_where_that_was_said(organization: Organization, admin: SignedIn) -> None:
     """And taking it back counts for the next request (security.md 45)."""
     resource = admin.post("/resources", {**DATA, "mayCallApi": True}).json()["resource"]
@@ -112,6 +113,7 @@ def test_tokens_for_a_resource_call_our_api_only_where_that_was_said(organizatio
     assert audit(organization, "resource.changed", target_id=resource["id"])
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_the_servers_secret_is_rotated_like_an_apps(organization: Organization, admin: SignedIn, clock: Frozen) -> None:
     """Two live while one replaces the other, and the older has an end."""
     resource = admin.post("/resources", DATA).json()["resource"]
@@ -126,6 +128,7 @@ def test_the_servers_secret_is_rotated_like_an_apps(organization: Organization, 
     assert len(_living(organization, resource["clientId"])) == 2
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_deleted_resource_is_gone_with_its_servers_client(organization: Organization, admin: SignedIn) -> None:
     """No token for it can be asked for, and tokens that are out call our API no more."""
     made = admin.post("/resources", {**DATA, "mayCallApi": True}).json()

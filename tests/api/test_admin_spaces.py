@@ -21,6 +21,7 @@ def _agents(organization: Organization, method: str, path: str, key: Key, body: 
     return organization.server.http.request(method, f"/api/v1/admin/agents{path}", headers=key.header, json=body, params=params)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_space_is_made_changed_and_deleted(organization: Organization, admin: SignedIn) -> None:
     """Putting sets every field; what is left out gets its default."""
     made = admin.post("/spaces", {"name": "Retail", "scope": "Public", "isDefaultAccess": True, "runRetentionHours": 24})

@@ -43,6 +43,7 @@ def test_input_parameters_never_show_what_is_encrypted(organization: Organizatio
     ]
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_versions_come_newest_first(organization: Organization, key: Key) -> None:
     """Each says who saved it, why, and how large it is in bytes."""
     agent = organization.agent()
@@ -57,6 +58,7 @@ def test_versions_come_newest_first(organization: Organization, key: Key) -> Non
     assert versions[1]["comments"] is None
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_restoring_makes_a_new_version(organization: Organization, key: Key) -> None:
     """The counter goes on: version 3 has the text of version 1, and the comment of the request."""
     agent = organization.agent()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 
 from latchpin.identity.roles import Role
 from tests.support.people import Key, Organization
 from tests.support.signed_in import SignedIn, problem
+
+pytestmark = pytest.mark.both_databases("runs and agents move by updates with subqueries")
 
 
 def _move(organization: Organization, key: Key, agent: int, body: Any) -> httpx.Response:

@@ -105,6 +105,7 @@ def test_archived_agents_are_left_out(organization: Organization, key: Key, five
         ("configType", ["alpha", "Beta", "gamma", "Delta"]),
     ],
 )
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_every_column_sorts_both_ways(organization: Organization, key: Key, five: list[str], column: str, names: list[str]) -> None:
     """Ascending by default; what has no value comes last either way."""
     unknown = ["gamma"] if column in ("lastActivity", "status") else []
@@ -140,6 +141,7 @@ def test_every_column_sorts_both_ways(organization: Organization, key: Key, five
         ({"name": "a", "configType": 1, "status": 10}, ["alpha"]),
     ],
 )
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_filters(organization: Organization, key: Key, five: list[str], params: dict[str, Any], names: list[str]) -> None:
     """Enums are read as number or name in any case; `Shared` is SharedFile; `Api` matches nothing; names match in part."""
     assert _names(organization, key, **params) == names
@@ -152,6 +154,7 @@ def test_a_filter_that_matches_nothing_has_both_shapes(organization: Organizatio
     assert paged == {"agents": [], "totalRecordCount": 0}
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_the_space_filter(organization: Organization, key: Key) -> None:
     """Agents of one Space only; the personal Space is 0."""
     first, second = organization.space("First"), organization.space("Second")
@@ -222,6 +225,7 @@ def test_search_looks_into_name_and_description(organization: Organization, key:
     assert set(by_name[0]) == FIELDS
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_search_is_counted_without_a_cap(organization: Organization, key: Key, five: list[str]) -> None:
     """Archived agents count where that is asked for."""
     assert organization.get("/agent/search/count", key, query="prices").json() == {"totalCount": 4}

@@ -21,9 +21,9 @@ PROXIES = tuple(ipaddress.ip_network(text) for text in ("127.0.0.0/8", "10.0.0.0
 
 
 @pytest.fixture
-def behind_proxy(serve: Callable[..., Server]) -> Organization:
+def behind_proxy(shared: Callable[..., Server]) -> Organization:
     """An organization on a deployment that trusts the proxy the tests connect from."""
-    return Organization(serve(trusted_proxies=PROXIES))
+    return Organization(shared(trusted_proxies=PROXIES))
 
 
 def _verified(*networks: str) -> Verified:
@@ -71,36 +71,37 @@ def test_a_key_that_is_remembered_is_still_bound_to_its_networks(behind_proxy: O
     assert [ask(address) for address in ("203.0.113.9", "198.51.100.9", "203.0.113.9")] == [200, 401, 200]
 
 
-@pytest.mark.parametrize(
-    ("forwarded", "status"),
-    [
-        ("203.0.113.9", 200),
-        ("198.51.100.1, 203.0.113.9", 200),
-        ("203.0.113.9, 10.1.2.3", 200),
-        ("203.0.113.9, 10.1.2.3, 10.9.9.9", 200),
-        ("::ffff:203.0.113.9", 200),
-        ("203.0.113.9, ::ffff:10.1.2.3", 200),
-        ("203.0.113.9, 2001:db8:ffff::5", 200),
-        ("203.0.113.9, 198.51.100.1", 401),
-        ("203.0.113.9, unknown", 401),
-        ("203.0.113.9:51234", 200),
-        ("198.51.100.1:80, 203.0.113.9:443, 10.1.2.3:8080", 200),
-        ("[::ffff:203.0.113.9]:443", 200),
-        ("203.0.113.9, [2001:db8:ffff::5]:443", 200),
-        ("203.0.113.9:65536", 401),
-        ("203.0.113.9:port", 401),
-        ("[203.0.113.9]:443", 401),
-        ("203.0.113.9,", 401),
-        ("10.1.2.3", 401),
-        ("", 401),
-        ("x" * 3000, 401),
-    ],
-)
-def test_the_nearest_address_that_is_no_proxy_counts(behind_proxy: Organization, forwarded: str, status: int) -> None:
+FORWARDED = {
+    "203.0.113.9": 200,
+    "198.51.100.1, 203.0.113.9": 200,
+    "203.0.113.9, 10.1.2.3": 200,
+    "203.0.113.9, 10.1.2.3, 10.9.9.9": 200,
+    "::ffff:203.0.113.9": 200,
+    "203.0.113.9, ::ffff:10.1.2.3": 200,
+    "203.0.113.9, 2001:db8:ffff::5": 200,
+    "203.0.113.9, 198.51.100.1": 401,
+    "203.0.113.9, unknown": 401,
+    "203.0.113.9:51234": 200,
+    "198.51.100.1:80, 203.0.113.9:443, 10.1.2.3:8080": 200,
+    "[::ffff:203.0.113.9]:443": 200,
+    "203.0.113.9, [2001:db8:ffff::5]:443": 200,
+    "203.0.113.9:65536": 401,
+    "203.0.113.9:port": 401,
+    "[203.0.113.9]:443": 401,
+    "203.0.113.9,": 401,
+    "10.1.2.3": 401,
+    "": 401,
+    "x" * 3000: 401,
+}
+
+
+def test_the_nearest_address_that_is_no_proxy_counts(behind_proxy: Organization, subtests: pytest.Subtests) -> None:
     """What a client writes further left is not believed, and an address that cannot be read fails closed (security.md 104)."""
     key = behind_proxy.key(networks=("203.0.113.0/24",))
 
-    assert present(behind_proxy.server, f"ApiKey {key.secret}", X_Forwarded_For=forwarded).status_code == status
+    for forwarded, status in FORWARDED.items():
+        with subtests.test(forwarded=forwarded[:60]):
+            assert present(behind_proxy.server, f"ApiKey {key.secret}", X_Forwarded_For=forwarded).status_code == status
 
 
 def test_a_proxy_that_names_no_client_leaves_the_address_unknown(behind_proxy: Organization) -> None:

@@ -313,6 +313,7 @@ def test_one_of_two_nodes_takes_a_proof_that_both_get_at_once(serve: Serve) -> N
             assert sorted(each.result().status_code for each in asked) == [200, 401, 401, 401]
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_used_proof_is_remembered_until_no_node_can_take_it(serve: Serve, clock: Frozen) -> None:
     """By a node whose clock is a minute behind, too; and forgotten after."""
     client = bound(Organization(serve(dpop_nonce="off")))

@@ -47,6 +47,7 @@ def test_every_answer_carries_a_request_id(organization: Organization) -> None:
     assert {answer.json()["requestId"] for answer in answers} == ids
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_trusted_proxys_request_id_is_kept(behind_proxy: Organization) -> None:
     """It is echoed, logged and audited, so that both logs name the request alike."""
     server, given = behind_proxy.server, f"caller-{behind_proxy.id:08d}.A_z"

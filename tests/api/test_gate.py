@@ -340,6 +340,7 @@ def test_a_sooner_expiry_counts_for_the_next_request(organization: Organization,
     assert organization.get("/agent/all", key).status_code == 401
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_later_expiry_brings_an_expired_key_back(organization: Organization, clock: kit_clock.Frozen) -> None:
     """An administrator can extend a key that has run out (contract/auth.md 1)."""
     key = organization.key(expires=kit_clock.now() + timedelta(days=1))

@@ -26,6 +26,8 @@ from tests.support.signed_in import problem
 from tests.support.wire import audit
 from tests.support.workers import Runs
 
+pytestmark = pytest.mark.both_databases("runs are queued by each database in its own way")
+
 FIELDS = {
     "tag": str,
     "id": int,

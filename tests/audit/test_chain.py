@@ -24,6 +24,8 @@ from tests.support.databases import Templates
 from tests.support.people import Organization
 from tests.support.server import Server
 
+pytestmark = pytest.mark.both_databases("the chain is ordered by a lock on PostgreSQL and by the one writer on SQLite")
+
 ROWS: Any = AuditEvent.__table__
 
 

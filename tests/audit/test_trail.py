@@ -21,6 +21,8 @@ from tests.support.people import Organization
 from tests.support.server import Server
 from tests.support.wire import audit
 
+pytestmark = pytest.mark.both_databases("triggers, lists, filters and paging are statements of each database")
+
 Serve = Callable[..., Server]
 
 

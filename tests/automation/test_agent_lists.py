@@ -19,6 +19,8 @@ from latchpin.storage.models import Agent
 from latchpin.storage.models.space import SpaceScope
 from tests.support.people import Organization
 
+pytestmark = pytest.mark.both_databases("cached statements and their order are each driver's own")
+
 TURNS = 2  # the second turn finds all statements kept
 
 

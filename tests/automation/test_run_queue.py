@@ -26,6 +26,8 @@ from tests.support.people import Organization
 from tests.support.server import Server, served
 from tests.support.workers import Runs, until_seen
 
+pytestmark = pytest.mark.both_databases("PostgreSQL hands runs out by a library of its own")
+
 
 @pytest.fixture
 def quiet(kind: str, templates: databases.Templates, tmp_path: Path) -> Iterator[Server]:

@@ -21,6 +21,8 @@ from tests.cli.conftest import EMAIL, CommandLine, command_line, wait_for
 from tests.support import databases
 from tests.support.server import free_port
 
+pytestmark = pytest.mark.both_databases("both databases are named, created and refused by commands")
+
 DEFINITION = next(Path(demo.__file__).parent.glob("*.yaml"))
 WITHOUT_DEPLOYMENT = {"settings", "login", "logout", "api"}
 ARGUMENTS = {

@@ -17,6 +17,8 @@ from tests.support.people import Key, Organization, Person
 from tests.support.server import Server
 from tests.support.signed_in import SignedIn, problem
 
+pytestmark = pytest.mark.both_databases("every route that names a thing asks each database once")
+
 MARK = "Zanzibar"
 
 

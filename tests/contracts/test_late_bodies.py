@@ -70,6 +70,7 @@ def test_who_loses_the_right_while_the_body_is_under_way_changes_nothing(organiz
 
 
 @pytest.mark.parametrize("door", DOORS)
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_late_body_of_a_sound_session_is_taken(organization: Organization, door: str) -> None:
     """Taking long is no mistake."""
 

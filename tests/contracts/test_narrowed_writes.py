@@ -120,6 +120,7 @@ def test_there_are_writes_to_try() -> None:
 
 
 @pytest.mark.parametrize("route", WRITES, ids=lambda route: route.name)
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_no_write_reaches_a_place_that_the_credential_was_not_let_into(scene: Scene, subtests: pytest.Subtests, route: Route) -> None:
     """Refused like a thing that is not there, or with 403 for the personal Space, which everybody knows to be there; nothing changes."""
     before = scene.state()
@@ -148,6 +149,7 @@ def test_no_write_gets_by_without_the_role(scene: Scene, subtests: pytest.Subtes
 
 
 @pytest.mark.parametrize("route", WRITES, ids=lambda route: route.name)
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_every_write_is_done_where_the_credential_was_let_in(scene: Scene, subtests: pytest.Subtests, route: Route) -> None:
     """What a narrowed credential makes, it sees afterwards; a service that is an editor writes as a user does."""
     for name, caller in scene.callers.items():
@@ -175,6 +177,7 @@ def test_an_agent_of_an_app_has_no_owner(scene: Scene) -> None:
     assert version["userName"] == "Nightly export"
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_no_agent_is_moved_out_of_sight(scene: Scene, subtests: pytest.Subtests) -> None:
     """What a narrowed credential cannot see it cannot move an agent to, and not from; nothing changes."""
     before, server = scene.state(), scene.home.server

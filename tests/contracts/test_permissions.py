@@ -43,6 +43,7 @@ def test_a_route_without_a_declared_permission_fails_at_start(tmp_path: Path) ->
         app.build(settings.load({}, data_dir=tmp_path), secrets.generate(), also=[Router("/api/v1", route_handlers=[forgotten])])
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_route_opens_to_exactly_the_sets_that_carry_its_scope(server: Server, keys: dict[str, Key], subtests: pytest.Subtests) -> None:
     """Every other set gets 403 `insufficient_scope` with the scope needed, in the body and in WWW-Authenticate."""
     for route, (name, members) in itertools.product(routes.scoped(), SETS.items()):

@@ -15,6 +15,8 @@ from tests.support.people import PASSWORD, Organization, definition
 from tests.support.signed_in import fields, problem
 from tests.web.browser import Browser
 
+pytestmark = pytest.mark.both_databases("PostgreSQL and SQLite take different characters in texts")
+
 HIDDEN = ("a\u200bb", "a\ufeffb", "a\u00adb", "a\u200eb", "a\u2060b", "a\u3164b")
 BLANK = ("\u3164", "\u2800", "\u2060", "\u200b \u00ad")
 # As it is kept, and ways to type it that must find it.

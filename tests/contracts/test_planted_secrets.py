@@ -248,6 +248,7 @@ def test_no_secret_reaches_the_database(planted: Planted) -> None:
             assert _found(planted, path.read_bytes().decode("latin-1")) == [], path.name
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_the_deployments_own_secrets_stay_in_their_file(planted: Planted) -> None:
     """Peppers and the master key are in no log, answer or row."""
     secrets_file = planted.server.settings.secrets_file

@@ -18,6 +18,8 @@ from tests.support.people import Key, Organization, Person
 from tests.support.wire import audit, stored, until
 from tests.web.browser import Browser, key_in
 
+pytestmark = pytest.mark.both_databases("the promises hold on both databases")
+
 SCRIPT = (
     "import os, requests; print(requests.get('{url}/api/v1/agent/all', "
     "headers={{'Authorization': f\"ApiKey {{os.environ['SEQUENTUM_API_KEY']}}\"}}).json())"

@@ -23,6 +23,8 @@ from tests.support.people import Organization
 from tests.support.wire import audit
 from tests.web.browser import Browser
 
+pytestmark = pytest.mark.both_databases("the promises hold on both databases")
+
 SCRIPT = """import os, requests
 url = "{url}/api/v1/agent/all"
 answer = requests.get(url, headers={{"Authorization": f"Bearer {{os.environ['SEQUENTUM_TOKEN']}}"}})

@@ -20,7 +20,7 @@ from tests.support.proofs import Prover
 LIST = "/api/v1/agent/all"
 URL = "https://latchpin.example"
 ROUNDS, AT_ONCE = 10, 16
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.both_databases("proofs are taken once by a conflict in each database")]
 
 
 @dataclass(frozen=True, slots=True)

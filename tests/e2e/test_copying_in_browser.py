@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 from tests.support import browser as support
 from tests.support.people import PASSWORD, Organization
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("kind", ["sqlite"], indirect=True, scope="session")]
+pytestmark = pytest.mark.browser
 _ON = """
 Object.defineProperty(Navigator.prototype, "clipboard", {{ get: () => undefined }});
 Object.defineProperty(Navigator.prototype, "platform", {{ get: () => "{platform}" }});

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support import browser as support
 from tests.support.people import PASSWORD, Organization
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("kind", ["sqlite"], indirect=True, scope="session")]
+pytestmark = pytest.mark.browser
 # A day ahead of Greenwich for half of the day, off by half an hour, behind it.
 ZONES = ("Pacific/Auckland", "Asia/Kolkata", "America/Los_Angeles")
 

@@ -24,6 +24,8 @@ from tests.support.office import Issued, office
 from tests.support.people import Key, Organization
 from tests.support.server import Server
 
+pytestmark = pytest.mark.both_databases("each database fails in its own way")
+
 
 def _admin(*statements: str) -> None:
     async def run() -> None:

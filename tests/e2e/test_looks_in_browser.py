@@ -11,7 +11,7 @@ from tests.conftest import missing
 from tests.support import browser as support
 from tests.support.people import PASSWORD, Organization
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("kind", ["sqlite"], indirect=True, scope="session")]
+pytestmark = pytest.mark.browser
 _COLOUR = "(selector) => getComputedStyle(document.querySelector(selector)).backgroundColor"
 
 

@@ -23,7 +23,7 @@ from tests.support.processes import Serving, serving
 
 AT_ONCE = 50
 ROUNDS = 20
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.both_databases("who comes first is decided by each database")]
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,8 @@ from tests.support.processes import Serving, environment, serving
 from tests.support.server import Server
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.both_databases("server processes share each database in its own way")
+
 
 class SlowPost:
     """A POST whose body is sent in two parts, with the test's doings in between."""

@@ -20,7 +20,7 @@ from tests.support.under_load import tell, under_load
 REVOCATIONS = 1000
 ROUNDS = 12
 _GROUPS = (Group.USER, Group.USER, Group.ADMINISTRATOR, Group.USER)  # of the users who are disabled, removed, demoted, lose their key
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.both_databases("the generation is a shared file on SQLite and a column on PostgreSQL")]
 
 
 @pytest.fixture

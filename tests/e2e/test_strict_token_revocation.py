@@ -21,7 +21,7 @@ from tests.support.under_load import tell, under_load
 
 REVOCATIONS = 200
 ROUNDS = 5
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.both_databases("the generation is a shared file on SQLite and a column on PostgreSQL")]
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ def _seen(organization: Organization, who: Principal, space_id: int) -> tuple[bo
     return organization.write(work)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_every_combination_of_space_and_user_gives_exactly_the_right_role(organization: Organization, other: Organization) -> None:
     """96 combinations: what is seen in lists, of agents too, and what may be done agree with each other and with the rules."""
     wrong = []
@@ -123,6 +124,7 @@ def test_a_role_needs_itself_or_a_lower_one(organization: Organization) -> None:
                 organization.write(work)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_the_personal_space_is_its_owners_alone(organization: Organization) -> None:
     """Not even an administrator sees another user's personal agents."""
     person, colleague = organization.user(), organization.user("Colleague User")

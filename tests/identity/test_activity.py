@@ -28,6 +28,8 @@ from tests.support.people import Key, Organization
 from tests.support.server import Server, free_port
 from tests.support.wire import audit, get, present, stored, until
 
+pytestmark = pytest.mark.both_databases("batches are written by upserts, which each database spells in its own way")
+
 Serve = Callable[..., Server]
 
 

@@ -160,6 +160,7 @@ def test_an_impossible_rate_limit_is_refused(organization: Organization, rate_li
     assert _refused_fields(organization, NewKey(rate_limit=rate_limit)) == {"rate_limit"}
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_every_problem_is_told_at_once(organization: Organization, clock: kit_clock.Frozen) -> None:
     """Who has several things to correct hears of all of them."""
     new = NewKey(description="a\nb", networks=("x",), rate_limit=0, expires=kit_clock.now() - DAY)
@@ -270,6 +271,7 @@ def test_a_reason_that_holds_a_key_is_refused(organization: Organization) -> Non
     assert key.secret not in str(refused.value)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_no_key_slips_past_a_user_who_is_being_disabled(organization: Organization) -> None:
     """Disabling a user and making keys for the same user at one moment leaves no key that enabling would bring back."""
     server, person = organization.server, organization.user()

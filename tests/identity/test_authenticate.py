@@ -20,6 +20,8 @@ from tests.support.people import Key, Organization, Person
 from tests.support.server import Server
 from tests.support.wire import statements
 
+pytestmark = pytest.mark.both_databases("the one statement of authentication runs without a transaction, which differs")
+
 
 def _group(organization: Organization, person: Person, group: Group) -> None:
     async def work(session: AsyncSession) -> None:

@@ -90,6 +90,7 @@ def test_the_first_run_token_works_until_there_is_a_user(fresh: Fresh) -> None:
     assert fresh.offer() is None
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_new_token_kills_the_earlier_one(fresh: Fresh) -> None:
     """The link in the newest console output is the one that counts."""
     first, second = fresh.offer(), fresh.offer()
@@ -134,6 +135,7 @@ def test_a_token_is_kept_as_a_digest(fresh: Fresh) -> None:
     assert token.encode() not in row.setup_digest
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_two_who_use_the_same_link_at_once_make_one_administrator(fresh: Fresh) -> None:
     """The later one is told that there are users already."""
     fresh.offer()
@@ -167,6 +169,7 @@ def test_a_second_first_administrator_is_refused(fresh: Fresh) -> None:
         fresh.server.run(fresh.begin("second@example.com"))
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_processes_that_start_at_once_make_one_row_of_the_deployment(fresh: Fresh) -> None:
     """On both databases, without an error in either process."""
 
@@ -185,6 +188,7 @@ def test_processes_that_start_at_once_make_one_row_of_the_deployment(fresh: Fres
     assert fresh.server.run(five()) == [1] * 5
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_organizations_are_found_by_id_and_listed_oldest_first(organization: Acme, other: Acme) -> None:
     """One that is not there is missing."""
 
@@ -209,6 +213,7 @@ def test_an_organization_needs_a_sound_name(organization: Acme, name: str) -> No
     assert {problem.field for problem in caught.value.problems} == {"organization"}
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_the_oldest_administrator_stands_in_where_nobody_is_named(organization: Acme) -> None:
     """For agents that the command line applies."""
     organization.user("Second Admin", Group.ADMINISTRATOR)

@@ -33,6 +33,7 @@ def test_an_organization_starts_with_the_deployments_policy(organization: Organi
     assert organization.write(work) == KeyPolicy(365, 730, 730)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_an_organization_narrows_the_policy(organization: Organization, clock: kit_clock.Frozen) -> None:
     """Keys made after the change follow it."""
     _change(organization, 30, 90)
@@ -61,6 +62,7 @@ def test_a_policy_beyond_the_deployments_is_refused(organization: Organization, 
     assert refused.value.problems
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_smaller_maximum_pulls_the_default_down(organization: Organization) -> None:
     """Where only the maximum is set, the default does not pass it."""
     assert _change(organization, None, 30) == KeyPolicy(30, 30, 730)

@@ -20,6 +20,8 @@ from latchpin.storage.models import BrowserSession
 from tests.support.people import Organization, Person
 from tests.support.server import Server
 
+pytestmark = pytest.mark.both_databases("conditional updates decide who ends a session")
+
 MINUTE = timedelta(minutes=1)
 
 

@@ -189,6 +189,7 @@ def test_an_address_that_tries_many_accounts_is_slowed(door: Door) -> None:
     assert door.is_open(host=5)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_tries_at_the_same_moment_are_all_counted(door: Door) -> None:
     """Ten in parallel end in no server error and in a count of ten."""
 
@@ -241,6 +242,7 @@ def _prove(door: Door, signed_in: sessions.SignedInUser, password: str) -> Outco
     return door.organization.write(work)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_proving_gives_the_session_a_new_token_and_kills_the_old_one(door: Door) -> None:
     """A step up is a new session id (security.md 108), and one audit event."""
     signed_in, before = _signed_in(door, door.person)
@@ -268,6 +270,7 @@ def test_proving_is_throttled_like_signing_in(door: Door) -> None:
 # ---- keeping house ----
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_counters_whose_window_is_over_are_swept(door: Door, clock: kit_clock.Frozen) -> None:
     """The table does not grow with every address that ever tried."""
     door.attempt()
@@ -280,6 +283,7 @@ def test_counters_whose_window_is_over_are_swept(door: Door, clock: kit_clock.Fr
     assert door.organization.write(work) == 0
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_hash_of_older_parameters_is_renewed_by_signing_in(door: Door) -> None:
     """The same password still opens."""
     weak = argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)

@@ -17,6 +17,8 @@ from tests.support.door import Door, meet
 from tests.support.people import PASSWORD, Organization
 from tests.support.wire import audit
 
+pytestmark = pytest.mark.both_databases("who comes first is decided by each database's locks")
+
 Change = Callable[[AsyncSession, User, Door], Awaitable[None]]
 
 

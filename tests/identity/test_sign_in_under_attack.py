@@ -18,6 +18,8 @@ from tests.support.door import Door
 from tests.support.people import PASSWORD, Organization
 from tests.support.wire import audit
 
+pytestmark = pytest.mark.both_databases("attempts are counted by upserts and locks of each database")
+
 
 @pytest.fixture
 def door(organization: Organization, clock: kit_clock.Frozen) -> Iterator[Door]:

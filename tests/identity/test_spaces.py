@@ -81,6 +81,7 @@ def test_a_name_is_used_once_in_an_organization(organization: Organization, othe
     assert [problem.field for problem in caught.value.problems] == ["name"]
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_renaming_to_a_used_name_is_refused(organization: Organization) -> None:
     """With the field named, and the old name kept."""
     organization.space("Retail")
@@ -105,6 +106,7 @@ def test_two_who_make_the_same_space_at_once_make_one(organization: Organization
     assert sorted(type(result).__name__ for result in organization.server.run(both())) == ["Invalid", "Space"]
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_change_records_old_and_new_and_an_unchanged_form_nothing(organization: Organization) -> None:
     """One event per change."""
     space = organization.space("Retail")
@@ -230,6 +232,7 @@ async def _waits_for_a_lock(session: AsyncSession) -> bool:
     )
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_two_who_name_one_member_at_a_moment_come_one_after_the_other(organization: Organization, kind: str) -> None:
     """The second finds the first one's role and changes it; neither fails, and the trail tells both."""
     server, person, space_id = organization.server, organization.user(), organization.space()

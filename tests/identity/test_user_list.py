@@ -16,6 +16,8 @@ from latchpin.kit import clock as kit_clock
 from latchpin.kit.pages import Counted
 from tests.support.people import Organization
 
+pytestmark = pytest.mark.both_databases("search, sort order and paging are each database's own")
+
 DAY = timedelta(days=1)
 
 

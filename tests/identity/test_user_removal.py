@@ -20,6 +20,8 @@ from tests.support.door import meet
 from tests.support.people import Organization, Person
 from tests.support.wire import audit
 
+pytestmark = pytest.mark.both_databases("cascades and the lock on the last administrator are each database's own")
+
 # ---- the last administrator ----
 
 

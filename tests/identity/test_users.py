@@ -18,6 +18,8 @@ from tests.support.changes import create, demote, disable, on, open_sessions, ro
 from tests.support.people import PASSWORD, Organization
 from tests.support.wire import audit
 
+pytestmark = pytest.mark.both_databases("an address that is taken is told by each database's conflicts")
+
 # ---- making ----
 
 

@@ -228,6 +228,7 @@ def test_a_refused_token_is_told_to_be_refused(apps: Apps) -> None:
     assert answer.json()["detail"].startswith("The access token was not accepted. Refresh it")
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_token_in_the_address_is_refused(apps: Apps, app: App) -> None:
     """Addresses end in logs (RFC 6750 section 5.3, security.md 53); the trail calls it a token's misuse."""
     tokens = apps.tokens(app)
@@ -302,6 +303,7 @@ def test_another_sites_page_may_call_with_a_token(apps: Apps, app: App) -> None:
         assert "www-authenticate" in answer.headers["access-control-expose-headers"]
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_an_app_for_one_space_sees_that_space_only(alone: Apps) -> None:
     """Lists, searches, counts and single things: nothing of the user's other Spaces, nor of the personal one."""
     app = alone.register()
@@ -335,6 +337,7 @@ def test_an_app_for_one_space_sees_that_space_only(alone: Apps) -> None:
     assert {each["name"] for each in alone.get("/agent/all", everything).json()} == set(ids)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_an_app_for_one_space_changes_nothing_elsewhere(apps: Apps, app: App) -> None:
     """An administrator's token for one Space has no administrator's reach into another."""
     home = apps.organization
@@ -421,6 +424,7 @@ def test_an_app_bound_to_a_space_ends_where_its_user_leaves_it(apps: Apps, app: 
     assert apps.refresh(app, tokens.refresh).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_token_of_a_space_that_was_deleted_is_refused(apps: Apps, app: App) -> None:
     """Also for an administrator, who lost no role (security.md 49)."""
     home, space_id = apps.organization, apps.organization.space()
@@ -560,6 +564,7 @@ def test_what_was_granted_counts_less_than_what_the_token_says(apps: Apps, app: 
 # ---- apps that act for themselves ----
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_an_app_of_its_own_acts_with_what_was_assigned(apps: Apps) -> None:
     """Scopes and Spaces as an administrator chose; it is no user, and has no personal Space (security.md 67)."""
     home = apps.organization
@@ -582,6 +587,7 @@ def test_an_app_of_its_own_acts_with_what_was_assigned(apps: Apps) -> None:
     assert (changed.actor_id, changed.actor_name, changed.credential_kind) == (None, service.client_id, "access_token")
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_an_app_of_its_own_loses_a_space_at_once(apps: Apps) -> None:
     """What an administrator takes back from a client is gone with its next request (security.md 49, 67)."""
     home = apps.organization
@@ -689,6 +695,7 @@ def test_the_trail_tells_what_an_app_did_and_when_it_was_last_used(apps: Apps, a
     assert apps.organization.write(last_used) is not None
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_the_trail_tells_the_true_reason_of_each_refusal(apps: Apps, app: App, clock: kit_clock.Frozen) -> None:
     """The caller is told one thing, the administrator the truth (security.md 49)."""
     home, server = apps.organization, apps.server

@@ -110,6 +110,7 @@ def test_the_refusal_names_what_is_wrong_with_the_assertion_itself(signer: Signe
     assert reasons(signer.organization, "client.refused") == ["wrong client secret or assertion"]
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_one_app_fills_no_memory_with_its_assertions(signer: Signer, clock: Frozen, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that have not expired are bounded for each app, across processes; other apps are not affected, and time makes room."""
     monkeypatch.setattr(client_assertion, "MOST_REMEMBERED", 5)
@@ -261,6 +262,7 @@ def test_symmetric_and_small_keys_do_not_count(served: tuple[Organization, Publi
     assert signer.is_let(signer.assertion(EC_KEY, alg="ES256"))
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_keys_at_a_private_address_are_not_fetched(organization: Organization) -> None:
     """The same rules as for documents (security.md 71)."""
     with published() as publisher:

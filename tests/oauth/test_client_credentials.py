@@ -127,6 +127,7 @@ def test_a_revoked_app_gets_nothing_and_its_tokens_end(organization: Organizatio
     assert apps.own(app).json()["error"] == "invalid_client"
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_all_its_tokens_belong_to_one_grant(organization: Organization) -> None:
     """Issuing one writes nothing after the first."""
     app = Apps(organization).service()

@@ -248,6 +248,7 @@ def test_an_unsound_document_is_refused(far: Far) -> None:
     assert far.is_let(far.publisher.client())
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_document_can_bind_its_app_to_more(far: Far, clock: Frozen) -> None:
     """To requests sent ahead and tokens with proof of a key, until it says otherwise (security.md 89)."""
     client_id = far.publisher.client(require_pushed_authorization_requests=True, dpop_bound_access_tokens=True)
@@ -318,6 +319,7 @@ def test_what_is_refused_is_not_kept(far: Far) -> None:
     assert (refused, failed, far.is_let(client_id)) == (False, False, True)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_another_version_of_an_app_asks_for_consent_again(far: Far, clock: Frozen) -> None:
     """The consent was for the app as it was (security.md 73)."""
     client_id, key = far.publisher.client(), RSA_KEY.as_dict(private=False)
@@ -340,6 +342,7 @@ def test_another_version_of_an_app_asks_for_consent_again(far: Far, clock: Froze
     assert versions == [2, 3, 4, 5, 6, 7]
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_the_same_document_or_what_nobody_sees_asks_nobody_again(far: Far, clock: Frozen) -> None:
     """Nothing changed of what was consented to (security.md 73)."""
     client_id = far.publisher.client()

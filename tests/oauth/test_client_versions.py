@@ -24,6 +24,8 @@ from tests.support.people import Organization
 from tests.support.signed_in import SignedIn, problem
 from tests.web.browser import Browser, value_of
 
+pytestmark = pytest.mark.both_databases("versions and consents are compared by statements")
+
 WEB = {
     "client_name": "Desk app",
     "redirect_uris": [CALLBACK],

@@ -17,6 +17,8 @@ from tests.support.apps import OFFLINE, TOKEN, Apps, Code
 from tests.support.people import Organization
 from tests.support.tokens import claims, reasons, resource
 
+pytestmark = pytest.mark.both_databases("a code is spent by a conditional update")
+
 OTHER_VERIFIER = "another-verifier-that-is-long-enough-to-be-one"
 
 

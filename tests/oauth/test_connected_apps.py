@@ -18,6 +18,8 @@ from tests.support.people import Organization, Person
 from tests.support.signed_in import SignedIn, problem
 from tests.support.wire import audit
 
+pytestmark = pytest.mark.both_databases("lists with joins, and consents that end by updates")
+
 
 @pytest.fixture
 def apps(organization: Organization) -> Apps:

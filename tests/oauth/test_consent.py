@@ -264,6 +264,7 @@ def test_a_decision_without_its_token_is_refused(go: Go) -> None:
         assert refused.headers["content-type"].startswith("text/html")
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_decision_from_another_session_is_refused(partners: Apps, partner: App, go: Go) -> None:
     """Of another person, and of the same person in another browser (security.md 16)."""
     page = go().ask()
@@ -323,6 +324,7 @@ def test_a_page_that_was_open_for_too_long_is_over(go: Go, clock: Frozen) -> Non
     assert journey.agree(page).status_code == 409
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_denied_app_learns_it_and_the_audit_trail_too(partners: Apps, partner: App, go: Go) -> None:
     """`access_denied`, with the state."""
     journey = go()
@@ -506,6 +508,7 @@ def _policy(organization: People, app: App, approved: bool | None) -> None:
     organization.write(work)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_an_app_from_elsewhere_waits_for_an_administrator_where_the_policy_says_so(partners: Apps, other: People, go: Go) -> None:
     """The ask is noted once; approved it goes on, blocked it stays out."""
     app, organization = Apps(other).register(name="From elsewhere"), partners.organization

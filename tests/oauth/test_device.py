@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity import users
@@ -15,6 +16,8 @@ from tests.support.apps import App, Apps, Tokens
 from tests.support.devices import BEGIN, SCOPE, approve, begin, decide, device, poll, said
 from tests.support.people import Organization
 from tests.support.tokens import claims, resource
+
+pytestmark = pytest.mark.both_databases("codes are spent and attempts are counted by conditional updates")
 
 
 def test_a_device_gets_tokens_once_a_person_agreed(organization: Organization) -> None:

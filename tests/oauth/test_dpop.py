@@ -206,6 +206,7 @@ def test_two_nodes_share_the_list_of_used_proofs(serve: Serve) -> None:
         assert said(apps.server.http.post(TOKEN, data=form, headers={"DPoP": proof})) == "invalid_dpop_proof"
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_proof_without_our_nonce_uses_nothing_up(organization: Organization) -> None:
     """400 `use_dpop_nonce` with a nonce (section 8): neither the code nor the client's assertion is spent by that."""
     apps, prover = Apps(organization), Prover()
@@ -347,6 +348,7 @@ def test_a_confidential_client_may_change_its_key(apps: Apps) -> None:
     assert plain["token_type"] == "Bearer"
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_an_app_that_begins_to_prove_its_key_is_bound_from_then_on(apps: Apps) -> None:
     """The refresh token that comes with a proof is bound (section 5), though the first one was not."""
     app, prover = apps.register(), Prover()
@@ -562,6 +564,7 @@ def test_a_web_page_may_send_a_proof(server: Server) -> None:
         assert "dpop" in asked.headers["access-control-allow-headers"]
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_grant_is_bound_only_for_public_clients(organization: Organization) -> None:
     """What is stored is the thumbprint, which is no secret."""
     apps, prover = Apps(organization), Prover()

@@ -17,6 +17,8 @@ from tests.support.apps import App, Apps, Tokens
 from tests.support.people import PASSWORD, Organization, Person
 from tests.support.tokens import reasons, with_client
 
+pytestmark = pytest.mark.both_databases("families end by updates with subqueries")
+
 OnUser = Callable[[AsyncSession, User, App, Person], Awaitable[object]]
 ON_USER: dict[str, OnUser] = {
     "user disabled": lambda session, user, _app, admin: users.disable(session, user, by=admin.actor),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import Access
 from latchpin.kit.clock import Frozen
@@ -87,6 +89,7 @@ def test_the_same_address_in_another_organization_is_another_resource(organizati
     assert as_server(other, foreign, token) == INACTIVE
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_another_apps_token_is_inactive(organization: Organization) -> None:
     """Access and refresh tokens alike (security.md 63)."""
     apps = Apps(organization)
@@ -170,6 +173,7 @@ def test_a_key_bound_to_networks_is_active_for_an_address_in_them(organization: 
     assert as_server(organization, server, key.secret, client_address="192.0.2.7")["active"] is True
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_token_is_told_with_the_scopes_that_still_count(organization: Organization) -> None:
     """What an administrator takes from an app's own right is gone from its token too."""
     apps = Apps(organization)

@@ -16,6 +16,8 @@ from tests.support.apps import App
 from tests.support.authorizing import Go, Journey, came
 from tests.support.people import Organization
 
+pytestmark = pytest.mark.both_databases("requests are counted and bounded by a statement")
+
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> int:

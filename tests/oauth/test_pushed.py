@@ -339,6 +339,7 @@ def test_another_account_can_be_chosen(organization: Organization, go: Go, clock
     assert sub == str(grace.id)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_another_account_can_be_chosen_from_the_consent_page(organization: Organization, go: Go) -> None:
     """Where the app did not ask for it."""
     grace = organization.user("Grace User")
@@ -364,6 +365,7 @@ def test_what_can_be_answered_without_asking_is_answered_at_once(go: Go) -> None
     _is_over(journey.visit(request_uri))
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_an_address_that_the_app_gave_up_meanwhile_is_not_led_to(partners: Apps, go: Go) -> None:
     """What was sent ahead is checked again when somebody comes with it."""
     app = partners.register()
@@ -446,6 +448,7 @@ def test_a_deployment_can_want_it_of_all_apps(serve: Any) -> None:
 
 
 @pytest.mark.parametrize("source", [ClientSource.DYNAMIC, ClientSource.DOCUMENT])
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_errors_of_a_new_app_do_not_go_by_themselves(partners: Apps, go: Go, source: ClientSource) -> None:
     """Sent ahead or not, the person sees where it leads (security.md 8)."""
     journey = go(introduce(partners, partners.register(), source))

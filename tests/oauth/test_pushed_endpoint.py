@@ -190,6 +190,7 @@ def test_a_request_that_is_too_large_is_refused(go: Go) -> None:
     assert _said(answer) == (413, "invalid_request")
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_no_more_is_kept_than_a_browser_may_bring(go: Go, organization: Organization) -> None:
     """So that nobody fills the database with the help of an app that needs no secret; what came encoded counts as it is kept."""
     asked = go()
@@ -245,6 +246,7 @@ def test_metadata_tells_where_and_whether(serve: Any, *, required: bool) -> None
         assert server.http.post(metadata["pushed_authorization_request_endpoint"], data={"client_id": "nobody"}).status_code == 401
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_what_was_sent_ahead_is_removed_when_it_has_run_out(serve: Any, clock: Frozen) -> None:
     """An hour later."""
     organization = Organization(serve())

@@ -20,6 +20,8 @@ from tests.support.people import Organization
 from tests.support.tokens import claims, reasons, resource
 from tests.support.wire import audit
 
+pytestmark = pytest.mark.both_databases("rotation is decided by conditional updates and locks")
+
 INVALID = {"error": "invalid_grant", "error_description": "Refresh token is invalid or expired"}
 REPLAYED = {"error": "invalid_grant", "error_description": "Refresh token has already been used; re-authorize"}
 DAY = timedelta(days=1)

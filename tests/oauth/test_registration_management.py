@@ -83,6 +83,7 @@ def test_the_registration_token_is_kept_as_a_digest(entry: Entry) -> None:
     assert len(entry.token) > 43
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_an_app_replaces_its_entry(entry: Entry) -> None:
     """What it leaves out goes (security.md 80, RFC 7592 section 2.2)."""
     answer = entry.replace(client_name="Better app", grant_types=None)
@@ -93,6 +94,7 @@ def test_an_app_replaces_its_entry(entry: Entry) -> None:
     assert entry.row().version == 2
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_what_an_app_bound_itself_to_it_changes_like_the_rest(entry: Entry) -> None:
     """It counts for the next request; nobody is asked again, since it only narrows (RFC 9126 section 6, RFC 9449 section 5.2)."""
     flags = {"require_pushed_authorization_requests": True, "dpop_bound_access_tokens": True}
@@ -106,6 +108,7 @@ def test_what_an_app_bound_itself_to_it_changes_like_the_rest(entry: Entry) -> N
 
 
 @pytest.mark.parametrize("said", [{"redirect_uris": ["http://127.0.0.1/other"]}, {"token_endpoint_auth_method": "client_secret_basic"}])
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_other_addresses_or_another_proof_ask_every_user_again(entry: Entry, said: dict[str, Any]) -> None:
     """A consent was for what the app was then."""
     assert entry.replace(**said).status_code == 200
@@ -143,6 +146,7 @@ def test_an_unsound_replacement_changes_nothing(entry: Entry, said: dict[str, An
     assert entry.call("GET").json() == entry.made
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_change_counts_at_once(entry: Entry) -> None:
     """A code that was made for an old address is still bound to it, and an app that gave up refreshing cannot refresh."""
     apps = Apps(entry.organization)
@@ -186,6 +190,7 @@ def test_nobody_else_looks_after_an_entry(entry: Entry, organization: Organizati
     assert entry.call("GET").json() == entry.made
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_what_an_app_does_with_its_entry_is_in_the_trail(entry: Entry) -> None:
     """Who registered, what changed, when it went; and no secret."""
     entry.replace(token_endpoint_auth_method="client_secret_post")

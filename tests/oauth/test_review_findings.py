@@ -68,6 +68,7 @@ async def _withdrawn(session: AsyncSession, organization: Organization, person: 
 
 
 @pytest.mark.parametrize("changed", [_disabled, _reset, _withdrawn])
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_request_that_meets_the_end_of_its_consent_leaves_no_grant(go: Go, organization: Organization, changed: Any) -> None:
     """What ends all grants cannot see one that is being made, so the one that is being made waits for it (security.md 34, 39)."""
     person = organization.user()
@@ -175,6 +176,7 @@ def test_an_app_of_another_organization_is_shown_as_what_it_is_to_us(go: Go, org
     assert came(journey.agree(journey.ask()))["code"]
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_token_of_an_exchanged_key_is_active_in_the_keys_networks_only(organization: Organization) -> None:
     """Whoever took it from there cannot use it elsewhere, at a resource server neither."""
     server, key = resource(organization), organization.key(networks=("127.0.0.0/8",))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 from tests.support.apps import App, Apps
 from tests.support.people import Organization
 from tests.support.tokens import reasons
 from tests.support.wire import audit
+
+pytestmark = pytest.mark.both_databases("families end by updates with subqueries")
 
 REVOKE = "/api/oauth/revoke"
 

@@ -30,6 +30,8 @@ from tests.support.server import Server, free_port, served
 from tests.support.signed_in import SignedIn
 from tests.support.wire import audit, statements
 
+pytestmark = pytest.mark.both_databases("keys are replaced under a lock")
+
 BY = Actor("test")
 CERTS = "/api/oauth/certs"
 PRIVATE = ("d", "p", "q", "dp", "dq", "qi")

@@ -17,6 +17,8 @@ from latchpin.storage.models import AuthorizationCode, DeviceCode, OAuthClient, 
 from tests.support.apps import Apps
 from tests.support.people import Organization
 
+pytestmark = pytest.mark.both_databases("what is over is deleted by statements with joins and limits")
+
 Sweep = Callable[[AsyncSession], Coroutine[Any, Any, None]]
 
 

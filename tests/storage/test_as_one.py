@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 from sqlalchemy import select
 
 from latchpin.storage import Database
@@ -13,6 +14,8 @@ from latchpin.storage.as_one import rows
 from latchpin.storage.database import row
 from latchpin.storage.models import Organization, Space
 from latchpin.storage.models.space import SpaceScope
+
+pytestmark = pytest.mark.both_databases("each database writes lists and objects down by functions of its own")
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ("plain", 'quo"ted', "back\\slash / and \n line", "Größe 漢字 🙂 \x7f \u2028", "\x01\x1f\t", "%_'; --", "null")

@@ -21,6 +21,8 @@ from latchpin.storage.models import Deployment
 from latchpin.storage.shared_counter import SharedCounter
 from tests.support.databases import POSTGRESQL, Templates, reachable
 
+pytestmark = pytest.mark.both_databases("the counter is a shared file on SQLite and a column on PostgreSQL")
+
 _ADVANCE = """
 import sys
 from pathlib import Path

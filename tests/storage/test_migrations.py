@@ -22,6 +22,8 @@ from latchpin.storage.database import create_engine
 from latchpin.storage.models import Base, Organization
 from tests.support.server import free_port
 
+pytestmark = pytest.mark.both_databases("each database alters tables in its own way")
+
 
 def _differences(connection: Connection) -> list[Any]:
     context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": _is_ours})

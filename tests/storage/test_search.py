@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import anyio
+import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from latchpin.kit import plain_text
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.search import contains, equals
+
+pytestmark = pytest.mark.both_databases("each database compares and folds text in its own way")
 
 # A column's text, what is searched for, whether it is found in it, whether it is all of it.
 TABLE = [

@@ -15,6 +15,8 @@ from latchpin.identity import organizations
 from latchpin.storage import Database, secrets
 from latchpin.storage.secrets import Secrets, SecretsError
 
+pytestmark = pytest.mark.both_databases("the deployment's row is read and locked in each database")
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

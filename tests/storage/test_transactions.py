@@ -20,6 +20,8 @@ from latchpin.storage.models import Organization
 from tests.support import shortcuts
 from tests.support.server import free_port
 
+pytestmark = pytest.mark.both_databases("locks, snapshots and lost connections are each database's own")
+
 _HOW_MANY = select(func.count()).select_from(Organization)
 
 

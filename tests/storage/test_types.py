@@ -17,6 +17,8 @@ from latchpin.storage.models import Organization
 from latchpin.storage.models.space import SpaceScope
 from latchpin.storage.types import UtcTime, WordEnum
 
+pytestmark = pytest.mark.both_databases("each driver takes and gives values in its own way")
+
 _DIALECTS: tuple[Dialect, ...] = (SQLiteDialect(), PGDialect())  # type: ignore[no-untyped-call]  # SQLAlchemy's own
 
 

@@ -22,6 +22,7 @@ def shown(browser: Browser, **filters: str) -> list[str]:
     return re.findall(r'<tr role="row">(.*?)</tr>', page.text.partition("<tbody")[2], re.DOTALL)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_key_leads_to_what_it_did(organization: Organization, administrator: Browser) -> None:
     """The key's menu has Activity; only what was done with this very key is there, another one of the same name is not."""
     key, twin = organization.key(description="Nightly export"), organization.key(description="Nightly export")
@@ -70,6 +71,7 @@ def test_records_are_found_by_where_they_came_from(organization: Organization, a
     assert shown(administrator, address="203.0.113.%") == shown(administrator, address="203_0") == []
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_records_are_found_by_kind_and_name_of_the_credential(organization: Organization, administrator: Browser) -> None:
     """Browser sessions and keys apart; a part of a key's name is enough."""
     key = organization.key(description="Grafana dashboard")
@@ -97,6 +99,7 @@ def test_a_key_is_no_session(organization: Organization, administrator: Browser)
     assert shown(administrator, through=f"api_key:{key.id}", credential="session") == []
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_filters_show_nothing_of_another_organization(administrator: Browser, other: Organization) -> None:
     """Neither its keys nor its apps nor what came from its places."""
     apps, key = Apps(other), other.key(description="Secret project")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from latchpin import settings
 from latchpin.identity.roles import Group, Role
 from latchpin.storage.models.space import SpaceScope
@@ -52,6 +54,7 @@ def test_a_refused_definition_names_its_lines_and_is_kept(user: Browser) -> None
     assert "name: &lt;b&gt;x&lt;/b&gt;" in answer.text
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_an_archived_agent_leaves_the_list_and_comes_back(user: Browser) -> None:
     """Archiving hides; the filter still finds it; unarchiving brings it back."""
     address = _make(user, "Short-lived")
@@ -65,6 +68,7 @@ def test_an_archived_agent_leaves_the_list_and_comes_back(user: Browser) -> None
     assert "Actions for Short-lived" in user.open("/agents").text
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_the_page_lists_the_latest_hundred_versions_and_says_so(organization: Organization, user: Browser) -> None:
     """An agent with a long history has a page all the same, and one too long takes no further version."""
     address = _make(user, "Busy")
@@ -100,6 +104,7 @@ def test_the_pages_name_nobody_of_another_organization(serve: Callable[..., Serv
         assert home.admin.email not in page.text
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_private_space_is_not_there_for_others(organization: Organization, administrator: Browser, user: Browser) -> None:
     """Neither the Space nor its agents can be found by somebody who is no member."""
     space = _space(administrator, "Secret plans")
@@ -218,6 +223,7 @@ def test_an_agent_is_moved_to_another_space(organization: Organization, administ
     assert browser.send(f"{theirs}/move", space=str(retail)).status_code == 404
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_space_is_deleted_once_its_agents_have_another(organization: Organization, administrator: Browser, user: Browser) -> None:
     """The page asks where they go, archived ones too; what happened stays in the audit log."""
     old, new = organization.space("Old Space"), organization.space("New Space")

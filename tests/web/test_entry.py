@@ -147,6 +147,7 @@ def test_signing_in_again_ends_the_session_before(organization: Organization, br
     assert browser.open("/account").status_code == 200
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_burst_of_tries_is_turned_away_and_holds_no_connection(
     serve: Callable[..., Server], browse: Browse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

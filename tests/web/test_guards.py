@@ -48,6 +48,7 @@ def test_administration_is_not_there_for_an_ordinary_user(user: Browser, path: s
     assert "Page not found" in opened.text
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_the_menu_shows_an_ordinary_user_no_administration(user: Browser) -> None:
     """No link of the menu leads where an ordinary user may not go."""
     page = user.open("/").text
@@ -126,6 +127,7 @@ def test_static_files_are_kept_for_a_year_under_a_name_of_their_content(administ
         "/account?tab=%F0%9F%94%91",
     ],
 )
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_nonsense_in_an_address_shows_a_page_all_the_same(administrator: Browser, path: str) -> None:
     """A filter, sort or page that makes no sense falls back; it never fails."""
     assert administrator.open(path, follow_redirects=True).status_code == 200
@@ -158,6 +160,7 @@ def test_a_form_that_cannot_be_read_is_refused(administrator: Browser, content_t
     assert answer.status_code == 400
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_fields_that_a_form_does_not_have_are_ignored(organization: Organization, administrator: Browser) -> None:
     """An organization, a status or a password cannot be slipped in beside a name."""
     person = organization.user()

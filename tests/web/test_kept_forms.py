@@ -71,6 +71,7 @@ def count(organization: Organization, model: type[Agent | KeptForm]) -> int:
     return organization.write(work)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_long_definition_comes_back_and_is_saved_only_when_it_is_sent(organization: Organization, administrator: Browser) -> None:
     """64 KiB of YAML, as it was typed, with a note; nothing is made before the person sends it."""
     text = definition(description="ä" * 1000) + "# " + "x" * 60_000 + "\n"
@@ -287,6 +288,7 @@ def test_only_the_latest_form_of_a_person_is_kept(organization: Organization, ad
     assert 'value="Three"' in sign_in_again(administrator, away[-1], organization.admin).text
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_what_is_kept_is_sealed(organization: Organization, administrator: Browser) -> None:
     """Neither the database nor the cookie shows what was typed."""
     away = sent_too_late(organization, administrator, organization.admin, "/spaces/new", name="Project Bluebird", scope="Private")
@@ -376,6 +378,7 @@ def test_every_form_that_is_kept_has_a_page_of_its_own_that_draws_it(server: Ser
     assert all({"GET", "POST"} <= methods for _, methods in found), found
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_user_who_is_deleted_takes_it_along(organization: Organization, browse: Browse) -> None:
     """Nothing of a person stays behind."""
     person = organization.user()

@@ -172,6 +172,7 @@ def test_a_form_without_its_number_registers_nothing(administrator: Browser, org
     assert administrator.send(f"{BASE}/new", **WEB, form_id=value_of(answer.text, "form_id")).status_code == 200
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_form_that_made_an_app_of_others_leads_to_none_of_theirs(
     organization: Organization, other: Organization, administrator: Browser, browse: Browse
 ) -> None:
@@ -232,6 +233,7 @@ def test_a_service_gets_what_is_ticked_and_no_more(organization: Organization, a
     assert organization.server.http.get("/api/v1/spaces", headers=header).status_code in (401, 403)
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_editing_keeps_what_the_form_does_not_show(organization: Organization, administrator: Browser, apps: Apps) -> None:
     """Other redirect addresses are taken, and the ways to get tokens stay."""
     app = apps.register(name="Before", grant_types=("authorization_code",))
@@ -316,6 +318,7 @@ def test_an_app_of_others_is_blocked_and_approved(organization: Organization, ot
         assert administrator.send(f"{BASE}/{app.pk}/{change}", **WEB).status_code == 404
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_the_policy_asks_for_approval_and_says_who_waits(organization: Organization, other: Organization, administrator: Browser) -> None:
     """The box on the policy page; the list then counts what waits, and can show only that."""
     app = Apps(other).register(name="Partner portal")
@@ -334,6 +337,7 @@ def test_the_policy_asks_for_approval_and_says_who_waits(organization: Organizat
     assert "waits for your approval" not in administrator.open(BASE).text
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_the_list_is_searched_and_sorted_in_the_address(administrator: Browser, apps: Apps) -> None:
     """A part of the name or of the client ID; nonsense falls back."""
     apps.register(name="Zebra")
@@ -395,6 +399,7 @@ def test_another_organizations_app_is_not_there(administrator: Browser, other: O
 # API resources -------------------------------------------------------------------------------
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_resource_and_its_servers_secret(administrator: Browser) -> None:
     """Registered with an address; the secret is shown once, rotated, and gone with the resource."""
     base = "/organization/resources"

@@ -195,6 +195,7 @@ def test_of_two_people_who_typed_the_code_one_decides(
     assert "answered already" in answers[1].text
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_device_of_a_revoked_app_is_refused(administrator: Browser, organization: Organization, television: App) -> None:
     """With a page."""
     asked = _ask(organization.server, television)
@@ -211,6 +212,7 @@ def test_a_code_sent_by_another_site_is_refused(administrator: Browser) -> None:
     assert administrator.send("/device", headers={"Sec-Fetch-Site": "cross-site"}, user_code="BCDF-GHJK").status_code == 403
 
 
+@pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_device_cannot_get_a_token_for_a_resource_that_the_persons_organization_does_not_know(
     administrator: Browser, other: Organization
 ) -> None:

@@ -26,6 +26,8 @@ from tests.support.server import Server, served
 from tests.support.site import Site
 from tests.support.workers import Runs, until_seen, working
 
+pytestmark = pytest.mark.both_databases("what a killed process leaves behind differs with the database")
+
 LEASE = 6  # seconds, the shortest there is
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from latchpin.storage.models.agent import RunStatus
 from tests.support import site
 from tests.support.signed_in import problem
 from tests.support.site import Site, page
 from tests.support.workers import Runs, until_seen
+
+pytestmark = pytest.mark.both_databases("each database hands runs out in its own way")
 
 
 def test_a_run_collects_every_record_of_the_site(runs: Runs, shop: Site) -> None:
