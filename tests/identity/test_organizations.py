@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from latchpin import settings
 from latchpin.audit import Actor
 from latchpin.errors import Conflict, Invalid, Missing
 from latchpin.identity import organizations, users
 from latchpin.identity.roles import Group
 from latchpin.kit import clock as kit_clock
+from latchpin.settings import Settings
+from latchpin.storage import Database, secrets
 from latchpin.storage.models import Deployment, Organization, User
+from tests.support.databases import Templates
 from tests.support.people import PASSWORD
 from tests.support.people import Organization as Acme
-from tests.support.server import Server
 
 BY = Actor("test")
 
 
 class Fresh:
-    """A deployment without any user."""
+    """A deployment without any user, which nobody serves. `run` runs a coroutine in the loop that its database belongs to."""
 
-    def __init__(self, server: Server) -> None:
-        self.server = server
+    def __init__(self, chosen: Settings, runner: asyncio.Runner) -> None:
+        self.database, self.secrets = Database(chosen), secrets.load(chosen.secrets_file)
+        self.run = runner.run
 
     def write(self, work: Callable[[AsyncSession], Any]) -> Any:
         """Run `work(session)` in one transaction."""
 
         async def inside() -> Any:
-            async with self.server.database.transaction() as session:
+            async with self.database.transaction() as session:
                 return await work(session)
 
-        return self.server.run(inside())
+        return self.run(inside())
 
     def offer(self) -> str | None:
         """Ask for a first-run token, as `serve` does at its start."""
@@ -50,7 +55,7 @@ class Fresh:
 
     async def begin(self, email: str = "ada@example.com", password: str | None = PASSWORD) -> users.Created:
         """Make the first administrator, in a transaction of its own."""
-        async with self.server.database.transaction() as session:
+        async with self.database.transaction() as session:
             return await organizations.first_administrator(
                 session, organization="Acme", full_name="Ada Byron", email=email, password=password, temporary=False, by=BY
             )
@@ -66,9 +71,12 @@ class Fresh:
 
 
 @pytest.fixture
-def fresh(serve: Callable[..., Server], clock: kit_clock.Frozen) -> Fresh:
+def fresh(kind: str, templates: Templates, tmp_path: Path, clock: kit_clock.Frozen) -> Iterator[Fresh]:
     """A deployment of the test's own, empty."""
-    return Fresh(serve())
+    with templates.fresh(kind, tmp_path) as url, asyncio.Runner() as runner:
+        made = Fresh(settings.load({}, data_dir=tmp_path, database_url=url or None), runner)
+        yield made
+        runner.run(made.database.close())
 
 
 def test_there_is_no_default_administrator(fresh: Fresh) -> None:
@@ -82,7 +90,7 @@ def test_the_first_run_token_works_until_there_is_a_user(fresh: Fresh) -> None:
     assert token is not None
     assert fresh.opens(token)
 
-    made = fresh.server.run(fresh.begin())
+    made = fresh.run(fresh.begin())
 
     assert made.user.user_group == Group.ADMINISTRATOR
     assert not made.user.must_change_password
@@ -143,7 +151,7 @@ def test_two_who_use_the_same_link_at_once_make_one_administrator(fresh: Fresh) 
     async def both() -> Any:
         return await asyncio.gather(fresh.begin(), fresh.begin("eve@example.com"), return_exceptions=True)
 
-    results = fresh.server.run(both())
+    results = fresh.run(both())
 
     assert sorted(type(result).__name__ for result in results) == ["Conflict", "Created"]
     assert fresh.counted() == (1, 1)
@@ -155,7 +163,7 @@ def test_refused_entries_leave_the_link_usable(fresh: Fresh) -> None:
     assert token is not None
 
     with pytest.raises(Invalid):
-        fresh.server.run(fresh.begin(email="nobody", password="password"))
+        fresh.run(fresh.begin(email="nobody", password="password"))
 
     assert fresh.counted() == (0, 0)
     assert fresh.opens(token)
@@ -163,10 +171,10 @@ def test_refused_entries_leave_the_link_usable(fresh: Fresh) -> None:
 
 def test_a_second_first_administrator_is_refused(fresh: Fresh) -> None:
     """`latchpin init` twice makes nobody."""
-    fresh.server.run(fresh.begin())
+    fresh.run(fresh.begin())
 
     with pytest.raises(Conflict, match="has users already"):
-        fresh.server.run(fresh.begin("second@example.com"))
+        fresh.run(fresh.begin("second@example.com"))
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
@@ -179,13 +187,13 @@ def test_processes_that_start_at_once_make_one_row_of_the_deployment(fresh: Fres
     fresh.write(remove)
 
     async def prepare() -> int:
-        async with fresh.server.database.transaction() as session:
-            return (await organizations.prepare(session, fresh.server.services.secrets)).id
+        async with fresh.database.transaction() as session:
+            return (await organizations.prepare(session, fresh.secrets)).id
 
     async def five() -> Any:
         return await asyncio.gather(*(prepare() for _ in range(5)))
 
-    assert fresh.server.run(five()) == [1] * 5
+    assert fresh.run(five()) == [1] * 5
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
