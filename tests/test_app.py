@@ -81,7 +81,7 @@ async def test_stopping_gives_the_memory_back(chosen: Settings) -> None:
     application = build(chosen)
     async with AsyncTestClient(application.litestar):
         assert gc.get_freeze_count() > 0
-    gone = weakref.ref(application.services.doors.activity)
+    gone = weakref.ref(application.services.activity)
     del application
 
     gc.collect()

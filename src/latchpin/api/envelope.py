@@ -84,8 +84,7 @@ class Envelope:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
-                message["headers"] = [*message["headers"], *request.headers]
-                _protect(message["headers"], scope["path"])
+                message["headers"] = _protected([*message["headers"], *request.headers], scope["path"])
             await send(message)
 
         try:
@@ -142,13 +141,17 @@ class Envelope:
         return address is not None and any(address in network for network in self._trusted)
 
 
-def _protect(headers: list[tuple[bytes, bytes]], path: str) -> None:
-    """Add what no answer may lack, whoever made it: its type is not guessed, and nothing of the API is stored (security.md 57, 91)."""
+def _protected(headers: list[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers with what no answer may lack, whoever made it (security.md 57, 91).
+
+    Its type is not guessed, and nothing of the API is stored.
+    """
     known = {name.lower() for name, _ in headers}
     if _UNTOUCHED[0] not in known:
         headers.append(_UNTOUCHED)
     if _UNSTORED[0] not in known and path.startswith(_API):
         headers.append(_UNSTORED)
+    return headers
 
 
 class _Body:

@@ -38,7 +38,7 @@ def compose(text: str | bytes) -> yaml.MappingNode:
     try:
         root = composer.get_single_node()
     except (ValueError, OverflowError):  # of chr(), for an escape like \Uffffffff
-        problems.add(composer.get_mark(), "", "an escape names a character that there is not")  # type: ignore[no-untyped-call]
+        problems.add(composer.get_mark(), "", "an escape names a character that there is not")
         raise DefinitionError(problems.found) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark or Place(0, 0)

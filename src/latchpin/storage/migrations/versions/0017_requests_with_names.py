@@ -7,6 +7,7 @@ Revises: 0016
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,7 +34,7 @@ def downgrade() -> None:
         _keep(token_id, [named[name] for name in _NAMES])
 
 
-def _kept() -> list[tuple[int, list[object] | dict[str, object]]]:
+def _kept() -> list[tuple[int, Any]]:
     rows = op.get_bind().execute(sa.select(_TOKENS).where(_TOKENS.c.asked.is_not(None))).all()
     return [(row.id, json.loads(row.asked)) for row in rows]
 
