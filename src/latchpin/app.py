@@ -29,7 +29,7 @@ from latchpin.automation.run_engine import open_engine
 from latchpin.errors import Unavailable
 from latchpin.identity import deployment, grants, kept_forms, sessions, sign_in, signing_keys
 from latchpin.identity.activity import Activity
-from latchpin.identity.authenticate import ApiKeys
+from latchpin.identity.api_key_verifier import ApiKeys
 from latchpin.identity.bearer import AccessTokens
 from latchpin.identity.key_ring import KeyRing
 from latchpin.identity.proofs import Proofs

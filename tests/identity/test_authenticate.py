@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity import users, verified
-from latchpin.identity.authenticate import ApiKeys
+from latchpin.identity.api_key_verifier import ApiKeys
 from latchpin.identity.roles import Group, Role
 from latchpin.identity.scopes import Access
 from latchpin.identity.verified import Refused, Verified

@@ -19,13 +19,11 @@ from latchpin.api.proving import Unproved
 from latchpin.audit import Origin
 from latchpin.errors import BadToken, Denied, LatchpinError, Throttled, Unauthenticated
 from latchpin.identity import dpop, sessions
-from latchpin.identity.authenticate import ApiKeys
-from latchpin.identity.bearer import AccessTokens
+from latchpin.identity.authentication import RequestCredential, authenticate
 from latchpin.identity.dpop import Proof
-from latchpin.identity.principal import Principal
 from latchpin.identity.proofs import REPLAYED
 from latchpin.identity.roles import CredentialKind
-from latchpin.identity.verified import Reason, Refused, Verified
+from latchpin.identity.verified import Reason, Refused, Verified, refusal_of
 from latchpin.kit import clock, context, cors, households, own_pages
 from latchpin.kit.rate_limit import ClientGone, InProcess, Queue, Window, count_refusal
 from latchpin.services import Services
@@ -36,16 +34,6 @@ _BODYLESS = frozenset({"GET", "HEAD"})
 _GUARDED = "/api/v1"
 _NO_ROUTE = "(no such route)"
 _MOST_LIMITS = 1000  # whose headers are remembered; each key may have a limit of its own
-_REFUSED = (
-    "The API key was not accepted. Check that it was copied whole, that it has not expired or been revoked, and that it is used "
-    "from an allowed network; an administrator sees the reason in the audit log."
-)
-
-
-_REFUSED_BEARER = (
-    "The access token was not accepted. Refresh it (grant_type=refresh_token at /api/oauth/token), or send the user through authorization "
-    "again; an administrator sees the reason in the audit log."
-)
 _PREFLIGHT = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
@@ -119,20 +107,17 @@ class Gate:
         watched: Receive | None,
     ) -> Verified:
         """Return the sound credential of a request, counted against its limit; raises Unauthenticated, Denied, Throttled, Unavailable."""
-        generation = self._services.generation.peek()
-        store: ApiKeys | AccessTokens = self._services.keys
-        secret = found.api_key
-        if secret is None:
-            store, secret = self._services.tokens, found.bearer or b""
+        if found.api_key is not None:
+            credential = RequestCredential(CredentialKind.API_KEY, found.api_key)
+        else:
+            credential = RequestCredential(CredentialKind.ACCESS_TOKEN, found.bearer or b"")
             if found.is_dpop:
                 request.scheme = dpop.SCHEME
             if found.origin is not None:
                 request.headers += _READABLE  # a token may be used by another site's page, and its script read the answer
-        verified = None if generation is None else store.remembered(secret, generation)
-        if verified is None or verified.networks:
-            verified = await self._sound(store, secret, request)
+        verified = await self._authenticated(credential, request)
         if found.origin is not None and found.api_key is not None and found.origin not in self._own_origins:
-            await self._note(_refused(verified.principal, Reason.IN_BROWSER), request)
+            await self._note(refusal_of(verified.principal, Reason.IN_BROWSER), request)
             raise presented.InBrowser
         proof: Proof | None = None
         if verified.jkt is not None or found.is_dpop:
@@ -142,7 +127,7 @@ class Gate:
             proof = judged
         request.caller = verified.caller
         if await self._limit(verified.caller, verified.rate_limit or self._rate_limit, request, watched):
-            verified = await self._sound(store, secret, request)  # it waited, and what was true before may not be any more
+            verified = await self._authenticated(credential, request)  # it waited, and what was true before may not be any more
         if proof is not None and not await self._services.proofs.first_use(proof):
             raise await self._unproved(proving.unproved(REPLAYED), verified, request)
         return verified
@@ -150,26 +135,15 @@ class Gate:
     async def _unproved(self, found: Unproved, verified: Verified, request: context.RequestContext) -> BadToken:
         """Note why a sound token does not count, and return what to raise."""
         if found.reason is not None:
-            await self._note(_refused(verified.principal, found.reason), request)
+            await self._note(refusal_of(verified.principal, found.reason), request)
         return found.error
 
-    async def _sound(self, store: ApiKeys | AccessTokens, secret: bytes, request: context.RequestContext) -> Verified:
-        """Return the credential where it is sound at this moment and for this address.
-
-        Otherwise notes the true reason and raises Unauthenticated, or BadToken for a token.
-        """
-        services = self._services
-        generation = services.generation.peek()
-        found: Verified | Refused | None = None
-        if generation is None and (found := store.malformed(secret)) is None:  # junk is not worth a question to the database
-            generation = await services.generation.current()
-        if generation is not None:
-            found = store.remembered(secret, generation) or await store.look_up(secret, generation)
-        if isinstance(found, Verified) and found.networks and not found.admits(request.address):
-            found = _refused(found.principal, Reason.WRONG_NETWORK)
-        if not isinstance(found, Verified):
-            await self._note(found or Refused(Reason.MALFORMED), request)
-            raise BadToken(_REFUSED_BEARER) if store is services.tokens else Unauthenticated(_REFUSED)
+    async def _authenticated(self, credential: RequestCredential, request: context.RequestContext) -> Verified:
+        """Return the credential where it is sound; else notes the true reason and raises Unauthenticated, or BadToken for a token."""
+        found = await authenticate(self._services, credential, request.address)
+        if isinstance(found, Refused):
+            await self._note(found, request)
+            raise presented.rejection(credential.kind)
         return found
 
     async def _with_session(
@@ -265,10 +239,3 @@ def _misused(error: LatchpinError) -> Refused:
     if isinstance(error, presented.TokenInAddress):
         return Refused(Reason.MISPLACED_TOKEN, kind=CredentialKind.ACCESS_TOKEN)
     return Refused(Reason.MISPLACED)
-
-
-def _refused(principal: Principal, reason: Reason) -> Refused:
-    """Make the refusal of a credential that is sound in itself."""
-    credential = principal.credential
-    user_id = principal.user_id or None
-    return Refused(reason, principal.organization_id, user_id, principal.email, credential.id, credential.name, credential.kind)

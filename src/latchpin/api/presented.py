@@ -12,12 +12,21 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl
 
-from latchpin.errors import Denied, Malformed, Unauthenticated
+from latchpin.errors import BadToken, Denied, Malformed, Unauthenticated
 from latchpin.identity.credentials import PREFIX
+from latchpin.identity.roles import CredentialKind
 
 HOW_TO = (
     "Send an API key in the header `Authorization: ApiKey <key>`. An administrator issues one in the Control Center: "
     "Users, Manage API keys, New API key. Apps send an OAuth access token as `Authorization: Bearer <token>`."
+)
+_REJECTED_KEY = (
+    "The API key was not accepted. Check that it was copied whole, that it has not expired or been revoked, and that it is used "
+    "from an allowed network; an administrator sees the reason in the audit log."
+)
+_REJECTED_BEARER = (
+    "The access token was not accepted. Refresh it (grant_type=refresh_token at /api/oauth/token), or send the user through authorization "
+    "again; an administrator sees the reason in the audit log."
 )
 _MOST_HEADER = 4096
 _MOST_TOKEN = 16_384
@@ -133,3 +142,8 @@ def _session(cookie: bytes, name: str) -> str | None:
     except CookieError:
         return None
     return morsel.value if morsel else None
+
+
+def rejection(kind: CredentialKind) -> Unauthenticated:
+    """Make the answer to a credential that was refused, the same for every reason."""
+    return Unauthenticated(_REJECTED_KEY) if kind is CredentialKind.API_KEY else BadToken(_REJECTED_BEARER)

@@ -122,6 +122,12 @@ class Refused:
     kind: CredentialKind = CredentialKind.API_KEY
 
 
+def refusal_of(principal: Principal, reason: Reason) -> Refused:
+    """Make the refusal of a credential that is sound in itself."""
+    credential, user_id = principal.credential, principal.user_id or None
+    return Refused(reason, principal.organization_id, user_id, principal.email, credential.id, credential.name, credential.kind)
+
+
 class CredentialCache:
     """What one process has verified, by the SHA-256 of what was presented: it holds no credential."""
 

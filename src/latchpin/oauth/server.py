@@ -10,7 +10,7 @@ from litestar import Request
 
 from latchpin.audit import Actor, Origin
 from latchpin.identity.activity import Activity
-from latchpin.identity.authenticate import ApiKeys
+from latchpin.identity.api_key_verifier import ApiKeys
 from latchpin.identity.bearer import AccessTokens
 from latchpin.identity.key_ring import KeyRing
 from latchpin.identity.proofs import Proofs

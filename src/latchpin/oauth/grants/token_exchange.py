@@ -16,7 +16,7 @@ from latchpin.identity.activity import actor
 from latchpin.identity.grants import NewGrant
 from latchpin.identity.principal import Principal
 from latchpin.identity.standing import Standing
-from latchpin.identity.verified import Reason, Refused, Verified
+from latchpin.identity.verified import Reason, Verified, refusal_of
 from latchpin.kit import own_pages
 from latchpin.oauth import client_admin, issue, resources, scope
 from latchpin.oauth.clients import KEY_EXCHANGE, Client
@@ -81,9 +81,9 @@ async def _proved(server: AuthorizationServer, params: Params, generation: int, 
     found = server.keys.remembered(secret, generation) or await server.keys.look_up(secret, generation)
     if isinstance(found, Verified):
         if not found.admits(came_from.address):
-            found = _refused(found.principal, Reason.WRONG_NETWORK)
+            found = refusal_of(found.principal, Reason.WRONG_NETWORK)
         elif params.page is not None and params.page.encode("latin-1") not in own_pages.origins(server.settings):
-            await server.note_refusal(_refused(found.principal, Reason.IN_BROWSER), came_from)
+            await server.note_refusal(refusal_of(found.principal, Reason.IN_BROWSER), came_from)
             raise invalid_request(
                 "an API key was sent from a web page, where everybody can read it: exchange it on your server, and have it revoked"
             )
@@ -91,10 +91,6 @@ async def _proved(server: AuthorizationServer, params: Params, generation: int, 
         await server.note_refusal(found, came_from)
         raise invalid_request(_REFUSED)
     return found
-
-
-def _refused(who: Principal, reason: Reason) -> Refused:
-    return Refused(reason, who.organization_id, who.user_id, who.email, who.credential.id, who.credential.name)
 
 
 async def _grant(server: AuthorizationServer, client: Client, who: Principal, generation: int, came_from: Origin) -> Standing | OAuthError:
