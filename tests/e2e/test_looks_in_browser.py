@@ -84,3 +84,17 @@ def test_the_first_characters_of_a_key_stay_on_one_line(organization: Organizati
         assert set(found) <= {1}, path
         assert found or path == "/", path
     page.context.close()
+
+
+def test_code_in_the_text_of_the_api_reference_covers_no_line_beside_it(organization: Organization, with_bars: Browser) -> None:
+    """Its box is no higher than the line that it stands in."""
+    page = with_bars.new_context(viewport={"width": 1280, "height": 1000}, color_scheme="dark").new_page()
+    page.goto(f"{organization.server.url}/api-docs")
+    expect(page.locator(".info p code").first).to_be_visible()
+
+    beyond = page.evaluate("""() => [...document.querySelectorAll(".info p code")].map(
+        (code) => code.getBoundingClientRect().height - parseFloat(getComputedStyle(code.parentElement).lineHeight))""")
+
+    assert len(beyond) >= 3
+    assert all(each <= 0 for each in beyond), beyond
+    page.context.close()
