@@ -124,7 +124,7 @@ async def _answers(database: Database, chosen: Settings) -> None:
         await migrate.current(database.engine)
     except Unavailable as error:
         cause = error.__cause__
-        reason = " ".join(str(getattr(cause, "orig", None) or cause or "no answer").split())
+        reason = " ".join(str(getattr(cause, "orig", None) or cause or "").split()) or "no answer"
         place = f"The file {sqlite_file(chosen.database_url)}" if chosen.is_sqlite else f"The database at {_shown(chosen)}"
         message = f"{place} cannot be used: {reason}. Check LATCHPIN_DATA_DIR and LATCHPIN_DATABASE_URL."
         raise Unavailable(message) from error

@@ -144,7 +144,7 @@ async def _when_the_database_answers(chosen: Settings) -> str | None:
             async with begun(chosen) as deployment:
                 return await _setup_token(deployment)
         except Unavailable as error:
-            if not is_passing(error) or clock.monotonic() >= until:
+            if chosen.is_sqlite or not is_passing(error) or clock.monotonic() >= until:
                 raise
             if not told:
                 _log.warning("database.awaited", detail=error.detail, for_seconds=chosen.database_wait_seconds)

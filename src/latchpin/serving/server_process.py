@@ -84,10 +84,13 @@ def main(listener: int, target: str, parent: int) -> None:
     """Serve; exit code 3, with the reason in the log, where that cannot be done now."""
     logs.capture_uncaught()
     end_with_parent(parent)
+    reasons: list[str] = []
     try:
         uvloop.run(serve(target, listener))
-    except (SettingsError, SecretsError, UnsupportedDatabase, Unavailable) as error:
-        _log.critical("server_process.failed", detail=str(error))
+    except* (SettingsError, SecretsError, UnsupportedDatabase, Unavailable) as group:  # the lifespan runs in a task group
+        reasons += map(str, group.exceptions)
+    if reasons:
+        _log.critical("server_process.failed", detail=" ".join(reasons))
         sys.exit(_CANNOT_START)
 
 
