@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, make_url
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import CompileError
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -38,8 +39,8 @@ def plain(statement: str) -> str:
 
 
 def on_postgresql(compiled: Any) -> str | None:
-    """Return what PostgreSQL would be given for a statement that SQLite was given; None where it was written as text."""
-    if not isinstance(compiled, SQLCompiler) or compiled.statement is None:
+    """Return what PostgreSQL would be given for a statement that SQLite was given; None for what was written for SQLite alone."""
+    if not isinstance(compiled, SQLCompiler) or compiled.statement is None or isinstance(compiled.statement, sqlite.Insert):
         return None
     try:
         return plain(str(compiled.statement.compile(dialect=_POSTGRESQL, column_keys=compiled.column_keys)))
