@@ -51,6 +51,7 @@ BAD = {
     "rate_limit_queue_seconds": ["-1", "3601"],
     "drain_seconds": ["0", "3601"],
     "database_wait_seconds": ["-1", "3601"],
+    "database_timeout_seconds": ["0", "3601"],
     "bad_key_limit": ["0", "100001"],
     "session_idle_minutes": ["4", "10081"],
     "session_max_hours": ["0", "2161"],

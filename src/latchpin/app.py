@@ -108,7 +108,7 @@ def _services(chosen: Settings, kept: Secrets) -> Services:
         settings=chosen,
         secrets=kept,
         database=database,
-        generation=open_generation(chosen),
+        generation=open_generation(chosen, database.outages),
         ring=ring,
         keys=ApiKeys(database, kept),
         tokens=AccessTokens(database, ring, chosen),

@@ -57,6 +57,9 @@ class Settings:
     database_wait_seconds: int = _setting(
         value.integer(0, 3600), 60, "`latchpin serve` waits for so long for a PostgreSQL that is not there yet when it starts."
     )
+    database_timeout_seconds: int = _setting(
+        value.integer(1, 3600), 10, "PostgreSQL may take so long to connect, and to answer one statement; then the request gets 503."
+    )
     public_url: str = _setting(
         value.origin,
         "",

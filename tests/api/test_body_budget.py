@@ -98,6 +98,7 @@ def test_unfinished_bodies_of_all_are_bounded(served: Server, connect: Callable[
     assert b'"errorCode":"overloaded"' in answer
     assert b"retry-after" in answer.lower()
     assert connect("198.51.100.2", "/login").recv(65536).startswith(b"HTTP/1.1 503 ")
+    assert '"cause": "bodies"' in served.log.getvalue()
     assert served.http.get("/api/v1/agent/all", headers=key.header).status_code == 200
 
 

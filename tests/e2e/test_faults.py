@@ -8,15 +8,18 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.engine import make_url
 
+from latchpin.kit.clock import Frozen
 from latchpin.storage import database as storage
 from latchpin.storage.models import AuditEvent
 from tests.support.databases import POSTGRESQL
@@ -173,6 +176,57 @@ def test_what_was_collected_while_the_database_was_away_is_written_later(server:
     assert _events(server, "api_key.refused") == 1
 
 
+@contextmanager
+def _read_only(server: Server) -> Iterator[None]:
+    """Let the database refuse every write, as a replica or a disk that was mounted read-only does."""
+    server.run(server.database.engine.dispose())
+    if server.settings.is_sqlite:
+        with _on_connect(server, "PRAGMA query_only = ON"):
+            yield
+    else:
+        name = make_url(server.settings.database_url).database
+        _admin(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        try:
+            yield
+        finally:
+            _admin(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    server.run(server.database.engine.dispose())
+
+
+@contextmanager
+def _on_connect(server: Server, pragma: str) -> Iterator[None]:
+    def configure(connection: Any, _record: object) -> None:
+        connection.cursor().execute(pragma)
+
+    engine = server.database.engine.sync_engine
+    event.listen(engine, "connect", configure)
+    server.run(server.database.engine.dispose())
+    try:
+        yield
+    finally:
+        event.remove(engine, "connect", configure)
+
+
+def test_a_database_that_cannot_be_written_says_so_and_the_server_is_not_ready(
+    server: Server, organization: Organization, key: Key, clock: Frozen
+) -> None:
+    """Reads go on, a change gets 503 with its cause, and the log names it; ready again half a minute after it can be written."""
+    agent = organization.agent()
+    with _read_only(server):
+        refused = organization.post(f"/agent/{agent}/archive", key)
+        reading = organization.get("/agent/all", key)
+        ready = server.http.get("/health/ready")
+    clock.advance(timedelta(seconds=31))
+
+    assert _is_unavailable(refused), refused.text
+    assert "can only be read" in refused.json()["detail"]
+    assert reading.status_code == 200
+    assert _is_unavailable(ready)
+    assert '"cause": "read_only"' in server.log.getvalue()
+    assert server.http.get("/health/ready").status_code == 200
+    assert organization.post(f"/agent/{agent}/archive", key).status_code < 300
+
+
 def _events(server: Server, action: str) -> int:
     async def count() -> int:
         async with server.database.read() as session:
@@ -211,6 +265,24 @@ class TestFile:
         assert reading.status_code == 200
         assert [found["id"] for found in organization.get("/agent/all", key).json()] == [agent]
         assert organization.post(f"/agent/{agent}/archive", key).status_code < 300
+
+    def test_a_change_that_finds_the_disk_full_says_so_and_the_server_is_not_ready(
+        self, server: Server, organization: Organization, key: Key, clock: Frozen
+    ) -> None:
+        """Nothing is half done, and half a minute later it is tried whether there is room."""
+        agent = organization.agent()
+        with _on_connect(server, "PRAGMA max_page_count = 1"):  # the file keeps its size
+            answers = (organization.post(f"/agent/{agent}/version/1/restore", key, {"content": "once more"}) for _ in range(100))
+            refused = next(answer for answer in answers if answer.status_code != 204)
+            ready = server.http.get("/health/ready")
+        server.run(server.database.engine.dispose())
+        clock.advance(timedelta(seconds=31))
+
+        assert _is_unavailable(refused), refused.text
+        assert "is full" in refused.json()["detail"]
+        assert _is_unavailable(ready)
+        assert '"cause": "full"' in server.log.getvalue()
+        assert server.http.get("/health/ready").status_code == 200
 
     def test_a_damaged_file_is_refused_with_503(self, server: Server, organization: Organization, key: Key) -> None:
         """A file that is no database any more is not the caller's fault, and shows no path."""

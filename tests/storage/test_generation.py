@@ -18,6 +18,7 @@ from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.generation import SharedQuery, narrow, open_generation, shared_counter
 from latchpin.storage.models import Deployment
+from latchpin.storage.outages import OutageLog
 from latchpin.storage.shared_counter import SharedCounter
 from tests.support.databases import POSTGRESQL, Templates, reachable
 
@@ -104,7 +105,7 @@ async def test_one_process_sees_at_once_what_another_object_counted(tmp_path: Pa
 
 async def test_a_narrowing_transaction_raises_the_generation_before_its_block_returns(database: Database, chosen: Settings) -> None:
     """An ordinary one does not."""
-    generation = open_generation(chosen)
+    generation = open_generation(chosen, OutageLog())
     first = await generation.current()
 
     async with database.transaction():

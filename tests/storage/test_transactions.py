@@ -257,7 +257,7 @@ async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None
     database = Database(settings.load({}, data_dir=tmp_path, database_url=f"postgresql+asyncpg://postgres@127.0.0.1:{free_port()}/gone"))
 
     with pytest.raises(Unavailable):
-        await database.ping()
+        await database.require_ready()
     with pytest.raises(Unavailable):
         await database.glance.row(_HOW_MANY, {})
 

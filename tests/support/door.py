@@ -80,10 +80,14 @@ class Door:
             async with self.server.database.read() as session:
                 looked = await sign_in.look(session, tried, secrets)
             checked = await sign_in.check(looked, tried.password)
-            await asyncio.gather(*(self.server.database.ping() for _ in range(tries)))  # all connections are there before it begins
+            await asyncio.gather(*(self._connect() for _ in range(tries)))  # all connections are there before it begins
             return await asyncio.gather(*(one(checked) for _ in range(tries)))
 
         return self.server.run(all_())
+
+    async def _connect(self) -> None:
+        async with self.server.database.read() as session:
+            await session.execute(text("SELECT 1"))
 
     def is_open(self, **where: Any) -> bool:
         """Whether the right password opens."""

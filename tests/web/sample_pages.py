@@ -272,7 +272,7 @@ def _rest() -> Iterator[tuple[str, str, Any]]:
         (404, "Page not found", "The address is wrong, what it showed was deleted, or you have no access to it.", 0),
         (429, "Too many requests", "Wait a little before you try again.", 40),
         (500, "Something went wrong on our side", "Nothing was changed. If it happens again, tell your operator the request below.", 0),
-        (503, "The database cannot be reached", "Nothing was changed. Try again in a moment.", 5),
+        (503, "Temporarily unavailable", "Nothing was changed. Try again in a moment.", 5),
     )
     for status, title, text, wait in errors:
         yield f"error-{status}", "errors/inside.html", organization.ErrorPage(shell(""), status, title, text, wait, "01JD7M2QZX")

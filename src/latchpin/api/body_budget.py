@@ -6,11 +6,15 @@ together is bounded here; what one body may hold is bounded where it is read. Ea
 
 from __future__ import annotations
 
+import structlog
+
 from latchpin.errors import Overloaded, Throttled
 from latchpin.kit import households
+from latchpin.kit.counted_lines import CountedLines
 
 BODIES_PER_SUBNET, BODIES_IN_ALL = 8, 64  # of the largest size that the deployment takes
 _WAIT_SECONDS = 5
+_log = structlog.get_logger(__name__)
 
 
 class BodyBudget:
@@ -20,6 +24,7 @@ class BodyBudget:
         self._most_of_subnet, self._most = BODIES_PER_SUBNET * largest, BODIES_IN_ALL * largest
         self._of_subnet: dict[str, int] = {}
         self._total = 0
+        self._lines = CountedLines()
 
     def __len__(self) -> int:
         """The bytes that are held."""
@@ -41,6 +46,9 @@ class BodyBudget:
             detail = "Too many large requests from this network are under way. Send them one after the other."
             raise Throttled(detail, retry_after=_WAIT_SECONDS)
         if self._total + size > self._most:
+            self._lines.note(
+                _log.warning, "requests.overloaded", cause="bodies", detail=f"request bodies take more than {self._most} bytes"
+            )
             raise Overloaded("Too many large requests are under way. Nothing was changed; try again in a moment.")
         self._of_subnet[client_subnet] = of_subnet
         self._total += size

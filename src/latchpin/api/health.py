@@ -17,8 +17,8 @@ async def live() -> dict[str, str]:
 
 @get("/health/ready", operation_id="ready", summary="Whether requests can be served", tags=["Operations"], exclude_from_auth=True)
 async def ready(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """Answer 200 while the database answers, else 503."""
-    await database(request).ping()
+    """Answer 200 while the database can be read and written, else 503; within two seconds, whatever the database does."""
+    await database(request).require_ready()
     return {"status": "ok"}
 
 

@@ -7,31 +7,33 @@ it; a reading one sees one consistent moment and blocks nobody (WAL). On Postgre
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, TypeVarTuple
 
 from sqlalchemy import Connection, Row, Select, event, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.util import await_, greenlet_spawn
 
-from latchpin.errors import Malformed, Unavailable
 from latchpin.settings import Settings
 from latchpin.storage import one_trip
 from latchpin.storage.generation import narrows, raise_column, shared_counter, split_tls
+from latchpin.storage.outages import Outage, OutageLog, outage_of, plain_errors
 from latchpin.storage.pooler import Pooler
 from latchpin.storage.sqlite_file import SqliteFile
+from latchpin.storage.time_limit import SECONDS, renew, seconds_of, time_limit
 
 Session = AsyncSession  # the name by which the edges know it
 Columns = TypeVarTuple("Columns")
 BUSY_TIMEOUT_MS = 10_000
+READY_SECONDS = 1.5  # whoever asks whether this is ready has an answer within two seconds, whatever the database does
+LEAST_FREE_BYTES = 4_000_000  # below which the embedded database's disk counts as full
+_CLOSE_SECONDS = 2.0
 _A_MOMENT = 0.01  # seconds
 _BEFORE_COMMIT = "latchpin_before_commit"
 _AFTER_COMMIT = "latchpin_after_commit"
-_LOST = "The database cannot be reached. Nothing was changed; try again in a moment."
 
 
 class Database:
@@ -40,12 +42,14 @@ class Database:
     def __init__(self, settings: Settings, *, may_create: bool = False) -> None:
         self.is_sqlite = settings.is_sqlite
         self._file = SqliteFile(settings.database_url, may_create=may_create) if settings.is_sqlite else None
+        self.outages = OutageLog()
         self._pooler = Pooler()
         self._engine = create_engine(settings, self._pooler, self._file)
         self._writing = self._engine.execution_options(latchpin_writes=True)
-        self._glance = Glance(self._engine, self._pooler, is_sqlite=self.is_sqlite)
-        self._counter = shared_counter(settings)
+        self._glance = Glance(self._engine, self._pooler, self.outages, is_sqlite=self.is_sqlite)
+        self._counter = shared_counter(settings, self.outages)
         self._turn = asyncio.Lock()
+        self._checking: asyncio.Task[None] | None = None
 
     @property
     def engine(self) -> AsyncEngine:
@@ -76,13 +80,13 @@ class Database:
         if self._file is None:
             yield
             return
-        with _plain_errors():
+        with plain_errors(self.outages):
             self._file.check()
         try:
             async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
                 await self._turn.acquire()
         except TimeoutError as error:
-            raise Unavailable(_LOST) from error
+            raise self.outages.unavailable(Outage.BUSY, "another writer of this process does not end") from error
         try:
             yield
         finally:
@@ -96,8 +100,8 @@ class Database:
 
     @asynccontextmanager
     async def _session(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
-        with _plain_errors():
-            async with AsyncSession(engine, expire_on_commit=False) as session:
+        with plain_errors(self.outages):
+            async with time_limit(seconds_of(engine)), AsyncSession(engine, expire_on_commit=False) as session:
                 try:
                     async with session.begin():
                         yield session
@@ -113,17 +117,39 @@ class Database:
                 for done in session.info.get(_AFTER_COMMIT, ()):
                     done()
 
-    async def ping(self) -> None:
-        """Ask the database for nothing; raises Unavailable where it does not answer, or its file has been lost."""
-        with _plain_errors():
-            if self._file is not None:
+    async def require_ready(self) -> None:
+        """Raise Unavailable unless the database can be read and, as far as is known, written; at most READY_SECONDS later.
+
+        Who asks while another one waits for the answer waits for the same one.
+        """
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._check())
+        done, _ = await asyncio.wait({self._checking}, timeout=READY_SECONDS)
+        if not done:
+            raise self.outages.unavailable(Outage.SLOW, f"no answer for {READY_SECONDS} seconds")
+        if error := self._checking.exception():
+            raise error
+
+    async def _check(self) -> None:
+        if self._file is not None:
+            with plain_errors(self.outages):
                 self._file.check()
         async with self.read() as session:
-            await session.execute(text("SELECT 1"))
+            state = await session.scalar(text("SELECT 1" if self.is_sqlite else "SHOW transaction_read_only"))
+        if state == "on":
+            raise self.outages.unavailable(Outage.READ_ONLY, "transaction_read_only is on")
+        if self._file is not None and (error := self._file.hindrance(LEAST_FREE_BYTES)):
+            raise self.outages.unavailable(outage_of(error), str(error))
+        if outage := self.outages.unwritable():
+            raise self.outages.unavailable(outage, "a write failed a moment ago")
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._engine.dispose()
+        """Close all connections; those of a database that does not answer are dropped."""
+        if self._checking is not None:
+            self._checking.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._engine.dispose()
         if self._counter is not None:
             await self._counter.close()
 
@@ -134,15 +160,18 @@ class Glance:
     The database is asked once, where a transaction asks three times.
     """
 
-    def __init__(self, engine: AsyncEngine, pooler: Pooler, *, is_sqlite: bool) -> None:
+    def __init__(self, engine: AsyncEngine, pooler: Pooler, outages: OutageLog, *, is_sqlite: bool) -> None:
         self._options: dict[str, Any] = {"latchpin_alone": True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._engine = engine.sync_engine
+        self._seconds = seconds_of(engine)
         self._pooler = pooler
+        self._outages = outages
 
     async def row(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
         """Return the query's only row; raises Unavailable as `transaction` does."""
-        with _plain_errors():
-            return await greenlet_spawn(self._row, query, values)  # at once what an AsyncConnection does step by step
+        with plain_errors(self._outages):
+            async with time_limit(self._seconds):
+                return await greenlet_spawn(self._row, query, values)  # at once what an AsyncConnection does step by step
 
     def _row(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
         with self._engine.connect() as connection:
@@ -158,23 +187,6 @@ async def row(reader: Reader, query: Select[*Columns], values: Mapping[str, Any]
     return await reader.row(query, values) if isinstance(reader, Glance) else (await reader.execute(query, values)).one()
 
 
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Say what a driver's error means."""
-    try:
-        yield
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-        raise Unavailable(_LOST) from error
-    except DBAPIError as error:
-        if error.connection_invalidated or is_lost(error):
-            raise Unavailable(_LOST) from error
-        if str(getattr(error.orig, "sqlstate", None)) in _UNTEXTUAL:
-            raise Malformed("A text holds a character that cannot be stored, such as a NUL.") from error
-        raise
-    except (OSError, TimeoutError) as error:
-        raise Unavailable(_LOST) from error
-
-
 def before_commit(session: AsyncSession, step: Callable[[AsyncSession], Awaitable[None]]) -> None:
     """Run `step` as one of the transaction's last statements, for work that takes a lock everybody needs (the audit chain)."""
     session.info.setdefault(_BEFORE_COMMIT, []).append(step)
@@ -184,18 +196,6 @@ def after_commit(session: AsyncSession, step: Callable[[], None]) -> None:
     """Call `step` once the transaction has been committed, before its block ends; a rollback forgets it. It must not raise or wait."""
     steps: dict[Callable[[], None], None] = session.info.setdefault(_AFTER_COMMIT, {})
     steps[step] = None
-
-
-def is_lost(error: DBAPIError) -> bool:
-    """Whether a driver's error speaks of the database and not of the statement: away, closed, read-only, full, damaged, or a deadlock."""
-    state = str(getattr(error.orig, "sqlstate", None) or "")
-    primary = (getattr(error.orig, "sqlite_errorcode", None) or 0) & 0xFF
-    return state.startswith(_LOST_STATES) or primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-# PostgreSQL's SQLSTATE: connection, authorization, standby, deadlock, resources, shutdown, files, no or closed database, damage.
-_LOST_STATES = ("08", "28", "25006", "40", "53", "57P", "58", "3D000", "55000", "XX")
-_UNTEXTUAL = ("22021", "22P05")  # a byte or an escape that is no character of the database's encoding
 
 
 def create_engine(settings: Settings, pooler: Pooler | None = None, file: SqliteFile | None = None) -> AsyncEngine:
@@ -211,10 +211,16 @@ def create_engine(settings: Settings, pooler: Pooler | None = None, file: Sqlite
             max_overflow=10,
             pool_timeout=5,
             pool_pre_ping=True,
+            execution_options={SECONDS: settings.database_timeout_seconds},
             hide_parameters=True,  # an error's text goes to the log, a digest or an e-mail does not
-            connect_args={**tls, "timeout": 5, "server_settings": {"application_name": "latchpin", "timezone": "UTC"}},
+            connect_args={
+                **tls,
+                "timeout": min(5, settings.database_timeout_seconds),
+                "server_settings": {"application_name": "latchpin", "timezone": "UTC"},
+            },
         )
         event.listen(engine.sync_engine, "do_connect", (pooler or Pooler()).connect)
+        event.listen(engine.sync_engine, "before_cursor_execute", renew)
         return engine
     engine = create_async_engine(settings.database_url, pool_size=10, max_overflow=0, pool_timeout=10, hide_parameters=True)
     watched = file or SqliteFile(settings.database_url, may_create=True)

@@ -20,9 +20,9 @@ from sqlalchemy import update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.errors import Unavailable
 from latchpin.settings import Settings
 from latchpin.storage.models import Deployment
+from latchpin.storage.outages import OutageLog
 from latchpin.storage.pooler import Pooler
 from latchpin.storage.shared_counter import SharedCounter
 from latchpin.storage.sqlite_file import sqlite_file
@@ -65,8 +65,10 @@ class Generation(Protocol):
 class SharedQuery:
     """Reads the generation column of PostgreSQL, one query for all who wait."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, outages: OutageLog | None = None, seconds: float = 5) -> None:
         plain, self._tls = split_tls(url)
+        self._outages = outages or OutageLog()
+        self._seconds = seconds
         self._url = plain.set(drivername="postgresql").render_as_string(hide_password=False)
         self._pooler = Pooler()
         self._connection: asyncpg.Connection | None = None
@@ -84,17 +86,17 @@ class SharedQuery:
             return await asyncio.shield(self._next)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             detail = "The database cannot be reached, so the credential cannot be checked. Try again in a moment."
-            raise Unavailable(detail) from error
+            raise self._outages.refusal(error, detail) from error
 
     async def _after(self, running: asyncio.Task[int] | None) -> int:
         if running is not None:
             await asyncio.wait([running])
         self._running, self._next = self._next, None  # whoever comes from here on waits for the query after this one
-        return await asyncio.wait_for(self._ask(), timeout=5)
+        return await asyncio.wait_for(self._ask(), timeout=self._seconds)
 
     async def _ask(self) -> int:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await self._pooler.connect_alone(self._url, timeout=3, **self._tls)
+            self._connection = await self._pooler.connect_alone(self._url, timeout=self._seconds * 0.6, **self._tls)
         try:
             return int(await self._pooler.value(self._connection, "SELECT generation FROM deployment"))
         except BaseException:
@@ -109,7 +111,8 @@ class SharedQuery:
                 with contextlib.suppress(Exception):
                     await task
         if self._connection is not None:
-            await self._connection.close()
+            with contextlib.suppress(OSError):
+                await self._connection.close(timeout=1)
 
 
 def split_tls(url: str) -> tuple[URL, dict[str, str]]:
@@ -122,14 +125,14 @@ def split_tls(url: str) -> tuple[URL, dict[str, str]]:
     return parsed.difference_update_query(["sslmode"]), {"ssl": mode} if isinstance(mode, str) else {}
 
 
-def shared_counter(settings: Settings) -> SharedCounter | None:
+def shared_counter(settings: Settings, outages: OutageLog | None = None) -> SharedCounter | None:
     """Open the counter of an embedded database, or return None for PostgreSQL."""
     if not settings.is_sqlite:
         return None
     file = sqlite_file(settings.database_url)
-    return SharedCounter(file.with_name(file.name + ".generation"))
+    return SharedCounter(file.with_name(file.name + ".generation"), outages)
 
 
-def open_generation(settings: Settings) -> Generation:
-    """Open the generation of a deployment for reading."""
-    return shared_counter(settings) or SharedQuery(settings.database_url)
+def open_generation(settings: Settings, outages: OutageLog) -> Generation:
+    """Open the generation of a deployment for reading; `outages` takes note where it cannot be read."""
+    return shared_counter(settings, outages) or SharedQuery(settings.database_url, outages, min(5, settings.database_timeout_seconds))

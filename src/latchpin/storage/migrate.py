@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import latchpin
 from latchpin.errors import Unavailable
+from latchpin.storage.time_limit import seconds_of, time_limit
 
 
 class UnsupportedDatabase(Exception):
@@ -50,7 +51,7 @@ async def current(engine: AsyncEngine) -> str | None:
     Raises Unavailable where it does not answer, UnsupportedDatabase where it is not in UTF-8 or a newer version made it.
     """
     try:
-        async with engine.connect() as connection:
+        async with time_limit(seconds_of(engine)), engine.connect() as connection:
             await connection.run_sync(_require_utf8)
             return await connection.run_sync(_revision)
     except (DBAPIError, OSError) as error:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from latchpin.errors import Unavailable
+from latchpin.storage.outages import OutageLog
 
 _CELL = struct.Struct("=Q")
 _CHECK_SECONDS = 0.01  # so often at most, the name is checked to lead to the open file still
@@ -27,17 +27,18 @@ _NOTICE_SECONDS = 2 * _CHECK_SECONDS  # after this long every process that is as
 class SharedCounter:
     """Reads and raises the counter. Raises Unavailable where the file can neither be read nor made anew."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, outages: OutageLog | None = None) -> None:
         self._path = path
+        self._outages = outages or OutageLog()
         self._highest = 0
         self._checked_at = time.monotonic()
-        with _told(path):
+        with _told(path, self._outages):
             self._file = _open(path)
         self._identity = _identity(os.fstat(self._file))
 
     def peek(self) -> int:
         """Return the counter."""
-        with _told(self._path):
+        with _told(self._path, self._outages):
             if time.monotonic() - self._checked_at > _CHECK_SECONDS:
                 self._follow()
             value = _read(self._file)
@@ -60,7 +61,7 @@ class SharedCounter:
             if self._follow():
                 _raise(self._file, above=self._highest)
         except OSError:
-            with _told(self._path):
+            with _told(self._path, self._outages):
                 self._path.unlink(missing_ok=True)  # works on a full disk too, and every process notices
             time.sleep(_NOTICE_SECONDS)
 
@@ -83,12 +84,12 @@ class SharedCounter:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _told(path: Path, outages: OutageLog) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         detail = f"The file {path.name} of the data directory cannot be used ({error.strerror}), so no credential can be checked."
-        raise Unavailable(detail) from error
+        raise outages.refusal(error, detail) from error
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -7,6 +7,7 @@ connection it would make another, empty one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -42,6 +43,14 @@ class SqliteFile:
         if self._identity is not None and self._identity != self._found():
             message = f"{self._path} was deleted or replaced while this process runs. Stop every process, restore the file, and start again"
             raise DatabaseFileLost(message)
+
+    def hindrance(self, least_free: int) -> OSError | None:
+        """Return why the file cannot be written, with EROFS or, where fewer bytes than `least_free` are left, ENOSPC; None where it can."""
+        if not os.access(self._path, os.W_OK):
+            return OSError(errno.EROFS, f"{self._path} cannot be written")
+        disk = os.statvfs(self._path)
+        free = disk.f_bavail * disk.f_frsize
+        return OSError(errno.ENOSPC, f"{free} bytes are free beside {self._path}") if free < least_free else None
 
     def _found(self) -> tuple[int, int]:
         try:

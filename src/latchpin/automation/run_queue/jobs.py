@@ -23,6 +23,8 @@ QUEUE, TASK = "latchpin-runs", "latchpin.execute_run"
 _POLL_SECONDS = 1.0  # where no NOTIFY comes, as behind a pooler
 _HEARTBEAT_SECONDS, SILENT_SECONDS = 5.0, 20.0
 _PAUSE_SECONDS = 1.0  # before the next try where the database is away, or no slot is free
+# A cut network ends its connections, which libpq would keep for hours.
+_NETWORK = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 _log = structlog.get_logger(__name__)
 _DEFER = text("""
     SELECT procrastinate_defer_jobs_v1(ARRAY[
@@ -117,7 +119,7 @@ class ProcrastinateQueue:
             min_size=1,
             max_size=3,
             timeout=5.0,
-            kwargs={"prepare_threshold": None, "application_name": "latchpin-worker", "connect_timeout": 5},
+            kwargs={"prepare_threshold": None, "application_name": "latchpin-worker", **_NETWORK},
         )
         app = procrastinate.App(connector=connector)
         retry = procrastinate.RetryStrategy(wait=int(_PAUSE_SECONDS), retry_exceptions=[_NoSlotError])

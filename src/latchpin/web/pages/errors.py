@@ -29,7 +29,7 @@ _KINDS: tuple[tuple[type[LatchpinError], int, str], ...] = (
     (Conflict, 409, "This is not possible now"),
     (Throttled, 429, "Too many requests"),
     (Overloaded, 503, "Too much is under way"),
-    (Unavailable, 503, "The database cannot be reached"),
+    (Unavailable, 503, "Temporarily unavailable"),
 )
 _FRAMEWORK = {
     400: ("This cannot be read", "Go back and try again from the page you came from."),
