@@ -59,6 +59,10 @@ def _settings() -> Iterator[str]:
     yield "What Kubernetes makes of a Service named `latchpin` is passed over: `LATCHPIN_PORT=tcp://...`, `LATCHPIN_SERVICE_HOST`."
     yield "`latchpin settings` shows the values in force and where each came from."
     yield ""
+    named = " and ".join(f"`{variable(name + settings.FROM_FILE)}`" for name in sorted(settings.secret_names()))
+    yield f"A setting that is a secret may lie in a file of its own, as container platforms and systemd hand them out: {named}"
+    yield "name that file. The setting itself and its file together are refused."
+    yield ""
     defaults = settings.load({}, data_dir=Path("/DATA"))
     yield from _table(
         ("variable", "default", "values", "meaning"),

@@ -17,6 +17,7 @@ from typing import Any
 from latchpin import settings_values as value
 
 PREFIX = "LATCHPIN_"
+FROM_FILE = "_file"  # LATCHPIN_DATABASE_URL_FILE names the file that holds LATCHPIN_DATABASE_URL; so for each secret setting
 _LEAST_TOKEN = 32
 _SERVICE = re.compile(
     r"LATCHPIN(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT=(tcp|udp|sctp)://.*|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)", re.DOTALL
@@ -223,27 +224,43 @@ def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Setti
     return _completed(values)
 
 
+def secret_names() -> frozenset[str]:
+    """Return the settings that may come from a file of their own, as container platforms and systemd hand out secrets."""
+    return frozenset(spec.name for spec in fields(Settings) if spec.metadata["secret"])
+
+
 def _texts(environ: Mapping[str, str], given: Mapping[str, object], problems: list[str]) -> dict[str, tuple[str, str]]:
     """Collect setting -> (where it was said, text), the file first and the environment over it."""
-    known = {spec.name for spec in fields(Settings)}
     data_dir = Path(str(given.get("data_dir", environ.get(variable("data_dir"), "latchpin-data"))))
     named = environ.get(PREFIX + "CONFIG")
     path = Path(named) if named else data_dir / "latchpin.toml"
-    texts: dict[str, tuple[str, str]] = {}
+    said: list[tuple[str, str, str]] = []
     if named or path.is_file():
         for name, content in _file(path, problems).items():
-            if name in known:
-                joined = ",".join(map(str, content)) if isinstance(content, list) else str(content)
-                texts[name] = (f"{name} in {path.name}", joined)
-            else:
-                problems.append(f"{name} in {path.name}: no such setting; `latchpin settings` lists them")
-    for key, text in environ.items():
-        name = key.removeprefix(PREFIX).lower()
-        if is_ours(key, text) and key != PREFIX + "CONFIG":
-            if name in known:
-                texts[name] = (key, text)
-            else:
-                problems.append(f"{key}: no such setting; `latchpin settings` lists them")
+            joined = ",".join(map(str, content)) if isinstance(content, list) else str(content)
+            said.append((name, f"{name} in {path.name}", joined))
+    in_file = _known(said, problems)
+    said = [
+        (key.removeprefix(PREFIX).lower(), key, text) for key, text in environ.items() if key != PREFIX + "CONFIG" and is_ours(key, text)
+    ]
+    return in_file | _known(said, problems)
+
+
+def _known(said: list[tuple[str, str, str]], problems: list[str]) -> dict[str, tuple[str, str]]:
+    """Return what one source says of our settings: itself, or by a secret one's file."""
+    known, secret = {spec.name for spec in fields(Settings)}, secret_names()
+    texts: dict[str, tuple[str, str]] = {}
+    for name, source, text in said:
+        target = name if name in known else name.removesuffix(FROM_FILE)
+        if name not in known and (target == name or target not in secret):
+            problems.append(f"{source}: no such setting; `latchpin settings` lists them")
+        elif target in texts:
+            problems.append(f"{source}: {texts[target][0]} is set as well; keep one of them")
+        else:
+            try:
+                texts[target] = source, text if name in known else value.content(text)
+            except ValueError as error:
+                problems.append(f"{source}: {error}")
     return texts
 
 

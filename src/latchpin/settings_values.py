@@ -31,6 +31,23 @@ def text_or_nothing(raw: str) -> str:
     return raw.strip()
 
 
+def content(raw: str) -> str:
+    """Read the text of the file that is named, without the line break at its end."""
+    file = path(raw)
+    try:
+        found = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        message = f"{file} cannot be read ({error.strerror})"
+        raise ValueError(message) from None
+    except UnicodeDecodeError:
+        message = f"{file} is not text in UTF-8"
+        raise ValueError(message) from None
+    if not found:
+        message = f"{file} is empty"
+        raise ValueError(message)
+    return found
+
+
 def label(raw: str) -> str:
     """Read a text that may be empty, of up to 100 printable ASCII characters without parentheses, fit for a header's comment."""
     found = raw.strip()

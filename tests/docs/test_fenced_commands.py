@@ -110,7 +110,7 @@ def is_bound(terminal: Terminal) -> None:
 
 def is_closed_to_others(terminal: Terminal) -> None:
     """A backup holds everybody's data: only its owner reads it, and what was restored from it."""
-    files = "backup.db secrets-backup.json latchpin-data/latchpin.db latchpin-data/secrets.json"
+    files = "latchpin-backup latchpin-backup.secrets.json latchpin-data/latchpin.db latchpin-data/secrets.json"
     assert set(terminal.shell(f"stat -c %a {files}").split()) == {"600"}
 
 

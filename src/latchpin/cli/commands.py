@@ -33,6 +33,7 @@ ALL: Mapping[str, CommandEntry] = {
     "agent": CommandEntry("agent", "Save an agent's definition from a file, and list agents."),
     "db": CommandEntry("db", "Bring the database to this version's schema, and say where it stands."),
     "audit": CommandEntry("audit", "Read the audit trail, and check that it is whole."),
+    "backup": CommandEntry("backup", "Copy the database and the secrets into files, while the server runs."),
     "secrets": CommandEntry("secrets", "Look after the deployment's secrets file."),
     "login": CommandEntry("login", "Sign in at a server by entering a code in a browser, on this computer or another (RFC 8628)."),
     "logout": CommandEntry("login", "End the sign-in at the server and remove its tokens from this computer."),

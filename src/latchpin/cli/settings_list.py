@@ -15,7 +15,7 @@ import click
 from latchpin import settings as deployment_settings
 from latchpin.cli import terminal
 from latchpin.cli.deployment import data_dir_option, example, json_option, print_json
-from latchpin.settings import PREFIX, Settings, SettingsError, variable
+from latchpin.settings import FROM_FILE, PREFIX, Settings, SettingsError, secret_names, variable
 
 
 @click.command(epilog=example("latchpin settings --json"))
@@ -60,7 +60,10 @@ def _source(name: str, chosen: Settings, data_dir: Path | None) -> str:
     key = variable(name)
     if key in os.environ and deployment_settings.is_ours(key, os.environ[key]):
         return "environment"
+    by_file = name + FROM_FILE if name in secret_names() else name
+    if variable(by_file) in os.environ:
+        return variable(by_file)
     file = Path(os.environ.get(PREFIX + "CONFIG") or chosen.data_dir / "latchpin.toml")
-    if file.is_file() and name in tomllib.loads(file.read_text(encoding="utf-8")):
+    if file.is_file() and {name, by_file} & set(tomllib.loads(file.read_text(encoding="utf-8"))):
         return str(file)
     return "default"
