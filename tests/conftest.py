@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hypothesis
 import pytest
@@ -41,6 +41,12 @@ def missing(what: str, how: str) -> None:
     if CI:
         pytest.fail(how)
     pytest.skip(how)
+
+
+def untried(what: str, why: str) -> NoReturn:
+    """Skip what few machines can do, and say so plainly at the end of the run; unlike `missing`, never a failure."""
+    _missing[what] = why
+    pytest.skip(why)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
