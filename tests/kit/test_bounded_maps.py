@@ -27,8 +27,8 @@ SOURCE = Path(latchpin.__file__).parent
 REQUEST = "made for one request"
 IN_FLIGHT = "one entry for each request that is under way, removed at its end"
 OURS = "keyed by what our own source or an administrator says"
-# A worker's processes answer no stranger; what an agent's definition or a site makes them hold is bounded by the run's own limits.
-NOT_SERVED = ("worker/", "automation/run_queue/")
+# Commands and workers answer no stranger; what an agent's definition or a site makes a worker hold is bounded by the run's own limits.
+NOT_SERVED = ("cli/", "worker/", "automation/run_queue/")
 BOUNDS = {
     "api/access_log.py AccessLog._lines": "written twenty times a second",
     "api/bodies.py _decoder": OURS,
@@ -61,11 +61,13 @@ BOUNDS = {
     "kit/rate_limit.py Queue._waiting": IN_FLIGHT,
     "oauth/client_checks.py Entry.spaces": REQUEST,
     "problem_types/model.py ProblemType.more": OURS,
+    "serving/supervisor.py Keeper._children": OURS,
     "storage/one_trip.py Cursor._rows": REQUEST,
     "verify/introspection.py Introspector._kept": "the oldest makes room",
     "verify/keys.py PublishedKeys._keys": "keyed by the issuer's own keys",
     "verify/proof.py _Memory._until": "filled below",
     "web/behind.py Behind.headers": REQUEST,
+    "web/session.py Visit.entries": REQUEST,
     "web/views/common.py Form.errors": REQUEST,
     "web/views/common.py Form.values": REQUEST,
 }

@@ -195,17 +195,6 @@ def test_an_app_that_administrators_entered_and_that_proves_itself_is_not_held_u
     assert answers == [201] * 3
 
 
-def test_long_requests_that_are_kept_count_as_well(serve: Serve) -> None:
-    """Beyond the limit they travel on in addresses, as before."""
-    organization = Organization(serve(pending_limit=1))
-    request = {**pushed(Apps(organization).register().client_id), "state": "x" * 1500}
-
-    answers = [organization.server.http.get("/api/oauth/authorize", params=request).headers["location"] for _ in range(2)]
-
-    assert ["state" in each for each in answers] == [False, True]
-    assert rows(organization.server, PushedRequest) == 1
-
-
 def test_registrations_of_all_subnets_are_bounded_by_the_hour(serve: Serve) -> None:
     """Also where each app is removed at once, which leaves its rows in the audit trail."""
     server = serve(registration_limit=1, **PROXY)

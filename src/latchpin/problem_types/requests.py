@@ -245,7 +245,7 @@ _HOW = (
         "Many large requests arrive at the same time, or are left unfinished.",
         "Wait for as many seconds as `Retry-After` says, and send the same request again. If it lasts, tell whoever operates the server.",
         "Too many large requests are under way. Nothing was changed; try again in a moment.",
-        "/api/v1/agent",
+        "/api/v1/agent/77/start",
     ),
 )
 EVERY: tuple[ProblemType, ...] = (*_THERE, *_HOW)
