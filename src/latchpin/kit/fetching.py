@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from socket import SOCK_STREAM
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +23,7 @@ import msgspec
 
 from latchpin.errors import Throttled
 from latchpin.kit import addresses, households, rate_limit
+from latchpin.kit.name_lookup import NameLookup
 
 MOST_BYTES = 5 * 1024
 SECONDS = 5.0
@@ -83,7 +83,7 @@ class Fetcher:
         self._counter = counter
         self.is_private_let = is_private_let
         self._limits = limits or Limits()
-        self._resolve = resolve or _resolve
+        self._resolve = resolve or NameLookup()
         self._tls = tls
         self._running: Counter[str] = Counter()
 
@@ -209,11 +209,6 @@ class _ToChecked(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Wait, as httpcore does between retries, of which we want none."""
         await asyncio.sleep(seconds)
-
-
-async def _resolve(host: str, port: int) -> Sequence[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
-    return [str(address[4][0]) for address in found]
 
 
 def _headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
