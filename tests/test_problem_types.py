@@ -11,7 +11,7 @@ import pytest
 
 import latchpin
 from latchpin import errors, problem_types
-from latchpin.api import problems
+from latchpin.asgi import problems
 from latchpin.automation import definitions
 from latchpin.errors import LatchpinError
 from latchpin.problem_types import ProblemType

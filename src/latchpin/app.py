@@ -17,12 +17,12 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 
 from latchpin import __version__, settings
 from latchpin.api import downloads, health, openapi
-from latchpin.api.envelope import Envelope
 from latchpin.api.errors import HANDLERS as ERROR_HANDLERS
-from latchpin.api.gate import Gate
-from latchpin.api.head import HeadAsGet
 from latchpin.api.routing import admit, require_declared_permissions
 from latchpin.api.v1 import admin, agents, run_files, runs, spaces
+from latchpin.asgi.authentication import AuthenticationMiddleware
+from latchpin.asgi.head import HeadMiddleware
+from latchpin.asgi.request_context import RequestContextMiddleware
 from latchpin.audit import chain
 from latchpin.audit.checkpoints import CheckpointLog
 from latchpin.automation.run_engine import open_engine
@@ -96,7 +96,15 @@ def build(
     )
     litestar.state[STATE] = services
     require_declared_permissions(litestar)
-    return Application(Envelope(Gate(HeadAsGet(litestar), services), chosen, access_log), litestar, services)
+    layers: list[Callable[[ASGIApp], ASGIApp]] = [  # the outermost first
+        lambda inner: RequestContextMiddleware(inner, chosen, access_log),
+        lambda inner: AuthenticationMiddleware(inner, services),
+        HeadMiddleware,
+    ]
+    outermost: ASGIApp = litestar
+    for layer in reversed(layers):
+        outermost = layer(outermost)
+    return Application(outermost, litestar, services)
 
 
 def _services(chosen: Settings, kept: Secrets) -> Services:

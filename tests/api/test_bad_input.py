@@ -13,7 +13,7 @@ from litestar import _parsers
 from litestar._asgi.routing_trie import traversal
 from litestar._kwargs import extractors
 
-from latchpin.api import envelope
+from latchpin.asgi import request_context
 from latchpin.serving.server_process import HTTP1
 from tests.support.people import Key, Organization
 from tests.support.server import Server
@@ -166,12 +166,12 @@ def test_a_body_that_is_no_sound_object_is_refused(organization: Organization, b
 @pytest.mark.parametrize(
     ("path", "cookies", "status"),
     [
-        (f"/setup/{'x' * (envelope.LONGEST_PATH - 7)}", 1, 404),
-        (f"/setup/{'x' * envelope.LONGEST_PATH}", 1, 414),
-        (f"/login?next={'x' * (envelope.LONGEST_QUERY - 5)}", 1, 200),
-        (f"/login?next={'x' * envelope.LONGEST_QUERY}", 1, 414),
-        ("/login", envelope.LONGEST_COOKIES - 2, 200),
-        ("/login", envelope.LONGEST_COOKIES, 431),
+        (f"/setup/{'x' * (request_context.LONGEST_PATH - 7)}", 1, 404),
+        (f"/setup/{'x' * request_context.LONGEST_PATH}", 1, 414),
+        (f"/login?next={'x' * (request_context.LONGEST_QUERY - 5)}", 1, 200),
+        (f"/login?next={'x' * request_context.LONGEST_QUERY}", 1, 414),
+        ("/login", request_context.LONGEST_COOKIES - 2, 200),
+        ("/login", request_context.LONGEST_COOKIES, 431),
     ],
 )
 def test_what_the_router_and_parsers_remember_is_short(organization: Organization, path: str, cookies: int, status: int) -> None:
@@ -236,7 +236,7 @@ def test_a_method_that_is_not_offered_is_refused(organization: Organization, met
 @pytest.mark.parametrize("path", ["/login", "/api/v1/agent/1/version/1/restore"])
 def test_a_body_that_comes_too_slowly_is_given_up(organization: Organization, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Who sends a body byte by byte holds its connection for so long and no longer, signed in or not."""
-    monkeypatch.setattr(envelope, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(request_context, "BODY_SECONDS", 0.3)
     key = organization.key()
     own = "" if path.startswith("/api") else "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n"
     bearing = f"Authorization: ApiKey {key.secret}\r\n" if path.startswith("/api") else ""

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from latchpin.api.body_budget import BODIES_IN_ALL, BODIES_PER_SUBNET, BodyBudget
-from latchpin.api.envelope import Envelope
+from latchpin.asgi.body_budget import BODIES_IN_ALL, BODIES_PER_SUBNET, BodyBudget
+from latchpin.asgi.request_context import RequestContextMiddleware
 from latchpin.errors import Overloaded, Throttled
 from tests.support.people import Organization
 from tests.support.server import PATIENCE, Server
@@ -47,7 +47,7 @@ def connect(served: Server) -> Iterator[Callable[..., socket.socket]]:
 def bodies(server: Server) -> BodyBudget:
     """What the server counts."""
     envelope = server.application.asgi
-    assert isinstance(envelope, Envelope)
+    assert isinstance(envelope, RequestContextMiddleware)
     return envelope.bodies
 
 

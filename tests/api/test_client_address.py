@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from latchpin import settings
-from latchpin.api.envelope import Envelope
+from latchpin.asgi.request_context import RequestContextMiddleware
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
 from latchpin.identity.verified import Verified
@@ -128,7 +128,7 @@ def test_a_proxy_is_known_by_any_spelling_of_its_address(tmp_path: Path, peer: s
     async def nothing(*_: object) -> None:
         pass
 
-    envelope = Envelope(nothing, settings.load({}, data_dir=tmp_path, trusted_proxies=PROXIES))
+    envelope = RequestContextMiddleware(nothing, settings.load({}, data_dir=tmp_path, trusted_proxies=PROXIES))
 
     assert envelope._client(peer, b"203.0.113.9") == "203.0.113.9"
     assert envelope._client("198.51.100.1", b"203.0.113.9") == "198.51.100.1"

@@ -153,7 +153,7 @@ def test_nobody_waits_longer_than_the_longest_wait(serve: Serve, clock: kit_cloc
 
     clock.advance(timedelta(seconds=1))
     with _sending(organization.server, key, 1) as (waiting,):
-        until(lambda: organization.server.application.asgi._app._queue._waiting)  # type: ignore[attr-defined]
+        until(lambda: organization.server.application.asgi._app._limiter._queue._waiting)  # type: ignore[attr-defined]
         clock.advance(timedelta(seconds=5))
         assert waiting.result().status_code == 200
 
@@ -180,7 +180,7 @@ def test_a_key_that_was_revoked_while_it_waited_is_refused(serve: Serve, clock: 
     organization.get("/agent/all", key)
 
     with _sending(organization.server, key, 1) as (waiting,):
-        queue = organization.server.application.asgi._app._queue  # type: ignore[attr-defined]
+        queue = organization.server.application.asgi._app._limiter._queue  # type: ignore[attr-defined]
         until(lambda: queue._waiting)
         organization.revoke(key)
         clock.advance(timedelta(seconds=60))
@@ -263,7 +263,7 @@ def test_a_client_that_hangs_up_frees_its_place_in_the_queue(serve: Serve, clock
     organization = Organization(serve(rate_limit=1, rate_limit_queue=1, rate_limit_queue_seconds=60, drain_seconds=90))
     key = organization.key()
     assert organization.get("/agent/all", key).status_code == 200
-    queue = organization.server.application.asgi._app._queue  # type: ignore[attr-defined]
+    queue = organization.server.application.asgi._app._limiter._queue  # type: ignore[attr-defined]
 
     impatient = socket.create_connection(("127.0.0.1", organization.server.settings.port))
     impatient.sendall(f"GET {LIST} HTTP/1.1\r\nHost: x\r\nAuthorization: ApiKey {key.secret}\r\n\r\n".encode())

@@ -19,6 +19,7 @@ MOST_LINES = 350
 LONG = {"audit/events.py": "one list of all events, each with what it means; half of it is in no place to be looked for"}
 # By file: what it takes of a library that the library does not offer, and the test below that looks after it.
 PRIVATE = {
+    "serving/server_process.py": {"granian._granian"},
     "storage/one_trip.py": {"_execute", "_conn"},
     "worker/child/crawl.py": {"_split_domain"},
     "worker/child/crawl_settings.py": {"scrapy.core.downloader.handlers._aiohttp"},
@@ -68,6 +69,11 @@ def test_scrapy_still_has_what_a_run_replaces() -> None:
     """
     assert hasattr(import_module("scrapy.downloadermiddlewares.cookies"), "_split_domain")
     assert hasattr(import_module("scrapy.core.downloader.handlers._aiohttp"), "AiohttpDownloadHandler")
+
+
+def test_granian_still_takes_a_socket_that_listens() -> None:
+    """A newer Granian: see that its embedded server takes over a listening socket (tests/serving); perhaps in a public way by then."""
+    assert hasattr(import_module("granian._granian"), "SocketHolder")
 
 
 def test_the_architecture_names_files_that_are_there() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import latchpin
-from latchpin.api.body_budget import BodyBudget
+from latchpin.asgi.body_budget import BodyBudget
 from latchpin.audit import Origin
 from latchpin.identity import sign_in_load, tallies
 from latchpin.identity.activity import MOST_KNOWN_REFUSALS, MOST_REFUSALS, Activity

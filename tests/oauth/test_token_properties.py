@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latchpin.api import presented
+from latchpin.asgi import presented
 from latchpin.errors import LatchpinError, Malformed, Unauthenticated
 from latchpin.identity import scopes
 from latchpin.identity.membership import MOST_BYTES, MOST_SPACES, Membership, SpaceRole

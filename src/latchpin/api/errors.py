@@ -14,7 +14,8 @@ from litestar.params import ParameterKwarg
 from litestar.types import ExceptionHandlersMap
 
 from latchpin import services
-from latchpin.api import problems, sentences
+from latchpin.api import sentences
+from latchpin.asgi import problems
 from latchpin.errors import FieldProblem, Invalid, LatchpinError
 from latchpin.identity.access import InsufficientScope
 from latchpin.kit import context, methods

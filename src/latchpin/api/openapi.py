@@ -22,8 +22,8 @@ from latchpin.api import examples, openapi_parts
 from latchpin.api.bodies import BODY, MAY_BE_EMPTY
 from latchpin.api.errors import camel
 from latchpin.api.explorer import HEADERS, Explorer
-from latchpin.api.problems import Problem
 from latchpin.api.routing import PERMISSION, PROOF, api_handlers
+from latchpin.asgi.problems import Problem
 from latchpin.identity.roles import SESSION_ONLY, Group, Permission
 from latchpin.settings import Settings
 from latchpin.storage.models.agent import ConfigType, RunStatus

@@ -13,8 +13,8 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from latchpin import services
 from latchpin.api import parameters
-from latchpin.api.gate import PRINCIPAL, SIGNED_IN
-from latchpin.api.problems import Problem
+from latchpin.asgi.authentication import PRINCIPAL, SIGNED_IN
+from latchpin.asgi.problems import Problem
 from latchpin.audit import Actor, Origin
 from latchpin.errors import Denied, Unauthenticated
 from latchpin.identity import access, sessions

@@ -20,9 +20,9 @@ from litestar.enums import ScopeType
 from litestar.exceptions import ClientException
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from latchpin.api import problems
-from latchpin.api.access_log import AccessLog
-from latchpin.api.body_budget import BodyBudget
+from latchpin.asgi import problems
+from latchpin.asgi.access_log import AccessLog
+from latchpin.asgi.body_budget import BodyBudget
 from latchpin.identity.credentials import PREFIX
 from latchpin.kit import addresses, context, trace_context
 from latchpin.settings import Settings
@@ -53,7 +53,7 @@ BODY_SECONDS = 30.0
 LONGEST_PATH, LONGEST_QUERY, LONGEST_COOKIES = 2_000, 24_000, 8_000
 
 
-class Envelope:
+class RequestContextMiddleware:
     """Wraps the whole application."""
 
     def __init__(self, app: ASGIApp, settings: Settings, log: TextIO | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The gate: one ASGI layer in front of the API that turns a header into a principal, or refuses.
+"""The layer in front of the API that turns a header into a principal, or refuses.
 
 Junk costs no database work. Unknown, malformed, revoked, expired, wrong-network credentials and those of disabled users get one and the
 same answer; the audit trail gets the true reason. What was verified under the present generation costs no database work either.
@@ -6,26 +6,25 @@ same answer; the audit trail gets the true reason. What was verified under the p
 
 from __future__ import annotations
 
-import asyncio
-from functools import partial
 from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from latchpin.api import presented, problems, proving
-from latchpin.api.presented import Presented
-from latchpin.api.proving import Unproved
+from latchpin.asgi import cors, presented, problems, proving
+from latchpin.asgi.presented import Presented
+from latchpin.asgi.proving import Unproved
+from latchpin.asgi.rate_limit import RateLimiter
 from latchpin.audit import Origin
-from latchpin.errors import BadToken, Denied, LatchpinError, Throttled, Unauthenticated
+from latchpin.errors import BadToken, Denied, LatchpinError, Unauthenticated
 from latchpin.identity import dpop, sessions
 from latchpin.identity.authentication import RequestCredential, authenticate
 from latchpin.identity.dpop import Proof
 from latchpin.identity.proofs import REPLAYED
 from latchpin.identity.roles import CredentialKind
 from latchpin.identity.verified import Reason, Refused, Verified, refusal_of
-from latchpin.kit import clock, context, cors, households, own_pages
-from latchpin.kit.rate_limit import ClientGone, InProcess, Queue, Window, count_refusal
+from latchpin.kit import context, households, own_pages
+from latchpin.kit.rate_limit import ClientGone, count_refusal
 from latchpin.services import Services
 
 PRINCIPAL = "latchpin_principal"
@@ -33,32 +32,16 @@ SIGNED_IN = "latchpin_signed_in"
 _BODYLESS = frozenset({"GET", "HEAD"})
 _GUARDED = "/api/v1"
 _NO_ROUTE = "(no such route)"
-_MOST_LIMITS = 1000  # whose headers are remembered; each key may have a limit of its own
-_PREFLIGHT = (
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
-    (b"access-control-allow-headers", cors.REQUEST_HEADERS.encode()),
-    (b"access-control-max-age", cors.PREFLIGHT_SECONDS.encode()),
-    (b"content-length", b"0"),
-)
-_READABLE = (
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"www-authenticate, dpop-nonce, retry-after, ratelimit, ratelimit-policy, x-request-id"),
-)
 
 
-class Gate:
+class AuthenticationMiddleware:
     """Authenticates everything below /api/v1 and limits its rate."""
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
         self._services = services
         self._settings = settings = services.settings
-        self._queue = Queue(settings.rate_limit_queue, settings.rate_limit_queue_seconds)
-        self._rate_limit = settings.rate_limit
-        self._seconds = settings.rate_limit_window_seconds
-        self._window_header = (b"x-ratelimit-window-seconds", str(self._seconds).encode())
-        self._fixed: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
+        self._limiter = RateLimiter(services.counter, settings)
         self._own_origins = own_pages.origins(settings)
         self._cookie = sessions.cookie_name(settings)
 
@@ -95,9 +78,8 @@ class Gate:
 
     async def _preflight(self, request: context.RequestContext, send: Send) -> None:
         """Answer a browser's question whether another site's page may call with a token (Fetch, CORS preflight). Cookies are never let."""
-        await self._limit(f"preflight:{households.of(request.address)}", self._settings.rate_limit, request, None)
-        await send({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT)})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._limiter.count(f"preflight:{households.of(request.address)}", None, request, None)
+        await cors.answer_preflight(send)
 
     async def _verified(
         self,
@@ -114,7 +96,7 @@ class Gate:
             if found.is_dpop:
                 request.scheme = dpop.SCHEME
             if found.origin is not None:
-                request.headers += _READABLE  # a token may be used by another site's page, and its script read the answer
+                request.headers += cors.READABLE  # a token may be used by another site's page, and its script read the answer
         verified = await self._authenticated(credential, request)
         if found.origin is not None and found.api_key is not None and found.origin not in self._own_origins:
             await self._note(refusal_of(verified.principal, Reason.IN_BROWSER), request)
@@ -126,7 +108,7 @@ class Gate:
                 raise await self._unproved(judged, verified, request)
             proof = judged
         request.caller = verified.caller
-        if await self._limit(verified.caller, verified.rate_limit or self._rate_limit, request, watched):
+        if await self._limiter.count(verified.caller, verified.rate_limit, request, watched):
             verified = await self._authenticated(credential, request)  # it waited, and what was true before may not be any more
         if proof is not None and not await self._services.proofs.first_use(proof):
             raise await self._unproved(proving.unproved(REPLAYED), verified, request)
@@ -167,40 +149,9 @@ class Gate:
         if signed_in.must_change_password:
             raise Denied("Choose a new password in the Control Center first.", code="password_change_required")
         request.caller = f"session:{signed_in.session_id}"
-        await self._limit(request.caller, self._settings.rate_limit, request, watched)
+        await self._limiter.count(request.caller, None, request, watched)
         scope[PRINCIPAL] = signed_in.principal
         scope[SIGNED_IN] = signed_in
-
-    async def _limit(self, caller: str, limit: int, request: context.RequestContext, watched: Receive | None) -> bool:
-        """Count the request against its credential; returns whether it waited in the queue for that, or raises Throttled."""
-        waited = False
-        counter = self._services.counter
-        window = counter.hit_now(caller, self._seconds) if isinstance(counter, InProcess) else await counter.hit(caller, self._seconds)
-        while window.count > limit:
-            if not await self._queue.wait(caller, window.ends, partial(_hung_up, watched)):
-                self._state(request, limit, window)
-                raise Throttled(
-                    f"This credential may make {limit} requests in {self._seconds} seconds. Wait as Retry-After says.",
-                    retry_after=window.seconds_left(clock.monotonic()),
-                )
-            waited = True
-            window = await counter.hit(caller, self._seconds)
-        self._state(request, limit, window)
-        return waited
-
-    def _state(self, request: context.RequestContext, limit: int, window: Window) -> None:
-        """Tell the caller where it stands (the contract's headers, and RateLimit of the IETF httpapi draft)."""
-        fixed = self._fixed.get(limit)
-        if fixed is None:
-            if len(self._fixed) >= _MOST_LIMITS:
-                self._fixed.clear()
-            fixed = self._fixed[limit] = (
-                (b"x-ratelimit-limit", b"%d" % limit),
-                self._window_header,
-                (b"ratelimit-policy", b'"default";q=%d;w=%d' % (limit, self._seconds)),
-            )
-        left = window.seconds_left(clock.monotonic())
-        request.headers += (*fixed, (b"ratelimit", b'"default";r=%d;t=%d' % (max(0, limit - window.count), left)))
 
     async def _note(self, refused: Refused, request: context.RequestContext) -> None:
         """Note a refused credential with its true reason, for the audit trail; raises Throttled where an address has too many."""
@@ -217,19 +168,10 @@ class Gate:
             error, instance=scope["path"], public_url=public_url, request_id=request.request_id, scheme=request.scheme
         )
         headers = answer.headers
-        if not any(name == b"x-ratelimit-limit" for name, _ in request.headers):
-            headers = [*headers, (b"x-ratelimit-limit", b"%d" % self._settings.rate_limit), self._window_header]
+        if not self._limiter.has_told(request):
+            headers = [*headers, *self._limiter.usual]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body, "more_body": False})
-
-
-async def _hung_up(watched: Receive | None) -> None:
-    """Return when the client has hung up. A request with a body is not watched: its body would be read away from the route."""
-    if watched is None:
-        await asyncio.Event().wait()  # until the turn comes and this is cancelled
-    else:
-        while (await watched())["type"] != "http.disconnect":
-            pass
 
 
 def _misused(error: LatchpinError) -> Refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from latchpin.api.presented import Presented
+from latchpin.asgi.presented import Presented
 from latchpin.errors import BadProof, BadToken
 from latchpin.identity import dpop
 from latchpin.identity.dpop import Fault, Proof
