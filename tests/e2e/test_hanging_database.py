@@ -52,9 +52,7 @@ def test_while_the_database_hangs_requests_are_refused_and_then_all_is_well(prox
     assert server.http.get("/health/ready").status_code == 200
 
 
-def test_readiness_answers_however_long_the_database_may_take(
-    proxied: tuple[Server, TcpProxy], templates: Templates, tmp_path: Path
-) -> None:
+def test_readiness_answers_however_long_the_database_may_take(templates: Templates, tmp_path: Path) -> None:
     """An hour for each statement is no hour for a load balancer."""
     if lack := reachable():
         missing("tests on PostgreSQL", lack)
