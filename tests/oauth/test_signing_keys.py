@@ -30,8 +30,6 @@ from tests.support.server import Server, free_port, served
 from tests.support.signed_in import SignedIn
 from tests.support.wire import audit, statements
 
-pytestmark = pytest.mark.both_databases("keys are replaced under a lock")
-
 BY = Actor("test")
 CERTS = "/api/oauth/certs"
 PRIVATE = ("d", "p", "q", "dp", "dq", "qi")
@@ -127,6 +125,7 @@ def place(kind: str, templates: Templates, tmp_path: Path) -> Iterator[Callable[
         yield lambda **overrides: served(url, tmp_path, port=port, **overrides)
 
 
+@pytest.mark.both_databases("a deployment is opened again, with its keys as they were")
 def test_another_algorithm_begins_with_the_next_key(place: Callable[..., Any], clock: kit_clock.Frozen) -> None:
     """A changed setting replaces the key in the usual way, so tokens of before are good until they expire (security.md 85)."""
     with place() as server:
@@ -151,6 +150,7 @@ def test_another_algorithm_begins_with_the_next_key(place: Callable[..., Any], c
 # ---- replacing ----
 
 
+@pytest.mark.both_databases("who makes the first key is decided by a lock")
 def test_the_first_key_signs_at_once_and_there_is_one(apps: Apps, service: App) -> None:
     """A fresh deployment waits for nothing, and its processes make one key among them (security.md 85)."""
     server = apps.server
@@ -182,6 +182,7 @@ def test_the_next_key_is_published_long_before_it_signs(apps: Apps, service: App
     assert header(token(apps, service).access)["kid"] == new
 
 
+@pytest.mark.both_databases("old keys are deleted by their time")
 def test_the_old_key_stays_until_its_last_token_has_expired(apps: Apps, service: App, clock: kit_clock.Frozen) -> None:
     """Then it goes, from the published set and from the table (security.md 85)."""
     token(apps, service)
@@ -223,6 +224,7 @@ def test_a_rotation_loses_no_request_at_any_minute(apps: Apps, service: App, clo
     assert not server.failure()
 
 
+@pytest.mark.both_databases("readers meet writers, which each database orders in its own way")
 def test_a_rotation_under_load_loses_no_request(apps: Apps, service: App, clock: kit_clock.Frozen) -> None:
     """Threads that get tokens and use them meet nothing but success while keys come and go (security.md 85)."""
     statuses: list[int] = []
@@ -255,6 +257,7 @@ def test_a_rotation_under_load_loses_no_request(apps: Apps, service: App, clock:
     assert set(statuses) == {200}
 
 
+@pytest.mark.both_databases("who replaces the key is decided by a lock")
 def test_keys_are_replaced_by_themselves(apps: Apps, service: App, clock: kit_clock.Frozen) -> None:
     """After `key_rotation_days`, by the first request that comes then, and the trail says so (security.md 85)."""
     first = header(token(apps, service).access)["kid"]
@@ -272,6 +275,7 @@ def test_keys_are_replaced_by_themselves(apps: Apps, service: App, clock: kit_cl
     assert [row.actor_name for row in made] == ["Latchpin", "Latchpin"]
 
 
+@pytest.mark.both_databases("the generation is raised, a file on SQLite and a column on PostgreSQL")
 def test_an_exposed_key_is_replaced_at_once(apps: Apps, service: App) -> None:
     """Every token it signed is refused with the next request, and new ones are good (security.md 49, 85)."""
     stolen = token(apps, service)
@@ -327,6 +331,7 @@ def test_a_key_is_opened_once(apps: Apps, service: App) -> None:
 # ---- at rest ----
 
 
+@pytest.mark.both_databases("what lies in the tables is read from each database")
 def test_private_keys_are_sealed_at_rest(apps: Apps, service: App) -> None:
     """A copy of the database, as a backup is, holds no private member; and its file neither (security.md 86)."""
     server = apps.server
