@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select
 from latchpin import settings
 from latchpin.audit import Actor
 from latchpin.automation import agents
-from latchpin.identity import api_keys, deployment, organizations, policy, spaces, users
+from latchpin.identity import api_keys, deployment, organizations, passwords, policy, spaces, users
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
 from latchpin.kit import clock
@@ -66,9 +66,10 @@ async def make(data_dir: Path) -> str:
     database = Database(chosen, may_create=True)
     kept = await deployment.begin(chosen, database, upgrade=True)
     nobody = Actor("bench")
+    password = await passwords.temporary()
     async with database.transaction() as session:
         made = await organizations.first_administrator(
-            session, organization="Bench", full_name="Bench", email="bench@example.com", password=None, temporary=False, by=nobody
+            session, organization="Bench", full_name="Bench", email="bench@example.com", password=password, temporary=False, by=nobody
         )
         user = made.user
         credential = Credential(CredentialKind.COMMAND_LINE)

@@ -20,7 +20,7 @@ from latchpin.automation.run_engine import RunEngine, open_engine
 from latchpin.automation.run_leases import Counters, Outcome
 from latchpin.automation.run_lifecycle import Cause
 from latchpin.automation.runs import NewRun
-from latchpin.identity import organizations, spaces, users
+from latchpin.identity import organizations, passwords, spaces, users
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
 from latchpin.settings import Settings
@@ -39,9 +39,10 @@ _DEFINITION = "version: 1\nname: Empty\nstart_url: https://shop.example/\nrecord
 async def _world(database: Database) -> list[Agent]:
     """Make an organization with an agent in each Space."""
     made = []
+    password = await passwords.temporary()
     async with database.transaction() as session:
         organization = await organizations.create(session, "Bench", by=_BY)
-        new = users.NewUser(full_name="Ada", email="ada@example.com", group=Group.ADMINISTRATOR, password="correct horse battery")  # noqa: S106
+        new = users.NewUser(full_name="Ada", email="ada@example.com", group=Group.ADMINISTRATOR, password=password)
         user = (await users.create(session, organization.id, new, by=_BY)).user
         credential = Credential(CredentialKind.COMMAND_LINE, None, "bench")
         who = Principal(user.id, organization.id, "Ada", user.email, Group.ADMINISTRATOR, credential)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin import settings
 from latchpin.audit import Actor
 from latchpin.errors import Conflict, Invalid, Missing
-from latchpin.identity import organizations, users
+from latchpin.identity import organizations, passwords, users
 from latchpin.identity.roles import Group
 from latchpin.kit import clock as kit_clock
 from latchpin.settings import Settings
@@ -53,11 +53,12 @@ class Fresh:
         """Whether a token opens the first-run page now."""
         return bool(self.write(lambda session: organizations.is_setup_token(session, token)))
 
-    async def begin(self, email: str = "ada@example.com", password: str | None = PASSWORD) -> users.Created:
+    async def begin(self, email: str = "ada@example.com", password: str = PASSWORD) -> users.Created:
         """Make the first administrator, in a transaction of its own."""
+        hashed = await passwords.hashed(password)
         async with self.database.transaction() as session:
             return await organizations.first_administrator(
-                session, organization="Acme", full_name="Ada Byron", email=email, password=password, temporary=False, by=BY
+                session, organization="Acme", full_name="Ada Byron", email=email, password=hashed, temporary=False, by=BY
             )
 
     def counted(self) -> tuple[int, int]:

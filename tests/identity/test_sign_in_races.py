@@ -11,6 +11,7 @@ from latchpin.errors import Invalid, Unauthenticated
 from latchpin.identity import sessions, sign_in, sign_in_load, users
 from latchpin.kit import clock as kit_clock
 from latchpin.storage.models import User
+from tests.support import changes
 from tests.support.changes import open_sessions, row
 from tests.support.changes import sign_in as open_session
 from tests.support.door import Door, meet
@@ -35,7 +36,7 @@ async def _disabled(session: AsyncSession, user: User, door: Door) -> None:
 
 
 async def _reset(session: AsyncSession, user: User, door: Door) -> None:
-    await users.reset_password(session, user, by=door.organization.admin.actor)
+    await changes.reset_password(session, user, by=door.organization.admin.actor)
 
 
 @pytest.mark.parametrize("changed", [_disabled, _reset])
@@ -80,7 +81,7 @@ def test_a_change_of_password_that_meets_a_reset_does_not_undo_it(door: Door) ->
     async def change() -> None:
         async with door.server.database.transaction() as session:
             user = await users.get(session, door.organization.id, door.person.id)
-            await users.change_password(session, user, current=PASSWORD, new="a wholly different sentence", by=door.person.actor)
+            await changes.set_password(session, user, current=PASSWORD, new="a wholly different sentence", by=door.person.actor)
 
     assert isinstance(meet(door.server, reset, change), Invalid)
     user = row(door.organization, door.person)

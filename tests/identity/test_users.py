@@ -14,6 +14,7 @@ from latchpin.identity import passwords, users
 from latchpin.identity.roles import Group
 from latchpin.identity.users import NewUser
 from latchpin.storage.models import User
+from tests.support import changes
 from tests.support.changes import create, demote, disable, on, open_sessions, row, sign_in
 from tests.support.people import PASSWORD, Organization
 from tests.support.wire import audit
@@ -61,10 +62,10 @@ def test_two_who_make_the_same_user_at_once_make_one(organization: Organization)
     actor = organization.admin.actor
 
     async def make() -> users.Created:
+        password = await passwords.temporary()
+        new = NewUser(full_name="Twin", email=f"twin.{organization.number}@x.example", password=password)
         async with organization.server.database.transaction() as session:
-            return await users.create(
-                session, organization.id, NewUser(full_name="Twin", email=f"twin.{organization.number}@x.example"), by=actor
-            )
+            return await users.create(session, organization.id, new, by=actor)
 
     async def both() -> Any:
         return await asyncio.gather(make(), make(), return_exceptions=True)
@@ -189,7 +190,7 @@ def test_a_password_change_asks_for_the_current_one_and_ends_other_sessions(orga
         on(
             organization,
             person,
-            lambda session, user: users.change_password(
+            lambda session, user: changes.set_password(
                 session, user, current=current, new=new, by=person.actor, keep_session=here.session_id
             ),
         )
@@ -211,7 +212,7 @@ def test_a_reset_gives_a_temporary_password_and_ends_all_sessions(organization: 
     person = organization.user()
     sign_in(organization, person)
 
-    password = on(organization, person, lambda session, user: users.reset_password(session, user, by=organization.admin.actor))
+    password = on(organization, person, lambda session, user: changes.reset_password(session, user, by=organization.admin.actor))
 
     user = row(organization, person)
     assert user is not None

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.both_databases("families end by updates with subqueries
 OnUser = Callable[[AsyncSession, User, App, Person], Awaitable[object]]
 ON_USER: dict[str, OnUser] = {
     "user disabled": lambda session, user, _app, admin: users.disable(session, user, by=admin.actor),
-    "password reset": lambda session, user, _app, admin: users.reset_password(session, user, by=admin.actor),
-    "password changed": lambda session, user, _app, admin: users.change_password(
+    "password reset": lambda session, user, _app, admin: changes.reset_password(session, user, by=admin.actor),
+    "password changed": lambda session, user, _app, admin: changes.set_password(
         session, user, current=PASSWORD, new=PASSWORD + " two", by=admin.actor
     ),
     "ended by an administrator": lambda session, user, app, admin: connected.withdraw(session, user, app.pk, by=admin.actor),

@@ -21,6 +21,7 @@ from latchpin.oauth.clients import CALLBACK, CONTROL_CENTER
 from latchpin.oauth.grants.token_exchange import API_KEY
 from latchpin.storage.models import OAuthConsent, OAuthGrant
 from latchpin.verify import InvalidToken, Verifier
+from tests.support import changes
 from tests.support.apps import CALLBACK as APP_CALLBACK
 from tests.support.apps import TOKEN, App, Apps
 from tests.support.authorizing import Go, came, introduce
@@ -57,7 +58,7 @@ async def _disabled(session: AsyncSession, organization: Organization, person: P
 
 
 async def _reset(session: AsyncSession, organization: Organization, person: Person) -> None:
-    await users.reset_password(session, await users.get(session, organization.id, person.id), by=organization.admin.actor)
+    await changes.reset_password(session, await users.get(session, organization.id, person.id), by=organization.admin.actor)
 
 
 async def _withdrawn(session: AsyncSession, organization: Organization, person: Person) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.audit import Origin
-from latchpin.identity import sessions, users
+from latchpin.audit import Actor, Origin
+from latchpin.identity import passwords, sessions, users
 from latchpin.identity.roles import Group
 from latchpin.identity.users import NewUser
 from latchpin.storage.models import User
@@ -16,8 +16,11 @@ from tests.support.people import Organization, Person
 
 
 def create(organization: Organization, **entry: Any) -> users.Created:
-    """Make a user as an administrator does."""
-    new = NewUser(**{"full_name": "Grace Hopper", "email": f"grace.{organization.number}@example.com", **entry})
+    """Make a user as an administrator does, by default with a temporary password."""
+    typed = entry.pop("password", None)
+    password = organization.server.run(passwords.temporary() if typed is None else passwords.hashed(typed))
+    known = {"full_name": "Grace Hopper", "email": f"grace.{organization.number}@example.com", "password": password}
+    new = NewUser(**{**known, **entry})
 
     async def work(session: AsyncSession) -> users.Created:
         return await users.create(session, organization.id, new, by=organization.admin.actor)
@@ -32,6 +35,19 @@ def on(organization: Organization, person: Person, work: Callable[[AsyncSession,
         return await work(session, await users.get(session, organization.id, person.id))
 
     return organization.write(inside)
+
+
+async def set_password(session: AsyncSession, user: User, *, current: str, new: str, by: Actor, keep_session: int | None = None) -> None:
+    """Change a password as its owner does."""
+    change = await users.prepare_change(user.password_hash, current=current, new=new)
+    await users.change_password(session, user, change, by=by, keep_session=keep_session)
+
+
+async def reset_password(session: AsyncSession, user: User, *, by: Actor) -> str:
+    """Give a user a temporary password and return it."""
+    temporary = await passwords.temporary()
+    await users.reset_password(session, user, temporary, by=by)
+    return temporary.text
 
 
 def disable(organization: Organization, person: Person) -> int:

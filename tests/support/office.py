@@ -13,7 +13,7 @@ from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin
-from latchpin.identity import api_keys, grants, organizations, policy, sessions, spaces, users
+from latchpin.identity import api_keys, grants, organizations, passwords, policy, sessions, spaces, users
 from latchpin.identity.grants import NewGrant
 from latchpin.identity.roles import Group, Role
 from latchpin.kit import clock
@@ -68,10 +68,11 @@ class Office:
 
     async def user(self, group: Group = Group.USER) -> int:
         """Make a user with the password PASSWORD and return the id."""
+        password = await passwords.hashed(PASSWORD)
         async with self.database.transaction() as session:
             number = await users.count(session)
             new = users.NewUser(
-                full_name=f"User {number}", email=f"user.{number}@example.com", group=group, password=PASSWORD, temporary=False
+                full_name=f"User {number}", email=f"user.{number}@example.com", group=group, password=password, temporary=False
             )
             return (await users.create(session, self.organization_id, new, by=BY)).user.id
 
@@ -137,7 +138,8 @@ class Office:
 
         async def work(session: AsyncSession) -> None:
             user = await users.get(session, self.organization_id, granted.user_id)
-            await users.change_password(session, user, current=PASSWORD, new=PASSWORD + " two", by=BY)
+            change = await users.prepare_change(user.password_hash, current=PASSWORD, new=PASSWORD + " two")
+            await users.change_password(session, user, change, by=BY)
 
         return await self.change(work)
 

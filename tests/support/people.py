@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Actor, Origin
 from latchpin.automation import agents, run_files
 from latchpin.automation.run_lifecycle import Lease
-from latchpin.identity import api_keys, organizations, policy, spaces, users
+from latchpin.identity import api_keys, organizations, passwords, policy, spaces, users
 from latchpin.identity.activity import actor
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group, Role
@@ -92,6 +92,7 @@ class Organization:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.number = next(_number)
+        self._password = self.server.run(passwords.hashed(PASSWORD))
         self.id, self.admin = self.write(self._begin)
 
     def write(self, work: Callable[[AsyncSession], Coroutine[Any, Any, T]]) -> T:
@@ -110,7 +111,7 @@ class Organization:
             full_name="Ada Admin",
             email=f"ada.{self.number}@example.com",
             group=Group.ADMINISTRATOR,
-            password=PASSWORD,
+            password=self._password,
             temporary=False,
         )
         user = (await users.create(session, made.id, new, by=nobody)).user
@@ -121,7 +122,7 @@ class Organization:
         email = f"{name.split(maxsplit=1)[0].lower()}.{self.number}.{next(_number)}@example.com"
 
         async def work(session: AsyncSession) -> Person:
-            new = users.NewUser(full_name=name, email=email, group=group, password=PASSWORD, temporary=temporary)
+            new = users.NewUser(full_name=name, email=email, group=group, password=self._password, temporary=temporary)
             made = (await users.create(session, self.id, new, by=self.admin.actor)).user
             return Person(made.id, email, name, self.id, group)
 

@@ -17,7 +17,7 @@ from latchpin.automation import agents
 from latchpin.automation.demo import REAL_ESTATE, RETAIL, TENDERS, DemoAgent, demo_agents
 from latchpin.cli import demo_apps
 from latchpin.cli.deployment import Deployment
-from latchpin.identity import activity, api_keys, credentials, organizations, policy, sign_in, spaces, users
+from latchpin.identity import activity, api_keys, organizations, passwords, policy, sign_in, spaces, users
 from latchpin.identity.activity import actor
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group, Role
@@ -99,7 +99,7 @@ class History:
         yield self._day(6, 17, 30), self._barbara_leaves
 
     async def _first_administrator(self) -> None:
-        password = credentials.temporary_password()
+        password = await passwords.temporary()  # in one transaction, for which nobody waits: the deployment is not there yet
         made = await organizations.first_administrator(
             self.session,
             organization="Lovelace Data",
@@ -110,15 +110,15 @@ class History:
             by=self.deployment.actor(),
         )
         self.people[ADMIN] = made.user
-        self.facts |= {"admin_email": ADMIN, "admin_password": password}
+        self.facts |= {"admin_email": ADMIN, "admin_password": password.text}
 
     async def _employ(self, email: str, full_name: str) -> None:
         """Make a user; who has not signed in yet still has the temporary password."""
-        password = credentials.temporary_password()
+        password = await passwords.temporary()
         new = users.NewUser(full_name=full_name, email=email, password=password, temporary=email == KATHERINE)
         self.people[email] = (await users.create(self.session, self.people[ADMIN].organization_id, new, by=self._by(ADMIN))).user
         if email == USER:
-            self.facts |= {"user_email": email, "user_password": password}
+            self.facts |= {"user_email": email, "user_password": password.text}
 
     async def _barbara_leaves(self) -> None:
         await users.disable(self.session, self.people[BARBARA], by=self._by(ADMIN))

@@ -10,7 +10,7 @@ import click
 
 from latchpin.cli import terminal
 from latchpin.cli.deployment import asynchronous, begun, data_dir_option, example, json_option, load_settings, print_json
-from latchpin.identity import organizations
+from latchpin.identity import organizations, passwords
 from latchpin.identity.fields import Form
 
 _QUESTIONS: Mapping[str, str] = {"organization": "Organization", "full_name": "Your full name", "email": "Your e-mail"}
@@ -34,8 +34,9 @@ async def init(data_dir: Path | None, organization: str | None, full_name: str |
         async with deployment.database.read() as session:
             await organizations.require_none(session)
         asked = given | {field: _ask(field, question) for field, question in _QUESTIONS.items() if field not in given}
+        temporary = await passwords.temporary()
         async with deployment.database.transaction() as session:
-            made = await organizations.first_administrator(session, **asked, password=None, temporary=True, by=deployment.actor())
+            made = await organizations.first_administrator(session, **asked, password=temporary, temporary=True, by=deployment.actor())
             shown = {"email": made.user.email, "password": made.password}
     if as_json:
         print_json(shown)

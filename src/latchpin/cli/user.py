@@ -9,7 +9,7 @@ import click
 from latchpin.cli import terminal
 from latchpin.cli.acting import organization_named, user_named
 from latchpin.cli.deployment import asynchronous, data_dir_option, example, json_option, opened, print_json, print_table
-from latchpin.identity import user_list, users
+from latchpin.identity import passwords, user_list, users
 from latchpin.identity.roles import Group
 from latchpin.identity.user_list import Listed
 from latchpin.kit import clock
@@ -37,9 +37,9 @@ def user() -> None:
 @asynchronous
 async def add(data_dir: Path | None, email: str, full_name: str, group: str, organization: str | None, as_json: bool) -> None:
     """Add a user and print a temporary password, once. It must be changed at the first sign-in."""
+    new = users.NewUser(full_name=full_name, email=email, group=_GROUPS[group], password=await passwords.temporary())
     async with opened(data_dir) as deployment, deployment.database.transaction() as session:
         home = await organization_named(session, organization)
-        new = users.NewUser(full_name=full_name, email=email, group=_GROUPS[group])
         made = await users.create(session, home.id, new, by=deployment.actor(home.id))
         shown = {"id": made.user.id, "email": made.user.email, "group": made.user.user_group, "password": made.password}
     if as_json:
@@ -105,10 +105,11 @@ async def enable(data_dir: Path | None, email: str) -> None:
 @asynchronous
 async def reset_password(data_dir: Path | None, email: str, as_json: bool) -> None:
     """Give a user a temporary password and print it, once; all of the user's browser sessions end."""
+    temporary = await passwords.temporary()
     async with opened(data_dir) as deployment, deployment.database.transaction() as session:
         found = await user_named(session, email)
-        password = await users.reset_password(session, found, by=deployment.actor(found.organization_id))
-        shown = {"id": found.id, "email": found.email, "password": password}
+        await users.reset_password(session, found, temporary, by=deployment.actor(found.organization_id))
+        shown = {"id": found.id, "email": found.email, "password": temporary.text}
     if as_json:
         print_json(shown)
     else:

@@ -12,6 +12,7 @@ from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, Missing
 from latchpin.identity import credentials, users
 from latchpin.identity.fields import Form
+from latchpin.identity.passwords import Hashed
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
 from latchpin.storage.models import Deployment, Organization, User
@@ -82,7 +83,7 @@ async def require_none(session: AsyncSession) -> None:
 
 
 async def first_administrator(
-    session: AsyncSession, *, organization: str, full_name: str, email: str, password: str | None, temporary: bool, by: Actor
+    session: AsyncSession, *, organization: str, full_name: str, email: str, password: Hashed, temporary: bool, by: Actor
 ) -> users.Created:
     """Make the first organization and its administrator; raises Conflict where the deployment has users already, Invalid for fields."""
     row = await session.get(Deployment, 1, with_for_update=True)  # two who hold the same link come one after the other

@@ -10,6 +10,7 @@ import asyncio
 import os
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cache
 
 from argon2 import PasswordHasher
@@ -23,6 +24,14 @@ MOST = 256
 THREADS = 2
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _PRODUCT_WORDS = ("latchpin", "sequentum", "password", "control center")
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A password with its hash, made before the transaction that keeps it: a writer keeps all others waiting while it hashes."""
+
+    text: str = field(repr=False)
+    password_hash: str = field(repr=False)
 
 
 def weakness(password: str, *, own_words: tuple[str, ...] = ()) -> str | None:
@@ -60,6 +69,16 @@ def prepared(password: str) -> str:
 async def hash_password(password: str) -> str:
     """Return the Argon2id hash of a password; about 20 ms in a thread of the pool."""
     return await asyncio.get_running_loop().run_in_executor(_pool(), _hasher.hash, prepared(password))
+
+
+async def hashed(password: str) -> Hashed:
+    """Hash a password that somebody chose. Whether it is good enough is asked where it is set."""
+    return Hashed(password, await hash_password(password))
+
+
+async def temporary() -> Hashed:
+    """Make and hash a temporary password."""
+    return await hashed(credentials.temporary_password())
 
 
 async def matches(password: str, password_hash: str | None) -> bool:

@@ -62,10 +62,11 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Whether a password was right for a hash."""
+    """Whether a password was right for a hash; `anew` is a hash of it with today's parameters, where that one was outdated."""
 
     password_hash: str | None = field(repr=False)
     right: bool
+    anew: str | None = field(default=None, repr=False)
 
 
 async def look(session: AsyncSession, tried: Attempt, secrets: Secrets) -> Looked:
@@ -89,7 +90,9 @@ async def check(looked: Looked, password: str) -> Checked | None:
     """Do the slow part, outside any transaction; None where the try has to wait anyway. For an unknown user the work is the same."""
     if looked.waits:
         return None
-    return Checked(looked.password_hash, await passwords.matches(password, looked.password_hash))
+    right = await passwords.matches(password, looked.password_hash)
+    is_outdated = right and looked.password_hash is not None and passwords.is_outdated(looked.password_hash)
+    return Checked(looked.password_hash, right, await passwords.hash_password(password) if is_outdated else None)
 
 
 async def attempt(
@@ -113,12 +116,12 @@ async def attempt(
         await sign_in_limits.count_failure(session, where)
         _record_refusal(session, tried, user, reason)
         return Outcome(refusal=Unauthenticated(_REFUSED))
+    if checked is not None and checked.anew is not None and checked.password_hash == user.password_hash:
+        user.password_hash = checked.anew
     return Outcome(user=user, opened=await _let_in(session, tried, user, where, settings))
 
 
 async def _let_in(session: AsyncSession, tried: Attempt, user: User, where: Buckets, settings: Settings) -> sessions.Opened:
-    if passwords.is_outdated(user.password_hash):
-        user.password_hash = await passwords.hash_password(tried.password)
     user.last_sign_in = clock.now()
     opened = await sessions.open_(session, user, settings, tried.origin)
     await sign_in_limits.forget(session, where)

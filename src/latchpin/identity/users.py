@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, FieldProblem, Invalid, Missing
-from latchpin.identity import active_keys, api_keys, credentials, grants, passwords, sessions
+from latchpin.identity import active_keys, api_keys, grants, passwords, sessions
 from latchpin.identity.fields import Form, email_key
+from latchpin.identity.passwords import Hashed
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
 from latchpin.storage.generation import narrow
@@ -22,12 +23,12 @@ from latchpin.storage.models.user import UserStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewUser:
-    """What an administrator enters; with `password` None a temporary one is made. `temporary` asks for a change at first sign-in."""
+    """What an administrator enters, the password hashed before. `temporary` asks for a change at first sign-in."""
 
     full_name: str
     email: str
     group: Group = Group.USER
-    password: str | None = field(default=None, repr=False)
+    password: Hashed
     temporary: bool = True
 
 
@@ -44,19 +45,18 @@ async def create(session: AsyncSession, organization_id: int, new: NewUser, *, b
     form = Form()
     full_name = form.line("full_name", new.full_name, most=200)
     email = form.email("email", new.email)
-    if new.password is not None and (weakness := passwords.weakness(new.password, own_words=(full_name, email))):
+    if weakness := passwords.weakness(new.password.text, own_words=(full_name, email)):
         form.problem("password", weakness)
     if await by_email(session, email):
         form.problem("email", _TAKEN)
     form.done()
-    password = new.password or credentials.temporary_password()
     user = User(
         organization_id=organization_id,
         full_name=full_name,
         email=email,
         email_key=email_key(email),
         user_group=new.group.value,
-        password_hash=await passwords.hash_password(password),
+        password_hash=new.password.password_hash,
         must_change_password=new.temporary,
         created=clock.now(),
     )
@@ -64,7 +64,23 @@ async def create(session: AsyncSession, organization_id: int, new: NewUser, *, b
     await _flush(session)
     changes = {"full_name": (None, full_name), "email": (None, email), "group": (None, new.group.value)}
     record(session, events.UserCreated(target_id=user.id, target_name=email, changes=changes, organization_id=organization_id), by)
-    return Created(user, password)
+    return Created(user, new.password.text)
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChange:
+    """What its owner typed, checked and hashed before the transaction. `checked` is the hash that `current` was checked against."""
+
+    current: str = field(repr=False)
+    is_right: bool
+    checked: str = field(repr=False)
+    new: Hashed
+
+
+async def prepare_change(password_hash: str, *, current: str, new: str) -> PasswordChange:
+    """Do the slow part of a change of password, outside any transaction; `password_hash` is the user's present one."""
+    is_right = await passwords.matches(current, password_hash)
+    return PasswordChange(current, is_right, password_hash, await passwords.hashed(new))
 
 
 async def get(session: AsyncSession, organization_id: int, user_id: int) -> User:
@@ -142,29 +158,30 @@ async def enable(session: AsyncSession, user: User, *, by: Actor) -> None:
         record(session, events.UserEnabled(target_id=user.id, target_name=user.email), by)
 
 
-async def reset_password(session: AsyncSession, user: User, *, by: Actor) -> str:
-    """Give a user a temporary password, returned once in the clear, and end all of the user's sessions and apps' grants."""
+async def reset_password(session: AsyncSession, user: User, temporary: Hashed, *, by: Actor) -> None:
+    """Give a user a temporary password, hashed before, and end all of the user's sessions and apps' grants."""
     await _lock(session, user)
-    password = credentials.temporary_password()
-    user.password_hash, user.must_change_password = await passwords.hash_password(password), True
+    user.password_hash, user.must_change_password = temporary.password_hash, True
     await sessions.end_all(session, user.id)
     await grants.end_of_user(session, user.id, reason="password reset", by=by)
     record(session, events.PasswordReset(target_id=user.id, target_name=user.email), by)
-    return password
 
 
-async def change_password(session: AsyncSession, user: User, *, current: str, new: str, by: Actor, keep_session: int | None = None) -> None:
-    """Set a password its owner chose; other sessions and apps' grants end. Raises Invalid for a wrong current or a weak new password."""
+async def change_password(session: AsyncSession, user: User, change: PasswordChange, *, by: Actor, keep_session: int | None = None) -> None:
+    """Set a password its owner chose; other sessions and apps' grants end. Raises Invalid for a wrong current or a weak new password.
+
+    What was checked against a hash that is another one by now does not count.
+    """
     await _lock(session, user)
-    form = Form()
-    if not await passwords.matches(current, user.password_hash):
+    form, new = Form(), change.new.text
+    if not change.is_right or change.checked != user.password_hash:
         form.problem("current_password", "This is not your current password.")
-    elif passwords.prepared(current) == passwords.prepared(new):
+    elif passwords.prepared(change.current) == passwords.prepared(new):
         form.problem("new_password", "Choose a password that differs from the current one.")
     if weakness := passwords.weakness(new, own_words=(user.full_name, user.email)):
         form.problem("new_password", weakness)
     form.done()
-    user.password_hash, user.must_change_password = await passwords.hash_password(new), False
+    user.password_hash, user.must_change_password = change.new.password_hash, False
     await sessions.end_all(session, user.id, but=keep_session)
     await grants.end_of_user(session, user.id, reason="password changed", by=by, keep_session=keep_session)
     record(session, events.PasswordChanged(target_id=user.id, target_name=user.email), by)

@@ -110,10 +110,13 @@ async def change_password(visit: Visit, entries: Entries) -> None:
         if weakness := passwords.weakness(chosen, own_words=(visit.principal.full_name, visit.principal.email)):
             found.append(FieldProblem("new_password", weakness))
         raise Invalid(refusal.detail, problems=found)
-    async with visit.site.database.transaction() as opened:
-        user = await users.get(opened, visit.principal.organization_id, visit.principal.user_id)
-        kept = visit.signed_in.session_id
-        await users.change_password(opened, user, current=current, new=chosen, by=visit.actor, keep_session=kept)
+    database, who = visit.site.database, visit.principal
+    async with database.read() as opened:
+        password_hash = (await users.get(opened, who.organization_id, who.user_id)).password_hash
+    change = await users.prepare_change(password_hash, current=current, new=chosen)
+    async with database.transaction() as opened:
+        user = await users.get(opened, who.organization_id, who.user_id)
+        await users.change_password(opened, user, change, by=visit.actor, keep_session=visit.signed_in.session_id)
 
 
 async def reauthenticate(visit: Visit, password: str) -> LatchpinError | None:

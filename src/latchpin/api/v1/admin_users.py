@@ -13,7 +13,7 @@ from latchpin.api.bodies import Body, Name, Time, takes
 from latchpin.api.parameters import text_parameter
 from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
 from latchpin.errors import Malformed
-from latchpin.identity import active_keys, api_keys, roles, user_list, users
+from latchpin.identity import active_keys, api_keys, passwords, roles, user_list, users
 from latchpin.identity.roles import Group
 from latchpin.storage.models import User
 
@@ -149,7 +149,8 @@ async def list_users(
 async def create_user(request: Request[Any, Any, Any]) -> Response[UserMade]:
     """Make a user with a temporary password, which this answer shows once."""
     entry = await bodies.read(request, NewUser)
-    new = users.NewUser(full_name=entry.full_name, email=entry.email, group=entry.group)
+    password = await passwords.temporary()
+    new = users.NewUser(full_name=entry.full_name, email=entry.email, group=entry.group, password=password)
     async with database(request).transaction() as session:
         made = await users.create(session, caller(request).organization_id, new, by=acting(request))
     return Response(UserMade(user=shown(made.user, 0), temporary_password=made.password), headers=NO_STORE)
@@ -229,10 +230,11 @@ async def enable_user(request: Request[Any, Any, Any], user_id: UserId) -> None:
 )
 async def reset_password(request: Request[Any, Any, Any], user_id: UserId) -> Response[PasswordMade]:
     """Give a user a temporary password, which this answer shows once. All of the user's sessions and apps' grants end."""
+    temporary = await passwords.temporary()
     async with database(request).transaction() as session:
         user = await users.get(session, caller(request).organization_id, user_id)
-        password = await users.reset_password(session, user, by=acting(request))
-    return Response(PasswordMade(temporary_password=password), headers=NO_STORE)
+        await users.reset_password(session, user, temporary, by=acting(request))
+    return Response(PasswordMade(temporary_password=temporary.text), headers=NO_STORE)
 
 
 @delete(

@@ -149,6 +149,10 @@ async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
     served = services.of(request)
     entries = await forms.read(request)
     came_from = session.origin(request)
+    async with served.database.read() as opened:
+        if not await organizations.is_setup_token(opened, token):  # nobody else has us hash
+            raise Missing("page")
+    password = await passwords.hashed(entries.get("password", ""))
     try:
         async with served.database.transaction() as opened:
             if not await organizations.is_setup_token(opened, token):
@@ -158,7 +162,7 @@ async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
                 organization=entries.get("organization", ""),
                 full_name=entries.get("full_name", ""),
                 email=entries.get("email", ""),
-                password=entries.get("password", ""),
+                password=password,
                 temporary=False,
                 by=nobody(came_from, "first-run page"),
             )

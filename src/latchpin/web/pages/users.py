@@ -74,7 +74,7 @@ async def create(visit: SignedIn) -> Response[str]:
         full_name=visit.entries.get("full_name", ""),
         email=visit.entries.get("email", ""),
         group=group,
-        password=visit.entries.get("password", ""),
+        password=await passwords.hashed(visit.entries.get("password", "")),
     )
     try:
         async with reauth.transaction(visit) as session:
@@ -182,11 +182,12 @@ async def ask_reset(visit: SignedIn, user_id: lists.Id) -> Response[str]:
 @post("/organization/users/{user_id:int}/reset-password", status_code=200, opt=reauth.required(BASE))
 async def reset_password(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Make a temporary password and show it, this once."""
+    temporary = await passwords.temporary()
     async with reauth.transaction(visit) as session:
         user = await users.get(session, visit.principal.organization_id, user_id)
-        password = await users.reset_password(session, user, by=visit.actor)
+        await users.reset_password(session, user, temporary, by=visit.actor)
         row = rows.user_alone(user, [], clock.now(), me=visit.principal.user_id)
-    view = TemporaryPassword(visit.shell("users"), row, password, _back(visit.entries.get(FROM), user_id))
+    view = TemporaryPassword(visit.shell("users"), row, temporary.text, _back(visit.entries.get(FROM), user_id))
     return render.page(visit.request, "users/temporary_password.html", view)
 
 
