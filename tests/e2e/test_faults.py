@@ -316,6 +316,8 @@ class TestFile:
 
             assert _is_unavailable(refused), refused.text
             assert _is_unavailable(ready), ready.text
+            assert "was deleted or replaced" in refused.json()["detail"]
+            assert "was deleted or replaced" in ready.json()["detail"]
             assert not was_made
             assert server.http.get("/health/ready").status_code == 200
         assert organization.post(f"/agent/{agent}/archive", key).status_code < 300

@@ -82,6 +82,7 @@ async def serve(target: str, listener: int) -> None:
 
 def main(listener: int, target: str, parent: int) -> None:
     """Serve; exit code 3, with the reason in the log, where that cannot be done now."""
+    logs.configure(Settings())  # until the settings have been read
     logs.capture_uncaught()
     end_with_parent(parent)
     reasons: list[str] = []

@@ -80,17 +80,22 @@ class Database:
         if self._file is None:
             yield
             return
-        with plain_errors(self.outages):
-            self._file.check()
         try:
             async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise self.outages.unavailable(Outage.BUSY, "another writer of this process does not end") from error
         try:
+            self._require_file()
             yield
+            self._require_file()  # what was written into a file that lost its name meanwhile is not acknowledged
         finally:
             self._turn.release()
+
+    def _require_file(self) -> None:
+        if self._file is not None:
+            with plain_errors(self.outages):
+                self._file.check()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -131,9 +136,7 @@ class Database:
             raise error
 
     async def _check(self) -> None:
-        if self._file is not None:
-            with plain_errors(self.outages):
-                self._file.check()
+        self._require_file()
         async with self.read() as session:
             state = await session.scalar(text("SELECT 1" if self.is_sqlite else "SHOW transaction_read_only"))
         if state == "on":

@@ -78,6 +78,7 @@ _TO_CALLERS = {
     Outage.SLOW: "The database does not answer in time. Try again in a moment.",
     Outage.BUSY: "The database is busy. Nothing was changed; try again in a moment.",
     Outage.FULL: "Nothing can be stored: the disk of the database is full. Nothing was changed; tell your operator.",
+    Outage.LOST: "Nothing can be stored: the file of the database was deleted or replaced. Tell your operator.",
     Outage.READ_ONLY: "Nothing can be stored: the database can only be read. Nothing was changed; tell your operator.",
 }
 _TO_OTHERS = "The database cannot be reached. Nothing was changed; try again in a moment."
