@@ -30,46 +30,47 @@ OURS = "keyed by what our own source or an administrator says"
 # Commands and workers answer no stranger; what an agent's definition or a site makes a worker hold is bounded by the run's own limits.
 NOT_SERVED = ("cli/", "worker/", "automation/run_queue/")
 BOUNDS = {
-    "api/access_log.py AccessLog._lines": "written twenty times a second",
-    "api/bodies.py _decoder": OURS,
-    "api/body_budget.py BodyBudget._of_subnet": IN_FLIGHT,
-    "api/gate.py Gate._fixed": "emptied at its cap",
-    "audit/events.py Event.changes": REQUEST,
-    "api/problems.py Problem.errors": REQUEST,
-    "automation/definition_problems.py Problems.found": REQUEST,
-    "automation/definition_reader.py Section.keys": REQUEST,
-    "automation/definition_reader.py Section.values": REQUEST,
-    "automation/runs.py NewRun.input": REQUEST,
-    "identity/access.py agents_in": "keyed by four truth values",
-    "identity/access.py spaces_in": "keyed by four truth values",
-    "identity/activity.py Activity._last_used": "keyed by credentials that are in the database, and written twice a second",
-    "identity/fields.py Form.problems": REQUEST,
-    "identity/key_ring.py _Ring.heads": "keyed by headers that we signed ourselves",
-    "identity/sign_in_load.py _under_way": IN_FLIGHT,
-    "identity/sign_in_load.py TurnedAway._waiting": "filled below",
-    "identity/space_lists.py _every": "keyed by four truth values",
-    "identity/tallies.py Tallies._exact": "filled below",
-    "identity/tallies.py Tallies._owned": "filled below",
-    "identity/tallies.py Tallies._rest": "keyed by organization, kind and reason",
-    "identity/tallies.py Tallies._totals": "filled below",
-    "identity/used_proofs.py UsedProofs._waiting": IN_FLIGHT,
-    "kit/cache.py Cache._entries": "filled below",
-    "kit/cache.py SingleFlight._running": IN_FLIGHT,
-    "kit/context.py RequestContext.headers": REQUEST,
-    "kit/fetching.py Fetcher._running": IN_FLIGHT,
-    "kit/rate_limit.py InProcess._windows": "filled below",
-    "kit/rate_limit.py Queue._waiting": IN_FLIGHT,
-    "oauth/client_checks.py Entry.spaces": REQUEST,
-    "problem_types/model.py ProblemType.more": OURS,
-    "serving/supervisor.py Keeper._children": OURS,
-    "storage/one_trip.py Cursor._rows": REQUEST,
-    "verify/introspection.py Introspector._kept": "the oldest makes room",
-    "verify/keys.py PublishedKeys._keys": "keyed by the issuer's own keys",
-    "verify/proof.py _Memory._until": "filled below",
-    "web/behind.py Behind.headers": REQUEST,
-    "web/session.py Visit.entries": REQUEST,
-    "web/views/common.py Form.errors": REQUEST,
-    "web/views/common.py Form.values": REQUEST,
+    "AccessLog._lines": "written twenty times a second",
+    "Activity._last_used": "keyed by credentials that are in the database, and written twice a second",
+    "Behind.headers": REQUEST,
+    "BodyBudget._of_subnet": IN_FLIGHT,
+    "Cache._entries": "filled below",
+    "CountedLines._lines": OURS,
+    "Cursor._rows": REQUEST,
+    "Entry.spaces": REQUEST,
+    "Event.changes": REQUEST,
+    "Fetcher._running": IN_FLIGHT,
+    "Form.errors": REQUEST,
+    "Form.problems": REQUEST,
+    "Form.values": REQUEST,
+    "RateLimiter._fixed": "emptied at its cap",
+    "InProcess._windows": "filled below",
+    "Introspector._kept": "the oldest makes room",
+    "Keeper._children": OURS,
+    "NewRun.input": REQUEST,
+    "Problem.errors": REQUEST,
+    "ProblemType.more": OURS,
+    "Problems.found": REQUEST,
+    "PublishedKeys._keys": "keyed by the issuer's own keys",
+    "Queue._waiting": IN_FLIGHT,
+    "RequestContext.headers": REQUEST,
+    "Section.keys": REQUEST,
+    "Section.values": REQUEST,
+    "SingleFlight._running": IN_FLIGHT,
+    "Tallies._exact": "filled below",
+    "Tallies._owned": "filled below",
+    "Tallies._rest": "keyed by organization, kind and reason",
+    "Tallies._totals": "filled below",
+    "TurnedAway._waiting": "filled below",
+    "UsedProofs._waiting": IN_FLIGHT,
+    "Visit.entries": REQUEST,
+    "_Memory._until": "filled below",
+    "_Ring.heads": "keyed by headers that we signed ourselves",
+    "_decoder": OURS,
+    "_every": "keyed by four truth values",
+    "_under_way": IN_FLIGHT,
+    "agents_in": "keyed by four truth values",
+    "spaces_in": "keyed by four truth values",
 }
 _GROWING = {"dict", "set", "list", "defaultdict", "OrderedDict", "Counter", "deque", "WeakKeyDictionary", "WeakValueDictionary"}
 
@@ -94,16 +95,16 @@ def _maps() -> Iterator[str]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in tree.body:
             if isinstance(node, ast.ClassDef):
-                yield from (f"{name} {node.name}.{each}" for each in _held(node, node.body))
+                yield from (f"{node.name}.{each}" for each in _held(node, node.body))
             else:
-                yield from (f"{name} {each}" for each in _held(node, [node]))
+                yield from _held(node, [node])
             for each in ast.walk(node):
                 if (
                     isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
                     and each.args.args
                     and "cache" in map(ast.unparse, each.decorator_list)
                 ):
-                    yield f"{name} {each.name}"
+                    yield each.name
 
 
 def _held(node: ast.stmt, own: list[ast.stmt]) -> Iterator[str]:
