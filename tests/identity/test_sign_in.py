@@ -293,7 +293,7 @@ def test_a_hash_of_older_parameters_is_renewed_by_signing_in(door: Door) -> None
 
     door.organization.write(weaken)
     with shortcuts.strong_hashes():
-        outcome = door.attempt(PASSWORD)
+        outcome = door.server.run(door.judge(door.tried(PASSWORD)))
 
     assert isinstance(outcome.user, User)
     assert "m=19456" in outcome.user.password_hash
