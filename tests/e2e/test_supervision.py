@@ -54,13 +54,14 @@ def test_a_server_process_that_dies_while_the_database_is_away_comes_back_with_i
     """However often it has tried; the other one answers meanwhile."""
     url, proxy = proxied
     proxy.start()
-    with serving(tmp_path, url, workers=2, worker="off") as served:
+    with serving(tmp_path, url, workers=2, worker="off", log_level="info") as served:
+        until(lambda: _started(served) == 2, "both serve")
         proxy.cut()
         os.kill(served.workers()[0], signal.SIGKILL)
         until(lambda: served.log().count("server_process.failed") >= 2, "it tried twice")
         alive = {served.status("/health/live") for _ in range(4)}
         proxy.start()
-        os.kill(served.workers()[0], signal.SIGKILL)  # so that who answers has started after the fault
+        until(lambda: _started(served) == 3, "it serves again")
         served.wait_for("/health/ready", 200, seconds=60)
         code = served.stop()
 
@@ -69,17 +70,23 @@ def test_a_server_process_that_dies_while_the_database_is_away_comes_back_with_i
     assert "process.killed" not in served.log()
 
 
+def _started(served: Serving) -> int:
+    """How many server processes have begun to serve so far."""
+    return served.log().count("server_process.started")
+
+
 def test_a_server_process_that_dies_without_its_secrets_comes_back_with_them(templates: Templates, tmp_path: Path) -> None:
     """It makes no other ones, under which no key would count."""
     secrets = tmp_path / "secrets.json"
-    with templates.fresh("sqlite", tmp_path) as url, serving(tmp_path, url, workers=2, worker="off") as served:
+    with templates.fresh("sqlite", tmp_path) as url, serving(tmp_path, url, workers=2, worker="off", log_level="info") as served:
+        until(lambda: _started(served) == 2, "both serve")
         secrets.rename(tmp_path / "kept.json")
         os.kill(served.workers()[0], signal.SIGKILL)
         until(lambda: served.log().count("server_process.failed") >= 2, "it tried twice")
         alive = {served.status("/health/ready") for _ in range(4)}
         were_made = secrets.exists()
         (tmp_path / "kept.json").rename(secrets)
-        until(lambda: len(served.workers()) == 2, "it is there again")
+        until(lambda: _started(served) == 3, "it serves again")
 
     assert alive == {200}
     assert not were_made
