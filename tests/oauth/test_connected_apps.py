@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+
 import pytest
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.identity import sessions
+from latchpin.identity import grants, sessions
 from latchpin.identity.roles import Role
+from latchpin.identity.scopes import ALL
 from latchpin.kit import clock as kit_clock
-from latchpin.oauth import connected
+from latchpin.oauth import client_list, connected
+from latchpin.oauth.client_admin import DEVICE, EXCHANGE
 from latchpin.oauth.connected import Connected
-from latchpin.storage.models import OAuthConsent
+from latchpin.oauth.grants.token_exchange import API_KEY
+from latchpin.storage.models import OAuthClient, OAuthConsent, OAuthGrant
 from latchpin.storage.models.oauth_grant import Reach
 from tests.support import changes
 from tests.support.apps import Apps
 from tests.support.people import Organization, Person
 from tests.support.signed_in import SignedIn, problem
-from tests.support.wire import audit
+from tests.support.wire import audit, stored
+from tests.web.browser import Browser
 
 pytestmark = pytest.mark.both_databases("lists with joins, and consents that end by updates")
 
@@ -52,6 +62,14 @@ def _agreed(organization: Organization, person: Person, client_pk: int) -> None:
         session.add(row)
 
     organization.write(work)
+
+
+def _account(organization: Organization, person: Person) -> str:
+    """Return the words of the person's My account page."""
+    browser = Browser(organization.server)
+    with closing(browser.http):
+        browser.sign_in(person)
+        return " ".join(re.sub(r"<[^>]+>", " ", browser.open("/account").text).split())
 
 
 def test_grants_of_one_app_are_one_entry(organization: Organization, apps: Apps, grace: Person) -> None:
@@ -93,6 +111,108 @@ def test_an_app_with_nothing_but_the_users_word_is_listed(organization: Organiza
     (entry,) = _of(organization, grace)
 
     assert (entry.client.id, entry.active, entry.until) == (app.pk, False, None)
+
+
+def test_an_app_tells_when_it_was_last_used_after_its_grant_has_ended(
+    organization: Organization, apps: Apps, grace: Person, clock: kit_clock.Frozen
+) -> None:
+    """After a sign-out, and for as long as the user's word stands; grants that tell nothing are swept."""
+    app = apps.register(name="Partner")
+    _agreed(organization, grace, app.pk)
+    apps.tokens(app, grace, scope="agents:read")
+    clock.advance(timedelta(hours=1))
+    apps.tokens(app, grace, scope="agents:read")
+    used_at = kit_clock.now()
+    changes.on(organization, grace, lambda session, user: sessions.end_all(session, user.id))
+
+    (entry,) = _of(organization, grace)
+    assert (entry.active, entry.last_used) == (False, used_at)
+    clock.advance(timedelta(days=200))
+    organization.write(grants.sweep)
+    counted = select(func.count(OAuthGrant.id)).where(OAuthGrant.user_id == grace.id)
+
+    assert [each.last_used for each in _of(organization, grace)] == [used_at]
+    assert organization.write(lambda session: session.scalar(counted)) == 1
+    page = _account(organization, grace)
+    assert "Nothing now. Without asking it can have again: See agents and their schedules" in page
+    assert "Never" not in page
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"redirect_uris": ("http://127.0.0.1/callback",), "application_type": "native"},
+        {"redirect_uris": (), "application_type": "native", "grant_types": (DEVICE, "refresh_token")},
+    ],
+    ids=["local program", "device"],
+)
+def test_an_app_that_asks_each_time_is_not_connected_after_its_grant_has_ended(
+    organization: Organization, apps: Apps, grace: Person, entry: dict[str, Any]
+) -> None:
+    """The command line's sign-out is one: nothing of it could come back without asking."""
+    app = apps.register(**entry)
+    _agreed(organization, grace, app.pk)
+
+    assert _of(organization, grace) == []
+
+
+def test_an_app_that_asks_each_time_is_connected_as_long_as_it_has_a_grant(organization: Organization, apps: Apps, grace: Person) -> None:
+    """Until it revokes its own token, as `latchpin logout` does."""
+    app = apps.register(redirect_uris=("http://127.0.0.1/callback",), application_type="native")
+    _agreed(organization, grace, app.pk)
+    tokens = apps.tokens(app, grace, redirect_uri="http://127.0.0.1/callback")
+    assert [each.active for each in _of(organization, grace)] == [True]
+
+    organization.server.http.post("/api/oauth/revoke", data={"token": tokens.refresh, **app.proof})
+
+    assert _of(organization, grace) == []
+
+
+def test_an_app_that_changed_is_not_connected_by_the_word_for_what_it_was(organization: Organization, apps: Apps, grace: Person) -> None:
+    """It asks again."""
+    app = apps.register()
+    _agreed(organization, grace, app.pk)
+
+    async def change(session: AsyncSession) -> None:
+        (await session.get_one(OAuthClient, app.pk)).version += 1
+
+    organization.write(change)
+
+    assert _of(organization, grace) == []
+
+
+def test_an_app_is_not_said_to_do_more_than_it_may_have(organization: Organization, apps: Apps, grace: Person, admin: SignedIn) -> None:
+    """Scopes that an administrator has taken from an app are taken from what is listed, too."""
+    app = apps.register(name="Partner")
+    apps.tokens(app, grace, scope=f"{' '.join(sorted(ALL))} offline_access")
+    assert "Everything the API offers" in _account(organization, grace)
+
+    async def narrow(session: AsyncSession) -> None:
+        (await session.get_one(OAuthClient, app.pk)).scopes = "agents:read"
+
+    organization.write(narrow)
+
+    assert [each.scopes for each in _of(organization, grace)] == ["agents:read offline_access"]
+    assert "Everything the API offers" not in _account(organization, grace)
+    (user,) = organization.write(lambda session: client_list.users_of(session, organization.id, app.pk))
+    assert user.scopes == {"agents:read", "offline_access"}
+
+
+def test_what_a_key_was_exchanged_for_is_told_with_the_key_and_ends_with_it(organization: Organization, grace: Person) -> None:
+    """At most what the key may, until the key ends; a revoked key leaves nothing."""
+    key = organization.key(grace, description="Nightly export")
+    form = {"grant_type": EXCHANGE, "subject_token": key.secret, "subject_token_type": API_KEY, "scope": "agents:read"}
+    assert organization.server.http.post("/api/oauth/token", data=form).status_code == 200
+
+    (entry,) = _of(organization, grace)
+    assert entry.last_used is not None
+    assert entry.until == stored(organization, key).expires
+    page = _account(organization, grace)
+    assert "At most, with API key Nightly export: Everything the API offers" in page
+    assert "Never" not in page[page.index("Connected apps") : page.index("My API keys")]
+    organization.revoke(key)
+
+    assert _of(organization, grace) == []
 
 
 def test_withdrawing_ends_tokens_and_consent_at_once(organization: Organization, apps: Apps, grace: Person) -> None:

@@ -11,6 +11,7 @@ from latchpin.kit.clock import Frozen
 from tests.support.apps import OFFLINE, Apps, Tokens
 from tests.support.people import Organization
 from tests.support.tokens import claims, reasons, resource
+from tests.support.wire import audit
 
 USERINFO = "/api/oauth/userinfo"
 OPEN = f"{OFFLINE} openid profile email"
@@ -81,6 +82,9 @@ def test_without_openid_it_is_closed(organization: Organization) -> None:
 
     assert (refused.status_code, refused.json()["error"]) == (403, "insufficient_scope")
     assert 'error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
+    organization.server.flush()
+    (row,) = audit(organization, "access_token.used", organization_id=organization.id)
+    assert (row.outcome, row.reason) == ("refused", f"GET {USERINFO}: needs the scope openid")
     assert 'scope="openid"' in refused.headers["WWW-Authenticate"]
 
 

@@ -87,6 +87,19 @@ CONNECTED = (
         active=True,
     ),
     organization.ConnectedRow(
+        4,
+        "Latchpin API key exchange",
+        "latchpin-key-exchange",
+        (),
+        READ,
+        "All Spaces",
+        before(days=5),
+        before(hours=1),
+        NOW + timedelta(days=20),
+        active=True,
+        api_keys=("Nightly export", "Grafana"),
+    ),
+    organization.ConnectedRow(
         3, "Research assistant", ASSISTANT.client_id, ("127.0.0.1",), READ[:1], "Personal Space", before(days=90), None, None, active=False
     ),
 )

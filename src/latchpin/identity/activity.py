@@ -74,20 +74,23 @@ class Activity:
         kind = (verified.name, method, route, outcome, lacking, address if address is None or ":" not in address else subnet(address))
         tally = self._uses.get(kind)
         if tally is None:
-            what = f"{method} {route}" if lacking is None else f"{method} {route}: needs the scope {lacking}"
-            tally = self._new_use(kind, principal, verified.caller, outcome, what)
+            tally = self._new_use(kind, principal, verified.caller, outcome, _what(f"{method} {route}", lacking))
         if tally.count:
             tally.widen(address)
         else:
             tally.begin(Origin(address, request.user_agent, request.request_id))
         tally.count += 1
 
-    def used_at(self, endpoint: str, principal: Principal, caller: str, origin: Origin) -> None:
-        """Note one use of a credential at an endpoint of the authorization server (`POST /api/oauth/token`), where it was accepted."""
+    def used_at(self, endpoint: str, principal: Principal, caller: str, origin: Origin, *, lacking: str | None = None) -> None:
+        """Note one use of a credential at an endpoint of the authorization server (`POST /api/oauth/token`), where it was accepted.
+
+        `lacking` is the scope for want of which it was denied all the same.
+        """
         credential = principal.credential
         self._last_used.setdefault((credential.kind.value, credential.id or 0), (clock.timestamp(), origin.address))
-        kind = (name_of(principal), endpoint, subnet(origin.address))
-        _add(self._uses.get(kind) or self._new_use(kind, principal, caller, "done", endpoint), origin)
+        kind = (name_of(principal), endpoint, lacking, subnet(origin.address))
+        outcome: Outcome = "done" if lacking is None else "refused"
+        _add(self._uses.get(kind) or self._new_use(kind, principal, caller, outcome, _what(endpoint, lacking)), origin)
 
     def _new_use(self, kind: Hashable, principal: Principal, caller: str, outcome: Outcome, what: str) -> Tally:
         """Return the tally that a use counts in: one of its own, or its credential's, or that of many credentials."""
@@ -225,6 +228,10 @@ def actor(principal: Principal, origin: Origin) -> Actor:
 def _write(session: AsyncSession, tally: Tally, origin: Origin, count: int) -> None:
     tally.begin(origin)
     record(session, tally.total(count), tally.actor)
+
+
+def _what(endpoint: str, lacking: str | None) -> str:
+    return endpoint if lacking is None else f"{endpoint}: needs the scope {lacking}"
 
 
 def _add(tally: Tally, origin: Origin) -> None:

@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from latchpin.audit import Actor, events, record
 from latchpin.identity import credentials
 from latchpin.kit import clock
 from latchpin.settings import Settings
 from latchpin.storage.generation import narrow
-from latchpin.storage.models import OAuthClient, OAuthGrant, User
+from latchpin.storage.models import ApiKey, OAuthClient, OAuthConsent, OAuthGrant, User
 from latchpin.storage.models.oauth_client import ClientSource
 from latchpin.storage.models.oauth_grant import GrantKind, Reach
 
@@ -75,8 +76,13 @@ def begin(session: AsyncSession, grant: OAuthGrant, client: OAuthClient, *, by: 
 
 
 def living() -> ColumnElement[bool]:
-    """The condition on OAuthGrant for those that have begun and neither ended nor run out."""
-    return and_(OAuthGrant.begun.is_not(None), OAuthGrant.ended.is_(None), OAuthGrant.expires > clock.now())
+    """The condition on OAuthGrant for those that have begun and neither ended nor run out, nor has the API key that was exchanged."""
+    at = clock.now()
+    key = aliased(ApiKey)
+    has_key = exists().where(key.id == OAuthGrant.api_key_id, key.revoked.is_(None), key.expires > at)
+    return and_(
+        OAuthGrant.begun.is_not(None), OAuthGrant.ended.is_(None), OAuthGrant.expires > at, or_(OAuthGrant.api_key_id.is_(None), has_key)
+    )
 
 
 async def end(session: AsyncSession, grant_id: int, *, reason: str, by: Actor) -> bool:
@@ -154,15 +160,21 @@ async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], re
 
 
 async def sweep(session: AsyncSession) -> None:
-    """Remove grants that never began, and those that ended or ran out more than 30 days ago."""
+    """Remove grants that never began, and those that ended or ran out more than 30 days ago.
+
+    The latest used one under a consent stays, since it is what tells when the app was last used.
+    """
     at = clock.now()
     long_ago = at - timedelta(days=30)
+    same_app = (OAuthGrant.user_id, OAuthGrant.oauth_client_id)
+    later, consent = aliased(OAuthGrant), (OAuthConsent.user_id, OAuthConsent.oauth_client_id)
+    used_later = exists().where(later.user_id == same_app[0], later.oauth_client_id == same_app[1], later.last_used > OAuthGrant.last_used)
+    tells_last_use = and_(exists().where(consent[0] == same_app[0], consent[1] == same_app[1]), not_(used_later))
     await session.execute(
         delete(OAuthGrant).where(
             or_(
                 and_(OAuthGrant.begun.is_(None), OAuthGrant.created < at - _UNBEGUN),
-                OAuthGrant.ended < long_ago,
-                OAuthGrant.expires < long_ago,
+                and_(or_(OAuthGrant.ended < long_ago, OAuthGrant.expires < long_ago), not_(tells_last_use)),
             )
         )
     )

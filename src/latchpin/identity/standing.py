@@ -26,6 +26,7 @@ from latchpin.storage.models import (
     OAuthApproval,
     OAuthClient,
     OAuthClientSpace,
+    OAuthConsent,
     OAuthGrant,
     OAuthResource,
     RevokedToken,
@@ -145,7 +146,7 @@ async def _judge(session: AsyncSession, row: Any, settings: Settings) -> Standin
         subject=str(user.id) if user is not None else client.client_id,
         principal=principal,
         membership=found,
-        granted=frozenset(_allowed(grant, client)),
+        granted=frozenset(allowed_scopes(grant, client)),
         resource=grant.resource,
         auth_time=int(grant.auth_time.timestamp()) if grant.auth_time else None,
         expires=min(ends).timestamp(),
@@ -189,14 +190,17 @@ def _fault(grant: OAuthGrant, client: OAuthClient, user: User | None, key: ApiKe
     return next((reason for is_so, reason in faults if is_so), None)
 
 
-def _allowed(grant: OAuthGrant, client: OAuthClient) -> list[str]:
-    """Return the scope words of a grant that its client may still have; a client with none may have all, and stays as it was let in."""
+def allowed_scopes(grant: OAuthGrant | OAuthConsent, client: OAuthClient) -> list[str]:
+    """Return the scope words of a grant or consent that its client may still have.
+
+    A client with none may have all, and stays as it was let in.
+    """
     most, words = client.scopes.split(), grant.scopes.split()
     return [word for word in words if word in most or word == scopes.OFFLINE] if most else words
 
 
 async def _principal(session: AsyncSession, grant: OAuthGrant, client: OAuthClient, user: User | None, key: ApiKey | None) -> Principal:
-    granted = scopes.api(_allowed(grant, client))
+    granted = scopes.api(allowed_scopes(grant, client))
     if key is not None:
         granted &= scopes.parse(key.scopes)
     credential = Credential(CredentialKind.ACCESS_TOKEN, grant.id, client.name)

@@ -11,7 +11,7 @@ from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Invalid, Missing
-from latchpin.identity import grants
+from latchpin.identity import grants, standing
 from latchpin.kit import plain_text
 from latchpin.kit.pages import Counted
 from latchpin.storage.models import OAuthApproval, OAuthClient, OAuthGrant, Organization, User
@@ -123,16 +123,17 @@ async def waiting(session: AsyncSession, organization_id: int) -> int:
 async def users_of(session: AsyncSession, organization_id: int, client_pk: int, *, most: int = 200) -> list[AppUser]:
     """Return the organization's users who let an app act now, the latest used first."""
     rows = await session.execute(
-        select(User, OAuthGrant)
+        select(User, OAuthGrant, OAuthClient)
         .join(User, User.id == OAuthGrant.user_id)
+        .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
         .where(OAuthGrant.organization_id == organization_id, OAuthGrant.oauth_client_id == client_pk, grants.living())
         .order_by(OAuthGrant.last_used.desc(), OAuthGrant.id.desc())
         .limit(most * 5)
     )
     found: dict[int, AppUser] = {}
-    for user, grant in rows:
+    for user, grant, client in rows:
         seen = found.get(user.id)
-        scopes = frozenset(grant.scopes.split())
+        scopes = frozenset(standing.allowed_scopes(grant, client))
         if seen is None:
             found[user.id] = AppUser(user, scopes, grant.created, grant.last_used)
         else:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ScalarSelect, and_, func, or_, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Missing
-from latchpin.identity import grants
+from latchpin.identity import grants, standing
 from latchpin.identity.scopes import ordered
 from latchpin.kit import clock
+from latchpin.oauth import clients, consents
 from latchpin.oauth.clients import CONTROL_CENTER
 from latchpin.settings import Settings
-from latchpin.storage.models import BrowserSession, OAuthClient, OAuthConsent, OAuthGrant, Space, User
+from latchpin.storage.models import ApiKey, BrowserSession, OAuthClient, OAuthConsent, OAuthGrant, Space, User
+from latchpin.storage.models.oauth_client import ClientStatus
 from latchpin.storage.models.oauth_grant import Reach
 
 
@@ -33,7 +36,8 @@ class Connected:
     """One app that a user has let act, all of its grants together.
 
     `until` is when the last of them ends by itself; None where they end with the user's browser session. An app without a living grant
-    (`active` False) has only the user's word: it may come back without asking.
+    (`active` False) has only the user's word: it may come back without asking. `scopes` are those that it may have now, or then, and
+    `api_keys` the names of keys that are exchanged for its tokens.
     """
 
     client: OAuthClient
@@ -43,6 +47,7 @@ class Connected:
     last_used: datetime | None
     until: datetime | None
     active: bool
+    api_keys: frozenset[str] = frozenset()
 
 
 async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> list[Connected]:
@@ -50,31 +55,59 @@ async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> li
     at, found = clock.now(), dict[int, Connected]()
     seen = BrowserSession.last_seen > at - timedelta(minutes=settings.session_idle_minutes)
     with_browser = and_(BrowserSession.ended.is_(None), BrowserSession.expires > at, seen)
-    rows = await session.execute(
-        select(OAuthGrant, OAuthClient, Space.name)
+    rows: Any = await session.execute(  # a grant without a key has None for it
+        select(OAuthGrant, OAuthClient, Space.name, ApiKey)
         .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
         .outerjoin(Space, Space.id == OAuthGrant.space_id)
+        .outerjoin(ApiKey, ApiKey.id == OAuthGrant.api_key_id)
         .outerjoin(BrowserSession, BrowserSession.id == OAuthGrant.browser_session_id)
         .where(OAuthGrant.user_id == user_id, grants.living(), OAuthClient.client_id != CONTROL_CENTER)
         .where(or_(OAuthGrant.offline.is_(True), OAuthGrant.api_key_id.is_not(None), with_browser))
         .order_by(OAuthGrant.last_used.desc(), OAuthGrant.id.desc())
     )
-    for grant, client, space in rows:
-        until = grant.expires if grant.offline else None
-        one = Connected(client, grant.scopes, _places(grant, space), grant.created, grant.last_used, until, active=True)
+    for grant, client, space, key in rows:
+        until = key.expires if key is not None else grant.expires if grant.offline else None
+        names = frozenset({key.description or key.prefix} if key is not None else ())
+        scopes = ordered(standing.allowed_scopes(grant, client))
+        one = Connected(client, scopes, _places(grant, space), grant.created, grant.last_used, until, active=True, api_keys=names)
         found[client.id] = _joined(found[client.id], one) if client.id in found else one
     agreed = await session.execute(
-        select(OAuthConsent, OAuthClient, Space.name)
+        select(OAuthConsent, OAuthClient, Space.name, _last_used())
         .join(OAuthClient, OAuthClient.id == OAuthConsent.oauth_client_id)
         .outerjoin(Space, Space.id == OAuthConsent.space_id)
         .where(OAuthConsent.user_id == user_id, OAuthClient.id.not_in(list(found)), OAuthClient.client_id != CONTROL_CENTER)
         .order_by(OAuthConsent.updated.desc(), OAuthConsent.id.desc())
     )
     idle = [
-        Connected(client, consent.scopes, _places(consent, space), consent.created, None, None, active=False)
-        for consent, client, space in agreed
+        Connected(
+            client,
+            ordered(standing.allowed_scopes(consent, client)),
+            _places(consent, space),
+            consent.created,
+            last_used,
+            None,
+            active=False,
+        )
+        for consent, client, space, last_used in agreed
+        if _may_return(consent, client)
     ]
     return [*found.values(), *idle]
+
+
+def _last_used() -> ScalarSelect[Any]:
+    """When the app of a consent was last used by its user, through a grant that has ended."""
+    of_same = and_(OAuthGrant.user_id == OAuthConsent.user_id, OAuthGrant.oauth_client_id == OAuthConsent.oauth_client_id)
+    return select(func.max(OAuthGrant.last_used)).where(of_same).correlate(OAuthConsent).scalar_subquery()
+
+
+def _may_return(consent: OAuthConsent, client: OAuthClient) -> bool:
+    """Whether an app without a grant gets one again without asking: not a device, a local program, or one that has changed."""
+    if client.status is not ClientStatus.ACTIVE or consent.client_version != client.version:
+        return False
+    known = clients.facts(client, [])
+    return "authorization_code" in known.grant_types and not all(
+        consents.asked_each_time(known, redirect_uri) for redirect_uri in known.redirect_uris
+    )
 
 
 async def withdraw(session: AsyncSession, user: User, client_pk: int, *, by: Actor) -> OAuthClient:
@@ -113,4 +146,5 @@ def _joined(one: Connected, other: Connected) -> Connected:
         places=one.places | other.places,
         since=min(one.since, other.since),
         until=max(ends) if ends else None,
+        api_keys=one.api_keys | other.api_keys,
     )

@@ -138,4 +138,5 @@ def connected(found: Connected) -> ConnectedRow:
         found.last_used,
         found.until,
         found.active,
+        tuple(sorted(found.api_keys)),
     )

@@ -57,6 +57,8 @@ async def _answer(request: AnyRequest) -> Response[bytes]:
     proof = await _proved(request, serving, scheme, token, found)
     words, stands = frozenset(str(found[0].get("scope", "")).split()), found[1]
     if OPENID not in words:
+        caller = f"grant:{stands.grant_id}"
+        serving.activity.used_at(f"GET {PATH}", stands.principal, caller, server.origin(request), lacking=OPENID)
         raise _refusal(serving, "insufficient_scope", "the scope openid is needed", scheme=scheme, status=403)
     limit, seconds = serving.settings.rate_limit, serving.settings.rate_limit_window_seconds
     key, detail = f"grant:{stands.grant_id}", "too many requests with this grant"

@@ -1,6 +1,6 @@
 // Dialogs: pages that declare <main data-dialog> are opened over the page they were asked from.
 
-import { find, parse } from "./dom.js";
+import { find, findAll, parse } from "./dom.js";
 import { closeMenus } from "./menus.js";
 import { prepare } from "./prepare.js";
 import { say } from "./toasts.js";
@@ -56,10 +56,22 @@ function fill(dialog, page) {
   dialog.setAttribute("aria-labelledby", title.id);
   if ("locked" in content.dataset) lock(dialog); else addClose(dialog);
   prepare(dialog);
+  refreshFacts(dialog);
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
   (find("[autofocus], [data-focus]", dialog) ?? find("input:not([type=hidden], [tabindex]), .button-primary, .button-danger", dialog) ?? dialog).focus();
   return true;
+}
+
+// What a dialog says of a thing is newer than what the page beneath it says.
+function refreshFacts(dialog) {
+  for (const fact of findAll("[data-fact]", dialog)) {
+    for (const older of findAll(`[data-fact="${fact.dataset.fact}"]`)) {
+      if (dialog.contains(older)) continue;
+      older.replaceChildren(...fact.cloneNode(true).childNodes);
+      if (older.hasAttribute("title")) older.title = older.textContent;
+    }
+  }
 }
 
 function addClose(dialog) {

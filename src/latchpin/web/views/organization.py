@@ -115,8 +115,8 @@ class SessionRow:
 class ConnectedRow:
     """An app that a user has let act.
 
-    ``hosts`` are where its addresses lead. ``until`` is None where it ends with the browser session; one that is not ``active`` holds
-    nothing now, but may come back without asking.
+    ``hosts`` are where its addresses lead, ``api_keys`` the names of keys that are exchanged for its tokens. ``until`` is None where it
+    ends with the browser session; one that is not ``active`` holds nothing now, but may come back without asking.
     """
 
     id: int
@@ -129,6 +129,7 @@ class ConnectedRow:
     last_used: datetime | None
     until: datetime | None
     active: bool
+    api_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
