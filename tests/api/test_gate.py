@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -103,6 +105,22 @@ def test_a_key_in_the_body_is_refused(organization: Organization) -> None:
 
     assert response.status_code == 401
     assert secret not in response.text
+
+
+@pytest.mark.parametrize("name", ["access_token", "api_key", "key"])
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_key_in_a_body_opens_nothing_whatever_its_form(organization: Organization, name: str, kind: str) -> None:
+    """Not as RFC 6750 section 2.2 sends tokens either, and with a key that would do in the header (security.md 94)."""
+    agent, key = organization.agent(), organization.key()
+    sent = {name: key.secret, "content": "again"}
+    body = json.dumps(sent) if kind == "application/json" else urlencode(sent)
+    path = f"/api/v1/agent/{agent}/version/1/restore"
+
+    response = organization.server.http.post(path, content=body, headers={"Content-Type": kind})
+
+    assert response.status_code == 401
+    assert key.secret not in response.text
+    assert [each["version"] for each in organization.get(f"/agent/{agent}/versions", key).json()] == [1]
 
 
 def test_a_key_in_x_api_key_is_refused(organization: Organization) -> None:

@@ -561,6 +561,39 @@ def test_what_was_granted_counts_less_than_what_the_token_says(apps: Apps, app: 
     assert apps.get("/spaces", wide).status_code == 403
 
 
+def test_what_the_token_says_counts_less_than_what_was_granted(apps: Apps, app: App) -> None:
+    """A token for less opens less, though its grant holds more, and though another token of the grant was just used (security.md 50)."""
+    tokens = apps.tokens(app, scope="agents:read spaces:read")
+    assert [apps.get(path, tokens).status_code for path in ("/agent/all", "/spaces")] == [200, 200]
+
+    narrow = Tokens({"access_token": resigned(apps.server, tokens.access, scope="agents:read")})
+
+    assert [apps.get(path, narrow).status_code for path in ("/agent/all", "/spaces")] == [200, 403]
+
+
+def test_the_role_of_this_moment_decides(apps: Apps, app: App) -> None:
+    """Not the one at the consent, and not the one that the token claims (security.md 50)."""
+    home, person = apps.organization, apps.organization.user()
+    space_id = home.space()
+    agent = home.agent("Book prices", space_id)
+    home.member(space_id, person, Role.EDITOR)
+    tokens = apps.tokens(app, person, scope="agents:read agents:write offline_access")
+
+    def restore(with_: Tokens) -> int:
+        path = f"/api/v1/agent/{agent}/version/1/restore"
+        return apps.server.http.post(path, headers=with_.header, json={"content": "again"}).status_code
+
+    assert restore(tokens) == 204
+    home.member(space_id, person, Role.VIEWER)
+    refreshed = Tokens(apps.refresh(app, tokens.refresh).json())
+    claimed = [{**each, "role": "viewer"} for each in claims(tokens.access)["spaces"]]
+    modest = Tokens({"access_token": resigned(apps.server, tokens.access, spaces=claimed)})
+
+    assert restore(tokens) == 401
+    assert [apps.get(f"/agent/{agent}", each).status_code for each in (refreshed, modest)] == [200, 200]
+    assert [restore(each) for each in (refreshed, modest)] == [403, 403]
+
+
 # ---- apps that act for themselves ----
 
 
