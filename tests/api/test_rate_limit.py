@@ -24,7 +24,8 @@ from latchpin.kit.rate_limit import InProcess, InRedis
 from tests.conftest import missing
 from tests.support import databases
 from tests.support.people import Key, Organization
-from tests.support.server import Server, free_port, served
+from tests.support.ports import free_port
+from tests.support.server import Server, served
 from tests.support.wire import LIST, limits, present, until
 
 REDIS = os.environ.get("LATCHPIN_TEST_REDIS", "redis://127.0.0.1:6379/11")

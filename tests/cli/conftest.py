@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from latchpin.audit import chain
 from latchpin.cli import main
 from tests.support import databases
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 EMAIL = "ada@example.com"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import CommandLine
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from latchpin.automation import demo
 from latchpin.cli import main
 from tests.cli.conftest import EMAIL, CommandLine, command_line, wait_for
 from tests.support import databases
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.both_databases("both databases are named, created and refused by commands")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from tests.cli.conftest import EMAIL, CommandLine
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 
 def test_a_user_is_added_with_a_temporary_password_that_is_shown_once(latchpin: CommandLine) -> None:

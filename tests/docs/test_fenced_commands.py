@@ -19,7 +19,7 @@ from tests.conftest import missing
 from tests.docs.by_hand import STEPS, Demo
 from tests.docs.terminal import Terminal
 from tests.support import databases, fenced
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.slow
 POSTGRESQL = "postgresql://latchpin:PASSWORD@db.example/latchpin"

@@ -17,8 +17,8 @@ import pytest
 from latchpin import settings
 from tests.support import databases
 from tests.support.load import ROOT
+from tests.support.ports import free_port
 from tests.support.processes import Serving, environment
-from tests.support.server import free_port
 from tests.support.wire import until
 
 

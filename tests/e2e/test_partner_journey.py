@@ -19,7 +19,7 @@ from latchpin.identity.roles import Role
 from tests.support import browser as support
 from tests.support.apps import Apps
 from tests.support.people import PASSWORD, Organization
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.browser
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "partner_app.py"

@@ -25,7 +25,8 @@ from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.models import AuditEvent
 from tests.support.people import Key, Organization
-from tests.support.server import Server, free_port
+from tests.support.ports import free_port
+from tests.support.server import Server
 from tests.support.wire import audit, get, present, stored, until
 
 pytestmark = pytest.mark.both_databases("batches are written by upserts, which each database spells in its own way")

@@ -20,7 +20,7 @@ from latchpin.kit import fetching
 from latchpin.kit.fetching import Fetcher, Limits, Resolve, Unfetched
 from latchpin.kit.rate_limit import InProcess
 from tests.support.documents import Page, Publisher, published
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ from tests.support.apps import App, Apps, Tokens
 from tests.support.databases import Templates
 from tests.support.forgery import claims, header, ring
 from tests.support.people import Organization
-from tests.support.server import Server, free_port, served
+from tests.support.ports import free_port
+from tests.support.server import Server, served
 from tests.support.signed_in import SignedIn
 from tests.support.wire import audit, statements
 

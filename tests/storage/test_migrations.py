@@ -20,7 +20,7 @@ from latchpin.settings import Settings
 from latchpin.storage import Database, migrate
 from latchpin.storage.database import create_engine
 from latchpin.storage.models import Base, Organization
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.both_databases("each database alters tables in its own way")
 

@@ -18,7 +18,7 @@ from latchpin.storage import Database
 from latchpin.storage.database import before_commit, row
 from latchpin.storage.models import Organization
 from tests.support import shortcuts
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.both_databases("locks, snapshots and lost connections are each database's own")
 

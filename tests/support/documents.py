@@ -13,7 +13,7 @@ from typing import Any
 
 from joserfc.jwk import ECKey, RSAKey
 
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 RSA_KEY = RSAKey.generate_key(2048, {"kid": "rsa-1", "use": "sig"})
 EC_KEY = ECKey.generate_key("P-256", {"kid": "ec-1", "use": "sig"})

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from tests.conftest import missing
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 PROGRAM = shutil.which("nginx") or "/usr/sbin/nginx"
 HOW_TO = Path(__file__).parents[2] / "docs" / "howto" / "behind-a-proxy.md"

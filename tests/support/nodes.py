@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import httpx
 
-from tests.support.server import Server, client_of, free_port
+from tests.support.ports import free_port
+from tests.support.server import Server, client_of
 
 
 @contextmanager

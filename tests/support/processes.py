@@ -19,7 +19,7 @@ import httpx
 from latchpin import settings
 from latchpin.settings import Settings
 from tests.support.load import ROOT
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 
 def environment(data_dir: Path, database_url: str = "", **values: Any) -> dict[str, str]:

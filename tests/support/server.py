@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import io
 import json
-import socket
 import ssl
 import threading
 import time
@@ -26,19 +25,12 @@ from latchpin.kit import logs
 from latchpin.serving.server_process import HTTP1
 from latchpin.settings import Settings
 from latchpin.storage import Database, secrets
+from tests.support.ports import free_port
 
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds; far beyond what anything takes, so that a busy machine fails no test
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the tests speak plain HTTP; reading all authorities for each client takes 20 ms
 _served: list[Server] = []  # the last one has what a process has one of
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def client_of(url: str, **more: Any) -> httpx.Client:

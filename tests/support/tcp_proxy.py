@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
-from tests.support.server import free_port
+from tests.support.ports import free_port
 
 
 class TcpProxy:

@@ -22,7 +22,7 @@ from examples import verify_fastapi, verify_flask
 from latchpin.oauth import client_admin
 from tests.support.apps import App, Apps
 from tests.support.consenting import Consenting
-from tests.support.server import free_port
+from tests.support.ports import free_port
 from tests.verify.conftest import IDENTIFIER, Resource
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
