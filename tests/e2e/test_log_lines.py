@@ -84,14 +84,18 @@ def test_with_level_warning_the_access_log_stays(templates: databases.Templates,
     assert set(logged.events()) == {"request"}
 
 
-@pytest.mark.parametrize(("mishap", "words"), [("moved", "cannot be read"), ("damaged", "is damaged")])
+@pytest.mark.parametrize(
+    ("mishap", "words"), [("moved", "cannot be read"), ("damaged", "is damaged"), ("misspelt", "prot in latchpin.toml: no such setting")]
+)
 def test_a_process_that_cannot_start_says_why_in_one_line(templates: databases.Templates, tmp_path: Path, mishap: str, words: str) -> None:
-    """The secrets went away under a running server, and a process of it died: a line, no bare traceback."""
+    """The secrets went away under a running server, or its settings file was spoiled, and a process died: a line, no bare traceback."""
     with _logging(templates, tmp_path) as logged:
         secrets = logged.served.settings.secrets_file
         kept = secrets.rename(secrets.with_name("kept.json"))
         if mishap == "damaged":
             secrets.touch(0o600)
+        if mishap == "misspelt":
+            (tmp_path / "latchpin.toml").write_text("prot = 9000\n")
         (process,) = logged.served.workers()
         os.kill(process, signal.SIGKILL)
         until(lambda: "server_process.failed" in logged.events(), seconds=60)
