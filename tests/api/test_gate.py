@@ -73,7 +73,12 @@ def test_a_key_in_the_address_is_found_behind_escapes(organization: Organization
     hidden = "".join(f"%{ord(letter):02x}" for letter in organization.key().secret)
     padding = "&".join(f"p{number}={'x' * 60}" for number in range(300))
 
-    assert organization.server.http.get(f"{LIST}?{padding}&q={hidden}").status_code == 401
+    alone = organization.server.http.get(f"{LIST}?{padding}&q={hidden}")
+    beside = organization.server.http.get(f"{LIST}?{padding}&q={hidden}", headers=organization.key().header)
+
+    assert (alone.status_code, beside.status_code) == (401, 400)
+    assert alone.json()["detail"].startswith("A key in the address is not accepted")
+    assert beside.json()["errorCode"] == "two_credentials"
 
 
 def test_a_key_in_the_path_opens_nothing_and_is_struck_out(organization: Organization) -> None:
@@ -108,15 +113,15 @@ def test_a_key_in_the_body_is_refused(organization: Organization) -> None:
 
 
 @pytest.mark.parametrize("name", ["access_token", "api_key", "key"])
-@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
-def test_a_key_in_a_body_opens_nothing_whatever_its_form(organization: Organization, name: str, kind: str) -> None:
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_key_in_a_body_opens_nothing_whatever_its_form(organization: Organization, name: str, content_type: str) -> None:
     """Not as RFC 6750 section 2.2 sends tokens either, and with a key that would do in the header (security.md 94)."""
     agent, key = organization.agent(), organization.key()
     sent = {name: key.secret, "content": "again"}
-    body = json.dumps(sent) if kind == "application/json" else urlencode(sent)
+    body = json.dumps(sent) if content_type == "application/json" else urlencode(sent)
     path = f"/api/v1/agent/{agent}/version/1/restore"
 
-    response = organization.server.http.post(path, content=body, headers={"Content-Type": kind})
+    response = organization.server.http.post(path, content=body, headers={"Content-Type": content_type})
 
     assert response.status_code == 401
     assert key.secret not in response.text

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin import settings
 from latchpin.audit import Actor
 from latchpin.errors import Conflict, Invalid, Missing
-from latchpin.identity import organizations, passwords, users
+from latchpin.identity import credentials, organizations, passwords, users
 from latchpin.identity.roles import Group
 from latchpin.kit import clock as kit_clock
 from latchpin.settings import Settings
@@ -97,6 +97,31 @@ def test_the_first_run_token_works_until_there_is_a_user(fresh: Fresh) -> None:
     assert not made.user.must_change_password
     assert not fresh.opens(token)
     assert fresh.offer() is None
+
+
+def test_the_first_run_token_is_forgotten_with_its_use(fresh: Fresh) -> None:
+    """It opens nothing again, not even where all users are gone."""
+    token = fresh.offer()
+    assert token is not None
+    made = fresh.run(fresh.begin())
+
+    fresh.write(lambda session: session.execute(delete(User).where(User.id == made.user.id)))
+
+    assert not fresh.opens(token)
+
+
+def test_a_first_run_token_opens_nothing_beside_a_user(fresh: Fresh) -> None:
+    """However the user came there: out of a backup, or by another process at this very moment."""
+    fresh.run(fresh.begin())
+    token = "kept-from-before"
+
+    async def plant(session: AsyncSession) -> None:
+        row = await session.get_one(Deployment, 1)
+        row.setup_digest, row.setup_expires = credentials.token_digest(token), kit_clock.now() + timedelta(hours=1)
+
+    fresh.write(plant)
+
+    assert not fresh.opens(token)
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")

@@ -169,7 +169,7 @@ def test_every_answer_names_the_issuer_as_the_metadata_does(organization: Organi
     assert metadata["authorization_response_iss_parameter_supported"] is True
 
 
-AWKWARD = "a b+c&d=e%20;/?:@#ä€\"'<>\\\r\n\t~"
+AWKWARD = " a b+c&d=e%20;/?:@#ä€\"'<>\\\r\n\t~ "
 
 
 @pytest.mark.parametrize("state", ["plain", AWKWARD, "x" * 1500])
