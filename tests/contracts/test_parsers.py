@@ -46,7 +46,7 @@ FORMS = (
     "/api/oauth/revoke",
 )
 QUERIES = ("/login", "/agents", "/audit", "/spaces", "/organization/users", "/device", "/api/oauth/authorize", "/api/oauth/logout", LIST)
-BODIES = {
+BODIES: dict[str, dict[str, object]] = {
     "/api/oauth/register": {"redirect_uris": ["https://app.example/back"], "client_name": "App"},
     "/api/v1/admin/spaces": {"name": "Retail", "scope": "Private"},
     "/api/v1/admin/users": {"fullName": "Eve", "email": "eve@example.com", "group": "User"},
