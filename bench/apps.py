@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bench import data
 from latchpin.audit import Actor
-from latchpin.identity import credentials, grants, signing_keys, standing, tokens
+from latchpin.identity import active_grant, credentials, grants, signing_keys, tokens
+from latchpin.identity.active_grant import ActiveGrant
 from latchpin.identity.grants import NewGrant
 from latchpin.identity.key_ring import KeyRing
-from latchpin.identity.standing import Standing
 from latchpin.kit import clock
 from latchpin.oauth import client_admin
-from latchpin.oauth.client_admin import Entry
+from latchpin.oauth.client_admin import ClientFields
 from latchpin.oauth.issue import REFRESH_PREFIX
 from latchpin.storage import Database
 from latchpin.storage import secrets as kept_secrets
@@ -43,7 +43,7 @@ class App:
 async def make(data_dir: Path) -> App:
     """Register the app."""
     database = Database(data.load(data_dir))
-    entry = Entry(
+    entry = ClientFields(
         name="Partner",
         auth_method="client_secret_post",
         redirect_uris=("https://partner.example/callback",),
@@ -77,11 +77,11 @@ async def mint(data_dir: Path, app: App, holders: int, files: dict[Path, int]) -
     database = Database(chosen)
     ring = KeyRing(database, kept_secrets.load(chosen.secrets_file), chosen)
     await ring.ready()
-    stands: list[Standing] = []
+    stands: list[ActiveGrant] = []
     async with database.transaction() as session:
         for _ in range(holders):
-            found = await standing.of_grant(session, (await _grant(session, data_dir, app)).id, chosen)
-            assert isinstance(found, Standing)
+            found = await active_grant.by_id(session, (await _grant(session, data_dir, app)).id, chosen)
+            assert isinstance(found, ActiveGrant)
             stands.append(found)
     for path, count in files.items():
         with path.open("w") as file:
@@ -109,5 +109,5 @@ async def _grant(session: AsyncSession, data_dir: Path, app: App) -> OAuthGrant:
     assert client is not None
     new = NewGrant(client=client, organization_id=user.organization_id, scopes=SCOPES, user_id=user.id, offline=True)
     grant = await grants.create(session, new, data.load(data_dir))
-    grants.begin(session, grant, client, by=_BY)
+    grants.activate(session, grant, client, by=_BY)
     return grant

@@ -64,7 +64,7 @@ async def make(data_dir: Path) -> str:
     """Make the deployment and return a key of its administrator."""
     chosen = load(data_dir)
     database = Database(chosen, may_create=True)
-    kept = await deployment.begin(chosen, database, upgrade=True)
+    kept = await deployment.initialize(chosen, database, upgrade=True)
     nobody = Actor("bench")
     password = await passwords.temporary()
     async with database.transaction() as session:
@@ -75,11 +75,11 @@ async def make(data_dir: Path) -> str:
         credential = Credential(CredentialKind.COMMAND_LINE)
         principal = Principal(user.id, user.organization_id, user.full_name, user.email, Group.ADMINISTRATOR, credential)
         by = Actor(user.email, user.id, user.organization_id)
-        space = await spaces.create(session, user.organization_id, spaces.Entry(name="Bench"), by=by)
+        space = await spaces.create(session, user.organization_id, spaces.SpaceFields(name="Bench"), by=by)
         for number in range(AGENTS):
             await agents.create(session, principal, _DEFINITION.format(number=number), space_id=space.id, by=by)
         rules = await policy.get(session, user.organization_id, chosen)
-        issued = await api_keys.create(session, user, api_keys.NewKey(), policy=rules, secrets=kept, by=by)
+        issued = await api_keys.create(session, user, api_keys.KeyParameters(), policy=rules, secrets=kept, by=by)
     await database.close()
     return issued.secret
 

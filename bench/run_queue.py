@@ -47,7 +47,7 @@ async def _world(database: Database) -> list[Agent]:
         credential = Credential(CredentialKind.COMMAND_LINE, None, "bench")
         who = Principal(user.id, organization.id, "Ada", user.email, Group.ADMINISTRATOR, credential)
         for number in range(SPACES):
-            space = await spaces.create(session, organization.id, spaces.Entry(name=f"Space {number}"), by=_BY)
+            space = await spaces.create(session, organization.id, spaces.SpaceFields(name=f"Space {number}"), by=_BY)
             made.append(await agents.create(session, who, _DEFINITION, space_id=space.id, by=_BY))
     return made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import get
 
 from latchpin import settings
-from latchpin.api.routing import may, require_permission
+from latchpin.api.routing import require_permission, requires
 from latchpin.app import Application, build
 from latchpin.identity import roles
 from latchpin.kit import logs
@@ -17,7 +17,7 @@ def open_() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@get("/api/v1/bench/trivial", sync_to_thread=False, opt=may(roles.AGENTS_READ), before_request=require_permission)
+@get("/api/v1/bench/trivial", sync_to_thread=False, opt=requires(roles.AGENTS_READ), before_request=require_permission)
 def guarded() -> dict[str, str]:
     """Answer a caller whose key carries agents:read."""
     return {"status": "ok"}

@@ -19,7 +19,7 @@ from tests.contracts import routes
 
 SOURCE = Path(latchpin.__file__).parent
 # Pages draw their refusals as pages, and the command line prints them: no problem document is made of those.
-ELSEWHERE = ("web", "cli", "verify", "oauth/pending.py", "oauth/pushed.py", "oauth/endpoints", "oauth/grants", "api/explorer.py")
+ELSEWHERE = ("web", "cli", "verify", "oauth/pending.py", "oauth/par.py", "oauth/endpoints", "oauth/grants", "api/explorer.py")
 # These make documents of codes that they are given.
 GIVEN = ("errors.py", "api/problems.py", "api/errors.py")
 

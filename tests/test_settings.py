@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latchpin import settings
-from latchpin.kit import cookie_names, own_pages
+from latchpin.kit import cookie_names, same_origin
 from latchpin.settings import Settings, SettingsError, variable
 from latchpin.storage.sqlite_file import sqlite_file
 
@@ -262,7 +262,7 @@ def test_a_public_address_is_written_as_browsers_write_an_origin(tmp_path: Path)
         assert chosen.public_url == expected, text
         assert chosen.is_https is expected.startswith("https:"), text
         assert cookie_names.of(chosen).startswith("__Host-") is chosen.is_https, text
-        assert expected.encode() in own_pages.origins(chosen), text
+        assert expected.encode() in same_origin.own_origins(chosen), text
 
 
 def test_the_port_80_is_left_out_of_the_address_that_follows_from_it() -> None:

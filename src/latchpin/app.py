@@ -27,23 +27,23 @@ from latchpin.audit import chain
 from latchpin.audit.checkpoints import CheckpointLog
 from latchpin.automation.run_engine import open_engine
 from latchpin.errors import Unavailable
-from latchpin.identity import deployment, grants, kept_forms, sessions, sign_in, signing_keys
+from latchpin.identity import deployment, form_drafts, grants, sessions, sign_in, signing_keys
 from latchpin.identity.activity import Activity
-from latchpin.identity.api_key_verifier import ApiKeys
-from latchpin.identity.bearer import AccessTokens
+from latchpin.identity.api_key_verifier import ApiKeyVerifier
+from latchpin.identity.bearer import AccessTokenVerifier
 from latchpin.identity.key_ring import KeyRing
-from latchpin.identity.proofs import Proofs
+from latchpin.identity.proofs import ProofVerifier
 from latchpin.kit import logs
 from latchpin.kit.fetching import Fetcher
 from latchpin.kit.rate_limit import open_counter
-from latchpin.oauth import client_assertion, clients, codes, device_codes, pending, pushed, registration, revocation
+from latchpin.oauth import client_assertion, clients, codes, device_codes, par, pending, registration, revocation
+from latchpin.oauth.authorization_server import STATE
 from latchpin.oauth.client_keys import ClientKeys
-from latchpin.oauth.clients import ClientBook
-from latchpin.oauth.documents import Documents
-from latchpin.oauth.endpoints import answers
+from latchpin.oauth.clients import ClientCache
+from latchpin.oauth.documents import ClientMetadataDocuments
+from latchpin.oauth.endpoints import responses
 from latchpin.oauth.endpoints import routes as oauth
 from latchpin.oauth.grants import refresh_token
-from latchpin.oauth.server import STATE
 from latchpin.services import Services
 from latchpin.settings import Settings
 from latchpin.storage import Database, secrets
@@ -88,7 +88,7 @@ def build(
             *pages.ROUTERS,
             *also,
         ],
-        exception_handlers=page_errors.by_surface(page_errors.HANDLERS, answers.beside(ERROR_HANDLERS)),
+        exception_handlers=page_errors.by_surface(page_errors.HANDLERS, responses.beside(ERROR_HANDLERS)),
         lifespan=[_lifespan(services)],
         openapi_config=openapi.config(chosen),
         request_max_body_size=chosen.max_body_bytes,
@@ -118,12 +118,12 @@ def _services(chosen: Settings, kept: Secrets) -> Services:
         database=database,
         generation=open_generation(chosen, database.outages),
         ring=ring,
-        keys=ApiKeys(database, kept),
-        tokens=AccessTokens(database, ring, chosen),
-        proofs=Proofs(database, kept, chosen),
+        keys=ApiKeyVerifier(database, kept),
+        tokens=AccessTokenVerifier(database, ring, chosen),
+        proofs=ProofVerifier(database, kept, chosen),
         activity=Activity(database),
         counter=counter,
-        clients=ClientBook(database, Documents(database, chosen, fetcher)),
+        clients=ClientCache(database, ClientMetadataDocuments(database, chosen, fetcher)),
         client_keys=ClientKeys(fetcher),
         engine=open_engine(chosen, database, kept),
     )
@@ -179,20 +179,20 @@ async def _sweep_hourly(database: Database) -> None:
     while True:
         try:
             async with database.transaction() as session:
-                await sessions.sweep(session)
-                await sign_in.sweep(session)
-                await kept_forms.sweep(session)
+                await sessions.purge_expired(session)
+                await sign_in.purge_expired(session)
+                await form_drafts.purge_expired(session)
                 for sweep in (
-                    pending.sweep,
-                    pushed.sweep,
-                    codes.sweep,
-                    refresh_token.sweep,
-                    client_assertion.sweep,
-                    grants.sweep,
-                    signing_keys.sweep,
-                    registration.sweep,
-                    device_codes.sweep,
-                    revocation.sweep,
+                    pending.purge_expired,
+                    par.purge_expired,
+                    codes.purge_expired,
+                    refresh_token.purge_expired,
+                    client_assertion.purge_expired,
+                    grants.purge_expired,
+                    signing_keys.purge_expired,
+                    registration.purge_expired,
+                    device_codes.purge_expired,
+                    revocation.purge_expired,
                 ):
                     await sweep(session)
         except Unavailable:

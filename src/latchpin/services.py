@@ -11,7 +11,7 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from latchpin.automation.run_engine import RunEngine
-from latchpin.oauth.server import STATE, AnyRequest, AuthorizationServer
+from latchpin.oauth.authorization_server import STATE, AnyRequest, AuthorizationServer
 
 __all__ = ["AnyRequest", "Services", "of"]
 

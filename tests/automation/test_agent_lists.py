@@ -68,10 +68,10 @@ def test_everybody_in_turn_sees_their_spaces_and_what_is_in_them(organization: O
     """The list has the Spaces that can be got one by one, and each of the others is missing."""
 
     async def work(session: AsyncSession) -> None:
-        ids = {each.id for who in everybody for each in await spaces.every(session, who)}
+        ids = {each.id for who in everybody for each in await spaces.list_all(session, who)}
         for _turn, who in itertools.product(range(TURNS), everybody):
-            visible = [each.id for each in await spaces.every(session, who)]
-            assert [each.id for each in await space_lists.every(session, who)] == visible
+            visible = [each.id for each in await spaces.list_all(session, who)]
+            assert [each.id for each in await space_lists.list_all(session, who)] == visible
             for space_id in visible:
                 inside = await agent_lists.in_space(session, who, space_id)
                 assert inside == await agent_lists.every(session, who, Filters(space_id=space_id, archived=None))

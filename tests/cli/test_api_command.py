@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.cli.credentials_file import CredentialsFile, SignedIn
+from latchpin.cli.credentials_file import CredentialsFile, StoredCredentials
 from latchpin.identity import grants
 from latchpin.oauth.clients import COMMAND_LINE
 from tests.cli.conftest import CommandLine, command_line
@@ -31,7 +31,7 @@ def latchpin(tmp_path: Path, file: CredentialsFile) -> CommandLine:
     return CommandLine(made.environ | {"XDG_CONFIG_HOME": str(tmp_path / "config")})
 
 
-def stale(file: CredentialsFile, issuer: str, held: SignedIn) -> None:
+def stale(file: CredentialsFile, issuer: str, held: StoredCredentials) -> None:
     """Make the kept access token look as if it had expired."""
     file.write(issuer, dataclasses.replace(held, expires=0.0))
 
@@ -178,7 +178,7 @@ def test_a_server_that_is_gone_is_told_apart_from_a_refusal(
 
 def test_what_is_written_replaces_the_file_as_a_whole(file: CredentialsFile, latchpin: CommandLine) -> None:
     """A reader never finds half a file, and nothing is left beside it but the lock; a damaged one is told of."""
-    held = SignedIn("a", "r", 1.0, "agents:read", COMMAND_LINE)
+    held = StoredCredentials("a", "r", 1.0, "agents:read", COMMAND_LINE)
     with file.locked():
         before = file.path.parent.stat().st_ino
         file.write("https://a.example", held)

@@ -86,7 +86,7 @@ def test_a_person_signs_in_by_entering_a_code(organization: Organization, file: 
     assert str(held.refresh_token) not in login.out + login.err
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
-    assert file.current() == server.url
+    assert file.default_issuer() == server.url
 
 
 def test_a_refusal_in_the_browser_ends_the_command(organization: Organization, file: CredentialsFile, clock: Frozen) -> None:

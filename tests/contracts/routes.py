@@ -17,7 +17,7 @@ from latchpin.api import openapi
 from latchpin.identity import scopes
 from latchpin.identity.scopes import Access, Scope
 from latchpin.storage import secrets
-from latchpin.storage.generation import narrow
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import ApiKey
 from tests.support.people import Key, Organization
 
@@ -117,7 +117,7 @@ def key_with(organization: Organization, members: frozenset[Scope]) -> Key:
         row = await session.get(ApiKey, key.id)
         assert row is not None
         row.scopes = scopes.serialize(members)
-        narrow(session)
+        invalidate(session)
 
     organization.write(work)
     return key

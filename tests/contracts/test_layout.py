@@ -20,7 +20,7 @@ LONG = {"audit/events.py": "one list of all events, each with what it means; hal
 # By file: what it takes of a library that the library does not offer, and the test below that looks after it.
 PRIVATE = {
     "serving/server_process.py": {"granian._granian"},
-    "storage/one_trip.py": {"_execute", "_conn"},
+    "storage/sqlite_driver.py": {"_execute", "_conn"},
     "worker/child/crawl.py": {"_split_domain"},
     "worker/child/crawl_settings.py": {"scrapy.core.downloader.handlers._aiohttp"},
 }

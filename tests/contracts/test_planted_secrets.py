@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from latchpin.identity import credentials, organizations
 from latchpin.kit import cookie_names
-from latchpin.oauth import pushed
+from latchpin.oauth import par
 from tests.support.apps import Apps
 from tests.support.authorizing import HTML, Journey, onward
 from tests.support.people import PASSWORD, Organization
@@ -178,8 +178,8 @@ def _sent_ahead(day: Planted, organization: Organization) -> None:
     with closing(journey.browser.http):
         request_uri = journey.pushed()
         address = onward(journey.visit(request_uri))
-        day.secrets["request_uri"] = request_uri.removeprefix(pushed.SENT)
-        day.secrets["way to go on"] = parse_qs(urlsplit(address).query)["request_uri"][0].removeprefix(pushed.CONTINUED)
+        day.secrets["request_uri"] = request_uri.removeprefix(par.PUSHED_PREFIX)
+        day.secrets["way to go on"] = parse_qs(urlsplit(address).query)["request_uri"][0].removeprefix(par.CONTINUATION_PREFIX)
         day.secrets["cookie of the browser"] = journey.browser.http.cookies[cookie_names.of(day.server.settings, "asked")]
         day.heard(journey.push(client_secret="wrong", state=day.secrets["request_uri"]))
         day.heard(journey.visit(request_uri))

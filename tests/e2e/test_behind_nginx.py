@@ -54,7 +54,7 @@ def _member_of_many(organization: Organization) -> Person:
     async def work(session: AsyncSession) -> None:
         user = await users.get(session, organization.id, person.id)
         for number in range(SPACES):
-            entry = spaces.Entry(name=f"Prices of the retailers in region {number:02d}, collected every day for the whole year")
+            entry = spaces.SpaceFields(name=f"Prices of the retailers in region {number:02d}, collected every day for the whole year")
             made = await spaces.create(session, organization.id, entry, by=organization.admin.actor)
             await spaces.set_member(session, made, user, Role.VIEWER, by=organization.admin.actor)
 

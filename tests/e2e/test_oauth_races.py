@@ -64,7 +64,7 @@ class Partner:
                 offline=True,
             )
             grant = await grants.create(session, new, own.settings)
-            return await codes.issue(session, grant, codes.Bound(CALLBACK, pkce.challenge_of(verifier))), verifier
+            return await codes.issue(session, grant, codes.CodeBinding(CALLBACK, pkce.challenge_of(verifier))), verifier
 
     async def redeem(self, code: tuple[str, str]) -> Response:
         """Trade a code."""

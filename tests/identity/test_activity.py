@@ -17,8 +17,8 @@ from latchpin.identity import activity, credentials
 from latchpin.identity.activity import Activity
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import Access
-from latchpin.identity.tallies import Tallies
-from latchpin.identity.verified import Reason, Refused, Verified
+from latchpin.identity.tallies import Counters
+from latchpin.identity.verified import RejectedCredential, RejectionReason, Verified
 from latchpin.kit import clock as kit_clock
 from latchpin.kit.context import RequestContext
 from latchpin.settings import Settings
@@ -152,13 +152,15 @@ def test_a_flood_of_refusals_is_bounded(serve: Serve, clock: kit_clock.Frozen) -
     async def flood() -> None:
         for number in range(10_000):
             shown = f"sk-lp_{number:04d}..."
-            collected.refused(Refused(Reason.UNKNOWN, name=shown), Origin(f"203.0.113.{number % 250}", "x", f"request-{number}"))
+            collected.refused(
+                RejectedCredential(RejectionReason.UNKNOWN, name=shown), Origin(f"203.0.113.{number % 250}", "x", f"request-{number}")
+            )
 
     organization.server.run(flood())
-    assert len(collected._refusals) <= activity.MOST_REFUSALS + len(Reason)
+    assert len(collected._refusals) <= activity.MOST_REFUSALS + len(RejectionReason)
 
     rows = audit(organization, "api_key.refused")
-    assert len(rows) <= activity.MOST_REFUSALS + len(Reason)
+    assert len(rows) <= activity.MOST_REFUSALS + len(RejectionReason)
     assert sum(row.count for row in rows) == 10_000
 
 
@@ -171,7 +173,7 @@ def test_a_flood_is_blamed_on_nobody(serve: Serve, clock: kit_clock.Frozen) -> N
 
     async def flood() -> None:
         for number in range(1000):
-            collected.refused(Refused(Reason.UNKNOWN, name=f"sk-lp_{number:04d}..."), Origin("203.0.113.1"))
+            collected.refused(RejectedCredential(RejectionReason.UNKNOWN, name=f"sk-lp_{number:04d}..."), Origin("203.0.113.1"))
 
     organization.server.run(flood())
     organization.get("/agent/all", dead)
@@ -193,7 +195,7 @@ def test_a_flood_over_http_leaves_few_rows(serve: Serve) -> None:
         return await session.scalar(select(func.count()).where(AuditEvent.action == "api_key.refused")) or 0
 
     organization.server.flush()
-    assert organization.write(count) <= activity.MOST_REFUSALS + len(Reason) + 5
+    assert organization.write(count) <= activity.MOST_REFUSALS + len(RejectionReason) + 5
 
 
 def test_what_cannot_be_written_is_kept(organization: Organization) -> None:
@@ -236,8 +238,8 @@ def test_what_can_never_be_written_holds_up_nothing_else(organization: Organizat
     key = organization.key()
     collected = Activity(server.database)
     origin = Origin("127.0.0.1", "test", "request-1")
-    collected.refused(Refused(Reason.REVOKED, organization.id, None, "ada@example.com", 2**40, "unwritable"), origin)
-    collected.refused(Refused(Reason.EXPIRED, organization.id, None, "ada@example.com", key.id, "writable"), origin)
+    collected.refused(RejectedCredential(RejectionReason.REVOKED, organization.id, None, "ada@example.com", 2**40, "unwritable"), origin)
+    collected.refused(RejectedCredential(RejectionReason.EXPIRED, organization.id, None, "ada@example.com", key.id, "writable"), origin)
 
     server.run(collected._flush_quietly(everything=True))
     server.clear_log()  # of what was given up
@@ -357,7 +359,7 @@ def test_one_credential_hides_neither_its_own_uses_nor_anothers(organization: Or
 def test_nothing_is_dropped_without_a_count(organization: Organization) -> None:
     """Where too many credentials are used to tell each, a total of their organization says how often."""
     presenter = Presenter(organization)
-    presenter.collected._uses = Tallies(seconds=activity.USE_TOTALS_SECONDS, most=3)
+    presenter.collected._uses = Counters(seconds=activity.USE_TOTALS_SECONDS, most=3)
     keys = [organization.key() for _ in range(9)]
     for key in keys:
         for number in range(4):
@@ -375,9 +377,12 @@ def test_one_refused_key_hides_no_other(organization: Organization) -> None:
     dead, other, collected = organization.key(), organization.key(), Activity(organization.server.database)
     for number in range(5_000):
         origin = Origin(f"2001:db8:{number:x}::1")
-        collected.refused(Refused(Reason.REVOKED, organization.id, None, "ada@example.com", dead.id, "sk-lp_1234..."), origin)
+        collected.refused(
+            RejectedCredential(RejectionReason.REVOKED, organization.id, None, "ada@example.com", dead.id, "sk-lp_1234..."), origin
+        )
     collected.refused(
-        Refused(Reason.EXPIRED, organization.id, None, "ada@example.com", other.id, "sk-lp_5678..."), Origin("2001:db8:ffff::1")
+        RejectedCredential(RejectionReason.EXPIRED, organization.id, None, "ada@example.com", other.id, "sk-lp_5678..."),
+        Origin("2001:db8:ffff::1"),
     )
     organization.server.run(collected.flush(everything=True))
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Conflict, Invalid, Missing
 from latchpin.identity import api_keys, policy, users
-from latchpin.identity.api_keys import AlreadyIssued, NewKey
+from latchpin.identity.api_keys import AlreadyIssued, KeyParameters
 from latchpin.kit import clock as kit_clock
 from latchpin.settings import Settings
 from latchpin.storage import secrets
@@ -29,7 +29,7 @@ from tests.support.wire import audit, stored
 DAY = timedelta(days=1)
 
 
-def _create(organization: Organization, new: NewKey, person: Person | None = None) -> Key:
+def _create(organization: Organization, new: KeyParameters, person: Person | None = None) -> Key:
     async def work(session: AsyncSession) -> Key:
         server = organization.server
         user = await users.get(session, organization.id, (person or organization.admin).id)
@@ -40,7 +40,7 @@ def _create(organization: Organization, new: NewKey, person: Person | None = Non
     return organization.write(work)
 
 
-def _refused_fields(organization: Organization, new: NewKey) -> set[str]:
+def _refused_fields(organization: Organization, new: KeyParameters) -> set[str]:
     before = _count(organization)
     with pytest.raises(Invalid) as refused:
         _create(organization, new)
@@ -64,14 +64,14 @@ def test_a_key_may_live_as_long_as_the_policy_allows(organization: Organization,
     """The last allowed day counts to its end; the next one is refused (security.md 96)."""
     latest = kit_clock.now() + 731 * DAY
 
-    assert stored(organization, _create(organization, NewKey(expires=latest))).expires == latest
-    assert _refused_fields(organization, NewKey(expires=latest + timedelta(seconds=1))) == {"expires"}
+    assert stored(organization, _create(organization, KeyParameters(expires_at=latest))).expires == latest
+    assert _refused_fields(organization, KeyParameters(expires_at=latest + timedelta(seconds=1))) == {"expires"}
 
 
 @pytest.mark.parametrize("past", [timedelta(0), timedelta(seconds=1), DAY, 10_000 * DAY])
 def test_an_expiry_in_the_past_is_refused(organization: Organization, clock: kit_clock.Frozen, past: timedelta) -> None:
     """Nobody makes a key that is dead already, this very moment included."""
-    assert _refused_fields(organization, NewKey(expires=kit_clock.now() - past)) == {"expires"}
+    assert _refused_fields(organization, KeyParameters(expires_at=kit_clock.now() - past)) == {"expires"}
 
 
 def test_an_expiry_cannot_be_changed_beyond_the_maximum(organization: Organization, clock: kit_clock.Frozen) -> None:
@@ -110,13 +110,13 @@ def test_a_revoked_key_cannot_be_brought_back(organization: Organization) -> Non
 )
 def test_an_unsound_description_is_refused(organization: Organization, description: str) -> None:
     """Endless texts and control characters are refused whole, with the field named."""
-    assert _refused_fields(organization, NewKey(description=description)) == {"description"}
+    assert _refused_fields(organization, KeyParameters(description=description)) == {"description"}
 
 
 @pytest.mark.parametrize("description", ["<script>alert(1)</script>", "Ünïcode 🔑", "'; DROP TABLE api_keys; --", "x" * 500])
 def test_any_other_description_is_kept_as_it_is(organization: Organization, description: str) -> None:
     """Markup is text like any other: kept to the letter, and escaped where it is shown."""
-    key = _create(organization, NewKey(description=description))
+    key = _create(organization, KeyParameters(description=description))
 
     assert stored(organization, key).description == description
     (row,) = audit(organization, "api_key.created", target_id=key.id)
@@ -126,7 +126,7 @@ def test_any_other_description_is_kept_as_it_is(organization: Organization, desc
 
 def test_a_blank_description_counts_as_none(organization: Organization) -> None:
     """Blanks alone describe nothing."""
-    assert stored(organization, _create(organization, NewKey(description="   "))).description is None
+    assert stored(organization, _create(organization, KeyParameters(description="   "))).description is None
 
 
 @pytest.mark.parametrize(
@@ -134,12 +134,12 @@ def test_a_blank_description_counts_as_none(organization: Organization) -> None:
 )
 def test_what_is_not_a_network_is_refused(organization: Organization, network: str) -> None:
     """CIDR nonsense is refused with the field named, and is not quoted at length."""
-    assert _refused_fields(organization, NewKey(networks=(network,))) == {"networks"}
+    assert _refused_fields(organization, KeyParameters(networks=(network,))) == {"networks"}
 
 
 def test_networks_are_kept_in_canonical_form(organization: Organization) -> None:
     """A single address is a network of one, spellings of one network are one."""
-    key = _create(organization, NewKey(networks=(" 203.0.113.7 ", "2001:DB8:0::/32", "2001:db8::/32")))
+    key = _create(organization, KeyParameters(networks=(" 203.0.113.7 ", "2001:DB8:0::/32", "2001:db8::/32")))
 
     assert stored(organization, key).networks == "203.0.113.7/32 2001:db8::/32"
 
@@ -149,31 +149,31 @@ def test_more_networks_than_fit_are_refused(organization: Organization) -> None:
     few = tuple(f"203.0.113.{number}/32" for number in range(50))
     long = tuple(f"2001:db8:1111:2222:3333:4444:5555:{number:x}/128" for number in range(0x1000, 0x1032))
 
-    assert stored(organization, _create(organization, NewKey(networks=few))).networks.count(" ") == 49
-    assert _refused_fields(organization, NewKey(networks=(*few, "203.0.113.50/32"))) == {"networks"}
-    assert _refused_fields(organization, NewKey(networks=long)) == {"networks"}
+    assert stored(organization, _create(organization, KeyParameters(networks=few))).networks.count(" ") == 49
+    assert _refused_fields(organization, KeyParameters(networks=(*few, "203.0.113.50/32"))) == {"networks"}
+    assert _refused_fields(organization, KeyParameters(networks=long)) == {"networks"}
 
 
 @pytest.mark.parametrize("rate_limit", [0, -1, 1_000_001, 2**63])
 def test_an_impossible_rate_limit_is_refused(organization: Organization, rate_limit: int) -> None:
     """A limit of nothing, or beyond a million, is a mistake."""
-    assert _refused_fields(organization, NewKey(rate_limit=rate_limit)) == {"rate_limit"}
+    assert _refused_fields(organization, KeyParameters(rate_limit=rate_limit)) == {"rate_limit"}
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_every_problem_is_told_at_once(organization: Organization, clock: kit_clock.Frozen) -> None:
     """Who has several things to correct hears of all of them."""
-    new = NewKey(description="a\nb", networks=("x",), rate_limit=0, expires=kit_clock.now() - DAY)
+    new = KeyParameters(description="a\nb", networks=("x",), rate_limit=0, expires_at=kit_clock.now() - DAY)
 
     assert _refused_fields(organization, new) == {"description", "networks", "rate_limit", "expires"}
 
 
 def test_a_form_that_is_sent_twice_makes_one_key(organization: Organization) -> None:
     """A double click, or the browser's reload, neither makes a second key nor shows the first again."""
-    _create(organization, NewKey(form_id="form-1-" + str(organization.id)))
+    _create(organization, KeyParameters(idempotency_key="form-1-" + str(organization.id)))
 
     with pytest.raises(AlreadyIssued):
-        _create(organization, NewKey(form_id="form-1-" + str(organization.id)))
+        _create(organization, KeyParameters(idempotency_key="form-1-" + str(organization.id)))
 
     assert _count(organization) == 1
     assert len(audit(organization, "api_key.created", organization_id=organization.id)) == 1
@@ -188,7 +188,7 @@ def test_a_form_sent_twice_at_the_same_moment_makes_one_key(organization: Organi
             async with server.database.transaction() as session:
                 user = await users.get(session, organization.id, organization.admin.id)
                 rules = await policy.get(session, organization.id, server.settings)
-                new = NewKey(form_id=form_id)
+                new = KeyParameters(idempotency_key=form_id)
                 await api_keys.create(session, user, new, policy=rules, secrets=server.services.secrets, by=organization.admin.actor)
         except AlreadyIssued:
             return "refused"
@@ -203,7 +203,7 @@ def test_a_form_sent_twice_at_the_same_moment_makes_one_key(organization: Organi
 
 def test_an_endless_form_id_is_refused(organization: Organization) -> None:
     """The hidden field of the form is checked like the visible ones."""
-    assert _refused_fields(organization, NewKey(form_id="x" * 65)) == {"form_id"}
+    assert _refused_fields(organization, KeyParameters(idempotency_key="x" * 65)) == {"form_id"}
 
 
 def test_a_disabled_user_gets_no_key(organization: Organization) -> None:
@@ -216,7 +216,7 @@ def test_a_disabled_user_gets_no_key(organization: Organization) -> None:
     organization.write(disable)
 
     with pytest.raises(Conflict, match="disabled"):
-        _create(organization, NewKey(), person)
+        _create(organization, KeyParameters(), person)
 
 
 def test_a_key_for_a_user_who_was_just_removed_is_told_as_that(organization: Organization) -> None:
@@ -224,8 +224,8 @@ def test_a_key_for_a_user_who_was_just_removed_is_told_as_that(organization: Org
     server, person = organization.server, organization.user()
 
     async def remove(session: AsyncSession) -> None:
-        user, heir = [await users.get(session, organization.id, who.id) for who in (person, organization.admin)]
-        await users.delete(session, user, heir=heir, by=organization.admin.actor)
+        user, new_owner = [await users.get(session, organization.id, who.id) for who in (person, organization.admin)]
+        await users.delete(session, user, new_owner=new_owner, by=organization.admin.actor)
 
     async def late() -> None:
         async with server.database.read() as session:
@@ -236,7 +236,7 @@ def test_a_key_for_a_user_who_was_just_removed_is_told_as_that(organization: Org
             session.add(read_before)
             rules = await policy.get(session, organization.id, server.settings)
             by, kept = organization.admin.actor, server.services.secrets
-            await api_keys.create(session, read_before, NewKey(form_id="late"), policy=rules, secrets=kept, by=by)
+            await api_keys.create(session, read_before, KeyParameters(idempotency_key="late"), policy=rules, secrets=kept, by=by)
 
     with pytest.raises(Missing):
         server.run(late())
@@ -250,7 +250,9 @@ def test_a_maker_who_was_just_removed_is_no_form_sent_twice(organization: Organi
     async def work(session: AsyncSession) -> None:
         user = await users.get(session, organization.id, person.id)
         rules = await policy.get(session, organization.id, organization.server.settings)
-        await api_keys.create(session, user, NewKey(form_id="gone"), policy=rules, secrets=organization.server.services.secrets, by=gone)
+        await api_keys.create(
+            session, user, KeyParameters(idempotency_key="gone"), policy=rules, secrets=organization.server.services.secrets, by=gone
+        )
 
     with pytest.raises(Conflict) as refused:
         organization.write(work)
@@ -281,7 +283,9 @@ def test_no_key_slips_past_a_user_who_is_being_disabled(organization: Organizati
             async with server.database.transaction() as session:
                 user = await users.get(session, organization.id, person.id)
                 rules = await policy.get(session, organization.id, server.settings)
-                await api_keys.create(session, user, NewKey(), policy=rules, secrets=server.services.secrets, by=organization.admin.actor)
+                await api_keys.create(
+                    session, user, KeyParameters(), policy=rules, secrets=server.services.secrets, by=organization.admin.actor
+                )
         except Conflict:
             pass
 
@@ -327,7 +331,9 @@ def test_a_user_holds_at_most_200_keys(organization: Organization) -> None:
             async with server.database.transaction() as session:
                 user = await users.get(session, organization.id, person.id)
                 rules = await policy.get(session, organization.id, server.settings)
-                await api_keys.create(session, user, NewKey(), policy=rules, secrets=server.services.secrets, by=organization.admin.actor)
+                await api_keys.create(
+                    session, user, KeyParameters(), policy=rules, secrets=server.services.secrets, by=organization.admin.actor
+                )
         except Conflict:
             return False
         return True
@@ -339,7 +345,7 @@ def test_a_user_holds_at_most_200_keys(organization: Organization) -> None:
 
     assert sum(server.run(race())) == 3
     with pytest.raises(Conflict, match="200 keys"):
-        _create(organization, NewKey(), person)
+        _create(organization, KeyParameters(), person)
 
 
 def test_the_database_holds_a_digest_and_nothing_of_the_key(organization: Organization) -> None:
@@ -410,7 +416,7 @@ def test_a_key_of_another_deployment_is_unknown(serve: Callable[..., Server], or
 def test_the_secrets_say_nothing_of_themselves(organization: Organization) -> None:
     """A key just made, and the deployment's secrets, do not show in a traceback or a debugger's print."""
     new = organization.server.services.secrets
-    issued = api_keys.Issued(ApiKey(prefix="sk-lp_test"), "sk-lp_secret")
+    issued = api_keys.IssuedKey(ApiKey(prefix="sk-lp_test"), "sk-lp_secret")
 
     assert "sk-lp_secret" not in repr(issued)
     assert repr(new) == f"Secrets(current_pepper={new.current_pepper})"

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity import users, verified
-from latchpin.identity.api_key_verifier import ApiKeys
+from latchpin.identity.api_key_verifier import ApiKeyVerifier
 from latchpin.identity.roles import Group, Role
 from latchpin.identity.scopes import Access
-from latchpin.identity.verified import Refused, Verified
+from latchpin.identity.verified import RejectedCredential, Verified
 from latchpin.kit import clock as kit_clock
 from latchpin.storage.models.space import SpaceScope
 from tests.support.people import Key, Organization, Person
@@ -176,8 +176,8 @@ def test_a_deleted_user_takes_all_keys_along(organization: Organization) -> None
     assert organization.get("/agent/all", key).status_code == 200
 
     async def work(session: AsyncSession) -> None:
-        heir = await users.get(session, organization.id, organization.admin.id)
-        await users.delete(session, await users.get(session, organization.id, person.id), heir=heir, by=organization.admin.actor)
+        new_owner = await users.get(session, organization.id, organization.admin.id)
+        await users.delete(session, await users.get(session, organization.id, person.id), new_owner=new_owner, by=organization.admin.actor)
 
     organization.write(work)
 
@@ -198,60 +198,60 @@ def test_a_key_sees_nothing_of_another_organization(organization: Organization, 
     assert organization.get(f"/spaces/{space}", key).status_code == 404
 
 
-def _look_up(server: Server, keys: ApiKeys, key: Key, generation: int = 1) -> Verified | Refused:
+def _look_up(server: Server, keys: ApiKeyVerifier, key: Key, generation: int = 1) -> Verified | RejectedCredential:
     return server.run(keys.look_up(key.secret.encode(), generation))
 
 
 def test_what_was_verified_counts_for_one_generation(organization: Organization) -> None:
     """A raised generation makes every process ask again."""
     server, key = organization.server, organization.key()
-    keys = ApiKeys(server.database, server.services.secrets)
+    keys = ApiKeyVerifier(server.database, server.services.secrets)
 
     found = _look_up(server, keys, key, 7)
 
-    assert keys.remembered(key.secret.encode(), 7) is found
-    assert keys.remembered(key.secret.encode(), 8) is None
-    assert keys.remembered(key.secret.encode(), 6) is None
+    assert keys.cached(key.secret.encode(), 7) is found
+    assert keys.cached(key.secret.encode(), 8) is None
+    assert keys.cached(key.secret.encode(), 6) is None
 
 
 def test_what_was_verified_counts_for_seconds_at_most(organization: Organization, clock: kit_clock.Frozen) -> None:
     """Even if a generation were never raised, a key would be looked up again within seconds."""
     server, key = organization.server, organization.key()
-    keys = ApiKeys(server.database, server.services.secrets)
+    keys = ApiKeyVerifier(server.database, server.services.secrets)
     _look_up(server, keys, key)
 
     clock.advance(timedelta(seconds=verified.CACHE_SECONDS + 0.1))
 
-    assert keys.remembered(key.secret.encode(), 1) is None
+    assert keys.cached(key.secret.encode(), 1) is None
 
 
 def test_a_refused_key_is_not_remembered(organization: Organization) -> None:
     """Junk and dead keys take no place in memory."""
     server, key = organization.server, organization.key()
-    keys = ApiKeys(server.database, server.services.secrets)
+    keys = ApiKeyVerifier(server.database, server.services.secrets)
     organization.revoke(key)
 
-    assert isinstance(_look_up(server, keys, key), Refused)
+    assert isinstance(_look_up(server, keys, key), RejectedCredential)
     assert not keys.cache.verified
 
 
 def test_the_memory_of_keys_is_bounded(organization: Organization) -> None:
     """However many keys there are, a process remembers so many and forgets the oldest."""
     server, made = organization.server, [organization.key() for _ in range(5)]
-    keys = ApiKeys(server.database, server.services.secrets, capacity=3)
+    keys = ApiKeyVerifier(server.database, server.services.secrets, capacity=3)
 
     for key in made:
         assert isinstance(_look_up(server, keys, key), Verified)
 
     assert len(keys.cache.verified) == 3
-    assert keys.remembered(made[0].secret.encode(), 1) is None
-    assert keys.remembered(made[4].secret.encode(), 1) is not None
+    assert keys.cached(made[0].secret.encode(), 1) is None
+    assert keys.cached(made[4].secret.encode(), 1) is not None
 
 
 def test_memory_holds_no_key(organization: Organization) -> None:
     """A dump of the process's memory of keys shows digests (security.md 101)."""
     server, key = organization.server, organization.key()
-    keys = ApiKeys(server.database, server.services.secrets)
+    keys = ApiKeyVerifier(server.database, server.services.secrets)
     found = _look_up(server, keys, key)
 
     assert key.secret not in repr(found)

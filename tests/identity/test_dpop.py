@@ -17,29 +17,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latchpin.identity import dpop
-from latchpin.identity.dpop import Fault, Proof, Wanted
-from latchpin.identity.verified import Reason
+from latchpin.identity.dpop import Proof, ProofError, ProofRequirements
+from latchpin.identity.verified import RejectionReason
 from latchpin.kit import clock as kit_clock
 from latchpin.kit.clock import Frozen
 from tests.support.proofs import Prover, b64, of_each_algorithm, small_rsa
 
 URL = "https://latchpin.example/api/v1/agent/all"
 TOKEN = "an.access.token"
-WANTED = Wanted("GET", URL, TOKEN.encode())
+WANTED = ProofRequirements("GET", URL, TOKEN.encode())
 PROVERS = of_each_algorithm()
 LETTERS = string.ascii_letters + string.digits + "-_.=+/ ~"
 ONE = Prover()
 
 
-def judged(proof: str | bytes, wanted: Wanted = WANTED) -> Proof | Fault:
+def judged(proof: str | bytes, wanted: ProofRequirements = WANTED) -> Proof | ProofError:
     """Judge a proof."""
-    return dpop.judge(proof.encode() if isinstance(proof, str) else proof, wanted)
+    return dpop.verify(proof.encode() if isinstance(proof, str) else proof, wanted)
 
 
-def reason(proof: str | bytes, wanted: Wanted = WANTED) -> Reason | None:
+def reason(proof: str | bytes, wanted: ProofRequirements = WANTED) -> RejectionReason | None:
     """Return why a proof is refused, None where it counts."""
     found = judged(proof, wanted)
-    return found.reason if isinstance(found, Fault) else None
+    return found.reason if isinstance(found, ProofError) else None
 
 
 def sound(**changed: Any) -> str:
@@ -67,7 +67,7 @@ def test_the_example_of_the_standard_counts() -> None:
         "qRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg"
     )
     with Frozen(datetime.fromtimestamp(1562262616, UTC)):
-        found = judged(proof, Wanted("POST", "https://server.example.com/token"))
+        found = judged(proof, ProofRequirements("POST", "https://server.example.com/token"))
 
     assert isinstance(found, Proof)
     assert found.jkt == "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
@@ -78,7 +78,7 @@ def test_the_method_must_be_the_requests(htm: object) -> None:
     """To the letter (security.md 87)."""
     proof = sound(htm=htm) if htm is not None else ONE.proof("", URL, TOKEN, htm=None)
 
-    assert reason(proof) is Reason.PROOF_REQUEST
+    assert reason(proof) is RejectionReason.PROOF_REQUEST
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_the_method_must_be_the_requests(htm: object) -> None:
 )
 def test_the_address_must_be_the_requests(htu: object) -> None:
     """Another host, port, scheme or path is another address (security.md 87)."""
-    assert reason(sound(htu=htu)) is Reason.PROOF_REQUEST
+    assert reason(sound(htu=htu)) is RejectionReason.PROOF_REQUEST
 
 
 @pytest.mark.parametrize(
@@ -147,15 +147,15 @@ def test_the_same_address_may_be_written_in_other_ways(htu: str) -> None:
 )
 def test_equal_addresses_have_one_form(one: str, other: str) -> None:
     """RFC 3986 sections 6.2.2 and 6.2.3."""
-    assert dpop.normalised(one) == dpop.normalised(other) is not None
+    assert dpop.normalize_url(one) == dpop.normalize_url(other) is not None
 
 
 @given(st.text(max_size=60))
 def test_any_text_as_an_address_has_a_form_that_stays(text: str) -> None:
     """Or none; nothing is thrown."""
-    form = dpop.normalised(text) or dpop.normalised("https://a.example/" + text)
+    form = dpop.normalize_url(text) or dpop.normalize_url("https://a.example/" + text)
 
-    assert form is None or dpop.normalised(form) == form
+    assert form is None or dpop.normalize_url(form) == form
 
 
 @pytest.mark.parametrize("seconds", [-61, 61, -86_400, 1e300, -1e300, 10**400])
@@ -164,13 +164,13 @@ def test_a_proof_of_another_time_is_refused(clock: Frozen, seconds: float) -> No
     now = int(kit_clock.timestamp())
     clock.advance(timedelta(seconds=now - kit_clock.timestamp()))
 
-    assert reason(sound(iat=now + seconds)) in (Reason.PROOF_TIME, Reason.PROOF_MALFORMED)
+    assert reason(sound(iat=now + seconds)) in (RejectionReason.PROOF_TIME, RejectionReason.PROOF_MALFORMED)
 
 
 @pytest.mark.parametrize("iat", [None, "now", True, [1], {"at": 1}])
 def test_a_time_must_be_a_number(iat: object) -> None:
     """Of seconds."""
-    assert reason(sound(iat=iat)) is Reason.PROOF_TIME
+    assert reason(sound(iat=iat)) is RejectionReason.PROOF_TIME
 
 
 @pytest.mark.parametrize("seconds", [-60, -0.5, 0, 59.5, 60])
@@ -185,7 +185,7 @@ def test_clocks_may_differ_by_a_minute(clock: Frozen, seconds: float) -> None:
 @pytest.mark.parametrize("jti", [None, "", 7, ["a"], "x" * 257])
 def test_a_proof_must_be_named(jti: object) -> None:
     """With a name that can be remembered."""
-    assert reason(sound(jti=jti)) is Reason.PROOF_MALFORMED
+    assert reason(sound(jti=jti)) is RejectionReason.PROOF_MALFORMED
 
 
 @pytest.mark.parametrize("ath", [None, "", "x", 7, b64(b"another"), "AAAA" * 10 + "AAA="])
@@ -193,33 +193,33 @@ def test_a_proof_is_for_one_access_token(ath: object) -> None:
     """By its hash; without one only where no token comes along (security.md 87)."""
     proof = ONE.proof("GET", URL, ath=ath)
 
-    assert reason(proof) is Reason.PROOF_TOKEN
-    assert reason(proof, Wanted("GET", URL)) is None
-    assert reason(ONE.proof("GET", URL, "another.access.token")) is Reason.PROOF_TOKEN
+    assert reason(proof) is RejectionReason.PROOF_TOKEN
+    assert reason(proof, ProofRequirements("GET", URL)) is None
+    assert reason(ONE.proof("GET", URL, "another.access.token")) is RejectionReason.PROOF_TOKEN
 
 
 @pytest.mark.parametrize("nonce", [7, ["a"], {}])
 def test_a_nonce_is_a_text(nonce: object) -> None:
     """Whatever it says, which is looked at elsewhere."""
-    assert reason(sound(nonce=nonce)) is Reason.PROOF_MALFORMED
+    assert reason(sound(nonce=nonce)) is RejectionReason.PROOF_MALFORMED
 
 
 @pytest.mark.parametrize("typ", ["jwt", "JWT", "at+jwt", "DPOP+JWT", "application/dpop+jwt", "", 7, None])
 def test_the_type_must_be_that_of_a_proof(typ: object) -> None:
     """No other token that the same key signed is one (RFC 8725 section 3.11)."""
-    assert reason(sealed({"alg": "ES256", "typ": typ, "jwk": ONE.jwk})) is Reason.PROOF_MALFORMED
+    assert reason(sealed({"alg": "ES256", "typ": typ, "jwk": ONE.jwk})) is RejectionReason.PROOF_MALFORMED
 
 
 @pytest.mark.parametrize("alg", ["none", "NONE", "HS256", "ES384", "RS512", "ES256K", "", None, 7, ["ES256"], {"a": 1}])
 def test_other_algorithms_are_refused(alg: object) -> None:
     """No shared secret, and nothing that the metadata does not list (security.md 46)."""
-    assert reason(sealed({"alg": alg, "typ": "dpop+jwt", "jwk": ONE.jwk})) is Reason.PROOF_KEY
+    assert reason(sealed({"alg": alg, "typ": "dpop+jwt", "jwk": ONE.jwk})) is RejectionReason.PROOF_KEY
 
 
 def test_a_shared_secret_is_no_key() -> None:
     """Neither as itself nor under the name of an algorithm that we take."""
     for alg in ("HS256", "ES256", "RS256"):
-        assert reason(sealed({"alg": alg, "typ": "dpop+jwt", "jwk": {"kty": "oct", "k": "AAAA"}})) is Reason.PROOF_KEY
+        assert reason(sealed({"alg": alg, "typ": "dpop+jwt", "jwk": {"kty": "oct", "k": "AAAA"}})) is RejectionReason.PROOF_KEY
 
 
 def test_a_private_key_is_refused() -> None:
@@ -228,8 +228,8 @@ def test_a_private_key_is_refused() -> None:
 
     found = judged(sound(header={"jwk": secret}))
 
-    assert isinstance(found, Fault)
-    assert found.reason is Reason.PROOF_KEY
+    assert isinstance(found, ProofError)
+    assert found.reason is RejectionReason.PROOF_KEY
     assert secret["d"] not in found.detail
 
 
@@ -239,14 +239,14 @@ def test_a_small_rsa_key_is_refused() -> None:
         warnings.simplefilter("ignore")  # PyJWT's own, while it signs
         proof = small_rsa().proof("GET", URL, TOKEN)
 
-    assert reason(proof) is Reason.PROOF_KEY
+    assert reason(proof) is RejectionReason.PROOF_KEY
 
 
 def test_a_key_that_would_keep_us_busy_is_refused() -> None:
     """Too long a modulus or exponent, before anything is computed with it."""
     rs256 = PROVERS["RS256"].jwk
     for changed in ({"n": b64(b"\xff" * 513)}, {"e": rs256["n"]}, {"e": b64(b"\xff" * 7)}, {"e": b64(b"\x01")}, {"n": ""}):
-        assert reason(sealed({"alg": "RS256", "typ": "dpop+jwt", "jwk": rs256 | changed})) is Reason.PROOF_KEY
+        assert reason(sealed({"alg": "RS256", "typ": "dpop+jwt", "jwk": rs256 | changed})) is RejectionReason.PROOF_KEY
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_key_that_would_keep_us_busy_is_refused() -> None:
 )
 def test_what_is_no_key_is_refused(jwk: object) -> None:
     """Without an error of ours; a point must be on its curve."""
-    assert reason(sealed({"alg": "ES256", "typ": "dpop+jwt", "jwk": jwk})) is Reason.PROOF_KEY
+    assert reason(sealed({"alg": "ES256", "typ": "dpop+jwt", "jwk": jwk})) is RejectionReason.PROOF_KEY
 
 
 def test_a_key_of_another_curve_is_refused() -> None:
@@ -274,21 +274,21 @@ def test_a_key_of_another_curve_is_refused() -> None:
     other = ec.generate_private_key(ec.SECP384R1())
     jwk = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(other.public_key()))
 
-    assert reason(sound(header={"jwk": jwk})) is Reason.PROOF_KEY
+    assert reason(sound(header={"jwk": jwk})) is RejectionReason.PROOF_KEY
 
 
 def test_only_the_key_in_the_proof_counts() -> None:
     """Another key's signature, one key for another algorithm, no signature."""
     head, body, signature = sound().split(".")
 
-    assert reason(sound(header={"jwk": Prover().jwk})) is Reason.PROOF_SIGNATURE
-    assert reason(f"{head}.{body}.{sound().split('.')[2]}") is Reason.PROOF_SIGNATURE
-    assert reason(f"{head}.{body}.") is Reason.PROOF_MALFORMED
-    assert reason(f"{head}.{body}.{signature}=") is Reason.PROOF_MALFORMED
-    assert reason(f"{head}.{body}.{signature}AA") is Reason.PROOF_SIGNATURE
+    assert reason(sound(header={"jwk": Prover().jwk})) is RejectionReason.PROOF_SIGNATURE
+    assert reason(f"{head}.{body}.{sound().split('.')[2]}") is RejectionReason.PROOF_SIGNATURE
+    assert reason(f"{head}.{body}.") is RejectionReason.PROOF_MALFORMED
+    assert reason(f"{head}.{body}.{signature}=") is RejectionReason.PROOF_MALFORMED
+    assert reason(f"{head}.{body}.{signature}AA") is RejectionReason.PROOF_SIGNATURE
     swapped = Prover(PROVERS["RS256"].key, "PS256").proof("GET", URL, TOKEN).split(".")
     rs256 = PROVERS["RS256"].proof("GET", URL, TOKEN).split(".")
-    assert reason(f"{rs256[0]}.{rs256[1]}.{swapped[2]}") is Reason.PROOF_SIGNATURE
+    assert reason(f"{rs256[0]}.{rs256[1]}.{swapped[2]}") is RejectionReason.PROOF_SIGNATURE
 
 
 def test_a_signature_in_the_form_of_certificates_is_refused() -> None:
@@ -297,13 +297,13 @@ def test_a_signature_in_the_form_of_certificates_is_refused() -> None:
     der = ONE.key.sign(f"{head}.{body}".encode(), ec.ECDSA(hashes.SHA256()))
     r, s = decode_dss_signature(der)
 
-    assert reason(f"{head}.{body}.{b64(der)}") is Reason.PROOF_SIGNATURE
+    assert reason(f"{head}.{body}.{b64(der)}") is RejectionReason.PROOF_SIGNATURE
     assert reason(f"{head}.{body}.{b64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}") is None
 
 
 def test_a_critical_header_is_refused() -> None:
     """None is known here (RFC 7515 section 4.1.11)."""
-    assert reason(sound(header={"crit": ["exp"], "exp": 1})) is Reason.PROOF_MALFORMED
+    assert reason(sound(header={"crit": ["exp"], "exp": 1})) is RejectionReason.PROOF_MALFORMED
 
 
 def test_headers_and_claims_that_nobody_knows_are_ignored() -> None:
@@ -315,8 +315,8 @@ def test_there_is_exactly_one_proof() -> None:
     """Two headers, or two in one, are none (section 4.3)."""
     proof = sound().encode()
 
-    assert reason(proof + b"\n" + sound().encode()) is Reason.PROOF_MALFORMED
-    assert reason(proof + b", " + sound().encode()) is Reason.PROOF_MALFORMED
+    assert reason(proof + b"\n" + sound().encode()) is RejectionReason.PROOF_MALFORMED
+    assert reason(proof + b", " + sound().encode()) is RejectionReason.PROOF_MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -324,14 +324,14 @@ def test_there_is_exactly_one_proof() -> None:
 )
 def test_what_is_no_proof_is_refused(text: str) -> None:
     """Without an error of ours."""
-    assert reason(text) is Reason.PROOF_MALFORMED
+    assert reason(text) is RejectionReason.PROOF_MALFORMED
 
 
 def test_a_payload_must_be_an_object() -> None:
     """Of JSON, however it was signed."""
     for body in (b"[]", b"7", b'"x"', b"", b"{", b"\xff", b"[" * 3000):
         proof = jwt.api_jws.encode(body, ONE.key, algorithm="ES256", headers={"typ": "dpop+jwt", "jwk": ONE.jwk})
-        assert reason(proof) is Reason.PROOF_MALFORMED
+        assert reason(proof) is RejectionReason.PROOF_MALFORMED
 
 
 @given(st.sampled_from(dpop.ALGORITHMS), st.one_of(st.just(-1), st.integers(0, 2000)), st.integers(1, len(LETTERS) - 1))

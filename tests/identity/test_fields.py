@@ -10,17 +10,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from latchpin.errors import Invalid
-from latchpin.identity.fields import Form, email_key
+from latchpin.identity.fields import FieldValidation, email_key
 
 
 def _line(text: str, most: int = 200) -> str | None:
-    form = Form()
+    form = FieldValidation()
     clean = form.line("name", text, most=most)
     return None if form.problems else clean
 
 
 def _email(text: str) -> str | None:
-    form = Form()
+    form = FieldValidation()
     clean = form.email("email", text)
     return None if form.problems else clean
 
@@ -28,7 +28,7 @@ def _email(text: str) -> str | None:
 @pytest.mark.parametrize("text", ["sk-lp_" + "a1B2" * 11, "Grafana sk-lp_" + "x" * 20 + " nightly"])
 def test_a_line_that_holds_a_full_key_is_refused_without_repeating_it(text: str) -> None:
     """A key pasted into a name or description would be stored in the clear and shown to others."""
-    form = Form()
+    form = FieldValidation()
 
     form.line("description", text, most=500)
 
@@ -76,7 +76,7 @@ def test_markup_is_text_like_any_other(text: str) -> None:
 
 def test_a_line_of_ten_thousand_characters_is_refused_with_both_numbers() -> None:
     """Not cut."""
-    form = Form()
+    form = FieldValidation()
     form.line("description", "x" * 10_000, most=500)
 
     assert form.problems[0].message == "At most 500 characters; this has 10000."
@@ -155,7 +155,7 @@ def test_addresses_that_differ_in_case_are_one(address: str) -> None:
 @example(["10.0.0.1/8"])
 def test_accepted_networks_can_be_read_again_and_fit_their_column(parts: list[str]) -> None:
     """Nonsense is refused with what was wrong; nothing that was kept fails later, when a request comes."""
-    form = Form()
+    form = FieldValidation()
     kept = form.networks("networks", parts)
 
     if not form.problems:
@@ -166,7 +166,7 @@ def test_accepted_networks_can_be_read_again_and_fit_their_column(parts: list[st
 @given(st.integers())
 def test_numbers_are_kept_within_their_bounds(number: int) -> None:
     """However large."""
-    form = Form()
+    form = FieldValidation()
     form.number("rate_limit", number, least=1, most=1000)
 
     assert bool(form.problems) == (not 1 <= number <= 1000)
@@ -174,7 +174,7 @@ def test_numbers_are_kept_within_their_bounds(number: int) -> None:
 
 def test_all_problems_are_told_together() -> None:
     """One round trip, not one per field."""
-    form = Form()
+    form = FieldValidation()
     form.line("full_name", "", most=200)
     form.email("email", "nobody")
     form.number("rate_limit", 0, least=1)
@@ -204,7 +204,7 @@ def test_two_addresses_that_look_alike_to_a_mail_server_or_an_eye_are_one() -> N
 
 def test_an_invisible_character_is_told_by_its_number() -> None:
     """Else nobody could find what is wrong."""
-    form = Form()
+    form = FieldValidation()
     form.email("email", "ada\u200b.byron@example.com")
     form.line("name", "Ada\u2060Byron", most=200)
     form.line("blank", "\u3164\u2800", most=200)

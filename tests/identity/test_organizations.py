@@ -53,7 +53,7 @@ class Fresh:
         """Whether a token opens the first-run page now."""
         return bool(self.write(lambda session: organizations.is_setup_token(session, token)))
 
-    async def begin(self, email: str = "ada@example.com", password: str = PASSWORD) -> users.Created:
+    async def begin(self, email: str = "ada@example.com", password: str = PASSWORD) -> users.CreatedUser:
         """Make the first administrator, in a transaction of its own."""
         hashed = await passwords.hashed(password)
         async with self.database.transaction() as session:
@@ -227,7 +227,7 @@ def test_organizations_are_found_by_id_and_listed_oldest_first(organization: Acm
     """One that is not there is missing."""
 
     async def work(session: AsyncSession) -> tuple[str, list[int]]:
-        ids = [found.id for found in await organizations.every(session)]
+        ids = [found.id for found in await organizations.list_all(session)]
         return (await organizations.get(session, organization.id)).name, ids
 
     name, ids = organization.write(work)

@@ -13,7 +13,7 @@ from latchpin import settings
 from latchpin.audit import Origin
 from latchpin.errors import Missing
 from latchpin.identity import sessions, users
-from latchpin.identity.sessions import Opened, SignedInUser
+from latchpin.identity.sessions import NewSession, SignedInUser
 from latchpin.kit import clock as kit_clock
 from latchpin.kit import cookie_names
 from latchpin.storage.models import BrowserSession
@@ -32,10 +32,10 @@ class Browser:
         self.organization = organization
         self.settings = organization.server.settings
 
-    def open_(self, person: Person | None = None) -> Opened:
+    def open_(self, person: Person | None = None) -> NewSession:
         """Sign in."""
 
-        async def work(session: AsyncSession) -> Opened:
+        async def work(session: AsyncSession) -> NewSession:
             user = await users.get(session, self.organization.id, (person or self.organization.admin).id)
             return await sessions.open_(session, user, self.settings, Origin("192.0.2.1", "a browser " * 100))
 
@@ -65,7 +65,7 @@ class Browser:
 
         return self.organization.write(work)
 
-    def touch(self, opened: Opened) -> None:
+    def touch(self, opened: NewSession) -> None:
         """Note a use."""
 
         async def work(session: AsyncSession) -> None:
@@ -73,7 +73,7 @@ class Browser:
 
         self.organization.write(work)
 
-    def row(self, opened: Opened) -> BrowserSession:
+    def row(self, opened: NewSession) -> BrowserSession:
         """Return what is stored."""
 
         async def work(session: AsyncSession) -> BrowserSession:
@@ -97,7 +97,7 @@ def test_a_token_stands_for_its_user_and_says_when_the_password_was_given(browse
     assert found is not None
     assert found.principal.user_id == browser.organization.admin.id
     assert found.principal.credential.id == opened.session_id
-    assert found.proved == kit_clock.now()
+    assert found.reauthenticated_at == kit_clock.now()
 
 
 def test_a_token_is_stored_as_a_digest_and_never_twice_the_same(browser: Browser) -> None:
@@ -139,12 +139,12 @@ def test_use_keeps_a_session_alive_and_is_noted_at_most_once_a_minute(browser: B
     clock.advance(MINUTE - timedelta(seconds=1))
     found = browser.find(opened.token)
     assert found is not None
-    assert not found.stale
+    assert not found.needs_renewal
 
     clock.advance(idle - 2 * MINUTE)
     found = browser.find(opened.token)
     assert found is not None
-    assert found.stale
+    assert found.needs_renewal
     browser.touch(opened)
     clock.advance(idle - MINUTE)
 
@@ -230,7 +230,7 @@ def test_what_a_browser_says_of_itself_fits_its_column(browser: Browser) -> None
 def test_a_user_agent_with_a_nul_or_control_characters_opens_a_session_all_the_same(browser: Browser) -> None:
     """A strange browser is no reason for a server error."""
 
-    async def work(session: AsyncSession) -> Opened:
+    async def work(session: AsyncSession) -> NewSession:
         user = await users.get(session, browser.organization.id, browser.organization.admin.id)
         return await sessions.open_(session, user, browser.settings, Origin("192.0.2.1", "a\x00\x1b[31m\u202eb"))
 
@@ -247,7 +247,7 @@ def test_long_ended_sessions_are_swept_and_others_stay(browser: Browser, clock: 
     fresh = browser.open_()
 
     async def work(session: AsyncSession) -> set[int]:
-        await sessions.sweep(session)
+        await sessions.purge_expired(session)
         return set((await session.scalars(select(BrowserSession.id))).all())
 
     left = browser.organization.write(work)

@@ -27,9 +27,9 @@ from tests.support.wire import audit
 @pytest.fixture
 def door(organization: Organization, clock: kit_clock.Frozen) -> Iterator[Door]:
     """A user to sign in as, a clock that stands still, and no refusals counted before or after."""
-    sign_in_load.rows.reset()
+    sign_in_load.audit_budget.reset()
     yield Door(organization)
-    sign_in_load.rows.reset()
+    sign_in_load.audit_budget.reset()
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ def test_the_right_password_opens_a_session_and_is_noted(door: Door) -> None:
     """Last sign-in and one audit event with the session as credential."""
     outcome = door.attempt(PASSWORD)
 
-    assert outcome.opened is not None
+    assert outcome.session is not None
     assert outcome.user is not None
     assert outcome.user.last_sign_in == kit_clock.now()
     [event] = audit(door.organization, "session.signed_in", target_id=door.person.id)
-    assert (event.credential_id, event.address) == (outcome.opened.session_id, door.address(1))
+    assert (event.credential_id, event.address) == (outcome.session.session_id, door.address(1))
 
 
 def test_the_address_is_read_in_any_case(door: Door) -> None:
@@ -223,8 +223,8 @@ def test_the_count_survives_the_refusal(door: Door) -> None:
 # ---- giving the password again ----
 
 
-def _signed_in(door: Door, person: Person) -> tuple[sessions.SignedInUser, sessions.Opened]:
-    async def work(session: AsyncSession) -> tuple[sessions.SignedInUser, sessions.Opened]:
+def _signed_in(door: Door, person: Person) -> tuple[sessions.SignedInUser, sessions.NewSession]:
+    async def work(session: AsyncSession) -> tuple[sessions.SignedInUser, sessions.NewSession]:
         user = await users.get(session, door.organization.id, person.id)
         opened = await sessions.open_(session, user, door.server.settings, Origin())
         found = await sessions.find(session, opened.token, door.server.settings)
@@ -237,7 +237,7 @@ def _signed_in(door: Door, person: Person) -> tuple[sessions.SignedInUser, sessi
 def _prove(door: Door, signed_in: sessions.SignedInUser, password: str) -> Outcome:
     async def work(session: AsyncSession) -> Outcome:
         tried = door.tried(password, email=signed_in.principal.email, host=0xC)
-        return await sign_in.prove(session, signed_in, tried, door.server.services.secrets, by=door.person.actor)
+        return await sign_in.reauthenticate(session, signed_in, tried, door.server.services.secrets, by=door.person.actor)
 
     return door.organization.write(work)
 
@@ -250,8 +250,8 @@ def test_proving_gives_the_session_a_new_token_and_kills_the_old_one(door: Door)
     outcome = _prove(door, signed_in, PASSWORD)
 
     async def found(session: AsyncSession) -> list[bool]:
-        assert outcome.opened is not None
-        return [await sessions.find(session, token, door.server.settings) is not None for token in (before.token, outcome.opened.token)]
+        assert outcome.session is not None
+        return [await sessions.find(session, token, door.server.settings) is not None for token in (before.token, outcome.session.token)]
 
     assert door.organization.write(found) == [False, True]
     assert len(audit(door.organization, "session.password_proved", target_id=door.person.id)) == 1
@@ -277,7 +277,7 @@ def test_counters_whose_window_is_over_are_swept(door: Door, clock: kit_clock.Fr
     clock.advance(timedelta(minutes=16))
 
     async def work(session: AsyncSession) -> int:
-        await sign_in.sweep(session)
+        await sign_in.purge_expired(session)
         return len((await session.scalars(select(SignInFailures))).all())
 
     assert door.organization.write(work) == 0

@@ -26,9 +26,9 @@ Change = Callable[[AsyncSession, User, Door], Awaitable[None]]
 @pytest.fixture
 def door(organization: Organization, clock: kit_clock.Frozen) -> Iterator[Door]:
     """A user to sign in as, a clock that stands still, and no refusals counted before or after."""
-    sign_in_load.rows.reset()
+    sign_in_load.audit_budget.reset()
     yield Door(organization)
-    sign_in_load.rows.reset()
+    sign_in_load.audit_budget.reset()
 
 
 async def _disabled(session: AsyncSession, user: User, door: Door) -> None:
@@ -67,7 +67,9 @@ def test_a_password_given_again_while_it_is_reset_counts_for_nothing(door: Door)
 
     async def prove() -> sign_in.Outcome:
         async with door.server.database.transaction() as session:
-            return await sign_in.prove(session, signed_in, door.tried(PASSWORD), door.server.services.secrets, by=door.person.actor)
+            return await sign_in.reauthenticate(
+                session, signed_in, door.tried(PASSWORD), door.server.services.secrets, by=door.person.actor
+            )
 
     assert isinstance(meet(door.server, reset, prove).refusal, Unauthenticated)
 
@@ -95,7 +97,7 @@ def test_signing_in_again_ends_the_session_that_the_browser_had(door: Door) -> N
     mine, theirs = open_session(door.organization, door.person), open_session(door.organization, other)
 
     for before in (mine, theirs):
-        assert door.attempt(PASSWORD, previous=before.token).opened is not None
+        assert door.attempt(PASSWORD, previous=before.token).session is not None
 
     assert open_sessions(door.organization, door.person) == 2
     assert open_sessions(door.organization, other) == 0
@@ -109,4 +111,4 @@ def test_a_refused_sign_in_leaves_the_session_that_the_browser_had(door: Door) -
     door.attempt("wrong", previous=opened.token)
 
     assert open_sessions(door.organization, door.person) == 1
-    assert door.attempt(PASSWORD, previous="no such token").opened is not None
+    assert door.attempt(PASSWORD, previous="no such token").session is not None

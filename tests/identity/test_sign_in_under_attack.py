@@ -24,10 +24,10 @@ pytestmark = pytest.mark.both_databases("attempts are counted by upserts and loc
 @pytest.fixture
 def door(organization: Organization, clock: kit_clock.Frozen) -> Iterator[Door]:
     """A user to sign in as, a clock that stands still, and no refusals counted before or after."""
-    sign_in_load.rows.reset()
+    sign_in_load.audit_budget.reset()
     yield Door(organization)
-    sign_in_load.rows.reset()
-    sign_in_load.turned_away.take()
+    sign_in_load.audit_budget.reset()
+    sign_in_load.shed_attempts.take()
 
 
 def test_an_account_under_attack_stays_open_to_its_owner_at_another_address(door: Door) -> None:
@@ -135,7 +135,7 @@ def test_an_address_that_waits_leaves_no_row_for_each_account_it_names(door: Doo
     """Twenty more accounts, five more audit rows (the 1st, 2nd, 4th, 8th, 16th), and no counter but the address's own."""
     for number in range(50):
         door.attempt(email=f"somebody.{number}@example.com", host=4)
-    sign_in_load.rows.reset()
+    sign_in_load.audit_budget.reset()
 
     for number in range(20):
         assert isinstance(door.attempt(email=f"another.{number}@example.com", host=4).refusal, Throttled)
@@ -159,7 +159,7 @@ def test_tries_that_wait_are_counted_though_few_get_a_row(door: Door) -> None:
     for _ in range(20):
         assert isinstance(door.attempt(host=4).refusal, Throttled)
 
-    door.organization.write(sign_in.sweep)
+    door.organization.write(sign_in.purge_expired)
 
     assert len(audit(door.organization, "session.sign_in_refused", reason="throttled", address=door.address(4))) < 7
     assert _counted(door) - before == 20
@@ -203,7 +203,7 @@ def test_refusals_that_nobody_follows_are_written_when_the_counters_are_swept(do
     for host in range(1, 7):
         door.attempt(host=host)
 
-    door.organization.write(sign_in.sweep)
+    door.organization.write(sign_in.purge_expired)
 
     assert _total(door) == 5
 
@@ -211,13 +211,13 @@ def test_refusals_that_nobody_follows_are_written_when_the_counters_are_swept(do
 # ---- how much is worked on at once ----
 
 
-def _turn_away(looked: sign_in.Looked, tries: int) -> None:
+def _turn_away(looked: sign_in.Lookup, tries: int) -> None:
     """Let tries come while all places of their household are taken."""
     with ExitStack() as stack:
         for _ in range(sign_in_load.MOST_AT_ONCE):
-            stack.enter_context(sign_in.place(looked))
+            stack.enter_context(sign_in.reserve_slot(looked))
         for _ in range(tries):
-            with pytest.raises(Throttled), sign_in.place(looked):
+            with pytest.raises(Throttled), sign_in.reserve_slot(looked):
                 pass
 
 
@@ -269,7 +269,7 @@ def test_tries_turned_away_that_nobody_follows_are_written_with_the_sweep(door: 
     """A flood that stops is in the audit trail all the same."""
     _turn_away(door.looked(host=1), 5)
 
-    door.organization.write(sign_in.sweep)
+    door.organization.write(sign_in.purge_expired)
 
     (event,) = audit(door.organization, "session.sign_in_refused", target_id=door.person.id)
     assert (event.reason, event.count) == ("too many at the same moment", 5)
@@ -283,7 +283,7 @@ def test_a_household_that_waits_fills_no_audit_trail_by_being_turned_away(door: 
         _turn_away(door.looked(host=1), 2)
         door.attempt(host=1)
 
-    door.organization.write(sign_in.sweep)
+    door.organization.write(sign_in.purge_expired)
 
     events = audit(door.organization, "session.sign_in_refused", reason="too many at the same moment", address=door.address(1))
     assert sum(event.count for event in events) == 6
@@ -295,14 +295,14 @@ def test_the_memory_of_tries_turned_away_is_bounded(door: Door, monkeypatch: pyt
     monkeypatch.setattr(sign_in_load, "MOST_TURNED_AWAY", 2)
     for host in range(1, 6):
         _turn_away(door.looked(host=host), 3)
-    assert len(sign_in_load.turned_away) == 2
+    assert len(sign_in_load.shed_attempts) == 2
 
-    door.organization.write(sign_in.sweep)
+    door.organization.write(sign_in.purge_expired)
 
     assert len(audit(door.organization, "session.sign_in_refused", target_id=door.person.id)) == 2
     assert _total(door) == 9
     _turn_away(door.looked(host=9), 1)
-    door.organization.write(sign_in.sweep)
+    door.organization.write(sign_in.purge_expired)
     assert len(audit(door.organization, "session.sign_in_refused", target_id=door.person.id)) == 3
 
 
@@ -311,10 +311,10 @@ def test_a_household_has_few_places_at_once_and_a_known_browser_its_own(door: Do
     device = door.device()
 
     here, elsewhere, known = door.looked(host=1), door.looked(host=2), door.looked(host=1, device=device)
-    with sign_in.place(here), sign_in.place(here), sign_in.place(here), sign_in.place(here):
-        with pytest.raises(Throttled), sign_in.place(here):
+    with sign_in.reserve_slot(here), sign_in.reserve_slot(here), sign_in.reserve_slot(here), sign_in.reserve_slot(here):
+        with pytest.raises(Throttled), sign_in.reserve_slot(here):
             pass
-        with sign_in.place(elsewhere), sign_in.place(known):
+        with sign_in.reserve_slot(elsewhere), sign_in.reserve_slot(known):
             pass
-    with sign_in.place(here):
+    with sign_in.reserve_slot(here):
         pass

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.errors import Conflict, Invalid, Missing
 from latchpin.identity import spaces, users
 from latchpin.identity.roles import Group, Role
-from latchpin.identity.spaces import Entry
+from latchpin.identity.spaces import SpaceFields
 from latchpin.storage.models import Space
 from latchpin.storage.models.space import SpaceScope
 from tests.support.people import Organization, Person
@@ -26,7 +26,7 @@ def change(organization: Organization, space_id: int, **entry: Any) -> Space:
 
     async def work(session: AsyncSession) -> Space:
         space = await spaces.owned(session, organization.id, space_id)
-        return await spaces.change(session, space, Entry(**{"name": "Retail", **entry}), by=organization.admin.actor)
+        return await spaces.change(session, space, SpaceFields(**{"name": "Retail", **entry}), by=organization.admin.actor)
 
     return organization.write(work)
 
@@ -61,13 +61,13 @@ def test_unsound_entries_are_refused_by_field(organization: Organization, entry:
     """And no Space is made."""
 
     async def work(session: AsyncSession) -> Space:
-        return await spaces.create(session, organization.id, Entry(**entry), by=organization.admin.actor)
+        return await spaces.create(session, organization.id, SpaceFields(**entry), by=organization.admin.actor)
 
     with pytest.raises(Invalid) as caught:
         organization.write(work)
 
     assert [problem.field for problem in caught.value.problems] == [field]
-    assert read(organization, lambda session: spaces.every(session, organization.admin.principal)) == []
+    assert read(organization, lambda session: spaces.list_all(session, organization.admin.principal)) == []
 
 
 def test_a_name_is_used_once_in_an_organization(organization: Organization, other: Organization) -> None:
@@ -98,7 +98,7 @@ def test_two_who_make_the_same_space_at_once_make_one(organization: Organization
 
     async def make() -> Space:
         async with organization.server.database.transaction() as session:
-            return await spaces.create(session, organization.id, Entry(name="Retail"), by=organization.admin.actor)
+            return await spaces.create(session, organization.id, SpaceFields(name="Retail"), by=organization.admin.actor)
 
     async def both() -> Any:
         return await asyncio.gather(make(), make(), return_exceptions=True)
@@ -174,7 +174,7 @@ def test_a_space_with_agents_is_not_deleted_and_an_empty_one_is(organization: Or
         delete(full)
     delete(empty)
 
-    left = read(organization, lambda session: spaces.every(session, organization.admin.principal))
+    left = read(organization, lambda session: spaces.list_all(session, organization.admin.principal))
     assert [space.name for space in left] == ["Full"]
 
 
@@ -209,7 +209,7 @@ def test_the_groups_that_can_enter_are_told_for_each_space(organization: Organiz
     organization.member(shared, organization.user(), Role.VIEWER)
 
     async def work(session: AsyncSession) -> dict[int, list[str]]:
-        return await spaces.group_access(session, await spaces.every(session, organization.admin.principal))
+        return await spaces.group_access(session, await spaces.list_all(session, organization.admin.principal))
 
     both = [Group.ADMINISTRATOR.value, Group.USER.value]
     assert organization.write(work) == {closed: both[:1], shared: both, opened: both}

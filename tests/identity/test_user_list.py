@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.errors import Invalid, Malformed
 from latchpin.identity import user_list, users
 from latchpin.identity.roles import Group
-from latchpin.identity.user_list import Listed
+from latchpin.identity.user_list import UserSummary
 from latchpin.kit import clock as kit_clock
-from latchpin.kit.pages import Counted
+from latchpin.kit.pages import CountedPage
 from tests.support.people import Organization
 
 pytestmark = pytest.mark.both_databases("search, sort order and paging are each database's own")
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.both_databases("search, sort order and paging are each 
 DAY = timedelta(days=1)
 
 
-def page(organization: Organization, **choice: Any) -> Counted[Listed]:
+def page(organization: Organization, **choice: Any) -> CountedPage[UserSummary]:
     """Read one page."""
 
-    async def work(session: AsyncSession) -> Counted[Listed]:
+    async def work(session: AsyncSession) -> CountedPage[UserSummary]:
         return await user_list.page(session, organization.id, **choice)
 
     return organization.write(work)
@@ -117,7 +117,7 @@ def test_live_keys_and_those_that_expire_soon_are_counted(organization: Organiza
 
 def _counts(organization: Organization) -> tuple[int, int]:
     listed = page(organization).items[0]
-    return listed.live_keys, listed.keys_expiring
+    return listed.active_keys, listed.keys_expiring
 
 
 def test_users_sort_by_their_number_of_live_keys(people: Organization) -> None:

@@ -74,7 +74,7 @@ def test_who_became_the_last_administrator_a_moment_ago_stays(organization: Orga
 
     async def work(session: AsyncSession) -> None:
         user = await users.get(session, organization.id, person.id)
-        heir = await users.get(session, organization.id, organization.admin.id)
+        new_owner = await users.get(session, organization.id, organization.admin.id)
         for who, group in ((person, Group.ADMINISTRATOR), (organization.admin, Group.USER)):  # behind the back of what was read
             change = update(User).where(User.id == who.id).values(user_group=group.value)
             await session.execute(change.execution_options(synchronize_session=False))
@@ -82,7 +82,7 @@ def test_who_became_the_last_administrator_a_moment_ago_stays(organization: Orga
         acts: dict[str, Callable[[], Awaitable[object]]] = {
             "disable": lambda: users.disable(session, user, by=organization.admin.actor),
             "demote": lambda: users.change(session, user, group=Group.USER, by=organization.admin.actor),
-            "delete": lambda: users.delete(session, user, heir=heir, by=organization.admin.actor),
+            "delete": lambda: users.delete(session, user, new_owner=new_owner, by=organization.admin.actor),
         }
         await acts[last]()
 
@@ -149,13 +149,13 @@ def test_deleting_a_user_for_whom_a_key_is_being_made_deletes_the_key_too(organi
         user = await users.get(session, organization.id, person.id)
         rules = await policy.get(session, organization.id, organization.server.settings)
         secrets = organization.server.services.secrets
-        await api_keys.create(session, user, api_keys.NewKey(), policy=rules, secrets=secrets, by=organization.admin.actor)
+        await api_keys.create(session, user, api_keys.KeyParameters(), policy=rules, secrets=secrets, by=organization.admin.actor)
 
     async def remove() -> int:
         async with organization.server.database.transaction() as session:
             user = await users.get(session, organization.id, person.id)
-            heir = await users.get(session, organization.id, organization.admin.id)
-            return await users.delete(session, user, heir=heir, by=organization.admin.actor)
+            new_owner = await users.get(session, organization.id, organization.admin.id)
+            return await users.delete(session, user, new_owner=new_owner, by=organization.admin.actor)
 
     assert meet(organization.server, make, remove) == 1
     assert row(organization, person) is None
@@ -163,17 +163,17 @@ def test_deleting_a_user_for_whom_a_key_is_being_made_deletes_the_key_too(organi
 
 def test_an_heir_who_is_deleted_at_the_same_moment_is_missing(organization: Organization) -> None:
     """There is no server error, and the agents stay with their owner."""
-    person, heir = organization.user(), organization.user()
+    person, new_owner = organization.user(), organization.user()
 
     async def remove_heir(session: AsyncSession) -> None:
         admin = await users.get(session, organization.id, organization.admin.id)
-        await users.delete(session, await users.get(session, organization.id, heir.id), heir=admin, by=organization.admin.actor)
+        await users.delete(session, await users.get(session, organization.id, new_owner.id), new_owner=admin, by=organization.admin.actor)
 
     async def remove() -> int:
         async with organization.server.database.transaction() as session:
             user = await users.get(session, organization.id, person.id)
-            second = await users.get(session, organization.id, heir.id)
-            return await users.delete(session, user, heir=second, by=organization.admin.actor)
+            second = await users.get(session, organization.id, new_owner.id)
+            return await users.delete(session, user, new_owner=second, by=organization.admin.actor)
 
     assert isinstance(meet(organization.server, remove_heir, remove), Missing)
     assert row(organization, person) is not None

@@ -61,7 +61,7 @@ def test_two_who_make_the_same_user_at_once_make_one(organization: Organization)
     """The other is told that the address is taken; there is no server error."""
     actor = organization.admin.actor
 
-    async def make() -> users.Created:
+    async def make() -> users.CreatedUser:
         password = await passwords.temporary()
         new = NewUser(full_name="Twin", email=f"twin.{organization.number}@x.example", password=password)
         async with organization.server.database.transaction() as session:

@@ -16,8 +16,8 @@ from latchpin.identity import sign_in_load, tallies
 from latchpin.identity.activity import MOST_KNOWN_REFUSALS, MOST_REFUSALS, Activity
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
-from latchpin.identity.sign_in_load import MOST_TURNED_AWAY, Named, TurnedAway
-from latchpin.identity.verified import CredentialCache, Reason, Refused, Verified
+from latchpin.identity.sign_in_load import MOST_SHED_KINDS, ShedLog, TargetUser
+from latchpin.identity.verified import CredentialCache, RejectedCredential, RejectionReason, Verified
 from latchpin.kit import clock, rate_limit
 from latchpin.kit.cache import CAPACITY, Cache
 from latchpin.kit.rate_limit import InProcess
@@ -32,16 +32,16 @@ NOT_SERVED = ("cli/", "worker/", "automation/run_queue/")
 BOUNDS = {
     "AccessLog._lines": "written twenty times a second",
     "Activity._last_used": "keyed by credentials that are in the database, and written twice a second",
-    "Behind.headers": REQUEST,
+    "LoginContext.headers": REQUEST,
     "BodyBudget._of_subnet": IN_FLIGHT,
     "Cache._entries": "filled below",
     "CountedLines._lines": OURS,
     "Cursor._rows": REQUEST,
-    "Entry.spaces": REQUEST,
+    "ClientFields.spaces": REQUEST,
     "Event.changes": REQUEST,
     "Fetcher._running": IN_FLIGHT,
     "Form.errors": REQUEST,
-    "Form.problems": REQUEST,
+    "FieldValidation.problems": REQUEST,
     "Form.values": REQUEST,
     "RateLimiter._fixed": "emptied at its cap",
     "InProcess._windows": "filled below",
@@ -57,17 +57,17 @@ BOUNDS = {
     "Section.keys": REQUEST,
     "Section.values": REQUEST,
     "SingleFlight._running": IN_FLIGHT,
-    "Tallies._exact": "filled below",
-    "Tallies._owned": "filled below",
-    "Tallies._rest": "keyed by organization, kind and reason",
-    "Tallies._totals": "filled below",
-    "TurnedAway._waiting": "filled below",
+    "Counters._exact": "filled below",
+    "Counters._owned": "filled below",
+    "Counters._rest": "keyed by organization, kind and reason",
+    "Counters._totals": "filled below",
+    "ShedLog._waiting": "filled below",
     "UsedProofs._waiting": IN_FLIGHT,
-    "Visit.entries": REQUEST,
+    "PageContext.entries": REQUEST,
     "_Memory._until": "filled below",
     "_Ring.heads": "keyed by headers that we signed ourselves",
     "_decoder": OURS,
-    "_every": "keyed by four truth values",
+    "_visible": "keyed by four truth values",
     "_under_way": IN_FLIGHT,
     "agents_in": "keyed by four truth values",
     "spaces_in": "keyed by four truth values",
@@ -147,14 +147,18 @@ def _credentials() -> tuple[int, int]:
 def _refusals_of_strangers() -> tuple[int, int]:
     activity = Activity(None)  # type: ignore[arg-type]  # nothing is written here
     for number in range(MOST_REFUSALS + 2000):
-        activity.refused(Refused(Reason.UNKNOWN, name=f"sk-lp_{number}"), Origin(f"2001:db8:{number:x}::1", f"agent {number}"))
+        activity.refused(
+            RejectedCredential(RejectionReason.UNKNOWN, name=f"sk-lp_{number}"), Origin(f"2001:db8:{number:x}::1", f"agent {number}")
+        )
     return len(activity._refusals), MOST_REFUSALS + 1
 
 
 def _refusals_of_known_credentials() -> tuple[int, int]:
     activity = Activity(None)  # type: ignore[arg-type]  # as above
     for number in range(3 * MOST_KNOWN_REFUSALS):
-        activity.refused(Refused(Reason.NOT_PROVED, id=number, kind=CredentialKind.CLIENT), Origin(f"192.0.2.{number % 256}"))
+        activity.refused(
+            RejectedCredential(RejectionReason.NOT_PROVED, id=number, kind=CredentialKind.CLIENT), Origin(f"192.0.2.{number % 256}")
+        )
     return len(activity._refusals) + len(activity._refusals._owned), 3 * MOST_KNOWN_REFUSALS + 1
 
 
@@ -165,11 +169,11 @@ def _subnets() -> tuple[int, int]:
 
 
 def _turned_away() -> tuple[int, int]:
-    waiting = TurnedAway()
-    for number in range(MOST_TURNED_AWAY + 100):
-        waiting.add(number.to_bytes(4, "big"), Named(number, f"{number}@example.com", 1), Origin())
-    sign_in_load.rows.reset()
-    return len(waiting), MOST_TURNED_AWAY
+    waiting = ShedLog()
+    for number in range(MOST_SHED_KINDS + 100):
+        waiting.add(number.to_bytes(4, "big"), TargetUser(number, f"{number}@example.com", 1), Origin())
+    sign_in_load.audit_budget.reset()
+    return len(waiting), MOST_SHED_KINDS
 
 
 def _used_proofs() -> tuple[int, int]:

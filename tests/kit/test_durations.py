@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
-from latchpin.identity.sign_in_load import ROWS_A_MINUTE, Rows
+from latchpin.identity.sign_in_load import ROWS_A_MINUTE, AuditBudget
 from latchpin.identity.verified import CredentialCache, Verified
 from latchpin.kit import clock as kit_clock
 from latchpin.kit.cache import Cache
@@ -32,7 +32,7 @@ def test_what_a_cache_holds_grows_old(clock: kit_clock.Frozen) -> None:
 
 def test_a_window_ends(clock: kit_clock.Frozen) -> None:
     """A limit's window and the minute of refusals that get a row each."""
-    counter, rows = InProcess(), Rows()
+    counter, rows = InProcess(), AuditBudget()
     counter.hit_now("key:1", 60)
     assert all(rows.allow() for _ in range(ROWS_A_MINUTE))
     clock.set_wall(BACK)

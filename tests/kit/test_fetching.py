@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from latchpin.errors import Throttled
 from latchpin.kit import fetching
-from latchpin.kit.fetching import Fetcher, Limits, Resolve, Unfetched
+from latchpin.kit.fetching import Fetcher, FetchError, Limits, Resolve
 from latchpin.kit.rate_limit import InProcess
 from tests.support.documents import Page, Publisher, published
 from tests.support.ports import free_port
@@ -37,7 +37,7 @@ def fetcher(limits: Limits | None = None, resolve: Resolve | None = None, *, pri
 
 async def refused(fetching_with: Fetcher, url: str) -> str:
     """Return why a document was not to be had."""
-    with pytest.raises(Unfetched) as error:
+    with pytest.raises(FetchError) as error:
         await fetching_with.get(url, asker="203.0.113.9")
     return error.value.reason
 

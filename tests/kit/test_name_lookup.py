@@ -12,7 +12,7 @@ import pytest
 
 from latchpin.errors import Throttled
 from latchpin.kit import name_lookup
-from latchpin.kit.fetching import Fetcher, Limits, Unfetched
+from latchpin.kit.fetching import Fetcher, FetchError, Limits
 from latchpin.kit.rate_limit import InProcess
 
 
@@ -70,5 +70,5 @@ async def test_names_that_do_not_resolve_hold_none_of_the_loops_threads(silence:
     assert isinstance(refusal, Throttled)
     assert "too many names" in refusal.detail
     await asyncio.to_thread(_all_are_back)
-    with pytest.raises(Unfetched, match="no public address"):
+    with pytest.raises(FetchError, match="no public address"):
         await fetcher.get("https://localhost/app.json", asker=None)

@@ -83,7 +83,7 @@ def test_an_accepted_line_can_be_seen_and_hides_nothing(text: str) -> None:
     kept = plain_text.normalize(text)
 
     if kept and plain_text.line_fault(kept) is None:
-        assert plain_text.can_be_seen(kept)
+        assert plain_text.is_visible(kept)
         assert not set(kept) & set("\u00ad\u200b\u200e\u200f\u2060\u3164\ufeff\n\0")
 
 

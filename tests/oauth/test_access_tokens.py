@@ -21,7 +21,7 @@ from latchpin.identity.roles import Group, Role
 from latchpin.kit import clock as kit_clock
 from latchpin.kit import cookie_names
 from latchpin.oauth import client_admin
-from latchpin.storage.generation import narrow
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthGrant, RevokedToken, Space
 from latchpin.storage.models.oauth_grant import Reach
 from latchpin.storage.models.space import SpaceScope
@@ -116,7 +116,7 @@ def test_a_token_fits_into_a_header_however_many_spaces_there_are(alone: Apps) -
 
     async def work(session: AsyncSession) -> None:
         for number in range(MOST_SPACES):
-            entry = spaces.Entry(name=f"{number} {long}")
+            entry = spaces.SpaceFields(name=f"{number} {long}")
             await spaces.create(session, home.id, entry, by=BY)
 
     home.write(work)
@@ -137,7 +137,7 @@ def test_sixty_spaces_with_ordinary_names_are_all_told(alone: Apps) -> None:
 
     async def work(session: AsyncSession) -> None:
         for number in range(60):
-            await spaces.create(session, home.id, spaces.Entry(name=f"Prices of retailer {number:04d}"), by=BY)
+            await spaces.create(session, home.id, spaces.SpaceFields(name=f"Prices of retailer {number:04d}"), by=BY)
 
     home.write(work)
     tokens = alone.tokens(app)
@@ -153,7 +153,9 @@ def test_losing_one_of_very_many_spaces_is_noticed(alone: Apps) -> None:
     home, person = alone.organization, alone.organization.user()
 
     async def work(session: AsyncSession) -> list[Space]:
-        return [await spaces.create(session, home.id, spaces.Entry(name=f"Space {number}"), by=BY) for number in range(MOST_SPACES + 1)]
+        return [
+            await spaces.create(session, home.id, spaces.SpaceFields(name=f"Space {number}"), by=BY) for number in range(MOST_SPACES + 1)
+        ]
 
     made = [space.id for space in home.write(work)]
     for space_id in made:
@@ -386,7 +388,7 @@ def test_a_renamed_space_and_a_new_role_leave_a_token_sound(apps: Apps, app: App
     assert apps.server.http.post(path, headers=tokens.header, json={"content": "x"}).status_code == 403
 
     async def rename(session: AsyncSession) -> None:
-        await spaces.change(session, await spaces.owned(session, home.id, space_id), spaces.Entry(name="Shops"), by=BY)
+        await spaces.change(session, await spaces.owned(session, home.id, space_id), spaces.SpaceFields(name="Shops"), by=BY)
 
     home.write(rename)
     home.member(space_id, person, Role.EDITOR)
@@ -483,7 +485,7 @@ def _revoke_token(apps: Apps, app: App, person: Person, tokens: Tokens) -> None:
         grant = await session.scalar(select(OAuthGrant).where(OAuthGrant.sid == said["sid"]))
         assert grant is not None
         session.add(RevokedToken(jti=said["jti"], grant_id=grant.id, expires=kit_clock.now() + timedelta(hours=1)))
-        narrow(session)
+        invalidate(session)
 
     apps.organization.write(work)
 
@@ -631,7 +633,7 @@ def test_an_app_of_its_own_loses_a_space_at_once(apps: Apps) -> None:
 
     async def take_back(session: AsyncSession) -> None:
         client = await client_admin.get(session, home.id, service.pk)
-        entry = client_admin.Entry(
+        entry = client_admin.ClientFields(
             name="Nightly export",
             auth_method="client_secret_post",
             redirect_uris=(),

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin import settings
 from latchpin.audit import Actor
-from latchpin.identity.standing import own_audiences
+from latchpin.identity.active_grant import own_audiences
 from latchpin.identity.tokens import default_audience
 from latchpin.oauth import resource_admin
-from latchpin.oauth.resource_admin import Entry
+from latchpin.oauth.resource_admin import ResourceFields
 from latchpin.verify import InvalidToken, Verifier
 from tests.support.apps import Apps, Tokens
 from tests.support.forgery import claims, resigned
@@ -33,7 +33,7 @@ def register(apps: Apps, identifier: str, *, may_call_api: bool = False) -> int:
     kept = apps.server.services.secrets
 
     async def work(session: AsyncSession) -> int:
-        entry = Entry(name="Prices", identifier=identifier, may_call_api=may_call_api)
+        entry = ResourceFields(name="Prices", identifier=identifier, may_call_api=may_call_api)
         made = await resource_admin.create(session, apps.organization.id, entry, settings=apps.server.settings, secrets=kept, by=BY)
         return made.resource.row.id
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.errors import Invalid
 from latchpin.identity.roles import Role
 from latchpin.oauth import client_admin
-from latchpin.oauth.client_admin import Entry
+from latchpin.oauth.client_admin import ClientFields
 from latchpin.storage.models import OAuthGrant
 from tests.support.apps import App, Apps, Tokens
 from tests.support.people import Organization
@@ -98,7 +98,7 @@ def test_what_is_taken_from_it_is_gone_at_once(organization: Organization) -> No
     tokens = own(organization, app)
     assert apps.get("/agent/all", tokens).status_code == 200
 
-    entry = Entry(
+    entry = ClientFields(
         name="Export",
         auth_method="client_secret_post",
         grant_types=("client_credentials",),
@@ -109,7 +109,7 @@ def test_what_is_taken_from_it_is_gone_at_once(organization: Organization) -> No
     assert apps.get("/agent/all", tokens).status_code == 403
     assert apps.get("/spaces", tokens).status_code == 200
 
-    gone = Entry(name="Export", auth_method="client_secret_post", grant_types=("client_credentials",), scopes=("spaces:read",))
+    gone = ClientFields(name="Export", auth_method="client_secret_post", grant_types=("client_credentials",), scopes=("spaces:read",))
     with_client(organization, app, lambda session, client, by: client_admin.change(session, client, gone, by=by))
     assert apps.get("/spaces", tokens).status_code == 401
 

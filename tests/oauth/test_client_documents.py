@@ -169,7 +169,7 @@ def test_an_address_that_is_not_https_is_no_document(server: Server, publisher: 
 )
 def test_sound_addresses_are_sound(client_id: str) -> None:
     """A port, a query and unusual segments are no fault."""
-    assert documents.fault(client_id) is None
+    assert documents.client_id_problem(client_id) is None
 
 
 def test_private_addresses_are_refused(server: Server, publisher: Publisher) -> None:
@@ -411,7 +411,7 @@ def test_no_document_undoes_a_revocation(far: Far, clock: Frozen) -> None:
     far.organization.write(revoke)
     refused = far.is_let(client_id)
     clock.advance(timedelta(days=60))
-    far.organization.write(registration.sweep)
+    far.organization.write(registration.purge_expired)
 
     assert (refused, far.is_let(client_id), len(far.publisher.asked)) == (False, False, 1)
 
@@ -469,7 +469,7 @@ def test_so_many_apps_are_known_by_documents(serve: Serve, publisher: Publisher,
 
     full = far.authorize(third)
     clock.advance(timedelta(hours=25))
-    far.organization.write(registration.sweep)
+    far.organization.write(registration.purge_expired)
 
     assert (full.status_code, full.json()["error"]) == (503, "temporarily_unavailable")
     assert far.is_let(third)

@@ -17,7 +17,7 @@ from latchpin.identity.scopes import ALL
 from latchpin.kit import clock as kit_clock
 from latchpin.oauth import client_list, connected
 from latchpin.oauth.client_admin import DEVICE, EXCHANGE
-from latchpin.oauth.connected import Connected
+from latchpin.oauth.connected import ConnectedApp
 from latchpin.oauth.grants.token_exchange import API_KEY
 from latchpin.storage.models import OAuthClient, OAuthConsent, OAuthGrant
 from latchpin.storage.models.oauth_grant import Reach
@@ -49,7 +49,7 @@ def grace(organization: Organization) -> Person:
     return organization.user()
 
 
-def _of(organization: Organization, person: Person) -> list[Connected]:
+def _of(organization: Organization, person: Person) -> list[ConnectedApp]:
     return organization.write(lambda session: connected.of_user(session, person.id, organization.server.settings))
 
 
@@ -128,7 +128,7 @@ def test_an_app_tells_when_it_was_last_used_after_its_grant_has_ended(
     (entry,) = _of(organization, grace)
     assert (entry.active, entry.last_used) == (False, used_at)
     clock.advance(timedelta(days=200))
-    organization.write(grants.sweep)
+    organization.write(grants.purge_expired)
     counted = select(func.count(OAuthGrant.id)).where(OAuthGrant.user_id == grace.id)
 
     assert [each.last_used for each in _of(organization, grace)] == [used_at]

@@ -17,7 +17,7 @@ from latchpin.identity import sessions, users
 from latchpin.identity.roles import Role
 from latchpin.kit import clock as kit_clock
 from latchpin.kit.clock import Frozen
-from latchpin.storage.generation import narrow
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import AuditEvent, OAuthApproval, OAuthClient, OAuthConsent, OAuthGrant, Organization
 from latchpin.storage.models.oauth_client import ClientSource
 from tests.support.apps import App, Apps
@@ -432,7 +432,7 @@ def test_a_changed_app_asks_again(partners: Apps, partner: App, go: Go) -> None:
 
     async def work(session: Any) -> None:
         (await session.get(OAuthClient, partner.pk)).version += 1
-        narrow(session)
+        invalidate(session)
 
     partners.organization.write(work)
     assert "wants to act for" in journey.ask().text

@@ -11,7 +11,7 @@ from latchpin.identity.roles import Role
 from latchpin.identity.scopes import Access
 from latchpin.kit.clock import Frozen
 from latchpin.oauth import client_admin
-from latchpin.oauth.client_admin import Entry
+from latchpin.oauth.client_admin import ClientFields
 from tests.support.apps import App, Apps
 from tests.support.people import Organization
 from tests.support.tokens import ResourceServer, claims, resource, with_client
@@ -181,7 +181,7 @@ def test_a_token_is_told_with_the_scopes_that_still_count(organization: Organiza
     token = apps.own(app).json()["access_token"]
     assert as_app(organization, app, token)["scope"] == "agents:read spaces:read"
 
-    entry = Entry(name="Export", auth_method="client_secret_post", grant_types=("client_credentials",), scopes=("spaces:read",))
+    entry = ClientFields(name="Export", auth_method="client_secret_post", grant_types=("client_credentials",), scopes=("spaces:read",))
     with_client(organization, app, lambda session, client, by: client_admin.change(session, client, entry, by=by))
 
     assert as_app(organization, app, token)["scope"] == "spaces:read"

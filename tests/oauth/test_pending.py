@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.kit.clock import Frozen
 from latchpin.oauth import pending
-from latchpin.storage.models import AuthorizationRequest
+from latchpin.storage.models import StoredAuthorizationRequest
 from tests.support.apps import App
 from tests.support.authorizing import Go, Journey, came
 from tests.support.people import Organization
@@ -29,8 +29,13 @@ def few(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def _waiting(organization: Organization, app: App) -> int:
     async def work(session: AsyncSession) -> int:
-        rows = select(func.count()).select_from(AuthorizationRequest)
-        return await session.scalar(rows.where(AuthorizationRequest.oauth_client_id == app.pk, AuthorizationRequest.used.is_(None))) or 0
+        rows = select(func.count()).select_from(StoredAuthorizationRequest)
+        return (
+            await session.scalar(
+                rows.where(StoredAuthorizationRequest.oauth_client_id == app.pk, StoredAuthorizationRequest.used.is_(None))
+            )
+            or 0
+        )
 
     return organization.write(work)
 

@@ -16,11 +16,11 @@ import pytest
 from latchpin import settings
 from latchpin.kit import cookie_names
 from latchpin.kit.clock import Frozen
-from latchpin.oauth import client_admin, pushed
+from latchpin.oauth import client_admin, par
 from latchpin.oauth.authorization_request import PATH
-from latchpin.oauth.client_admin import Entry
+from latchpin.oauth.client_admin import ClientFields
 from latchpin.storage.models.oauth_client import ClientSource
-from latchpin.web import sent_ahead
+from latchpin.web import par_cookie
 from tests.support.apps import CALLBACK, App, Apps
 from tests.support.authorizing import HTML, Go, Journey, came, introduce, onward
 from tests.support.people import PASSWORD, Organization, Person
@@ -107,7 +107,10 @@ def test_a_request_uri_is_its_apps_own(partners: Apps, go: Go) -> None:
     assert CONSENT in journey.go_on(request_uri).text
 
 
-@pytest.mark.parametrize("request_uri", [pushed.SENT + "A" * 43, pushed.SENT, pushed.CONTINUED + "A" * 43, pushed.CONTINUED])
+@pytest.mark.parametrize(
+    "request_uri",
+    [par.PUSHED_PREFIX + "A" * 43, par.PUSHED_PREFIX, par.CONTINUATION_PREFIX + "A" * 43, par.CONTINUATION_PREFIX],
+)
 def test_a_request_uri_that_nobody_gave_out_is_refused(go: Go, request_uri: str) -> None:
     """By a page, or JSON for programs, and never by a redirect: nobody knows to where."""
     journey = go()
@@ -395,7 +398,7 @@ def test_the_browsers_secret_is_out_of_reach_of_scripts(go: Go) -> None:
 
 def test_over_tls_the_browsers_secret_is_for_this_very_host(tmp_path: Path) -> None:
     """With the prefix that no other host can set it by."""
-    made = sent_ahead.cookie(settings.load({}, data_dir=tmp_path, public_url="https://latchpin.example"), "secret")
+    made = par_cookie.cookie(settings.load({}, data_dir=tmp_path, public_url="https://latchpin.example"), "secret")
 
     assert made.key == "__Host-latchpin-asked"
     assert made.secure
@@ -462,5 +465,5 @@ def test_errors_of_a_new_app_do_not_go_by_themselves(partners: Apps, go: Go, sou
 
 def _change(partners: Apps, app: App, **entry: Any) -> None:
     """Change an app's entry as an administrator does."""
-    changed = Entry(**{"name": "Partner", **entry})
+    changed = ClientFields(**{"name": "Partner", **entry})
     with_client(partners.organization, app, lambda session, client, by: client_admin.change(session, client, changed, by=by))

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity import credentials
 from latchpin.kit.clock import Frozen
-from latchpin.oauth import pushed
-from latchpin.oauth.authorization_request import Ask
+from latchpin.oauth import par
+from latchpin.oauth.authorization_request import AuthorizationRequest
 from latchpin.storage.models import PushedRequest
 from tests.support.apps import CALLBACK, App, Apps
 from tests.support.authorizing import PAR, Go
@@ -55,7 +55,7 @@ def test_a_sound_request_gets_a_reference_of_256_random_bits_for_a_minute(go: Go
         assert set(answer.json()) == {"request_uri", "expires_in"}
         assert answer.json()["expires_in"] == 60
         assert answer.json()["request_uri"].startswith("urn:ietf:params:oauth:request_uri:")
-        assert len(answer.json()["request_uri"].removeprefix(pushed.SENT)) == 43  # base62 characters of 256 bits
+        assert len(answer.json()["request_uri"].removeprefix(par.PUSHED_PREFIX)) == 43  # base62 characters of 256 bits
     assert answers[0].json()["request_uri"] != answers[1].json()["request_uri"]
 
 
@@ -92,7 +92,7 @@ def test_no_credential_is_kept(partners: Apps, go: Go, organization: Organizatio
 
     (row,) = _kept(organization, app)
 
-    assert row.digest == credentials.token_digest(request_uri.removeprefix(pushed.SENT))
+    assert row.digest == credentials.token_digest(request_uri.removeprefix(par.PUSHED_PREFIX))
     kept = parse_qs(row.parameters)
     assert set(kept) == {
         "client_id",
@@ -131,7 +131,7 @@ def test_everything_that_is_read_of_a_request_can_be_sent_ahead(partners: Apps, 
     for name, value in sent.items():
         assert kept[name] == (value if isinstance(value, list) else [value])
     told = {"scopes": "scope"}
-    assert {told.get(each.name, each.name) for each in fields(Ask)} <= set(kept)
+    assert {told.get(each.name, each.name) for each in fields(AuthorizationRequest)} <= set(kept)
 
 
 @pytest.mark.parametrize(
@@ -254,10 +254,10 @@ def test_what_was_sent_ahead_is_removed_when_it_has_run_out(serve: Any, clock: F
     form = {"redirect_uri": CALLBACK, "response_type": "code", "code_challenge": "A" * 43, "code_challenge_method": "S256"}
     assert organization.server.http.post(PAR, data={**app.proof, **form}).status_code == 201
     clock.advance(timedelta(hours=1))
-    organization.write(pushed.sweep)
+    organization.write(par.purge_expired)
     assert _count(organization) == 1
 
     clock.advance(timedelta(minutes=1, seconds=1))
-    organization.write(pushed.sweep)
+    organization.write(par.purge_expired)
 
     assert _count(organization) == 0

@@ -182,10 +182,10 @@ def test_localhost_has_any_port_for_those_who_may(port: int) -> None:
 )
 def test_what_may_not_be_registered(uri: str) -> None:
     """By no kind of app (security.md 6)."""
-    assert redirects.fault(uri, "web", public=False) is not None
-    assert redirects.fault(uri, "native", public=False) is not None
+    assert redirects.problem(uri, "web", public=False) is not None
+    assert redirects.problem(uri, "native", public=False) is not None
     if not uri.startswith("myapp:"):
-        assert redirects.fault(uri, "native", public=True) is not None
+        assert redirects.problem(uri, "native", public=True) is not None
 
 
 def test_a_scheme_without_a_dot_is_for_public_native_apps_and_never_a_systems_own() -> None:
@@ -194,20 +194,20 @@ def test_a_scheme_without_a_dot_is_for_public_native_apps_and_never_a_systems_ow
     others = ["ms-msdt:/id", "search-ms:query=x", "chrome-extension://abc/x", "mailto:a@b.example", "smb://h/s", "intent://x/y", "tel:1"]
 
     for uri in own:
-        assert redirects.fault(uri, "native", public=True) is None, uri
-        assert redirects.fault(uri, "native", public=False) is not None, uri
-        assert redirects.fault(uri, "web", public=True) is not None, uri
+        assert redirects.problem(uri, "native", public=True) is None, uri
+        assert redirects.problem(uri, "native", public=False) is not None, uri
+        assert redirects.problem(uri, "web", public=True) is not None, uri
         assert redirects.is_local(uri), uri
         assert redirects.host_of(uri) == f"{uri.partition(':')[0]}:", uri  # what looks like a host there is none
     for uri in [*others, *(each.upper() for each in others), "cursor:", "cursor:/", "cursor://"]:
-        assert redirects.fault(uri, "native", public=True) is not None, uri
+        assert redirects.problem(uri, "native", public=True) is not None, uri
 
 
 @given(st.one_of(st.text(max_size=60), urls, local_urls, st.from_regex(r"[a-zA-Z.+-]{1,12}:/{0,3}[a-z.]{0,9}[^a-z]?", fullmatch=True)))
 def test_what_may_be_registered_is_https_local_or_an_apps_own(uri: str) -> None:
     """Whatever is tried (security.md 6)."""
     for kind_of_app, public in itertools.product(("web", "native"), (True, False)):
-        if redirects.fault(uri, kind_of_app, public=public) is None:
+        if redirects.problem(uri, kind_of_app, public=public) is None:
             form = r"[A-Za-z][A-Za-z0-9+.-]*:" if public else r"[A-Za-z][A-Za-z0-9+-]*\.[A-Za-z0-9+.-]*:"
             own_scheme = kind_of_app == "native" and re.match(form, uri)
             assert uri.startswith("https://") or re.match(r"(?i)https://", uri) or _PORT.match(uri.lower()) or own_scheme

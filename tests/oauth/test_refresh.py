@@ -150,8 +150,8 @@ def test_the_kept_answer_cannot_be_opened_from_the_database(organization: Organi
     assert answer["access_token"].encode() not in kept.sealed
     secrets = organization.server.services.secrets
     for key in (kept.digest, secrets.master, secrets.derive("refresh-answer"), *secrets.peppers.values()):
-        with pytest.raises(sealing.Unsealable):
-            sealing.open_(key, kept.sealed, str(kept.id))
+        with pytest.raises(sealing.DecryptionError):
+            sealing.unseal(key, kept.sealed, str(kept.id))
     assert apps.refresh(app, first.refresh).json() == answer
 
 

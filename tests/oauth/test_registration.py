@@ -347,10 +347,10 @@ def test_an_unused_app_is_removed_after_a_day(serve: Serve, clock: Frozen) -> No
     apps, used, unused = Apps(organization), register(server).json(), register(server).json()
     apps.tokens(as_app(organization, used["client_id"]), redirect_uri="http://127.0.0.1/callback")
 
-    organization.write(registration.sweep)
+    organization.write(registration.purge_expired)
     early = count(organization)
     clock.advance(timedelta(hours=24, seconds=1))
-    organization.write(registration.sweep)
+    organization.write(registration.purge_expired)
 
     assert (early, count(organization)) == (2, 1)
     assert apps.redeem(App(0, unused["client_id"]), apps.code(apps.register())).json()["error"] == "invalid_client"

@@ -14,8 +14,8 @@ from latchpin.errors import Conflict
 from latchpin.identity import sessions, users
 from latchpin.identity.sessions import SignedInUser
 from latchpin.oauth import authorization_request, authorize, client_admin, connected, resource_admin
-from latchpin.oauth.authorize import Outcome, Show
-from latchpin.oauth.client_admin import DEVICE, EXCHANGE, Entry
+from latchpin.oauth.authorize import Outcome, ShowPrompt
+from latchpin.oauth.client_admin import DEVICE, EXCHANGE, ClientFields
 from latchpin.oauth.client_assertion import TYPE
 from latchpin.oauth.clients import CALLBACK, CONTROL_CENTER
 from latchpin.oauth.grants.token_exchange import API_KEY
@@ -86,7 +86,7 @@ def test_a_request_that_meets_the_end_of_its_consent_leaves_no_grant(go: Go, org
 
     outcome = meet(organization.server, lambda session: changed(session, organization, person), come_again)
 
-    assert isinstance(outcome, Show | Conflict), outcome
+    assert isinstance(outcome, ShowPrompt | Conflict), outcome
 
     async def living(session: AsyncSession) -> list[OAuthGrant]:
         theirs = select(OAuthGrant).where(OAuthGrant.user_id == person.id, OAuthGrant.oauth_client_id == journey.app.pk)
@@ -118,7 +118,7 @@ def test_what_an_administrator_takes_from_an_app_its_users_cannot_give_it(organi
     app = partners.register(scopes=("spaces:read", "agents:read", "offline_access"))
     tokens = partners.tokens(app, scope="agents:read spaces:read offline_access")
     assert partners.get("/agent/all", tokens).status_code == 200
-    less = Entry(name="Partner", redirect_uris=(APP_CALLBACK,), scopes=("spaces:read",))
+    less = ClientFields(name="Partner", redirect_uris=(APP_CALLBACK,), scopes=("spaces:read",))
 
     with_client(organization, app, lambda session, client, by: client_admin.change(session, client, less, by=by))
 
@@ -130,7 +130,7 @@ def test_a_consent_page_leads_to_no_address_that_was_taken_from_the_app(go: Go, 
     """An address that an administrator removed gets no code from a page that was open meanwhile (security.md 3)."""
     journey = go()
     page = journey.ask()
-    moved = Entry(name="Partner", redirect_uris=("https://moved.example/callback",))
+    moved = ClientFields(name="Partner", redirect_uris=("https://moved.example/callback",))
 
     with_client(organization, partner, lambda session, client, by: client_admin.change(session, client, moved, by=by))
     answer = journey.agree(page)

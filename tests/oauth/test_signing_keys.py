@@ -198,7 +198,7 @@ def test_the_old_key_stays_until_its_last_token_has_expired(apps: Apps, service:
     clock.advance(timedelta(minutes=10))
     assert apps.get("/agent/all", last).status_code == 401
     assert kids(apps.server) == [new]
-    apps.organization.write(signing_keys.sweep)
+    apps.organization.write(signing_keys.purge_expired)
     assert [row.kid for row in rows(apps.server)] == [new]
 
 
@@ -363,14 +363,14 @@ def test_a_sealed_key_opens_with_the_secret_and_its_own_name_only(apps: Apps, se
     (row,) = rows(apps.server)
     key = apps.server.services.secrets.derive("signing-keys")
 
-    assert json.loads(sealing.open_(key, row.private, f"signing key {row.kid}"))["d"]
+    assert json.loads(sealing.unseal(key, row.private, f"signing key {row.kid}"))["d"]
     for wrong, about in (
         (bytes(32), f"signing key {row.kid}"),
         (key, "signing key another"),
         (apps.server.services.secrets.derive("x"), ""),
     ):
-        with pytest.raises(sealing.Unsealable):
-            sealing.open_(wrong, row.private, about)
+        with pytest.raises(sealing.DecryptionError):
+            sealing.unseal(wrong, row.private, about)
 
 
 def test_private_keys_are_in_no_log_answer_or_page(apps: Apps, service: App) -> None:

@@ -43,10 +43,10 @@ def count(organization: Organization, table: Any) -> int:
 @pytest.mark.parametrize(
     ("sweep", "table", "kept", "gone"),
     [
-        (codes.sweep, AuthorizationCode, timedelta(hours=24), timedelta(hours=24, minutes=2)),
-        (device_codes.sweep, DeviceCode, timedelta(hours=1), timedelta(hours=1, minutes=11)),
-        (revocation.sweep, RevokedToken, timedelta(minutes=15), timedelta(minutes=18)),
-        (refresh_token.sweep, RefreshToken, timedelta(days=30), timedelta(days=31, minutes=1)),
+        (codes.purge_expired, AuthorizationCode, timedelta(hours=24), timedelta(hours=24, minutes=2)),
+        (device_codes.purge_expired, DeviceCode, timedelta(hours=1), timedelta(hours=1, minutes=11)),
+        (revocation.purge_expired, RevokedToken, timedelta(minutes=15), timedelta(minutes=18)),
+        (refresh_token.purge_expired, RefreshToken, timedelta(days=30), timedelta(days=31, minutes=1)),
     ],
 )
 def test_what_has_run_out_is_removed_later(serve: Any, clock: Frozen, sweep: Sweep, table: Any, kept: timedelta, gone: timedelta) -> None:
@@ -74,10 +74,10 @@ def test_a_kept_answer_is_dropped_when_its_window_is_over(organization: Organiza
         kept = select(func.count()).where(RefreshToken.sealed.is_not(None), RefreshToken.grant_id.in_(ours))
         return await session.scalar(kept) or 0
 
-    organization.write(refresh_token.sweep)
+    organization.write(refresh_token.purge_expired)
     assert organization.write(sealed) == 1
     clock.advance(timedelta(seconds=11))
-    organization.write(refresh_token.sweep)
+    organization.write(refresh_token.purge_expired)
 
     assert organization.write(sealed) == 0
 

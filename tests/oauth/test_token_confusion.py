@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 
 from latchpin.identity import key_ring, tokens
-from latchpin.identity.key_ring import NotSigned, WrongType
+from latchpin.identity.key_ring import InvalidSignature, WrongType
 from latchpin.kit import clock as kit_clock
 from tests.support.apps import OFFLINE, Apps, Tokens
 from tests.support.forgery import assembled, claims, encoded, forged, header, resigned, ring
@@ -429,5 +429,5 @@ def test_no_claim_of_any_shape_makes_the_verifier_fail(server: Server, sound: To
 )
 def test_no_text_makes_the_ring_fail(server: Server, token: bytes) -> None:
     """It raises NotSigned, and nothing else."""
-    with pytest.raises(NotSigned):
+    with pytest.raises(InvalidSignature):
         ring(server).verify(token, typ=tokens.ACCESS)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latchpin.asgi import presented
+from latchpin.asgi import authorization_header
 from latchpin.errors import LatchpinError, Malformed, Unauthenticated
 from latchpin.identity import scopes
 from latchpin.identity.membership import MOST_BYTES, MOST_SPACES, Membership, SpaceRole
@@ -168,7 +168,7 @@ QUERIES = st.one_of(
 @given(seen=SEEN, query=QUERIES)
 def test_no_header_and_no_address_makes_the_gate_fail(seen: dict[bytes, bytes], query: bytes) -> None:
     """One credential, none, or one of the documented refusals: never two, and never an exception of another kind (security.md 53)."""
-    found = outcome(lambda: presented.read(seen, query, COOKIE))
+    found = outcome(lambda: authorization_header.read(seen, query, COOKIE))
 
     if isinstance(found, Exception):
         assert isinstance(found, Unauthenticated | Malformed)
@@ -183,7 +183,7 @@ def test_no_header_and_no_address_makes_the_gate_fail(seen: dict[bytes, bytes], 
 @given(secret=SECRETS, scheme=SCHEMES)
 def test_what_is_refused_is_not_repeated(secret: bytes, scheme: bytes) -> None:
     """A refusal ends in logs and on screens, so nothing of the header is in it."""
-    found = outcome(lambda: presented.read({b"authorization": scheme + b"MARK" + secret}, b"", COOKIE))
+    found = outcome(lambda: authorization_header.read({b"authorization": scheme + b"MARK" + secret}, b"", COOKIE))
 
     if isinstance(found, LatchpinError):
         assert "MARK" not in str(found) + found.detail

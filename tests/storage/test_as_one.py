@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from latchpin.storage import Database
-from latchpin.storage.as_one import rows
-from latchpin.storage.database import row
+from latchpin.storage.database import fetch_one
+from latchpin.storage.json_rows import rows
 from latchpin.storage.models import Organization, Space
 from latchpin.storage.models.space import SpaceScope
 
@@ -38,7 +38,7 @@ _QUERY = select(*_COLUMNS).order_by(Space.name.desc())
 
 
 async def _read(database: Database, query: Any) -> list[Listed]:
-    (found,) = await row(database.glance, select(rows(query)), {})
+    (found,) = await fetch_one(database.executor, select(rows(query)), {})
     return msgspec.json.decode(found, type=list[Listed])
 
 

@@ -16,7 +16,7 @@ from latchpin import settings
 from latchpin.errors import Unavailable
 from latchpin.settings import Settings
 from latchpin.storage import Database
-from latchpin.storage.generation import SharedQuery, narrow, open_generation, shared_counter
+from latchpin.storage.generation import SharedQuery, invalidate, open_generation, shared_counter
 from latchpin.storage.models import Deployment
 from latchpin.storage.outages import OutageLog
 from latchpin.storage.shared_counter import SharedCounter
@@ -79,26 +79,26 @@ def test_processes_that_count_at_once_lose_no_step(tmp_path: Path) -> None:
     """Four processes add 2,000 each to one counter."""
     path = tmp_path / "generation"
     counter = SharedCounter(path)
-    before = counter.peek()
+    before = counter.current_nowait()
     running = [subprocess.Popen([sys.executable, "-c", _ADVANCE, str(path)], stdin=subprocess.PIPE, text=True) for _ in range(4)]
 
     for process in running:
         process.communicate("go\n", timeout=60)
 
-    assert counter.peek() == before + 8000
+    assert counter.current_nowait() == before + 8000
     asyncio.run(counter.close())
 
 
 async def test_one_process_sees_at_once_what_another_object_counted(tmp_path: Path) -> None:
     """Two openings of the file are one counter, and a new opening keeps its value."""
     one, two = SharedCounter(tmp_path / "generation"), SharedCounter(tmp_path / "generation")
-    before = one.peek()
+    before = one.current_nowait()
     one.advance()
-    assert two.peek() == before + 1
+    assert two.current_nowait() == before + 1
     two.advance()
-    assert one.peek() == before + 2
+    assert one.current_nowait() == before + 2
     again = SharedCounter(tmp_path / "generation")
-    assert again.peek() == before + 2
+    assert again.current_nowait() == before + 2
     for counter in (one, two, again):
         await counter.close()
 
@@ -113,7 +113,7 @@ async def test_a_narrowing_transaction_raises_the_generation_before_its_block_re
     assert await generation.current() == first
 
     async with database.transaction() as session:
-        narrow(session)
+        invalidate(session)
     assert await generation.current() == first + 1
     await generation.close()
 
@@ -146,7 +146,7 @@ async def test_nobody_gets_the_answer_of_a_query_that_was_sent_before_they_came(
     await read.wait()  # its query has read generation 1, and is not answered yet
 
     async with prepared.transaction() as session:
-        narrow(session)
+        invalidate(session)
     late = [asyncio.create_task(query.current()) for _ in range(10)]
     await asyncio.sleep(0)
     hold.set()
@@ -197,7 +197,7 @@ async def test_the_generation_column_only_rises_with_the_commit(prepared: Databa
 
     async def failing() -> None:
         async with prepared.transaction() as session:
-            narrow(session)
+            invalidate(session)
             await session.execute(update(Deployment).values(setup_digest=b"x" * 32))
             raise ValueError
 
@@ -218,6 +218,6 @@ def test_every_name_of_a_database_file_finds_one_counter(tmp_path: Path) -> None
 
     one.advance()
 
-    assert other.peek() == one.peek()
+    assert other.current_nowait() == one.current_nowait()
     for counter in (one, other):
         asyncio.run(counter.close())

@@ -88,44 +88,44 @@ def test_what_another_process_counts_is_seen_whatever_happened_to_the_file(
 ) -> None:
     """Nobody is killed, no value comes twice, and all processes read one file again."""
     running = opened(path)
-    seen = {running.peek()}
+    seen = {running.current_nowait()}
     running.advance()
-    seen.add(running.peek())
+    seen.add(running.current_nowait())
 
     mishap(path)
     fresh = opened(path)
-    after_the_mishap = running.peek()
+    after_the_mishap = running.current_nowait()
     fresh.advance()
-    after_the_change = running.peek()
+    after_the_change = running.current_nowait()
 
     assert after_the_change not in seen | {after_the_mishap}
     assert after_the_change > max(seen)
-    assert fresh.peek() == running.peek()
+    assert fresh.current_nowait() == running.current_nowait()
 
 
 def test_a_process_that_still_reads_a_deleted_file_sees_at_once_what_a_sibling_counts(path: Path, opened: Opener) -> None:
     """The sibling raises the file that both have open as well as the new one."""
     one, two = opened(path), opened(path)
     path.unlink()
-    before = two.peek()
+    before = two.current_nowait()
 
     one.advance()
 
-    assert two.peek() > before
+    assert two.current_nowait() > before
 
 
 def test_a_counter_that_cannot_be_written_is_taken_away_so_that_nobody_believes_it(path: Path, opened: Opener) -> None:
     """The change it stands for is committed by then: all others must notice, and who can write begins anew."""
     counter, other = opened(path), opened(path)
-    before = other.peek()
+    before = other.current_nowait()
 
     with _nothing_can_be_written():
         counter.advance()
         with pytest.raises(Unavailable, match="generation"):
-            other.peek()
+            other.current_nowait()
 
-    assert other.peek() > before
-    assert counter.peek() == other.peek()
+    assert other.current_nowait() > before
+    assert counter.current_nowait() == other.current_nowait()
 
 
 def test_a_file_that_cannot_be_made_is_told_and_nothing_half_made_stays(path: Path) -> None:

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from latchpin import settings
-from latchpin.identity.deployment import bring_up
+from latchpin.identity.deployment import initialize_database
 from latchpin.settings import SettingsError
 from latchpin.storage import Database, secrets
 from latchpin.storage.generation import SharedQuery, split_tls
@@ -41,7 +41,7 @@ def test_engine_and_generation_connect_with_a_mode(templates: databases.Template
         chosen = settings.load({"LATCHPIN_DATABASE_URL": url}, data_dir=tmp_path)
         database, generation = Database(chosen), SharedQuery(chosen.database_url)
         try:
-            await bring_up(chosen, database, secrets.load(chosen.secrets_file))
+            await initialize_database(chosen, database, secrets.load(chosen.secrets_file))
             return await generation.current()
         finally:
             await generation.close()

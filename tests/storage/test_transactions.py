@@ -15,7 +15,7 @@ from latchpin import settings
 from latchpin.errors import Conflict, Unavailable
 from latchpin.kit import clock
 from latchpin.storage import Database
-from latchpin.storage.database import before_commit, row
+from latchpin.storage.database import before_commit, fetch_one
 from latchpin.storage.models import Organization
 from tests.support import shortcuts
 from tests.support.ports import free_port
@@ -206,7 +206,7 @@ async def test_a_glance_goes_before_and_after_transactions_on_one_connection(dat
             raise Conflict("no")
 
     for number in range(3):
-        seen = await row(database.glance, _HOW_MANY, {})
+        seen = await fetch_one(database.executor, _HOW_MANY, {})
         with pytest.raises(Conflict):
             await refused()
         async with database.transaction() as session:
@@ -221,25 +221,25 @@ async def test_a_row_that_is_read_in_a_transaction_is_of_its_moment(database: Da
     """What the transaction itself wrote is there, what it did not commit is not there for a glance."""
     async with database.transaction() as session:
         session.add(_organization("Acme"))
-        assert await row(session, _HOW_MANY, {}) == (1,)
-        assert await row(database.glance, _HOW_MANY, {}) == (0,)
+        assert await fetch_one(session, _HOW_MANY, {}) == (1,)
+        assert await fetch_one(database.executor, _HOW_MANY, {}) == (0,)
 
 
 async def test_a_glance_that_fails_or_is_cancelled_leaves_nothing_open(database: Database) -> None:
     """The connection it had serves the next ones as if nothing had been."""
     for turns in range(8):
-        task = asyncio.create_task(database.glance.row(_HOW_MANY, {}))
+        task = asyncio.create_task(database.executor.fetch(_HOW_MANY, {}))
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
         with pytest.raises((DBAPIError, Unavailable)):
-            await database.glance.row(select(literal_column("nothing")), {})
+            await database.executor.fetch(select(literal_column("nothing")), {})
     async with database.transaction() as session:
         session.add(_organization("Acme"))
 
-    assert await asyncio.gather(*(database.glance.row(_HOW_MANY, {}) for _ in range(10))) == [(1,)] * 10
+    assert await asyncio.gather(*(database.executor.fetch(_HOW_MANY, {}) for _ in range(10))) == [(1,)] * 10
     assert await _names(database) == ["Acme"]
 
 
@@ -259,7 +259,7 @@ async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None
     with pytest.raises(Unavailable):
         await database.require_ready()
     with pytest.raises(Unavailable):
-        await database.glance.row(_HOW_MANY, {})
+        await database.executor.fetch(_HOW_MANY, {})
 
     await database.close()
 

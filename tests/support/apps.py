@@ -15,8 +15,8 @@ from latchpin.identity.grants import NewGrant
 from latchpin.identity.roles import Role
 from latchpin.kit import clock
 from latchpin.oauth import client_admin, codes, pkce
-from latchpin.oauth.client_admin import Entry
-from latchpin.oauth.codes import Bound
+from latchpin.oauth.client_admin import ClientFields
+from latchpin.oauth.codes import CodeBinding
 from latchpin.storage.models import OAuthClient
 from latchpin.storage.models.oauth_grant import Reach
 from tests.support.people import Organization, Person
@@ -89,7 +89,9 @@ class Apps:
 
         async def work(session: AsyncSession) -> App:
             kept = self.server.services.secrets
-            made = await client_admin.create(session, self.organization.id, Entry(**fields), secrets=kept, by=self.organization.admin.actor)
+            made = await client_admin.create(
+                session, self.organization.id, ClientFields(**fields), secrets=kept, by=self.organization.admin.actor
+            )
             return App(made.client.id, made.client.client_id, made.secret)
 
         return self.organization.write(work)
@@ -138,7 +140,7 @@ class Apps:
                 auth_time=clock.now(),
             )
             grant = await grants.create(session, new, self.server.settings)
-            code = await codes.issue(session, grant, Bound(redirect_uri, pkce.challenge_of(verifier), nonce, dpop_jkt))
+            code = await codes.issue(session, grant, CodeBinding(redirect_uri, pkce.challenge_of(verifier), nonce, dpop_jkt))
             return Code(code, verifier, grant.id)
 
         return self.organization.write(work)

@@ -15,14 +15,14 @@ from latchpin.storage.models import User
 from tests.support.people import Organization, Person
 
 
-def create(organization: Organization, **entry: Any) -> users.Created:
+def create(organization: Organization, **entry: Any) -> users.CreatedUser:
     """Make a user as an administrator does, by default with a temporary password."""
     typed = entry.pop("password", None)
     password = organization.server.run(passwords.temporary() if typed is None else passwords.hashed(typed))
     known = {"full_name": "Grace Hopper", "email": f"grace.{organization.number}@example.com", "password": password}
     new = NewUser(**{**known, **entry})
 
-    async def work(session: AsyncSession) -> users.Created:
+    async def work(session: AsyncSession) -> users.CreatedUser:
         return await users.create(session, organization.id, new, by=organization.admin.actor)
 
     return organization.write(work)
@@ -61,11 +61,11 @@ def demote(organization: Organization, person: Person) -> None:
     on(organization, person, lambda session, user: users.change(session, user, group=Group.USER, by=organization.admin.actor))
 
 
-def delete(organization: Organization, person: Person, heir: Person) -> int:
+def delete(organization: Organization, person: Person, new_owner: Person) -> int:
     """Delete a user; returns how many live keys died."""
 
     async def work(session: AsyncSession, user: User) -> int:
-        return await users.delete(session, user, heir=await users.get(session, organization.id, heir.id), by=heir.actor)
+        return await users.delete(session, user, new_owner=await users.get(session, organization.id, new_owner.id), by=new_owner.actor)
 
     died: int = on(organization, person, work)
     return died
@@ -89,8 +89,8 @@ def open_sessions(organization: Organization, person: Person) -> int:
     return organization.write(work)
 
 
-def sign_in(organization: Organization, person: Person) -> sessions.Opened:
+def sign_in(organization: Organization, person: Person) -> sessions.NewSession:
     """Open a browser session for a user."""
     chosen = organization.server.settings
-    opened: sessions.Opened = on(organization, person, lambda session, user: sessions.open_(session, user, chosen, Origin("192.0.2.1")))
+    opened: sessions.NewSession = on(organization, person, lambda session, user: sessions.open_(session, user, chosen, Origin("192.0.2.1")))
     return opened

@@ -55,7 +55,7 @@ async def _begin(url: str, data_dir: Path) -> None:
     chosen = settings.load({}, data_dir=data_dir, database_url=url or None)
     database = Database(chosen, may_create=True)
     try:
-        await deployment.begin(chosen, database, upgrade=True, with_known_secrets=chosen.secrets_file.exists())
+        await deployment.initialize(chosen, database, upgrade=True, with_known_secrets=chosen.secrets_file.exists())
     finally:
         await database.close()
 

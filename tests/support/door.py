@@ -46,16 +46,16 @@ class Door:
         origin = Origin(address or self.address(host), "test")
         return Attempt(email if email is not None else self.person.email, password, origin, device, previous)
 
-    def looked(self, **where: Any) -> sign_in.Looked:
+    def looked(self, **where: Any) -> sign_in.Lookup:
         """Take the first step of one try."""
         tried, secrets = self.tried(**where), self.server.services.secrets
-        return self.organization.write(lambda session: sign_in.look(session, tried, secrets))
+        return self.organization.write(lambda session: sign_in.look_up(session, tried, secrets))
 
     async def judge(self, tried: Attempt) -> Outcome:
         """Take all steps of one try but the place, in the server's event loop."""
         secrets = self.server.services.secrets
         async with self.server.database.read() as session:
-            looked = await sign_in.look(session, tried, secrets)
+            looked = await sign_in.look_up(session, tried, secrets)
         checked = await sign_in.check(looked, tried.password)
         async with self.server.database.transaction() as session:
             return await sign_in.attempt(session, tried, self.server.settings, secrets, checked=checked)
@@ -72,13 +72,13 @@ class Door:
         """Try at once, each hashed before any is judged, as the page does with requests that come together."""
         secrets, settings, tried = self.server.services.secrets, self.server.settings, self.tried()
 
-        async def one(checked: sign_in.Checked | None) -> Outcome:
+        async def one(checked: sign_in.PasswordCheck | None) -> Outcome:
             async with self.server.database.transaction() as session:
                 return await sign_in.attempt(session, tried, settings, secrets, checked=checked)
 
         async def all_() -> list[Outcome]:
             async with self.server.database.read() as session:
-                looked = await sign_in.look(session, tried, secrets)
+                looked = await sign_in.look_up(session, tried, secrets)
             checked = await sign_in.check(looked, tried.password)
             await asyncio.gather(*(self._connect() for _ in range(tries)))  # all connections are there before it begins
             return await asyncio.gather(*(one(checked) for _ in range(tries)))
@@ -91,7 +91,7 @@ class Door:
 
     def is_open(self, **where: Any) -> bool:
         """Whether the right password opens."""
-        return self.attempt(PASSWORD, **where).opened is not None
+        return self.attempt(PASSWORD, **where).session is not None
 
     def device(self) -> str:
         """Return the device cookie of a browser that has signed in."""

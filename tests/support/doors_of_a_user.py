@@ -10,11 +10,13 @@ from tests.support.apps import Apps
 from tests.support.people import Organization, Person
 
 
-def resource(organization: Organization, name: str = "Data service", identifier: str = "https://data.example") -> resource_admin.Made:
+def resource(
+    organization: Organization, name: str = "Data service", identifier: str = "https://data.example"
+) -> resource_admin.CreatedResource:
     """Register an API resource of an organization."""
-    entry = resource_admin.Entry(name=name, identifier=identifier)
+    entry = resource_admin.ResourceFields(name=name, identifier=identifier)
 
-    async def work(session: AsyncSession) -> resource_admin.Made:
+    async def work(session: AsyncSession) -> resource_admin.CreatedResource:
         served = organization.server
         return await resource_admin.create(
             session, organization.id, entry, settings=served.settings, secrets=served.services.secrets, by=organization.admin.actor

@@ -82,13 +82,14 @@ class Office:
             user = await users.get(session, self.organization_id, user_id)
             rules = await policy.get(session, self.organization_id, self.settings)
             made = [
-                await api_keys.create(session, user, api_keys.NewKey(), policy=rules, secrets=self.secrets, by=BY) for _ in range(count)
+                await api_keys.create(session, user, api_keys.KeyParameters(), policy=rules, secrets=self.secrets, by=BY)
+                for _ in range(count)
             ]
             return [Issued(issued.key.id, user_id, self.organization_id, issued.secret) for issued in made]
 
     async def app(self) -> tuple[int, str]:
         """Register a public app; return its row's id and its client_id."""
-        entry = client_admin.Entry(name="Partner", auth_method="none", redirect_uris=(CALLBACK,))
+        entry = client_admin.ClientFields(name="Partner", auth_method="none", redirect_uris=(CALLBACK,))
         async with self.database.transaction() as session:
             made = await client_admin.create(session, self.organization_id, entry, secrets=self.secrets, by=BY)
             return made.client.id, made.client.client_id
@@ -109,7 +110,7 @@ class Office:
                 offline="offline_access" in scope.split(),
             )
             grant = await grants.create(session, new, self.settings)
-            code = await codes.issue(session, grant, codes.Bound(CALLBACK, pkce.challenge_of(verifier)))
+            code = await codes.issue(session, grant, codes.CodeBinding(CALLBACK, pkce.challenge_of(verifier)))
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier, "client_id": client_id}
         answer = await http.post(TOKEN, data=form)
         assert answer.is_success, answer.text
@@ -167,7 +168,7 @@ class Office:
     async def space(self) -> int:
         """Make a private Space and return its id."""
         async with self.database.transaction() as session:
-            return (await spaces.create(session, self.organization_id, spaces.Entry(name="Retail"), by=BY)).id
+            return (await spaces.create(session, self.organization_id, spaces.SpaceFields(name="Retail"), by=BY)).id
 
     async def member(self, space_id: int, issued: Issued, role: Role | None) -> float:
         """Give the key's user a role in the Space, or take it away; return when it was answered."""

@@ -143,7 +143,9 @@ class Organization:
         async def work(session: AsyncSession) -> Key:
             user = await users.get(session, self.id, (person or self.admin).id)
             rules = await policy.get(session, self.id, self.server.settings)
-            new = api_keys.NewKey(expires=expires, description=description, access=access, networks=networks, rate_limit=rate_limit)
+            new = api_keys.KeyParameters(
+                expires_at=expires, description=description, access=access, networks=networks, rate_limit=rate_limit
+            )
             secrets = self.server.application.services.secrets
             issued = await api_keys.create(session, user, new, policy=rules, secrets=secrets, by=self.admin.actor)
             return Key(issued.key.id, issued.secret, issued.key.prefix)
@@ -160,7 +162,7 @@ class Organization:
 
     def space(self, name: str = "Retail", scope: SpaceScope = SpaceScope.PRIVATE, *, default_access: bool = False) -> int:
         """Make a Space and return its id."""
-        entry = spaces.Entry(name=name, scope=scope, is_default_access=default_access)
+        entry = spaces.SpaceFields(name=name, scope=scope, is_default_access=default_access)
 
         async def work(session: AsyncSession) -> int:
             return (await spaces.create(session, self.id, entry, by=self.admin.actor)).id

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.cli import main
-from latchpin.cli.credentials_file import CredentialsFile, SignedIn
+from latchpin.cli.credentials_file import CredentialsFile, StoredCredentials
 from latchpin.identity import grants
 from latchpin.identity.grants import NewGrant
 from latchpin.kit import clock
@@ -120,14 +120,14 @@ def refuse(organization: Organization, user_code: str) -> None:
     organization.write(work)
 
 
-def signed_in(organization: Organization, file: CredentialsFile, person: Person | None = None) -> tuple[SignedIn, int]:
+def signed_in(organization: Organization, file: CredentialsFile, person: Person | None = None) -> tuple[StoredCredentials, int]:
     """Sign in as `latchpin login` does, without waiting; returns what is kept, and the grant's id."""
     server = organization.server
     asked = server.http.post("/api/oauth/device_authorization", data={"client_id": COMMAND_LINE, "scope": SCOPE}).json()
     grant_id = decide(organization, asked["user_code"], person)
     form = {"grant_type": DEVICE_CODE, "device_code": asked["device_code"], "client_id": COMMAND_LINE}
     answer: dict[str, Any] = server.http.post("/api/oauth/token", data=form).json()
-    held = SignedIn(
+    held = StoredCredentials(
         access_token=answer["access_token"],
         refresh_token=answer["refresh_token"],
         expires=clock.timestamp() + answer["expires_in"],

@@ -43,7 +43,7 @@ class ResourceServer:
 def resource(organization: Organization, identifier: str = "https://api.partner.example", *, may_call_api: bool = False) -> ResourceServer:
     """Register an API resource of an organization."""
     kept = organization.server.services.secrets
-    entry = resource_admin.Entry(name="Partner API", identifier=identifier, may_call_api=may_call_api)
+    entry = resource_admin.ResourceFields(name="Partner API", identifier=identifier, may_call_api=may_call_api)
 
     async def work(session: AsyncSession) -> ResourceServer:
         made = await resource_admin.create(

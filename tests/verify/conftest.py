@@ -60,7 +60,7 @@ def resource(organization: Organization) -> Resource:
     server = organization.server
 
     async def work(session: AsyncSession) -> Resource:
-        entry = resource_admin.Entry(name="Reports", identifier=IDENTIFIER)
+        entry = resource_admin.ResourceFields(name="Reports", identifier=IDENTIFIER)
         made = await resource_admin.create(
             session, organization.id, entry, settings=server.settings, secrets=server.services.secrets, by=organization.admin.actor
         )

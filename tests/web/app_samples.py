@@ -109,7 +109,7 @@ SESSIONS = (
 )
 
 
-def facts(**changes: Any) -> apps.AppFacts:
+def facts(**changes: Any) -> apps.ApplicationFacts:
     """What an app is made of."""
     known: dict[str, Any] = {
         "proof": "With its secret, by HTTP Basic",
@@ -127,7 +127,7 @@ def facts(**changes: Any) -> apps.AppFacts:
         "require_pushed": False,
         "dpop_bound": False,
     }
-    return apps.AppFacts(**{**known, **changes})
+    return apps.ApplicationFacts(**{**known, **changes})
 
 
 ASKED = facts(
@@ -170,7 +170,9 @@ def _app() -> Iterator[tuple[str, str, Any]]:
     yield "app-delete", "apps/delete.html", apps.AppConfirm(frame, GONE, facts(), 1, EMPTY)
 
 
-def _secret(row: apps.AppRow, made_of: apps.AppFacts, secrets: tuple[apps.SecretRow, ...], *, first: bool, basic: bool) -> apps.AppSecret:
+def _secret(
+    row: apps.AppRow, made_of: apps.ApplicationFacts, secrets: tuple[apps.SecretRow, ...], *, first: bool, basic: bool
+) -> apps.AppSecret:
     return apps.AppSecret(shell("apps"), row, made_of, secrets, (), ISSUER, SECRET, first, basic)
 
 

@@ -6,19 +6,24 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from latchpin.web import asking
+from latchpin.web import consent_view
 from latchpin.web.views import oauth
 from latchpin.web.views.common import Form, Option
 from tests.web.samples import ADMIN, EMPTY, NOW, before, shell
 
 APP = oauth.AppFacts(
-    "Northwind Reports", "reports.northwind.example", False, False, "", asking.destination("https://reports.northwind.example/cb")
+    "Northwind Reports", "reports.northwind.example", False, False, "", consent_view.destination("https://reports.northwind.example/cb")
 )
-LOCAL = oauth.AppFacts("Field Notes", "", True, True, "", asking.destination("http://127.0.0.1/cb"))
-SCHEME = oauth.AppFacts("Field Notes", "cursor:", True, True, "", asking.destination("cursor://anysphere.cursor-mcp/oauth/callback"))
+LOCAL = oauth.AppFacts("Field Notes", "", True, True, "", consent_view.destination("http://127.0.0.1/cb"))
+SCHEME = oauth.AppFacts("Field Notes", "cursor:", True, True, "", consent_view.destination("cursor://anysphere.cursor-mcp/oauth/callback"))
 DEVICE = oauth.AppFacts("Latchpin command line", "", False, False, "", None)
 DOCUMENT = oauth.AppFacts(
-    "Meridian Desk", "desk.meridian.example", False, True, "desk.meridian.example", asking.destination("https://desk.meridian.example/cb")
+    "Meridian Desk",
+    "desk.meridian.example",
+    False,
+    True,
+    "desk.meridian.example",
+    consent_view.destination("https://desk.meridian.example/cb"),
 )
 SPACES = (
     Option("all", "All my Spaces"),
@@ -40,7 +45,7 @@ def consent(app: oauth.AppFacts = APP, form: Form | None = None, **changes: Any)
         "has_changed": False,
         **changes,
     }
-    rights = asking.rights(facts.pop("scopes", EVERY_SCOPE))
+    rights = consent_view.rights(facts.pop("scopes", EVERY_SCOPE))
     return oauth.Consent(shell("", ADMIN), form or Form({"space": "all"}), "token", app, SPACES, rights, **facts)
 
 
@@ -107,7 +112,7 @@ def every() -> Iterator[tuple[str, str, Any]]:
             "invalid_scope",
             "unknown scope",
             "https://desk.example/cb?error=invalid_scope",
-            asking.destination("https://desk.example/cb"),
+            consent_view.destination("https://desk.example/cb"),
             "",
         ),
     )

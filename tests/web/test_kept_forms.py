@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.identity import credentials, kept_forms, sessions, users
+from latchpin.identity import credentials, form_drafts, sessions, users
 from latchpin.kit import cookie_names
 from latchpin.kit.clock import Frozen
 from latchpin.oauth import client_secrets, issue, registration
-from latchpin.storage.models import Agent, BrowserSession, KeptForm, User
-from latchpin.web import kept, templating
+from latchpin.storage.models import Agent, BrowserSession, FormDraft, User
+from latchpin.web import drafts, templating
 from tests.support import slow_body
 from tests.support.people import PASSWORD, Organization, Person, definition
 from tests.support.server import Server
@@ -61,7 +61,7 @@ def typed_in(page: str, name: str) -> str:
     return html.unescape(found[1]) if found else ""
 
 
-def count(organization: Organization, model: type[Agent | KeptForm]) -> int:
+def count(organization: Organization, model: type[Agent | FormDraft]) -> int:
     """Return how many rows of a kind belong to the organization's people."""
 
     async def work(session: AsyncSession) -> int:
@@ -180,19 +180,19 @@ def test_no_part_of_a_private_key_is_kept(member: str, colon: str) -> None:
     """One factor of an RSA key's modulus tells all the others (RFC 7518 section 6.3.2); what is public stays."""
     jwk = f'{{"kty":"RSA","n":"public","{member}"{colon}"{"s" * 40}"}}'
 
-    assert kept.without_secrets({"jwks": jwk}) == {"jwks": f'{{"kty":"RSA","n":"public","{member}"{colon}[not kept]}}'}
+    assert drafts.without_secrets({"jwks": jwk}) == {"jwks": f'{{"kty":"RSA","n":"public","{member}"{colon}[not kept]}}'}
 
 
 @pytest.mark.parametrize("prefix", [client_secrets.PREFIX, issue.REFRESH_PREFIX, registration.TOKEN_PREFIX])
 def test_no_secret_of_an_app_is_kept(prefix: str) -> None:
     """Client secrets, refresh tokens and registration tokens are known by how they begin."""
-    assert kept.without_secrets({"description": f"see {prefix}{credentials.new_token()}."}) == {"description": "see [not kept]."}
+    assert drafts.without_secrets({"description": f"see {prefix}{credentials.new_token()}."}) == {"description": "see [not kept]."}
 
 
 def _kept(organization: Organization, browser: Browser, path: str) -> dict[str, str]:
     async def work(session: AsyncSession) -> dict[str, str]:
         token = browser.http.cookies[cookie_names.of(organization.server.settings, "kept")]
-        found = await kept_forms.find(session, organization.admin.id, path, token, organization.server.services.secrets)
+        found = await form_drafts.find(session, organization.admin.id, path, token, organization.server.services.secrets)
         assert found is not None
         return found
 
@@ -207,7 +207,7 @@ def test_every_field_that_hides_what_is_typed_counts_as_a_secret() -> None:
         names |= set(re.findall(r'password_field\(\w+, "(\w+)"', text)) | set(re.findall(r'name="(\w+)"[^>]*type="password"', text))
 
     assert {"password", "current_password", "new_password", "confirm_password"} <= names
-    assert kept.without_secrets(dict.fromkeys(names, "typed")) == {}
+    assert drafts.without_secrets(dict.fromkeys(names, "typed")) == {}
 
 
 def test_somebody_else_at_the_same_browser_gets_nothing(organization: Organization, administrator: Browser) -> None:
@@ -267,14 +267,14 @@ def test_it_is_drawn_on_its_own_page_only(organization: Organization, administra
 def test_it_is_kept_for_half_an_hour_and_then_removed(organization: Organization, administrator: Browser, clock: Frozen) -> None:
     """After that the page is as it always is, and the hourly sweep takes the row away."""
     away = sent_too_late(organization, administrator, organization.admin, "/spaces/new", name="Retail", scope="Private")
-    assert count(organization, KeptForm) == 1
+    assert count(organization, FormDraft) == 1
     clock.advance(timedelta(minutes=31))
 
     page = sign_in_again(administrator, away, organization.admin)
-    organization.write(kept_forms.sweep)
+    organization.write(form_drafts.purge_expired)
 
     assert "Retail" not in page.text
-    assert count(organization, KeptForm) == 0
+    assert count(organization, FormDraft) == 0
 
 
 def test_only_the_latest_form_of_a_person_is_kept(organization: Organization, administrator: Browser) -> None:
@@ -283,7 +283,7 @@ def test_only_the_latest_form_of_a_person_is_kept(organization: Organization, ad
     away = [administrator.send("/spaces/new", name=name, scope="Private") for name in ("One", "Two", "Three")]
     too_long = administrator.send("/agents/new", definition="x" * 200_000, space="personal")
 
-    assert count(organization, KeptForm) == 1
+    assert count(organization, FormDraft) == 1
     assert "kept" not in too_long.headers["location"]
     assert 'value="Three"' in sign_in_again(administrator, away[-1], organization.admin).text
 
@@ -294,7 +294,7 @@ def test_what_is_kept_is_sealed(organization: Organization, administrator: Brows
     away = sent_too_late(organization, administrator, organization.admin, "/spaces/new", name="Project Bluebird", scope="Private")
 
     async def work(session: AsyncSession) -> bytes:
-        return await session.scalar(select(KeptForm.sealed).where(KeptForm.user_id == organization.admin.id)) or b""
+        return await session.scalar(select(FormDraft.sealed).where(FormDraft.user_id == organization.admin.id)) or b""
 
     assert b"Bluebird" not in organization.write(work)
     name = cookie_names.of(organization.server.settings, "kept")
@@ -309,7 +309,7 @@ def test_a_form_of_another_site_is_not_kept(organization: Organization, administ
     away = sent_too_late(organization, administrator, organization.admin, "/spaces/new", headers=headers, name="Planted", scope="Private")
 
     assert away.status_code == 403
-    assert count(organization, KeptForm) == 0
+    assert count(organization, FormDraft) == 0
 
 
 def test_nothing_is_kept_of_nobody(organization: Organization, administrator: Browser, browse: Browse) -> None:
@@ -329,7 +329,7 @@ def test_nothing_is_kept_of_nobody(organization: Organization, administrator: Br
     assert "kept" not in theirs.send("/agents/new", definition="name: A\n").headers["location"]
     end_sessions(organization, organization.admin)
     assert "kept" not in administrator.send(f"/agents/{organization.agent()}/archive").headers["location"]
-    assert count(organization, KeptForm) == 0
+    assert count(organization, FormDraft) == 0
 
 
 def test_a_session_that_ends_while_the_form_is_under_way_keeps_it(organization: Organization, administrator: Browser) -> None:
@@ -349,7 +349,7 @@ def test_a_session_that_ends_while_the_form_is_under_way_keeps_it(organization: 
             await sessions.end_all(session, organization.admin.id)
 
     assert slow_body.send(organization.server, "/agents/new", headers, body, meanwhile) == 303
-    assert count(organization, KeptForm) == 1
+    assert count(organization, FormDraft) == 1
     assert count(organization, Agent) == 0
 
 
@@ -385,12 +385,12 @@ def test_a_user_who_is_deleted_takes_it_along(organization: Organization, browse
     browser = browse(organization.server)
     browser.sign_in(person)
     sent_too_late(organization, browser, person, "/agents/new", definition="name: A\n", space="personal")
-    assert count(organization, KeptForm) == 1
+    assert count(organization, FormDraft) == 1
 
     async def work(session: AsyncSession) -> tuple[int, int]:
-        user, heir = [await users.get(session, organization.id, each.id) for each in (person, organization.admin)]
-        await users.delete(session, user, heir=heir, by=organization.admin.actor)
-        left = [await session.scalar(select(func.count()).where(model.user_id == person.id)) for model in (KeptForm, BrowserSession)]
+        user, new_owner = [await users.get(session, organization.id, each.id) for each in (person, organization.admin)]
+        await users.delete(session, user, new_owner=new_owner, by=organization.admin.actor)
+        left = [await session.scalar(select(func.count()).where(model.user_id == person.id)) for model in (FormDraft, BrowserSession)]
         return left[0] or 0, left[1] or 0
 
     assert organization.write(work) == (0, 0)

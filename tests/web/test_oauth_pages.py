@@ -14,7 +14,7 @@ from sqlalchemy import select
 from latchpin import settings
 from latchpin.kit.clock import Frozen
 from latchpin.storage.models import DeviceCode, OAuthClient
-from latchpin.web import behind
+from latchpin.web import login_context
 from tests.support.apps import App, Apps
 from tests.support.people import Organization
 from tests.support.server import Server
@@ -247,4 +247,4 @@ def test_a_device_that_cannot_refresh_is_promised_minutes(administrator: Browser
 )
 def test_the_sign_in_page_says_no_referrer_wherever_its_form_still_arrives(tmp_path: Path, address: str, policy: dict[str, str]) -> None:
     """On plain HTTP in a network browsers would say `Origin: null` then, and nobody could sign in (security.md 14)."""
-    assert behind.private(settings.load({}, data_dir=tmp_path, public_url=address)) == policy
+    assert login_context.private(settings.load({}, data_dir=tmp_path, public_url=address)) == policy

@@ -16,8 +16,8 @@ import msgspec
 from litestar import Request
 from litestar.exceptions import HTTPException
 
-from latchpin.api import sentences
-from latchpin.api.routing import received
+from latchpin.api import validation_messages
+from latchpin.api.routing import read_body
 from latchpin.errors import FieldProblem, Invalid, Malformed
 
 BODY = "body"
@@ -45,7 +45,7 @@ class UnsupportedContentType(HTTPException):
     status_code = 415
 
 
-def takes(kind: type[Body], *, may_be_empty: bool = False) -> dict[str, Any]:
+def json_body(kind: type[Body], *, may_be_empty: bool = False) -> dict[str, Any]:
     """Declare what body a route takes, for the OpenAPI document; it stands next to the permission in `opt`."""
     return {BODY: kind, MAY_BE_EMPTY: may_be_empty}
 
@@ -55,7 +55,7 @@ async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
 
     Ask `caller` for the principal only afterwards: see `routing.received`.
     """
-    body = await received(request)
+    body = await read_body(request)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and content_type != "application/json":
         raise UnsupportedContentType
@@ -83,9 +83,9 @@ def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
 
 
 def _refusal(kind: type[Body], message: str) -> Invalid:
-    field = sentences.field_of(message)
+    field = validation_messages.field_of(message)
     choices = _choices(kind, field) if "Invalid enum value" in message else ""
-    sentence = f"Choose one of {choices}." if choices else sentences.of(message)
+    sentence = f"Choose one of {choices}." if choices else validation_messages.of(message)
     return Invalid(f"{field}: {sentence}", problems=[FieldProblem(field, sentence)]) if field else Invalid(sentence)
 
 

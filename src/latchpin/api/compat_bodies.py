@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request
 
-from latchpin.api import sentences
+from latchpin.api import validation_messages
 from latchpin.api.bodies import Body
-from latchpin.api.routing import received
+from latchpin.api.routing import read_body
 from latchpin.errors import Malformed
 
 B = TypeVar("B", bound=Body)
@@ -25,7 +25,7 @@ class CompatBody(Body, frozen=True, forbid_unknown_fields=False):
 
 async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
     """Return the request's body, of which nothing may be there; raises Malformed. See `bodies.read` on when to ask for the caller."""
-    body = await received(request)
+    body = await read_body(request)
     try:
         document = msgspec.json.decode(body) if body.strip() else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -37,5 +37,5 @@ async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
-        field, sentence = sentences.field_of(str(error)), sentences.of(str(error))
+        field, sentence = validation_messages.field_of(str(error)), validation_messages.of(str(error))
         raise Malformed(f"{field}: {sentence}" if field else sentence, field=field or None) from None

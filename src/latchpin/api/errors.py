@@ -14,7 +14,7 @@ from litestar.params import ParameterKwarg
 from litestar.types import ExceptionHandlersMap
 
 from latchpin import services
-from latchpin.api import sentences
+from latchpin.api import validation_messages
 from latchpin.asgi import problems
 from latchpin.errors import FieldProblem, Invalid, LatchpinError
 from latchpin.identity.access import InsufficientScope
@@ -92,7 +92,7 @@ def _problem(
     )
 
 
-def _render(answer: problems.Answer) -> Response[bytes]:
+def _render(answer: problems.ProblemResponse) -> Response[bytes]:
     headers: dict[str, str] = {}
     for name, value in answer.headers:
         if name != b"content-length":
@@ -106,7 +106,9 @@ def _fields(request: Request[Any, Any, Any], error: ValidationException) -> list
         return [FieldProblem(needed[2], "This parameter is needed.")]
     extra = error.extra if isinstance(error.extra, list) else []
     return [
-        FieldProblem(_wire_name(request.route_handler, str(item.get("key", "request"))), sentences.of(str(item.get("message", ""))))
+        FieldProblem(
+            _wire_name(request.route_handler, str(item.get("key", "request"))), validation_messages.of(str(item.get("message", "")))
+        )
         for item in extra
         if isinstance(item, dict)
     ]

@@ -17,8 +17,7 @@ from latchpin.asgi.authentication import PRINCIPAL, SIGNED_IN
 from latchpin.asgi.problems import Problem
 from latchpin.audit import Actor, Origin
 from latchpin.errors import Denied, Unauthenticated
-from latchpin.identity import access, sessions
-from latchpin.identity.activity import actor
+from latchpin.identity import access, activity, sessions
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind, Permission
 from latchpin.identity.sessions import SignedInUser
@@ -41,7 +40,7 @@ _ERRORS = {
 }
 
 
-class Wire(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
+class CamelStruct(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     """Base of everything on the wire: camelCase there, Python names inside."""
 
 
@@ -50,19 +49,19 @@ def database(request: Request[Any, Any, Any]) -> Database:
     return services.of(request).database
 
 
-def caller(request: Request[Any, Any, Any]) -> Principal:
+def principal(request: Request[Any, Any, Any]) -> Principal:
     """Return who is calling; the gate has let nobody through without."""
     found: Principal = request.scope[PRINCIPAL]  # type: ignore[literal-required]
     return found
 
 
-def acting(request: Request[Any, Any, Any]) -> Actor:
+def actor(request: Request[Any, Any, Any]) -> Actor:
     """Return the audit trail's view of who is calling, and from where."""
     known = context.of(request.scope)
-    return actor(caller(request), Origin(known.address, known.user_agent, known.request_id))
+    return activity.actor(principal(request), Origin(known.address, known.user_agent, known.request_id))
 
 
-def may(permission: Permission, *, proof: bool = False) -> dict[str, Any]:
+def requires(permission: Permission, *, proof: bool = False) -> dict[str, Any]:
     """Declare a route's permission: `@get(..., opt=may(roles.AGENTS_READ))`. `proof` asks for a recent password as well."""
     return {PERMISSION: permission, PROOF: proof}
 
@@ -90,13 +89,13 @@ async def require_permission(request: Request[Any, Any, Any]) -> None:
             raise Denied("Give your password again in the Control Center first: the last time is too long ago.", code="proof_needed")
 
 
-async def received(request: Request[Any, Any, Any]) -> bytes:
+async def read_body(request: Request[Any, Any, Any]) -> bytes:
     """Return the request's body. It can take its time, so a browser session is looked up once more, and its right decided again.
 
     A key needs no second look: what counts for it is when the request began. Raises Unauthenticated, Denied.
     """
     body = await request.body()
-    if caller(request).credential.kind is CredentialKind.SESSION:
+    if principal(request).credential.kind is CredentialKind.SESSION:
         served = services.of(request)
         token = request.cookies.get(sessions.cookie_name(served.settings), "")
         async with served.database.read() as session:

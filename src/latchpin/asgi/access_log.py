@@ -57,7 +57,7 @@ class AccessLog:
             round((time.perf_counter() - started) * 1000, 2),
             request.request_id,
             request.address,
-            request.caller,
+            request.limiter_key,
             *((request.trace.trace_id, request.trace.parent_id) if request.trace is not None else ()),
         )
         if not self._lines:

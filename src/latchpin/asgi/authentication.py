@@ -11,9 +11,9 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from latchpin.asgi import cors, presented, problems, proving
-from latchpin.asgi.presented import Presented
-from latchpin.asgi.proving import Unproved
+from latchpin.asgi import authorization_header, cors, dpop_proof, problems
+from latchpin.asgi.authorization_header import ParsedAuthorization
+from latchpin.asgi.dpop_proof import ProofRejected
 from latchpin.asgi.rate_limit import RateLimiter
 from latchpin.audit import Origin
 from latchpin.errors import BadToken, Denied, LatchpinError, Unauthenticated
@@ -22,8 +22,8 @@ from latchpin.identity.authentication import RequestCredential, authenticate
 from latchpin.identity.dpop import Proof
 from latchpin.identity.proofs import REPLAYED
 from latchpin.identity.roles import CredentialKind
-from latchpin.identity.verified import Reason, Refused, Verified, refusal_of
-from latchpin.kit import context, households, own_pages
+from latchpin.identity.verified import RejectedCredential, RejectionReason, Verified, refusal_of
+from latchpin.kit import client_subnet, context, same_origin
 from latchpin.kit.rate_limit import ClientGone, count_refusal
 from latchpin.services import Services
 
@@ -42,7 +42,7 @@ class AuthenticationMiddleware:
         self._services = services
         self._settings = settings = services.settings
         self._limiter = RateLimiter(services.counter, settings)
-        self._own_origins = own_pages.origins(settings)
+        self._own_origins = same_origin.own_origins(settings)
         self._cookie = sessions.cookie_name(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,8 +54,11 @@ class AuthenticationMiddleware:
         watched = receive if scope["method"] in _BODYLESS else None
         try:
             try:
-                found = presented.read(request.seen, scope["query_string"], self._cookie)
-            except (Unauthenticated, presented.TwoCredentials) as error:  # in a wrong place: noted like any other that is refused
+                found = authorization_header.read(request.seen, scope["query_string"], self._cookie)
+            except (
+                Unauthenticated,
+                authorization_header.TwoCredentials,
+            ) as error:  # in a wrong place: noted like any other that is refused
                 await self._note(_misused(error), request)
                 raise
             if scope["method"] == "OPTIONS" and found.origin is not None:
@@ -78,12 +81,12 @@ class AuthenticationMiddleware:
 
     async def _preflight(self, request: context.RequestContext, send: Send) -> None:
         """Answer a browser's question whether another site's page may call with a token (Fetch, CORS preflight). Cookies are never let."""
-        await self._limiter.count(f"preflight:{households.of(request.address)}", None, request, None)
+        await self._limiter.count(f"preflight:{client_subnet.of(request.address)}", None, request, None)
         await cors.answer_preflight(send)
 
     async def _verified(
         self,
-        found: Presented,
+        found: ParsedAuthorization,
         scope: Any,  # noqa: ANN401  the server's dictionary
         request: context.RequestContext,
         watched: Receive | None,
@@ -99,22 +102,22 @@ class AuthenticationMiddleware:
                 request.headers += cors.READABLE  # a token may be used by another site's page, and its script read the answer
         verified = await self._authenticated(credential, request)
         if found.origin is not None and found.api_key is not None and found.origin not in self._own_origins:
-            await self._note(refusal_of(verified.principal, Reason.IN_BROWSER), request)
-            raise presented.InBrowser
+            await self._note(refusal_of(verified.principal, RejectionReason.IN_BROWSER), request)
+            raise authorization_header.InBrowser
         proof: Proof | None = None
         if verified.jkt is not None or found.is_dpop:
-            judged = proving.judge(self._services.proofs, verified, found, scope, request)
-            if isinstance(judged, Unproved):
+            judged = dpop_proof.verify(self._services.proofs, verified, found, scope, request)
+            if isinstance(judged, ProofRejected):
                 raise await self._unproved(judged, verified, request)
             proof = judged
-        request.caller = verified.caller
-        if await self._limiter.count(verified.caller, verified.rate_limit, request, watched):
+        request.limiter_key = verified.limiter_key
+        if await self._limiter.count(verified.limiter_key, verified.rate_limit, request, watched):
             verified = await self._authenticated(credential, request)  # it waited, and what was true before may not be any more
         if proof is not None and not await self._services.proofs.first_use(proof):
-            raise await self._unproved(proving.unproved(REPLAYED), verified, request)
+            raise await self._unproved(dpop_proof.proof_rejected(REPLAYED), verified, request)
         return verified
 
-    async def _unproved(self, found: Unproved, verified: Verified, request: context.RequestContext) -> BadToken:
+    async def _unproved(self, found: ProofRejected, verified: Verified, request: context.RequestContext) -> BadToken:
         """Note why a sound token does not count, and return what to raise."""
         if found.reason is not None:
             await self._note(refusal_of(verified.principal, found.reason), request)
@@ -123,14 +126,14 @@ class AuthenticationMiddleware:
     async def _authenticated(self, credential: RequestCredential, request: context.RequestContext) -> Verified:
         """Return the credential where it is sound; else notes the true reason and raises Unauthenticated, or BadToken for a token."""
         found = await authenticate(self._services, credential, request.address)
-        if isinstance(found, Refused):
+        if isinstance(found, RejectedCredential):
             await self._note(found, request)
-            raise presented.rejection(credential.kind)
+            raise authorization_header.rejection(credential.kind)
         return found
 
     async def _with_session(
         self,
-        found: Presented,
+        found: ParsedAuthorization,
         scope: Any,  # noqa: ANN401  the server's dictionary
         request: context.RequestContext,
         watched: Receive | None,
@@ -138,22 +141,22 @@ class AuthenticationMiddleware:
         """Admit a signed-in browser of our own pages; no other site may use the cookie (SameSite, and the origin checked here)."""
         if found.session is None:
             await self._count_refusal(request)
-            raise Unauthenticated(presented.HOW_TO)
+            raise Unauthenticated(authorization_header.HOW_TO)
         async with self._services.database.read() as session:
             signed_in = await sessions.find(session, found.session, self._settings)
         if signed_in is None:
             await self._count_refusal(request)
             raise Unauthenticated("The browser session has ended. Sign in again in the Control Center.")
-        if not own_pages.may_change(scope["method"], request.seen, self._own_origins):
+        if not same_origin.may_change(scope["method"], request.seen, self._own_origins):
             raise Denied("This request did not come from the Control Center's own pages.", code="cross_site")
         if signed_in.must_change_password:
             raise Denied("Choose a new password in the Control Center first.", code="password_change_required")
-        request.caller = f"session:{signed_in.session_id}"
-        await self._limiter.count(request.caller, None, request, watched)
+        request.limiter_key = f"session:{signed_in.session_id}"
+        await self._limiter.count(request.limiter_key, None, request, watched)
         scope[PRINCIPAL] = signed_in.principal
         scope[SIGNED_IN] = signed_in
 
-    async def _note(self, refused: Refused, request: context.RequestContext) -> None:
+    async def _note(self, refused: RejectedCredential, request: context.RequestContext) -> None:
         """Note a refused credential with its true reason, for the audit trail; raises Throttled where an address has too many."""
         self._services.activity.refused(refused, Origin(request.address, request.user_agent, request.request_id))
         await self._count_refusal(request)
@@ -174,10 +177,10 @@ class AuthenticationMiddleware:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body, "more_body": False})
 
 
-def _misused(error: LatchpinError) -> Refused:
+def _misused(error: LatchpinError) -> RejectedCredential:
     """Make the refusal of a credential that was not even read."""
-    if isinstance(error, presented.TwoCredentials):
-        return Refused(Reason.TWO)
-    if isinstance(error, presented.TokenInAddress):
-        return Refused(Reason.MISPLACED_TOKEN, kind=CredentialKind.ACCESS_TOKEN)
-    return Refused(Reason.MISPLACED)
+    if isinstance(error, authorization_header.TwoCredentials):
+        return RejectedCredential(RejectionReason.TWO)
+    if isinstance(error, authorization_header.TokenInAddress):
+        return RejectedCredential(RejectionReason.MISPLACED_TOKEN, kind=CredentialKind.ACCESS_TOKEN)
+    return RejectedCredential(RejectionReason.MISPLACED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import structlog
 
 from latchpin.errors import Overloaded, Throttled
-from latchpin.kit import households
+from latchpin.kit import client_subnet
 from latchpin.kit.counted_lines import CountedLines
 
 BODIES_PER_SUBNET, BODIES_IN_ALL = 8, 64  # of the largest size that the deployment takes
@@ -40,8 +40,8 @@ class BodyBudget:
 
         They have arrived by then, so the bound is passed by one message of the server, some 64 KB, for each connection.
         """
-        client_subnet = households.of(address)
-        of_subnet = self._of_subnet.get(client_subnet, 0) + size
+        subnet = client_subnet.of(address)
+        of_subnet = self._of_subnet.get(subnet, 0) + size
         if of_subnet > self._most_of_subnet:
             detail = "Too many large requests from this network are under way. Send them one after the other."
             raise Throttled(detail, retry_after=_WAIT_SECONDS)
@@ -50,17 +50,17 @@ class BodyBudget:
                 _log.warning, "requests.overloaded", cause="bodies", detail=f"request bodies take more than {self._most} bytes"
             )
             raise Overloaded("Too many large requests are under way. Nothing was changed; try again in a moment.")
-        self._of_subnet[client_subnet] = of_subnet
+        self._of_subnet[subnet] = of_subnet
         self._total += size
 
     def give_back(self, address: str | None, size: int) -> None:
         """Let go of bytes that were held."""
         if not size:
             return
-        client_subnet = households.of(address)
+        subnet = client_subnet.of(address)
         self._total -= size
-        left = self._of_subnet[client_subnet] - size
+        left = self._of_subnet[subnet] - size
         if left:
-            self._of_subnet[client_subnet] = left
+            self._of_subnet[subnet] = left
         else:
-            del self._of_subnet[client_subnet]
+            del self._of_subnet[subnet]

@@ -58,7 +58,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     request_id: str | None = None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ProblemResponse(msgspec.Struct, frozen=True):
     """A ready answer: status, headers, body."""
 
     status: int
@@ -84,7 +84,7 @@ def challenges(public_url: str, scope: str, *, error: str | None = None, scheme:
     return [(b"www-authenticate", each.encode()) for each in told]
 
 
-def of_error(error: LatchpinError, *, instance: str, public_url: str, request_id: str | None, scheme: str = "Bearer") -> Answer:
+def of_error(error: LatchpinError, *, instance: str, public_url: str, request_id: str | None, scheme: str = "Bearer") -> ProblemResponse:
     """Render a refusal of the product; `scheme` is that of the request's token."""
     headers: list[tuple[bytes, bytes]] = []
     status = status_of(error)
@@ -128,7 +128,7 @@ def render(  # noqa: PLR0913  the members of the document
     problems: Sequence[FieldProblem] = (),
     headers: Sequence[tuple[bytes, bytes]] = (),
     run_id: int | None = None,
-) -> Answer:
+) -> ProblemResponse:
     """Render any problem document; `instance` is the request's path without the query, which might hold a secret."""
     slug = problem_types.slug_of(code or SLUGS.get(status) or "error")
     body = Problem(
@@ -150,7 +150,7 @@ def render(  # noqa: PLR0913  the members of the document
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
     ]
-    return Answer(status, [*base, *headers], encoded)
+    return ProblemResponse(status, [*base, *headers], encoded)
 
 
 def _field(problem: FieldProblem) -> dict[str, Any]:

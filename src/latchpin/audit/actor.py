@@ -36,7 +36,7 @@ def command_line(who: str, organization_id: int | None = None) -> Actor:
     return Actor(name=who, organization_id=organization_id, credential_kind="command_line", credential_name="latchpin")
 
 
-def nobody(origin: Origin, claimed: str = "unknown") -> Actor:
+def anonymous(origin: Origin, claimed: str = "unknown") -> Actor:
     """Make the actor of a request that proved nothing; `claimed` is what it said it was, cut to what can be shown."""
     return Actor(name=one_line(claimed, 254), origin=origin)
 

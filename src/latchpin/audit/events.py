@@ -153,7 +153,7 @@ class SessionEnded(_OnUser):
     action = "session.ended"
 
 
-class PasswordProved(_OnUser):
+class Reauthenticated(_OnUser):
     """A user gave the password again before a sensitive change."""
 
     action = "session.password_proved"
@@ -199,7 +199,7 @@ class ApiKeyUsed(_OnKey):
     action = "api_key.used"
 
 
-class GrantBegan(_OnGrant):
+class GrantActivated(_OnGrant):
     """An app got its first token of a grant: by a user's consent, on its own behalf, or for an API key."""
 
     action = "grant.began"

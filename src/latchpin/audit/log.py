@@ -68,7 +68,7 @@ def _row(event: Event, by: Actor, at: datetime) -> dict[str, Any]:
         "organization_id": event.organization_id if event.organization_id is not None else by.organization_id,
         "action": event.action,
         "outcome": event.outcome,
-        "reason": _shown(event.reason, 200),
+        "reason": _printable(event.reason, 200),
         "actor_id": by.user_id,
         "actor_name": one_line(by.name, 254),
         "credential_kind": by.credential_kind,
@@ -76,10 +76,10 @@ def _row(event: Event, by: Actor, at: datetime) -> dict[str, Any]:
         "credential_name": one_line(by.credential_name, 500),
         "target_kind": event.target_kind,
         "target_id": event.target_id,
-        "target_name": _shown(event.target_name, 500),
-        "address": _shown(by.origin.address, 64),
-        "user_agent": _shown(by.origin.user_agent, 400),
-        "request_id": _shown(by.origin.request_id, 64),
+        "target_name": _printable(event.target_name, 500),
+        "address": _printable(by.origin.address, 64),
+        "user_agent": _printable(by.origin.user_agent, 400),
+        "request_id": _printable(by.origin.request_id, 64),
         "changes": _changes(event.changes) if event.changes else None,
         "count": event.count,
     }
@@ -109,5 +109,5 @@ def _digest(text: str) -> str:
     return f"{len(text)} characters, SHA-256 {hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
 
-def _shown(text: str | None, limit: int) -> str | None:
+def _printable(text: str | None, limit: int) -> str | None:
     return None if text is None else one_line(text, limit)

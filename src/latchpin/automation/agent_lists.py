@@ -17,11 +17,11 @@ from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, exists, fun
 
 from latchpin.errors import Malformed, Missing
 from latchpin.identity import access
-from latchpin.identity.access import Sight
+from latchpin.identity.access import VisibilityRules
 from latchpin.identity.principal import Principal
-from latchpin.kit.pages import Counted
-from latchpin.storage.as_one import rows
-from latchpin.storage.database import Reader, row
+from latchpin.kit.pages import CountedPage
+from latchpin.storage.database import Queryable, fetch_one
+from latchpin.storage.json_rows import rows
 from latchpin.storage.models import Agent, Space
 from latchpin.storage.models.agent import ConfigType, RunStatus, ValidationStatus
 from latchpin.storage.search import contains_parameter, parameters
@@ -109,78 +109,80 @@ class Filters:
 
 
 async def every(
-    reader: Reader, principal: Principal, filters: Filters, *, sort: str = "name", descending: bool = False, limit: int | None = None
+    reader: Queryable, principal: Principal, filters: Filters, *, sort: str = "name", descending: bool = False, limit: int | None = None
 ) -> list[AgentRow]:
     """Return the visible agents, or the first `limit` of them. Raises Malformed for a sort."""
     asked = filters.asked()
-    query = _every(access.sight(principal), tuple(asked), _sort(sort), descending, limit is not None)
-    (found,) = await row(reader, query, _values(principal, asked, limit=limit))
+    query = _every(access.visibility_of(principal), tuple(asked), _sort(sort), descending, limit is not None)
+    (found,) = await fetch_one(reader, query, _values(principal, asked, limit=limit))
     return _decode(found)
 
 
 async def page(
-    reader: Reader, principal: Principal, filters: Filters, *, number: int, size: int, sort: str = "name", descending: bool = False
-) -> Counted[AgentRow]:
+    reader: Queryable, principal: Principal, filters: Filters, *, number: int, size: int, sort: str = "name", descending: bool = False
+) -> CountedPage[AgentRow]:
     """Return page `number` (1-based) of `size` visible agents with the length of the whole list. Raises Malformed for a sort."""
     asked = filters.asked()
-    query = _page(access.sight(principal), tuple(asked), _sort(sort), descending)
+    query = _page(access.visibility_of(principal), tuple(asked), _sort(sort), descending)
     values = _values(principal, asked, limit=size, offset=(number - 1) * size)
-    total, found = await row(reader, query, values)
-    return Counted(tuple(_decode(found)), total)
+    total, found = await fetch_one(reader, query, values)
+    return CountedPage(tuple(_decode(found)), total)
 
 
-async def count(reader: Reader, principal: Principal, filters: Filters) -> int:
+async def count(reader: Queryable, principal: Principal, filters: Filters) -> int:
     """Return how many visible agents the filters leave."""
     asked = filters.asked()
-    (total,) = await row(reader, _count(access.sight(principal), tuple(asked)), _values(principal, asked))
+    (total,) = await fetch_one(reader, _count(access.visibility_of(principal), tuple(asked)), _values(principal, asked))
     return total
 
 
-async def in_space(reader: Reader, principal: Principal, space_id: int) -> list[AgentRow]:
+async def in_space(reader: Queryable, principal: Principal, space_id: int) -> list[AgentRow]:
     """Return a Space's agents by name, archived ones included. Raises Missing for a Space that is not visible."""
-    visible, found = await row(reader, _in_space(access.sight(principal)), {**access.seeing(principal), "space_id": space_id})
+    visible, found = await fetch_one(
+        reader, _in_space(access.visibility_of(principal)), {**access.visibility_params(principal), "space_id": space_id}
+    )
     if not visible:
         raise Missing("space", space_id)
     return _decode(found)
 
 
 @lru_cache(_KEPT)
-def _every(seen: Sight, asked: tuple[str, ...], sort: str, descending: bool, limited: bool) -> Select[str]:  # noqa: FBT001  keys of the memory
+def _every(seen: VisibilityRules, asked: tuple[str, ...], sort: str, descending: bool, limited: bool) -> Select[str]:  # noqa: FBT001  keys of the memory
     query = _sorted(seen, asked, sort, descending=descending)
     return select(rows(query.limit(_number("limit")) if limited else query))
 
 
 @lru_cache(_KEPT)
-def _page(seen: Sight, asked: tuple[str, ...], sort: str, descending: bool) -> Select[int, str]:  # noqa: FBT001  as above
+def _page(seen: VisibilityRules, asked: tuple[str, ...], sort: str, descending: bool) -> Select[int, str]:  # noqa: FBT001  as above
     query = _sorted(seen, asked, sort, descending=descending).limit(_number("limit")).offset(_number("offset"))
     return select(_count(seen, asked).scalar_subquery(), rows(query))
 
 
 @lru_cache(_KEPT)
-def _in_space(seen: Sight) -> Select[bool, str]:
+def _in_space(seen: VisibilityRules) -> Select[bool, str]:
     visible = exists().where(access.spaces_in(seen), Space.id == bindparam("space_id"))
     return select(visible, rows(_sorted(seen, ("space_id",), "name", descending=False)))
 
 
 @lru_cache(_KEPT)
-def _count(seen: Sight, asked: tuple[str, ...]) -> Select[int]:
+def _count(seen: VisibilityRules, asked: tuple[str, ...]) -> Select[int]:
     return select(func.count()).select_from(Agent).where(*_wanted(seen, asked))
 
 
-def _sorted(seen: Sight, asked: tuple[str, ...], sort: str, *, descending: bool) -> Select[Any]:
+def _sorted(seen: VisibilityRules, asked: tuple[str, ...], sort: str, *, descending: bool) -> Select[Any]:
     column = _COLUMNS[sort]
     order = column.desc() if descending else column.asc()
     return select(*_ROW).where(*_wanted(seen, asked)).order_by(order.nulls_last(), Agent.id)
 
 
-def _wanted(seen: Sight, asked: tuple[str, ...]) -> tuple[ColumnElement[bool], ...]:
+def _wanted(seen: VisibilityRules, asked: tuple[str, ...]) -> tuple[ColumnElement[bool], ...]:
     return (access.agents_in(seen), *(_CONDITIONS[name] for name in asked))
 
 
 def _values(principal: Principal, asked: Mapping[str, Any], **more: int | None) -> dict[str, Any]:
     """Return what a statement is executed with: who asks, for what, and how much of it."""
     terms = {name: term for each in _TERMS.intersection(asked) for name, term in parameters(each, asked[each]).items()}
-    return {**access.seeing(principal), **asked, **terms, **more}
+    return {**access.visibility_params(principal), **asked, **terms, **more}
 
 
 def _number(name: str) -> ColumnElement[int]:

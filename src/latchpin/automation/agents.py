@@ -16,7 +16,7 @@ from latchpin.audit import Actor, events, record
 from latchpin.automation import definitions
 from latchpin.errors import Conflict, Denied, Missing
 from latchpin.identity import access
-from latchpin.identity.fields import Form
+from latchpin.identity.fields import FieldValidation
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind, Role
 from latchpin.kit import clock, plain_text
@@ -261,7 +261,7 @@ def _author(by: Actor) -> str:
 
 def require_sound_comment(comment: str | None) -> None:
     """Raise Invalid for a comment that cannot be kept with a version; `create`, `change` and `restore` ask this themselves."""
-    form = Form()
+    form = FieldValidation()
     form.line("comment", _short(comment) or "", most=200, required=False)
     if not form.problems:
         form.no_key("comment", comment or "")  # also where it is cut

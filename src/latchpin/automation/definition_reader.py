@@ -138,7 +138,7 @@ class Section:
         message = self._text_problem(value, longest, lines=lines)
         if message is None and (hidden := plain_text.hidden_in(value)):
             message = f"must not hold an invisible character ({hidden}); type the text anew instead of pasting it"
-        elif message is None and not plain_text.can_be_seen(value):
+        elif message is None and not plain_text.is_visible(value):
             message = "must hold at least one character that can be seen"
         if message:
             self.problem(name, message)

@@ -108,7 +108,7 @@ def load(run: Run, secrets: Secrets) -> RunInput:
     if run.input is None:
         raise LookupError
     sealed = run.sealed_input
-    return RunInput(_decode(run.input), _decode(sealing.open_(_key(secrets), sealed, _about(run))) if sealed else {})
+    return RunInput(_decode(run.input), _decode(sealing.unseal(_key(secrets), sealed, _about(run))) if sealed else {})
 
 
 def _key(secrets: Secrets) -> bytes:

@@ -12,8 +12,18 @@ from latchpin.automation import agent_lists, agents, definitions
 from latchpin.automation.agent_lists import AgentRow, Filters
 from latchpin.automation.definitions import DefinitionError
 from latchpin.cli import terminal
-from latchpin.cli.acting import principal, user_named
-from latchpin.cli.deployment import Deployment, asynchronous, data_dir_option, example, fail, json_option, opened, print_json, print_table
+from latchpin.cli.actors import find_user, principal
+from latchpin.cli.deployment import (
+    Deployment,
+    data_dir_option,
+    example,
+    fail,
+    json_option,
+    open_deployment,
+    print_json,
+    print_table,
+    run_async,
+)
 from latchpin.identity import spaces
 from latchpin.identity.principal import Principal
 from latchpin.kit import plain_text
@@ -38,7 +48,7 @@ def agent() -> None:
 @click.option("--personal", is_flag=True, help="In the user's personal Space; so it is where no Space is named.")
 @click.option("--comment", help="What changed, for the list of versions.")
 @json_option
-@asynchronous
+@run_async
 async def apply(
     data_dir: Path | None, file: Path, email: str, space: str | None, personal: bool, comment: str | None, as_json: bool
 ) -> None:
@@ -51,8 +61,8 @@ async def apply(
         message = "--space and --personal exclude each other."
         raise click.UsageError(message)
     text, name = _read(file)
-    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
-        user = await user_named(session, email)
+    async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
+        user = await find_user(session, email)
         shown = await _save(session, deployment, user, text, name, space=space, comment=comment)
     if as_json:
         print_json(shown)
@@ -82,12 +92,12 @@ async def _save(
 @user_option
 @click.option("--archived", is_flag=True, help="Archived agents too.")
 @json_option
-@asynchronous
+@run_async
 async def list_(data_dir: Path | None, email: str, archived: bool, as_json: bool) -> None:
     """List the agents that a user may see, by name."""
-    async with opened(data_dir) as deployment, deployment.database.read() as session:
-        who = principal(await user_named(session, email))
-        names = {each.id: each.name for each in await spaces.every(session, who)}
+    async with open_deployment(data_dir) as deployment, deployment.database.read() as session:
+        who = principal(await find_user(session, email))
+        names = {each.id: each.name for each in await spaces.list_all(session, who)}
         found = await agent_lists.every(session, who, Filters(archived=None if archived else False))
         rows = [_listed(row, names) for row in found]
     if as_json:
@@ -119,7 +129,7 @@ def _refuse(shown: str, error: DefinitionError) -> NoReturn:
 
 
 async def _space_id(session: Session, who: Principal, name: str) -> int:
-    visible = await spaces.every(session, who)
+    visible = await spaces.list_all(session, who)
     found = [each.id for each in visible if plain_text.fold(each.name) == plain_text.fold(plain_text.normalize(name))]
     if len(found) == 1:
         return found[0]

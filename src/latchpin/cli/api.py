@@ -10,9 +10,9 @@ import click
 import httpx
 
 from latchpin.cli import terminal
-from latchpin.cli.credentials_file import CredentialsFile, SignedIn
-from latchpin.cli.deployment import asynchronous, example, fail, print_json
-from latchpin.cli.issuer import SignInEnded, client, connect, plain
+from latchpin.cli.credentials_file import CredentialsFile, StoredCredentials
+from latchpin.cli.deployment import example, fail, print_json, run_async
+from latchpin.cli.issuer import SignInExpired, client, connect, plain
 from latchpin.cli.login import chosen, issuer_option
 from latchpin.errors import Unavailable
 from latchpin.kit import clock
@@ -35,7 +35,7 @@ _REFUSED = 400
 @click.argument("path")
 @click.option("--data", metavar="JSON", help="Body of the request: JSON, @FILE, or - for standard input.")
 @issuer_option
-@asynchronous
+@run_async
 async def api(method: str, path: str, data: str | None, issuer: str | None) -> None:
     """Call PATH of the server's API as the user who signed in with `latchpin login`, and print the answer's JSON.
 
@@ -59,12 +59,12 @@ async def api(method: str, path: str, data: str | None, issuer: str | None) -> N
         if answer.status_code == _UNAUTHORIZED:
             held = await _renewed(file, address, held)
             answer = await _call(address, method, path, body, held)
-    except SignInEnded as error:
+    except SignInExpired as error:
         fail(f"{error.detail} Run: latchpin login --issuer {address}", code=NOT_SIGNED_IN)
     _print(answer)
 
 
-async def _renewed(file: CredentialsFile, address: str, held: SignedIn) -> SignedIn:
+async def _renewed(file: CredentialsFile, address: str, held: StoredCredentials) -> StoredCredentials:
     """Return tokens that are newer than those held: another command's, or else the server's; raises SignInEnded.
 
     The file stays locked meanwhile: a refresh token that two commands present is, but for ten seconds, the end of the sign-in.
@@ -72,20 +72,20 @@ async def _renewed(file: CredentialsFile, address: str, held: SignedIn) -> Signe
     with file.locked():
         now = file.read(address)
         if now is None:
-            raise SignInEnded("Another command has signed out.")
+            raise SignInExpired("Another command has signed out.")
         if now.access_token != held.access_token:
             return now
         async with connect(address) as server:
             try:
                 found = await server.refresh(now)
-            except SignInEnded:
-                file.forget(address)
+            except SignInExpired:
+                file.remove(address)
                 raise
         file.write(address, found)
         return found
 
 
-async def _call(address: str, method: str, path: str, body: bytes | None, held: SignedIn) -> httpx.Response:
+async def _call(address: str, method: str, path: str, body: bytes | None, held: StoredCredentials) -> httpx.Response:
     headers = {"Authorization": f"Bearer {held.access_token}", "Accept": "application/json"}
     if body is not None:
         headers["Content-Type"] = "application/json"

@@ -11,7 +11,7 @@ import click
 from latchpin.audit import chain, trail
 from latchpin.audit.chain import Checkpoint, Verification
 from latchpin.cli import terminal
-from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, json_option, opened, print_json
+from latchpin.cli.deployment import data_dir_option, example, fail, json_option, open_deployment, print_json, run_async
 from latchpin.kit import clock
 from latchpin.storage.models import AuditEvent
 
@@ -29,10 +29,10 @@ def audit() -> None:
 @click.option("-n", "number", type=click.IntRange(0, _AT_ONCE), default=20, show_default=True, help="How many of the newest events.")
 @click.option("--follow", is_flag=True, help="Go on printing events as they come, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line.")
-@asynchronous
+@run_async
 async def tail(data_dir: Path | None, number: int, follow: bool, as_json: bool) -> None:
     """Print the newest audit events of the whole deployment, the newest last."""
-    async with opened(data_dir) as deployment:
+    async with open_deployment(data_dir) as deployment:
         last, limit = 0, number
         if not number:
             async with deployment.database.read() as session:
@@ -63,14 +63,14 @@ def _checkpoint(_context: click.Context, _parameter: click.Parameter, given: tup
     "--expect", "expected", multiple=True, metavar="ID:CHAIN", callback=_checkpoint, help="A checkpoint kept elsewhere; may be repeated."
 )
 @json_option
-@asynchronous
+@run_async
 async def verify(data_dir: Path | None, expected: tuple[Checkpoint, ...], as_json: bool) -> None:
     """Check the whole trail: each event carries a keyed hash over itself and all before it. Exit code 1 where one was changed or removed.
 
     Prints the newest event's checkpoint. Events cut off at the newest end leave a shorter trail that is whole: keep checkpoints off the
     machine (the server logs one at its start and each day), and give one with --expect.
     """
-    async with opened(data_dir) as deployment, deployment.database.read() as session:
+    async with open_deployment(data_dir) as deployment, deployment.database.read() as session:
         found = await chain.verify(session, expected)
     if as_json:
         print_json(_verification(found))

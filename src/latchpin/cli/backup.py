@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from latchpin.cli.deployment import data_dir_option, example, fail, load_settings
-from latchpin.identity.deployment import NoDeployment, require_begun
+from latchpin.identity.deployment import NoDeployment, require_initialized
 from latchpin.storage import backup as copies
 from latchpin.storage.secrets import SecretsError
 from latchpin.storage.secrets import load as load_secrets
@@ -29,7 +29,7 @@ def backup(data_dir: Path | None, without_secrets: bool, file: Path) -> None:
     chosen = load_settings(data_dir)
     beside = file.with_name(file.name + SECRETS_SUFFIX)
     try:
-        require_begun(chosen)
+        require_initialized(chosen)
         load_secrets(chosen.secrets_file)  # a damaged one is no backup
         copies.require_free(file, *(() if without_secrets else (beside,)))
         copies.database(chosen, file)

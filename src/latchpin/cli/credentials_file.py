@@ -18,7 +18,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
+class StoredCredentials:
     """What is kept for one issuer; `expires` of the access token is in seconds since the epoch."""
 
     access_token: str = field(repr=False)
@@ -40,12 +40,12 @@ class CredentialsFile:
     def __init__(self, place: Path | None = None) -> None:
         self.path = (place or directory()) / "credentials.json"
 
-    def read(self, issuer: str) -> SignedIn | None:
+    def read(self, issuer: str) -> StoredCredentials | None:
         """Return what is kept for an issuer, or None. Raises Conflict where others could read the file, Unavailable where nobody can."""
         kept = self._load()["issuers"].get(issuer)
-        return SignedIn(**kept) if kept else None
+        return StoredCredentials(**kept) if kept else None
 
-    def current(self) -> str | None:
+    def default_issuer(self) -> str | None:
         """Return the issuer that was signed in to last."""
         found: str | None = self._load()["current"]
         return found
@@ -54,7 +54,7 @@ class CredentialsFile:
         """Return every issuer that is signed in to."""
         return sorted(self._load()["issuers"])
 
-    def write(self, issuer: str, found: SignedIn, *, current: bool = False) -> None:
+    def write(self, issuer: str, found: StoredCredentials, *, current: bool = False) -> None:
         """Keep tokens. A reader sees the old file or the new one, and so does whoever comes after a power cut."""
         document = self._load()
         document["issuers"][issuer] = asdict(found)
@@ -62,7 +62,7 @@ class CredentialsFile:
             document["current"] = issuer
         self._save(document)
 
-    def forget(self, issuer: str) -> None:
+    def remove(self, issuer: str) -> None:
         """Remove what is kept for an issuer."""
         document = self._load()
         document["issuers"].pop(issuer, None)

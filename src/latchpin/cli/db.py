@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from latchpin.cli import terminal
-from latchpin.cli.deployment import asynchronous, begun, data_dir_option, database, example, json_option, load_settings, print_json
-from latchpin.identity.deployment import require_begun
+from latchpin.cli.deployment import data_dir_option, database, example, initialized, json_option, load_settings, print_json, run_async
+from latchpin.identity.deployment import require_initialized
 from latchpin.settings import Settings
 from latchpin.storage import migrate
 from latchpin.storage.sqlite_file import sqlite_file
@@ -23,7 +23,7 @@ def db() -> None:
 @db.command(epilog=example("LATCHPIN_DATABASE_URL=postgresql://latchpin@db.example/latchpin latchpin db upgrade"))
 @data_dir_option
 @click.option("--new-deployment", is_flag=True, help="Begin anew with an empty database beside a secrets file that is there.")
-@asynchronous
+@run_async
 async def upgrade(data_dir: Path | None, new_deployment: bool) -> None:
     """Bring the database to the schema of this version; does nothing where it is there already.
 
@@ -32,7 +32,7 @@ async def upgrade(data_dir: Path | None, new_deployment: bool) -> None:
     """
     chosen = load_settings(data_dir)
     was = await _current(chosen)
-    async with begun(chosen, upgrade=True, with_known_secrets=new_deployment):
+    async with initialized(chosen, upgrade=True, with_known_secrets=new_deployment):
         pass
     now = migrate.head()
     terminal.write(f"The database is at revision {now} already." if was == now else f"Upgraded from {was or 'empty'} to revision {now}.")
@@ -41,11 +41,11 @@ async def upgrade(data_dir: Path | None, new_deployment: bool) -> None:
 @db.command(epilog=example("latchpin db current --json"))
 @data_dir_option
 @json_option
-@asynchronous
+@run_async
 async def current(data_dir: Path | None, as_json: bool) -> None:
     """Print the database's revision and the one this version needs; exit code 1 where they differ."""
     chosen = load_settings(data_dir)
-    require_begun(chosen)
+    require_initialized(chosen)
     found = await _current(chosen)
     needed = migrate.head()
     if as_json:

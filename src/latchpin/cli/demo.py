@@ -12,7 +12,7 @@ import click
 from latchpin.automation.demo import RETAIL
 from latchpin.cli import demo_apps, serve, terminal
 from latchpin.cli.demo_history import USER, History
-from latchpin.cli.deployment import Deployment, asynchronous, begun, fail, load_settings
+from latchpin.cli.deployment import Deployment, fail, initialized, load_settings, run_async
 from latchpin.identity import active_keys, api_keys, credentials, policy, spaces, users
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
@@ -43,25 +43,25 @@ def demo(data_dir: Path, port: int, no_serve: bool) -> None:
         serve.run(chosen, listener)
 
 
-@asynchronous
+@run_async
 async def _facts(chosen: Settings, facts: Path) -> dict[str, str]:
     """Return what a person and a script need to know; makes the data where there is none, and a new key where the old one is dead."""
     known = _read(facts)
-    async with begun(chosen) as deployment:
+    async with initialized(chosen) as deployment:
         async with deployment.database.transaction() as session:
             if known:
-                known["api_key"] = await _living_key(session, deployment, known["api_key"])
+                known["api_key"] = await _active_key(session, deployment, known["api_key"])
             elif await users.count(session):
                 fail(f"{facts.parent} holds a deployment, but no demo.json: it is not a demo. Name another directory: make demo DIR=...")
             else:
                 known = await History(session, deployment).live()
-            known |= await _living_app(session, deployment, known)
+            known |= await _active_app(session, deployment, known)
         known["url"] = chosen.public_url
         _write(facts, known)
     return known
 
 
-async def _living_key(session: Session, deployment: Deployment, secret: str) -> str:
+async def _active_key(session: Session, deployment: Deployment, secret: str) -> str:
     """Return the demo's key, or a new one for the same user where somebody revoked it."""
     user = await users.by_email(session, USER)
     if user is None:
@@ -72,12 +72,12 @@ async def _living_key(session: Session, deployment: Deployment, secret: str) -> 
     rules = await policy.get(session, user.organization_id, deployment.settings)
     by = deployment.actor(user.organization_id)
     issued = await api_keys.create(
-        session, user, api_keys.NewKey(description="Demo script"), policy=rules, secrets=deployment.secrets, by=by
+        session, user, api_keys.KeyParameters(description="Demo script"), policy=rules, secrets=deployment.secrets, by=by
     )
     return issued.secret
 
 
-async def _living_app(session: Session, deployment: Deployment, known: dict[str, str]) -> dict[str, str]:
+async def _active_app(session: Session, deployment: Deployment, known: dict[str, str]) -> dict[str, str]:
     """Return client_id and secret of the demo's service, which reads the agents of one Space; makes what is not there or dead."""
     user = await users.by_email(session, USER)
     if user is None:
@@ -92,7 +92,7 @@ async def _living_app(session: Session, deployment: Deployment, known: dict[str,
         secret = await client_admin.rotate_secret(session, row, secrets=deployment.secrets, overlap=timedelta(0), by=by)
         return {"client_id": client_id, "client_secret": secret}
     principal = Principal(user.id, user.organization_id, user.full_name, user.email, Group(user.user_group), _COMMAND_LINE)
-    (space,) = [each for each in await spaces.every(session, principal) if each.name == RETAIL]
+    (space,) = [each for each in await spaces.list_all(session, principal) if each.name == RETAIL]
     return await demo_apps.make_service(session, deployment, user.organization_id, space.id, by=by)
 
 

@@ -12,13 +12,13 @@ from latchpin.identity.roles import CredentialKind, Role
 from latchpin.identity.scopes import OFFLINE, Scope, ordered
 from latchpin.kit import clock
 from latchpin.oauth import client_admin, clients, consents
-from latchpin.oauth.consents import Place
+from latchpin.oauth.consents import SpaceBinding
 from latchpin.oauth.grants import client_credentials
 from latchpin.storage import Session
 from latchpin.storage.models import OAuthClient, OAuthGrant, Space
 from latchpin.storage.models.oauth_grant import Reach
 
-_PARTNER = client_admin.Entry(
+_PARTNER = client_admin.ClientFields(
     name="Northwind Insights",
     auth_method="client_secret_basic",
     redirect_uris=("https://insights.northwind.example/oauth/callback",),
@@ -30,7 +30,7 @@ _PARTNER_SERVER = Origin("203.0.113.12", "northwind-insights/4.2")
 
 async def make_service(session: Session, deployment: Deployment, organization_id: int, space_id: int, *, by: Actor) -> dict[str, str]:
     """Register the service that reads the agents of one Space, and return its client_id and client_secret."""
-    entry = client_admin.Entry(
+    entry = client_admin.ClientFields(
         name="Demo service",
         auth_method="client_secret_basic",
         grant_types=(client_credentials.NAME,),
@@ -50,8 +50,8 @@ async def connect_partner(
     session: Session, deployment: Deployment, app: OAuthClient, user: Principal, space: Space, origin: Origin
 ) -> OAuthGrant:
     """Let the partner's app in, as the user does on the consent page, and give it its first token."""
-    scopes, place = ordered(_PARTNER.scopes), Place(Reach.SPACE, space.id)
-    await consents.remember(session, user.user_id, clients.facts(app, []), place, scopes=scopes, resource=(), stay=False)
+    scopes, place = ordered(_PARTNER.scopes), SpaceBinding(Reach.SPACE, space.id)
+    await consents.remember(session, user.user_id, clients.from_row(app, []), place, scopes=scopes, resource=(), stay=False)
     new = NewGrant(
         client=app,
         organization_id=user.organization_id,
@@ -63,7 +63,7 @@ async def connect_partner(
         auth_time=clock.now(),
     )
     grant = await grants.create(session, new, deployment.settings)
-    grants.begin(session, grant, app, by=actor(user, origin))
+    grants.activate(session, grant, app, by=actor(user, origin))
     app.last_used = clock.now()
     return grant
 

@@ -22,7 +22,7 @@ from latchpin.identity.activity import actor
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group, Role
 from latchpin.identity.scopes import Access
-from latchpin.identity.verified import Reason, Refused
+from latchpin.identity.verified import RejectedCredential, RejectionReason
 from latchpin.kit import clock
 from latchpin.storage import Session
 from latchpin.storage.models import Agent, ApiKey, OAuthClient, OAuthGrant, Space, User
@@ -31,9 +31,9 @@ from latchpin.storage.models.space import SpaceScope
 ADMIN, USER = "ada@latchpin.example", "grace@latchpin.example"
 ALAN, BARBARA, KATHERINE = "alan@latchpin.example", "barbara@latchpin.example", "katherine@latchpin.example"
 _SPACES = (
-    spaces.Entry(name=RETAIL, description="Prices and stock of online shops, several times a day."),
-    spaces.Entry(name=REAL_ESTATE, description="Flats and houses on offer, with a history of asking prices.", is_default_access=True),
-    spaces.Entry(name=TENDERS, description="Calls for tender and awards of public buyers.", scope=SpaceScope.PUBLIC),
+    spaces.SpaceFields(name=RETAIL, description="Prices and stock of online shops, several times a day."),
+    spaces.SpaceFields(name=REAL_ESTATE, description="Flats and houses on offer, with a history of asking prices.", is_default_access=True),
+    spaces.SpaceFields(name=TENDERS, description="Calls for tender and awards of public buyers.", scope=SpaceScope.PUBLIC),
 )
 _LIST, _SEARCH, _ONE = "GET /api/v1/agent/all", "GET /api/v1/agent/search", "GET /api/v1/agent/{agent_id}"
 _BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -136,7 +136,7 @@ class History:
 
     async def _sign_in(self, email: str, *, right: bool = True) -> None:
         tried = sign_in.Attempt(email, "", _DESKS[email])
-        checked = sign_in.Checked(self.people[email].password_hash, right)
+        checked = sign_in.PasswordCheck(self.people[email].password_hash, right)
         await sign_in.attempt(self.session, tried, self.deployment.settings, self.deployment.secrets, checked=checked)
 
     # Spaces and agents
@@ -152,7 +152,7 @@ class History:
         ):
             yield self._day(day, 9, 30), partial(self._let_in, name, email, role)
 
-    async def _open_space(self, entry: spaces.Entry) -> None:
+    async def _open_space(self, entry: spaces.SpaceFields) -> None:
         admin = self.people[ADMIN]
         self.made_spaces[entry.name] = await spaces.create(self.session, admin.organization_id, entry, by=self._by(ADMIN))
 
@@ -186,18 +186,18 @@ class History:
         """Keys of which the text of one alone gets known, so that lists show what an administrator would find."""
         soon = self.now + timedelta(days=12)
         for day, email, new in (
-            (55, USER, api_keys.NewKey(description="Demo script")),
-            (48, USER, api_keys.NewKey(description="Weekly report", access=Access.READ_ONLY, expires=soon)),
-            (44, USER, api_keys.NewKey(description="Old laptop", access=Access.RUNS_ONLY)),
-            (36, ALAN, api_keys.NewKey(description="Price dashboard", access=Access.READ_ONLY, networks=("198.51.100.0/24",))),
-            (33, ALAN, api_keys.NewKey(description="Trial import", expires=self._day(19, 12))),
-            (30, BARBARA, api_keys.NewKey(description="Tender alerts")),
-            (9, ALAN, api_keys.NewKey(description="Spreadsheet add-in", access=Access.READ_ONLY)),
+            (55, USER, api_keys.KeyParameters(description="Demo script")),
+            (48, USER, api_keys.KeyParameters(description="Weekly report", access=Access.READ_ONLY, expires_at=soon)),
+            (44, USER, api_keys.KeyParameters(description="Old laptop", access=Access.RUNS_ONLY)),
+            (36, ALAN, api_keys.KeyParameters(description="Price dashboard", access=Access.READ_ONLY, networks=("198.51.100.0/24",))),
+            (33, ALAN, api_keys.KeyParameters(description="Trial import", expires_at=self._day(19, 12))),
+            (30, BARBARA, api_keys.KeyParameters(description="Tender alerts")),
+            (9, ALAN, api_keys.KeyParameters(description="Spreadsheet add-in", access=Access.READ_ONLY)),
         ):
             yield self._day(day, 10, 20), partial(self._issue, email, new)
         yield self._day(9, 16, 2), self._revoke_laptop
 
-    async def _issue(self, email: str, new: api_keys.NewKey) -> None:
+    async def _issue(self, email: str, new: api_keys.KeyParameters) -> None:
         user = self.people[email]
         rules = await policy.get(self.session, user.organization_id, self.deployment.settings)
         issued = await api_keys.create(self.session, user, new, policy=rules, secrets=self.deployment.secrets, by=self._by(ADMIN))
@@ -228,7 +228,7 @@ class History:
 
     async def _lost_laptop_asks(self) -> None:
         key, owner = self.made_keys["Old laptop"], self.people[USER]
-        refused = Refused(Reason.REVOKED, owner.organization_id, owner.id, owner.email, key.id, api_keys.label(key))
+        refused = RejectedCredential(RejectionReason.REVOKED, owner.organization_id, owner.id, owner.email, key.id, api_keys.label(key))
         activity.write_refusal(self.session, refused, _SCRIPTS["Old laptop"], count=17)
 
     # Apps

@@ -78,13 +78,13 @@ def load_settings(data_dir: Path | None = None, **overrides: object) -> Settings
 
 
 @asynccontextmanager
-async def opened(data_dir: Path | None) -> AsyncIterator[Deployment]:
+async def open_deployment(data_dir: Path | None) -> AsyncIterator[Deployment]:
     """Open an existing deployment for one command; brings an embedded database up to date, as `serve` does. Makes nothing.
 
     Raises NoDeployment, WrongRevision, SecretsError, Unavailable with what to do.
     """
     chosen = load_settings(data_dir)
-    deployments.require_begun(chosen)
+    deployments.require_initialized(chosen)
     async with database(chosen) as found:
         known = await deployments.open_(chosen, found)
         chain.use_key(known.derive("audit"))
@@ -92,17 +92,17 @@ async def opened(data_dir: Path | None) -> AsyncIterator[Deployment]:
 
 
 @asynccontextmanager
-async def begun(chosen: Settings, *, upgrade: bool = False, with_known_secrets: bool = False) -> AsyncIterator[Deployment]:
+async def initialized(chosen: Settings, *, upgrade: bool = False, with_known_secrets: bool = False) -> AsyncIterator[Deployment]:
     """Open the deployment for one of the commands that make it where there is none yet; raises as `opened` does.
 
     `upgrade` brings PostgreSQL up to date as well, `with_known_secrets` makes an empty database anew beside secrets that are there.
     """
     if not with_known_secrets and chosen.secrets_file.exists():
-        deployments.require_begun(chosen)
+        deployments.require_initialized(chosen)
     if chosen.is_sqlite:
         _require_writable(chosen)
     async with database(chosen, may_create=True) as found:
-        known = await deployments.begin(chosen, found, upgrade=upgrade, with_known_secrets=with_known_secrets)
+        known = await deployments.initialize(chosen, found, upgrade=upgrade, with_known_secrets=with_known_secrets)
         chain.use_key(known.derive("audit"))
         yield Deployment(chosen, known, found)
 
@@ -149,7 +149,7 @@ def _require_writable(chosen: Settings) -> None:
             raise Unavailable(detail)
 
 
-def asynchronous(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+def run_async(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     """Run a coroutine as a command; refusals become one message and an exit code, never a stack trace."""
 
     @functools.wraps(command)

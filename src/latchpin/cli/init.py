@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from latchpin.cli import terminal
-from latchpin.cli.deployment import asynchronous, begun, data_dir_option, example, json_option, load_settings, print_json
+from latchpin.cli.deployment import data_dir_option, example, initialized, json_option, load_settings, print_json, run_async
 from latchpin.identity import organizations, passwords
-from latchpin.identity.fields import Form
+from latchpin.identity.fields import FieldValidation
 
 _QUESTIONS: Mapping[str, str] = {"organization": "Organization", "full_name": "Your full name", "email": "Your e-mail"}
 
@@ -22,7 +22,7 @@ _QUESTIONS: Mapping[str, str] = {"organization": "Organization", "full_name": "Y
 @click.option("--name", "full_name", help="The administrator's full name.")
 @click.option("--email", help="The administrator's e-mail, with which to sign in.")
 @json_option
-@asynchronous
+@run_async
 async def init(data_dir: Path | None, organization: str | None, full_name: str | None, email: str | None, as_json: bool) -> None:
     """Make the first organization and its administrator, and print a temporary password.
 
@@ -30,7 +30,7 @@ async def init(data_dir: Path | None, organization: str | None, full_name: str |
     sign-in. Without this command, `latchpin serve` prints a one-time link that does the same in the browser.
     """
     given = _checked({"organization": organization, "full_name": full_name, "email": email})
-    async with begun(load_settings(data_dir)) as deployment:
+    async with initialized(load_settings(data_dir)) as deployment:
         async with deployment.database.read() as session:
             await organizations.require_none(session)
         asked = given | {field: _ask(field, question) for field, question in _QUESTIONS.items() if field not in given}
@@ -47,7 +47,7 @@ async def init(data_dir: Path | None, organization: str | None, full_name: str |
 
 def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
     """Return the options that were given, in the form in which they are kept; raises Invalid for all that cannot be taken."""
-    form = Form()
+    form = FieldValidation()
     found = {field: _check(form, field, text) for field, text in given.items() if text is not None}
     form.done()
     return found
@@ -59,12 +59,12 @@ def _ask(field: str, question: str) -> str:
 
 
 def _answer(field: str, text: str) -> str:
-    form = Form()
+    form = FieldValidation()
     clean = _check(form, field, text)
     if form.problems:
         raise click.BadParameter(form.problems[0].message)  # said, and asked again
     return clean
 
 
-def _check(form: Form, field: str, text: str) -> str:
+def _check(form: FieldValidation, field: str, text: str) -> str:
     return form.email(field, text) if field == "email" else form.line(field, text, most=200)

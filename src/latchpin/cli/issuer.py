@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from latchpin.cli.credentials_file import SignedIn
+from latchpin.cli.credentials_file import StoredCredentials
 from latchpin.errors import Conflict, Denied, Unavailable
 from latchpin.kit import clock
 from latchpin.oauth.clients import COMMAND_LINE
@@ -29,11 +29,11 @@ _ENDS = {
 }
 
 
-class SignInEnded(Denied):
+class SignInExpired(Denied):
     """The tokens do not count any more: sign in again."""
 
 
-class Issuer:
+class AuthorizationServerClient:
     """One server, reached by its metadata. Make it with `connect`."""
 
     def __init__(self, address: str, http: httpx.AsyncClient, metadata: dict[str, Any]) -> None:
@@ -49,7 +49,7 @@ class Issuer:
             raise Denied(f"{self.address} does not let this command sign in: {_said(answer)}")
         return found
 
-    async def wait(self, asked: dict[str, Any]) -> SignedIn:
+    async def wait(self, asked: dict[str, Any]) -> StoredCredentials:
         """Wait until the person has decided (RFC 8628 sections 3.4, 3.5). Raises Denied where the answer is no, or came too late.
 
         Asks every `interval` seconds, five seconds more after each `slow_down`, and twice as long after each try without an answer.
@@ -75,19 +75,19 @@ class Issuer:
             if clock.monotonic() >= ends:
                 raise Denied(_ENDS["expired_token"])
 
-    async def refresh(self, held: SignedIn) -> SignedIn:
+    async def refresh(self, held: StoredCredentials) -> StoredCredentials:
         """Trade the refresh token (OAuth 2.1 section 4.3) while nobody else does. Raises SignInEnded where it does not count."""
         if held.refresh_token is None:
-            raise SignInEnded("The access token has expired.")
+            raise SignInExpired("The access token has expired.")
         form = {"grant_type": "refresh_token", "refresh_token": held.refresh_token, "client_id": held.client_id}
         answer = await self._post("token_endpoint", form)
         if answer.status_code == _OK:
             return _signed_in(_document(answer), held)
         if _document(answer).get("error") in ("invalid_grant", "invalid_client", "unauthorized_client"):
-            raise SignInEnded(f"The sign-in has ended: {_said(answer)}.")
+            raise SignInExpired(f"The sign-in has ended: {_said(answer)}.")
         raise Unavailable(f"{self.address} cannot refresh the sign-in now: {_said(answer)}")
 
-    async def revoke(self, held: SignedIn) -> bool:
+    async def revoke(self, held: StoredCredentials) -> bool:
         """End the sign-in at the server (RFC 7009); returns whether it said so. Raises Unavailable."""
         if "revocation_endpoint" not in self._metadata:
             return False
@@ -107,7 +107,7 @@ class Issuer:
 
 
 @asynccontextmanager
-async def connect(address: str) -> AsyncIterator[Issuer]:
+async def connect(address: str) -> AsyncIterator[AuthorizationServerClient]:
     """Read a server's metadata (RFC 8414) and give a client of it; raises Unavailable, and Conflict for an address that is not sound."""
     async with client(address) as http:
         try:
@@ -119,7 +119,7 @@ async def connect(address: str) -> AsyncIterator[Issuer]:
             raise Unavailable(f"{address} is no authorization server: it answered {answer.status_code} to the question for its metadata.")
         if metadata["issuer"] != address:
             raise Conflict(f"{address} calls itself {plain(metadata['issuer'])}. Use that address with --issuer, if it is the right one.")
-        yield Issuer(address, http, metadata)
+        yield AuthorizationServerClient(address, http, metadata)
 
 
 @asynccontextmanager
@@ -167,11 +167,11 @@ def _said(answer: httpx.Response | None) -> str:
     return ": ".join(words) or f"status {answer.status_code}"
 
 
-def _signed_in(answer: dict[str, Any], before: SignedIn | None = None) -> SignedIn:
+def _signed_in(answer: dict[str, Any], before: StoredCredentials | None = None) -> StoredCredentials:
     """Read a token answer (RFC 6749 section 5.1); what it leaves out is as before."""
     if not isinstance(answer.get("access_token"), str) or str(answer.get("token_type", "")).lower() != "bearer":
         raise Unavailable("The server's answer holds no bearer token.")
-    return SignedIn(
+    return StoredCredentials(
         access_token=answer["access_token"],
         refresh_token=answer.get("refresh_token") or (before.refresh_token if before else None),
         expires=clock.timestamp() + float(answer.get("expires_in") or 0),

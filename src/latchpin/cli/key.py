@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from latchpin.cli import terminal
-from latchpin.cli.acting import user_named
-from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, json_option, opened, print_json, print_table
+from latchpin.cli.actors import find_user
+from latchpin.cli.deployment import data_dir_option, example, fail, json_option, open_deployment, print_json, print_table, run_async
 from latchpin.identity import active_keys, api_keys, policy
 from latchpin.identity.credentials import DISPLAY, PREFIX
 from latchpin.identity.scopes import Access, named, parse
@@ -48,7 +48,7 @@ def key() -> None:
 @click.option("--network", "networks", multiple=True, metavar="CIDR", help="Network it may be used from; may be given several times.")
 @click.option("--rate-limit", type=int, metavar="N", help="Requests per window; default is the deployment's.")
 @json_option
-@asynchronous
+@run_async
 async def create(
     data_dir: Path | None,
     email: str,
@@ -64,15 +64,15 @@ async def create(
     The key alone goes to standard output and everything else to standard error, so that it can be piped into a secret store. With
     --json the output is one document with `id`, `key`, `prefix` and `expires` (the first moment at which it no longer works).
     """
-    new = api_keys.NewKey(
-        expires=end_of_day(expires) if expires else None,
+    new = api_keys.KeyParameters(
+        expires_at=end_of_day(expires) if expires else None,
         description=description,
         access=Access(access),
         networks=networks,
         rate_limit=rate_limit,
     )
-    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
-        user = await user_named(session, email)
+    async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
+        user = await find_user(session, email)
         rules = await policy.get(session, user.organization_id, deployment.settings)
         by = deployment.actor(user.organization_id)
         issued = await api_keys.create(session, user, new, policy=rules, secrets=deployment.secrets, by=by)
@@ -93,11 +93,11 @@ async def create(
 @data_dir_option
 @click.option("--user", "email", required=True, help="E-mail of the user.")
 @json_option
-@asynchronous
+@run_async
 async def list_(data_dir: Path | None, email: str, as_json: bool) -> None:
     """List a user's keys, live and dead, newest first. The keys themselves are not kept, only their first characters."""
-    async with opened(data_dir) as deployment, deployment.database.read() as session:
-        user = await user_named(session, email)
+    async with open_deployment(data_dir) as deployment, deployment.database.read() as session:
+        user = await find_user(session, email)
         rows = [_listed(row) for row in await api_keys.of_user(session, user.id)]
     if as_json:
         print_json(rows)
@@ -111,7 +111,7 @@ async def list_(data_dir: Path | None, email: str, as_json: bool) -> None:
 @data_dir_option
 @click.argument("which", metavar="KEY")
 @click.option("--reason", default="revoked on the command line", show_default=True, help="Kept in the audit log.")
-@asynchronous
+@run_async
 async def revoke(data_dir: Path | None, which: str, reason: str) -> None:
     """Revoke a key for good. When this command ends, no process of the deployment accepts the key any more.
 
@@ -119,7 +119,7 @@ async def revoke(data_dir: Path | None, which: str, reason: str) -> None:
     read it.
     """
     wanted = _named(which)
-    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
+    async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
         matching = await api_keys.matching(session, wanted)
         if not matching:
             fail(f"There is no key {which}. `latchpin key list --user EMAIL` shows them.")

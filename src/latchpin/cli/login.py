@@ -8,7 +8,7 @@ import click
 
 from latchpin.cli import terminal
 from latchpin.cli.credentials_file import CredentialsFile
-from latchpin.cli.deployment import asynchronous, example, fail
+from latchpin.cli.deployment import example, fail, run_async
 from latchpin.cli.issuer import connect, plain
 from latchpin.errors import LatchpinError
 from latchpin.identity.scopes import ALL, OFFLINE, serialize
@@ -21,7 +21,7 @@ issuer_option = click.option(
 
 def chosen(issuer: str | None, file: CredentialsFile) -> str:
     """Return the address of the server that a command is about, as the server itself writes it."""
-    return (issuer or file.current() or DEFAULT_ISSUER).rstrip("/")
+    return (issuer or file.default_issuer() or DEFAULT_ISSUER).rstrip("/")
 
 
 @click.command(epilog=example("latchpin login --issuer https://latchpin.example", "latchpin api GET /api/v1/agent/all"))
@@ -29,7 +29,7 @@ def chosen(issuer: str | None, file: CredentialsFile) -> str:
 @click.option(
     "--scope", default=serialize(ALL), metavar="SCOPES", help="Scopes to ask for, separated by spaces. Default: all of the API's."
 )
-@asynchronous
+@run_async
 async def login(issuer: str | None, scope: str) -> None:
     """Sign in at a server by entering a code in a browser, on this computer or another (RFC 8628).
 
@@ -60,7 +60,7 @@ async def login(issuer: str | None, scope: str) -> None:
 @click.command(epilog=example("latchpin logout", "latchpin logout --all"))
 @issuer_option
 @click.option("--all", "every", is_flag=True, help="At every server that is signed in to.")
-@asynchronous
+@run_async
 async def logout(issuer: str | None, every: bool) -> None:
     """End the sign-in at the server and remove its tokens from this computer.
 
@@ -73,7 +73,7 @@ async def logout(issuer: str | None, every: bool) -> None:
     for address in addresses:
         with file.locked():
             held = file.read(address)
-            file.forget(address)
+            file.remove(address)
         if held is None:
             terminal.write(f"Not signed in to {address}.")
             continue

@@ -12,7 +12,7 @@ import click
 
 from latchpin.audit import events, record
 from latchpin.cli import terminal
-from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, opened
+from latchpin.cli.deployment import data_dir_option, example, fail, open_deployment, run_async
 from latchpin.identity.deployment import check_secrets
 from latchpin.storage.secrets import load
 
@@ -24,14 +24,14 @@ def secrets() -> None:
 
 @secrets.command(name="rotate-pepper", epilog=example("latchpin secrets rotate-pepper"))
 @data_dir_option
-@asynchronous
+@run_async
 async def rotate_pepper(data_dir: Path | None) -> None:
     """Add a pepper to the secrets file and use it for new API keys; keys made before go on working.
 
     Every process of the deployment must be restarted afterwards, and every further host needs the changed file first: a process that
     has not read it refuses keys made under the new pepper. Make a backup of the file.
     """
-    async with opened(data_dir) as deployment:
+    async with open_deployment(data_dir) as deployment:
         was = deployment.secrets.current_pepper
         path = deployment.settings.secrets_file.resolve()
         draft, now = _draft(path)

@@ -16,7 +16,7 @@ import structlog
 from latchpin import __version__
 from latchpin import settings_values as value
 from latchpin.cli import terminal
-from latchpin.cli.deployment import Deployment, asynchronous, begun, data_dir_option, example, fail, load_settings
+from latchpin.cli.deployment import Deployment, data_dir_option, example, fail, initialized, load_settings, run_async
 from latchpin.errors import Unavailable
 from latchpin.identity import organizations
 from latchpin.kit import clock, logs
@@ -115,7 +115,7 @@ def _cannot_listen(host: str, port: int, reason: str | None) -> NoReturn:
     fail(f"{host}:{port} cannot be listened on ({reason}). Choose another with --port or LATCHPIN_PORT.", code=3)
 
 
-@asynchronous
+@run_async
 async def announce(chosen: Settings) -> None:
     """Bring the deployment up, and print where it is and, when it is empty, the one-time set-up link."""
     token = await _when_the_database_answers(chosen)
@@ -141,7 +141,7 @@ async def _when_the_database_answers(chosen: Settings) -> str | None:
     told = False
     while True:
         try:
-            async with begun(chosen) as deployment:
+            async with initialized(chosen) as deployment:
                 return await _setup_token(deployment)
         except Unavailable as error:
             if chosen.is_sqlite or not is_passing(error) or clock.monotonic() >= until:

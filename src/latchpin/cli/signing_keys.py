@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from latchpin.cli import terminal
-from latchpin.cli.deployment import asynchronous, data_dir_option, example, json_option, opened, print_json, print_table
+from latchpin.cli.deployment import data_dir_option, example, json_option, open_deployment, print_json, print_table, run_async
 from latchpin.identity import signing_keys
 from latchpin.kit import clock
 from latchpin.storage.models import SigningKey
@@ -24,10 +24,10 @@ def keys() -> None:
 @keys.command(name="list", epilog=example("latchpin keys list"))
 @data_dir_option
 @json_option
-@asynchronous
+@run_async
 async def list_(data_dir: Path | None, as_json: bool) -> None:
     """List the published signing keys, the oldest first: which signs, which comes next, and until when each is published."""
-    async with opened(data_dir) as deployment, deployment.database.read() as session:
+    async with open_deployment(data_dir) as deployment, deployment.database.read() as session:
         rows = [_listed(row) for row in await signing_keys.published(session)]
     if as_json:
         print_json(rows)
@@ -41,7 +41,7 @@ async def list_(data_dir: Path | None, as_json: bool) -> None:
 @data_dir_option
 @click.option("--now", "at_once", is_flag=True, help="A key was exposed: sign with a new one and take all others down this moment.")
 @json_option
-@asynchronous
+@run_async
 async def rotate(data_dir: Path | None, at_once: bool, as_json: bool) -> None:
     """Replace the signing key, in a server that is running too.
 
@@ -51,7 +51,7 @@ async def rotate(data_dir: Path | None, at_once: bool, as_json: bool) -> None:
     With --now, every access token of the deployment is refused by our API from the moment this command ends, and by others when they
     fetch the keys again, ten minutes later at most. Apps refresh, and nobody has to sign in again.
     """
-    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
+    async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
         kid = await signing_keys.rotate(session, deployment.secrets, deployment.settings, by=deployment.actor(), at_once=at_once)
         shown = next(_listed(row) for row in await signing_keys.published(session) if row.kid == kid)
     if as_json:

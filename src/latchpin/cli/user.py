@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from latchpin.cli import terminal
-from latchpin.cli.acting import organization_named, user_named
-from latchpin.cli.deployment import asynchronous, data_dir_option, example, json_option, opened, print_json, print_table
+from latchpin.cli.actors import find_organization, find_user
+from latchpin.cli.deployment import data_dir_option, example, json_option, open_deployment, print_json, print_table, run_async
 from latchpin.identity import passwords, user_list, users
 from latchpin.identity.roles import Group
-from latchpin.identity.user_list import Listed
+from latchpin.identity.user_list import UserSummary
 from latchpin.kit import clock
 from latchpin.storage import Session
 
@@ -34,12 +34,12 @@ def user() -> None:
 @click.option("--group", type=click.Choice(list(_GROUPS)), default="user", show_default=True, help="What the user may do.")
 @organization_option
 @json_option
-@asynchronous
+@run_async
 async def add(data_dir: Path | None, email: str, full_name: str, group: str, organization: str | None, as_json: bool) -> None:
     """Add a user and print a temporary password, once. It must be changed at the first sign-in."""
     new = users.NewUser(full_name=full_name, email=email, group=_GROUPS[group], password=await passwords.temporary())
-    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
-        home = await organization_named(session, organization)
+    async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
+        home = await find_organization(session, organization)
         made = await users.create(session, home.id, new, by=deployment.actor(home.id))
         shown = {"id": made.user.id, "email": made.user.email, "group": made.user.user_group, "password": made.password}
     if as_json:
@@ -54,11 +54,11 @@ async def add(data_dir: Path | None, email: str, full_name: str, group: str, org
 @organization_option
 @click.option("--search", default="", help="Part of the name or e-mail.")
 @json_option
-@asynchronous
+@run_async
 async def list_(data_dir: Path | None, organization: str | None, search: str, as_json: bool) -> None:
     """List the users of an organization, by name."""
-    async with opened(data_dir) as deployment, deployment.database.read() as session:
-        home = await organization_named(session, organization)
+    async with open_deployment(data_dir) as deployment, deployment.database.read() as session:
+        home = await find_organization(session, organization)
         rows = [_listed(each) for each in await _every(session, home.id, search)]
     if as_json:
         print_json(rows)
@@ -70,14 +70,14 @@ async def list_(data_dir: Path | None, organization: str | None, search: str, as
 @user.command(epilog=example("latchpin user disable grace@example.com"))
 @data_dir_option
 @email_argument
-@asynchronous
+@run_async
 async def disable(data_dir: Path | None, email: str) -> None:
     """Disable a user: all of the user's keys and browser sessions end at once, in every process of the deployment.
 
     The last active administrator cannot be disabled.
     """
-    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
-        found = await user_named(session, email)
+    async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
+        found = await find_user(session, email)
         was = found.status.value
         revoked = await users.disable(session, found, by=deployment.actor(found.organization_id))
         is_changed = found.status.value != was
@@ -87,11 +87,11 @@ async def disable(data_dir: Path | None, email: str) -> None:
 @user.command(epilog=example("latchpin user enable grace@example.com"))
 @data_dir_option
 @email_argument
-@asynchronous
+@run_async
 async def enable(data_dir: Path | None, email: str) -> None:
     """Let a disabled user in again. Keys that were revoked stay revoked."""
-    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
-        found = await user_named(session, email)
+    async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
+        found = await find_user(session, email)
         was = found.status.value
         await users.enable(session, found, by=deployment.actor(found.organization_id))
         is_changed = found.status.value != was
@@ -102,12 +102,12 @@ async def enable(data_dir: Path | None, email: str) -> None:
 @data_dir_option
 @email_argument
 @json_option
-@asynchronous
+@run_async
 async def reset_password(data_dir: Path | None, email: str, as_json: bool) -> None:
     """Give a user a temporary password and print it, once; all of the user's browser sessions end."""
     temporary = await passwords.temporary()
-    async with opened(data_dir) as deployment, deployment.database.transaction() as session:
-        found = await user_named(session, email)
+    async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
+        found = await find_user(session, email)
         await users.reset_password(session, found, temporary, by=deployment.actor(found.organization_id))
         shown = {"id": found.id, "email": found.email, "password": temporary.text}
     if as_json:
@@ -117,8 +117,8 @@ async def reset_password(data_dir: Path | None, email: str, as_json: bool) -> No
         terminal.write("It is shown only now and changed at the next sign-in.")
 
 
-async def _every(session: Session, organization_id: int, search: str) -> list[Listed]:
-    found: list[Listed] = []
+async def _every(session: Session, organization_id: int, search: str) -> list[UserSummary]:
+    found: list[UserSummary] = []
     while True:
         number = len(found) // _PAGE + 1
         page = await user_list.page(session, organization_id, search=search, number=number, size=_PAGE)
@@ -127,7 +127,7 @@ async def _every(session: Session, organization_id: int, search: str) -> list[Li
             return found
 
 
-def _listed(each: Listed) -> dict[str, object]:
+def _listed(each: UserSummary) -> dict[str, object]:
     row = each.user
     return {
         "id": row.id,
@@ -135,6 +135,6 @@ def _listed(each: Listed) -> dict[str, object]:
         "fullName": row.full_name,
         "group": row.user_group,
         "status": row.status.value,
-        "liveKeys": each.live_keys,
+        "liveKeys": each.active_keys,
         "lastSignIn": clock.iso(row.last_sign_in) if row.last_sign_in else None,
     }

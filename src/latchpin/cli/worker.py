@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from latchpin.cli.deployment import asynchronous, data_dir_option, example, fail, load_settings, opened
+from latchpin.cli.deployment import data_dir_option, example, fail, load_settings, open_deployment, run_async
 from latchpin.serving.parent_process import end_with_parent
 from latchpin.settings import Settings
 
@@ -48,7 +48,7 @@ def only_worker(chosen: Settings) -> Iterator[None]:
         yield
 
 
-@asynchronous
+@run_async
 async def work(chosen: Settings) -> None:
     """Work until asked to stop."""
     from latchpin.automation.run_engine import open_engine
@@ -59,7 +59,7 @@ async def work(chosen: Settings) -> None:
 
     logs.configure(chosen)
     logs.capture_uncaught()
-    async with opened(chosen.data_dir) as deployment:
+    async with open_deployment(chosen.data_dir) as deployment:
         engine = open_engine(chosen, deployment.database, deployment.secrets)
         context = WorkerContext(chosen, deployment.secrets, deployment.database, engine.admission, engine.store, SpareChild())
         started = Worker(context)

@@ -47,7 +47,7 @@ def allow(principal: Principal, permission: Permission) -> None:
         raise Denied("Only administrators of the organization may do this. Ask one of them.")
 
 
-class Sight(NamedTuple):
+class VisibilityRules(NamedTuple):
     """By which rules a principal sees. A statement is built once for each, and executed with the principal's own values (`seeing`)."""
 
     as_app: bool
@@ -56,13 +56,13 @@ class Sight(NamedTuple):
     personal: bool
 
 
-def sight(principal: Principal) -> Sight:
+def visibility_of(principal: Principal) -> VisibilityRules:
     """Return by which rules the principal sees."""
     personal = principal.only is None or None in principal.only
-    return Sight(principal.roles is not None, principal.is_administrator, principal.only is not None, personal)
+    return VisibilityRules(principal.roles is not None, principal.is_administrator, principal.only is not None, personal)
 
 
-def seeing(principal: Principal) -> dict[str, Any]:
+def visibility_params(principal: Principal) -> dict[str, Any]:
     """Return the values of the conditions `spaces_in` and `agents_in`; a statement that is executed without them fails."""
     named = principal.only or () if principal.roles is None else principal.roles
     return {
@@ -74,15 +74,15 @@ def seeing(principal: Principal) -> dict[str, Any]:
 
 def visible_spaces(principal: Principal) -> ColumnElement[bool]:
     """The condition on Space for what the principal may see; administrators see every Space of their organization."""
-    return _spaces(sight(principal), seeing(principal))
+    return _spaces(visibility_of(principal), visibility_params(principal))
 
 
 def visible_agents(principal: Principal) -> ColumnElement[bool]:
     """The condition on Agent: agents of visible Spaces, and the principal's own personal ones."""
-    return _agents(sight(principal), seeing(principal))
+    return _agents(visibility_of(principal), visibility_params(principal))
 
 
-_PLACES: Mapping[str, Any] = MappingProxyType(
+_VISIBLE_SPACES: Mapping[str, Any] = MappingProxyType(
     {
         "seer": bindparam("seer"),
         "seer_organization": bindparam("seer_organization"),
@@ -92,28 +92,28 @@ _PLACES: Mapping[str, Any] = MappingProxyType(
 
 
 @cache
-def spaces_in(seen: Sight) -> ColumnElement[bool]:
+def spaces_in(rules: VisibilityRules) -> ColumnElement[bool]:
     """`visible_spaces` for all who see by these rules; the statement is executed with `seeing`."""
-    return _spaces(seen, _PLACES)
+    return _spaces(rules, _VISIBLE_SPACES)
 
 
 @cache
-def agents_in(seen: Sight) -> ColumnElement[bool]:
+def agents_in(rules: VisibilityRules) -> ColumnElement[bool]:
     """`visible_agents` for all who see by these rules; the statement is executed with `seeing`."""
-    return _agents(seen, _PLACES)
+    return _agents(rules, _VISIBLE_SPACES)
 
 
-def _spaces(seen: Sight, values: Mapping[str, Any]) -> ColumnElement[bool]:
+def _spaces(rules: VisibilityRules, values: Mapping[str, Any]) -> ColumnElement[bool]:
     named = Space.id.in_(values["seer_spaces"])
-    if seen.as_app:
+    if rules.as_app:
         return named
-    return and_(named, _open_to_user(seen, values)) if seen.narrowed else _open_to_user(seen, values)
+    return and_(named, _open_to_user(rules, values)) if rules.narrowed else _open_to_user(rules, values)
 
 
-def _open_to_user(seen: Sight, values: Mapping[str, Any]) -> ColumnElement[bool]:
+def _open_to_user(rules: VisibilityRules, values: Mapping[str, Any]) -> ColumnElement[bool]:
     everywhere = Space.scope == SpaceScope.GLOBAL
     at_home = Space.organization_id == values["seer_organization"]
-    if seen.as_administrator:
+    if rules.as_administrator:
         return or_(at_home, everywhere)
     # Of the query around it only Space is meant: one that joins members itself must not lend its own.
     member = exists().where(SpaceMember.space_id == Space.id, SpaceMember.user_id == values["seer"]).correlate(Space)
@@ -121,10 +121,10 @@ def _open_to_user(seen: Sight, values: Mapping[str, Any]) -> ColumnElement[bool]
     return or_(and_(at_home, open_), everywhere)
 
 
-def _agents(seen: Sight, values: Mapping[str, Any]) -> ColumnElement[bool]:
-    inside = Agent.space_id.in_(select(Space.id).where(_spaces(seen, values)))
+def _agents(rules: VisibilityRules, values: Mapping[str, Any]) -> ColumnElement[bool]:
+    inside = Agent.space_id.in_(select(Space.id).where(_spaces(rules, values)))
     personal = and_(Agent.space_id.is_(None), Agent.user_id == values["seer"])
-    return or_(inside, personal) if seen.personal else inside
+    return or_(inside, personal) if rules.personal else inside
 
 
 async def role_in(session: AsyncSession, principal: Principal, space_id: int | None) -> Role | None:

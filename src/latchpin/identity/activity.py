@@ -21,8 +21,8 @@ from latchpin.audit.events import Outcome
 from latchpin.errors import Unavailable
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind
-from latchpin.identity.tallies import Tallies, Tally, subnet
-from latchpin.identity.verified import Refused, Verified, name_of
+from latchpin.identity.tallies import Counters, UseCounter, subnet
+from latchpin.identity.verified import RejectedCredential, Verified, name_of
 from latchpin.kit import clock
 from latchpin.kit.context import RequestContext
 from latchpin.storage import Database
@@ -52,8 +52,8 @@ class Activity:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._last_used: dict[tuple[str, int], tuple[float, str | None]] = {}
-        self._uses = Tallies(seconds=USE_TOTALS_SECONDS, most=MOST_USES)
-        self._refusals = Tallies(seconds=REFUSAL_TOTALS_SECONDS, most=MOST_KNOWN_REFUSALS)
+        self._uses = Counters(seconds=USE_TOTALS_SECONDS, most=MOST_USES)
+        self._refusals = Counters(seconds=REFUSAL_TOTALS_SECONDS, most=MOST_KNOWN_REFUSALS)
         self._flushing = asyncio.Lock()
 
     def used(self, verified: Verified, method: str, route: str, request: RequestContext) -> None:
@@ -64,8 +64,8 @@ class Activity:
         now = clock.monotonic()
         principal = verified.principal
         credential = principal.credential
-        if now - verified.noted >= LAST_USED_SECONDS:
-            verified.noted = now
+        if now - verified.last_recorded >= LAST_USED_SECONDS:
+            verified.last_recorded = now
             self._last_used[credential.kind.value, credential.id or 0] = (clock.timestamp(), request.address)
         if method not in _METHODS:  # the caller's invention, and no two need be alike
             method = _OTHER_METHOD
@@ -74,7 +74,7 @@ class Activity:
         kind = (verified.name, method, route, outcome, lacking, address if address is None or ":" not in address else subnet(address))
         tally = self._uses.get(kind)
         if tally is None:
-            tally = self._new_use(kind, principal, verified.caller, outcome, _what(f"{method} {route}", lacking))
+            tally = self._new_use(kind, principal, verified.limiter_key, outcome, _what(f"{method} {route}", lacking))
         if tally.count:
             tally.widen(address)
         else:
@@ -92,7 +92,7 @@ class Activity:
         outcome: Outcome = "done" if lacking is None else "refused"
         _add(self._uses.get(kind) or self._new_use(kind, principal, caller, outcome, _what(endpoint, lacking)), origin)
 
-    def _new_use(self, kind: Hashable, principal: Principal, caller: str, outcome: Outcome, what: str) -> Tally:
+    def _new_use(self, kind: Hashable, principal: Principal, caller: str, outcome: Outcome, what: str) -> UseCounter:
         """Return the tally that a use counts in: one of its own, or its credential's, or that of many credentials."""
         tally = self._uses.open(kind, caller, MOST_USES_OF_ONE, partial(_use, principal, outcome, what))
         if tally is None:
@@ -112,7 +112,7 @@ class Activity:
         if grant_id is not None:
             self._last_used.setdefault((CredentialKind.ACCESS_TOKEN.value, grant_id), (now, None))
 
-    def refused(self, refused: Refused, origin: Origin) -> None:
+    def refused(self, refused: RejectedCredential, origin: Origin) -> None:
         """Note one refused key with its true reason."""
         tallies, make = self._refusals, partial(_refusal, refused)
         where, reason = subnet(origin.address), refused.reason.value
@@ -166,10 +166,10 @@ class Activity:
         for tally, count in due:
             tally.count, tally.written_at = tally.count - count, now  # more may have come while it was written
         for tallies in self._all:
-            tallies.forget(now)
+            tallies.discard(now)
 
     @property
-    def _all(self) -> tuple[Tallies, Tallies]:
+    def _all(self) -> tuple[Counters, Counters]:
         return self._uses, self._refusals
 
     async def _write_singly(self) -> None:
@@ -212,7 +212,7 @@ async def write_use(session: AsyncSession, principal: Principal, what: str, orig
     _write(session, _use(principal, "done", what), origin, count)
 
 
-def write_refusal(session: AsyncSession, refused: Refused, origin: Origin, *, count: int = 1) -> None:
+def write_refusal(session: AsyncSession, refused: RejectedCredential, origin: Origin, *, count: int = 1) -> None:
     """Write down in the caller's transaction what else is collected: that a credential was refused, `count` times."""
     _write(session, _refusal(refused), origin, count)
 
@@ -225,7 +225,7 @@ def actor(principal: Principal, origin: Origin) -> Actor:
     )
 
 
-def _write(session: AsyncSession, tally: Tally, origin: Origin, count: int) -> None:
+def _write(session: AsyncSession, tally: UseCounter, origin: Origin, count: int) -> None:
     tally.begin(origin)
     record(session, tally.total(count), tally.actor)
 
@@ -234,7 +234,7 @@ def _what(endpoint: str, lacking: str | None) -> str:
     return endpoint if lacking is None else f"{endpoint}: needs the scope {lacking}"
 
 
-def _add(tally: Tally, origin: Origin) -> None:
+def _add(tally: UseCounter, origin: Origin) -> None:
     if tally.count:
         tally.widen(origin.address)
     else:
@@ -242,29 +242,29 @@ def _add(tally: Tally, origin: Origin) -> None:
     tally.count += 1
 
 
-def _use(principal: Principal, outcome: Outcome, what: str) -> Tally:
+def _use(principal: Principal, outcome: Outcome, what: str) -> UseCounter:
     credential = principal.credential
     kind = events.TokenUsed if credential.kind is CredentialKind.ACCESS_TOKEN else events.ApiKeyUsed
     event = kind(target_id=credential.id, target_name=credential.name, outcome=outcome, reason=what[:200])
-    return Tally(event, actor(principal, Origin()))
+    return UseCounter(event, actor(principal, Origin()))
 
 
-def _refusal(refused: Refused) -> Tally:
+def _refusal(refused: RejectedCredential) -> UseCounter:
     kind = _REFUSALS.get(refused.kind, events.ApiKeyRefused)
     event = kind(target_id=refused.id, target_name=refused.name or None, outcome="refused", reason=refused.reason.value)
     name = refused.email or "unknown"
     by = Actor(name, refused.user_id, refused.organization_id, refused.kind.value, refused.id, refused.name)
-    return Tally(event, by)
+    return UseCounter(event, by)
 
 
-def _many(one: Tally, name: str, reason: str = "more than could be listed") -> Tally:
+def _many(one: UseCounter, name: str, reason: str = "more than could be listed") -> UseCounter:
     """Make the tally of many of which only one organization, action and outcome are told."""
     event = type(one.event)(target_name=name, outcome=one.event.outcome, reason=reason)
     by = Actor("unknown", None, one.actor.organization_id, one.actor.credential_kind, None, name)
-    return Tally(event, by, nameless=True)
+    return UseCounter(event, by, nameless=True)
 
 
-async def _record(session: AsyncSession, tally: Tally, count: int) -> None:
+async def _record(session: AsyncSession, tally: UseCounter, count: int) -> None:
     record(session, tally.total(count), tally.actor)
 
 

@@ -11,7 +11,7 @@ from latchpin.identity import active_keys, credentials, scopes
 from latchpin.identity.api_keys import label
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
-from latchpin.identity.verified import CredentialCache, Reason, Refused, Verified
+from latchpin.identity.verified import CredentialCache, RejectedCredential, RejectionReason, Verified
 from latchpin.kit import clock
 from latchpin.kit.cache import CAPACITY, SingleFlight
 from latchpin.storage import Database
@@ -20,25 +20,25 @@ from latchpin.storage.models.user import UserStatus
 from latchpin.storage.secrets import Secrets
 
 
-class ApiKeys:
+class ApiKeyVerifier:
     """Verifies API keys for one process."""
 
     def __init__(self, database: Database, secrets: Secrets, *, capacity: int = CAPACITY) -> None:
         self._database = database
         self._peppers = secrets.peppers
         self.cache = CredentialCache(capacity)
-        self._lookups = SingleFlight[tuple[bytes, int], Verified | Refused]()
+        self._lookups = SingleFlight[tuple[bytes, int], Verified | RejectedCredential]()
 
-    def remembered(self, key: bytes, generation: int) -> Verified | None:
+    def cached(self, key: bytes, generation: int) -> Verified | None:
         """Return what was verified under this very generation, or None."""
         return self.cache.get(key, generation)
 
-    def malformed(self, key: bytes) -> Refused | None:
+    def malformed(self, key: bytes) -> RejectedCredential | None:
         """Return the refusal of text that cannot be a key (form, checksum), or None where it could be one."""
         text = key.decode("ascii", "replace")
-        return None if credentials.is_well_formed(text) else Refused(Reason.MALFORMED, name=_shown(text))
+        return None if credentials.is_well_formed(text) else RejectedCredential(RejectionReason.MALFORMED, name=_printable(text))
 
-    async def look_up(self, key: bytes, generation: int) -> Verified | Refused:
+    async def look_up(self, key: bytes, generation: int) -> Verified | RejectedCredential:
         """Ask the database for a key. `generation` must have been read before this call. Raises Unavailable.
 
         Text that cannot be a key (form, checksum) is refused without asking.
@@ -46,30 +46,30 @@ class ApiKeys:
         if malformed := self.malformed(key):
             return malformed
         # Under one generation the answer is the same for all who come together.
-        return await self._lookups.run((sha256(key).digest(), generation), lambda: self._ask(key, generation))
+        return await self._lookups.run((sha256(key).digest(), generation), lambda: self._load(key, generation))
 
-    async def _ask(self, key: bytes, generation: int) -> Verified | Refused:
+    async def _load(self, key: bytes, generation: int) -> Verified | RejectedCredential:
         digests = [credentials.key_digest(key, pepper) for pepper in self._peppers.values()]
         async with self._database.read() as session:
             row = (
                 await session.execute(select(ApiKey, User).join(User, User.id == ApiKey.user_id).where(ApiKey.digest.in_(digests)))
             ).one_or_none()
         if row is None:
-            return Refused(Reason.UNKNOWN, name=credentials.display_prefix(key.decode("ascii")) + "...")
+            return RejectedCredential(RejectionReason.UNKNOWN, name=credentials.display_prefix(key.decode("ascii")) + "...")
         found, user = row
-        if reason := _fault(found, user):
-            return Refused(reason, user.organization_id, user.id, user.email, found.id, label(found))
+        if reason := _rejection_reason(found, user):
+            return RejectedCredential(reason, user.organization_id, user.id, user.email, found.id, label(found))
         verified = _verified(found, user, generation)
         self.cache.put(key, verified)
         return verified
 
 
-def _fault(key: ApiKey, user: User) -> Reason | None:
+def _rejection_reason(key: ApiKey, user: User) -> RejectionReason | None:
     status = active_keys.status(key)
     if status != "active":
-        return Reason.REVOKED if status == "revoked" else Reason.EXPIRED
+        return RejectionReason.REVOKED if status == "revoked" else RejectionReason.EXPIRED
     if user.status is not UserStatus.ACTIVE:
-        return Reason.USER_DISABLED
+        return RejectionReason.USER_DISABLED
     return None
 
 
@@ -93,6 +93,6 @@ def _verified(key: ApiKey, user: User, generation: int) -> Verified:
     )
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     """Return what may be told of junk: only the fixed prefix, since the rest may be a mistyped secret."""
     return f"{credentials.PREFIX}..." if text.startswith(credentials.PREFIX) else "not a key of this product"

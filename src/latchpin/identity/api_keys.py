@@ -17,11 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, Missing
 from latchpin.identity import active_keys, credentials, scopes
-from latchpin.identity.fields import Form
+from latchpin.identity.fields import FieldValidation
 from latchpin.identity.policy import KeyPolicy
 from latchpin.identity.scopes import Access
 from latchpin.kit import clock
-from latchpin.storage.generation import narrow
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import ApiKey, User
 from latchpin.storage.models.user import UserStatus
 from latchpin.storage.secrets import Secrets
@@ -31,19 +31,19 @@ MOST_PER_USER = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewKey:
+class KeyParameters:
     """What an administrator chooses for a key; `networks` are CIDR texts, `rate_limit` requests per window, None the deployment's."""
 
-    expires: datetime | None = None
+    expires_at: datetime | None = None
     description: str | None = None
     access: Access = Access.FULL
     networks: Sequence[str] = ()
     rate_limit: int | None = None
-    form_id: str | None = None
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class IssuedKey:
     """A key just made. `secret` is the full key: hand it out once, with `Cache-Control: no-store`, and keep it nowhere."""
 
     key: ApiKey
@@ -56,18 +56,18 @@ class AlreadyIssued(Conflict):
     code = "form_already_used"
 
 
-async def create(session: AsyncSession, user: User, new: NewKey, *, policy: KeyPolicy, secrets: Secrets, by: Actor) -> Issued:
+async def create(session: AsyncSession, user: User, new: KeyParameters, *, policy: KeyPolicy, secrets: Secrets, by: Actor) -> IssuedKey:
     """Make a key for `user`. The caller must have checked that `by` administers the user's organization.
 
     Raises Invalid for an expiry in the past or beyond the policy and for unsound fields, Conflict for a disabled user or too many
     keys, AlreadyIssued where `form_id` was used before.
     """
-    form = Form()
+    form = FieldValidation()
     description = form.optional_line("description", new.description, most=500)
     networks = form.networks("networks", new.networks)
-    form.line("form_id", new.form_id or "", most=64, required=False)
+    form.line("form_id", new.idempotency_key or "", most=64, required=False)
     form.number("rate_limit", new.rate_limit, least=1, most=1_000_000)
-    expires = _checked_expiry(form, new.expires or policy.default_expiry(), policy)
+    expires = _checked_expiry(form, new.expires_at or policy.default_expiry(), policy)
     form.done()
     await _require_room(session, user)
     secret = credentials.new_api_key()
@@ -84,7 +84,7 @@ async def create(session: AsyncSession, user: User, new: NewKey, *, policy: KeyP
         created=clock.now(),
         created_by_id=by.user_id,
         created_by_name=by.name[:200],
-        form_id=new.form_id,
+        form_id=new.idempotency_key,
         expires=expires,
     )
     try:
@@ -97,7 +97,7 @@ async def create(session: AsyncSession, user: User, new: NewKey, *, policy: KeyP
     if networks:
         changes["networks"] = (None, networks)
     record(session, events.ApiKeyCreated(target_id=key.id, target_name=label(key), changes=changes), by)
-    return Issued(key, secret)
+    return IssuedKey(key, secret)
 
 
 async def get(session: AsyncSession, organization_id: int, key_id: int) -> ApiKey:
@@ -128,13 +128,13 @@ async def change_expiry(session: AsyncSession, key: ApiKey, expires: datetime, *
     """Set another expiry, sooner or later, within the policy. An expired key lives again; a revoked one raises Conflict."""
     if key.revoked is not None:
         raise Conflict("A revoked key stays revoked. Create a new key instead.")
-    form = Form()
+    form = FieldValidation()
     expires = _checked_expiry(form, expires, policy)
     form.done()
     if expires != key.expires:
         changes = {"expires": (clock.iso(key.expires), clock.iso(expires))}
         key.expires = expires
-        narrow(session)
+        invalidate(session)
         record(session, events.ApiKeyChanged(target_id=key.id, target_name=label(key), changes=changes), by)
     return key
 
@@ -144,13 +144,13 @@ async def revoke(session: AsyncSession, key: ApiKey, *, by: Actor, reason: str =
 
     Raises Invalid for a reason that holds a full key, or what nobody sees.
     """
-    form = Form()
+    form = FieldValidation()
     reason = form.line("reason", reason, most=200)
     form.done()
     if key.revoked is not None:
         return False
     key.revoked, key.revoked_by_name, key.revoked_reason = clock.now(), by.name[:200], reason
-    narrow(session)
+    invalidate(session)
     record(session, events.ApiKeyRevoked(target_id=key.id, target_name=label(key), reason=reason), by)
     return True
 
@@ -167,13 +167,13 @@ async def revoke_all(session: AsyncSession, user: User, *, by: Actor, reason: st
 async def delete(session: AsyncSession, key: ApiKey, *, by: Actor) -> None:
     """Remove a key's entry; a live key is revoked by it. The audit record stays."""
     was_live = active_keys.is_active(key)
-    narrow(session)
+    invalidate(session)
     changes = {"live": (was_live, False)} if was_live else {}
     record(session, events.ApiKeyDeleted(target_id=key.id, target_name=label(key), changes=changes), by)
     await session.delete(key)
 
 
-def _checked_expiry(form: Form, expires: datetime, policy: KeyPolicy) -> datetime:
+def _checked_expiry(form: FieldValidation, expires: datetime, policy: KeyPolicy) -> datetime:
     if expires <= clock.now():
         form.problem("expires", "Choose a date in the future.")
     elif expires > policy.latest_expiry():

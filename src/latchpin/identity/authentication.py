@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from latchpin.identity.api_key_verifier import ApiKeys
-from latchpin.identity.bearer import AccessTokens
+from latchpin.identity.api_key_verifier import ApiKeyVerifier
+from latchpin.identity.bearer import AccessTokenVerifier
 from latchpin.identity.roles import CredentialKind
-from latchpin.identity.verified import Reason, Refused, Verified, refusal_of
+from latchpin.identity.verified import RejectedCredential, RejectionReason, Verified, refusal_of
 from latchpin.storage.generation import Generation
 
 
@@ -28,26 +28,26 @@ class Verifiers(Protocol):
         """The number that rises with every change that can narrow somebody's right."""
 
     @property
-    def keys(self) -> ApiKeys:
+    def keys(self) -> ApiKeyVerifier:
         """Verifies API keys."""
 
     @property
-    def tokens(self) -> AccessTokens:
+    def tokens(self) -> AccessTokenVerifier:
         """Verifies access tokens."""
 
 
-async def authenticate(verifiers: Verifiers, credential: RequestCredential, address: str | None) -> Verified | Refused:
+async def authenticate(verifiers: Verifiers, credential: RequestCredential, address: str | None) -> Verified | RejectedCredential:
     """Return the credential where it is sound at this moment and from this address, else why it is not. Raises Unavailable.
 
     The generation is read before anything is looked up, which strict revocation rests on. Junk costs no question to the database.
     """
     store = verifiers.keys if credential.kind is CredentialKind.API_KEY else verifiers.tokens
-    generation = verifiers.generation.peek()
+    generation = verifiers.generation.current_nowait()
     if generation is None:
         if malformed := store.malformed(credential.secret):
             return malformed
         generation = await verifiers.generation.current()
-    found = store.remembered(credential.secret, generation) or await store.look_up(credential.secret, generation)
+    found = store.cached(credential.secret, generation) or await store.look_up(credential.secret, generation)
     if isinstance(found, Verified) and found.networks and not found.admits(address):
-        return refusal_of(found.principal, Reason.WRONG_NETWORK)
+        return refusal_of(found.principal, RejectionReason.WRONG_NETWORK)
     return found

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from latchpin.identity import scopes, standing
-from latchpin.identity.key_ring import KeyRing, NotSigned, WrongType, is_compact
+from latchpin.identity import active_grant, scopes
+from latchpin.identity.active_grant import ActiveGrant
+from latchpin.identity.key_ring import InvalidSignature, KeyRing, WrongType, is_compact
 from latchpin.identity.roles import CredentialKind
-from latchpin.identity.standing import Standing
 from latchpin.identity.tokens import ACCESS
-from latchpin.identity.verified import CACHE_SECONDS, CredentialCache, Reason, Refused, Verified
+from latchpin.identity.verified import CACHE_SECONDS, CredentialCache, RejectedCredential, RejectionReason, Verified
 from latchpin.kit import clock
 from latchpin.kit.cache import Cache, SingleFlight
 from latchpin.settings import Settings
@@ -22,7 +22,7 @@ from latchpin.storage import Database
 _SKEW_SECONDS = 60
 
 
-class AccessTokens:
+class AccessTokenVerifier:
     """Verifies access tokens for one process."""
 
     def __init__(self, database: Database, ring: KeyRing, settings: Settings) -> None:
@@ -30,70 +30,70 @@ class AccessTokens:
         self._ring = ring
         self._settings = settings
         self.cache = CredentialCache()
-        self._standings = Cache[str, Standing | Refused](CACHE_SECONDS)
-        self._lookups = SingleFlight[tuple[str, int], Standing | Refused]()
+        self._standings = Cache[str, ActiveGrant | RejectedCredential](CACHE_SECONDS)
+        self._lookups = SingleFlight[tuple[str, int], ActiveGrant | RejectedCredential]()
 
-    def remembered(self, token: bytes, generation: int) -> Verified | None:
+    def cached(self, token: bytes, generation: int) -> Verified | None:
         """Return what was verified under this very generation, or None."""
         return self.cache.get(token, generation)
 
-    def malformed(self, token: bytes) -> Refused | None:
+    def malformed(self, token: bytes) -> RejectedCredential | None:
         """Return the refusal of text that cannot be a token of ours, which needs no database to tell, or None."""
         if is_compact(token):
             return None
-        return Refused(Reason.MALFORMED, kind=CredentialKind.ACCESS_TOKEN, name="not a token")
+        return RejectedCredential(RejectionReason.MALFORMED, kind=CredentialKind.ACCESS_TOKEN, name="not a token")
 
-    async def look_up(self, token: bytes, generation: int) -> Verified | Refused:
+    async def look_up(self, token: bytes, generation: int) -> Verified | RejectedCredential:
         """Verify a token and look its grant up. `generation` must have been read before this call. Raises Unavailable.
 
         The checks are those of RFC 9068 section 4, the grant's state and what the token claims of its user besides.
         """
         found = await self.read(token, generation)
-        if isinstance(found, Refused):
+        if isinstance(found, RejectedCredential):
             return self.malformed(token) or found
-        claims, stands = found
+        claims, active = found
         audience = claims["aud"]
-        if not stands.audiences.intersection(audience if isinstance(audience, list) else [audience]):
-            return refused(Reason.WRONG_AUDIENCE, stands)
-        granted = stands.principal.scopes & scopes.api(claims["scope"].split())
-        principal = stands.principal if granted == stands.principal.scopes else replace(stands.principal, scopes=granted)
-        expires = min(float(claims["exp"]), stands.expires)
-        verified = Verified(principal, generation, clock.monotonic(), expires, stands.networks, stands.rate_limit, thumbprint(claims))
-        if stands.api_key_id is not None:
-            verified.caller = f"key:{stands.api_key_id}"  # an exchanged key's tokens share its limit
+        if not active.audiences.intersection(audience if isinstance(audience, list) else [audience]):
+            return rejected(RejectionReason.WRONG_AUDIENCE, active)
+        granted = active.principal.scopes & scopes.api(claims["scope"].split())
+        principal = active.principal if granted == active.principal.scopes else replace(active.principal, scopes=granted)
+        expires = min(float(claims["exp"]), active.expires_at)
+        verified = Verified(principal, generation, clock.monotonic(), expires, active.networks, active.rate_limit, thumbprint(claims))
+        if active.api_key_id is not None:
+            verified.limiter_key = f"key:{active.api_key_id}"  # an exchanged key's tokens share its limit
         self.cache.put(token, verified)
         return verified
 
-    async def read(self, token: bytes, generation: int) -> tuple[dict[str, Any], Standing] | Refused:
+    async def read(self, token: bytes, generation: int) -> tuple[dict[str, Any], ActiveGrant] | RejectedCredential:
         """Return the claims and the standing of any sound access token of ours, whatever resource it is for."""
         await self._ring.ready(generation)
         try:
             claims = self._ring.verify(token, typ=ACCESS)
         except WrongType:
-            return Refused(Reason.WRONG_TYPE, kind=CredentialKind.ACCESS_TOKEN, name="another kind of token")
-        except NotSigned:
+            return RejectedCredential(RejectionReason.WRONG_TYPE, kind=CredentialKind.ACCESS_TOKEN, name="another kind of token")
+        except InvalidSignature:
             if not await self._ring.look_again(token):
-                return Refused(Reason.NOT_OURS, kind=CredentialKind.ACCESS_TOKEN, name="unknown token")
+                return RejectedCredential(RejectionReason.NOT_OURS, kind=CredentialKind.ACCESS_TOKEN, name="unknown token")
             return await self.read(token, generation)
         now = clock.timestamp()
         if claims.get("iss") != self._settings.public_url or not _has_form(claims):
-            return Refused(Reason.NOT_OURS, kind=CredentialKind.ACCESS_TOKEN, name="unknown token")
-        stands = await self.standing(claims["sid"], generation)
-        if isinstance(stands, Refused):
-            return stands
-        return _fault(claims, stands, now) or (claims, stands)
+            return RejectedCredential(RejectionReason.NOT_OURS, kind=CredentialKind.ACCESS_TOKEN, name="unknown token")
+        active = await self.active_grant(claims["sid"], generation)
+        if isinstance(active, RejectedCredential):
+            return active
+        return _rejection_reason(claims, active, now) or (claims, active)
 
-    async def standing(self, sid: str, generation: int) -> Standing | Refused:
+    async def active_grant(self, sid: str, generation: int) -> ActiveGrant | RejectedCredential:
         """Return where the grant stands that tokens name `sid`, looked up once per generation; raises Unavailable."""
         known = self._standings.get(sid, generation)
         if known is not None:
             return known
-        return await self._lookups.run((sid, generation), lambda: self._ask(sid, generation))
+        return await self._lookups.run((sid, generation), lambda: self._load(sid, generation))
 
-    async def _ask(self, sid: str, generation: int) -> Standing | Refused:
+    async def _load(self, sid: str, generation: int) -> ActiveGrant | RejectedCredential:
         checked = clock.monotonic()
         async with self._database.read() as session:
-            found = await standing.of_sid(session, sid, self._settings)
+            found = await active_grant.by_sid(session, sid, self._settings)
         self._standings.put(sid, found, generation, since=checked)
         return found
 
@@ -118,24 +118,24 @@ def _has_form(claims: dict[str, Any]) -> bool:
     )
 
 
-def _fault(claims: dict[str, Any], stands: Standing, now: float) -> Refused | None:
+def _rejection_reason(claims: dict[str, Any], active: ActiveGrant, now: float) -> RejectedCredential | None:
     reason = None
-    if now >= claims["exp"] or now >= stands.expires:
-        reason = Reason.EXPIRED
+    if now >= claims["exp"] or now >= active.expires_at:
+        reason = RejectionReason.EXPIRED
     elif max(claims.get("nbf", 0), claims.get("iat", 0)) > now + _SKEW_SECONDS:
-        reason = Reason.NOT_YET
-    elif claims["jti"] in stands.revoked:
-        reason = Reason.REVOKED
-    elif claims["sub"] != stands.subject or claims["client_id"] != stands.client_id:
-        reason = Reason.NOT_OURS
-    elif not stands.membership.covers(claims):
-        reason = Reason.MEMBERSHIP_LOST
-    return refused(reason, stands) if reason else None
+        reason = RejectionReason.NOT_YET
+    elif claims["jti"] in active.revoked:
+        reason = RejectionReason.REVOKED
+    elif claims["sub"] != active.subject or claims["client_id"] != active.client_id:
+        reason = RejectionReason.NOT_OURS
+    elif not active.membership.covers(claims):
+        reason = RejectionReason.MEMBERSHIP_LOST
+    return rejected(reason, active) if reason else None
 
 
-def refused(reason: Reason, stands: Standing) -> Refused:
+def rejected(reason: RejectionReason, active: ActiveGrant) -> RejectedCredential:
     """Make the refusal of a token whose grant is known, for the audit trail."""
-    who = stands.principal
-    return Refused(
-        reason, who.organization_id, who.user_id or None, who.email, stands.grant_id, stands.client_name, CredentialKind.ACCESS_TOKEN
+    who = active.principal
+    return RejectedCredential(
+        reason, who.organization_id, who.user_id or None, who.email, active.grant_id, active.client_name, CredentialKind.ACCESS_TOKEN
     )

@@ -36,7 +36,7 @@ class NoDeployment(Exception):
     """There is no deployment where the settings say; the text says how to make one."""
 
 
-def require_begun(chosen: Settings) -> None:
+def require_initialized(chosen: Settings) -> None:
     """Raise NoDeployment where the embedded database was never made, or SecretsError where it was and is gone. Makes no file."""
     if not chosen.is_sqlite or sqlite_file(chosen.database_url).exists():
         return
@@ -46,7 +46,7 @@ def require_begun(chosen: Settings) -> None:
     raise NoDeployment(message)
 
 
-async def begin(chosen: Settings, database: Database, *, upgrade: bool = False, with_known_secrets: bool = False) -> Secrets:
+async def initialize(chosen: Settings, database: Database, *, upgrade: bool = False, with_known_secrets: bool = False) -> Secrets:
     """Bring a deployment up, made anew where there is neither a database nor a secrets file; returns its secrets.
 
     `with_known_secrets` makes the database anew beside secrets that are there. Raises what `bring_up` does.
@@ -55,7 +55,7 @@ async def begin(chosen: Settings, database: Database, *, upgrade: bool = False, 
     fingerprint = await _fingerprint(database)
     if fingerprint is not None:
         known = _known_secrets(chosen, fingerprint)
-        await bring_up(chosen, database, known, upgrade=upgrade)
+        await initialize_database(chosen, database, known, upgrade=upgrade)
         return known
     if has_secrets:
         if not with_known_secrets:
@@ -81,11 +81,11 @@ async def open_(chosen: Settings, database: Database) -> Secrets:
         message = "The database holds no deployment yet. Make one with `latchpin init`, or correct LATCHPIN_DATABASE_URL."
         raise NoDeployment(message)
     known = _known_secrets(chosen, fingerprint)
-    await bring_up(chosen, database, known)
+    await initialize_database(chosen, database, known)
     return known
 
 
-async def bring_up(chosen: Settings, database: Database, known: Secrets, *, upgrade: bool = False) -> None:
+async def initialize_database(chosen: Settings, database: Database, known: Secrets, *, upgrade: bool = False) -> None:
     """Bring the schema up to date, and check that the secrets are those that the database was made with.
 
     On PostgreSQL another revision is refused unless `upgrade` is set. Raises WrongRevision, SecretsError, Unavailable.

@@ -20,7 +20,7 @@ from joserfc.jwk import JWKRegistry, Key
 from joserfc.util import urlsafe_b64decode
 
 from latchpin.identity.jwk import ED25519, PRIVATE_MEMBERS
-from latchpin.identity.verified import Reason
+from latchpin.identity.verified import RejectionReason
 from latchpin.kit import clock
 
 SCHEME = "DPoP"
@@ -45,7 +45,7 @@ _KEYS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ProofRequirements:
     """What a proof must be for: the method, our public address with the request's path, and the access token that comes along."""
 
     method: str
@@ -64,44 +64,44 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ProofError:
     """Why a proof does not count. The detail is for the caller's developer: what is wrong with the proof is no secret to who made it."""
 
-    reason: Reason
+    reason: RejectionReason
     detail: str
 
 
-class _Unsound(Exception):
-    def __init__(self, reason: Reason, detail: str) -> None:
+class _InvalidProof(Exception):
+    def __init__(self, reason: RejectionReason, detail: str) -> None:
         super().__init__(detail)
-        self.fault = Fault(reason, detail)
+        self.error = ProofError(reason, detail)
 
 
-def judge(presented: bytes, wanted: Wanted) -> Proof | Fault:
+def verify(presented: bytes, wanted: ProofRequirements) -> Proof | ProofError:
     """Check a proof for a request; `presented` is the DPoP header, of which two are joined with a line break as RequestContext does."""
     if b"\n" in presented:
-        return Fault(Reason.PROOF_MALFORMED, "send exactly one DPoP header")
+        return ProofError(RejectionReason.PROOF_MALFORMED, "send exactly one DPoP header")
     if len(presented) > MOST_BYTES or _COMPACT.fullmatch(presented) is None:
-        return Fault(Reason.PROOF_MALFORMED, f"the DPoP header must be one compact JWS of at most {MOST_BYTES} characters")
+        return ProofError(RejectionReason.PROOF_MALFORMED, f"the DPoP header must be one compact JWS of at most {MOST_BYTES} characters")
     try:
-        jkt, claims = _opened(presented)
-        return _judged(jkt, claims, wanted)
-    except _Unsound as unsound:
-        return unsound.fault
+        jkt, claims = _decode(presented)
+        return _verify_claims(jkt, claims, wanted)
+    except _InvalidProof as unsound:
+        return unsound.error
 
 
-def _opened(presented: bytes) -> tuple[str, dict[str, Any]]:
+def _decode(presented: bytes) -> tuple[str, dict[str, Any]]:
     """Return the thumbprint of a proof's key and its claims, the signature checked; raises _Unsound."""
     signed, _, signature = presented.rpartition(b".")
     first, _, second = signed.partition(b".")
-    header = _object(first, "header")
+    header = _decode_object(first, "header")
     if header.get("typ") != _TYPE:
-        raise _Unsound(Reason.PROOF_MALFORMED, f"typ must be {_TYPE}")
+        raise _InvalidProof(RejectionReason.PROOF_MALFORMED, f"typ must be {_TYPE}")
     if "crit" in header:
-        raise _Unsound(Reason.PROOF_MALFORMED, "no critical header is known here")
+        raise _InvalidProof(RejectionReason.PROOF_MALFORMED, "no critical header is known here")
     algorithm = header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
-        raise _Unsound(Reason.PROOF_KEY, f"alg must be one of {', '.join(ALGORITHMS)}")
+        raise _InvalidProof(RejectionReason.PROOF_KEY, f"alg must be one of {', '.join(ALGORITHMS)}")
     key = _key(algorithm, header.get("jwk"))
     try:
         # By the registry's entry itself: its `get_alg` warns of `EdDSA`, the name that most clients know.
@@ -109,17 +109,17 @@ def _opened(presented: bytes) -> tuple[str, dict[str, Any]]:
     except (JoseError, ValueError):
         is_signed = False
     if not is_signed:
-        raise _Unsound(Reason.PROOF_SIGNATURE, "the signature is not that of the key in jwk")
-    return key.thumbprint(), _object(second, "payload")
+        raise _InvalidProof(RejectionReason.PROOF_SIGNATURE, "the signature is not that of the key in jwk")
+    return key.thumbprint(), _decode_object(second, "payload")
 
 
-def _object(encoded: bytes, what: str) -> dict[str, Any]:
+def _decode_object(encoded: bytes, what: str) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(urlsafe_b64decode(encoded))
     except (ValueError, RecursionError):  # binascii's and msgspec's are ValueErrors
         found = None
     if not isinstance(found, dict):
-        raise _Unsound(Reason.PROOF_MALFORMED, f"the {what} is no JSON object")
+        raise _InvalidProof(RejectionReason.PROOF_MALFORMED, f"the {what} is no JSON object")
     return found
 
 
@@ -127,46 +127,46 @@ def _key(algorithm: str, jwk: Any) -> Key:  # noqa: ANN401  whatever the JSON ho
     """Return the public key for an algorithm; raises _Unsound. Only what makes the key is taken over, as its thumbprint does."""
     fixed, members = _KEYS[algorithm]
     if not isinstance(jwk, dict):
-        raise _Unsound(Reason.PROOF_KEY, "jwk must hold the public key")
+        raise _InvalidProof(RejectionReason.PROOF_KEY, "jwk must hold the public key")
     if PRIVATE_MEMBERS & jwk.keys():
-        raise _Unsound(Reason.PROOF_KEY, "jwk holds a private or a symmetric key: treat it as exposed, and make a new one")
+        raise _InvalidProof(RejectionReason.PROOF_KEY, "jwk holds a private or a symmetric key: treat it as exposed, and make a new one")
     if any(jwk.get(name) != value for name, value in fixed.items()) or not all(isinstance(jwk.get(name), str) for name in members):
-        raise _Unsound(Reason.PROOF_KEY, f"jwk is no key for {algorithm}")
+        raise _InvalidProof(RejectionReason.PROOF_KEY, f"jwk is no key for {algorithm}")
     try:
         if "n" in members:
             _check_rsa(jwk["n"], jwk["e"])
         return JWKRegistry.import_key({**fixed, **{name: jwk[name] for name in members}})
     except (JoseError, ValueError):
-        raise _Unsound(Reason.PROOF_KEY, "jwk cannot be read") from None
+        raise _InvalidProof(RejectionReason.PROOF_KEY, "jwk cannot be read") from None
 
 
 def _check_rsa(modulus: str, exponent: str) -> None:
     """Refuse a key that is too small to trust or too large to bear, before anything is computed with it; raises _Unsound, ValueError."""
     bits = int.from_bytes(urlsafe_b64decode(modulus.encode()), "big").bit_length()
     if not _LEAST_RSA_BITS <= bits <= _MOST_RSA_BITS:
-        raise _Unsound(Reason.PROOF_KEY, f"an RSA key needs {_LEAST_RSA_BITS} to {_MOST_RSA_BITS} bits")
+        raise _InvalidProof(RejectionReason.PROOF_KEY, f"an RSA key needs {_LEAST_RSA_BITS} to {_MOST_RSA_BITS} bits")
     if len(exponent) > _MOST_EXPONENT:
-        raise _Unsound(Reason.PROOF_KEY, "the RSA key's exponent is too large; 65537 is usual")
+        raise _InvalidProof(RejectionReason.PROOF_KEY, "the RSA key's exponent is too large; 65537 is usual")
 
 
-def _judged(jkt: str, claims: dict[str, Any], wanted: Wanted) -> Proof:
+def _verify_claims(jkt: str, claims: dict[str, Any], wanted: ProofRequirements) -> Proof:
     """Check the claims (sections 4.2 and 4.3); raises _Unsound."""
     jti, iat, nonce = claims.get("jti"), claims.get("iat"), claims.get("nonce")
     if not isinstance(jti, str) or not 1 <= len(jti) <= _MOST_NAME:
-        raise _Unsound(Reason.PROOF_MALFORMED, f"jti must be a text of 1 to {_MOST_NAME} characters")
+        raise _InvalidProof(RejectionReason.PROOF_MALFORMED, f"jti must be a text of 1 to {_MOST_NAME} characters")
     if not isinstance(nonce, str | None):
-        raise _Unsound(Reason.PROOF_MALFORMED, "nonce must be a text")
+        raise _InvalidProof(RejectionReason.PROOF_MALFORMED, "nonce must be a text")
     if claims.get("htm") != wanted.method:
-        raise _Unsound(Reason.PROOF_REQUEST, f"htm must be {wanted.method}")
+        raise _InvalidProof(RejectionReason.PROOF_REQUEST, f"htm must be {wanted.method}")
     if not _is_same(claims.get("htu"), wanted.url):
-        raise _Unsound(Reason.PROOF_REQUEST, f"htu must be {wanted.url}")
+        raise _InvalidProof(RejectionReason.PROOF_REQUEST, f"htu must be {wanted.url}")
     now = clock.timestamp()
     if not isinstance(iat, int | float) or isinstance(iat, bool):
-        raise _Unsound(Reason.PROOF_TIME, "iat must be a number of seconds")
+        raise _InvalidProof(RejectionReason.PROOF_TIME, "iat must be a number of seconds")
     if not now - WINDOW_SECONDS <= iat <= now + WINDOW_SECONDS:
-        raise _Unsound(Reason.PROOF_TIME, f"iat must be within {WINDOW_SECONDS} seconds of our clock, which says {int(now)}")
+        raise _InvalidProof(RejectionReason.PROOF_TIME, f"iat must be within {WINDOW_SECONDS} seconds of our clock, which says {int(now)}")
     if wanted.token is not None and not _is_of_token(claims.get("ath"), wanted.token):
-        raise _Unsound(Reason.PROOF_TOKEN, "ath must be the SHA-256 of the access token, in base64url without padding")
+        raise _InvalidProof(RejectionReason.PROOF_TOKEN, "ath must be the SHA-256 of the access token, in base64url without padding")
     return Proof(jkt, jti, float(iat), nonce)
 
 
@@ -176,10 +176,10 @@ def _is_of_token(ath: Any, token: bytes) -> bool:  # noqa: ANN401  whatever the 
 
 
 def _is_same(htu: Any, url: str) -> bool:  # noqa: ANN401  whatever the JSON holds
-    return isinstance(htu, str) and (htu == url or ((found := normalised(htu)) is not None and found == normalised(url)))
+    return isinstance(htu, str) and (htu == url or ((found := normalize_url(htu)) is not None and found == normalize_url(url)))
 
 
-def normalised(url: str) -> str | None:
+def normalize_url(url: str) -> str | None:
     """Return an http address without query and fragment in the one form of RFC 3986 sections 6.2.2 and 6.2.3, or None for anything else."""
     if not url.isascii() or not url.isprintable() or " " in url:
         return None

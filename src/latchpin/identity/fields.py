@@ -21,7 +21,7 @@ _API_KEY = re.compile(r"sk-lp_[0-9A-Za-z]{20,}")
 _INT32 = 2**31 - 1
 
 
-class Form:
+class FieldValidation:
     """Collects the problems of several fields, so that they are reported together: check, then `done()`."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from latchpin.audit import Actor, events, record
 from latchpin.identity import credentials
 from latchpin.kit import clock
 from latchpin.settings import Settings
-from latchpin.storage.generation import narrow
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import ApiKey, OAuthClient, OAuthConsent, OAuthGrant, User
 from latchpin.storage.models.oauth_client import ClientSource
 from latchpin.storage.models.oauth_grant import GrantKind, Reach
@@ -67,15 +67,15 @@ async def create(session: AsyncSession, new: NewGrant, settings: Settings) -> OA
     return grant
 
 
-def begin(session: AsyncSession, grant: OAuthGrant, client: OAuthClient, *, by: Actor) -> None:
+def activate(session: AsyncSession, grant: OAuthGrant, client: OAuthClient, *, by: Actor) -> None:
     """Note that a grant has its first token."""
     if grant.begun is None:
         grant.begun = grant.last_used = clock.now()
         changes = {"scopes": (None, grant.scopes), "space": (None, str(grant.space_id or grant.reach.value))}
-        record(session, events.GrantBegan(target_id=grant.id, target_name=client.name, changes=changes), by)
+        record(session, events.GrantActivated(target_id=grant.id, target_name=client.name, changes=changes), by)
 
 
-def living() -> ColumnElement[bool]:
+def active() -> ColumnElement[bool]:
     """The condition on OAuthGrant for those that have begun and neither ended nor run out, nor has the API key that was exchanged."""
     at = clock.now()
     key = aliased(ApiKey)
@@ -140,7 +140,7 @@ async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], re
     count = 0
     rows = found.all()
     if rows:
-        narrow(session)
+        invalidate(session)
     for grant_id, name, source, begun, email, organization_id in rows:
         ended = await session.execute(
             update(OAuthGrant)
@@ -159,7 +159,7 @@ async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], re
     return count
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Remove grants that never began, and those that ended or ran out more than 30 days ago.
 
     The latest used one under a consent stays, since it is what tells when the app was last used.

@@ -35,11 +35,11 @@ _COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _MOST_TOKEN = 16_384
 
 
-class NotSigned(Exception):
+class InvalidSignature(Exception):
     """The text is no token that this deployment signed."""
 
 
-class WrongType(NotSigned):
+class WrongType(InvalidSignature):
     """Signed by this deployment, but as another kind of token (RFC 8725 section 3.11)."""
 
 
@@ -162,21 +162,21 @@ class KeyRing:
         (RFC 8725 section 3.10), and the algorithm is the key's own.
         """
         if not is_compact(token):
-            raise NotSigned
+            raise InvalidSignature
         signed, _, signature = token.rpartition(b".")
         header, _, payload = signed.partition(b".")
         try:
             head = self._ring.heads.get(header) or self._head(token)
             if not head.held.method.verify(signed, urlsafe_b64decode(signature), head.held.key):
-                raise NotSigned
+                raise InvalidSignature
             self._ring.heads[header] = head  # one that we signed ourselves: a handful for each key, however many tokens
             if head.typ != typ:
                 raise WrongType
             claims = msgspec.json.decode(urlsafe_b64decode(payload))
         except (JoseError, ValueError, RecursionError, msgspec.DecodeError):
-            raise NotSigned from None
+            raise InvalidSignature from None
         if not isinstance(claims, dict):
-            raise NotSigned
+            raise InvalidSignature
         return claims
 
     def _head(self, token: bytes) -> _Head:
@@ -184,7 +184,7 @@ class KeyRing:
         header = jws.extract_compact(token, registry=_REGISTRY).headers()
         held = self._ring.by_kid.get(str(header.get("kid")))
         if held is None or header.get("alg") != held.algorithm or "crit" in header:
-            raise NotSigned
+            raise InvalidSignature
         _REGISTRY.check_header(header)
         return _Head(held, str(header.get("typ", "")).lower().removeprefix("application/"))
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, Missing
 from latchpin.identity import credentials, users
-from latchpin.identity.fields import Form
+from latchpin.identity.fields import FieldValidation
 from latchpin.identity.passwords import Hashed
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
@@ -25,7 +25,7 @@ SETUP_LINK_HOURS = 24
 async def prepare(session: AsyncSession, secrets: Secrets) -> Deployment:
     """Return the deployment's row, made at first use. Raises SecretsError where the secrets are not those the database was made with."""
     if await session.get(Deployment, 1) is None:
-        await _begin(session, secrets)
+        await _initialize(session, secrets)
     return await deployment_row(session, secrets)
 
 
@@ -44,7 +44,7 @@ async def deployment_row(session: AsyncSession, secrets: Secrets) -> Deployment:
     return row
 
 
-async def _begin(session: AsyncSession, secrets: Secrets) -> None:
+async def _initialize(session: AsyncSession, secrets: Secrets) -> None:
     """Make the row; where another process is making it at the same moment, wait for that one and leave it."""
     values = {"id": 1, "generation": 1, "secrets_fingerprint": secrets.fingerprint(), "created": clock.now()}
     await session.execute(insert(session, Deployment).values(values).on_conflict_do_nothing())
@@ -52,7 +52,7 @@ async def _begin(session: AsyncSession, secrets: Secrets) -> None:
 
 async def create(session: AsyncSession, name: str, *, by: Actor) -> Organization:
     """Make an organization; raises Invalid."""
-    form = Form()
+    form = FieldValidation()
     clean = form.line("organization", name, most=200)
     form.done()
     organization = Organization(name=clean, created=clock.now())
@@ -71,7 +71,7 @@ async def get(session: AsyncSession, organization_id: int) -> Organization:
     return organization
 
 
-async def every(session: AsyncSession) -> list[Organization]:
+async def list_all(session: AsyncSession) -> list[Organization]:
     """Return all organizations of the deployment, oldest first; for the command line."""
     return list((await session.scalars(select(Organization).order_by(Organization.id))).all())
 
@@ -84,7 +84,7 @@ async def require_none(session: AsyncSession) -> None:
 
 async def first_administrator(
     session: AsyncSession, *, organization: str, full_name: str, email: str, password: Hashed, temporary: bool, by: Actor
-) -> users.Created:
+) -> users.CreatedUser:
     """Make the first organization and its administrator; raises Conflict where the deployment has users already, Invalid for fields."""
     row = await session.get(Deployment, 1, with_for_update=True)  # two who hold the same link come one after the other
     await require_none(session)

@@ -21,7 +21,7 @@ class Counts:
 
     users: int
     disabled_users: int
-    live_keys: int
+    active_keys: int
 
 
 async def counts(session: AsyncSession, organization_id: int) -> Counts:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Missing
-from latchpin.identity.fields import Form
+from latchpin.identity.fields import FieldValidation
 from latchpin.kit import clock
 from latchpin.settings import Settings
 from latchpin.storage.models import Organization
@@ -54,7 +54,7 @@ async def change(
     organization = await session.get(Organization, organization_id)
     if organization is None:
         raise Missing("organization", organization_id)
-    form = Form()
+    form = FieldValidation()
     form.number("max_days", max_days, least=1, most=settings.key_max_days)
     form.number("default_days", default_days, least=1, most=min(max_days or settings.key_max_days, settings.key_max_days))
     form.done()

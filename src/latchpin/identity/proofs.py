@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from latchpin.identity import dpop
-from latchpin.identity.dpop import Fault, Proof, Wanted
+from latchpin.identity.dpop import Proof, ProofError, ProofRequirements
 from latchpin.identity.used_proofs import UsedProofs
-from latchpin.identity.verified import Reason
+from latchpin.identity.verified import RejectionReason
 from latchpin.kit import clock
 from latchpin.settings import Settings
 from latchpin.storage import Database
@@ -23,20 +23,20 @@ from latchpin.storage.secrets import Secrets
 
 NONCE_SECONDS = 300
 # A proof counts for a minute after its time, by the clock of whoever judges it; that of another node may be a minute behind ours.
-REMEMBERED_SECONDS = 2 * dpop.WINDOW_SECONDS
+REPLAY_SECONDS = 2 * dpop.WINDOW_SECONDS
 _HOW_TO = "send it as Authorization: DPoP, with a proof of that key in the header DPoP (RFC 9449)"
-REPLAYED = Fault(Reason.PROOF_REPLAYED, "it was used before; make another one, with another jti, for each request")
+REPLAYED = ProofError(RejectionReason.PROOF_REPLAYED, "it was used before; make another one, with another jti, for each request")
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class TokenBinding:
     """How a token came, and the thumbprint of the key that it is bound to."""
 
     is_dpop: bool
     jkt: str | None
 
 
-class Proofs:
+class ProofVerifier:
     """Judges proofs for one process; `used` has to be run, so that it forgets."""
 
     def __init__(self, database: Database, secrets: Secrets, settings: Settings) -> None:
@@ -45,38 +45,40 @@ class Proofs:
         self._public_url = settings.public_url
         self._wants_nonce = settings.dpop_nonce == "required"
 
-    def judge(self, presented: bytes, method: str, path: str) -> Proof | Fault:
+    def verify(self, presented: bytes, method: str, path: str) -> Proof | ProofError:
         """Check a DPoP header that asks for a bound token. A proof counts once: ask `first_use` when all else is sound.
 
         `path` is as it was sent, still escaped; what it belongs to is our public address, never what the request calls us.
         """
-        return self._judge(presented, Wanted(method, self._public_url + path), None)
+        return self._verify(presented, ProofRequirements(method, self._public_url + path), None)
 
-    def judge_token(self, token: bytes, bound: Bound, presented: bytes | None, method: str, path: str) -> Proof | Fault:
+    def verify_for_token(self, token: bytes, bound: TokenBinding, presented: bytes | None, method: str, path: str) -> Proof | ProofError:
         """Check the DPoP header beside a sound token that is bound to a key, or came as if it were (section 7.1). As `judge` otherwise."""
         if not bound.is_dpop:
-            return Fault(Reason.BOUND, f"it is bound to a key of its client; {_HOW_TO}")
+            return ProofError(RejectionReason.BOUND, f"it is bound to a key of its client; {_HOW_TO}")
         if bound.jkt is None:
-            return Fault(Reason.UNBOUND, "it is bound to no key; send it as Authorization: Bearer, or get one with a DPoP proof")
+            return ProofError(
+                RejectionReason.UNBOUND, "it is bound to no key; send it as Authorization: Bearer, or get one with a DPoP proof"
+            )
         if presented is None:
-            return Fault(Reason.PROOF_MISSING, f"there is none; {_HOW_TO}")
-        return self._judge(presented, Wanted(method, self._public_url + path, token), bound.jkt)
+            return ProofError(RejectionReason.PROOF_MISSING, f"there is none; {_HOW_TO}")
+        return self._verify(presented, ProofRequirements(method, self._public_url + path, token), bound.jkt)
 
-    def _judge(self, presented: bytes, wanted: Wanted, jkt: str | None) -> Proof | Fault:
+    def _verify(self, presented: bytes, wanted: ProofRequirements, jkt: str | None) -> Proof | ProofError:
         """Judge the nonce last, so that only who holds the key is asked for another."""
-        found = dpop.judge(presented, wanted)
-        if isinstance(found, Fault):
+        found = dpop.verify(presented, wanted)
+        if isinstance(found, ProofError):
             return found
         if jkt is not None and found.jkt != jkt:
-            return Fault(Reason.PROOF_OTHER_KEY, "it is of another key than the access token is bound to")
+            return ProofError(RejectionReason.PROOF_OTHER_KEY, "it is of another key than the access token is bound to")
         if self._wants_nonce and found.nonce not in self._nonces():
-            return Fault(Reason.PROOF_NONCE, "make the proof again, with the nonce in the header DPoP-Nonce")
+            return ProofError(RejectionReason.PROOF_NONCE, "make the proof again, with the nonce in the header DPoP-Nonce")
         return found
 
     async def first_use(self, proof: Proof) -> bool:
         """Take a proof; False where it was taken before, here or by another process. Raises Unavailable."""
         digest = sha256(f"proof|{proof.jkt}|{proof.jti}".encode(errors="surrogatepass")).digest()
-        until = datetime.fromtimestamp(proof.iat, UTC) + timedelta(seconds=REMEMBERED_SECONDS)
+        until = datetime.fromtimestamp(proof.iat, UTC) + timedelta(seconds=REPLAY_SECONDS)
         return await self.used.take(digest, until=until)
 
     @property

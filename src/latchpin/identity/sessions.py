@@ -23,7 +23,7 @@ _SEEN_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class NewSession:
     """A session just opened; `token` goes into the cookie and nowhere else."""
 
     session_id: int
@@ -36,16 +36,16 @@ class SignedInUser:
 
     principal: Principal
     session_id: int
-    proved: datetime
+    reauthenticated_at: datetime
     must_change_password: bool
-    stale: bool
+    needs_renewal: bool
 
     def is_fresh(self, settings: Settings) -> bool:
         """Whether the password was given recently enough for changing keys or users (security.md 113)."""
-        return clock.now() - self.proved <= timedelta(minutes=settings.proof_minutes)
+        return clock.now() - self.reauthenticated_at <= timedelta(minutes=settings.proof_minutes)
 
 
-async def open_(session: AsyncSession, user: User, settings: Settings, origin: Origin) -> Opened:
+async def open_(session: AsyncSession, user: User, settings: Settings, origin: Origin) -> NewSession:
     """Open a session for a user who has just given the password."""
     token, at = credentials.new_token(), clock.now()
     row = BrowserSession(
@@ -60,7 +60,7 @@ async def open_(session: AsyncSession, user: User, settings: Settings, origin: O
     )
     session.add(row)
     await session.flush()
-    return Opened(row.id, token)
+    return NewSession(row.id, token)
 
 
 async def find(session: AsyncSession, token: str, settings: Settings) -> SignedInUser | None:
@@ -167,7 +167,7 @@ async def end_all(session: AsyncSession, user_id: int, *, but: int | None = None
     )
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Remove sessions that ended or ran out more than 30 days ago."""
     long_ago = clock.now() - timedelta(days=30)
     await session.execute(delete(BrowserSession).where(BrowserSession.expires < long_ago))

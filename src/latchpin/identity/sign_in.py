@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin, events, record
-from latchpin.audit.actor import nobody
+from latchpin.audit.actor import anonymous
 from latchpin.errors import LatchpinError, Throttled, Unauthenticated
 from latchpin.identity import passwords, sessions, sign_in_limits, sign_in_load, users
 from latchpin.identity.roles import CredentialKind
-from latchpin.identity.sign_in_limits import Buckets, Standing
-from latchpin.identity.sign_in_load import Named, Turned
+from latchpin.identity.sign_in_limits import Buckets, ThrottleState
+from latchpin.identity.sign_in_load import ShedAttempts, TargetUser
 from latchpin.kit import clock
 from latchpin.settings import Settings
 from latchpin.storage.models import User
@@ -45,23 +45,23 @@ class Outcome:
     """What a try came to: either `opened` with the user, or `refusal`, to be raised after the transaction has been committed."""
 
     user: User | None = None
-    opened: sessions.Opened | None = None
+    session: sessions.NewSession | None = None
     refusal: LatchpinError | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Lookup:
     """What `look` found: the hash to check against (None for an unknown user), whether the try has to wait, and whose place it takes."""
 
     password_hash: str | None = field(repr=False)
-    waits: bool
-    whose: bytes
-    named: Named | None
+    is_throttled: bool
+    limiter_key: bytes
+    target: TargetUser | None
     origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class PasswordCheck:
     """Whether a password was right for a hash; `anew` is a hash of it with today's parameters, where that one was outdated."""
 
     password_hash: str | None = field(repr=False)
@@ -69,62 +69,62 @@ class Checked:
     anew: str | None = field(default=None, repr=False)
 
 
-async def look(session: AsyncSession, tried: Attempt, secrets: Secrets) -> Looked:
+async def look_up(session: AsyncSession, tried: Attempt, secrets: Secrets) -> Lookup:
     """Read what `check` needs, in a short reading transaction that is closed before it."""
     user = await users.by_email(session, tried.email)
     where = _where(tried, secrets, user)
-    stands = await sign_in_limits.standing(session, where)
-    named = Named(user.id, user.email, user.organization_id) if user else None
-    return Looked(user.password_hash if user else None, bool(stands.wait), _whose(where), named, tried.origin)
+    throttle = await sign_in_limits.throttle_state(session, where)
+    named = TargetUser(user.id, user.email, user.organization_id) if user else None
+    return Lookup(user.password_hash if user else None, bool(throttle.wait), _limiter_key(where), named, tried.origin)
 
 
-def place(looked: Looked) -> AbstractContextManager[None]:
+def reserve_slot(looked: Lookup) -> AbstractContextManager[None]:
     """Hold a place until the try is judged; raises Throttled where the household, or the known browser, has several tries under way.
 
     Those that are turned away count for the household, and are audited, with one of the tries that have a place.
     """
-    return sign_in_load.place(looked.whose, looked.named, looked.origin)
+    return sign_in_load.reserve_slot(looked.limiter_key, looked.target, looked.origin)
 
 
-async def check(looked: Looked, password: str) -> Checked | None:
+async def check(looked: Lookup, password: str) -> PasswordCheck | None:
     """Do the slow part, outside any transaction; None where the try has to wait anyway. For an unknown user the work is the same."""
-    if looked.waits:
+    if looked.is_throttled:
         return None
     right = await passwords.matches(password, looked.password_hash)
     is_outdated = right and looked.password_hash is not None and passwords.is_outdated(looked.password_hash)
-    return Checked(looked.password_hash, right, await passwords.hash_password(password) if is_outdated else None)
+    return PasswordCheck(looked.password_hash, right, await passwords.hash_password(password) if is_outdated else None)
 
 
 async def attempt(
-    session: AsyncSession, tried: Attempt, settings: Settings, secrets: Secrets, *, checked: Checked | None = None
+    session: AsyncSession, attempted: Attempt, settings: Settings, secrets: Secrets, *, checked: PasswordCheck | None = None
 ) -> Outcome:
     """Judge a try and open a session. A refusal is returned, not raised: its counters and its audit event must be committed.
 
     Unknown, disabled and wrong all get the same refusal after the same work. With `checked` (from `check`) nothing slow happens here.
     """
-    await sign_in_limits.one_at_a_time(session, tried.email, tried.origin.address)
+    await sign_in_limits.one_at_a_time(session, attempted.email, attempted.origin.address)
     # Locked (PostgreSQL): a reset, a change or a disabling that commits meanwhile is seen here, or finds the session that is opened.
-    user = await users.by_email(session, tried.email, lock=True)
-    where = _where(tried, secrets, user)
-    stands = await sign_in_limits.standing(session, where)
-    if stands.wait:
-        return await _throttled(session, tried, user, where, stands)
-    await _note_turned_away(session, where)
-    right = await _is_right(tried, user, checked)
+    user = await users.by_email(session, attempted.email, lock=True)
+    where = _where(attempted, secrets, user)
+    throttle = await sign_in_limits.throttle_state(session, where)
+    if throttle.wait:
+        return await _throttled(session, attempted, user, where, throttle)
+    await _record_shed_attempts(session, where)
+    right = await _is_right(attempted, user, checked)
     if user is None or not right or user.status is not UserStatus.ACTIVE:
         reason = "unknown user" if user is None else "wrong password" if not right else "user disabled"
         await sign_in_limits.count_failure(session, where)
-        _record_refusal(session, tried, user, reason)
+        _record_refusal(session, attempted, user, reason)
         return Outcome(refusal=Unauthenticated(_REFUSED))
     if checked is not None and checked.anew is not None and checked.password_hash == user.password_hash:
         user.password_hash = checked.anew
-    return Outcome(user=user, opened=await _let_in(session, tried, user, where, settings))
+    return Outcome(user=user, session=await _open_session(session, attempted, user, where, settings))
 
 
-async def _let_in(session: AsyncSession, tried: Attempt, user: User, where: Buckets, settings: Settings) -> sessions.Opened:
+async def _open_session(session: AsyncSession, tried: Attempt, user: User, where: Buckets, settings: Settings) -> sessions.NewSession:
     user.last_sign_in = clock.now()
     opened = await sessions.open_(session, user, settings, tried.origin)
-    await sign_in_limits.forget(session, where)
+    await sign_in_limits.clear(session, where)
     by = Actor(user.email, user.id, user.organization_id, CredentialKind.SESSION.value, opened.session_id, "browser session", tried.origin)
     if tried.previous:
         await sessions.replace(session, tried.previous, by=by)
@@ -132,14 +132,14 @@ async def _let_in(session: AsyncSession, tried: Attempt, user: User, where: Buck
     return opened
 
 
-async def prove(
+async def reauthenticate(
     session: AsyncSession,
     signed_in: sessions.SignedInUser,
     tried: Attempt,
     secrets: Secrets,
     *,
     by: Actor,
-    checked: Checked | None = None,
+    checked: PasswordCheck | None = None,
 ) -> Outcome:
     """Check the password of somebody signed in already, under the same limits; `opened` then holds the session's new token."""
     await sign_in_limits.one_at_a_time(session, tried.email, tried.origin.address)
@@ -147,34 +147,34 @@ async def prove(
     if user is None or user.status is not UserStatus.ACTIVE:
         return Outcome(refusal=Unauthenticated(_REFUSED))
     where = _where(tried, secrets, user)
-    stands = await sign_in_limits.standing(session, where)
-    if stands.wait:
-        return await _throttled(session, tried, user, where, stands)
-    await _note_turned_away(session, where)
+    throttle = await sign_in_limits.throttle_state(session, where)
+    if throttle.wait:
+        return await _throttled(session, tried, user, where, throttle)
+    await _record_shed_attempts(session, where)
     if not await _is_right(tried, user, checked):
         await sign_in_limits.count_failure(session, where)
         _record_refusal(session, tried, user, "wrong password")
         return Outcome(refusal=Unauthenticated("This is not your password."))
     token = await sessions.renew(session, signed_in.session_id)
-    record(session, events.PasswordProved(target_id=user.id, target_name=user.email), by)
-    return Outcome(user=user, opened=sessions.Opened(signed_in.session_id, token))
+    record(session, events.Reauthenticated(target_id=user.id, target_name=user.email), by)
+    return Outcome(user=user, session=sessions.NewSession(signed_in.session_id, token))
 
 
-async def _is_right(tried: Attempt, user: User | None, checked: Checked | None) -> bool:
+async def _is_right(tried: Attempt, user: User | None, checked: PasswordCheck | None) -> bool:
     password_hash = user.password_hash if user else None
     if checked is not None and checked.password_hash == password_hash:
         return checked.right
     return await passwords.matches(tried.password, password_hash)  # it changed in between, or nobody checked before
 
 
-async def _throttled(session: AsyncSession, tried: Attempt, user: User | None, where: Buckets, stands: Standing) -> Outcome:
-    if await sign_in_limits.count_early(session, where, stands):
+async def _throttled(session: AsyncSession, tried: Attempt, user: User | None, where: Buckets, throttle: ThrottleState) -> Outcome:
+    if await sign_in_limits.count_early(session, where, throttle):
         _record_refusal(session, tried, user, "throttled")
-        await _note_turned_away(session, where)
+        await _record_shed_attempts(session, where)
     else:
-        sign_in_load.rows.leave_out(1)
-    minutes = max(1, round(stands.wait / 60))
-    return Outcome(refusal=Throttled(f"Too many tries. Try again in {minutes} minutes.", retry_after=stands.wait))
+        sign_in_load.audit_budget.leave_out(1)
+    minutes = max(1, round(throttle.wait / 60))
+    return Outcome(refusal=Throttled(f"Too many tries. Try again in {minutes} minutes.", retry_after=throttle.wait))
 
 
 def device_cookie(secrets: Secrets, user: User) -> str:
@@ -188,31 +188,31 @@ def _where(tried: Attempt, secrets: Secrets, user: User | None) -> Buckets:
     return sign_in_limits.buckets(tried.email, tried.origin.address, device if known else None)
 
 
-def _whose(where: Buckets) -> bytes:
+def _limiter_key(where: Buckets) -> bytes:
     return where.pair if where.known else where.address
 
 
-async def _note_turned_away(session: AsyncSession, where: Buckets) -> None:
+async def _record_shed_attempts(session: AsyncSession, where: Buckets) -> None:
     """Count for the household the tries that found no place, and audit them.
 
     No password of theirs was judged, so no account's counter grows. The try that this is done with has passed its limits already.
     """
-    for turned in sign_in_load.turned_away.take(_whose(where)):
+    for turned in sign_in_load.shed_attempts.take(_limiter_key(where)):
         await sign_in_limits.count_turned_away(session, where, turned.count)
-        _record_turned_away(session, turned)
+        _record_shed(session, turned)
 
 
-def _record_turned_away(session: AsyncSession, turned: Turned) -> None:
+def _record_shed(session: AsyncSession, turned: ShedAttempts) -> None:
     _record(session, turned.named, turned.origin, "too many at the same moment", turned.count)
 
 
 def _record_refusal(session: AsyncSession, tried: Attempt, user: User | None, reason: str) -> None:
-    named = Named(user.id, user.email, user.organization_id) if user else None
+    named = TargetUser(user.id, user.email, user.organization_id) if user else None
     _record(session, named, tried.origin, reason)
 
 
-def _record(session: AsyncSession, named: Named | None, origin: Origin, reason: str, count: int = 1) -> None:
-    if not sign_in_load.rows.allow(count):
+def _record(session: AsyncSession, named: TargetUser | None, origin: Origin, reason: str, count: int = 1) -> None:
+    if not sign_in_load.audit_budget.allow(count):
         return
     _record_unwritten(session)
     event = events.SignInRefused(
@@ -224,29 +224,29 @@ def _record(session: AsyncSession, named: Named | None, origin: Origin, reason: 
         organization_id=named.organization_id if named else None,
     )
     # What an unknown person typed as an e-mail may be a password typed into the wrong field: it is not kept.
-    record(session, event, nobody(origin, named.email if named else "unknown user"))
+    record(session, event, anonymous(origin, named.email if named else "unknown user"))
 
 
 def _record_unwritten(session: AsyncSession) -> None:
     """Write the refusals beyond what a minute may hold as one total."""
-    if unwritten := sign_in_load.rows.take_unwritten():
+    if unwritten := sign_in_load.audit_budget.take_unwritten():
         event = events.SignInRefused(outcome="refused", reason="more than could be listed", count=unwritten)
-        record(session, event, nobody(Origin(), "several"))
+        record(session, event, anonymous(Origin(), "several"))
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Remove counters whose window is over, and write the refusals that are still only counted."""
     write_counted(session)
-    await sign_in_limits.sweep(session)
+    await sign_in_limits.purge_expired(session)
 
 
 def has_counted() -> bool:
     """Whether there is something for `write_counted` to write."""
-    return bool(len(sign_in_load.turned_away) or sign_in_load.rows.unwritten)
+    return bool(len(sign_in_load.shed_attempts) or sign_in_load.audit_budget.unwritten)
 
 
 def write_counted(session: AsyncSession) -> None:
     """Write the refusals that are still only counted in this process; for its end, too."""
-    for turned in sign_in_load.turned_away.take():
-        _record_turned_away(session, turned)
+    for turned in sign_in_load.shed_attempts.take():
+        _record_shed(session, turned)
     _record_unwritten(session)

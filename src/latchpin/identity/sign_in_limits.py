@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, case, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity.fields import email_key
-from latchpin.kit import clock, households
+from latchpin.kit import client_subnet, clock
 from latchpin.storage.models import SignInFailures
 from latchpin.storage.upsert import insert
 
@@ -38,7 +38,7 @@ class Buckets:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ThrottleState:
     """Where a try stands: the seconds it has to `wait`, 0 for none, and the full buckets with the most that each may hold."""
 
     wait: int
@@ -47,7 +47,7 @@ class Standing:
 
 def buckets(email: str, address: str | None, known_device: str | None) -> Buckets:
     """Name the buckets of a try; `known_device` is the device cookie of a browser that has signed in to this account, else None."""
-    account, home = email_key(email), households.of(address)
+    account, home = email_key(email), client_subnet.of(address)
     pair = f"pair|{home}|{account}" if known_device is None else f"device|{known_device}|{account}"
     return Buckets(_digest(f"account|{account}"), _digest(f"address|{home}"), _digest(pair), known_device is not None)
 
@@ -68,7 +68,7 @@ async def one_at_a_time(session: AsyncSession, email: str, address: str | None) 
             await session.execute(select(func.pg_advisory_xact_lock(number)))
 
 
-async def standing(session: AsyncSession, where: Buckets) -> Standing:
+async def throttle_state(session: AsyncSession, where: Buckets) -> ThrottleState:
     """Return whether a try must wait, and for what."""
     at = clock.now()
     rows = await session.scalars(select(SignInFailures).where(SignInFailures.bucket.in_((where.account, where.address, where.pair))))
@@ -78,7 +78,7 @@ async def standing(session: AsyncSession, where: Buckets) -> Standing:
     limits = {where.pair: allowance} if where.known else {where.pair: allowance, where.address: PER_ADDRESS}
     full = {bucket: most for bucket, most in limits.items() if failures.get(bucket, 0) >= most}
     wait = max((int((counts[bucket].window_ends - at).total_seconds()) + 1 for bucket in full), default=0)
-    return Standing(wait, full)
+    return ThrottleState(wait, full)
 
 
 async def count_failure(session: AsyncSession, where: Buckets) -> None:
@@ -86,16 +86,16 @@ async def count_failure(session: AsyncSession, where: Buckets) -> None:
     await _count(session, where.account, where.address, where.pair)
 
 
-async def count_early(session: AsyncSession, where: Buckets, stands: Standing) -> bool:
+async def count_early(session: AsyncSession, where: Buckets, throttle: ThrottleState) -> bool:
     """Count a try that came too early; returns whether it is one to note: the 1st, 2nd, 4th, 8th ... beyond what a bucket may hold.
 
     A household that is full is counted alone: by naming another account each time it could fill the disk with rows.
     """
-    if where.address in stands.full:
+    if where.address in throttle.full:
         counted = await _count(session, where.address)
     else:
         counted = await _count(session, where.account, where.address, where.pair)
-    beyond = max(counted[bucket] - most for bucket, most in stands.full.items() if bucket in counted)
+    beyond = max(counted[bucket] - most for bucket, most in throttle.full.items() if bucket in counted)
     return beyond <= 1 or beyond & (beyond - 1) == 0
 
 
@@ -125,11 +125,11 @@ def _is_over(at: datetime) -> ColumnElement[bool]:
     return or_(SignInFailures.window_ends <= at, SignInFailures.window_ends > at + WINDOW + SKEW)
 
 
-async def forget(session: AsyncSession, where: Buckets) -> None:
+async def clear(session: AsyncSession, where: Buckets) -> None:
     """Forget the failures of this account from here, after a success."""
     await session.execute(delete(SignInFailures).where(SignInFailures.bucket == where.pair))
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Remove counters whose window is over."""
     await session.execute(delete(SignInFailures).where(_is_over(clock.now())))

@@ -17,12 +17,12 @@ from latchpin.kit import clock
 
 MOST_AT_ONCE = 4
 ROWS_A_MINUTE, ROWS_AN_HOUR = 120, 2000
-MOST_TURNED_AWAY = 500
+MOST_SHED_KINDS = 500
 _under_way: Counter[bytes] = Counter()
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class TargetUser:
     """The user whose e-mail a try named."""
 
     id: int
@@ -31,13 +31,13 @@ class Named:
 
 
 @contextmanager
-def place(whose: bytes, named: Named | None, origin: Origin) -> Iterator[None]:
+def reserve_slot(whose: bytes, named: TargetUser | None, origin: Origin) -> Iterator[None]:
     """Hold one of the few places that tries of one household have; raises Throttled where all are taken.
 
     A try without a place costs no hashing, no waiting connection, and no transaction: one of those that took the places notes it.
     """
     if _under_way[whose] >= MOST_AT_ONCE:
-        turned_away.add(whose, named, origin)
+        shed_attempts.add(whose, named, origin)
         raise Throttled("Too many tries at the same moment. Try again in a few seconds.", retry_after=2)
     _under_way[whose] += 1
     try:
@@ -48,7 +48,7 @@ def place(whose: bytes, named: Named | None, origin: Origin) -> Iterator[None]:
             del _under_way[whose]
 
 
-class Rows:
+class AuditBudget:
     """How many refusals have got an audit row of their own in this minute and hour, and how many since then have none yet."""
 
     def __init__(self) -> None:
@@ -90,33 +90,33 @@ class Rows:
 
 
 @dataclass(slots=True)
-class Turned:
+class ShedAttempts:
     """Tries that found no place: who was named, where the first came from, and how many."""
 
-    named: Named | None
+    named: TargetUser | None
     origin: Origin
     count: int = 0
 
 
-class TurnedAway:
+class ShedLog:
     """Tries without a place that are not noted yet, by whose they were and who was named; too many kinds are only counted."""
 
     def __init__(self) -> None:
-        self._waiting: dict[bytes, dict[Named | None, Turned]] = {}
+        self._waiting: dict[bytes, dict[TargetUser | None, ShedAttempts]] = {}
         self._kinds = 0
 
-    def add(self, whose: bytes, named: Named | None, origin: Origin) -> None:
+    def add(self, whose: bytes, named: TargetUser | None, origin: Origin) -> None:
         """Count one."""
         turned = self._waiting.get(whose, {}).get(named)
         if turned is None:
-            if self._kinds >= MOST_TURNED_AWAY:
-                rows.leave_out(1)
+            if self._kinds >= MOST_SHED_KINDS:
+                audit_budget.leave_out(1)
                 return
             self._kinds += 1
-            turned = self._waiting.setdefault(whose, {})[named] = Turned(named, origin)
+            turned = self._waiting.setdefault(whose, {})[named] = ShedAttempts(named, origin)
         turned.count += 1
 
-    def take(self, whose: bytes | None = None) -> list[Turned]:
+    def take(self, whose: bytes | None = None) -> list[ShedAttempts]:
         """Return those of one household or known browser, or all, and forget them: the caller writes them down."""
         taken = [self._waiting.pop(each, {}) for each in ([whose] if whose is not None else list(self._waiting))]
         found = [turned for each in taken for turned in each.values()]
@@ -128,5 +128,5 @@ class TurnedAway:
         return len(self._waiting)
 
 
-rows = Rows()
-turned_away = TurnedAway()
+audit_budget = AuditBudget()
+shed_attempts = ShedLog()

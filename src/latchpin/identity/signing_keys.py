@@ -14,7 +14,7 @@ from latchpin.audit import Actor, events, record
 from latchpin.identity.jwk import ED25519
 from latchpin.kit import clock, sealing
 from latchpin.settings import Settings
-from latchpin.storage.generation import narrow
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import Deployment, SigningKey
 from latchpin.storage.secrets import Secrets
 
@@ -57,7 +57,7 @@ def is_due(rows: list[SigningKey], settings: Settings) -> bool:
     return clock.now() - newest.signs_from >= timedelta(days=settings.key_rotation_days)
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Remove keys that were taken down."""
     await session.execute(delete(SigningKey).where(SigningKey.leaves <= clock.now()))
 
@@ -74,7 +74,7 @@ def sealing_key(secrets: Secrets) -> bytes:
 
 def unsealed(row: SigningKey, key: bytes) -> dict[str, Any]:
     """Return the private JWK of a row; raises Unsealable where the secrets are not those it was sealed under."""
-    private: dict[str, Any] = json.loads(sealing.open_(key, row.private, _ABOUT + row.kid))
+    private: dict[str, Any] = json.loads(sealing.unseal(key, row.private, _ABOUT + row.kid))
     return private
 
 
@@ -100,7 +100,7 @@ async def _add(session: AsyncSession, key: bytes, settings: Settings, by: Actor,
             signs_from=begins,
         )
     )
-    narrow(session)  # every process reads the ring anew
+    invalidate(session)  # every process reads the ring anew
     record(session, events.SigningKeyRotated(target_name=kid, reason="at once" if at_once else None), by)
     return kid
 

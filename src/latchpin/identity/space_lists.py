@@ -9,11 +9,11 @@ import msgspec
 from sqlalchemy import Select, exists, func, select
 
 from latchpin.identity import access
-from latchpin.identity.access import Sight
+from latchpin.identity.access import VisibilityRules
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import Group
-from latchpin.storage.as_one import rows
-from latchpin.storage.database import Reader, row
+from latchpin.storage.database import Queryable, fetch_one
+from latchpin.storage.json_rows import rows
 from latchpin.storage.models import Space, SpaceMember, User
 from latchpin.storage.models.space import SpaceScope
 
@@ -38,14 +38,14 @@ _ROW = tuple(Space.__table__.c[name] for name in SpaceRow.__struct_fields__ if n
 _decode = msgspec.json.Decoder(list[SpaceRow]).decode
 
 
-async def every(reader: Reader, principal: Principal) -> list[SpaceRow]:
+async def list_all(reader: Queryable, principal: Principal) -> list[SpaceRow]:
     """Return the Spaces that the principal may see, by name."""
-    (found,) = await row(reader, _every(access.sight(principal)), access.seeing(principal))
+    (found,) = await fetch_one(reader, _visible(access.visibility_of(principal)), access.visibility_params(principal))
     return _decode(found)
 
 
 @cache
-def _every(seen: Sight) -> Select[str]:
+def _visible(seen: VisibilityRules) -> Select[str]:
     member = (SpaceMember.space_id == Space.id, SpaceMember.user_id == User.id, User.user_group == Group.USER)
     query = select(*_ROW, exists().where(*member).correlate(Space).label("has_users"))
     return select(rows(query.where(access.spaces_in(seen)).order_by(func.lower(Space.name), Space.id)))

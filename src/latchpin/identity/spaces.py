@@ -15,19 +15,19 @@ from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, FieldProblem, Invalid, Missing
 from latchpin.identity import grants
 from latchpin.identity.access import visible_spaces
-from latchpin.identity.fields import Form
+from latchpin.identity.fields import FieldValidation
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import Group, Role
 from latchpin.identity.space_lists import SpaceRow
 from latchpin.kit import clock, plain_text
 from latchpin.storage import search
-from latchpin.storage.generation import narrow
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import Agent, Space, SpaceMember, User
 from latchpin.storage.models.space import SpaceScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class SpaceFields:
     """What an administrator enters for a Space."""
 
     name: str
@@ -50,7 +50,7 @@ def visible(principal: Principal) -> Select[Space]:
     return select(Space).where(visible_spaces(principal)).order_by(func.lower(Space.name), Space.id)
 
 
-async def every(session: AsyncSession, principal: Principal) -> list[Space]:
+async def list_all(session: AsyncSession, principal: Principal) -> list[Space]:
     """Return the Spaces that the principal may see, by name."""
     return list((await session.scalars(visible(principal))).all())
 
@@ -96,7 +96,7 @@ def groups(space: Space | SpaceRow, *, has_users: bool) -> list[str]:
     return [Group.ADMINISTRATOR.value, Group.USER.value] if open_to_users else [Group.ADMINISTRATOR.value]
 
 
-async def create(session: AsyncSession, organization_id: int, entry: Entry, *, by: Actor) -> Space:
+async def create(session: AsyncSession, organization_id: int, entry: SpaceFields, *, by: Actor) -> Space:
     """Make a Space; raises Invalid for unsound fields or a name in use."""
     values = _checked(entry)
     at = clock.now()
@@ -116,7 +116,7 @@ async def owned(session: AsyncSession, organization_id: int, space_id: int) -> S
     return space
 
 
-async def change(session: AsyncSession, space: Space, entry: Entry, *, by: Actor) -> Space:
+async def change(session: AsyncSession, space: Space, entry: SpaceFields, *, by: Actor) -> Space:
     """Set a Space's fields; raises Invalid."""
     values = _checked(entry)
     changes = {name: (getattr(space, name), value) for name, value in values.items() if getattr(space, name) != value}
@@ -124,7 +124,7 @@ async def change(session: AsyncSession, space: Space, entry: Entry, *, by: Actor
         for name, value in values.items():
             setattr(space, name, value)
         space.updated = clock.now()
-        narrow(session)
+        invalidate(session)
         await _flush(session)
         record(session, events.SpaceChanged(target_id=space.id, target_name=space.name, changes=changes), by)
     return space
@@ -138,7 +138,7 @@ async def delete(session: AsyncSession, space: Space, *, by: Actor) -> None:
     if agents:
         them = "one agent" if agents == 1 else f"{agents} agents"
         raise Conflict(f"The Space still has {them}, archived ones counted. Move {'it' if agents == 1 else 'them'} first.")
-    narrow(session)
+    invalidate(session)
     await session.execute(sql_delete(SpaceMember).where(SpaceMember.space_id == space.id))
     record(session, events.SpaceDeleted(target_id=space.id, target_name=space.name), by)
     await session.delete(space)
@@ -159,7 +159,7 @@ async def set_member(session: AsyncSession, space: Space, user: User, role: Role
     """Give a user a role in a Space, or remove the user (None). The user must be of the Space's organization."""
     if user.organization_id != space.organization_id:
         raise Missing("user", user.id)
-    await _hold(session, space, user)
+    await _lock_member(session, space, user)
     row = await session.get(SpaceMember, (space.id, user.id))
     old = Role(row.role) if row else None
     if old == role:
@@ -172,12 +172,12 @@ async def set_member(session: AsyncSession, space: Space, user: User, role: Role
         session.add(SpaceMember(space_id=space.id, user_id=user.id, role=int(role), created=clock.now()))
     else:
         row.role = int(role)
-    narrow(session)
+    invalidate(session)
     changes = {user.email: (old.word if old else None, role.word if role else None)}
     record(session, events.SpaceMemberChanged(target_id=space.id, target_name=space.name, changes=changes), by)
 
 
-async def _hold(session: AsyncSession, space: Space, user: User) -> None:
+async def _lock_member(session: AsyncSession, space: Space, user: User) -> None:
     """Lock the Space and the user (PostgreSQL), so that two who set one member at a time come one after the other. Raises Missing."""
     held = select(Space.id).where(Space.id == space.id).with_for_update(key_share=True)
     if await session.scalar(held) is None:
@@ -197,8 +197,8 @@ async def roles_of(session: AsyncSession, user_id: int) -> list[tuple[Space, Rol
     return [(space, Role(role)) for space, role in rows]
 
 
-def _checked(entry: Entry) -> dict[str, Any]:
-    form = Form()
+def _checked(entry: SpaceFields) -> dict[str, Any]:
+    form = FieldValidation()
     values: dict[str, Any] = {
         "name": form.line("name", entry.name, most=200),
         "description": form.optional_line("description", entry.description, most=2000),

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from latchpin.audit import Actor, Origin, events
-from latchpin.kit import households
+from latchpin.kit import client_subnet
 
-subnet = lru_cache(10_000)(households.of)
+subnet = lru_cache(10_000)(client_subnet.of)
 
 
 @dataclass(slots=True)
-class Tally:
+class UseCounter:
     """How often one kind of thing happened since it was last written; `written_at` is on the monotonic clock.
 
     `actor` has the origin of the first time since then; where others came from another address of its subnet, the address is the subnet,
@@ -52,22 +52,22 @@ class Tally:
         return replace(self.event, count=count)
 
 
-class Tallies:
+class Counters:
     """Tallies by kind. `most` is how many are told apart, and how many totals of credentials there are beside them."""
 
     def __init__(self, *, seconds: float, most: int) -> None:
         self.seconds = seconds
         self._most = most
-        self._exact: dict[Hashable, Tally] = {}
-        self._totals: dict[Hashable, Tally] = {}
-        self._rest: dict[Hashable, Tally] = {}
+        self._exact: dict[Hashable, UseCounter] = {}
+        self._totals: dict[Hashable, UseCounter] = {}
+        self._rest: dict[Hashable, UseCounter] = {}
         self._owned: Counter[Hashable] = Counter()
 
-    def get(self, kind: Hashable) -> Tally | None:
+    def get(self, kind: Hashable) -> UseCounter | None:
         """Return the tally of a kind that is told apart already."""
         return self._exact.get(kind)
 
-    def open(self, kind: Hashable, owner: Hashable, most_of_owner: int, make: Callable[[], Tally]) -> Tally | None:
+    def open(self, kind: Hashable, owner: Hashable, most_of_owner: int, make: Callable[[], UseCounter]) -> UseCounter | None:
         """Tell another kind apart; None where the owner, or all together, have as many as there may be."""
         if self._owned[owner] >= most_of_owner or len(self._exact) >= self._most:
             return None
@@ -76,21 +76,21 @@ class Tallies:
         tally.owner = owner
         return tally
 
-    def total(self, kind: Hashable, make: Callable[[], Tally]) -> Tally | None:
+    def total(self, kind: Hashable, make: Callable[[], UseCounter]) -> UseCounter | None:
         """Return the total of a credential; None where there are as many totals as there may be."""
         tally = self._totals.get(kind)
         if tally is None and len(self._totals) < self._most:
             tally = self._totals[kind] = make()
         return tally
 
-    def rest(self, kind: Hashable, make: Callable[[], Tally]) -> Tally:
+    def rest(self, kind: Hashable, make: Callable[[], UseCounter]) -> UseCounter:
         """Return the total of what has no other; `kind` must be one of few."""
         tally = self._rest.get(kind)
         if tally is None:
             tally = self._rest[kind] = make()
         return tally
 
-    def __iter__(self) -> Iterator[Tally]:
+    def __iter__(self) -> Iterator[UseCounter]:
         for tallies in (self._exact, self._totals, self._rest):
             yield from tallies.values()
 
@@ -98,14 +98,14 @@ class Tallies:
         """The number of tallies that are remembered."""
         return len(self._exact) + len(self._totals) + len(self._rest)
 
-    def due(self, now: float, *, everything: bool) -> list[Tally]:
+    def due(self, now: float, *, everything: bool) -> list[UseCounter]:
         """Return the tallies that are to be written."""
         return [tally for tally in self if tally.count and (everything or now - tally.written_at >= self.seconds)]
 
-    def forget(self, now: float) -> None:
+    def discard(self, now: float) -> None:
         """Drop tallies of which nothing came for a whole period."""
 
-        def left(tallies: dict[Hashable, Tally]) -> dict[Hashable, Tally]:
+        def left(tallies: dict[Hashable, UseCounter]) -> dict[Hashable, UseCounter]:
             return {kind: tally for kind, tally in tallies.items() if tally.count or now - tally.written_at < self.seconds}
 
         self._exact, self._totals, self._rest = left(self._exact), left(self._totals), left(self._rest)

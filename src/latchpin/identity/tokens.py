@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from latchpin.identity import scopes
+from latchpin.identity.active_grant import ActiveGrant
 from latchpin.identity.jwk import ED25519
 from latchpin.identity.key_ring import KeyRing
-from latchpin.identity.standing import Standing
 from latchpin.kit import clock
 from latchpin.settings import Settings
 
@@ -39,7 +39,7 @@ def default_audience(settings: Settings) -> list[str]:
 def access_token(
     ring: KeyRing,
     settings: Settings,
-    standing: Standing,
+    active: ActiveGrant,
     *,
     scope: Iterable[str],
     resource: Sequence[str] = (),
@@ -51,44 +51,44 @@ def access_token(
     (RFC 9449 section 6.1).
     """
     now = int(clock.timestamp())
-    expires = min(now + settings.access_token_minutes * 60, int(standing.expires))
-    audience = list(resource) or standing.resource.split() or default_audience(settings)
+    expires = min(now + settings.access_token_minutes * 60, int(active.expires_at))
+    audience = list(resource) or active.resource.split() or default_audience(settings)
     words = scopes.ordered(scope)
     claims: dict[str, Any] = {
         "iss": settings.public_url,
-        "sub": standing.subject,
+        "sub": active.subject,
         "aud": audience[0] if len(audience) == 1 else audience,
         "exp": expires,
         "iat": now,
         "jti": secrets.token_urlsafe(16),
-        "client_id": standing.client_id,
+        "client_id": active.client_id,
         "scope": words,
-        "sid": standing.sid,
-        **standing.membership.claims(),
+        "sid": active.sid,
+        **active.membership.claims(),
     }
     if "spaces_omitted" in claims:
         claims["spaces_uri"] = settings.public_url + _SPACES
-    if standing.auth_time is not None:
-        claims["auth_time"] = standing.auth_time
+    if active.auth_time is not None:
+        claims["auth_time"] = active.auth_time
     if jkt is not None:
         claims["cnf"] = {"jkt": jkt}
     return AccessToken(ring.sign(claims, typ=ACCESS), claims["jti"], words, expires - now)
 
 
-def id_token(ring: KeyRing, settings: Settings, standing: Standing, *, nonce: str | None = None, access: str | None = None) -> str:
+def id_token(ring: KeyRing, settings: Settings, active: ActiveGrant, *, nonce: str | None = None, access: str | None = None) -> str:
     """Sign an ID token (OpenID Connect Core section 2) for the grant's client: it says who signed in, and opens nothing."""
     now = int(clock.timestamp())
     claims: dict[str, Any] = {
         "iss": settings.public_url,
-        "sub": standing.subject,
-        "aud": standing.client_id,
+        "sub": active.subject,
+        "aud": active.client_id,
         "exp": now + settings.access_token_minutes * 60,
         "iat": now,
-        "sid": standing.sid,
-        **identity_claims(standing),
+        "sid": active.sid,
+        **identity_claims(active),
     }
-    if standing.auth_time is not None:
-        claims["auth_time"] = standing.auth_time
+    if active.auth_time is not None:
+        claims["auth_time"] = active.auth_time
     if nonce is not None:
         claims["nonce"] = nonce
     if access is not None:  # section 3.1.3.6; all our algorithms hash with SHA-256 but Ed25519, for which SHA-512 is customary
@@ -98,13 +98,13 @@ def id_token(ring: KeyRing, settings: Settings, standing: Standing, *, nonce: st
     return ring.sign(claims, typ="JWT")
 
 
-def identity_claims(standing: Standing) -> dict[str, Any]:
+def identity_claims(active: ActiveGrant) -> dict[str, Any]:
     """Return what the scopes `profile` and `email` tell of a user (OpenID Connect Core section 5.4)."""
-    who = standing.principal
+    who = active.principal
     told: dict[str, Any] = {}
-    if "profile" in standing.granted:
+    if "profile" in active.granted:
         told["name"] = who.full_name
-    if "email" in standing.granted:
+    if "email" in active.granted:
         told["email"] = who.email
         told["email_verified"] = False  # an administrator typed it; nobody has proved it
     return told

@@ -20,7 +20,7 @@ from latchpin.storage import Database
 from latchpin.storage.models import AssertionId
 from latchpin.storage.upsert import insert
 
-SWEEP_SECONDS = 60
+PURGE_SECONDS = 60
 _MOST_AT_ONCE = 200
 _log = structlog.get_logger(__name__)
 
@@ -83,10 +83,10 @@ class UsedProofs:
     async def run(self) -> None:
         """Forget every minute what has run out, where this process has taken any; the rest goes with the hourly sweep."""
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            await self.sweep()
+            await asyncio.sleep(PURGE_SECONDS)
+            await self.purge_expired()
 
-    async def sweep(self) -> None:
+    async def purge_expired(self) -> None:
         """Forget what has run out, where this process has taken any since."""
         if self._is_swept:
             return

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.errors import Invalid
 from latchpin.identity import active_keys
 from latchpin.kit import clock, plain_text
-from latchpin.kit.pages import Counted
+from latchpin.kit.pages import CountedPage
 from latchpin.storage.models import ApiKey, User
 from latchpin.storage.search import contains
 
@@ -28,11 +28,11 @@ _COLUMNS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class UserSummary:
     """A user with the number of live keys, and how many of them expire within 30 days."""
 
     user: User
-    live_keys: int
+    active_keys: int
     keys_expiring: int
 
 
@@ -45,7 +45,7 @@ async def page(
     descending: bool = False,
     number: int = 1,
     size: int = 50,
-) -> Counted[Listed]:
+) -> CountedPage[UserSummary]:
     """Return one page (1-based) of an organization's users; `search` looks into name and e-mail. Raises Invalid for an unknown sort."""
     size = max(1, min(size, 200))
     number = max(1, min(number, _MOST_PAGES))
@@ -77,4 +77,4 @@ async def page(
         .limit(size)
         .offset((number - 1) * size)
     )
-    return Counted(tuple(Listed(user, int(alive), int(expiring)) for user, alive, expiring in rows), total)
+    return CountedPage(tuple(UserSummary(user, int(alive), int(expiring)) for user, alive, expiring in rows), total)

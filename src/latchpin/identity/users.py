@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, FieldProblem, Invalid, Missing
 from latchpin.identity import active_keys, api_keys, grants, passwords, sessions
-from latchpin.identity.fields import Form, email_key
+from latchpin.identity.fields import FieldValidation, email_key
 from latchpin.identity.passwords import Hashed
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
-from latchpin.storage.generation import narrow
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import Agent, ApiKey, Run, User
 from latchpin.storage.models.user import UserStatus
 
@@ -33,16 +33,16 @@ class NewUser:
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
+class CreatedUser:
     """A user just made; `password` is the temporary password to hand over, in the clear only here."""
 
     user: User
     password: str = field(repr=False)
 
 
-async def create(session: AsyncSession, organization_id: int, new: NewUser, *, by: Actor) -> Created:
+async def create(session: AsyncSession, organization_id: int, new: NewUser, *, by: Actor) -> CreatedUser:
     """Make a user. Raises Invalid for unsound fields, an address in use, or a weak password."""
-    form = Form()
+    form = FieldValidation()
     full_name = form.line("full_name", new.full_name, most=200)
     email = form.email("email", new.email)
     if weakness := passwords.weakness(new.password.text, own_words=(full_name, email)):
@@ -64,7 +64,7 @@ async def create(session: AsyncSession, organization_id: int, new: NewUser, *, b
     await _flush(session)
     changes = {"full_name": (None, full_name), "email": (None, email), "group": (None, new.group.value)}
     record(session, events.UserCreated(target_id=user.id, target_name=email, changes=changes, organization_id=organization_id), by)
-    return Created(user, new.password.text)
+    return CreatedUser(user, new.password.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ async def change(
         await _lock(session, user)
     else:
         await _require_another_administrator(session, user, "demoted")
-    form = Form()
+    form = FieldValidation()
     wanted = {
         "full_name": user.full_name if full_name is None else form.line("full_name", full_name, most=200),
         "email": user.email if email is None else form.email("email", email),
@@ -128,7 +128,7 @@ async def change(
     if not changes:
         return user
     if "group" in changes:
-        narrow(session)
+        invalidate(session)
     for name, value in wanted.items():
         setattr(user, name, value)
     user.email_key = email_key(user.email)
@@ -143,7 +143,7 @@ async def disable(session: AsyncSession, user: User, *, by: Actor) -> int:
     if user.status is UserStatus.DISABLED:
         return 0
     user.status = UserStatus.DISABLED
-    narrow(session)
+    invalidate(session)
     revoked = await api_keys.revoke_all(session, user, by=by, reason="user disabled")
     await sessions.end_all(session, user.id)
     await grants.end_of_user(session, user.id, reason="user disabled", by=by)
@@ -173,7 +173,7 @@ async def change_password(session: AsyncSession, user: User, change: PasswordCha
     What was checked against a hash that is another one by now does not count.
     """
     await _lock(session, user)
-    form, new = Form(), change.new.text
+    form, new = FieldValidation(), change.new.text
     if not change.is_right or change.checked != user.password_hash:
         form.problem("current_password", "This is not your current password.")
     elif passwords.prepared(change.current) == passwords.prepared(new):
@@ -187,22 +187,22 @@ async def change_password(session: AsyncSession, user: User, change: PasswordCha
     record(session, events.PasswordChanged(target_id=user.id, target_name=user.email), by)
 
 
-async def delete(session: AsyncSession, user: User, *, heir: User, by: Actor) -> int:
-    """Delete a user with all keys and sessions; agents go to `heir` (personal ones to the heir's personal Space).
+async def delete(session: AsyncSession, user: User, *, new_owner: User, by: Actor) -> int:
+    """Delete a user with all keys and sessions; agents go to `new_owner` (personal ones to the heir's personal Space).
 
-    Returns the number of live keys that died. Raises Conflict for the last administrator, and for `heir` deleting themselves.
+    Returns the number of live keys that died. Raises Conflict for the last administrator, and for `new_owner` deleting themselves.
     """
-    if user.id == heir.id:
+    if user.id == new_owner.id:
         raise Conflict("You cannot delete yourself. Ask another administrator.")
     await _require_another_administrator(session, user, "deleted")
-    await _lock(session, heir)
+    await _lock(session, new_owner)
     live = sum(active_keys.is_active(key) for key in await api_keys.of_user(session, user.id))
-    narrow(session)
-    await session.execute(update(Agent).where(Agent.user_id == user.id).values(user_id=heir.id))
-    group = case((Run.space_id.is_(None), -heir.id), else_=Run.concurrency_group)
-    await session.execute(update(Run).where(Run.user_id == user.id).values(user_id=heir.id, concurrency_group=group))
+    invalidate(session)
+    await session.execute(update(Agent).where(Agent.user_id == user.id).values(user_id=new_owner.id))
+    group = case((Run.space_id.is_(None), -new_owner.id), else_=Run.concurrency_group)
+    await session.execute(update(Run).where(Run.user_id == user.id).values(user_id=new_owner.id, concurrency_group=group))
     await session.execute(sql_delete(ApiKey).where(ApiKey.user_id == user.id))
-    changes: events.Changes = {"live_keys": (live, 0), "agents_to": (None, heir.email)}
+    changes: events.Changes = {"live_keys": (live, 0), "agents_to": (None, new_owner.email)}
     record(session, events.UserDeleted(target_id=user.id, target_name=user.email, changes=changes), by)
     await session.delete(user)
     return live

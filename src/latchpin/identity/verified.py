@@ -20,10 +20,10 @@ from latchpin.kit.cache import CAPACITY, Cache
 CACHE_SECONDS = 5.0
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_CALLERS = {CredentialKind.API_KEY: "key", CredentialKind.ACCESS_TOKEN: "grant"}
+_LIMITER_NAMES = {CredentialKind.API_KEY: "key", CredentialKind.ACCESS_TOKEN: "grant"}
 
 
-class Reason(StrEnum):
+class RejectionReason(StrEnum):
     """Why a credential was refused: told to the audit trail, never to the caller."""
 
     MALFORMED = "malformed"
@@ -77,13 +77,13 @@ class Verified:
     networks: tuple[_Network, ...] = ()
     rate_limit: int | None = None
     jkt: str | None = None
-    noted: float = -math.inf
+    last_recorded: float = -math.inf
     name: str = field(init=False)
-    caller: str = field(init=False)
+    limiter_key: str = field(init=False)
 
     def __post_init__(self) -> None:
         """Name the caller once, for rate limits and log lines."""
-        self.name = self.caller = name_of(self.principal)
+        self.name = self.limiter_key = name_of(self.principal)
 
     def admits(self, address: str | None) -> bool:
         """Whether the credential may be used from this address; an unknown address is outside every network."""
@@ -93,7 +93,7 @@ class Verified:
 def name_of(principal: Principal) -> str:
     """Return the name by which a principal's credential is told apart, such as `key:7`."""
     credential = principal.credential
-    return f"{_CALLERS.get(credential.kind, credential.kind)}:{credential.id}"
+    return f"{_LIMITER_NAMES.get(credential.kind, credential.kind)}:{credential.id}"
 
 
 def admits(networks: Sequence[_Network], address: str | None) -> bool:
@@ -110,10 +110,10 @@ def admits(networks: Sequence[_Network], address: str | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RejectedCredential:
     """A credential that does not count, with what the audit trail may know of it; `id` and `name` are the key's or the grant's."""
 
-    reason: Reason
+    reason: RejectionReason
     organization_id: int | None = None
     user_id: int | None = None
     email: str | None = None
@@ -122,10 +122,10 @@ class Refused:
     kind: CredentialKind = CredentialKind.API_KEY
 
 
-def refusal_of(principal: Principal, reason: Reason) -> Refused:
+def refusal_of(principal: Principal, reason: RejectionReason) -> RejectedCredential:
     """Make the refusal of a credential that is sound in itself."""
     credential, user_id = principal.credential, principal.user_id or None
-    return Refused(reason, principal.organization_id, user_id, principal.email, credential.id, credential.name, credential.kind)
+    return RejectedCredential(reason, principal.organization_id, user_id, principal.email, credential.id, credential.name, credential.kind)
 
 
 class CredentialCache:
@@ -142,4 +142,4 @@ class CredentialCache:
     def put(self, presented: bytes, verified: Verified) -> None:
         """Remember what was found sound."""
         earlier = self.verified.put(sha256(presented).digest(), verified, verified.generation, since=verified.checked)
-        verified.noted = earlier.noted if earlier else -math.inf
+        verified.last_recorded = earlier.last_recorded if earlier else -math.inf

@@ -26,7 +26,7 @@ class RequestContext:
     address: str | None
     seen: dict[bytes, bytes]
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    caller: str = "-"
+    limiter_key: str = "-"
     scheme: str = "Bearer"
     status: int = 0
     method: str = "GET"

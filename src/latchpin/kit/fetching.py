@@ -22,7 +22,7 @@ import httpx
 import msgspec
 
 from latchpin.errors import Throttled
-from latchpin.kit import addresses, households, rate_limit
+from latchpin.kit import addresses, client_subnet, rate_limit
 from latchpin.kit.name_lookup import NameLookup
 
 MOST_BYTES = 5 * 1024
@@ -40,7 +40,7 @@ _OK, _SERVER_ERROR = 200, 500
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
-class Unfetched(Exception):
+class FetchError(Exception):
     """A document was not to be had. `reason` is for whoever published it; `is_passing` where the same may work in a moment."""
 
     def __init__(self, reason: str, *, is_passing: bool = False) -> None:
@@ -50,7 +50,7 @@ class Unfetched(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedDocument:
     """A JSON object, and for how many seconds its server lets it be kept: 0 for not at all, None where it does not say."""
 
     document: dict[str, Any]
@@ -91,7 +91,7 @@ class Fetcher:
         """Whether an address is of the kind that is fetched at all; says nothing about where its host leads."""
         return url.startswith("https://") or (self.is_private_let and url.startswith("http://"))
 
-    async def get(self, url: str, *, asker: str | None, most: int = MOST_BYTES) -> Fetched:
+    async def get(self, url: str, *, asker: str | None, most: int = MOST_BYTES) -> FetchedDocument:
         """Fetch a JSON object of at most `most` bytes, within five seconds in all; `asker` is the network address that caused it.
 
         Raises Unfetched, and Throttled where too much is asked for.
@@ -104,26 +104,26 @@ class Fetcher:
                 checked = await self._checked(host, port)
                 return await self._get(url, checked, most)
         except TimeoutError:
-            raise Unfetched("it did not come in time", is_passing=True) from None
+            raise FetchError("it did not come in time", is_passing=True) from None
         except (httpcore.NetworkError, httpcore.TimeoutException):
-            raise Unfetched("its server cannot be reached", is_passing=True) from None
+            raise FetchError("its server cannot be reached", is_passing=True) from None
         except (httpcore.ProtocolError, httpcore.UnsupportedProtocol, UnicodeError):
-            raise Unfetched("its server does not answer as HTTP asks") from None
+            raise FetchError("its server does not answer as HTTP asks") from None
 
     def _place(self, url: str) -> tuple[str, int]:
         try:
             parts = urlsplit(url)
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
-            raise Unfetched("its address cannot be read") from None
+            raise FetchError("its address cannot be read") from None
         if not self.may_name(url) or not parts.hostname or not url.isascii() or not url.isprintable() or " " in url or "@" in parts.netloc:
-            raise Unfetched("its address cannot be used")
+            raise FetchError("its address cannot be used")
         return parts.hostname, port
 
     async def _count(self, origin: str, asker: str | None) -> None:
         limits = self._limits
         counted = (
-            (f"fetch:from:{households.of(asker)}", limits.per_asker),
+            (f"fetch:from:{client_subnet.of(asker)}", limits.per_asker),
             (f"fetch:{origin}", limits.per_origin),
             ("fetch", limits.in_all),
         )
@@ -151,10 +151,10 @@ class Fetcher:
             found = []
         may = [each for each in found if addresses.is_public(each) or (self.is_private_let and addresses.is_home(each))]
         if not found or may != found:
-            raise Unfetched("its host has no public address", is_passing=not found)
+            raise FetchError("its host has no public address", is_passing=not found)
         return found[:_MOST_ADDRESSES]
 
-    async def _get(self, url: str, checked: Sequence[str], most: int) -> Fetched:
+    async def _get(self, url: str, checked: Sequence[str], most: int) -> FetchedDocument:
         if self._tls is None:
             self._tls = httpx.create_ssl_context()
         backend = _ToChecked(checked)
@@ -168,8 +168,8 @@ class Fetcher:
             async for part in answer.aiter_stream():
                 body += part
                 if len(body) > most:
-                    raise Unfetched(f"it is longer than {most} bytes")
-        return Fetched(_object(bytes(body)), _max_age(headers.get("cache-control", "")))
+                    raise FetchError(f"it is longer than {most} bytes")
+        return FetchedDocument(_object(bytes(body)), _max_age(headers.get("cache-control", "")))
 
 
 class _ToChecked(httpcore.AsyncNetworkBackend):
@@ -221,23 +221,23 @@ def _headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 
 def _check(status: int, headers: Mapping[str, str], most: int) -> None:
     if status != _OK:
-        raise Unfetched(f"its server answered {status} where only 200 counts", is_passing=status >= _SERVER_ERROR)
+        raise FetchError(f"its server answered {status} where only 200 counts", is_passing=status >= _SERVER_ERROR)
     if not _JSON.match(headers.get("content-type", "").partition(";")[0].strip().lower()):
-        raise Unfetched("its content type is not application/json")
+        raise FetchError("its content type is not application/json")
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Unfetched("it is compressed, which was not asked for")
+        raise FetchError("it is compressed, which was not asked for")
     length = headers.get("content-length", "")
     if length.isdigit() and int(length[:20]) > most:
-        raise Unfetched(f"it is longer than {most} bytes")
+        raise FetchError(f"it is longer than {most} bytes")
 
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Unfetched("it is not JSON") from None
+        raise FetchError("it is not JSON") from None
     if not isinstance(found, dict):
-        raise Unfetched("it is not a JSON object")
+        raise FetchError("it is not a JSON object")
     return found
 
 

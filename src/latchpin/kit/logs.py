@@ -35,7 +35,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.processors.format_exc_info,
-        strike_out,
+        redact,
     )
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *common, *rendering],
@@ -90,7 +90,7 @@ def as_visible(_logger: object, _method: str, event: MutableMapping[str, Any]) -
     return event
 
 
-def strike_out(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace values of telling names, and anything that looks like a secret of ours, before a line is written."""
     for name, value in event.items():
         if _TELLING.search(name):

@@ -22,7 +22,7 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Counted(Generic[T]):
+class CountedPage(Generic[T]):
     """A numbered slice of a list, with the length of the whole list."""
 
     items: tuple[T, ...]

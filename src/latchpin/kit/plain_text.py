@@ -48,7 +48,7 @@ def lines_fault(text: str) -> str | None:
         return f"This holds an invisible character ({hidden}). Type the text anew instead of pasting it."
     if UNSAFE.search(text):
         return "Control characters and line breaks are not allowed here."
-    if text and not can_be_seen(text):
+    if text and not is_visible(text):
         return "Enter at least one character that can be seen."
     return None
 
@@ -64,7 +64,7 @@ def hidden_in(text: str, *, joiners: bool = True) -> str | None:
     return found and f"U+{ord(found[0]):04X}"
 
 
-def can_be_seen(text: str) -> bool:
+def is_visible(text: str) -> bool:
     """Whether a text holds a letter, a digit, or a sign of its own, beside blanks and accents."""
     return any(unicodedata.category(letter)[0] in "LNPS" for letter in _INVISIBLE.sub("", text))
 

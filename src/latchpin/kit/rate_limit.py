@@ -20,7 +20,7 @@ from limits.aio.storage import RedisStorage
 from limits.errors import StorageError
 
 from latchpin.errors import Throttled
-from latchpin.kit import clock, households
+from latchpin.kit import client_subnet, clock
 from latchpin.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -139,7 +139,7 @@ async def require(counter: Counter, key: str, *, seconds: int, most: int, detail
 async def count_refusal(counter: Counter, address: str | None, most: int) -> None:
     """Count a refused credential against who sent it, at whichever door; raises Throttled beyond `most` a minute."""
     detail = "Too many refused credentials from this address. Wait as Retry-After says; sound keys are not affected."
-    await require(counter, f"refused:{households.of(address)}", seconds=60, most=most, detail=detail)
+    await require(counter, f"refused:{client_subnet.of(address)}", seconds=60, most=most, detail=detail)
 
 
 class ClientGone(Exception):

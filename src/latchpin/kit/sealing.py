@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 _NONCE = 12
 
 
-class Unsealable(Exception):
+class DecryptionError(Exception):
     """The sealed bytes were made with another key, about something else, or were changed."""
 
 
@@ -20,9 +20,9 @@ def seal(key: bytes, plain: bytes, about: str) -> bytes:
     return nonce + AESGCM(key).encrypt(nonce, plain, about.encode())
 
 
-def open_(key: bytes, sealed: bytes, about: str) -> bytes:
+def unseal(key: bytes, sealed: bytes, about: str) -> bytes:
     """Return what was sealed; raises Unsealable."""
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], about.encode())
     except (InvalidTag, ValueError):
-        raise Unsealable from None
+        raise DecryptionError from None

@@ -13,10 +13,10 @@ from urllib.parse import quote, unquote_to_bytes, urlencode
 from latchpin.audit import Origin
 from latchpin.identity.scopes import OFFLINE, ordered
 from latchpin.oauth import params, pkce, redirects, resources, scope
+from latchpin.oauth.authorization_server import AuthorizationServer
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import OAuthError, invalid_request, unauthorized_client
 from latchpin.oauth.params import Params
-from latchpin.oauth.server import AuthorizationServer
 from latchpin.storage.models.oauth_client import ClientSource
 
 PATH = "/api/oauth/authorize"
@@ -36,13 +36,13 @@ PARAMETERS = (  # all that is read of a request
     "dpop_jkt",
 )
 NONE, LOGIN, CONSENT, SELECT_ACCOUNT = "none", "login", "consent", "select_account"
-_ASKS_ANEW = frozenset({LOGIN, SELECT_ACCOUNT})
+_PROMPTS_AGAIN = frozenset({LOGIN, SELECT_ACCOUNT})
 _LONGEST_AGE = 10**9
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ResponseTarget:
     """Who asks, and the address that the answer goes to: one that this client registered."""
 
     client: Client
@@ -56,7 +56,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class AuthorizationRequest:
     """A sound authorization request. `scopes` is space-separated; `max_age` is in seconds.
 
     `dpop_jkt` is the thumbprint of the key that the code is bound to (RFC 9449 section 10).
@@ -73,22 +73,22 @@ class Ask:
     dpop_jkt: str | None = None
 
 
-async def target(server: AuthorizationServer, encoded: bytes, generation: int, came_from: Origin | None = None) -> Target:
+async def target(server: AuthorizationServer, encoded: bytes, generation: int, origin: Origin | None = None) -> ResponseTarget:
     """Return who asks and where the answer goes; raises OAuthError, which must not be sent by redirect (section 7.12.2)."""
-    client = await named_client(server, encoded, generation, came_from)
+    client = await named_client(server, encoded, generation, origin)
     sent = _some(encoded, b"redirect_uri").get("redirect_uri")
     if sent is None:
         if len(client.redirect_uris) != 1:
             raise invalid_request("redirect_uri is required")
         sent = client.redirect_uris[0]
-    if not leads_home(client, sent):
+    if not redirect_uri_allowed(client, sent):
         raise invalid_request("redirect_uri is not one that this app registered")
-    return Target(client, sent, _once(encoded, b"state"))
+    return ResponseTarget(client, sent, _once(encoded, b"state"))
 
 
-async def named_client(server: AuthorizationServer, encoded: bytes, generation: int, came_from: Origin | None = None) -> Client:
+async def named_client(server: AuthorizationServer, encoded: bytes, generation: int, origin: Origin | None = None) -> Client:
     """Return who asks; raises OAuthError, which must not be sent by redirect."""
-    client = await server.clients.find(_some(encoded, b"client_id").need("client_id"), generation, came_from)
+    client = await server.clients.find(_some(encoded, b"client_id").need("client_id"), generation, origin)
     if client is None:
         raise OAuthError("invalid_client", "this app is unknown here, or was revoked")
     return client
@@ -99,7 +99,7 @@ def reference(encoded: bytes) -> str:
     return _some(encoded, b"request_uri").get("request_uri") or ""
 
 
-def must_be_sent_ahead(server: AuthorizationServer, client: Client) -> bool:
+def must_be_pushed(server: AuthorizationServer, client: Client) -> bool:
     """Whether an app must send its requests ahead (RFC 9126 section 5).
 
     Our own app never must: nothing can be put into its requests that it would take.
@@ -107,13 +107,13 @@ def must_be_sent_ahead(server: AuthorizationServer, client: Client) -> bool:
     return not client.is_first_party and (client.require_pushed or server.settings.require_pushed_authorization_requests)
 
 
-def require_sent_ahead(server: AuthorizationServer, client: Client) -> None:
+def require_pushed(server: AuthorizationServer, client: Client) -> None:
     """Refuse a request that a browser brings by itself where the app must send it ahead; raises OAuthError."""
-    if must_be_sent_ahead(server, client):
+    if must_be_pushed(server, client):
         raise invalid_request("this app must send its requests ahead (pushed authorization requests, RFC 9126)")
 
 
-def leads_home(client: Client, redirect_uri: str) -> bool:
+def redirect_uri_allowed(client: Client, redirect_uri: str) -> bool:
     """Whether an address is one that the client registered; another port of the loopback address is the same for apps of others.
 
     Not for our own: nobody is asked about them, and another program on this computer may sit at another port.
@@ -134,7 +134,7 @@ def hint(encoded: bytes) -> str:
     return (_once(encoded, b"login_hint") or "")[:254]
 
 
-def read(encoded: bytes, to: Target) -> Ask:
+def read(encoded: bytes, to: ResponseTarget) -> AuthorizationRequest:
     """Check the rest of a request; raises OAuthError, to be sent back to the app. The resource is looked up later."""
     sent = params.parse(encoded)
     refuse_objects(sent)
@@ -150,7 +150,7 @@ def read(encoded: bytes, to: Target) -> Ask:
     asked = frozenset((sent.get("prompt") or "").split())
     if NONE in asked and len(asked) > 1:
         raise invalid_request("prompt=none stands alone")
-    return Ask(
+    return AuthorizationRequest(
         redirect_uri=to.redirect_uri,
         state=to.state,
         code_challenge=challenge,
@@ -201,7 +201,7 @@ def after_signing_in(encoded: bytes) -> str:
             left = [
                 word
                 for word in unquote_to_bytes(piece.partition(b"=")[2].replace(b"+", b" ")).split()
-                if word.decode("latin-1") not in _ASKS_ANEW
+                if word.decode("latin-1") not in _PROMPTS_AGAIN
             ]
             if not left:
                 continue
@@ -211,20 +211,20 @@ def after_signing_in(encoded: bytes) -> str:
     return f"{PATH}?{b'&'.join(kept).decode('latin-1')}"
 
 
-def success(to: Target | Ask, code: str, issuer: str) -> str:
+def success(to: ResponseTarget | AuthorizationRequest, code: str, issuer: str) -> str:
     """Return the address that brings a code to the app (OAuth 2.1 section 4.1.2, with `iss` of RFC 9207)."""
-    return _answer(to, {"code": code}, issuer)
+    return _response(to, {"code": code}, issuer)
 
 
-def failure(to: Target | Ask, error: OAuthError, issuer: str) -> str:
+def failure(to: ResponseTarget | AuthorizationRequest, error: OAuthError, issuer: str) -> str:
     """Return the address that brings a refusal to the app (OAuth 2.1 section 4.1.2.1, with `iss` of RFC 9207)."""
-    return _answer(to, {"error": error.error, "error_description": error.description}, issuer)
+    return _response(to, {"error": error.error, "error_description": error.description}, issuer)
 
 
-def _answer(to: Target | Ask, said: dict[str, str], issuer: str) -> str:
+def _response(to: ResponseTarget | AuthorizationRequest, parameters: dict[str, str], issuer: str) -> str:
     if to.state is not None:
-        said["state"] = to.state
-    query = urlencode({**said, "iss": issuer}, quote_via=quote)
+        parameters["state"] = to.state
+    query = urlencode({**parameters, "iss": issuer}, quote_via=quote)
     uri = to.redirect_uri
     return f"{uri}{'&' if '?' in uri else '?'}{query}"
 

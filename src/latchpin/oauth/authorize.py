@@ -19,186 +19,195 @@ from latchpin.identity.scopes import OFFLINE
 from latchpin.identity.sessions import SignedInUser
 from latchpin.kit import clock
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import clients, codes, consents, pending, pushed, resources, scope
-from latchpin.oauth.authorization_request import Ask, Target
+from latchpin.oauth import clients, codes, consents, par, pending, resources, scope
+from latchpin.oauth.authorization_request import AuthorizationRequest, ResponseTarget
+from latchpin.oauth.authorization_server import AuthorizationServer
 from latchpin.oauth.clients import Client
-from latchpin.oauth.codes import Bound
-from latchpin.oauth.consents import Place, Stand
+from latchpin.oauth.codes import CodeBinding
+from latchpin.oauth.consents import ClientApproval, SpaceBinding
 from latchpin.oauth.errors import OAuthError
-from latchpin.oauth.pending import Opened, Waiting
-from latchpin.oauth.pushed import Ahead
-from latchpin.oauth.server import AuthorizationServer
+from latchpin.oauth.par import PushedAuthorizationRequest
+from latchpin.oauth.pending import OpenedAuthorization, PendingAuthorization
 from latchpin.storage.models import BrowserSession, OAuthClient, OAuthGrant, User
 from latchpin.storage.models.oauth_client import ClientStatus
 from latchpin.storage.models.user import UserStatus
 
-_OVER = "This app or your sign-in ended meanwhile, so nothing was done. Go back to the app and begin again."
+_EXPIRED = "This app or your sign-in ended meanwhile, so nothing was done. Go back to the app and begin again."
 _CHANGED = "The app has changed since this page was shown, so nothing was done. Go back to the app and begin again."
 _NOT_DUE = "This step is not due. Go back to the app and begin again."
 
 
-class Page(StrEnum):
+class Prompt(StrEnum):
     """What the person is asked next."""
 
     ACCOUNT = "account"
-    PROOF = "proof"
+    REAUTH = "proof"
     CONSENT = "consent"
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class RedirectToClient:
     """Send the browser to the app."""
 
     location: str
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class ErrorRedirect:
     """Tell the app that it is refused. `by_itself` is False where a person should look before following an unverified address."""
 
-    to: Target | Ask
+    to: ResponseTarget | AuthorizationRequest
     error: OAuthError
     by_itself: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class ClientBlocked:
     """The organization does not let the app in, or not yet."""
 
-    stand: Stand
+    approval: ClientApproval
 
 
 @dataclass(frozen=True, slots=True)
-class Show:
+class ShowPrompt:
     """Ask the person; `token` opens the request that waits. `has_changed` is an app that did since the page was shown before."""
 
-    page: Page
-    waiting: Waiting
+    prompt: Prompt
+    pending: PendingAuthorization
     token: str
     has_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class StandingConsent:
+class PriorConsent:
     """What the user agreed to before, as it covers this request: where, and with which scopes."""
 
-    place: Place
+    place: SpaceBinding
     scopes: str
 
 
-Outcome = Leave | Refused | Closed | Show
+Outcome = RedirectToClient | ErrorRedirect | ClientBlocked | ShowPrompt
 
 
 async def begin(
     session: AsyncSession,
     server: AuthorizationServer,
-    to: Target,
+    to: ResponseTarget,
     encoded: bytes,
     who: SignedInUser,
-    ahead: Ahead | None = None,
+    ahead: PushedAuthorizationRequest | None = None,
 ) -> Outcome:
     """Take a request of somebody who is signed in; `ahead` says that the app sent it ahead. What it changes must be committed.
 
     Who has signed in or given the password since a request sent ahead first came here is not asked for that once more. Raises Conflict
     where another page of the same browser was first to answer it.
     """
-    known = await consents.held(session, who.principal.user_id, to.client)
-    trusted = known is not None or to.client.is_vouched_for(who.principal.organization_id)
-    proved_for_it = ahead is not None and who.proved > ahead.begun
+    known = await consents.find(session, who.principal.user_id, to.client)
+    trusted = known is not None or to.client.is_trusted_by(who.principal.organization_id)
+    proved_for_it = ahead is not None and who.reauthenticated_at > ahead.received_at
     going_on = ahead.digest.hex() if ahead is not None and ahead.digest is not None else ""
     try:
         if ahead is None:
-            requests.require_sent_ahead(server, to.client)
+            requests.require_pushed(server, to.client)
         ask = requests.read(encoded, to)
         await resources.checked(session, ask.resource, who.principal.organization_id, server.settings)
     except OAuthError as error:
-        await _answered(session, going_on)
-        return Refused(to, error, trusted)
-    waiting = Waiting(
-        ask=ask,
+        await _use_up(session, going_on)
+        return ErrorRedirect(to, error, trusted)
+    waiting = PendingAuthorization(
+        request=ask,
         address=requests.after_signing_in(encoded) if ahead is None else "",
         account_due=not proved_for_it and requests.SELECT_ACCOUNT in ask.prompt,
-        proof_due=not proved_for_it and (requests.LOGIN in ask.prompt or _is_too_old(ask, who)),
-        ahead=going_on,
+        reauth_due=not proved_for_it and (requests.LOGIN in ask.prompt or _is_too_old(ask, who)),
+        pushed=going_on,
     )
     return await proceed(session, server, to.client, waiting, who, trusted=trusted)
 
 
-def _is_too_old(ask: Ask, who: SignedInUser) -> bool:
+def _is_too_old(ask: AuthorizationRequest, who: SignedInUser) -> bool:
     """Whether the last sign-in is older than the app takes; 0 asks for a new one, like `prompt=login` (Core section 3.1.2.1)."""
-    return ask.max_age is not None and (ask.max_age == 0 or clock.now() - who.proved > timedelta(seconds=ask.max_age))
+    return ask.max_age is not None and (ask.max_age == 0 or clock.now() - who.reauthenticated_at > timedelta(seconds=ask.max_age))
 
 
 async def proceed(
     session: AsyncSession,
     server: AuthorizationServer,
     client: Client,
-    waiting: Waiting,
+    waiting: PendingAuthorization,
     who: SignedInUser,
     *,
     trusted: bool = True,
-    opened: tuple[Opened, str] | None = None,
+    opened: tuple[OpenedAuthorization, str] | None = None,
 ) -> Outcome:
     """Go on to the next thing that is due. `opened` is the request as it waits already, with its token."""
-    ask = waiting.ask
+    ask = waiting.request
     if ask is None:
         raise Conflict(_NOT_DUE)  # a device's request, which is decided on its own page
-    await hold(session, who)
+    await lock_session(session, who)
     due = await _due(session, client, waiting, ask, who)
-    if requests.NONE in ask.prompt and not isinstance(due, StandingConsent):
-        return Refused(ask, _not_silently(due), trusted)
-    if isinstance(due, Stand):
-        if due is Stand.WAITS:
+    if requests.NONE in ask.prompt and not isinstance(due, PriorConsent):
+        return ErrorRedirect(ask, _not_silently(due), trusted)
+    if isinstance(due, ClientApproval):
+        if due is ClientApproval.WAITS:
             await consents.ask_for_approval(session, who.principal, client)
-        return Closed(due)
-    if isinstance(due, StandingConsent):
+        return ClientBlocked(due)
+    if isinstance(due, PriorConsent):
         if opened is not None:
             await pending.use_up(session, opened[0])
-        await _answered(session, waiting.ahead)
-        return Leave(await _code(session, server, client, ask, who, due.place, scopes=due.scopes))
+        await _use_up(session, waiting.pushed)
+        return RedirectToClient(await _code(session, server, client, ask, who, due.place, scopes=due.scopes))
     waiting = replace(waiting, client_version=client.version)
     if opened is None:
-        return Show(due, waiting, await pending.keep(session, who.session_id, client.pk, waiting))
+        return ShowPrompt(due, waiting, await pending.save(session, who.session_id, client.pk, waiting))
     await pending.amend(session, opened[0], waiting)
-    return Show(due, waiting, opened[1])
+    return ShowPrompt(due, waiting, opened[1])
 
 
-async def _due(session: AsyncSession, client: Client, waiting: Waiting, ask: Ask, who: SignedInUser) -> Page | Stand | StandingConsent:
+async def _due(
+    session: AsyncSession, client: Client, waiting: PendingAuthorization, ask: AuthorizationRequest, who: SignedInUser
+) -> Prompt | ClientApproval | PriorConsent:
     """Return what is to be asked next, what stands against it, or what was agreed to already."""
     if waiting.account_due:
-        return Page.ACCOUNT
-    if waiting.proof_due:
-        return Page.PROOF
-    stand = await consents.stand(session, who.principal, client)
-    if stand is not Stand.OPEN:
+        return Prompt.ACCOUNT
+    if waiting.reauth_due:
+        return Prompt.REAUTH
+    stand = await consents.approval_of(session, who.principal, client)
+    if stand is not ClientApproval.OPEN:
         return stand
-    return await _agreed(session, client, ask, who.principal) or Page.CONSENT
+    return await _prior_consent(session, client, ask, who.principal) or Prompt.CONSENT
 
 
-def _not_silently(due: Page | Stand) -> OAuthError:
+def _not_silently(due: Prompt | ClientApproval) -> OAuthError:
     """Return why `prompt=none` cannot be met (OpenID Connect Core section 3.1.2.6)."""
-    if due is Page.PROOF:
+    if due is Prompt.REAUTH:
         return OAuthError("login_required", "the user has to sign in again")
-    if due is Page.CONSENT:
+    if due is Prompt.CONSENT:
         return OAuthError("consent_required", "the user has not agreed to this")
     return OAuthError("interaction_required", "an administrator has to approve the app first")
 
 
-async def _agreed(session: AsyncSession, client: Client, ask: Ask, principal: Principal) -> StandingConsent | None:
+async def _prior_consent(session: AsyncSession, client: Client, ask: AuthorizationRequest, principal: Principal) -> PriorConsent | None:
     """Return a consent that covers the request, so that nobody needs to be asked; None where somebody does."""
     if client.is_first_party:
-        return StandingConsent(Place(), ask.scopes)
+        return PriorConsent(SpaceBinding(), ask.scopes)
     if requests.CONSENT in ask.prompt or consents.asked_each_time(client, ask.redirect_uri):
         return None
-    consent = await consents.held(session, principal.user_id, client)
+    consent = await consents.find(session, principal.user_id, client)
     if consent is None or not await consents.covers(session, consent, principal, scopes=ask.scopes, resource=ask.resource):
         return None
     stay = consent.stay_connected and scope.may_stay(ask.scopes, client.grant_types)
-    return StandingConsent(Place(consent.reach, consent.space_id), scope.staying(ask.scopes) if stay else ask.scopes)
+    return PriorConsent(SpaceBinding(consent.reach, consent.space_id), scope.staying(ask.scopes) if stay else ask.scopes)
 
 
 async def agree(
-    session: AsyncSession, server: AuthorizationServer, opened: Opened, client: Client, who: SignedInUser, place: Place, *, stay: bool
+    session: AsyncSession,
+    server: AuthorizationServer,
+    opened: OpenedAuthorization,
+    client: Client,
+    who: SignedInUser,
+    place: SpaceBinding,
+    *,
+    stay: bool,
 ) -> Outcome:
     """Do what Authorize says: use the request up, remember the consent, make a grant and a code for it.
 
@@ -206,47 +215,54 @@ async def agree(
     version of the app (`showing`).
     """
     require_shown(opened, client)
-    ask, waiting = opened.waiting.ask, opened.waiting
-    if ask is None or waiting.account_due or waiting.proof_due:
+    ask, waiting = opened.pending.request, opened.pending
+    if ask is None or waiting.account_due or waiting.reauth_due:
         raise Conflict(_NOT_DUE)
-    await hold(session, who)
-    stand = await consents.stand(session, who.principal, client)
-    if stand is not Stand.OPEN:
-        return Closed(stand)
+    await lock_session(session, who)
+    stand = await consents.approval_of(session, who.principal, client)
+    if stand is not ClientApproval.OPEN:
+        return ClientBlocked(stand)
     await pending.use_up(session, opened)
-    await _answered(session, waiting.ahead)
+    await _use_up(session, waiting.pushed)
     stay = stay and scope.may_stay(ask.scopes, client.grant_types)
     scopes = scope.staying(ask.scopes) if stay else ask.scopes
     await consents.remember(session, who.principal.user_id, client, place, scopes=scopes, resource=ask.resource, stay=stay)
-    return Leave(await _code(session, server, client, ask, who, place, scopes=scopes))
+    return RedirectToClient(await _code(session, server, client, ask, who, place, scopes=scopes))
 
 
-async def refuse(session: AsyncSession, opened: Opened, client: Client, *, by: Actor) -> Outcome:
+async def refuse(session: AsyncSession, opened: OpenedAuthorization, client: Client, *, by: Actor) -> Outcome:
     """Do what Deny says: use the request up, and tell the app."""
-    ask = opened.waiting.ask
+    ask = opened.pending.request
     if ask is None:
         raise Conflict(_NOT_DUE)
     await pending.use_up(session, opened)
-    await _answered(session, opened.waiting.ahead)
+    await _use_up(session, opened.pending.pushed)
     record(session, events.ConsentRefused(target_id=client.pk, target_name=client.name), by)
-    return Refused(ask, OAuthError("access_denied", "the user said no"), by_itself=True)
+    return ErrorRedirect(ask, OAuthError("access_denied", "the user said no"), by_itself=True)
 
 
-async def _answered(session: AsyncSession, ahead: str) -> None:
+async def _use_up(session: AsyncSession, ahead: str) -> None:
     """Use a request up that was sent ahead and is answered now; raises Conflict where it was answered already."""
     if ahead:
-        await pushed.use_up(session, bytes.fromhex(ahead))
+        await par.use_up(session, bytes.fromhex(ahead))
 
 
 async def _code(
-    session: AsyncSession, server: AuthorizationServer, client: Client, ask: Ask, who: SignedInUser, place: Place, *, scopes: str
+    session: AsyncSession,
+    server: AuthorizationServer,
+    client: Client,
+    ask: AuthorizationRequest,
+    who: SignedInUser,
+    place: SpaceBinding,
+    *,
+    scopes: str,
 ) -> str:
     made = await grant(session, server, client, who, place, scopes=scopes, resource=ask.resource)
-    code = await codes.issue(session, made, Bound(ask.redirect_uri, ask.code_challenge, ask.nonce, ask.dpop_jkt))
+    code = await codes.issue(session, made, CodeBinding(ask.redirect_uri, ask.code_challenge, ask.nonce, ask.dpop_jkt))
     return requests.success(ask, code, server.issuer)
 
 
-async def hold(session: AsyncSession, who: SignedInUser) -> None:
+async def lock_session(session: AsyncSession, who: SignedInUser) -> None:
     """Keep others from disabling the user, setting the password or taking a consent back until the commit (PostgreSQL).
 
     They end all grants that they see, and cannot see one that is being made. Call it before a transaction that makes one reads or locks
@@ -255,7 +271,7 @@ async def hold(session: AsyncSession, who: SignedInUser) -> None:
     status = await session.scalar(select(User.status).where(User.id == who.principal.user_id).with_for_update(read=True))
     browser = await session.get(BrowserSession, who.session_id, populate_existing=True)
     if status is not UserStatus.ACTIVE or browser is None or browser.ended is not None:
-        raise Conflict(_OVER)
+        raise Conflict(_EXPIRED)
 
 
 async def grant(
@@ -263,7 +279,7 @@ async def grant(
     server: AuthorizationServer,
     client: Client,
     who: SignedInUser,
-    place: Place,
+    place: SpaceBinding,
     *,
     scopes: str,
     resource: Sequence[str],
@@ -272,7 +288,7 @@ async def grant(
     row = await session.scalar(select(OAuthClient).where(OAuthClient.id == client.pk, OAuthClient.status == ClientStatus.ACTIVE))
     browser = await session.get(BrowserSession, who.session_id, populate_existing=True)
     if row is None or browser is None or browser.ended is not None:
-        raise Conflict(_OVER)
+        raise Conflict(_EXPIRED)
     new = NewGrant(
         client=row,
         organization_id=who.principal.organization_id,
@@ -288,40 +304,40 @@ async def grant(
     return await grants.create(session, new, server.settings)
 
 
-async def showing(session: AsyncSession, opened: Opened, client: Client) -> Waiting:
+async def record_shown(session: AsyncSession, opened: OpenedAuthorization, client: Client) -> PendingAuthorization:
     """Note that the person is shown the app as it is now, so that the answer counts for this version; returns the request."""
-    waiting = replace(opened.waiting, client_version=client.version)
+    waiting = replace(opened.pending, client_version=client.version)
     await pending.amend(session, opened, waiting)
     return waiting
 
 
-def is_shown(opened: Opened, client: Client) -> bool:
+def is_shown(opened: OpenedAuthorization, client: Client) -> bool:
     """Whether the page that is answered showed this version of the app."""
-    return opened.waiting.client_version == client.version
+    return opened.pending.client_version == client.version
 
 
-def require_shown(opened: Opened, client: Client) -> None:
+def require_shown(opened: OpenedAuthorization, client: Client) -> None:
     """Raise Conflict unless the page that is answered showed this version of the app."""
     if not is_shown(opened, client):
         raise Conflict(_CHANGED)
 
 
-def without_account(waiting: Waiting) -> Waiting:
+def without_account(waiting: PendingAuthorization) -> PendingAuthorization:
     """Return the request after its account was chosen."""
     return replace(waiting, account_due=False)
 
 
-def without_proof(waiting: Waiting) -> Waiting:
+def without_reauth(waiting: PendingAuthorization) -> PendingAuthorization:
     """Return the request after the password was given again."""
-    return replace(waiting, proof_due=False)
+    return replace(waiting, reauth_due=False)
 
 
-async def client_of(session: AsyncSession, opened: Opened) -> Client:
+async def client_of(session: AsyncSession, opened: OpenedAuthorization) -> Client:
     """Return the client of a request that waits; raises Conflict where it was revoked meanwhile, or gave up the address to answer at."""
     row = await session.get(OAuthClient, opened.client_pk, populate_existing=True)
     if row is None or row.status is not ClientStatus.ACTIVE:
-        raise Conflict(_OVER)
-    client, ask = clients.facts(row, []), opened.waiting.ask
-    if ask is not None and not requests.leads_home(client, ask.redirect_uri):
-        raise Conflict(_OVER)
+        raise Conflict(_EXPIRED)
+    client, ask = clients.from_row(row, []), opened.pending.request
+    if ask is not None and not requests.redirect_uri_allowed(client, ask.redirect_uri):
+        raise Conflict(_EXPIRED)
     return client

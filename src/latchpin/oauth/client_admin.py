@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, Invalid, Missing
 from latchpin.identity import grants
-from latchpin.identity.fields import Form
+from latchpin.identity.fields import FieldValidation
 from latchpin.identity.roles import Role
 from latchpin.kit import base62, clock
 from latchpin.oauth import auth_methods, client_checks, client_secrets, client_versions
-from latchpin.oauth.client_checks import DEVICE, EXCHANGE, GRANT_TYPES, Entry
-from latchpin.storage.generation import narrow
+from latchpin.oauth.client_checks import DEVICE, EXCHANGE, GRANT_TYPES, ClientFields
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthClient, OAuthClientSecret, OAuthClientSpace, Space
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 from latchpin.storage.secrets import Secrets
@@ -32,7 +32,7 @@ _REVOKED = "A revoked app stays revoked. Register a new one."
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedClient:
     """An app just made; `secret` is shown once, None for an app that has none."""
 
     client: OAuthClient
@@ -51,8 +51,8 @@ def new_client_id() -> str:
 
 
 async def create(
-    session: AsyncSession, organization_id: int, entry: Entry, *, secrets: Secrets, by: Actor, form_id: str | None = None
-) -> Made:
+    session: AsyncSession, organization_id: int, entry: ClientFields, *, secrets: Secrets, by: Actor, idempotency_key: str | None = None
+) -> CreatedClient:
     """Register an app of an organization; `form_id` is random, and good for one app.
 
     Raises Invalid for unsound fields, Conflict for too many apps, AlreadyRegistered where `form_id` was used before.
@@ -69,7 +69,7 @@ async def create(
         created=clock.now(),
         created_by_name=by.name[:200],
         version=1,
-        form_id=form_id,
+        form_id=idempotency_key,
         **values,
     )
     new = row.on_conflict_do_nothing(index_elements=[OAuthClient.form_id]).returning(OAuthClient)
@@ -80,7 +80,7 @@ async def create(
     changes = {"client_id": (None, client.client_id), "redirect_uris": (None, client.redirect_uris), "scopes": (None, client.scopes)}
     record(session, events.ClientCreated(target_id=client.id, target_name=client.name, changes=changes), by)
     needs_secret = client.auth_method in auth_methods.SECRET_METHODS
-    return Made(client, await add_secret(session, client, secrets, by) if needs_secret else None)
+    return CreatedClient(client, await add_secret(session, client, secrets, by) if needs_secret else None)
 
 
 async def get(session: AsyncSession, organization_id: int, client_pk: int, *, lock: bool = False) -> OAuthClient:
@@ -97,15 +97,15 @@ async def get(session: AsyncSession, organization_id: int, client_pk: int, *, lo
     return found
 
 
-async def made_by(session: AsyncSession, organization_id: int, form_id: str) -> OAuthClient | None:
+async def created_by_request(session: AsyncSession, organization_id: int, idempotency_key: str) -> OAuthClient | None:
     """Return the organization's app that a form made, None where it is gone."""
     found: OAuthClient | None = await session.scalar(
-        select(OAuthClient).where(OAuthClient.form_id == form_id, OAuthClient.organization_id == organization_id)
+        select(OAuthClient).where(OAuthClient.form_id == idempotency_key, OAuthClient.organization_id == organization_id)
     )
     return found
 
 
-async def change(session: AsyncSession, client: OAuthClient, entry: Entry, *, by: Actor) -> OAuthClient:
+async def change(session: AsyncSession, client: OAuthClient, entry: ClientFields, *, by: Actor) -> OAuthClient:
     """Change an app; raises Invalid, and Conflict for a revoked one. Another version of it asks every user again (client_versions)."""
     if client.status is not ClientStatus.ACTIVE:
         raise Conflict(_REVOKED)
@@ -124,7 +124,7 @@ async def change(session: AsyncSession, client: OAuthClient, entry: Entry, *, by
     for name, value in values.items():
         setattr(client, name, value)
     if changes:
-        narrow(session)
+        invalidate(session)
         record(session, events.ClientChanged(target_id=client.id, target_name=client.name, changes=changes), by)
     return client
 
@@ -139,30 +139,30 @@ async def rotate_secret(session: AsyncSession, client: OAuthClient, *, secrets: 
         raise Invalid(f"The old secret can live on for at most {LONGEST_OVERLAP.days} days.", field="overlap")
     if client.auth_method not in auth_methods.SECRET_METHODS:
         raise Conflict("This app has no secret to rotate.")
-    await _hold(session, client)
-    living = await living_secrets(session, client)
+    await _lock(session, client)
+    living = await active_secrets(session, client)
     for old in living[: max(0, len(living) - MOST_SECRETS + 1)]:
         await _remove(session, client, old, by)
     ends = clock.now() + overlap
     for old in living[-(MOST_SECRETS - 1) :]:
         old.expires = min(old.expires or ends, ends)
-    narrow(session)
+    invalidate(session)
     changes: events.Changes = {"older_secret_ends": (None, clock.iso(ends) if overlap else "at once")} if living else {}
     return await add_secret(session, client, secrets, by, changes)
 
 
 async def end_older_secret(session: AsyncSession, client: OAuthClient, *, by: Actor) -> bool:
     """End the older of two living secrets now, once the app has the new one; returns False where there is only one."""
-    await _hold(session, client)
-    living = await living_secrets(session, client)
+    await _lock(session, client)
+    living = await active_secrets(session, client)
     for old in living[:-1]:
         await _remove(session, client, old, by)
     if len(living) > 1:
-        narrow(session)
+        invalidate(session)
     return len(living) > 1
 
 
-async def living_secrets(session: AsyncSession, client: OAuthClient) -> list[OAuthClientSecret]:
+async def active_secrets(session: AsyncSession, client: OAuthClient) -> list[OAuthClientSecret]:
     """Return an app's living secrets, the oldest first."""
     rows = await session.scalars(
         select(OAuthClientSecret).where(OAuthClientSecret.oauth_client_id == client.id).order_by(OAuthClientSecret.id)
@@ -175,7 +175,7 @@ async def revoke(session: AsyncSession, client: OAuthClient, *, by: Actor) -> in
     if client.status is ClientStatus.REVOKED:
         return 0
     client.status, client.revoked, client.revoked_by_name = ClientStatus.REVOKED, clock.now(), by.name[:200]
-    narrow(session)
+    invalidate(session)
     record(session, events.ClientRevoked(target_id=client.id, target_name=client.name), by)
     return await grants.end_of_client(session, client.id, reason="app revoked", by=by)
 
@@ -184,7 +184,7 @@ async def delete(session: AsyncSession, client: OAuthClient, *, by: Actor) -> No
     """Delete a revoked app's entry, with its secrets and ended grants; the audit log keeps its history. Raises Conflict for a live one."""
     if client.status is not ClientStatus.REVOKED:
         raise Conflict("Revoke the app first; then nobody depends on it any more.")
-    narrow(session)
+    invalidate(session)
     record(session, events.ClientDeleted(target_id=client.id, target_name=client.name), by)
     await session.execute(sql_delete(OAuthClient).where(OAuthClient.id == client.id))
 
@@ -215,7 +215,7 @@ async def add_secret(session: AsyncSession, client: OAuthClient, secrets: Secret
     return secret
 
 
-async def _hold(session: AsyncSession, client: OAuthClient) -> None:
+async def _lock(session: AsyncSession, client: OAuthClient) -> None:
     """Let those who change one app's secrets at a time come one after the other; raises Conflict for a revoked app."""
     held = select(OAuthClient).where(OAuthClient.id == client.id).with_for_update().execution_options(populate_existing=True)
     if await session.scalar(held) is None or client.status is not ClientStatus.ACTIVE:
@@ -238,8 +238,8 @@ def _as_words(roles: Mapping[int, Role]) -> str | None:
     return ", ".join(f"{space_id}: {role.word}" for space_id, role in sorted(roles.items())) or None
 
 
-async def _checked(session: AsyncSession, organization_id: int, entry: Entry) -> dict[str, str | bool | None]:
-    form = Form()
+async def _checked(session: AsyncSession, organization_id: int, entry: ClientFields) -> dict[str, str | bool | None]:
+    form = FieldValidation()
     values = client_checks.values(form, entry)
     if entry.spaces:
         rows = await session.scalars(select(Space.id).where(Space.id.in_(entry.spaces), Space.organization_id == organization_id))
@@ -254,16 +254,16 @@ __all__ = [
     "EXCHANGE",
     "GRANT_TYPES",
     "AlreadyRegistered",
-    "Entry",
-    "Made",
+    "ClientFields",
+    "CreatedClient",
+    "active_secrets",
     "add_secret",
     "change",
     "create",
+    "created_by_request",
     "delete",
     "end_older_secret",
     "get",
-    "living_secrets",
-    "made_by",
     "new_client_id",
     "revoke",
     "rotate_secret",

@@ -18,10 +18,10 @@ from latchpin.audit import Origin
 from latchpin.errors import Throttled
 from latchpin.identity.jwk import ED25519
 from latchpin.kit import clock
+from latchpin.oauth.authorization_server import AuthorizationServer
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import invalid_client, invalid_request
 from latchpin.oauth.params import Params
-from latchpin.oauth.server import AuthorizationServer
 from latchpin.storage.models import AssertionId
 from latchpin.storage.upsert import insert
 
@@ -53,7 +53,7 @@ def claimed_client(params: Params) -> str:
     """Return the client that an assertion claims to be, unproved; raises OAuthError."""
     if params.get("client_assertion_type") != TYPE:
         raise invalid_request(f"client_assertion_type must be {TYPE}")
-    claims = _unproved(params.need("client_assertion"))
+    claims = _unverified_claims(params.need("client_assertion"))
     subject = claims.get("sub")
     if not isinstance(subject, str) or claims.get("iss") != subject:
         raise invalid_client("the assertion's iss and sub must both be the client_id")
@@ -66,7 +66,7 @@ def problem_of(assertion: str, issuer: str) -> str | None:
     That is told to the sender: it depends on the assertion alone, so it tells nobody which client exists. Raises OAuthError for a text that
     is no assertion.
     """
-    claims, now = _unproved(assertion), clock.timestamp()
+    claims, now = _unverified_claims(assertion), clock.timestamp()
     jti, expires = claims.get("jti"), claims.get("exp")
     if not isinstance(jti, str) or not 1 <= len(jti) <= _MOST_NAME:
         return f"jti must be a text of 1 to {_MOST_NAME} characters"
@@ -80,16 +80,16 @@ def problem_of(assertion: str, issuer: str) -> str | None:
     return None
 
 
-async def is_sound(server: AuthorizationServer, client: Client, assertion: str, came_from: Origin) -> bool:
+async def is_sound(server: AuthorizationServer, client: Client, assertion: str, origin: Origin) -> bool:
     """Whether an assertion in which `problem_of` finds nothing is the client's own: signed with one of its keys, and used the first time.
 
     The list of used `jti` is in the database, so that every process refuses what one has taken (security.md 61). Raises Throttled where
     the client has too many assertions that have not expired.
     """
-    claims = _unproved(assertion)
+    claims = _unverified_claims(assertion)
     if not claims.get("iss") == claims.get("sub") == client.client_id:
         return False
-    if not _is_signed(assertion, await server.client_keys.of(client, _kid(assertion), came_from)):
+    if not _is_signed(assertion, await server.client_keys.of(client, _kid(assertion), origin)):
         return False
     return await _is_first_use(server, client, claims["jti"], claims["exp"])
 
@@ -117,7 +117,7 @@ def _kid(assertion: str) -> str | None:
     return kid if isinstance(kid, str) else None
 
 
-def _unproved(assertion: str) -> dict[str, Any]:
+def _unverified_claims(assertion: str) -> dict[str, Any]:
     try:
         if len(assertion) > _MOST_ASSERTION:
             raise ValueError  # noqa: TRY301  one refusal for all
@@ -150,6 +150,6 @@ async def _has_room(session: AsyncSession, client_pk: int) -> bool:
     return await session.scalar(last) is None
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Forget assertions, and DPoP proofs, that have expired."""
     await session.execute(delete(AssertionId).where(AssertionId.expires < clock.now()))

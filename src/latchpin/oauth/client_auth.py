@@ -9,64 +9,62 @@ from urllib.parse import unquote_plus
 
 from latchpin.audit import Origin
 from latchpin.identity.roles import CredentialKind
-from latchpin.identity.verified import Reason, Refused
+from latchpin.identity.verified import RejectedCredential, RejectionReason
 from latchpin.oauth import auth_methods, client_assertion, client_secrets
+from latchpin.oauth.authorization_server import AuthorizationServer
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import OAuthError, invalid_client, invalid_request
 from latchpin.oauth.params import Params
-from latchpin.oauth.server import AuthorizationServer
 
 _MOST_NAME = 500
 _REFUSED = "the client is unknown, or its credential is not accepted"
 
 
 @dataclass(frozen=True, slots=True)
-class _Presented:
+class _ClientCredentials:
     client_id: str | None
     method: str
     secret: str | None = field(default=None, repr=False)
     assertion: str | None = field(default=None, repr=False)
 
 
-async def authenticate(
-    server: AuthorizationServer, params: Params, authorization: str | None, generation: int, came_from: Origin
-) -> Client:
+async def authenticate(server: AuthorizationServer, params: Params, authorization: str | None, generation: int, origin: Origin) -> Client:
     """Return the client, proved by its registered method; raises OAuthError, and Throttled where an address is refused too often.
 
     A secret may come by HTTP Basic or in the form, whichever of the two was registered (RFC 6749 section 2.3.1). A public client only says
     who it is; one that sends a secret is not thereby confidential (security.md 60).
     """
-    presented = _presented(params, authorization)
+    presented = _read_credentials(params, authorization)
     client_id = presented.client_id
     if client_id is None:
         raise invalid_request("client_id is required")
-    client = await server.clients.find(client_id, generation, came_from)
+    client = await server.clients.find(client_id, generation, origin)
     problem = client_assertion.problem_of(presented.assertion, server.issuer) if presented.assertion is not None else None
     matches = presented.secret is None or client_secrets.matches(client, presented.secret, server.secrets)  # for unknown clients, too
     if client is None:
-        reason = Reason.UNKNOWN
+        reason = RejectionReason.UNKNOWN
     elif not auth_methods.is_same(presented.method, client.auth_method):
-        reason = Reason.WRONG_METHOD
-    elif problem is None and matches and await _is_signed_by(client, presented, server, came_from):
+        reason = RejectionReason.WRONG_METHOD
+    elif problem is None and matches and await _is_signed_by(client, presented, server, origin):
         return client
     else:
-        reason = Reason.NOT_PROVED
+        reason = RejectionReason.NOT_PROVED
     pk, known, name = (client.pk, client.organization_id, client.name) if client else (None, None, "unknown client")
-    await server.note_refusal(Refused(reason, known, id=pk, name=name, kind=CredentialKind.CLIENT), came_from)
-    if problem is not None and reason is not Reason.WRONG_METHOD:
+    await server.note_refusal(RejectedCredential(reason, known, id=pk, name=name, kind=CredentialKind.CLIENT), origin)
+    if problem is not None and reason is not RejectionReason.WRONG_METHOD:
         raise invalid_client(f"the client assertion does not count: {problem}")
     raise _refusal(client, presented.method)
 
 
-async def _is_signed_by(client: Client, presented: _Presented, server: AuthorizationServer, came_from: Origin) -> bool:
+async def _is_signed_by(client: Client, presented: _ClientCredentials, server: AuthorizationServer, origin: Origin) -> bool:
     """Whether the assertion that came, where one is due, is the client's own."""
-    return presented.assertion is None or await client_assertion.is_sound(server, client, presented.assertion, came_from)
+    return presented.assertion is None or await client_assertion.is_sound(server, client, presented.assertion, origin)
 
 
-def claimed(params: Params, authorization: str | None) -> str:
+def claimed_client_id(params: Params, authorization: str | None) -> str:
     """Return who the client says it is, unproved, for counting its requests: never a secret, empty where nothing can be read."""
     try:
-        return (_presented(params, authorization).client_id or "")[:_MOST_NAME]
+        return (_read_credentials(params, authorization).client_id or "")[:_MOST_NAME]
     except OAuthError:
         return ""
 
@@ -82,7 +80,7 @@ def _refusal(client: Client | None, method: str) -> OAuthError:
     return invalid_client(f"this client authenticates with {due}", basic=basic)
 
 
-def _presented(params: Params, authorization: str | None) -> _Presented:
+def _read_credentials(params: Params, authorization: str | None) -> _ClientCredentials:
     """Read the one way in which the client names itself; two at once are refused (RFC 6749 section 2.3)."""
     ways = [
         authorization is not None,
@@ -97,15 +95,15 @@ def _presented(params: Params, authorization: str | None) -> _Presented:
         named, given = _basic(authorization)
         if params.get("client_id") not in (None, named):
             raise invalid_request("client_id differs from the one in Authorization")
-        return _Presented(named, auth_methods.BASIC, given)
+        return _ClientCredentials(named, auth_methods.BASIC, given)
     if ways[2]:
         claimed = client_assertion.claimed_client(params)
         if params.get("client_id") not in (None, claimed):
             raise invalid_request("client_id differs from the assertion's")
-        return _Presented(claimed, auth_methods.PRIVATE_KEY_JWT, assertion=params.need("client_assertion"))
+        return _ClientCredentials(claimed, auth_methods.PRIVATE_KEY_JWT, assertion=params.need("client_assertion"))
     secret = params.get("client_secret")
     method = auth_methods.NONE if secret is None else auth_methods.POST
-    return _Presented(params.get("client_id"), method, secret)
+    return _ClientCredentials(params.get("client_id"), method, secret)
 
 
 def _basic(authorization: str) -> tuple[str, str]:

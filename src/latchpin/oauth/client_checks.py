@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from latchpin.identity import jwk
-from latchpin.identity.fields import Form
+from latchpin.identity.fields import FieldValidation
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import ALL, EVERY, ordered
 from latchpin.oauth import auth_methods, redirects
@@ -30,7 +30,7 @@ _ENGLISH = {"jwks_uri": "the address of the keys", "client_uri": "the app's home
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ClientFields:
     """What an administrator enters for an app. `spaces` are roles by Space id for its own service principal (client_credentials).
 
     With `require_pushed` its authorization requests count only when it sent them ahead (RFC 9126), with `dpop_bound` it gets tokens only
@@ -52,7 +52,7 @@ class Entry:
     spaces: Mapping[int, Role] = field(default_factory=dict)
 
 
-def values(form: Form, entry: Entry) -> dict[str, str | bool | None]:
+def values(form: FieldValidation, entry: ClientFields) -> dict[str, str | bool | None]:
     """Return the columns that an entry comes to; problems are noted in `form`."""
     name = form.line("name", entry.name, most=200)
     _check_words(form, entry)
@@ -88,7 +88,7 @@ def public_keys(text: str) -> str | None:
     return _KEY_PROBLEMS[problem] if problem else None
 
 
-def _jwks(form: Form, text: str | None) -> str | None:
+def _jwks(form: FieldValidation, text: str | None) -> str | None:
     if text is None or not text.strip():
         return None
     if fault := public_keys(text):
@@ -97,19 +97,19 @@ def _jwks(form: Form, text: str | None) -> str | None:
     return json.dumps(json.loads(text))
 
 
-def _addresses(form: Form, name: str, entered: Sequence[str], entry: Entry) -> str:
+def _addresses(form: FieldValidation, name: str, entered: Sequence[str], entry: ClientFields) -> str:
     wanted = list(dict.fromkeys(entered))
     if len(wanted) > MOST_ADDRESSES:
         form.problem(name, f"At most {MOST_ADDRESSES} addresses; these are {len(wanted)}.")
     for each in wanted[:MOST_ADDRESSES]:
         form.no_key(name, each)
-        if fault := redirects.fault(each, entry.application_type, public=entry.auth_method == auth_methods.NONE):
+        if fault := redirects.problem(each, entry.application_type, public=entry.auth_method == auth_methods.NONE):
             form.problem(name, f"{each[:200]} {fault}.")
             break
     return json.dumps(wanted)
 
 
-def _https(form: Form, name: str, text: str | None) -> str | None:
+def _https(form: FieldValidation, name: str, text: str | None) -> str | None:
     """Check an address that others will open: absolute, https, and nothing in it that misleads about its host."""
     if text is None or not text.strip():
         return None
@@ -131,7 +131,7 @@ def is_https(text: str, *, most: int = 2000) -> bool:
     return sound and parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc and "#" not in text
 
 
-def _check_words(form: Form, entry: Entry) -> None:
+def _check_words(form: FieldValidation, entry: ClientFields) -> None:
     """Check that every word is one that is known."""
     if entry.auth_method not in auth_methods.METHODS:
         form.problem("auth_method", f"Choose one of {', '.join(auth_methods.METHODS)}.")
@@ -142,7 +142,7 @@ def _check_words(form: Form, entry: Entry) -> None:
             form.problem(name, f"Unknown: {', '.join(sorted(unknown))[:200]}.")
 
 
-def _check_fit(form: Form, entry: Entry) -> None:
+def _check_fit(form: FieldValidation, entry: ClientFields) -> None:
     """Check that the parts fit together."""
     if not entry.grant_types:
         form.problem("grant_types", "Choose at least one way in which the app gets its tokens.")

@@ -18,7 +18,7 @@ from latchpin.errors import Throttled
 from latchpin.identity import jwk
 from latchpin.kit import clock
 from latchpin.kit.cache import Cache, SingleFlight
-from latchpin.kit.fetching import Fetcher, Unfetched
+from latchpin.kit.fetching import Fetcher, FetchError
 from latchpin.oauth.clients import Client
 
 KEPT_SECONDS = 600.0
@@ -37,7 +37,7 @@ class ClientKeys:
         self._tried = Cache[str, bool](ASK_AGAIN_SECONDS, _CAPACITY)
         self._fetches = SingleFlight[str, None]()
 
-    async def of(self, client: Client, kid: str | None, came_from: Origin) -> Sequence[Key]:
+    async def of(self, client: Client, kid: str | None, origin: Origin) -> Sequence[Key]:
         """Return the client's keys that bear a name, all of them where none is named; none where they cannot be had."""
         if client.jwks is not None:
             return _named(_read(client.jwks), kid)
@@ -47,18 +47,18 @@ class ClientKeys:
         found = _named(self._keys.get(uri) or (), kid)
         if found:
             return found
-        await self._fetches.run(uri, lambda: self._fetch(uri, came_from))
+        await self._fetches.run(uri, lambda: self._fetch(uri, origin))
         return _named(self._keys.get(uri) or (), kid)
 
-    async def _fetch(self, uri: str, came_from: Origin) -> None:
+    async def _fetch(self, uri: str, origin: Origin) -> None:
         """Fetch the keys, unless that was tried within the last minute."""
         if self._tried.get(uri):
             return
         self._tried.put(uri, value=True)
         begun_at = clock.monotonic()
         try:
-            fetched = await self._fetcher.get(uri, asker=came_from.address, most=MOST_BYTES)
-        except (Unfetched, Throttled) as error:
+            fetched = await self._fetcher.get(uri, asker=origin.address, most=MOST_BYTES)
+        except (FetchError, Throttled) as error:
             _log.warning("client_keys.not_fetched", jwks_uri=uri, detail=str(error))
         else:
             self._keys.put(uri, _read(fetched.document), since=begun_at)

@@ -11,9 +11,9 @@ from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Invalid, Missing
-from latchpin.identity import grants, standing
+from latchpin.identity import active_grant, grants
 from latchpin.kit import plain_text
-from latchpin.kit.pages import Counted
+from latchpin.kit.pages import CountedPage
 from latchpin.storage.models import OAuthApproval, OAuthClient, OAuthGrant, Organization, User
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 from latchpin.storage.search import contains
@@ -43,7 +43,7 @@ _RANKED = tuple(AppStatus)
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ClientSummary:
     """An app as one organization sees it. `own` is whether it made it; `users` are those with living grants; all counts are its own."""
 
     client: OAuthClient
@@ -68,7 +68,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class AppUser:
+class ClientUser:
     """A user who lets an app act; `scopes` are those of all of the app's grants together."""
 
     user: User
@@ -87,7 +87,7 @@ async def page(
     descending: bool = False,
     number: int = 1,
     size: int = 50,
-) -> Counted[Listed]:
+) -> CountedPage[ClientSummary]:
     """Return one page (1-based) of an organization's apps; `search` looks into name and client_id. Raises Invalid for an unknown sort."""
     query, columns = await _query(session, organization_id)
     if sort not in columns:
@@ -101,10 +101,10 @@ async def page(
     column = columns[sort]
     ordered = query.order_by((column.desc() if descending else column.asc()).nulls_last(), OAuthClient.id)
     rows = await session.execute(ordered.limit(size).offset((number - 1) * size))
-    return Counted(tuple(_listed(row, organization_id) for row in rows), total)
+    return CountedPage(tuple(_listed(row, organization_id) for row in rows), total)
 
 
-async def get(session: AsyncSession, organization_id: int, client_pk: int) -> Listed:
+async def get(session: AsyncSession, organization_id: int, client_pk: int) -> ClientSummary:
     """Return one app as the organization sees it; raises Missing for one that it neither made nor uses nor was asked for."""
     query, _ = await _query(session, organization_id)
     row = (await session.execute(query.where(OAuthClient.id == client_pk))).one_or_none()
@@ -120,24 +120,24 @@ async def waiting(session: AsyncSession, organization_id: int) -> int:
     return await session.scalar(select(func.count()).select_from(narrowed.subquery())) or 0
 
 
-async def users_of(session: AsyncSession, organization_id: int, client_pk: int, *, most: int = 200) -> list[AppUser]:
+async def users_of(session: AsyncSession, organization_id: int, client_pk: int, *, most: int = 200) -> list[ClientUser]:
     """Return the organization's users who let an app act now, the latest used first."""
     rows = await session.execute(
         select(User, OAuthGrant, OAuthClient)
         .join(User, User.id == OAuthGrant.user_id)
         .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
-        .where(OAuthGrant.organization_id == organization_id, OAuthGrant.oauth_client_id == client_pk, grants.living())
+        .where(OAuthGrant.organization_id == organization_id, OAuthGrant.oauth_client_id == client_pk, grants.active())
         .order_by(OAuthGrant.last_used.desc(), OAuthGrant.id.desc())
         .limit(most * 5)
     )
-    found: dict[int, AppUser] = {}
+    found: dict[int, ClientUser] = {}
     for user, grant, client in rows:
         seen = found.get(user.id)
-        scopes = frozenset(standing.allowed_scopes(grant, client))
+        scopes = frozenset(active_grant.allowed_scopes(grant, client))
         if seen is None:
-            found[user.id] = AppUser(user, scopes, grant.created, grant.last_used)
+            found[user.id] = ClientUser(user, scopes, grant.created, grant.last_used)
         else:
-            found[user.id] = AppUser(user, seen.scopes | scopes, min(seen.since, grant.created), seen.last_used)
+            found[user.id] = ClientUser(user, seen.scopes | scopes, min(seen.since, grant.created), seen.last_used)
     return list(found.values())[:most]
 
 
@@ -147,7 +147,7 @@ async def _query(session: AsyncSession, organization_id: int) -> tuple[Select[An
     used = (
         select(
             OAuthGrant.oauth_client_id,
-            func.count(func.distinct(case((grants.living(), OAuthGrant.user_id)))).label("users"),
+            func.count(func.distinct(case((grants.active(), OAuthGrant.user_id)))).label("users"),
             func.max(OAuthGrant.last_used).label("last_used"),
         )
         .where(OAuthGrant.organization_id == organization_id, OAuthGrant.begun.is_not(None))
@@ -187,6 +187,6 @@ async def _query(session: AsyncSession, organization_id: int) -> tuple[Select[An
     return query, columns
 
 
-def _listed(row: Any, organization_id: int) -> Listed:  # noqa: ANN401  a row of _query
+def _listed(row: Any, organization_id: int) -> ClientSummary:  # noqa: ANN401  a row of _query
     client, approval, status, users, last_used = row
-    return Listed(client, client.organization_id == organization_id, _RANKED[status], int(users), last_used, approval)
+    return ClientSummary(client, client.organization_id == organization_id, _RANKED[status], int(users), last_used, approval)

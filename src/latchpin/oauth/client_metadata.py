@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from latchpin.identity import jwk
-from latchpin.identity.fields import Form
+from latchpin.identity.fields import FieldValidation
 from latchpin.identity.scopes import EVERY, OFFLINE, ordered
 from latchpin.oauth import auth_methods, redirects
 from latchpin.oauth.client_admin import DEVICE
@@ -60,17 +60,17 @@ def invalid(description: str) -> OAuthError:
     return OAuthError("invalid_client_metadata", description)
 
 
-def sent(said: Mapping[str, Any]) -> dict[str, Any]:
+def without_empty(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members that count: null and "" mean the same as leaving one out, which many clients write for what they have not set."""
-    return {name: value for name, value in said.items() if value is not None and value != ""}
+    return {name: value for name, value in metadata.items() if value is not None and value != ""}
 
 
-def registered(said: Mapping[str, Any]) -> ClientMetadata:
+def parse_registration(said: Mapping[str, Any]) -> ClientMetadata:
     """Read what an app registers; raises OAuthError `invalid_redirect_uri` or `invalid_client_metadata`.
 
     What it may not have is refused, so that it learns of it: above all client_credentials, which only administrators give.
     """
-    said = sent(said)
+    said = without_empty(said)
     grant_types = _words(said, "grant_types", ["authorization_code"])
     if unknown := [each for each in grant_types if each not in GRANT_TYPES]:
         raise invalid(f"grant_types may be {', '.join(GRANT_TYPES)}; not {unknown[0][:100]}")
@@ -82,7 +82,7 @@ def registered(said: Mapping[str, Any]) -> ClientMetadata:
     return _read(said, grant_types, str(method))
 
 
-def documented(said: Mapping[str, Any]) -> ClientMetadata:
+def parse_document(said: Mapping[str, Any]) -> ClientMetadata:
     """Read a metadata document; raises OAuthError (security.md 69, 72).
 
     One document serves many authorization servers, so grant types that we do not have are passed over. There can be no secret in a
@@ -90,7 +90,7 @@ def documented(said: Mapping[str, Any]) -> ClientMetadata:
     """
     if "client_secret" in said or "client_secret_expires_at" in said:  # even an empty one: nobody should look for it there
         raise invalid("a document that everybody can read may not hold a client_secret")
-    said = sent(said)
+    said = without_empty(said)
     if not isinstance(said.get("client_name"), str) or not said["client_name"].strip():
         raise invalid("client_name is missing")
     if not said.get("redirect_uris"):
@@ -104,10 +104,10 @@ def documented(said: Mapping[str, Any]) -> ClientMetadata:
     return _read(said, grant_types, str(method))
 
 
-def notes(said: Mapping[str, Any], client: OAuthClient) -> list[str]:
+def notes(metadata: Mapping[str, Any], client: OAuthClient) -> list[str]:
     """Return what the makers of an app should know about its entry, besides what stands in it; `said` is what they sent."""
     found = []
-    if said.get("application_type") == "web" and client.application_type == "native":
+    if metadata.get("application_type") == "web" and client.application_type == "native":
         found.append("application_type is native, since a redirect address leads to a program on the user's own computer")
     if "refresh_token" in client.grant_types.split() and OFFLINE not in client.scopes.split():
         found.append(
@@ -149,7 +149,7 @@ def _name(said: Mapping[str, Any]) -> str:
     name = said.get("client_name", "")
     if not isinstance(name, str):
         raise invalid("client_name must be text")
-    form = Form()
+    form = FieldValidation()
     clean = form.line("client_name", name, most=200, required=False)
     if form.problems:
         raise invalid(f"client_name: {form.problems[0].message}")
@@ -172,7 +172,7 @@ def _check_redirects(member: str, addresses: Sequence[str], application_type: st
     if len(addresses) > _MOST_REDIRECTS:
         raise OAuthError("invalid_redirect_uri", f"at most {_MOST_REDIRECTS} {member}")
     for each in addresses:
-        if problem := redirects.fault(each, application_type, public=public):
+        if problem := redirects.problem(each, application_type, public=public):
             raise OAuthError("invalid_redirect_uri", f"{member}: {each[:200]!a} {problem}")
 
 
@@ -198,7 +198,7 @@ def _address(said: Mapping[str, Any], name: str) -> str | None:
     given = said.get(name)
     if given is None:
         return None
-    if not isinstance(given, str) or redirects.fault(given, "web", public=False) is not None or not urlsplit(given).hostname:
+    if not isinstance(given, str) or redirects.problem(given, "web", public=False) is not None or not urlsplit(given).hostname:
         raise invalid(f"{name} must be an https address")
     return given
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Origin
 from latchpin.identity.verified import CACHE_SECONDS
-from latchpin.kit import clock, own_pages
+from latchpin.kit import clock, same_origin
 from latchpin.kit.cache import Cache
 from latchpin.settings import Settings
 from latchpin.storage import Database
@@ -25,7 +25,7 @@ CALLBACK = "/oauth/callback"  # where the Control Center's own flow ends
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class ClientSecret:
     """One living secret: its keyed digest and when it ends, in seconds since the epoch."""
 
     digest: bytes = field(repr=False)
@@ -55,7 +55,7 @@ class Client:
     dpop_bound: bool
     version: int
     fresh_until: float | None
-    secrets: tuple[Secret, ...] = ()
+    secrets: tuple[ClientSecret, ...] = ()
 
     @property
     def is_public(self) -> bool:
@@ -67,12 +67,12 @@ class Client:
         """Whether it is part of this product and needs no consent."""
         return self.source is ClientSource.FIRST_PARTY
 
-    def is_vouched_for(self, organization_id: int) -> bool:
+    def is_trusted_by(self, organization_id: int) -> bool:
         """Whether an administrator of the organization entered it, or it is our own; what others entered is their word only."""
         return self.is_first_party or (self.organization_id is not None and self.organization_id == organization_id)
 
 
-def facts(row: OAuthClient, secrets: list[OAuthClientSecret]) -> Client:
+def from_row(row: OAuthClient, secrets: list[OAuthClientSecret]) -> Client:
     """Return what a client's rows say."""
     return Client(
         pk=row.id,
@@ -94,7 +94,7 @@ def facts(row: OAuthClient, secrets: list[OAuthClientSecret]) -> Client:
         dpop_bound=row.dpop_bound,
         version=row.version,
         fresh_until=row.fresh_until.timestamp() if row.fresh_until else None,
-        secrets=tuple(Secret(each.digest, each.expires.timestamp() if each.expires else None) for each in secrets),
+        secrets=tuple(ClientSecret(each.digest, each.expires.timestamp() if each.expires else None) for each in secrets),
     )
 
 
@@ -104,32 +104,32 @@ async def load(session: AsyncSession, client_id: str) -> Client | None:
     if row is None:
         return None
     secrets = await session.scalars(select(OAuthClientSecret).where(OAuthClientSecret.oauth_client_id == row.id))
-    return facts(row, list(secrets.all()))
+    return from_row(row, list(secrets.all()))
 
 
-class Documents(Protocol):
+class MetadataDocuments(Protocol):
     """Sees to clients that are described by a metadata document (latchpin.oauth.documents)."""
 
     def is_one(self, client_id: str) -> bool:
         """Whether a client_id names a document."""
 
-    async def refresh(self, client_id: str, came_from: Origin) -> None:
+    async def refresh(self, client_id: str, origin: Origin) -> None:
         """See that the client is in the database as its document has it now; raises OAuthError, Throttled, Unavailable."""
 
 
-class ClientBook:
+class ClientCache:
     """Clients that one process knows under one generation."""
 
-    def __init__(self, database: Database, documents: Documents | None = None) -> None:
+    def __init__(self, database: Database, documents: MetadataDocuments | None = None) -> None:
         self._database = database
         self._documents = documents
         self._known = Cache[str, Client](CACHE_SECONDS)
 
-    async def find(self, client_id: str, generation: int, came_from: Origin | None = None) -> Client | None:
+    async def find(self, client_id: str, generation: int, origin: Origin | None = None) -> Client | None:
         """Return an active client, or None; `generation` must have been read before this call. Raises Unavailable.
 
         What is not known is asked for each time: junk takes no place in memory. A client_id that is the address of a metadata document
-        is fetched where that is due, on behalf of who `came_from` says; raises OAuthError that says what is wrong with it, and Throttled.
+        is fetched where that is due, on behalf of who `origin` says; raises OAuthError that says what is wrong with it, and Throttled.
         """
         known, begun_at = self._known.get(client_id, generation), clock.monotonic()
         if known is not None:
@@ -137,7 +137,7 @@ class ClientBook:
         found = await self._load(client_id)
         if self._documents is not None and self._documents.is_one(client_id):
             if found is None or (found.fresh_until or 0) <= clock.timestamp():
-                await self._documents.refresh(client_id, came_from or Origin())
+                await self._documents.refresh(client_id, origin or Origin())
                 found = await self._load(client_id)  # again, since the fetch may be older than the generation
         elif found is not None and found.source is ClientSource.DOCUMENT:
             found = None  # the deployment takes no documents any more
@@ -162,7 +162,7 @@ async def prepare(session: AsyncSession, settings: Settings) -> None:
         ),
         KEY_EXCHANGE: ("Latchpin API key exchange", "urn:ietf:params:oauth:grant-type:token-exchange"),
     }
-    addresses = json.dumps(sorted(origin.decode() + CALLBACK for origin in own_pages.origins(settings)))
+    addresses = json.dumps(sorted(origin.decode() + CALLBACK for origin in same_origin.own_origins(settings)))
     rows = await session.scalars(select(OAuthClient).where(OAuthClient.client_id.in_(made)).with_for_update())
     there = {row.client_id: row for row in rows.all()}
     for client_id, (name, grant_types) in made.items():

@@ -16,7 +16,7 @@ LIFETIME = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class CodeBinding:
     """What the redemption of a code must match, besides its grant; `nonce` is for the ID token, and matched by the client."""
 
     redirect_uri: str
@@ -25,7 +25,7 @@ class Bound:
     dpop_jkt: str | None = None
 
 
-async def issue(session: AsyncSession, grant: OAuthGrant, bound: Bound) -> str:
+async def issue(session: AsyncSession, grant: OAuthGrant, bound: CodeBinding) -> str:
     """Make a code for a grant that has not begun; the code is only in what this returns."""
     code = credentials.new_token()
     session.add(
@@ -43,6 +43,6 @@ async def issue(session: AsyncSession, grant: OAuthGrant, bound: Bound) -> str:
     return code
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Remove codes that can neither be used nor be told from unknown ones any more: a day after they ran out."""
     await session.execute(delete(AuthorizationCode).where(AuthorizationCode.expires < clock.now() - timedelta(days=1)))

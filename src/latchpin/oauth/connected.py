@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Missing
-from latchpin.identity import grants, standing
+from latchpin.identity import active_grant, grants
 from latchpin.identity.scopes import ordered
 from latchpin.kit import clock
 from latchpin.oauth import clients, consents
@@ -24,7 +24,7 @@ from latchpin.storage.models.oauth_grant import Reach
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class GrantedSpace:
     """One place where an app may act: a named Space, the personal one, or all that the user may enter; `name` is of a named Space."""
 
     reach: Reach
@@ -32,7 +32,7 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
+class ConnectedApp:
     """One app that a user has let act, all of its grants together.
 
     `until` is when the last of them ends by itself; None where they end with the user's browser session. An app without a living grant
@@ -42,7 +42,7 @@ class Connected:
 
     client: OAuthClient
     scopes: str
-    places: frozenset[Where]
+    places: frozenset[GrantedSpace]
     since: datetime
     last_used: datetime | None
     until: datetime | None
@@ -50,9 +50,9 @@ class Connected:
     api_keys: frozenset[str] = frozenset()
 
 
-async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> list[Connected]:
+async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> list[ConnectedApp]:
     """Return a user's connected apps, the latest used first. The Control Center is not among them: it is what the user sits at."""
-    at, found = clock.now(), dict[int, Connected]()
+    at, found = clock.now(), dict[int, ConnectedApp]()
     seen = BrowserSession.last_seen > at - timedelta(minutes=settings.session_idle_minutes)
     with_browser = and_(BrowserSession.ended.is_(None), BrowserSession.expires > at, seen)
     rows: Any = await session.execute(  # a grant without a key has None for it
@@ -61,15 +61,15 @@ async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> li
         .outerjoin(Space, Space.id == OAuthGrant.space_id)
         .outerjoin(ApiKey, ApiKey.id == OAuthGrant.api_key_id)
         .outerjoin(BrowserSession, BrowserSession.id == OAuthGrant.browser_session_id)
-        .where(OAuthGrant.user_id == user_id, grants.living(), OAuthClient.client_id != CONTROL_CENTER)
+        .where(OAuthGrant.user_id == user_id, grants.active(), OAuthClient.client_id != CONTROL_CENTER)
         .where(or_(OAuthGrant.offline.is_(True), OAuthGrant.api_key_id.is_not(None), with_browser))
         .order_by(OAuthGrant.last_used.desc(), OAuthGrant.id.desc())
     )
     for grant, client, space, key in rows:
         until = key.expires if key is not None else grant.expires if grant.offline else None
         names = frozenset({key.description or key.prefix} if key is not None else ())
-        scopes = ordered(standing.allowed_scopes(grant, client))
-        one = Connected(client, scopes, _places(grant, space), grant.created, grant.last_used, until, active=True, api_keys=names)
+        scopes = ordered(active_grant.allowed_scopes(grant, client))
+        one = ConnectedApp(client, scopes, _places(grant, space), grant.created, grant.last_used, until, active=True, api_keys=names)
         found[client.id] = _joined(found[client.id], one) if client.id in found else one
     agreed = await session.execute(
         select(OAuthConsent, OAuthClient, Space.name, _last_used())
@@ -79,9 +79,9 @@ async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> li
         .order_by(OAuthConsent.updated.desc(), OAuthConsent.id.desc())
     )
     idle = [
-        Connected(
+        ConnectedApp(
             client,
-            ordered(standing.allowed_scopes(consent, client)),
+            ordered(active_grant.allowed_scopes(consent, client)),
             _places(consent, space),
             consent.created,
             last_used,
@@ -104,7 +104,7 @@ def _may_return(consent: OAuthConsent, client: OAuthClient) -> bool:
     """Whether an app without a grant gets one again without asking: not a device, a local program, or one that has changed."""
     if client.status is not ClientStatus.ACTIVE or consent.client_version != client.version:
         return False
-    known = clients.facts(client, [])
+    known = clients.from_row(client, [])
     return "authorization_code" in known.grant_types and not all(
         consents.asked_each_time(known, redirect_uri) for redirect_uri in known.redirect_uris
     )
@@ -130,14 +130,14 @@ async def withdraw(session: AsyncSession, user: User, client_pk: int, *, by: Act
     return client
 
 
-def _places(held: OAuthGrant | OAuthConsent, space: str | None) -> frozenset[Where]:
+def _places(held: OAuthGrant | OAuthConsent, space: str | None) -> frozenset[GrantedSpace]:
     """Where it counts; a named Space that is gone is nowhere."""
     if held.reach is not Reach.SPACE:
-        return frozenset({Where(held.reach)})
-    return frozenset({Where(Reach.SPACE, space)}) if space is not None else frozenset()
+        return frozenset({GrantedSpace(held.reach)})
+    return frozenset({GrantedSpace(Reach.SPACE, space)}) if space is not None else frozenset()
 
 
-def _joined(one: Connected, other: Connected) -> Connected:
+def _joined(one: ConnectedApp, other: ConnectedApp) -> ConnectedApp:
     """Two grants of one app as one entry; `one` was used later."""
     ends = [each.until for each in (one, other) if each.until is not None]
     return replace(

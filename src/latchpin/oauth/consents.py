@@ -23,7 +23,7 @@ from latchpin.storage.upsert import insert
 _ELSEWHERE = "Choose one of the Spaces offered."
 
 
-class Stand(StrEnum):
+class ClientApproval(StrEnum):
     """How an organization stands to an app."""
 
     OPEN = "open"
@@ -32,7 +32,7 @@ class Stand(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SpaceBinding:
     """Where a grant is to count."""
 
     reach: Reach = Reach.ALL
@@ -44,7 +44,7 @@ class Place:
         return str(self.space_id) if self.reach is Reach.SPACE else self.reach.value
 
 
-async def held(session: AsyncSession, user_id: int, client: Client) -> OAuthConsent | None:
+async def find(session: AsyncSession, user_id: int, client: Client) -> OAuthConsent | None:
     """Return what a user agreed to for a client as it is now, or None: with another version of the client it does not count any more."""
     found = select(OAuthConsent).where(
         OAuthConsent.user_id == user_id, OAuthConsent.oauth_client_id == client.pk, OAuthConsent.client_version == client.version
@@ -74,14 +74,14 @@ def asked_each_time(client: Client, redirect_uri: str) -> bool:
 
 
 async def remember(
-    session: AsyncSession, user_id: int, client: Client, place: Place, *, scopes: str, resource: Sequence[str], stay: bool
+    session: AsyncSession, user_id: int, client: Client, place: SpaceBinding, *, scopes: str, resource: Sequence[str], stay: bool
 ) -> None:
     """Keep what a user has just agreed to; what was agreed before for the same place and resource stays part of it.
 
     `stay` is the user's wish that the client stays connected without asking for it.
     """
     at, words, wanted = clock.now(), set(scopes.split()), " ".join(resource)
-    before = await held(session, user_id, client)
+    before = await find(session, user_id, client)
     if before is not None and (before.reach, before.space_id, before.resource) == (place.reach, place.space_id, wanted):
         words |= set(before.scopes.split())
     kept = {
@@ -100,29 +100,29 @@ async def remember(
     )
 
 
-async def chosen(session: AsyncSession, principal: Principal, word: str) -> Place:
+async def chosen(session: AsyncSession, principal: Principal, word: str) -> SpaceBinding:
     """Read the choice of a Space; raises Invalid for none, and for a Space that the user may not enter."""
     if word in (Reach.ALL.value, Reach.PERSONAL.value):
-        return Place(Reach(word))
+        return SpaceBinding(Reach(word))
     if not (word.isascii() and word.isdigit()) or len(word) > 10:  # noqa: PLR2004  no id is longer
         raise Invalid(_ELSEWHERE, field="space")
     space_id = int(word)
     if space_id >= 2**31 or await access.role_in(session, principal, space_id) is None:
         raise Invalid(_ELSEWHERE, field="space")
-    return Place(Reach.SPACE, space_id)
+    return SpaceBinding(Reach.SPACE, space_id)
 
 
-async def stand(session: AsyncSession, principal: Principal, client: Client) -> Stand:
+async def approval_of(session: AsyncSession, principal: Principal, client: Client) -> ClientApproval:
     """Return whether the user's organization lets an app in, by its policy and its administrators' decision about this version of it."""
     if client.is_first_party or client.organization_id == principal.organization_id:
-        return Stand.OPEN
+        return ClientApproval.OPEN
     approval = await session.get(OAuthApproval, (principal.organization_id, client.pk))
     if approval is not None and approval.approved is False:
-        return Stand.BLOCKED
+        return ClientApproval.BLOCKED
     if approval is not None and approval.approved and approval.client_version == client.version:
-        return Stand.OPEN
+        return ClientApproval.OPEN
     organization = await session.get_one(Organization, principal.organization_id)
-    return Stand.WAITS if organization.app_approval else Stand.OPEN
+    return ClientApproval.WAITS if organization.app_approval else ClientApproval.OPEN
 
 
 async def ask_for_approval(session: AsyncSession, principal: Principal, client: Client) -> None:

@@ -30,7 +30,7 @@ _KEPT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedDeviceCode:
     """A request just made; both codes exist only here. `user_code` is written in two groups, as it is shown."""
 
     row: DeviceCode
@@ -40,7 +40,7 @@ class Made:
 
 async def create(
     session: AsyncSession, client: Client, *, scopes: str, resource: str = "", address: str | None = None, secrets: Secrets
-) -> Made:
+) -> CreatedDeviceCode:
     """Make a request of a device that waits ten minutes for a person. `scopes` and `resource` must have been checked."""
     device_code, at = PREFIX + credentials.new_token(), clock.now()
     user_code = await _unused(session, secrets)
@@ -57,7 +57,7 @@ async def create(
     )
     session.add(row)
     await session.flush()
-    return Made(row, device_code, f"{user_code[:4]}-{user_code[4:]}")
+    return CreatedDeviceCode(row, device_code, f"{user_code[:4]}-{user_code[4:]}")
 
 
 async def find_pending(session: AsyncSession, user_code: str, secrets: Secrets) -> DeviceCode | None:
@@ -87,7 +87,7 @@ async def deny(session: AsyncSession, row: DeviceCode) -> bool:
     return await _decide(session, row, DeviceStatus.DENIED, None)
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Remove requests that ran out an hour ago."""
     await session.execute(delete(DeviceCode).where(DeviceCode.expires < clock.now() - _KEPT))
 

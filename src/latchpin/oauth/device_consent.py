@@ -12,12 +12,12 @@ from latchpin.errors import Conflict
 from latchpin.identity.scopes import ordered
 from latchpin.identity.sessions import SignedInUser
 from latchpin.oauth import authorization_request, authorize, consents, device_codes, pending, resources, scope
-from latchpin.oauth.authorize import Closed, Leave, Outcome, Page, Show
+from latchpin.oauth.authorization_server import AuthorizationServer
+from latchpin.oauth.authorize import ClientBlocked, Outcome, Prompt, RedirectToClient, ShowPrompt
 from latchpin.oauth.clients import Client
-from latchpin.oauth.consents import Place, Stand
+from latchpin.oauth.consents import ClientApproval, SpaceBinding
 from latchpin.oauth.errors import OAuthError
-from latchpin.oauth.pending import Opened, Waiting
-from latchpin.oauth.server import AuthorizationServer
+from latchpin.oauth.pending import OpenedAuthorization, PendingAuthorization
 from latchpin.storage.models import DeviceCode
 
 ENTRY = "/device"
@@ -27,7 +27,7 @@ _OVER = "The device was answered already, or its code ran out. Start again on th
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DeviceRequest:
     """What a device asks for, and from where and when it asked."""
 
     scopes: str
@@ -45,35 +45,42 @@ async def begin(session: AsyncSession, server: AuthorizationServer, row: DeviceC
         await resources.checked(session, row.resource.split(), who.principal.organization_id, server.settings)
     except OAuthError as error:
         raise Conflict(_UNKNOWN_RESOURCE) from error
-    waiting = Waiting(address=ENTRY, device_id=row.id)
-    token = await pending.keep(session, who.session_id, row.oauth_client_id, waiting)
+    waiting = PendingAuthorization(address=ENTRY, device_id=row.id)
+    token = await pending.save(session, who.session_id, row.oauth_client_id, waiting)
     found = await pending.find(session, token, who.session_id)
     client = await authorize.client_of(session, found)
-    waiting = await authorize.showing(session, found, client)
-    stand = await consents.stand(session, who.principal, client)
-    if stand is Stand.WAITS:
+    waiting = await authorize.record_shown(session, found, client)
+    stand = await consents.approval_of(session, who.principal, client)
+    if stand is ClientApproval.WAITS:
         await consents.ask_for_approval(session, who.principal, client)
-    return client, Show(Page.CONSENT, waiting, token) if stand is Stand.OPEN else Closed(stand)
+    return client, ShowPrompt(Prompt.CONSENT, waiting, token) if stand is ClientApproval.OPEN else ClientBlocked(stand)
 
 
-async def asked(session: AsyncSession, device_id: int, client: Client) -> Asked:
+async def request_of(session: AsyncSession, device_id: int, client: Client) -> DeviceRequest:
     """Return what a device asks for; raises Conflict where that is not known any more."""
     row = await session.get(DeviceCode, device_id)
     if row is None:
         raise Conflict(_OVER)
-    return Asked(_scopes(row, client), tuple(row.resource.split()), row.address or "", row.created)
+    return DeviceRequest(_scopes(row, client), tuple(row.resource.split()), row.address or "", row.created)
 
 
 async def agree(
-    session: AsyncSession, server: AuthorizationServer, opened: Opened, client: Client, who: SignedInUser, place: Place, *, stay: bool
+    session: AsyncSession,
+    server: AuthorizationServer,
+    opened: OpenedAuthorization,
+    client: Client,
+    who: SignedInUser,
+    place: SpaceBinding,
+    *,
+    stay: bool,
 ) -> Outcome:
     """Do what Authorize says: make the grant that the device gets with its next question. `stay`, and what is raised, as for other apps."""
     authorize.require_shown(opened, client)
-    await authorize.hold(session, who)
-    stand = await consents.stand(session, who.principal, client)
-    if stand is not Stand.OPEN:
-        return Closed(stand)
-    row = await _taken(session, opened)
+    await authorize.lock_session(session, who)
+    stand = await consents.approval_of(session, who.principal, client)
+    if stand is not ClientApproval.OPEN:
+        return ClientBlocked(stand)
+    row = await _take(session, opened)
     scopes, resource = _scopes(row, client), tuple(row.resource.split())
     stay = stay and scope.may_stay(scopes, client.grant_types)
     scopes = scope.staying(scopes) if stay else scopes
@@ -81,20 +88,20 @@ async def agree(
     made = await authorize.grant(session, server, client, who, place, scopes=scopes, resource=resource)
     if not await device_codes.approve(session, row, made):
         raise Conflict(_OVER)
-    return Leave(ALLOWED)
+    return RedirectToClient(ALLOWED)
 
 
-async def refuse(session: AsyncSession, opened: Opened, client: Client, *, by: Actor) -> Outcome:
+async def refuse(session: AsyncSession, opened: OpenedAuthorization, client: Client, *, by: Actor) -> Outcome:
     """Do what Deny says: the device learns it with its next question."""
-    row = await _taken(session, opened)
+    row = await _take(session, opened)
     if not await device_codes.deny(session, row):
         raise Conflict(_OVER)
     record(session, events.ConsentRefused(target_id=client.pk, target_name=client.name), by)
-    return Leave(DENIED)
+    return RedirectToClient(DENIED)
 
 
-async def _taken(session: AsyncSession, opened: Opened) -> DeviceCode:
-    row = await session.get(DeviceCode, opened.waiting.device_id or 0)
+async def _take(session: AsyncSession, opened: OpenedAuthorization) -> DeviceCode:
+    row = await session.get(DeviceCode, opened.pending.device_id or 0)
     if row is None:
         raise Conflict(_OVER)
     await pending.use_up(session, opened)

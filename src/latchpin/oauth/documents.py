@@ -21,13 +21,13 @@ from latchpin.errors import Throttled
 from latchpin.identity.roles import CredentialKind
 from latchpin.kit import clock
 from latchpin.kit.cache import Cache, SingleFlight
-from latchpin.kit.fetching import Fetched, Fetcher, Unfetched
+from latchpin.kit.fetching import FetchedDocument, Fetcher, FetchError
 from latchpin.oauth import client_metadata, client_versions
 from latchpin.oauth.client_metadata import ClientMetadata
 from latchpin.oauth.errors import OAuthError
 from latchpin.settings import Settings
 from latchpin.storage import Database
-from latchpin.storage.generation import narrow
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthClient
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 
@@ -39,7 +39,7 @@ _DOTS = frozenset({".", "..", "%2e", ".%2e", "%2e.", "%2e%2e"})
 _log = structlog.get_logger(__name__)
 
 
-def fault(client_id: str) -> str | None:
+def client_id_problem(client_id: str) -> str | None:
     """Return why an address cannot be that of a metadata document, or None (security.md 68). Whether http is let is asked elsewhere."""
     parts = _split(client_id)
     if parts is None or not parts.hostname or any(letter in client_id for letter in ' "<>\\^`{|}'):
@@ -56,7 +56,7 @@ def fault(client_id: str) -> str | None:
     return next((text for is_so, text in faults if is_so), None)
 
 
-class Documents:
+class ClientMetadataDocuments:
     """The metadata documents that one process asks for. Of several who name one at the same time, one asks for all."""
 
     def __init__(self, database: Database, settings: Settings, fetcher: Fetcher) -> None:
@@ -70,16 +70,16 @@ class Documents:
         """Whether a client_id names a document, sound or not; False where the deployment takes none."""
         return self._settings.client_documents and self._fetcher.may_name(client_id)
 
-    async def refresh(self, client_id: str, came_from: Origin) -> None:
+    async def refresh(self, client_id: str, origin: Origin) -> None:
         """See that the app is in the database as its document has it now. A revoked one stays as it is.
 
         Raises OAuthError `invalid_client` that says what is wrong with the document, Throttled where too much is asked for, Unavailable.
         """
-        if problem := fault(client_id):
+        if problem := client_id_problem(client_id):
             raise _unusable(f"client_id {problem}")
-        await self._refreshes.run(client_id, lambda: self._refresh(client_id, came_from))
+        await self._refreshes.run(client_id, lambda: self._refresh(client_id, origin))
 
-    async def _refresh(self, client_id: str, came_from: Origin) -> None:
+    async def _refresh(self, client_id: str, origin: Origin) -> None:
         async with self._database.read() as session:
             row = await session.scalar(select(OAuthClient).where(OAuthClient.client_id == client_id))
         now = clock.timestamp()
@@ -89,8 +89,8 @@ class Documents:
         if row is not None and self._unreachable.get(client_id):
             return
         try:
-            fetched = await self._fetcher.get(client_id, asker=came_from.address)
-        except (Unfetched, Throttled) as error:
+            fetched = await self._fetcher.get(client_id, asker=origin.address)
+        except (FetchError, Throttled) as error:
             if row is not None and now < fresh_until + GRACE.total_seconds() and _is_passing(error):
                 self._unreachable.put(client_id, value=True)
                 return
@@ -99,10 +99,10 @@ class Documents:
             raise _unusable(f"the document at {client_id} cannot be used: {error.reason}") from None
         said = _read(client_id, fetched)
         self._unreachable.discard(client_id)
-        await self._keep(client_id, said, _lifetime(fetched.max_age), came_from)
+        await self._keep(client_id, said, _lifetime(fetched.max_age), origin)
 
-    async def _keep(self, client_id: str, said: ClientMetadata, lifetime: timedelta, came_from: Origin) -> None:
-        by = _acting(client_id, said, came_from)
+    async def _keep(self, client_id: str, said: ClientMetadata, lifetime: timedelta, origin: Origin) -> None:
+        by = _actor(client_id, said, origin)
         try:
             await self._keep_once(client_id, said, lifetime, by)
         except IntegrityError:  # another process was first
@@ -142,16 +142,16 @@ def _change(session: AsyncSession, row: OAuthClient, said: ClientMetadata, by: A
         row.version += 1
     for name, (_, value) in changes.items():
         setattr(row, name, value)
-    narrow(session)
+    invalidate(session)
     record(session, events.ClientChanged(target_id=row.id, target_name=row.name, changes=changes), by)
 
 
-def _read(client_id: str, fetched: Fetched) -> ClientMetadata:
+def _read(client_id: str, fetched: FetchedDocument) -> ClientMetadata:
     """Check a document; raises OAuthError."""
     try:
         if fetched.document.get("client_id") != client_id:
             raise client_metadata.invalid("its client_id is not the very address that it was fetched from")
-        return client_metadata.documented(fetched.document)
+        return client_metadata.parse_document(fetched.document)
     except OAuthError as error:
         raise _unusable(f"the document at {client_id} cannot be used: {error.description}") from None
 
@@ -165,14 +165,14 @@ def _unusable(description: str) -> OAuthError:
     return OAuthError("invalid_client", description)
 
 
-def _is_passing(error: Unfetched | Throttled) -> bool:
-    return not isinstance(error, Unfetched) or error.is_passing
+def _is_passing(error: FetchError | Throttled) -> bool:
+    return not isinstance(error, FetchError) or error.is_passing
 
 
-def _acting(client_id: str, said: ClientMetadata, came_from: Origin) -> Actor:
+def _actor(client_id: str, said: ClientMetadata, origin: Origin) -> Actor:
     parts = _split(client_id)
     host = parts.hostname if parts is not None and parts.hostname else "metadata document"
-    return Actor(host[:254], None, None, CredentialKind.CLIENT.value, None, said.name, came_from)
+    return Actor(host[:254], None, None, CredentialKind.CLIENT.value, None, said.name, origin)
 
 
 def _split(client_id: str) -> SplitResult | None:

@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 from sqlalchemy import select
 
 from latchpin.audit import Origin
-from latchpin.identity.key_ring import NotSigned
+from latchpin.identity.key_ring import InvalidSignature
+from latchpin.oauth.authorization_server import AuthorizationServer
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import invalid_request
 from latchpin.oauth.params import Params
-from latchpin.oauth.server import AuthorizationServer
 from latchpin.storage.models import User
 
 PATH = "/api/oauth/logout"
@@ -35,10 +35,10 @@ class LogoutRequest:
 
     def may_redirect(self, organization_id: int) -> bool:
         """Whether a browser of somebody of the organization is sent on: the address of an app that nobody there entered is its own word."""
-        return self.client is not None and bool(self.onward) and self.client.is_vouched_for(organization_id)
+        return self.client is not None and bool(self.onward) and self.client.is_trusted_by(organization_id)
 
 
-async def read(server: AuthorizationServer, params: Params, came_from: Origin) -> LogoutRequest:
+async def read(server: AuthorizationServer, params: Params, origin: Origin) -> LogoutRequest:
     """Read a request (section 2); raises OAuthError where it asks to be sent to an address that is not registered byte for byte.
 
     An expired ID token still proves whose it was; one that we did not sign proves nothing, and counts as not sent.
@@ -49,7 +49,7 @@ async def read(server: AuthorizationServer, params: Params, came_from: Origin) -
     if isinstance(audience, str) and client_id not in (None, audience):
         raise invalid_request("client_id differs from the one that id_token_hint was made for")
     named = client_id or (audience if isinstance(audience, str) else None)
-    client = await server.clients.find(named, generation, came_from) if named else None
+    client = await server.clients.find(named, generation, origin) if named else None
     onward = redirect_uri = params.get("post_logout_redirect_uri") or ""
     if redirect_uri:
         if client is None or redirect_uri not in client.post_logout_redirect_uris:
@@ -73,6 +73,6 @@ def _hint(server: AuthorizationServer, token: str | None) -> dict[str, Any]:
         return {}
     try:
         claims = server.ring.verify(token.encode(), typ=_ID_TOKEN)
-    except NotSigned:
+    except InvalidSignature:
         return {}
     return claims if claims.get("iss") == server.issuer else {}

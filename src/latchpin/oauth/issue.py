@@ -11,22 +11,21 @@ from sqlalchemy import Table, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor
-from latchpin.identity import credentials, dpop, tokens
-from latchpin.identity.activity import actor
+from latchpin.identity import activity, credentials, dpop, tokens
+from latchpin.identity.active_grant import ActiveGrant
 from latchpin.identity.scopes import OPENID
-from latchpin.identity.standing import Standing
 from latchpin.kit import clock, secret_forms
-from latchpin.oauth.server import AuthorizationServer
+from latchpin.oauth.authorization_server import AuthorizationServer
 from latchpin.storage.models import OAuthGrant, RefreshToken
 
 REFRESH_PREFIX = secret_forms.REFRESH_TOKEN.prefix
 _rows: Table = RefreshToken.__table__  # type: ignore[assignment]  # a Table, which SQLAlchemy types as less than it is
 _ADD = insert(_rows).returning(_rows.c.id)  # written down once: that takes longer than running it
-Answer = dict[str, Any]
+TokenResponse = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TokenRequest:
     """What one answer holds: scopes and resources of the access token, and the nonce of the request for the ID token.
 
     With `jkt` the access token is bound to the key of that thumbprint (RFC 9449 section 5).
@@ -38,10 +37,10 @@ class Wanted:
     jkt: str | None = None
 
 
-def answer(server: AuthorizationServer, stands: Standing, wanted: Wanted, *, refresh: str | None = None) -> Answer:
+def token_response(server: AuthorizationServer, active: ActiveGrant, wanted: TokenRequest, *, refresh: str | None = None) -> TokenResponse:
     """Sign the tokens of one answer. With the scope `openid` an ID token comes along."""
-    access = tokens.access_token(server.ring, server.settings, stands, scope=wanted.scope, resource=wanted.resource, jkt=wanted.jkt)
-    made: Answer = {
+    access = tokens.access_token(server.ring, server.settings, active, scope=wanted.scope, resource=wanted.resource, jkt=wanted.jkt)
+    made: TokenResponse = {
         "access_token": access.token,
         "token_type": "Bearer" if wanted.jkt is None else dpop.SCHEME,
         "expires_in": access.expires_in,
@@ -50,7 +49,7 @@ def answer(server: AuthorizationServer, stands: Standing, wanted: Wanted, *, ref
     if refresh is not None:
         made["refresh_token"] = refresh
     if OPENID in wanted.scope:
-        made["id_token"] = tokens.id_token(server.ring, server.settings, stands, nonce=wanted.nonce, access=access.token)
+        made["id_token"] = tokens.id_token(server.ring, server.settings, active, nonce=wanted.nonce, access=access.token)
     return made
 
 
@@ -69,6 +68,6 @@ async def new_refresh_token(session: AsyncSession, server: AuthorizationServer, 
     return text, (await session.execute(_ADD, row)).scalar_one()
 
 
-def acting_for(stands: Standing, by: Actor) -> Actor:
+def actor(active: ActiveGrant, by: Actor) -> Actor:
     """Return the audit trail's view of an app that acts for a grant's user."""
-    return actor(stands.principal, by.origin)
+    return activity.actor(active.principal, by.origin)

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.errors import Conflict, Denied, Malformed
 from latchpin.identity import credentials
 from latchpin.kit import clock
-from latchpin.oauth.authorization_request import Ask
-from latchpin.storage.models import AuthorizationRequest
+from latchpin.oauth.authorization_request import AuthorizationRequest
+from latchpin.storage.models import StoredAuthorizationRequest
 
 LIFETIME = timedelta(minutes=10)
 MOST_UNANSWERED = 50  # of one browser session
@@ -25,37 +25,37 @@ _AGAIN = "Go back to the app and begin again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class PendingAuthorization:
     """What waits: an app's request with its own address, or a device's. `account_due` and `proof_due` are steps before the consent.
 
     A request that was sent ahead has no address that may be kept; `ahead` is the digest of its continuation, in hexadecimal.
     `client_version` is that of the app as the consent page showed it.
     """
 
-    ask: Ask | None = None
+    request: AuthorizationRequest | None = None
     address: str = ""
     account_due: bool = False
-    proof_due: bool = False
+    reauth_due: bool = False
     device_id: int | None = None
-    ahead: str = ""
+    pushed: str = ""
     client_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedAuthorization:
     """A request that waits and was found sound."""
 
-    row: AuthorizationRequest
-    waiting: Waiting
+    row: StoredAuthorizationRequest
+    pending: PendingAuthorization
     client_pk: int
 
 
-async def keep(session: AsyncSession, session_id: int, client_pk: int, waiting: Waiting) -> str:
+async def save(session: AsyncSession, session_id: int, client_pk: int, waiting: PendingAuthorization) -> str:
     """Keep a request for the person of a browser session; the token is only in what this returns."""
     await _make_room(session, session_id)
     token = credentials.new_token()
     session.add(
-        AuthorizationRequest(
+        StoredAuthorizationRequest(
             digest=credentials.token_digest(token),
             browser_session_id=session_id,
             oauth_client_id=client_pk,
@@ -70,19 +70,23 @@ async def keep(session: AsyncSession, session_id: int, client_pk: int, waiting: 
 async def _make_room(session: AsyncSession, session_id: int) -> None:
     """Remove the oldest unanswered requests of a browser session, so that a page which asks without end fills no table."""
     unanswered = (
-        select(AuthorizationRequest.digest)
-        .where(AuthorizationRequest.browser_session_id == session_id, AuthorizationRequest.used.is_(None))
-        .order_by(AuthorizationRequest.expires.desc())
+        select(StoredAuthorizationRequest.digest)
+        .where(StoredAuthorizationRequest.browser_session_id == session_id, StoredAuthorizationRequest.used.is_(None))
+        .order_by(StoredAuthorizationRequest.expires.desc())
         .offset(MOST_UNANSWERED - 1)
     )
     await session.execute(
-        delete(AuthorizationRequest).where(AuthorizationRequest.digest.in_(unanswered)).execution_options(synchronize_session=False)
+        delete(StoredAuthorizationRequest)
+        .where(StoredAuthorizationRequest.digest.in_(unanswered))
+        .execution_options(synchronize_session=False)
     )
 
 
-async def find(session: AsyncSession, token: str, session_id: int) -> Opened:
+async def find(session: AsyncSession, token: str, session_id: int) -> OpenedAuthorization:
     """Return what waits under a token; raises Malformed (unknown), Denied (another session's), Conflict (answered, or too old)."""
-    row = await session.scalar(select(AuthorizationRequest).where(AuthorizationRequest.digest == credentials.token_digest(token)))
+    row = await session.scalar(
+        select(StoredAuthorizationRequest).where(StoredAuthorizationRequest.digest == credentials.token_digest(token))
+    )
     if row is None:
         raise Malformed(f"This page is not known here any more. {_AGAIN}")
     if row.browser_session_id != session_id:
@@ -91,27 +95,27 @@ async def find(session: AsyncSession, token: str, session_id: int) -> Opened:
         raise Conflict(f"This page was answered already, and works once. {_AGAIN}", code="request_used")
     if row.expires <= clock.now():
         raise Conflict(f"This page was open for too long, so nothing was done. {_AGAIN}", code="request_expired")
-    return Opened(row, msgspec.json.decode(row.parameters, type=Waiting), row.oauth_client_id)
+    return OpenedAuthorization(row, msgspec.json.decode(row.parameters, type=PendingAuthorization), row.oauth_client_id)
 
 
-async def amend(session: AsyncSession, opened: Opened, waiting: Waiting) -> None:
+async def amend(session: AsyncSession, opened: OpenedAuthorization, waiting: PendingAuthorization) -> None:
     """Note that a step was taken; the token stays the same."""
     opened.row.parameters = msgspec.json.encode(waiting).decode()
     await session.flush()
 
 
-async def use_up(session: AsyncSession, opened: Opened) -> None:
+async def use_up(session: AsyncSession, opened: OpenedAuthorization) -> None:
     """Take a request by one conditional update; raises Conflict for all but the first who try."""
     taken = await session.execute(
-        update(AuthorizationRequest)
-        .where(AuthorizationRequest.digest == opened.row.digest, AuthorizationRequest.used.is_(None))
+        update(StoredAuthorizationRequest)
+        .where(StoredAuthorizationRequest.digest == opened.row.digest, StoredAuthorizationRequest.used.is_(None))
         .values(used=clock.now())
-        .returning(AuthorizationRequest.digest)
+        .returning(StoredAuthorizationRequest.digest)
     )
     if taken.one_or_none() is None:
         raise Conflict(f"This page was answered already, and works once. {_AGAIN}", code="request_used")
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Remove requests that ran out an hour ago."""
-    await session.execute(delete(AuthorizationRequest).where(AuthorizationRequest.expires < clock.now() - timedelta(hours=1)))
+    await session.execute(delete(StoredAuthorizationRequest).where(StoredAuthorizationRequest.expires < clock.now() - timedelta(hours=1)))

@@ -18,7 +18,7 @@ _MOST = 2000
 _UNSOUND = ' "<>\\^`{|}*'
 
 
-def fault(uri: str, application_type: str, *, public: bool) -> str | None:
+def problem(uri: str, application_type: str, *, public: bool) -> str | None:
     """Return why an address may not be registered, or None.
 
     Native apps may have a scheme of their own (RFC 8252 section 7.1). One without a dot, which other apps can have just as well, is for

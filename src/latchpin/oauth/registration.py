@@ -15,14 +15,14 @@ from sqlalchemy import and_, delete, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin, events, record
-from latchpin.audit.actor import nobody
+from latchpin.audit.actor import anonymous
 from latchpin.identity import credentials
 from latchpin.identity.roles import CredentialKind
 from latchpin.kit import clock, secret_forms
 from latchpin.oauth import auth_methods, client_admin, client_metadata, client_secrets, client_versions, clients
 from latchpin.oauth.errors import OAuthError
 from latchpin.settings import Settings
-from latchpin.storage.generation import narrow
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthApproval, OAuthClient, OAuthClientSecret, OAuthGrant
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 from latchpin.storage.secrets import Secrets
@@ -34,7 +34,7 @@ _NOT_SENT = ("registration_access_token", "registration_client_uri", "client_sec
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class RegisteredClient:
     """A self-registered app with what is told only now: `secret` where it just got one, `token` to look after its entry with."""
 
     client: OAuthClient
@@ -51,16 +51,16 @@ def may_register(settings: Settings, presented: str | None) -> bool:
 
 
 async def register(
-    session: AsyncSession, said: Mapping[str, Any], *, settings: Settings, secrets: Secrets, came_from: Origin
-) -> Registered:
+    session: AsyncSession, said: Mapping[str, Any], *, settings: Settings, secrets: Secrets, origin: Origin
+) -> RegisteredClient:
     """Register an app; raises OAuthError with the codes of RFC 7591 section 3.2.2, or 503 where there are too many."""
-    metadata = client_metadata.registered(said)
+    metadata = client_metadata.parse_registration(said)
     there = select(func.count()).select_from(OAuthClient)
     there = there.where(OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.status == ClientStatus.ACTIVE)
     if (await session.scalar(there) or 0) >= settings.registration_most:
         raise OAuthError("temporarily_unavailable", "too many apps have registered; unused ones leave after a day", status=503)
     token = TOKEN_PREFIX + credentials.new_token()
-    by = nobody(came_from, metadata.name)
+    by = anonymous(origin, metadata.name)
     client = OAuthClient(
         client_id=client_admin.new_client_id(),
         source=ClientSource.DYNAMIC,
@@ -75,7 +75,7 @@ async def register(
     await session.flush()
     changes = {"client_id": (None, client.client_id), "redirect_uris": (None, client.redirect_uris)}
     record(session, events.ClientCreated(target_id=client.id, target_name=client.name, changes=changes), by)
-    return Registered(client, await _secret(session, client, secrets, by), token)
+    return RegisteredClient(client, await _secret(session, client, secrets, by), token)
 
 
 async def find(session: AsyncSession, client_id: str, token: str | None, *, lock: bool = True) -> OAuthClient | None:
@@ -92,39 +92,39 @@ async def find(session: AsyncSession, client_id: str, token: str | None, *, lock
     return client if kept is not None and is_right else None
 
 
-async def change(session: AsyncSession, client: OAuthClient, said: Mapping[str, Any], *, secrets: Secrets, came_from: Origin) -> str | None:
+async def change(session: AsyncSession, client: OAuthClient, said: Mapping[str, Any], *, secrets: Secrets, origin: Origin) -> str | None:
     """Replace an app's metadata by what it says now (RFC 7592 section 2.2); returns a secret where it needs one and has none.
 
     Raises OAuthError. Another version of the app waits for approval and asks every user again (client_versions).
     """
-    said = client_metadata.sent(said)
+    said = client_metadata.without_empty(said)
     if said.get("client_id") != client.client_id:
         raise client_metadata.invalid("client_id must be there, and the registered one")
     if ours := next((name for name in _NOT_SENT if name in said), None):
         raise client_metadata.invalid(f"{ours} may not be sent (RFC 7592 section 2.2)")
     if "client_secret" in said and not await _is_own_secret(session, client, said["client_secret"], secrets):
         raise client_metadata.invalid("client_secret is not the present one; the server makes the secrets, so leave it out")
-    values = client_metadata.registered(said).values()
+    values = client_metadata.parse_registration(said).values()
     changes: dict[str, tuple[events.Plain, events.Plain]] = {
         name: (getattr(client, name), value) for name, value in values.items() if getattr(client, name) != value
     }
-    by = _acting(client, came_from)
+    by = _actor(client, origin)
     if changes:
         if client_versions.is_another({name: getattr(client, name) for name in values}, values):
             client.version += 1
         for name, value in values.items():
             setattr(client, name, value)
-        narrow(session)
+        invalidate(session)
         record(session, events.ClientChanged(target_id=client.id, target_name=client.name, changes=changes), by)
     return await _secret(session, client, secrets, by)
 
 
-async def remove(session: AsyncSession, client: OAuthClient, came_from: Origin) -> None:
+async def remove(session: AsyncSession, client: OAuthClient, origin: Origin) -> None:
     """End an app's registration at its own wish, with all of its grants (RFC 7592 section 2.3)."""
-    await client_admin.revoke(session, client, by=_acting(client, came_from))
+    await client_admin.revoke(session, client, by=_actor(client, origin))
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Remove apps that made themselves known, by registration or by their document, and were not used within a day.
 
     Those that an organization decided about stay, and so does a revoked document's app: it could come back otherwise. Self-registered
@@ -144,7 +144,7 @@ async def sweep(session: AsyncSession) -> None:
     revoked = and_(OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.revoked < at - _REVOKED_KEPT)
     gone = await session.execute(delete(OAuthClient).where(or_(unused, revoked)).returning(OAuthClient.id))
     if gone.all():
-        narrow(session)
+        invalidate(session)
 
 
 async def _secret(session: AsyncSession, client: OAuthClient, secrets: Secrets, by: Actor) -> str | None:
@@ -152,15 +152,15 @@ async def _secret(session: AsyncSession, client: OAuthClient, secrets: Secrets, 
     if client.auth_method not in auth_methods.SECRET_METHODS:
         await session.execute(delete(OAuthClientSecret).where(OAuthClientSecret.oauth_client_id == client.id))
         return None
-    if await client_admin.living_secrets(session, client):
+    if await client_admin.active_secrets(session, client):
         return None
     return await client_admin.add_secret(session, client, secrets, by)
 
 
 async def _is_own_secret(session: AsyncSession, client: OAuthClient, secret: object, secrets: Secrets) -> bool:
-    known = clients.facts(client, await client_admin.living_secrets(session, client))
+    known = clients.from_row(client, await client_admin.active_secrets(session, client))
     return isinstance(secret, str) and client_secrets.matches(known, secret, secrets)
 
 
-def _acting(client: OAuthClient, came_from: Origin) -> Actor:
-    return Actor(client.client_id, None, None, CredentialKind.CLIENT.value, client.id, client.name, came_from)
+def _actor(client: OAuthClient, origin: Origin) -> Actor:
+    return Actor(client.client_id, None, None, CredentialKind.CLIENT.value, client.id, client.name, origin)

@@ -7,8 +7,8 @@ limit of all together. The windows are the counter's, so each process counts for
 from __future__ import annotations
 
 from latchpin.errors import Throttled
-from latchpin.kit import clock, households, rate_limit
-from latchpin.oauth.server import AuthorizationServer
+from latchpin.kit import client_subnet, clock, rate_limit
+from latchpin.oauth.authorization_server import AuthorizationServer
 
 APPS_PER_SUBNET = 3  # a client subnet may ask as often as so many apps
 SUBNETS = 20  # all of them together may leave as many rows as so many subnets
@@ -20,11 +20,11 @@ async def count_request(server: AuthorizationServer, endpoint: str, claimed_clie
 
     The app is who it says it is: whoever lies pays for another, but from their own address only.
     """
-    client_subnet = households.of(address)
+    subnet = client_subnet.of(address)
     detail = "too many requests of this client; wait {left} seconds"
-    await rate_limit.require(server.counter, f"{endpoint}:{claimed_client}|{client_subnet}", seconds=MINUTE, most=most, detail=detail)
+    await rate_limit.require(server.counter, f"{endpoint}:{claimed_client}|{subnet}", seconds=MINUTE, most=most, detail=detail)
     detail = "too many requests from this network; wait {left} seconds"
-    await rate_limit.require(server.counter, f"{endpoint}@{client_subnet}", seconds=MINUTE, most=most * APPS_PER_SUBNET, detail=detail)
+    await rate_limit.require(server.counter, f"{endpoint}@{subnet}", seconds=MINUTE, most=most * APPS_PER_SUBNET, detail=detail)
 
 
 async def require_room(server: AuthorizationServer, rows: str, address: str | None, *, most: int | None = None) -> None:
@@ -40,7 +40,7 @@ async def require_room(server: AuthorizationServer, rows: str, address: str | No
 async def room_in(server: AuthorizationServer, rows: str, address: str | None, *, most: int | None = None) -> int:
     """Count a row as `require_room` does; returns the seconds until there is room, 0 where there is."""
     most = server.settings.pending_limit if most is None else most
-    for key, limit in ((f"{rows}@{households.of(address)}", most), (rows, most * SUBNETS)):
+    for key, limit in ((f"{rows}@{client_subnet.of(address)}", most), (rows, most * SUBNETS)):
         window = await server.counter.hit(f"rows:{key}", HOUR)
         if window.count > limit:
             return window.seconds_left(clock.monotonic())

@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, Missing
-from latchpin.identity.fields import Form
-from latchpin.identity.standing import own_audiences
+from latchpin.identity.active_grant import own_audiences
+from latchpin.identity.fields import FieldValidation
 from latchpin.kit import clock
 from latchpin.oauth import client_admin, client_checks, resources
 from latchpin.oauth.redirects import LOOPBACK
 from latchpin.settings import Settings
-from latchpin.storage.generation import narrow
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthClient, OAuthClientSecret, OAuthResource
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 from latchpin.storage.secrets import Secrets
@@ -36,7 +36,7 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedResource:
     """A resource just made; `secret` is its server's, shown once."""
 
     resource: Resource
@@ -44,7 +44,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ResourceFields:
     """What an administrator enters. With `may_call_api` a token for the resource is taken by our own API too."""
 
     name: str
@@ -52,9 +52,11 @@ class Entry:
     may_call_api: bool = False
 
 
-async def create(session: AsyncSession, organization_id: int, entry: Entry, *, settings: Settings, secrets: Secrets, by: Actor) -> Made:
+async def create(
+    session: AsyncSession, organization_id: int, entry: ResourceFields, *, settings: Settings, secrets: Secrets, by: Actor
+) -> CreatedResource:
     """Register a resource and the client of its server; raises Invalid, and Conflict for too many."""
-    form = Form()
+    form = FieldValidation()
     name = form.line("name", entry.name, most=200)
     identifier = _identifier(form, entry.identifier, settings)
     taken = select(OAuthResource.id).where(OAuthResource.organization_id == organization_id, OAuthResource.identifier == identifier)
@@ -94,10 +96,10 @@ async def create(session: AsyncSession, organization_id: int, entry: Entry, *, s
     }
     record(session, events.ResourceCreated(target_id=row.id, target_name=name, changes=changes), by)
     secret = await client_admin.add_secret(session, client, secrets, by)
-    return Made(await _with_secrets(session, row, client), secret)
+    return CreatedResource(await _with_secrets(session, row, client), secret)
 
 
-async def every(session: AsyncSession, organization_id: int) -> list[Resource]:
+async def list_all(session: AsyncSession, organization_id: int) -> list[Resource]:
     """Return an organization's resources by name."""
     rows = await session.execute(
         select(OAuthResource, OAuthClient)
@@ -125,7 +127,7 @@ async def get(session: AsyncSession, organization_id: int, resource_id: int) -> 
 
 async def change(session: AsyncSession, resource: Resource, *, name: str, may_call_api: bool, by: Actor) -> None:
     """Change a resource's name, or whether its tokens may call our API. Its address stays: tokens carry it. Raises Invalid."""
-    form = Form()
+    form = FieldValidation()
     clean = form.line("name", name, most=200)
     form.done()
     row = resource.row
@@ -134,7 +136,7 @@ async def change(session: AsyncSession, resource: Resource, *, name: str, may_ca
     if not changes:
         return
     row.name, row.may_call_api, resource.client.name = clean, may_call_api, clean
-    narrow(session)
+    invalidate(session)
     record(session, events.ResourceChanged(target_id=row.id, target_name=clean, changes=changes), by)
 
 
@@ -145,7 +147,7 @@ async def rotate_secret(session: AsyncSession, resource: Resource, *, secrets: S
 
 async def delete(session: AsyncSession, resource: Resource, *, by: Actor) -> None:
     """Delete a resource with its server's client: it can introspect nothing any more, and no new token can be for it."""
-    narrow(session)
+    invalidate(session)
     changes: events.Changes = {"identifier": (resource.row.identifier, None)}
     record(session, events.ResourceDeleted(target_id=resource.row.id, target_name=resource.row.name, changes=changes), by)
     await session.execute(sql_delete(OAuthClient).where(OAuthClient.resource_id == resource.row.id))
@@ -153,10 +155,10 @@ async def delete(session: AsyncSession, resource: Resource, *, by: Actor) -> Non
 
 
 async def _with_secrets(session: AsyncSession, row: OAuthResource, client: OAuthClient) -> Resource:
-    return Resource(row, client, tuple(await client_admin.living_secrets(session, client)))
+    return Resource(row, client, tuple(await client_admin.active_secrets(session, client)))
 
 
-def _identifier(form: Form, entered: str, settings: Settings) -> str:
+def _identifier(form: FieldValidation, entered: str, settings: Settings) -> str:
     """Check an address and return it as tokens carry it: host in lower case, an origin without the closing slash (RFC 8707 section 2)."""
     text = entered.strip()
     form.no_key("identifier", text)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.identity.standing import own_audiences
+from latchpin.identity.active_grant import own_audiences
 from latchpin.oauth.errors import invalid_target
 from latchpin.oauth.params import MOST_RESOURCES
 from latchpin.settings import Settings
@@ -48,12 +48,12 @@ def require_form(asked: Iterable[str]) -> None:
 
 async def of_grant(session: AsyncSession, asked: Sequence[str], grant: OAuthGrant, settings: Settings) -> tuple[str, ...]:
     """Return the resources for one token of a grant as `narrowed` does; raises OAuthError also where one has been deleted meanwhile."""
-    wanted = narrowed(asked, grant.resource, own_audiences(settings))
+    wanted = narrow_to_grant(asked, grant.resource, own_audiences(settings))
     await checked(session, wanted or grant.resource.split(), grant.organization_id, settings)
     return wanted
 
 
-def narrowed(asked: Sequence[str], granted: str, own: frozenset[str]) -> tuple[str, ...]:
+def narrow_to_grant(asked: Sequence[str], granted: str, own: frozenset[str]) -> tuple[str, ...]:
     """Return the resources for one token out of those of a grant, all of them where none is asked for; raises OAuthError."""
     held = granted.split()
     require_form(asked)

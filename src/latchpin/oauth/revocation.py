@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.identity import credentials, grants
-from latchpin.identity.standing import Standing
+from latchpin.identity.active_grant import ActiveGrant
 from latchpin.kit import clock
 from latchpin.oauth.clients import Client
-from latchpin.storage.generation import narrow
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthGrant, RefreshToken, RevokedToken
 
 _LEEWAY = timedelta(minutes=2)  # longer than any verifier's clock may be late
@@ -30,19 +30,19 @@ async def of_refresh_token(session: AsyncSession, client: Client, token: str, *,
     return grant_id is not None and await grants.end(session, grant_id, reason="revoked by the app", by=by)
 
 
-async def of_access_token(session: AsyncSession, stands: Standing, *, jti: str, expires: float, by: Actor) -> None:
+async def of_access_token(session: AsyncSession, active: ActiveGrant, *, jti: str, expires: float, by: Actor) -> None:
     """Revoke one access token, which must have been verified and be its client's: the next request with it is refused everywhere.
 
     `expires` is the token's own, in seconds since the epoch.
     """
     # The grant's row is held, so that two who revoke the same token come one after the other.
-    await session.execute(select(OAuthGrant.id).where(OAuthGrant.id == stands.grant_id).with_for_update(key_share=True))
+    await session.execute(select(OAuthGrant.id).where(OAuthGrant.id == active.grant_id).with_for_update(key_share=True))
     if await session.get(RevokedToken, jti) is None:
-        session.add(RevokedToken(jti=jti, grant_id=stands.grant_id, expires=datetime.fromtimestamp(expires, UTC) + _LEEWAY))
-        narrow(session)
-        record(session, events.TokenRevoked(target_id=stands.grant_id, target_name=stands.client_name), by)
+        session.add(RevokedToken(jti=jti, grant_id=active.grant_id, expires=datetime.fromtimestamp(expires, UTC) + _LEEWAY))
+        invalidate(session)
+        record(session, events.TokenRevoked(target_id=active.grant_id, target_name=active.client_name), by)
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Forget revoked tokens that have expired."""
     await session.execute(delete(RevokedToken).where(RevokedToken.expires < clock.now()))

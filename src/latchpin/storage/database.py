@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.util import await_, greenlet_spawn
 
 from latchpin.settings import Settings
-from latchpin.storage import one_trip
-from latchpin.storage.generation import narrows, raise_column, shared_counter, split_tls
+from latchpin.storage import sqlite_driver
+from latchpin.storage.generation import increment_generation, is_invalidating, shared_counter, split_tls
 from latchpin.storage.outages import Outage, OutageLog, outage_of, plain_errors
 from latchpin.storage.pooler import Pooler
 from latchpin.storage.sqlite_file import SqliteFile
@@ -46,7 +46,7 @@ class Database:
         self._pooler = Pooler()
         self._engine = create_engine(settings, self._pooler, self._file)
         self._writing = self._engine.execution_options(latchpin_writes=True)
-        self._glance = Glance(self._engine, self._pooler, self.outages, is_sqlite=self.is_sqlite)
+        self._glance = Executor(self._engine, self._pooler, self.outages, is_sqlite=self.is_sqlite)
         self._counter = shared_counter(settings, self.outages)
         self._turn = asyncio.Lock()
         self._checking: asyncio.Task[None] | None = None
@@ -57,7 +57,7 @@ class Database:
         return self._engine
 
     @property
-    def glance(self) -> Glance:
+    def executor(self) -> Executor:
         """What reads one row without a transaction."""
         return self._glance
 
@@ -113,11 +113,11 @@ class Database:
                         await session.flush()  # rows are locked before what everybody needs, in every transaction, so that none deadlock
                         for step in session.info.get(_BEFORE_COMMIT, ()):
                             await step(session)
-                        if narrows(session):
-                            await raise_column(session)
+                        if is_invalidating(session):
+                            await increment_generation(session)
                 finally:
                     # After the commit, before the edge answers; also where the commit's own outcome is in doubt.
-                    if self._counter is not None and narrows(session):
+                    if self._counter is not None and is_invalidating(session):
                         self._counter.advance()
                 for done in session.info.get(_AFTER_COMMIT, ()):
                     done()
@@ -157,7 +157,7 @@ class Database:
             await self._counter.close()
 
 
-class Glance:
+class Executor:
     """Reads one row by one statement, which sees one consistent moment by itself; a second one would see another.
 
     The database is asked once, where a transaction asks three times.
@@ -170,7 +170,7 @@ class Glance:
         self._pooler = pooler
         self._outages = outages
 
-    async def row(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
+    async def fetch(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
         """Return the query's only row; raises Unavailable as `transaction` does."""
         with plain_errors(self._outages):
             async with time_limit(self._seconds):
@@ -182,12 +182,12 @@ class Glance:
             return alone.execute(query, values).one()
 
 
-Reader = AsyncSession | Glance
+Queryable = AsyncSession | Executor
 
 
-async def row(reader: Reader, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
+async def fetch_one(reader: Queryable, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
     """Return a query's only row, by a glance or in the transaction of a session."""
-    return await reader.row(query, values) if isinstance(reader, Glance) else (await reader.execute(query, values)).one()
+    return await reader.fetch(query, values) if isinstance(reader, Executor) else (await reader.execute(query, values)).one()
 
 
 def before_commit(session: AsyncSession, step: Callable[[AsyncSession], Awaitable[None]]) -> None:
@@ -234,7 +234,7 @@ def create_engine(settings: Settings, pooler: Pooler | None = None, file: Sqlite
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own type
-    one_trip.use(connection.driver_connection)
+    sqlite_driver.use(connection.driver_connection)
     connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
     cursor = connection.cursor()
     for pragma in (

@@ -27,32 +27,32 @@ from latchpin.storage.pooler import Pooler
 from latchpin.storage.shared_counter import SharedCounter
 from latchpin.storage.sqlite_file import sqlite_file
 
-_NARROWS = "latchpin_narrows"
+_INVALIDATES = "latchpin_narrows"
 
 
-def narrow(session: AsyncSession) -> None:
+def invalidate(session: AsyncSession) -> None:
     """Say that this transaction can narrow somebody's right. Call it in every function that makes such a change.
 
     On PostgreSQL the generation rises with the commit itself; on SQLite `Database` raises the file's counter after the commit and
     before the transaction block returns to the edge.
     """
-    session.info[_NARROWS] = True
+    session.info[_INVALIDATES] = True
 
 
-async def raise_column(session: AsyncSession) -> None:
+async def increment_generation(session: AsyncSession) -> None:
     """Raise the generation column; the last statement of a narrowing transaction, so that its row lock is short."""
     await session.execute(update(Deployment).values(generation=Deployment.generation + 1))
 
 
-def narrows(session: AsyncSession) -> bool:
+def is_invalidating(session: AsyncSession) -> bool:
     """Whether `narrow` was called in this session."""
-    return bool(session.info.get(_NARROWS))
+    return bool(session.info.get(_INVALIDATES))
 
 
 class Generation(Protocol):
     """Reads the generation; `peek` answers at once where that is possible, else None and `current` must be awaited."""
 
-    def peek(self) -> int | None:
+    def current_nowait(self) -> int | None:
         """Return the generation without waiting, or None; raises Unavailable where it cannot be known."""
 
     async def current(self) -> int:
@@ -75,7 +75,7 @@ class SharedQuery:
         self._running: asyncio.Task[int] | None = None
         self._next: asyncio.Task[int] | None = None
 
-    def peek(self) -> None:
+    def current_nowait(self) -> None:
         """There is no answer without asking."""
 
     async def current(self) -> int:

@@ -32,13 +32,13 @@ class SharedCounter:
         self._outages = outages or OutageLog()
         self._highest = 0
         self._checked_at = time.monotonic()
-        with _told(path, self._outages):
+        with _cannot_write(path, self._outages):
             self._file = _open(path)
         self._identity = _identity(os.fstat(self._file))
 
-    def peek(self) -> int:
+    def current_nowait(self) -> int:
         """Return the counter."""
-        with _told(self._path, self._outages):
+        with _cannot_write(self._path, self._outages):
             if time.monotonic() - self._checked_at > _CHECK_SECONDS:
                 self._follow()
             value = _read(self._file)
@@ -49,7 +49,7 @@ class SharedCounter:
 
     async def current(self) -> int:
         """Return the counter."""
-        return self.peek()
+        return self.current_nowait()
 
     def advance(self) -> None:
         """Raise the counter; safe against other processes that raise it at the same moment.
@@ -61,7 +61,7 @@ class SharedCounter:
             if self._follow():
                 _raise(self._file, above=self._highest)
         except OSError:
-            with _told(self._path, self._outages):
+            with _cannot_write(self._path, self._outages):
                 self._path.unlink(missing_ok=True)  # works on a full disk too, and every process notices
             time.sleep(_NOTICE_SECONDS)
 
@@ -84,7 +84,7 @@ class SharedCounter:
 
 
 @contextmanager
-def _told(path: Path, outages: OutageLog) -> Iterator[None]:
+def _cannot_write(path: Path, outages: OutageLog) -> Iterator[None]:
     try:
         yield
     except OSError as error:

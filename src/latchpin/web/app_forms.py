@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import EVERY
-from latchpin.oauth.client_admin import DEVICE, EXCHANGE, Entry
-from latchpin.oauth.client_list import AppKind, Listed
+from latchpin.oauth.client_admin import DEVICE, EXCHANGE, ClientFields
+from latchpin.oauth.client_list import AppKind, ClientSummary
 from latchpin.storage.models import OAuthClient
 from latchpin.web.forms import Entries
 from latchpin.web.views.apps import Kind, SpaceChoice
@@ -23,7 +23,7 @@ _GRANTS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
+class OfferedSpaces:
     """The Spaces that a service's form offers, and the roles that it keeps for those which it leaves out."""
 
     spaces: tuple[SpaceChoice, ...]
@@ -36,13 +36,13 @@ def known_kind(text: str) -> Kind | None:
     return next((kind for kind in ("confidential", "public", "service") if kind == text), None)
 
 
-def kind_of(found: Listed) -> Kind:
+def kind_of(found: ClientSummary) -> Kind:
     """Return the kind of app whose form fits."""
     kinds: dict[AppKind, Kind] = {AppKind.CONFIDENTIAL: "confidential", AppKind.PUBLIC: "public", AppKind.SERVICE: "service"}
     return kinds[found.kind]
 
 
-def entry(kind: Kind, entries: Entries, offered: Offered, client: OAuthClient | None) -> Entry:
+def entry(kind: Kind, entries: Entries, offered: OfferedSpaces, client: OAuthClient | None) -> ClientFields:
     """Read a form. What it does not show of an app that is there already stays as it is."""
     method = "none" if kind == "public" else entries.get("auth_method", "client_secret_basic")
     own_key = method == "private_key_jwt"
@@ -54,7 +54,7 @@ def entry(kind: Kind, entries: Entries, offered: Offered, client: OAuthClient | 
     for choice in offered.spaces:
         if role := next((role for role in Role if role.word == entries.get(choice.field)), None):
             roles[int(choice.field.removeprefix("space_"))] = role
-    return Entry(
+    return ClientFields(
         name=entries.get("name", ""),
         auth_method=method,
         application_type=entries.get("application_type", "web") if kind == "public" else "web",

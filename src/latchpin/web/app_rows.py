@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import ALL
 from latchpin.oauth import auth_methods, client_admin, redirects
-from latchpin.oauth.client_list import AppKind, AppUser, Listed
-from latchpin.oauth.connected import Connected
+from latchpin.oauth.client_list import AppKind, ClientSummary, ClientUser
+from latchpin.oauth.connected import ConnectedApp
 from latchpin.oauth.resource_admin import Resource
 from latchpin.storage.models import OAuthClientSecret
 from latchpin.storage.models.oauth_client import ClientSource
 from latchpin.storage.models.oauth_grant import Reach
-from latchpin.web import asking, words
-from latchpin.web.views.apps import AppFacts, AppRow, AppUserRow, ResourceRow, SecretRow
+from latchpin.web import consent_view, time_filters
+from latchpin.web.views.apps import ApplicationFacts, AppRow, AppUserRow, ResourceRow, SecretRow
 from latchpin.web.views.organization import ConnectedRow
 
 KIND_WORDS = {AppKind.CONFIDENTIAL: "Web app", AppKind.PUBLIC: "Public app", AppKind.SERVICE: "Service"}
@@ -34,7 +34,7 @@ _GRANT_TYPES = {
 }
 
 
-def app(found: Listed) -> AppRow:
+def app(found: ClientSummary) -> AppRow:
     """One app of a list."""
     client = found.client
     return AppRow(
@@ -53,7 +53,7 @@ def app(found: Listed) -> AppRow:
     )
 
 
-def _source(found: Listed) -> str:
+def _source(found: ClientSummary) -> str:
     if found.own:
         return "Registered here"
     return {
@@ -62,11 +62,11 @@ def _source(found: Listed) -> str:
     }.get(found.client.source, "Another organization")
 
 
-def facts(found: Listed, spaces: Mapping[int, Role], names: Mapping[int, str]) -> AppFacts:
+def facts(found: ClientSummary, spaces: Mapping[int, Role], names: Mapping[int, str]) -> ApplicationFacts:
     """What an app is made of; `names` are those of Spaces by id."""
     client = found.client
-    return AppFacts(
-        proof=_PROOFS.get(client.auth_method, client.auth_method),
+    return ApplicationFacts(
+        client_authentication=_PROOFS.get(client.auth_method, client.auth_method),
         grant_types=tuple(_GRANT_TYPES.get(each, each) for each in client.grant_types.split()),
         addresses=tuple(json.loads(client.redirect_uris)),
         logout_addresses=tuple(json.loads(client.post_logout_redirect_uris)),
@@ -83,21 +83,21 @@ def facts(found: Listed, spaces: Mapping[int, Role], names: Mapping[int, str]) -
     )
 
 
-def _decision(found: Listed) -> str:
+def _decision(found: ClientSummary) -> str:
     approval = found.approval
     if approval is None:
         return ""
     asked = f"Asked for by {approval.asked_by_name}" if approval.asked_by_name else ""
     if approval.approved is None:
-        return f"{asked}, {words.day(approval.at)}" if asked else ""
-    decided = f"{'Approved' if approval.approved else 'Blocked'} by {approval.decided_by_name}, {words.day(approval.at)}"
+        return f"{asked}, {time_filters.day(approval.at)}" if asked else ""
+    decided = f"{'Approved' if approval.approved else 'Blocked'} by {approval.decided_by_name}, {time_filters.day(approval.at)}"
     changed = ". It has changed since" if found.has_changed else ""
     return f"{asked}. {decided}{changed}" if asked else f"{decided}{changed}"
 
 
 def rights(scopes: str) -> tuple[str, ...]:
     """Scopes in plain words; all of the API's together are one."""
-    found = tuple(right.text for right in asking.rights(scopes))
+    found = tuple(right.text for right in consent_view.rights(scopes))
     if set(ALL) <= set(scopes.split()):
         return ("Everything the API offers", *found[len(ALL) :])
     return found
@@ -108,7 +108,7 @@ def secrets(living: Iterable[OAuthClientSecret]) -> tuple[SecretRow, ...]:
     return tuple(SecretRow(each.prefix, each.created, each.created_by_name, each.expires) for each in living)
 
 
-def app_user(found: AppUser) -> AppUserRow:
+def app_user(found: ClientUser) -> AppUserRow:
     """A user of an app."""
     shown = rights(" ".join(found.scopes))
     return AppUserRow(found.user.id, found.user.full_name, found.user.email, shown, found.since, found.last_used)
@@ -120,7 +120,7 @@ def resource(found: Resource) -> ResourceRow:
     return ResourceRow(row.id, row.name, row.identifier, row.may_call_api, found.client.client_id, secrets(found.secrets), row.created)
 
 
-def connected(found: Connected) -> ConnectedRow:
+def connected(found: ConnectedApp) -> ConnectedRow:
     """One app that a user has let act."""
     client = found.client
     named = sorted(place.name for place in found.places if place.name)

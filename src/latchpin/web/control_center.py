@@ -18,12 +18,12 @@ from litestar.datastructures import Cookie
 
 from latchpin import services
 from latchpin.errors import Conflict
-from latchpin.identity import standing, tokens
+from latchpin.identity import active_grant, tokens
+from latchpin.identity.active_grant import ActiveGrant
 from latchpin.identity.scopes import ALL
-from latchpin.identity.standing import Standing
 from latchpin.identity.tokens import AccessToken
-from latchpin.kit import clock, cookie_names, own_pages, sealing
-from latchpin.oauth import authorization_request, pkce, sessions_of_ours
+from latchpin.kit import clock, cookie_names, same_origin, sealing
+from latchpin.oauth import authorization_request, first_party_grants, pkce
 from latchpin.oauth.clients import CALLBACK, CONTROL_CENTER
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.grants import authorization_code
@@ -31,7 +31,7 @@ from latchpin.oauth.params import Params
 from latchpin.services import AnyRequest
 from latchpin.settings import Settings
 from latchpin.web import cookies, session
-from latchpin.web.session import Visit
+from latchpin.web.session import PageContext
 
 SCOPE = "openid profile email " + " ".join(sorted(scope.value for scope in ALL))
 _FLOW_SECONDS = 600
@@ -50,7 +50,7 @@ class FlowSuperseded(FlowLost):
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class AuthorizationRedirect:
     """Where to send the browser, and the cookie that it has to bring back."""
 
     location: str
@@ -58,14 +58,14 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
-class _Carried:
+class _LoginState:
     """What travels sealed in `state`: the page to go to, and whether the flow was begun a second time."""
 
     wanted: str
     again: bool
 
 
-def begin(request: AnyRequest, wanted: str, *, again: bool = False) -> Begun:
+def begin(request: AnyRequest, wanted: str, *, again: bool = False) -> AuthorizationRedirect:
     """Begin the flow that ends at one of our pages, `wanted`; call it for a browser that is signed in. `again` marks a second try."""
     served = services.of(request)
     key = served.secrets.derive("control-center")
@@ -84,7 +84,9 @@ def begin(request: AnyRequest, wanted: str, *, again: bool = False) -> Begun:
     }
     kept = {"state": token, "verifier": verifier, "until": clock.timestamp() + _FLOW_SECONDS}
     sealed = sealing.seal(key, json.dumps(kept).encode(), _ABOUT)
-    return Begun(f"{authorization_request.PATH}?{urlencode(query, quote_via=quote)}", _cookie(served.settings, sealed.hex(), _FLOW_SECONDS))
+    return AuthorizationRedirect(
+        f"{authorization_request.PATH}?{urlencode(query, quote_via=quote)}", _cookie(served.settings, sealed.hex(), _FLOW_SECONDS)
+    )
 
 
 async def finish(request: AnyRequest) -> str:
@@ -93,11 +95,11 @@ async def finish(request: AnyRequest) -> str:
     Raises FlowLost where the answer is another issuer's (RFC 9207), and FlowSuperseded where state or code do not fit the flow that
     this browser began.
     """
-    serving = services.of(request)
+    server = services.of(request)
     flow = _flow(request)
     answered = request.query_params
     (sent, _, _), issuer = answered.get("state", "").partition("."), answered.get("iss", "")
-    if issuer != serving.issuer:
+    if issuer != server.issuer:
         raise FlowLost(_NOT_BEGUN)
     if flow is None or not hmac.compare_digest(sent.encode(), flow["state"].encode()):
         raise FlowSuperseded(_NOT_BEGUN)
@@ -108,41 +110,41 @@ async def finish(request: AnyRequest) -> str:
             "redirect_uri": _origin(request) + CALLBACK,
         }
     )
-    client = await serving.clients.find(CONTROL_CENTER, await serving.now())
-    outcome = await authorization_code.redeem(serving, client, form, session.origin(request)) if client and form.get("code") else None
+    client = await server.clients.find(CONTROL_CENTER, await server.now())
+    outcome = await authorization_code.redeem(server, client, form, session.origin_of(request)) if client and form.get("code") else None
     if outcome is None or isinstance(outcome, OAuthError):
         raise FlowSuperseded("The sign-in could not be finished. Sign in again.")
-    return _carried(request).wanted
+    return _login_state(request).wanted
 
 
-async def resume(request: AnyRequest) -> Begun | None:
+async def resume(request: AnyRequest) -> AuthorizationRedirect | None:
     """Return how a browser that is signed in goes on from an answer that was superseded; None where nobody is signed in.
 
     The code of that answer is not redeemed: whoever planted it (login CSRF) sends the browser to a page of ours and no further. A
     session that has no grant yet, because the other tab was closed in between, begins the flow once more, and once only.
     """
     try:
-        visit = await session.visitor_with_any_password(request)
-    except session.SignInNeeded:
+        visit = await session.require_user_with_any_password(request)
+    except session.SignInRequired:
         return None
-    carried = _carried(request)
+    carried = _login_state(request)
     async with visit.site.database.read() as opened:
-        granted = await sessions_of_ours.grant_of(opened, visit.signed_in.session_id) is not None
+        granted = await first_party_grants.control_center_grant(opened, visit.signed_in.session_id) is not None
     if granted or carried.again:
-        return Begun(carried.wanted, no_cookie(visit.site.settings))
+        return AuthorizationRedirect(carried.wanted, no_cookie(visit.site.settings))
     return begin(request, carried.wanted, again=True)
 
 
-async def token_for(visit: Visit) -> AccessToken:
+async def token_for(visit: PageContext) -> AccessToken:
     """Return a short-lived access token of the session's own grant, for the scripts of our pages; raises Conflict where there is none."""
-    serving = services.of(visit.request)
-    await serving.now()
-    async with serving.database.read() as opened:
-        grant_id = await sessions_of_ours.grant_of(opened, visit.signed_in.session_id)
-        stands = await standing.of_grant(opened, grant_id, serving.settings) if grant_id is not None else None
-    if not isinstance(stands, Standing):
+    server = services.of(visit.request)
+    await server.now()
+    async with server.database.read() as opened:
+        grant_id = await first_party_grants.control_center_grant(opened, visit.signed_in.session_id)
+        active = await active_grant.by_id(opened, grant_id, server.settings) if grant_id is not None else None
+    if not isinstance(active, ActiveGrant):
         raise Conflict("This session has no token. Sign out and in again.", code="no_session_token")
-    return tokens.access_token(serving.ring, serving.settings, stands, scope=(scope.value for scope in ALL))
+    return tokens.access_token(server.ring, server.settings, active, scope=(scope.value for scope in ALL))
 
 
 def no_cookie(settings: Settings) -> Cookie:
@@ -150,21 +152,21 @@ def no_cookie(settings: Settings) -> Cookie:
     return _cookie(settings, "", 0)
 
 
-def _carried(request: AnyRequest) -> _Carried:
+def _login_state(request: AnyRequest) -> _LoginState:
     token, _, carried = request.query_params.get("state", "").partition(".")
     try:
         sealed = urlsafe_b64decode(carried)
-        return _Carried(**json.loads(sealing.open_(services.of(request).secrets.derive("control-center"), sealed, token)))
-    except (ValueError, TypeError, sealing.Unsealable):  # TypeError: sealed by another version
-        return _Carried("/", again=False)
+        return _LoginState(**json.loads(sealing.unseal(services.of(request).secrets.derive("control-center"), sealed, token)))
+    except (ValueError, TypeError, sealing.DecryptionError):  # TypeError: sealed by another version
+        return _LoginState("/", again=False)
 
 
 def _flow(request: AnyRequest) -> dict[str, str] | None:
     served = services.of(request)
     try:
         sealed = bytes.fromhex(request.cookies.get(_name(served.settings), "")[:4000])
-        kept = json.loads(sealing.open_(served.secrets.derive("control-center"), sealed, _ABOUT))
-    except (ValueError, sealing.Unsealable):
+        kept = json.loads(sealing.unseal(served.secrets.derive("control-center"), sealed, _ABOUT))
+    except (ValueError, sealing.DecryptionError):
         return None
     return kept if kept["until"] > clock.timestamp() else None
 
@@ -172,7 +174,7 @@ def _flow(request: AnyRequest) -> dict[str, str] | None:
 def _origin(request: AnyRequest) -> str:
     """Return the name by which the browser knows us: the public address, or the other name of loopback where that is asked."""
     host = request.headers.get("host", "")
-    known = (origin.decode() for origin in own_pages.origins(services.of(request).settings))
+    known = (origin.decode() for origin in same_origin.own_origins(services.of(request).settings))
     return next((origin for origin in known if origin.partition("://")[2] == host), services.of(request).settings.public_url)
 
 

@@ -9,7 +9,7 @@ from litestar.handlers.base import BaseRouteHandler
 
 from latchpin import services
 from latchpin.errors import Denied
-from latchpin.kit import context, own_pages
+from latchpin.kit import context, same_origin
 
 _REFUSED = (
     "This was not sent from a page of this Control Center, so nothing was changed. Open the page here and repeat it. "
@@ -20,7 +20,7 @@ _REFUSED = (
 async def require_own_page(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
     """Refuse a changing request that did not come from our own pages (a Litestar guard on all pages)."""
     seen = context.of(connection.scope).seen
-    if not own_pages.may_change(str(connection.scope.get("method")), seen, own_pages.origins(services.of(connection).settings)):
+    if not same_origin.may_change(str(connection.scope.get("method")), seen, same_origin.own_origins(services.of(connection).settings)):
         raise Denied(_REFUSED, code="cross_site")
 
 
@@ -31,7 +31,7 @@ async def refuse_other_sites(connection: ASGIConnection[Any, Any, Any, Any], _ha
     """
     seen = context.of(connection.scope).seen
     unsaid = b"sec-fetch-site" not in seen and seen.get(b"origin", b"null") == b"null"
-    if not unsaid and not own_pages.may_change(
-        str(connection.scope.get("method")), seen, own_pages.origins(services.of(connection).settings)
+    if not unsaid and not same_origin.may_change(
+        str(connection.scope.get("method")), seen, same_origin.own_origins(services.of(connection).settings)
     ):
         raise Denied(_REFUSED, code="cross_site")

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from latchpin.errors import FieldProblem, Invalid, LatchpinError
 from latchpin.services import AnyRequest
 from latchpin.web import entries
-from latchpin.web.session import still_there
+from latchpin.web.session import revalidate_session
 from latchpin.web.views.common import Form
 
 Entries: TypeAlias = entries.Entries
@@ -23,7 +23,7 @@ async def read(request: AnyRequest) -> Entries:
     A form can take its time to arrive, so who sends it is asked once more afterwards. Raises Malformed, and what `still_there` raises.
     """
     await request.body()
-    await still_there(request)
+    await revalidate_session(request)
     return await entries.read(request)
 
 

@@ -21,7 +21,7 @@ from latchpin.services import AnyRequest
 from latchpin.storage import Session
 from latchpin.web import forms, render, session
 from latchpin.web.forms import Entries
-from latchpin.web.session import Visit
+from latchpin.web.session import PageContext
 from latchpin.web.views.common import Form
 from latchpin.web.views.entry import ConfirmPassword
 
@@ -35,7 +35,7 @@ Back: TypeAlias = "str | Callable[[Mapping[str, Any], Entries], str]"
 class ReauthenticationRequired(Exception):
     """The change needs the password again, or another one than was given (`refusal`). `page` asks for it once all is undone."""
 
-    def __init__(self, visit: Visit, refusal: LatchpinError | None = None) -> None:
+    def __init__(self, visit: PageContext, refusal: LatchpinError | None = None) -> None:
         super().__init__()
         self.visit, self.refusal = visit, refusal
 
@@ -49,13 +49,13 @@ def required(back: Back) -> dict[str, Back]:
     return {OPTION: back}
 
 
-async def administrator(request: AnyRequest) -> Visit:
+async def require_administrator(request: AnyRequest) -> PageContext:
     """Return the visit of an administrator, and where the route needs a recent password, with the form that was sent.
 
     Verifies the password where it has to be given again and came with the form, and takes it out of the entries. Raises what
     `session.administrator` and `forms.read` raise, and ReauthenticationRequired where the password is wrong.
     """
-    visit = await session.administrator(request)
+    visit = await session.require_administrator(request)
     if _is_required(visit):
         visit.entries = await forms.read(request)
         password = visit.entries.pop(FIELD, None)
@@ -68,7 +68,7 @@ async def administrator(request: AnyRequest) -> Visit:
 
 
 @asynccontextmanager
-async def transaction(visit: Visit) -> AsyncIterator[Session]:
+async def transaction(visit: PageContext) -> AsyncIterator[Session]:
     """Open the transaction of a change; raises ReauthenticationRequired at its end where the route needs a password that was not given.
 
     Whatever else is wrong has been told by then, and all is undone.
@@ -79,7 +79,7 @@ async def transaction(visit: Visit) -> AsyncIterator[Session]:
             raise ReauthenticationRequired(visit)
 
 
-def _is_required(visit: Visit) -> bool:
+def _is_required(visit: PageContext) -> bool:
     return OPTION in visit.request.route_handler.opt
 
 
@@ -98,7 +98,7 @@ def page(needed: ReauthenticationRequired) -> Response[str]:
     return render.page(visit.request, "entry/confirm_password.html", view, status=status, headers=headers)
 
 
-async def change_password(visit: Visit, entries: Entries) -> None:
+async def change_password(visit: PageContext, entries: Entries) -> None:
     """Set the password that a person chose, after the current one was proved, under the limits of signing in. Raises Invalid.
 
     Without those limits a stolen session could try passwords here as fast as it likes.
@@ -119,23 +119,23 @@ async def change_password(visit: Visit, entries: Entries) -> None:
         await users.change_password(opened, user, change, by=visit.actor, keep_session=visit.signed_in.session_id)
 
 
-async def reauthenticate(visit: Visit, password: str) -> LatchpinError | None:
+async def reauthenticate(visit: PageContext, password: str) -> LatchpinError | None:
     """Verify the password of who is signed in, which renews the session's token; returns why it did not count, or None."""
     settings, secrets = visit.site.settings, visit.site.secrets
     device = visit.request.cookies.get(session.device_name(settings))
-    tried = Attempt(visit.principal.email, password, session.origin(visit.request), device)
+    tried = Attempt(visit.principal.email, password, session.origin_of(visit.request), device)
     async with visit.site.database.read() as opened:
-        looked = await sign_in.look(opened, tried, secrets)
+        looked = await sign_in.look_up(opened, tried, secrets)
     try:
-        with sign_in.place(looked):
+        with sign_in.reserve_slot(looked):
             checked = await sign_in.check(looked, password)  # no connection is held while this waits for its turn
             async with visit.site.database.transaction() as opened:
-                outcome = await sign_in.prove(opened, visit.signed_in, tried, secrets, by=visit.actor, checked=checked)
+                outcome = await sign_in.reauthenticate(opened, visit.signed_in, tried, secrets, by=visit.actor, checked=checked)
     except Throttled as refusal:
         return refusal
-    if outcome.opened is None or outcome.user is None:
+    if outcome.session is None or outcome.user is None:
         return outcome.refusal
     if visit.is_administrator and outcome.user.user_group != Group.ADMINISTRATOR:
         return Denied("You do not administer the organization any more.")  # it changed while the password was checked
-    visit.renewed = outcome.opened.token
+    visit.renewed = outcome.session.token
     return None

@@ -11,7 +11,7 @@ from litestar.datastructures import Cookie
 
 from latchpin import services
 from latchpin.services import AnyRequest
-from latchpin.web import assets, kept, session, templating, toasts
+from latchpin.web import assets, drafts, session, templating, toasts
 from latchpin.web.views.common import Toast
 
 ASSETS = assets.load()
@@ -45,9 +45,9 @@ def page(
     cookies: Sequence[Cookie] = (),
 ) -> Response[str]:
     """Draw a page, its form with what the person had typed before signing in again. A message that waited is shown and taken away."""
-    visit: session.Visit | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
+    visit: session.PageContext | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
     if visit is not None and visit.kept is not None and hasattr(view, "form"):
-        view = replace(view, form=kept.again(view.form, visit.kept))
+        view = replace(view, form=drafts.fill(view.form, visit.kept))
     content = templating.render(ENVIRONMENT, template, view)
     given = list(cookies)
     if view.shell.toast is not None:
@@ -77,7 +77,7 @@ def done(text: str, *, undo: str = "") -> Toast:
 
 
 def _renewed(request: AnyRequest) -> list[Cookie]:
-    visit: session.Visit | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
+    visit: session.PageContext | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
     if visit is None or visit.renewed is None:
         return []
     return [session.cookie(visit.site.settings, visit.renewed)]

@@ -56,7 +56,7 @@ _ANYBODY = Router(
 _ANY_PASSWORD = Router(
     "/",
     route_handlers=[sign_in.sign_out, sign_in.show_password, sign_in.choose_password],
-    dependencies={"visit": Provide(session.visitor_with_any_password)},
+    dependencies={"visit": Provide(session.require_user_with_any_password)},
 )
 _SIGNED_IN = Router(
     "/",
@@ -71,7 +71,7 @@ _SIGNED_IN = Router(
         *space_deletion.HANDLERS,
         *account.HANDLERS,
     ],
-    dependencies={"visit": Provide(session.visitor)},
+    dependencies={"visit": Provide(session.require_user)},
 )
 ADMINISTRATORS = Router(
     "/",
@@ -87,7 +87,7 @@ ADMINISTRATORS = Router(
         *policy.HANDLERS,
         *audit.HANDLERS,
     ],
-    dependencies={"visit": Provide(reauth.administrator)},
+    dependencies={"visit": Provide(reauth.require_administrator)},
 )
 ROUTERS = (
     Router(
@@ -107,7 +107,7 @@ ROUTERS = (
     Router(
         "/",
         route_handlers=[*consent.HANDLERS, *device.HANDLERS],
-        dependencies={"visit": Provide(session.visitor)},
+        dependencies={"visit": Provide(session.require_user)},
         guards=[csrf.refuse_other_sites],
         exception_handlers=consent.EXCEPTION_HANDLERS,
         request_max_body_size=MOST_BODY_BYTES,

@@ -10,7 +10,7 @@ from typing import Any
 from latchpin.identity import active_keys, scopes
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import Access
-from latchpin.identity.user_list import Listed
+from latchpin.identity.user_list import UserSummary
 from latchpin.storage.models import AgentVersion, ApiKey, BrowserSession, Space, User
 from latchpin.storage.models.user import UserStatus
 from latchpin.web.views.api_keys import KeyOwner, KeyRow, KeyState
@@ -60,9 +60,9 @@ def _key_state(found: ApiKey, now: datetime) -> KeyState:
     return "expiring" if status == "active" and found.expires <= now + SOON else status
 
 
-def user(found: Listed, *, me: int) -> UserRow:
+def user(found: UserSummary, *, me: int) -> UserRow:
     """One user of a list."""
-    return _user(found.user, found.live_keys, found.keys_expiring, me)
+    return _user(found.user, found.active_keys, found.keys_expiring, me)
 
 
 def user_alone(found: User, keys: list[ApiKey], now: datetime, *, me: int) -> UserRow:

@@ -20,9 +20,9 @@ from latchpin.kit import clock, context, cookie_names
 from latchpin.services import AnyRequest, Services
 from latchpin.settings import Settings
 from latchpin.storage import Session
-from latchpin.web import cookies, kept, toasts
+from latchpin.web import cookies, drafts, toasts
+from latchpin.web.drafts import SavedDraft
 from latchpin.web.entries import Entries
-from latchpin.web.kept import Kept
 from latchpin.web.views.common import Shell, Theme, Viewer
 
 VISIT = "latchpin_visit"
@@ -30,21 +30,21 @@ _THEMES: dict[str, Theme] = {"auto": "auto", "light": "light", "dark": "dark"}
 _DEVICE_SECONDS = 400 * 86_400
 
 
-class SignInNeeded(Exception):
+class SignInRequired(Exception):
     """Nobody is signed in. `ended` says that somebody was, and `kept` where what they had typed is drawn again."""
 
-    def __init__(self, *, ended: bool, kept: Kept | None = None) -> None:
+    def __init__(self, *, ended: bool, kept: SavedDraft | None = None) -> None:
         super().__init__()
         self.ended = ended
         self.kept = kept
 
 
-class PasswordNeeded(Exception):
+class PasswordChangeRequired(Exception):
     """The person must choose a password before anything else opens."""
 
 
 @dataclass(slots=True)
-class Visit:
+class PageContext:
     """A request by a signed-in person. `renewed` is a new token of the session that the answer must carry.
 
     `kept` is what they had typed into the page's form when an earlier session ended. `entries` is the form that was sent, on routes that
@@ -67,7 +67,7 @@ class Visit:
     @property
     def actor(self) -> Actor:
         """The person as the audit trail names them."""
-        return actor(self.principal, origin(self.request))
+        return actor(self.principal, origin_of(self.request))
 
     @property
     def is_administrator(self) -> bool:
@@ -81,7 +81,7 @@ class Visit:
         return _shell(self.request, section, viewer)
 
 
-SignedIn: TypeAlias = NamedDependency[SkipValidation[Visit]]
+SignedIn: TypeAlias = NamedDependency[SkipValidation[PageContext]]
 
 
 def shell_outside(request: AnyRequest) -> Shell:
@@ -98,68 +98,68 @@ def _shell(request: AnyRequest, section: str, viewer: Viewer | None) -> Shell:
     )
 
 
-def origin(request: AnyRequest) -> Origin:
+def origin_of(request: AnyRequest) -> Origin:
     """Where the request came from, for the audit trail."""
     known = context.of(request.scope)
     return Origin(known.address, known.user_agent, known.request_id)
 
 
-async def visitor(request: AnyRequest) -> Visit:
+async def require_user(request: AnyRequest) -> PageContext:
     """Return the visit of a signed-in person; raises SignInNeeded, PasswordNeeded, Unavailable."""
-    visit = await visitor_with_any_password(request)
+    visit = await require_user_with_any_password(request)
     if visit.signed_in.must_change_password:
-        raise PasswordNeeded
+        raise PasswordChangeRequired
     return visit
 
 
-async def visitor_with_any_password(request: AnyRequest) -> Visit:
+async def require_user_with_any_password(request: AnyRequest) -> PageContext:
     """Return the visit of a signed-in person whose password may still be the temporary one."""
     served = services.of(request)
     token = request.cookies.get(sessions.cookie_name(served.settings))
     if not token:
-        raise SignInNeeded(ended=False)
+        raise SignInRequired(ended=False)
     async with served.database.read() as session:
         found = await sessions.find(session, token, served.settings)
-        visit = None if found is None else await _visit(session, request, served, found)
+        visit = None if found is None else await _page_context(session, request, served, found)
     if visit is None:
-        raise SignInNeeded(ended=True, kept=await kept.keep(request))
-    if visit.signed_in.stale:
+        raise SignInRequired(ended=True, kept=await drafts.save(request))
+    if visit.signed_in.needs_renewal:
         async with served.database.transaction() as session:
             await sessions.touch(session, visit.signed_in.session_id)
-    context.of(request.scope).caller = f"session:{visit.signed_in.session_id}"
+    context.of(request.scope).limiter_key = f"session:{visit.signed_in.session_id}"
     request.scope[VISIT] = visit  # type: ignore[literal-required]
     return visit
 
 
-async def _visit(session: Session, request: AnyRequest, served: Services, found: SignedInUser) -> Visit:
+async def _page_context(session: Session, request: AnyRequest, served: Services, found: SignedInUser) -> PageContext:
     organization = await organizations.get(session, found.principal.organization_id)
-    text = await kept.found(session, request, found.principal.user_id)
-    return Visit(request, served, found, organization.name, kept=text)
+    text = await drafts.find(session, request, found.principal.user_id)
+    return PageContext(request, served, found, organization.name, kept=text)
 
 
-async def still_there(request: AnyRequest) -> None:
+async def revalidate_session(request: AnyRequest) -> None:
     """Look the session up once more after a wait: whoever was disabled, demoted or signed out meanwhile goes no further.
 
     Brings the request's visit up to date. Raises SignInNeeded, PasswordNeeded, Denied; a request that nobody visits with is let be.
     """
-    visit: Visit | None = request.scope.get(VISIT)  # type: ignore[assignment]
+    visit: PageContext | None = request.scope.get(VISIT)  # type: ignore[assignment]
     if visit is None:
         return
     was, settings = visit.signed_in, visit.site.settings
     async with visit.site.database.read() as session:
         found = await sessions.find(session, request.cookies.get(sessions.cookie_name(settings), ""), settings)
     if found is None:
-        raise SignInNeeded(ended=True, kept=await kept.keep(request))
+        raise SignInRequired(ended=True, kept=await drafts.save(request))
     if found.must_change_password and not was.must_change_password:
-        raise PasswordNeeded
+        raise PasswordChangeRequired
     if found.principal.group is not was.principal.group:
         raise Denied("Your group was changed while this was sent, so nothing was done. Open the page again.")
     visit.signed_in = found
 
 
-async def administrator(request: AnyRequest) -> Visit:
+async def require_administrator(request: AnyRequest) -> PageContext:
     """Return the visit of an administrator; to everybody else the page does not exist (Missing)."""
-    visit = await visitor(request)
+    visit = await require_user(request)
     if not visit.is_administrator:
         raise Missing("page")
     return visit

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from latchpin.web import words
+from latchpin.web import time_filters
 from latchpin.web.assets import Assets
 
 FOLDER = Path(__file__).parent / "templates"
@@ -27,14 +27,14 @@ def environment(assets: Assets) -> Environment:
     made.globals["asset"] = assets.address
     made.globals["script_modules"] = lambda: assets.modules
     made.filters.update(
-        iso=words.iso,
-        utc=words.utc,
-        day=words.day,
-        iso_day=words.iso_day,
-        unbroken=words.unbroken,
-        stamp=words.stamp,
-        ago=words.ago,
-        until=words.until,
+        iso=time_filters.iso,
+        utc=time_filters.utc,
+        day=time_filters.day,
+        iso_day=time_filters.iso_day,
+        unbroken=time_filters.unbroken,
+        stamp=time_filters.stamp,
+        ago=time_filters.ago,
+        until=time_filters.until,
     )
     return made
 

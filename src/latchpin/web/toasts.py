@@ -19,7 +19,7 @@ _MOST = 300
 _UNDOABLE = re.compile(r"/agents/[0-9]{1,10}/(?:un)?archive")
 
 
-class _Wire(msgspec.Struct, array_like=True):
+class _StoredToast(msgspec.Struct, array_like=True):
     tone: Tone
     text: str
     undo: str = ""
@@ -32,7 +32,7 @@ def cookie_name(settings: Settings) -> str:
 
 def write(toast: Toast, settings: Settings) -> Cookie:
     """The cookie that carries a message to the next page."""
-    raw = msgspec.json.encode(_Wire(toast.tone, toast.text[:_MOST], toast.undo))
+    raw = msgspec.json.encode(_StoredToast(toast.tone, toast.text[:_MOST], toast.undo))
     value = base64.urlsafe_b64encode(raw).decode().rstrip("=")
     return cookies.lasting(settings, cookie_name(settings), value, 60)
 
@@ -47,7 +47,7 @@ def read(value: str | None) -> Toast | None:
     if not value or len(value) > 4 * _MOST:
         return None
     try:
-        found = msgspec.json.decode(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)), type=_Wire)
+        found = msgspec.json.decode(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)), type=_StoredToast)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         return None
     undo = found.undo if _UNDOABLE.fullmatch(found.undo) else ""

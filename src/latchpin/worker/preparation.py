@@ -10,7 +10,7 @@ import latchpin
 from latchpin.automation import definitions, run_files, run_inputs
 from latchpin.automation.run_leases import TakenRun
 from latchpin.errors import Invalid
-from latchpin.kit.sealing import Unsealable
+from latchpin.kit.sealing import DecryptionError
 from latchpin.settings import Settings
 from latchpin.storage import Session
 from latchpin.storage.models.run import RunFileType
@@ -33,7 +33,7 @@ async def specify(context: WorkerContext, taken: TakenRun) -> Specification:
         found = run_inputs.load(taken.run, context.secrets)
     except Invalid as error:
         raise NotPrepared(f"Version {taken.run.config_version} of the agent cannot be read by this version: {error.detail}") from None
-    except Unsealable:
+    except DecryptionError:
         raise NotPrepared(
             "The run's encrypted input was sealed under other secrets than this worker has (LATCHPIN_SECRETS_FILE)."
         ) from None
@@ -73,6 +73,6 @@ async def open_files(context: WorkerContext, session: Session, taken: TakenRun) 
         row = await run_files.add(session, lease, kind, name)
         files[word] = GrowingFile(kind, name, row.storage_key, most * _MIB, file_id=row.id)
     secret_values: list[str] = []
-    with contextlib.suppress(Unsealable, LookupError):  # told when the run is specified
+    with contextlib.suppress(DecryptionError, LookupError):  # told when the run is specified
         secret_values = list(run_inputs.load(taken.run, context.secrets).encrypted.values())
     return RunOutput(context.store, files, [form for value in secret_values for form in (value, quote(value), quote_plus(value))])

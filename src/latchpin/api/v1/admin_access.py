@@ -9,21 +9,21 @@ from litestar.params import PathParameter
 
 from latchpin import services
 from latchpin.api.bodies import Time
-from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
+from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, requires
 from latchpin.api.v1.admin_apps import AppId
 from latchpin.api.v1.admin_users import TAG, UserId
 from latchpin.identity import roles, sessions, users
 from latchpin.oauth import connected
-from latchpin.oauth.connected import Connected
+from latchpin.oauth.connected import ConnectedApp
 from latchpin.storage.models import BrowserSession
 from latchpin.storage.models.oauth_grant import Reach
 
 SessionId = Annotated[int, PathParameter(ge=1, le=INT32, description="The browser session's id.")]
-_ADMINISTER = may(roles.ADMINISTER)
-_CHANGE = may(roles.ADMINISTER, proof=True)
+_ADMINISTER = requires(roles.ADMINISTER)
+_CHANGE = requires(roles.ADMINISTER, proof=True)
 
 
-class SessionOut(Wire, frozen=True):
+class SessionOut(CamelStruct, frozen=True):
     """A browser in which the user is signed in."""
 
     id: int
@@ -34,14 +34,14 @@ class SessionOut(Wire, frozen=True):
     expires: Time
 
 
-class PlaceOut(Wire, frozen=True):
+class PlaceOut(CamelStruct, frozen=True):
     """Where an app may act: `all` Spaces of the user, the `personal` one, or the `space` named."""
 
     reach: Reach
     space: str | None
 
 
-class ConnectedOut(Wire, frozen=True):
+class ConnectedOut(CamelStruct, frozen=True):
     """An app that the user let act. `until` is when that ends by itself, null where it ends with the browser session.
 
     `active` false: the app holds nothing now, but the user's consent lets it come back without asking.
@@ -69,7 +69,7 @@ def _session(found: BrowserSession) -> SessionOut:
     )
 
 
-def _connected(found: Connected) -> ConnectedOut:
+def _connected(found: ConnectedApp) -> ConnectedOut:
     places = sorted(found.places, key=lambda place: (place.reach, place.name or ""))
     return ConnectedOut(
         app_id=found.client.id,
@@ -95,7 +95,7 @@ def _connected(found: Connected) -> ConnectedOut:
 async def list_sessions(request: Request[Any, Any, Any], user_id: UserId) -> list[SessionOut]:
     """Return the browsers in which a user is signed in, the latest used first."""
     async with database(request).read() as session:
-        user = await users.get(session, caller(request).organization_id, user_id)
+        user = await users.get(session, principal(request).organization_id, user_id)
         return [_session(each) for each in await sessions.of_user(session, user.id, services.of(request).settings)]
 
 
@@ -110,8 +110,8 @@ async def list_sessions(request: Request[Any, Any, Any], user_id: UserId) -> lis
 async def end_session(request: Request[Any, Any, Any], user_id: UserId, session_id: SessionId) -> None:
     """Sign a user out of one browser, with what apps may do only as long as that lasts."""
     async with database(request).transaction() as session:
-        user = await users.get(session, caller(request).organization_id, user_id)
-        await sessions.end(session, user.id, session_id, by=acting(request), name=user.email)
+        user = await users.get(session, principal(request).organization_id, user_id)
+        await sessions.end(session, user.id, session_id, by=actor(request), name=user.email)
 
 
 @get(
@@ -125,7 +125,7 @@ async def end_session(request: Request[Any, Any, Any], user_id: UserId, session_
 async def list_grants(request: Request[Any, Any, Any], user_id: UserId) -> list[ConnectedOut]:
     """Return the apps that a user lets act, the latest used first."""
     async with database(request).read() as session:
-        user = await users.get(session, caller(request).organization_id, user_id)
+        user = await users.get(session, principal(request).organization_id, user_id)
         return [_connected(each) for each in await connected.of_user(session, user.id, services.of(request).settings)]
 
 
@@ -140,8 +140,8 @@ async def list_grants(request: Request[Any, Any, Any], user_id: UserId) -> list[
 async def end_grants(request: Request[Any, Any, Any], user_id: UserId, app_id: AppId) -> None:
     """Take back what a user allowed an app: its tokens are refused from the next request on, and it has to ask again."""
     async with database(request).transaction() as session:
-        user = await users.get(session, caller(request).organization_id, user_id)
-        await connected.withdraw(session, user, app_id, by=acting(request))
+        user = await users.get(session, principal(request).organization_id, user_id)
+        await connected.withdraw(session, user, app_id, by=actor(request))
 
 
 HANDLERS = [list_sessions, end_session, list_grants, end_grants]

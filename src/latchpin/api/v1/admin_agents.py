@@ -9,9 +9,9 @@ from litestar import Request, get, post, put
 from litestar.params import QueryParameter
 
 from latchpin.api import bodies
-from latchpin.api.bodies import PROSE, Body, Document, takes
-from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
-from latchpin.api.v1.agents import AgentId, AgentOut, shown
+from latchpin.api.bodies import PROSE, Body, Document, json_body
+from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, requires
+from latchpin.api.v1.agents import AgentId, AgentOut, to_schema
 from latchpin.automation import agents
 from latchpin.identity import roles
 
@@ -43,7 +43,7 @@ class NewPlace(Body, frozen=True):
     space_id: Annotated[int, msgspec.Meta(ge=1, le=INT32)] | None
 
 
-class DefinitionOut(Wire, frozen=True):
+class DefinitionOut(CamelStruct, frozen=True):
     """The YAML text of one version of an agent."""
 
     agent_id: int
@@ -57,7 +57,7 @@ class DefinitionOut(Wire, frozen=True):
     operation_id="createAgent",
     summary="Create an agent",
     tags=[TAG],
-    opt=may(roles.AGENTS_CHANGE) | takes(NewAgent),
+    opt=requires(roles.AGENTS_CHANGE) | json_body(NewAgent),
     responses=problems(404, 422),
 )
 async def create_agent(request: Request[Any, Any, Any]) -> AgentOut:
@@ -67,14 +67,14 @@ async def create_agent(request: Request[Any, Any, Any]) -> AgentOut:
     async with database(request).transaction() as session:
         agent = await agents.create(
             session,
-            caller(request),
+            principal(request),
             entry.definition,
             space_id=entry.space_id,
             parsed=parsed,
             comment=entry.comment,
-            by=acting(request),
+            by=actor(request),
         )
-    return shown(agent)
+    return to_schema(agent)
 
 
 @put(
@@ -82,7 +82,7 @@ async def create_agent(request: Request[Any, Any, Any]) -> AgentOut:
     operation_id="saveDefinition",
     summary="Save a new version",
     tags=[TAG],
-    opt=may(roles.AGENTS_CHANGE) | takes(NewVersion),
+    opt=requires(roles.AGENTS_CHANGE) | json_body(NewVersion),
     responses=problems(404, 409, 422),
 )
 async def save_definition(request: Request[Any, Any, Any], agent_id: AgentId) -> AgentOut:
@@ -90,9 +90,9 @@ async def save_definition(request: Request[Any, Any, Any], agent_id: AgentId) ->
     entry = await bodies.read(request, NewVersion)
     parsed = await agents.parse(entry.definition)
     async with database(request).transaction() as session:
-        agent = await agents.get_for_change(session, caller(request), agent_id)
-        await agents.change(session, agent, entry.definition, parsed=parsed, comment=entry.comment, by=acting(request))
-    return shown(agent)
+        agent = await agents.get_for_change(session, principal(request), agent_id)
+        await agents.change(session, agent, entry.definition, parsed=parsed, comment=entry.comment, by=actor(request))
+    return to_schema(agent)
 
 
 @put(
@@ -100,16 +100,16 @@ async def save_definition(request: Request[Any, Any, Any], agent_id: AgentId) ->
     operation_id="moveAgent",
     summary="Move an agent",
     tags=[TAG],
-    opt=may(roles.AGENTS_CHANGE) | takes(NewPlace),
+    opt=requires(roles.AGENTS_CHANGE) | json_body(NewPlace),
     responses=problems(404, 422),
 )
 async def move_agent(request: Request[Any, Any, Any], agent_id: AgentId) -> AgentOut:
     """Move an agent to another Space where the caller is an editor too; only its owner can move it into their personal Space."""
     entry = await bodies.read(request, NewPlace)
     async with database(request).transaction() as session:
-        agent = await agents.get_for_change(session, caller(request), agent_id)
-        await agents.move(session, caller(request), agent, entry.space_id, by=acting(request))
-    return shown(agent)
+        agent = await agents.get_for_change(session, principal(request), agent_id)
+        await agents.move(session, principal(request), agent, entry.space_id, by=actor(request))
+    return to_schema(agent)
 
 
 @get(
@@ -117,7 +117,7 @@ async def move_agent(request: Request[Any, Any, Any], agent_id: AgentId) -> Agen
     operation_id="getDefinition",
     summary="Read a definition",
     tags=[TAG],
-    opt=may(roles.AGENTS_READ),
+    opt=requires(roles.AGENTS_READ),
     responses=problems(404),
 )
 async def get_definition(
@@ -127,7 +127,7 @@ async def get_definition(
 ) -> DefinitionOut:
     """Return the YAML text of the newest or another version."""
     async with database(request).read() as session:
-        agent = await agents.get(session, caller(request), agent_id)
+        agent = await agents.get(session, principal(request), agent_id)
         found = await agents.version(session, agent.id, number or agent.version)
     return DefinitionOut(agent_id=agent.id, version=found.version, definition=found.definition, comments=found.comments)
 

@@ -13,9 +13,9 @@ from litestar.response import Response
 
 from latchpin import services
 from latchpin.api import bodies
-from latchpin.api.bodies import takes
+from latchpin.api.bodies import json_body
 from latchpin.api.parameters import text_parameter
-from latchpin.api.routing import INT32, acting, caller, database, may, problems, received
+from latchpin.api.routing import INT32, actor, database, principal, problems, read_body, requires
 from latchpin.api.v1 import app_wire as wire
 from latchpin.api.v1.admin_users import NO_STORE, TAG
 from latchpin.api.v1.app_wire import (
@@ -47,8 +47,8 @@ SORTS = {
     "lastUsed": "last_used",
     "created": "created",
 }
-_ADMINISTER = may(roles.ADMINISTER)
-_CHANGE = may(roles.ADMINISTER, proof=True)
+_ADMINISTER = requires(roles.ADMINISTER)
+_CHANGE = requires(roles.ADMINISTER, proof=True)
 _OUTSIDE = "Those who made the app change it. You can approve it or block it for your organization."
 
 
@@ -70,7 +70,7 @@ async def list_apps(
     async with database(request).read() as session:
         found = await client_list.page(
             session,
-            caller(request).organization_id,
+            principal(request).organization_id,
             search=search,
             status=AppStatus(status) if status else None,
             sort=SORTS[sort_column],
@@ -78,7 +78,7 @@ async def list_apps(
             number=page_index,
             size=records_per_page,
         )
-    return AppPage(apps=[wire.shown(each) for each in found.items], total_record_count=found.total)
+    return AppPage(apps=[wire.to_schema(each) for each in found.items], total_record_count=found.total)
 
 
 @post(
@@ -86,15 +86,15 @@ async def list_apps(
     operation_id="createApp",
     summary="Register an OAuth app",
     tags=[TAG],
-    opt=_CHANGE | takes(AppEntry),
+    opt=_CHANGE | json_body(AppEntry),
     responses=problems(409, 422),
 )
 async def create_app(request: Request[Any, Any, Any]) -> Response[AppMade]:
     """Register an app. This answer shows its secret once; a lost one is replaced by rotating."""
     entry = (await bodies.read(request, AppEntry)).entry
-    served, organization_id = services.of(request), caller(request).organization_id
+    served, organization_id = services.of(request), principal(request).organization_id
     async with served.database.transaction() as session:
-        made = await client_admin.create(session, organization_id, entry, secrets=served.secrets, by=acting(request))
+        made = await client_admin.create(session, organization_id, entry, secrets=served.secrets, by=actor(request))
         found = await client_list.get(session, organization_id, made.client.id)
         answer = AppMade(app=await wire.details(session, found), client_secret=made.secret)
     return Response(answer, headers=NO_STORE)
@@ -104,7 +104,7 @@ async def create_app(request: Request[Any, Any, Any]) -> Response[AppMade]:
 async def get_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
     """Return one app as the organization sees it."""
     async with database(request).read() as session:
-        return await wire.details(session, await client_list.get(session, caller(request).organization_id, app_id))
+        return await wire.details(session, await client_list.get(session, principal(request).organization_id, app_id))
 
 
 @put(
@@ -112,16 +112,16 @@ async def get_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
     operation_id="changeApp",
     summary="Change an OAuth app",
     tags=[TAG],
-    opt=_CHANGE | takes(AppEntry),
+    opt=_CHANGE | json_body(AppEntry),
     responses=problems(404, 409, 422),
 )
 async def change_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
     """Replace an own app's fields. Another name, other addresses, keys or grant types, and wider scopes ask every user again."""
     entry = (await bodies.read(request, AppEntry)).entry
-    organization_id = caller(request).organization_id
+    organization_id = principal(request).organization_id
     async with database(request).transaction() as session:
         client = await _own(session, organization_id, app_id)
-        await client_admin.change(session, client, entry, by=acting(request))
+        await client_admin.change(session, client, entry, by=actor(request))
         return await wire.details(session, await client_list.get(session, organization_id, app_id))
 
 
@@ -131,17 +131,17 @@ async def change_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetai
     summary="Rotate an app's secret",
     tags=[TAG],
     status_code=200,
-    opt=_CHANGE | takes(Rotation),
+    opt=_CHANGE | json_body(Rotation),
     responses=problems(404, 409, 422),
 )
 async def rotate_secret(request: Request[Any, Any, Any], app_id: AppId) -> Response[SecretMade]:
     """Make a new secret, which this answer shows once. The one before it lives on for as long as asked; one older still ends now."""
     entry = await bodies.read(request, Rotation)
-    served, organization_id = services.of(request), caller(request).organization_id
+    served, organization_id = services.of(request), principal(request).organization_id
     async with served.database.transaction() as session:
         client = await _own(session, organization_id, app_id)
-        secret = await client_admin.rotate_secret(session, client, secrets=served.secrets, overlap=entry.overlap, by=acting(request))
-        living = await client_admin.living_secrets(session, client)
+        secret = await client_admin.rotate_secret(session, client, secrets=served.secrets, overlap=entry.overlap, by=actor(request))
+        living = await client_admin.active_secrets(session, client)
     return Response(SecretMade(client_secret=secret, older_expires=living[0].expires), headers=NO_STORE)
 
 
@@ -157,8 +157,8 @@ async def rotate_secret(request: Request[Any, Any, Any], app_id: AppId) -> Respo
 async def end_older_secret(request: Request[Any, Any, Any], app_id: AppId) -> None:
     """End the older of two living secrets now. With only one, nothing changes."""
     async with database(request).transaction() as session:
-        client = await _own(session, caller(request).organization_id, app_id)
-        await client_admin.end_older_secret(session, client, by=acting(request))
+        client = await _own(session, principal(request).organization_id, app_id)
+        await client_admin.end_older_secret(session, client, by=actor(request))
 
 
 @post(
@@ -167,14 +167,14 @@ async def end_older_secret(request: Request[Any, Any, Any], app_id: AppId) -> No
     summary="Approve an app of others",
     tags=[TAG],
     status_code=204,
-    opt=_CHANGE | takes(Approval, may_be_empty=True),
+    opt=_CHANGE | json_body(Approval, may_be_empty=True),
     responses=problems(404, 409, 422),
 )
 async def approve_app(request: Request[Any, Any, Any], app_id: AppId) -> None:
     """Let the organization's users let the app in, as it is now; 409 where it has another `version` than the body says."""
-    entry = await bodies.read(request, Approval) if await received(request) else Approval()
+    entry = await bodies.read(request, Approval) if await read_body(request) else Approval()
     async with database(request).transaction() as session:
-        await approvals.approve(session, caller(request).organization_id, app_id, version=entry.version, by=acting(request))
+        await approvals.approve(session, principal(request).organization_id, app_id, version=entry.version, by=actor(request))
 
 
 @post(
@@ -189,7 +189,7 @@ async def approve_app(request: Request[Any, Any, Any], app_id: AppId) -> None:
 async def block_app(request: Request[Any, Any, Any], app_id: AppId) -> GrantsEnded:
     """Close the app to the organization: what its users granted ends with this answer."""
     async with database(request).transaction() as session:
-        ended = await approvals.block(session, caller(request).organization_id, app_id, by=acting(request))
+        ended = await approvals.block(session, principal(request).organization_id, app_id, by=actor(request))
     return GrantsEnded(grants_ended=ended)
 
 
@@ -205,8 +205,8 @@ async def block_app(request: Request[Any, Any, Any], app_id: AppId) -> GrantsEnd
 async def revoke_app(request: Request[Any, Any, Any], app_id: AppId) -> GrantsEnded:
     """Revoke an own app for good, with all grants of it: no request that begins after this answer is accepted. May be repeated."""
     async with database(request).transaction() as session:
-        client = await _own(session, caller(request).organization_id, app_id)
-        return GrantsEnded(grants_ended=await client_admin.revoke(session, client, by=acting(request)))
+        client = await _own(session, principal(request).organization_id, app_id)
+        return GrantsEnded(grants_ended=await client_admin.revoke(session, client, by=actor(request)))
 
 
 @delete(
@@ -220,8 +220,8 @@ async def revoke_app(request: Request[Any, Any, Any], app_id: AppId) -> GrantsEn
 async def delete_app(request: Request[Any, Any, Any], app_id: AppId) -> None:
     """Remove the entry of an own app that was revoked. The audit log keeps its history."""
     async with database(request).transaction() as session:
-        client = await _own(session, caller(request).organization_id, app_id)
-        await client_admin.delete(session, client, by=acting(request))
+        client = await _own(session, principal(request).organization_id, app_id)
+        await client_admin.delete(session, client, by=actor(request))
 
 
 @get(
@@ -234,7 +234,7 @@ async def delete_app(request: Request[Any, Any, Any], app_id: AppId) -> None:
 )
 async def list_users(request: Request[Any, Any, Any], app_id: AppId) -> list[AppUserOut]:
     """Return the organization's users who let the app act now, the latest used first; at most 200."""
-    organization_id = caller(request).organization_id
+    organization_id = principal(request).organization_id
     async with database(request).read() as session:
         found = await client_list.get(session, organization_id, app_id)
         return [wire.user(each) for each in await client_list.users_of(session, organization_id, found.client.id)]
@@ -251,7 +251,7 @@ async def list_users(request: Request[Any, Any, Any], app_id: AppId) -> list[App
 async def get_policy(request: Request[Any, Any, Any]) -> AppPolicy:
     """Return whether an administrator has to approve apps of others."""
     async with database(request).read() as session:
-        return AppPolicy(needs_approval=await approvals.needs_approval(session, caller(request).organization_id))
+        return AppPolicy(needs_approval=await approvals.needs_approval(session, principal(request).organization_id))
 
 
 @put(
@@ -259,15 +259,15 @@ async def get_policy(request: Request[Any, Any, Any]) -> AppPolicy:
     operation_id="changeAppPolicy",
     summary="Change whether apps need approval",
     tags=[TAG],
-    opt=_CHANGE | takes(AppPolicy),
+    opt=_CHANGE | json_body(AppPolicy),
     responses=problems(422),
 )
 async def change_policy(request: Request[Any, Any, Any]) -> AppPolicy:
     """Set whether an administrator has to approve apps of others. What users granted before stays, until an app is blocked."""
     entry = await bodies.read(request, AppPolicy)
-    organization_id = caller(request).organization_id
+    organization_id = principal(request).organization_id
     async with database(request).transaction() as session:
-        await approvals.set_policy(session, organization_id, needs_approval=entry.needs_approval, by=acting(request))
+        await approvals.set_policy(session, organization_id, needs_approval=entry.needs_approval, by=actor(request))
     return entry
 
 

@@ -11,7 +11,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from latchpin.api.bodies import Time
 from latchpin.api.parameters import text_parameter
-from latchpin.api.routing import INT32, Wire, caller, database, may, problems
+from latchpin.api.routing import INT32, CamelStruct, database, principal, problems, requires
 from latchpin.api.v1.admin_users import TAG
 from latchpin.audit import events, trail
 from latchpin.errors import Malformed, Missing
@@ -20,14 +20,14 @@ from latchpin.storage.models import AuditEvent
 
 EventId = Annotated[int, PathParameter(ge=1, le=INT32, description="The record's id.")]
 _OUTCOMES = get_args(events.Outcome)
-_ADMINISTER = may(roles.ADMINISTER)
+_ADMINISTER = requires(roles.ADMINISTER)
 _WHEN = "A date or a time, UTC: 2027-11-24 or 2027-11-24T08:00:00Z."
 Plain = str | int | float | bool | None
 Change = Annotated[list[Plain], msgspec.Meta(min_length=2, max_length=2)]  # the value before and the one after
 _decode = msgspec.json.Decoder(dict[str, list[Any]]).decode
 
 
-class Actor(Wire, frozen=True):
+class Actor(CamelStruct, frozen=True):
     """Who acted: a user through a credential, the command line, or nobody known."""
 
     id: int | None
@@ -37,7 +37,7 @@ class Actor(Wire, frozen=True):
     credential_name: str
 
 
-class Target(Wire, frozen=True):
+class Target(CamelStruct, frozen=True):
     """What it was done to; the name is kept although the thing may be gone."""
 
     kind: str | None
@@ -45,7 +45,7 @@ class Target(Wire, frozen=True):
     name: str | None
 
 
-class EventOut(Wire, frozen=True):
+class EventOut(CamelStruct, frozen=True):
     """One record. `changes` maps a field to its old and new value; `count` says how many requests one record stands for."""
 
     id: int
@@ -62,14 +62,14 @@ class EventOut(Wire, frozen=True):
     count: int
 
 
-class EventPage(Wire, frozen=True):
+class EventPage(CamelStruct, frozen=True):
     """Records, newest first. `next` is the `cursor` of the following page, null on the last one."""
 
     events: list[EventOut]
     next: str | None
 
 
-def shown(row: AuditEvent) -> EventOut:
+def to_schema(row: AuditEvent) -> EventOut:
     """Put a record on the wire."""
     return EventOut(
         id=row.id,
@@ -132,8 +132,8 @@ async def list_events(
         text=search,
     )
     async with database(request).read() as session:
-        found = await trail.page(session, caller(request).organization_id, filters, cursor=cursor, size=max_records)
-    return EventPage(events=[shown(row) for row in found.items], next=found.next)
+        found = await trail.page(session, principal(request).organization_id, filters, cursor=cursor, size=max_records)
+    return EventPage(events=[to_schema(row) for row in found.items], next=found.next)
 
 
 @get(
@@ -147,10 +147,10 @@ async def list_events(
 async def get_event(request: Request[Any, Any, Any], event_id: EventId) -> EventOut:
     """Return one record of the organization."""
     async with database(request).read() as session:
-        found = await trail.get(session, caller(request).organization_id, event_id)
+        found = await trail.get(session, principal(request).organization_id, event_id)
     if found is None:
         raise Missing("audit record", event_id)
-    return shown(found)
+    return to_schema(found)
 
 
 def _moment(text: str | None, field: str) -> datetime | None:

@@ -14,8 +14,8 @@ from litestar.response import Response
 
 from latchpin import services
 from latchpin.api import bodies
-from latchpin.api.bodies import LINE, Body, OptionalText, Time, takes
-from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, received
+from latchpin.api.bodies import LINE, Body, OptionalText, Time, json_body
+from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, read_body, requires
 from latchpin.api.v1.admin_users import NO_STORE, TAG, UserId
 from latchpin.identity import active_keys, api_keys, policy, roles, scopes, users
 from latchpin.identity.policy import KeyPolicy
@@ -23,11 +23,11 @@ from latchpin.identity.scopes import Access
 from latchpin.storage.models import ApiKey
 
 KeyId = Annotated[int, PathParameter(ge=1, le=INT32, description="The API key's id.")]
-_ADMINISTER = may(roles.ADMINISTER)
-_CHANGE = may(roles.ADMINISTER, proof=True)
+_ADMINISTER = requires(roles.ADMINISTER)
+_CHANGE = requires(roles.ADMINISTER, proof=True)
 
 
-class ApiKeyOut(Wire, frozen=True):
+class ApiKeyOut(CamelStruct, frozen=True):
     """An API key as it is kept: `prefix` to recognise it by, never the key. `access` is null for a set of scopes without a name."""
 
     id: int
@@ -59,7 +59,7 @@ class NewApiKey(Body, frozen=True):
     rate_limit: int | None = None
 
 
-class ApiKeyMade(Wire, frozen=True):
+class ApiKeyMade(CamelStruct, frozen=True):
     """A key just made. `key` is the full key, shown this once: only a hash of it is kept."""
 
     key: str
@@ -78,7 +78,7 @@ class Revocation(Body, frozen=True):
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE)] = "revoked by an administrator"
 
 
-class KeyPolicyOut(Wire, frozen=True):
+class KeyPolicyOut(CamelStruct, frozen=True):
     """Lifetimes of API keys in days, as in force. `deploymentMaxDays` is the ceiling that the organization cannot pass."""
 
     default_days: int
@@ -93,7 +93,7 @@ class KeyPolicyChange(Body, frozen=True):
     max_days: int | None
 
 
-def shown(key: ApiKey) -> ApiKeyOut:
+def to_schema(key: ApiKey) -> ApiKeyOut:
     """Put a key's entry on the wire."""
     carried = scopes.parse(key.scopes)
     return ApiKeyOut(
@@ -128,8 +128,8 @@ def shown(key: ApiKey) -> ApiKeyOut:
 async def list_keys(request: Request[Any, Any, Any], user_id: UserId) -> list[ApiKeyOut]:
     """Return a user's keys, revoked and expired ones included, newest first."""
     async with database(request).read() as session:
-        user = await users.get(session, caller(request).organization_id, user_id)
-        return [shown(key) for key in await api_keys.of_user(session, user.id)]
+        user = await users.get(session, principal(request).organization_id, user_id)
+        return [to_schema(key) for key in await api_keys.of_user(session, user.id)]
 
 
 @post(
@@ -137,25 +137,25 @@ async def list_keys(request: Request[Any, Any, Any], user_id: UserId) -> list[Ap
     operation_id="createApiKey",
     summary="Create an API key",
     tags=[TAG],
-    opt=_CHANGE | takes(NewApiKey),
+    opt=_CHANGE | json_body(NewApiKey),
     responses=problems(404, 409, 422),
 )
 async def create_key(request: Request[Any, Any, Any], user_id: UserId) -> Response[ApiKeyMade]:
     """Make a key that acts for the user. This answer shows it once; a lost key can only be deleted and replaced."""
     entry = await bodies.read(request, NewApiKey)
-    new = api_keys.NewKey(
-        expires=entry.expires,
+    new = api_keys.KeyParameters(
+        expires_at=entry.expires,
         description=entry.description,
         access=entry.access,
         networks=entry.networks,
         rate_limit=entry.rate_limit,
     )
-    served, organization_id = services.of(request), caller(request).organization_id
+    served, organization_id = services.of(request), principal(request).organization_id
     async with served.database.transaction() as session:
         user = await users.get(session, organization_id, user_id)
         rules = await policy.get(session, organization_id, served.settings)
-        issued = await api_keys.create(session, user, new, policy=rules, secrets=served.secrets, by=acting(request))
-    return Response(ApiKeyMade(key=issued.secret, api_key=shown(issued.key)), headers=NO_STORE)
+        issued = await api_keys.create(session, user, new, policy=rules, secrets=served.secrets, by=actor(request))
+    return Response(ApiKeyMade(key=issued.secret, api_key=to_schema(issued.key)), headers=NO_STORE)
 
 
 @get(
@@ -169,7 +169,7 @@ async def create_key(request: Request[Any, Any, Any], user_id: UserId) -> Respon
 async def get_key(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKeyOut:
     """Return one key's entry."""
     async with database(request).read() as session:
-        return shown(await api_keys.get(session, caller(request).organization_id, key_id))
+        return to_schema(await api_keys.get(session, principal(request).organization_id, key_id))
 
 
 @patch(
@@ -177,17 +177,17 @@ async def get_key(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKeyOut:
     operation_id="changeApiKeyExpiry",
     summary="Change a key's expiry",
     tags=[TAG],
-    opt=_CHANGE | takes(NewExpiry),
+    opt=_CHANGE | json_body(NewExpiry),
     responses=problems(404, 409, 422),
 )
 async def change_expiry(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKeyOut:
     """Set another expiry, within the policy. An expired key lives again; a revoked one does not."""
     entry = await bodies.read(request, NewExpiry)
-    organization_id = caller(request).organization_id
+    organization_id = principal(request).organization_id
     async with database(request).transaction() as session:
         key = await api_keys.get(session, organization_id, key_id)
         rules = await policy.get(session, organization_id, services.of(request).settings)
-        return shown(await api_keys.change_expiry(session, key, entry.expires, policy=rules, by=acting(request)))
+        return to_schema(await api_keys.change_expiry(session, key, entry.expires, policy=rules, by=actor(request)))
 
 
 @post(
@@ -196,15 +196,15 @@ async def change_expiry(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKe
     summary="Revoke an API key",
     tags=[TAG],
     status_code=204,
-    opt=_CHANGE | takes(Revocation, may_be_empty=True),
+    opt=_CHANGE | json_body(Revocation, may_be_empty=True),
     responses=problems(404, 422),
 )
 async def revoke_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
     """Revoke a key for good: no request that begins after this answer is accepted. Doing it twice changes nothing."""
-    entry = await bodies.read(request, Revocation) if await received(request) else Revocation()
+    entry = await bodies.read(request, Revocation) if await read_body(request) else Revocation()
     async with database(request).transaction() as session:
-        key = await api_keys.get(session, caller(request).organization_id, key_id)
-        await api_keys.revoke(session, key, by=acting(request), reason=entry.reason)
+        key = await api_keys.get(session, principal(request).organization_id, key_id)
+        await api_keys.revoke(session, key, by=actor(request), reason=entry.reason)
 
 
 @delete(
@@ -218,8 +218,8 @@ async def revoke_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
 async def delete_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
     """Remove a key's entry; a live key is revoked by it. The audit log keeps its history."""
     async with database(request).transaction() as session:
-        key = await api_keys.get(session, caller(request).organization_id, key_id)
-        await api_keys.delete(session, key, by=acting(request))
+        key = await api_keys.get(session, principal(request).organization_id, key_id)
+        await api_keys.delete(session, key, by=actor(request))
 
 
 @get(
@@ -233,7 +233,7 @@ async def delete_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
 async def get_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
     """Return how long keys may live."""
     async with database(request).read() as session:
-        return _policy(await policy.get(session, caller(request).organization_id, services.of(request).settings))
+        return _policy(await policy.get(session, principal(request).organization_id, services.of(request).settings))
 
 
 @put(
@@ -241,16 +241,16 @@ async def get_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
     operation_id="changeKeyPolicy",
     summary="Change the lifetimes of API keys",
     tags=[TAG],
-    opt=_CHANGE | takes(KeyPolicyChange),
+    opt=_CHANGE | json_body(KeyPolicyChange),
     responses=problems(422),
 )
 async def change_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
     """Set how long new keys may live. Existing keys keep their expiry."""
     entry = await bodies.read(request, KeyPolicyChange)
-    organization_id, settings = caller(request).organization_id, services.of(request).settings
+    organization_id, settings = principal(request).organization_id, services.of(request).settings
     async with database(request).transaction() as session:
         rules = await policy.change(
-            session, organization_id, settings, default_days=entry.default_days, max_days=entry.max_days, by=acting(request)
+            session, organization_id, settings, default_days=entry.default_days, max_days=entry.max_days, by=actor(request)
         )
     return _policy(rules)
 

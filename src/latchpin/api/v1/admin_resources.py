@@ -10,21 +10,21 @@ from litestar.response import Response
 
 from latchpin import services
 from latchpin.api import bodies
-from latchpin.api.bodies import Body, Name, Time, takes
-from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
+from latchpin.api.bodies import Body, Name, Time, json_body
+from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, requires
 from latchpin.api.v1 import app_wire as wire
 from latchpin.api.v1.admin_users import NO_STORE, TAG
 from latchpin.api.v1.app_wire import Rotation, SecretMade, SecretOut
 from latchpin.identity import roles
 from latchpin.oauth import resource_admin
-from latchpin.oauth.resource_admin import Entry, Resource
+from latchpin.oauth.resource_admin import Resource, ResourceFields
 
 ResourceId = Annotated[int, PathParameter(ge=1, le=INT32, description="The API resource's id.")]
-_ADMINISTER = may(roles.ADMINISTER)
-_CHANGE = may(roles.ADMINISTER, proof=True)
+_ADMINISTER = requires(roles.ADMINISTER)
+_CHANGE = requires(roles.ADMINISTER, proof=True)
 
 
-class ResourceOut(Wire, frozen=True):
+class ResourceOut(CamelStruct, frozen=True):
     """A server that takes our tokens. `identifier` is what apps ask for and tokens carry as `aud` (RFC 8707).
 
     `clientId` is what the server introspects tokens with, by HTTP Basic with its secret (RFC 7662). With `mayCallApi` a token for it is
@@ -55,14 +55,14 @@ class ResourceChange(Body, frozen=True):
     may_call_api: bool | None = None
 
 
-class ResourceMade(Wire, frozen=True):
+class ResourceMade(CamelStruct, frozen=True):
     """A resource just registered. `clientSecret` is its server's, shown this once."""
 
     resource: ResourceOut
     client_secret: str
 
 
-def shown(found: Resource) -> ResourceOut:
+def to_schema(found: Resource) -> ResourceOut:
     """Put a resource on the wire."""
     return ResourceOut(
         id=found.row.id,
@@ -79,7 +79,7 @@ def shown(found: Resource) -> ResourceOut:
 async def list_resources(request: Request[Any, Any, Any]) -> list[ResourceOut]:
     """Return the organization's API resources by name."""
     async with database(request).read() as session:
-        return [shown(each) for each in await resource_admin.every(session, caller(request).organization_id)]
+        return [to_schema(each) for each in await resource_admin.list_all(session, principal(request).organization_id)]
 
 
 @post(
@@ -87,19 +87,19 @@ async def list_resources(request: Request[Any, Any, Any]) -> list[ResourceOut]:
     operation_id="createResource",
     summary="Register an API resource",
     tags=[TAG],
-    opt=_CHANGE | takes(NewResource),
+    opt=_CHANGE | json_body(NewResource),
     responses=problems(409, 422),
 )
 async def create_resource(request: Request[Any, Any, Any]) -> Response[ResourceMade]:
     """Register a server that takes our tokens. This answer shows once the secret with which it introspects them."""
     asked = await bodies.read(request, NewResource)
-    entry = Entry(name=asked.name, identifier=asked.identifier, may_call_api=asked.may_call_api)
-    served, organization_id = services.of(request), caller(request).organization_id
+    entry = ResourceFields(name=asked.name, identifier=asked.identifier, may_call_api=asked.may_call_api)
+    served, organization_id = services.of(request), principal(request).organization_id
     async with served.database.transaction() as session:
         made = await resource_admin.create(
-            session, organization_id, entry, settings=served.settings, secrets=served.secrets, by=acting(request)
+            session, organization_id, entry, settings=served.settings, secrets=served.secrets, by=actor(request)
         )
-    return Response(ResourceMade(resource=shown(made.resource), client_secret=made.secret), headers=NO_STORE)
+    return Response(ResourceMade(resource=to_schema(made.resource), client_secret=made.secret), headers=NO_STORE)
 
 
 @get(
@@ -113,7 +113,7 @@ async def create_resource(request: Request[Any, Any, Any]) -> Response[ResourceM
 async def get_resource(request: Request[Any, Any, Any], resource_id: ResourceId) -> ResourceOut:
     """Return one API resource."""
     async with database(request).read() as session:
-        return shown(await resource_admin.get(session, caller(request).organization_id, resource_id))
+        return to_schema(await resource_admin.get(session, principal(request).organization_id, resource_id))
 
 
 @patch(
@@ -121,22 +121,22 @@ async def get_resource(request: Request[Any, Any, Any], resource_id: ResourceId)
     operation_id="changeResource",
     summary="Change an API resource",
     tags=[TAG],
-    opt=_CHANGE | takes(ResourceChange),
+    opt=_CHANGE | json_body(ResourceChange),
     responses=problems(404, 422),
 )
 async def change_resource(request: Request[Any, Any, Any], resource_id: ResourceId) -> ResourceOut:
     """Change a resource's name, or whether its tokens may call our API too."""
     entry = await bodies.read(request, ResourceChange)
     async with database(request).transaction() as session:
-        found = await resource_admin.get(session, caller(request).organization_id, resource_id)
+        found = await resource_admin.get(session, principal(request).organization_id, resource_id)
         await resource_admin.change(
             session,
             found,
             name=found.row.name if entry.name is None else entry.name,
             may_call_api=found.row.may_call_api if entry.may_call_api is None else entry.may_call_api,
-            by=acting(request),
+            by=actor(request),
         )
-        return shown(found)
+        return to_schema(found)
 
 
 @post(
@@ -145,16 +145,16 @@ async def change_resource(request: Request[Any, Any, Any], resource_id: Resource
     summary="Rotate a resource server's secret",
     tags=[TAG],
     status_code=200,
-    opt=_CHANGE | takes(Rotation),
+    opt=_CHANGE | json_body(Rotation),
     responses=problems(404, 422),
 )
 async def rotate_secret(request: Request[Any, Any, Any], resource_id: ResourceId) -> Response[SecretMade]:
     """Make a new secret for introspection, which this answer shows once. The one before it lives on for as long as asked."""
     entry = await bodies.read(request, Rotation)
-    served, organization_id = services.of(request), caller(request).organization_id
+    served, organization_id = services.of(request), principal(request).organization_id
     async with served.database.transaction() as session:
         found = await resource_admin.get(session, organization_id, resource_id)
-        secret = await resource_admin.rotate_secret(session, found, secrets=served.secrets, overlap=entry.overlap, by=acting(request))
+        secret = await resource_admin.rotate_secret(session, found, secrets=served.secrets, overlap=entry.overlap, by=actor(request))
         living = (await resource_admin.get(session, organization_id, resource_id)).secrets
     return Response(SecretMade(client_secret=secret, older_expires=living[0].expires), headers=NO_STORE)
 
@@ -170,8 +170,8 @@ async def rotate_secret(request: Request[Any, Any, Any], resource_id: ResourceId
 async def delete_resource(request: Request[Any, Any, Any], resource_id: ResourceId) -> None:
     """Remove a resource: no new token can be for it, and its server can introspect nothing any more."""
     async with database(request).transaction() as session:
-        found = await resource_admin.get(session, caller(request).organization_id, resource_id)
-        await resource_admin.delete(session, found, by=acting(request))
+        found = await resource_admin.get(session, principal(request).organization_id, resource_id)
+        await resource_admin.delete(session, found, by=actor(request))
 
 
 HANDLERS = [list_resources, create_resource, get_resource, change_resource, rotate_secret, delete_resource]

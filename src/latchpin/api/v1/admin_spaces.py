@@ -9,8 +9,8 @@ import msgspec
 from litestar import Request, delete, get, post, put
 
 from latchpin.api import bodies
-from latchpin.api.bodies import Body, Name, OptionalText, takes
-from latchpin.api.routing import Wire, acting, caller, database, may, problems
+from latchpin.api.bodies import Body, Name, OptionalText, json_body
+from latchpin.api.routing import CamelStruct, actor, database, principal, problems, requires
 from latchpin.api.v1 import spaces as wire
 from latchpin.api.v1.admin_users import TAG, UserId
 from latchpin.api.v1.spaces import SpaceId, SpaceOut
@@ -18,7 +18,7 @@ from latchpin.identity import roles, spaces, users
 from latchpin.identity.roles import Role
 from latchpin.storage.models.space import SpaceScope
 
-_ADMINISTER = may(roles.ADMINISTER)
+_ADMINISTER = requires(roles.ADMINISTER)
 
 
 class RoleName(StrEnum):
@@ -45,7 +45,7 @@ class MemberEntry(Body, frozen=True):
     role: RoleName
 
 
-class MemberOut(Wire, frozen=True):
+class MemberOut(CamelStruct, frozen=True):
     """A user named a member of a Space."""
 
     user_id: int
@@ -59,16 +59,16 @@ class MemberOut(Wire, frozen=True):
     operation_id="createSpace",
     summary="Create a Space",
     tags=[TAG],
-    opt=_ADMINISTER | takes(SpaceEntry),
+    opt=_ADMINISTER | json_body(SpaceEntry),
     responses=problems(422),
 )
 async def create_space(request: Request[Any, Any, Any]) -> SpaceOut:
     """Make a Space."""
     entry = _entry(await bodies.read(request, SpaceEntry))
     async with database(request).transaction() as session:
-        space = await spaces.create(session, caller(request).organization_id, entry, by=acting(request))
+        space = await spaces.create(session, principal(request).organization_id, entry, by=actor(request))
         groups = await spaces.group_access(session, [space])
-    return wire.shown(space, groups[space.id], caller(request))
+    return wire.to_schema(space, groups[space.id], principal(request))
 
 
 @put(
@@ -76,17 +76,17 @@ async def create_space(request: Request[Any, Any, Any]) -> SpaceOut:
     operation_id="changeSpace",
     summary="Change a Space",
     tags=[TAG],
-    opt=_ADMINISTER | takes(SpaceEntry),
+    opt=_ADMINISTER | json_body(SpaceEntry),
     responses=problems(404, 422),
 )
 async def change_space(request: Request[Any, Any, Any], space_id: SpaceId) -> SpaceOut:
     """Set all fields of a Space; what is left out gets its default."""
     entry = _entry(await bodies.read(request, SpaceEntry))
     async with database(request).transaction() as session:
-        space = await spaces.owned(session, caller(request).organization_id, space_id)
-        await spaces.change(session, space, entry, by=acting(request))
+        space = await spaces.owned(session, principal(request).organization_id, space_id)
+        await spaces.change(session, space, entry, by=actor(request))
         groups = await spaces.group_access(session, [space])
-    return wire.shown(space, groups[space.id], caller(request))
+    return wire.to_schema(space, groups[space.id], principal(request))
 
 
 @delete(
@@ -100,8 +100,8 @@ async def change_space(request: Request[Any, Any, Any], space_id: SpaceId) -> Sp
 async def delete_space(request: Request[Any, Any, Any], space_id: SpaceId) -> None:
     """Delete a Space that has no agents left, archived ones counted."""
     async with database(request).transaction() as session:
-        space = await spaces.owned(session, caller(request).organization_id, space_id)
-        await spaces.delete(session, space, by=acting(request))
+        space = await spaces.owned(session, principal(request).organization_id, space_id)
+        await spaces.delete(session, space, by=actor(request))
 
 
 @get(
@@ -115,7 +115,7 @@ async def delete_space(request: Request[Any, Any, Any], space_id: SpaceId) -> No
 async def list_members(request: Request[Any, Any, Any], space_id: SpaceId) -> list[MemberOut]:
     """Return the users who were named members, by name. Administrators need not be named."""
     async with database(request).read() as session:
-        space = await spaces.owned(session, caller(request).organization_id, space_id)
+        space = await spaces.owned(session, principal(request).organization_id, space_id)
         found = await spaces.members(session, space.id)
     return [
         MemberOut(user_id=each.user.id, full_name=each.user.full_name, email=each.user.email, role=RoleName(each.role.word))
@@ -129,7 +129,7 @@ async def list_members(request: Request[Any, Any, Any], space_id: SpaceId) -> li
     summary="Set a member's role",
     tags=[TAG],
     status_code=204,
-    opt=_ADMINISTER | takes(MemberEntry),
+    opt=_ADMINISTER | json_body(MemberEntry),
     responses=problems(404, 422),
 )
 async def set_member(request: Request[Any, Any, Any], space_id: SpaceId, user_id: UserId) -> None:
@@ -152,15 +152,15 @@ async def remove_member(request: Request[Any, Any, Any], space_id: SpaceId, user
 
 
 async def _set(request: Request[Any, Any, Any], space_id: int, user_id: int, role: Role | None) -> None:
-    organization_id = caller(request).organization_id
+    organization_id = principal(request).organization_id
     async with database(request).transaction() as session:
         space = await spaces.owned(session, organization_id, space_id)
         user = await users.get(session, organization_id, user_id)
-        await spaces.set_member(session, space, user, role, by=acting(request))
+        await spaces.set_member(session, space, user, role, by=actor(request))
 
 
-def _entry(entry: SpaceEntry) -> spaces.Entry:
-    return spaces.Entry(
+def _entry(entry: SpaceEntry) -> spaces.SpaceFields:
+    return spaces.SpaceFields(
         name=entry.name,
         description=entry.description,
         scope=entry.scope,

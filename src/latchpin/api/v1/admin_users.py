@@ -9,9 +9,9 @@ from litestar.params import PathParameter, QueryParameter
 from litestar.response import Response
 
 from latchpin.api import bodies
-from latchpin.api.bodies import Body, Name, Time, takes
+from latchpin.api.bodies import Body, Name, Time, json_body
 from latchpin.api.parameters import text_parameter
-from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems
+from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, requires
 from latchpin.errors import Malformed
 from latchpin.identity import active_keys, api_keys, passwords, roles, user_list, users
 from latchpin.identity.roles import Group
@@ -29,11 +29,11 @@ SORTS = {
     "created": "created",
     "keys": "keys",
 }
-_ADMINISTER = may(roles.ADMINISTER)
-_CHANGE = may(roles.ADMINISTER, proof=True)
+_ADMINISTER = requires(roles.ADMINISTER)
+_CHANGE = requires(roles.ADMINISTER, proof=True)
 
 
-class UserOut(Wire, frozen=True):
+class UserOut(CamelStruct, frozen=True):
     """A user of the organization. `liveKeys` counts API keys that would be accepted now."""
 
     id: int
@@ -48,7 +48,7 @@ class UserOut(Wire, frozen=True):
     created: Time
 
 
-class UserPage(Wire, frozen=True):
+class UserPage(CamelStruct, frozen=True):
     """One page of users and the length of the whole list."""
 
     users: list[UserOut]
@@ -71,26 +71,26 @@ class UserChange(Body, frozen=True):
     group: Group | None = None
 
 
-class UserMade(Wire, frozen=True):
+class UserMade(CamelStruct, frozen=True):
     """A user just made. `temporaryPassword` is shown this once; the user changes it at the first sign-in."""
 
     user: UserOut
     temporary_password: str
 
 
-class PasswordMade(Wire, frozen=True):
+class PasswordMade(CamelStruct, frozen=True):
     """A temporary password, shown this once; the user changes it at the next sign-in."""
 
     temporary_password: str
 
 
-class KeysRevoked(Wire, frozen=True):
+class KeysRevoked(CamelStruct, frozen=True):
     """How many API keys died with the change."""
 
     keys_revoked: int
 
 
-def shown(user: User, live_keys: int) -> UserOut:
+def to_schema(user: User, live_keys: int) -> UserOut:
     """Put a user on the wire."""
     return UserOut(
         id=user.id,
@@ -128,14 +128,14 @@ async def list_users(
     async with database(request).read() as session:
         found = await user_list.page(
             session,
-            caller(request).organization_id,
+            principal(request).organization_id,
             search=search,
             sort=SORTS[sort_column],
             descending=sort_order == 1,
             number=page_index,
             size=records_per_page,
         )
-    return UserPage(users=[shown(each.user, each.live_keys) for each in found.items], total_record_count=found.total)
+    return UserPage(users=[to_schema(each.user, each.active_keys) for each in found.items], total_record_count=found.total)
 
 
 @post(
@@ -143,7 +143,7 @@ async def list_users(
     operation_id="createUser",
     summary="Create a user",
     tags=[TAG],
-    opt=_CHANGE | takes(NewUser),
+    opt=_CHANGE | json_body(NewUser),
     responses=problems(422),
 )
 async def create_user(request: Request[Any, Any, Any]) -> Response[UserMade]:
@@ -152,8 +152,8 @@ async def create_user(request: Request[Any, Any, Any]) -> Response[UserMade]:
     password = await passwords.temporary()
     new = users.NewUser(full_name=entry.full_name, email=entry.email, group=entry.group, password=password)
     async with database(request).transaction() as session:
-        made = await users.create(session, caller(request).organization_id, new, by=acting(request))
-    return Response(UserMade(user=shown(made.user, 0), temporary_password=made.password), headers=NO_STORE)
+        made = await users.create(session, principal(request).organization_id, new, by=actor(request))
+    return Response(UserMade(user=to_schema(made.user, 0), temporary_password=made.password), headers=NO_STORE)
 
 
 @get(
@@ -167,8 +167,8 @@ async def create_user(request: Request[Any, Any, Any]) -> Response[UserMade]:
 async def get_user(request: Request[Any, Any, Any], user_id: UserId) -> UserOut:
     """Return one user of the organization."""
     async with database(request).read() as session:
-        user = await users.get(session, caller(request).organization_id, user_id)
-        return shown(user, await _live_keys(session, user_id))
+        user = await users.get(session, principal(request).organization_id, user_id)
+        return to_schema(user, await _live_keys(session, user_id))
 
 
 @patch(
@@ -176,16 +176,16 @@ async def get_user(request: Request[Any, Any, Any], user_id: UserId) -> UserOut:
     operation_id="changeUser",
     summary="Change a user",
     tags=[TAG],
-    opt=_CHANGE | takes(UserChange),
+    opt=_CHANGE | json_body(UserChange),
     responses=problems(404, 409, 422),
 )
 async def change_user(request: Request[Any, Any, Any], user_id: UserId) -> UserOut:
     """Change name, e-mail address or group. The last active administrator stays one."""
     entry = await bodies.read(request, UserChange)
     async with database(request).transaction() as session:
-        user = await users.get(session, caller(request).organization_id, user_id)
-        await users.change(session, user, full_name=entry.full_name, email=entry.email, group=entry.group, by=acting(request))
-        return shown(user, await _live_keys(session, user_id))
+        user = await users.get(session, principal(request).organization_id, user_id)
+        await users.change(session, user, full_name=entry.full_name, email=entry.email, group=entry.group, by=actor(request))
+        return to_schema(user, await _live_keys(session, user_id))
 
 
 @post(
@@ -200,8 +200,8 @@ async def change_user(request: Request[Any, Any, Any], user_id: UserId) -> UserO
 async def disable_user(request: Request[Any, Any, Any], user_id: UserId) -> KeysRevoked:
     """Disable a user. All of the user's API keys, browser sessions and apps' grants die with this answer."""
     async with database(request).transaction() as session:
-        user = await users.get(session, caller(request).organization_id, user_id)
-        return KeysRevoked(keys_revoked=await users.disable(session, user, by=acting(request)))
+        user = await users.get(session, principal(request).organization_id, user_id)
+        return KeysRevoked(keys_revoked=await users.disable(session, user, by=actor(request)))
 
 
 @post(
@@ -216,7 +216,7 @@ async def disable_user(request: Request[Any, Any, Any], user_id: UserId) -> Keys
 async def enable_user(request: Request[Any, Any, Any], user_id: UserId) -> None:
     """Let a disabled user in again. Keys that were revoked stay revoked."""
     async with database(request).transaction() as session:
-        await users.enable(session, await users.get(session, caller(request).organization_id, user_id), by=acting(request))
+        await users.enable(session, await users.get(session, principal(request).organization_id, user_id), by=actor(request))
 
 
 @post(
@@ -232,8 +232,8 @@ async def reset_password(request: Request[Any, Any, Any], user_id: UserId) -> Re
     """Give a user a temporary password, which this answer shows once. All of the user's sessions and apps' grants end."""
     temporary = await passwords.temporary()
     async with database(request).transaction() as session:
-        user = await users.get(session, caller(request).organization_id, user_id)
-        await users.reset_password(session, user, temporary, by=acting(request))
+        user = await users.get(session, principal(request).organization_id, user_id)
+        await users.reset_password(session, user, temporary, by=actor(request))
     return Response(PasswordMade(temporary_password=temporary.text), headers=NO_STORE)
 
 
@@ -247,11 +247,11 @@ async def reset_password(request: Request[Any, Any, Any], user_id: UserId) -> Re
 )
 async def delete_user(request: Request[Any, Any, Any], user_id: UserId) -> None:
     """Delete a user with all keys, sessions and apps' grants. The user's agents go to the administrator who asks."""
-    me = caller(request)
+    me = principal(request)
     async with database(request).transaction() as session:
         user = await users.get(session, me.organization_id, user_id)
-        heir = await users.get(session, me.organization_id, me.user_id)
-        await users.delete(session, user, heir=heir, by=acting(request))
+        new_owner = await users.get(session, me.organization_id, me.user_id)
+        await users.delete(session, user, new_owner=new_owner, by=actor(request))
 
 
 async def _live_keys(session: Any, user_id: int) -> int:  # noqa: ANN401

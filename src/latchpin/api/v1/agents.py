@@ -10,9 +10,9 @@ from litestar import Request, get, post
 from litestar.params import PathParameter, QueryParameter
 
 from latchpin.api import enums
-from latchpin.api.bodies import PROSE, Body, Time, takes
+from latchpin.api.bodies import PROSE, Body, Time, json_body
 from latchpin.api.parameters import text_parameter
-from latchpin.api.routing import INT32, Wire, acting, caller, database, may, problems, received
+from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, read_body, requires
 from latchpin.automation import agent_lists, agents, definitions
 from latchpin.automation.agent_lists import SORTS, AgentRow, Filters
 from latchpin.errors import Malformed
@@ -23,7 +23,7 @@ from latchpin.storage.models import Agent
 AgentId = Annotated[int, PathParameter(ge=1, le=INT32, description="The agent's id.")]
 
 
-class AgentOut(Wire, frozen=True):
+class AgentOut(CamelStruct, frozen=True):
     """An agent. `spaceId` null is the owner's personal Space; `status` is the last run's; `isActive` while one goes on.
 
     `userId` is the owner; 0 where an app made the agent on its own behalf.
@@ -51,20 +51,20 @@ class AgentOut(Wire, frozen=True):
     updated: Time
 
 
-class AgentPage(Wire, frozen=True):
+class AgentPage(CamelStruct, frozen=True):
     """One page of agents and the length of the whole list."""
 
     agents: list[AgentOut]
     total_record_count: int
 
 
-class Count(Wire, frozen=True):
+class Count(CamelStruct, frozen=True):
     """A number of things."""
 
     total_count: int
 
 
-class InputParameter(Wire, frozen=True):
+class InputParameter(CamelStruct, frozen=True):
     """An input parameter; `defaultValue` is null for an encrypted one, whose value is never shown."""
 
     name: str
@@ -72,7 +72,7 @@ class InputParameter(Wire, frozen=True):
     is_encrypted: bool
 
 
-class VersionOut(Wire, frozen=True):
+class VersionOut(CamelStruct, frozen=True):
     """A saved version; `fileSize` in bytes. `userName` is null for an agent of another organization."""
 
     user_name: str | None
@@ -88,7 +88,7 @@ class Restore(Body, frozen=True, forbid_unknown_fields=False):
     content: Annotated[str, msgspec.Meta(max_length=500, pattern=PROSE)] | None = None
 
 
-def shown(row: AgentRow | Agent) -> AgentOut:
+def to_schema(row: AgentRow | Agent) -> AgentOut:
     """Put an agent on the wire."""
     return AgentOut(
         id=row.id,
@@ -120,7 +120,7 @@ def shown(row: AgentRow | Agent) -> AgentOut:
     summary="List agents",
     description="All visible agents as an array; with both `pageIndex` and `recordsPerPage`, one page and the total.",
     tags=["Agents"],
-    opt=may(roles.AGENTS_READ),
+    opt=requires(roles.AGENTS_READ),
     responses=problems(),
 )
 async def list_agents(
@@ -139,11 +139,11 @@ async def list_agents(
     if kind is enums.NOTHING:
         return [] if page_index is None or records_per_page is None else AgentPage(agents=[], total_record_count=0)
     filters = Filters(name=name, status=enums.run_status(status), space_id=space_id, config_type=kind)
-    glance, who, descending = database(request).glance, caller(request), sort_order == 1
+    glance, who, descending = database(request).executor, principal(request), sort_order == 1
     if page_index is None or records_per_page is None:
-        return list(map(shown, await agent_lists.every(glance, who, filters, sort=sort_column, descending=descending)))
+        return list(map(to_schema, await agent_lists.every(glance, who, filters, sort=sort_column, descending=descending)))
     found = await agent_lists.page(glance, who, filters, number=page_index, size=records_per_page, sort=sort_column, descending=descending)
-    return AgentPage(agents=list(map(shown, found.items)), total_record_count=found.total)
+    return AgentPage(agents=list(map(to_schema, found.items)), total_record_count=found.total)
 
 
 @get(
@@ -151,7 +151,7 @@ async def list_agents(
     operation_id="searchAgents",
     summary="Search agents",
     tags=["Agents"],
-    opt=may(roles.AGENTS_READ),
+    opt=requires(roles.AGENTS_READ),
     responses=problems(),
 )
 async def search_agents(
@@ -161,7 +161,7 @@ async def search_agents(
 ) -> list[AgentOut]:
     """Search name and description of the visible agents that are not archived."""
     filters = Filters(text=_not_blank(text))
-    return list(map(shown, await agent_lists.every(database(request).glance, caller(request), filters, limit=max_records)))
+    return list(map(to_schema, await agent_lists.every(database(request).executor, principal(request), filters, limit=max_records)))
 
 
 @get(
@@ -169,7 +169,7 @@ async def search_agents(
     operation_id="countAgentSearch",
     summary="Count a search",
     tags=["Agents"],
-    opt=may(roles.AGENTS_READ),
+    opt=requires(roles.AGENTS_READ),
     responses=problems(),
 )
 async def count_search(
@@ -179,7 +179,7 @@ async def count_search(
 ) -> Count:
     """Count what a search would find, without a cap."""
     filters = Filters(text=_not_blank(text), archived=None if include_archived else False)
-    return Count(total_count=await agent_lists.count(database(request).glance, caller(request), filters))
+    return Count(total_count=await agent_lists.count(database(request).executor, principal(request), filters))
 
 
 @get(
@@ -187,12 +187,12 @@ async def count_search(
     operation_id="countPersonalAgents",
     summary="Count personal agents",
     tags=["Agents"],
-    opt=may(roles.AGENTS_READ),
+    opt=requires(roles.AGENTS_READ),
     responses=problems(),
 )
 async def count_personal(request: Request[Any, Any, Any]) -> Count:
     """Count the agents of the caller's personal Space."""
-    return Count(total_count=await agent_lists.count(database(request).glance, caller(request), Filters(space_id=0)))
+    return Count(total_count=await agent_lists.count(database(request).executor, principal(request), Filters(space_id=0)))
 
 
 @get(
@@ -200,13 +200,13 @@ async def count_personal(request: Request[Any, Any, Any]) -> Count:
     operation_id="getAgent",
     summary="One agent",
     tags=["Agents"],
-    opt=may(roles.AGENTS_READ),
+    opt=requires(roles.AGENTS_READ),
     responses=problems(404),
 )
 async def get_agent(request: Request[Any, Any, Any], agent_id: AgentId) -> AgentOut:
     """Return one visible agent, archived or not."""
     async with database(request).read() as session:
-        return shown(await agents.get(session, caller(request), agent_id))
+        return to_schema(await agents.get(session, principal(request), agent_id))
 
 
 @get(
@@ -214,13 +214,13 @@ async def get_agent(request: Request[Any, Any, Any], agent_id: AgentId) -> Agent
     operation_id="getInputParameters",
     summary="Input parameters",
     tags=["Agents"],
-    opt=may(roles.AGENTS_READ),
+    opt=requires(roles.AGENTS_READ),
     responses=problems(404),
 )
 async def input_parameters(request: Request[Any, Any, Any], agent_id: AgentId) -> list[InputParameter]:
     """Return the input parameters that starting the agent accepts."""
     async with database(request).read() as session:
-        agent = await agents.get(session, caller(request), agent_id)
+        agent = await agents.get(session, principal(request), agent_id)
         text = (await agents.version(session, agent.id, agent.version)).definition
     current = await agents.parse(text)
     return [
@@ -234,15 +234,15 @@ async def input_parameters(request: Request[Any, Any, Any], agent_id: AgentId) -
     operation_id="listVersions",
     summary="Versions of an agent",
     tags=["Agents"],
-    opt=may(roles.AGENTS_READ),
+    opt=requires(roles.AGENTS_READ),
     responses=problems(404),
 )
 async def list_versions(request: Request[Any, Any, Any], agent_id: AgentId) -> list[VersionOut]:
     """Return an agent's versions, newest first."""
     async with database(request).read() as session:
-        agent = await agents.get(session, caller(request), agent_id)
+        agent = await agents.get(session, principal(request), agent_id)
         saved = await agents.versions(session, agent.id)
-    at_home = agent.organization_id == caller(request).organization_id
+    at_home = agent.organization_id == principal(request).organization_id
     return [
         VersionOut(
             user_name=row.user_name if at_home else None,
@@ -261,7 +261,7 @@ async def list_versions(request: Request[Any, Any, Any], agent_id: AgentId) -> l
     summary="Restore a version",
     tags=["Agents"],
     status_code=204,
-    opt=may(roles.AGENTS_CHANGE) | takes(Restore, may_be_empty=True),
+    opt=requires(roles.AGENTS_CHANGE) | json_body(Restore, may_be_empty=True),
     responses=problems(404, 409, 422),
 )
 async def restore_version(
@@ -270,14 +270,14 @@ async def restore_version(
     version_number: Annotated[int, PathParameter(ge=1, le=INT32, description="The version's number.")],
 ) -> None:
     """Make an old version the newest one. Body `{"content": comment}`, which may be left out."""
-    comment = _comment(await received(request))
+    comment = _comment(await read_body(request))
     async with database(request).read() as session:
-        await agents.get(session, caller(request), agent_id)
+        await agents.get(session, principal(request), agent_id)
         text = (await agents.version(session, agent_id, version_number)).definition
     parsed = await agents.parse(text)
     async with database(request).transaction() as session:
-        agent = await agents.get_for_change(session, caller(request), agent_id)
-        await agents.restore(session, agent, version_number, parsed=parsed, comment=comment, by=acting(request))
+        agent = await agents.get_for_change(session, principal(request), agent_id)
+        await agents.restore(session, agent, version_number, parsed=parsed, comment=comment, by=actor(request))
 
 
 @post(
@@ -286,13 +286,13 @@ async def restore_version(
     summary="Archive an agent",
     tags=["Agents"],
     status_code=204,
-    opt=may(roles.AGENTS_CHANGE),
+    opt=requires(roles.AGENTS_CHANGE),
     responses=problems(404),
 )
 async def archive(request: Request[Any, Any, Any], agent_id: AgentId) -> None:
     """Hide an agent without deleting it."""
     async with database(request).transaction() as session:
-        await agents.archive(session, await agents.get_for_change(session, caller(request), agent_id), by=acting(request))
+        await agents.archive(session, await agents.get_for_change(session, principal(request), agent_id), by=actor(request))
 
 
 @post(
@@ -301,13 +301,13 @@ async def archive(request: Request[Any, Any, Any], agent_id: AgentId) -> None:
     summary="Unarchive an agent",
     tags=["Agents"],
     status_code=204,
-    opt=may(roles.AGENTS_CHANGE),
+    opt=requires(roles.AGENTS_CHANGE),
     responses=problems(404),
 )
 async def unarchive(request: Request[Any, Any, Any], agent_id: AgentId) -> None:
     """Bring an archived agent back."""
     async with database(request).transaction() as session:
-        await agents.unarchive(session, await agents.get_for_change(session, caller(request), agent_id), by=acting(request))
+        await agents.unarchive(session, await agents.get_for_change(session, principal(request), agent_id), by=actor(request))
 
 
 def _not_blank(text: str) -> str:

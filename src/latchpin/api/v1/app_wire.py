@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import msgspec
 
 from latchpin.api.bodies import Body, Name, Time
-from latchpin.api.routing import Wire
+from latchpin.api.routing import CamelStruct
 from latchpin.api.v1.admin_spaces import RoleName
 from latchpin.identity.roles import Role
 from latchpin.oauth import client_admin
-from latchpin.oauth.client_checks import Entry
-from latchpin.oauth.client_list import AppKind, AppStatus, AppUser, Listed
+from latchpin.oauth.client_checks import ClientFields
+from latchpin.oauth.client_list import AppKind, AppStatus, ClientSummary, ClientUser
 from latchpin.storage import Session
 from latchpin.storage.models import OAuthClientSecret
 from latchpin.storage.models.oauth_client import ClientSource
@@ -31,7 +31,7 @@ class SpaceRole(Body, frozen=True):
     role: RoleName
 
 
-class SecretOut(Wire, frozen=True):
+class SecretOut(CamelStruct, frozen=True):
     """A living secret: `prefix` to recognise it by. `expires` is set for the older of two, while one replaces the other."""
 
     prefix: str
@@ -40,7 +40,7 @@ class SecretOut(Wire, frozen=True):
     expires: Time | None
 
 
-class AppOut(Wire, frozen=True):
+class AppOut(CamelStruct, frozen=True):
     """An app. `own` is whether the organization made it; of an app of others, who made it is not told.
 
     `users` counts the organization's users who let it act now. `askedBy`, `decidedBy` and `decided` tell of the approval.
@@ -66,7 +66,7 @@ class AppOut(Wire, frozen=True):
     decided: Time | None
 
 
-class AppPage(Wire, frozen=True):
+class AppPage(CamelStruct, frozen=True):
     """One page of apps and the length of the whole list."""
 
     apps: list[AppOut]
@@ -91,27 +91,27 @@ class AppDetails(AppOut, frozen=True):
     secrets: list[SecretOut]
 
 
-class AppMade(Wire, frozen=True):
+class AppMade(CamelStruct, frozen=True):
     """An app just registered. `clientSecret` is shown this once; null for an app that has none."""
 
     app: AppDetails
     client_secret: str | None
 
 
-class SecretMade(Wire, frozen=True):
+class SecretMade(CamelStruct, frozen=True):
     """A new secret, shown this once. `olderExpires` is when the one before it ends; null where there is none left."""
 
     client_secret: str
     older_expires: Time | None
 
 
-class GrantsEnded(Wire, frozen=True):
+class GrantsEnded(CamelStruct, frozen=True):
     """How many grants ended with the change; their tokens are refused from now on."""
 
     grants_ended: int
 
 
-class AppUserOut(Wire, frozen=True):
+class AppUserOut(CamelStruct, frozen=True):
     """A user who lets the app act."""
 
     user_id: int
@@ -168,9 +168,9 @@ class AppEntry(Body, frozen=True):
     spaces: Annotated[tuple[SpaceRole, ...], msgspec.Meta(max_length=500)] = ()
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> ClientFields:
         """The same for the feature."""
-        return Entry(
+        return ClientFields(
             name=self.name,
             auth_method=self.auth_method,
             application_type=self.application_type,
@@ -187,16 +187,16 @@ class AppEntry(Body, frozen=True):
         )
 
 
-def shown(found: Listed) -> AppOut:
+def to_schema(found: ClientSummary) -> AppOut:
     """Put an app on the wire."""
     return AppOut(**_facts(found))
 
 
-async def details(session: Session, found: Listed) -> AppDetails:
+async def details(session: Session, found: ClientSummary) -> AppDetails:
     """Put an app with its details on the wire."""
     client = found.client
     held = await client_admin.spaces_of(session, client) if found.own else {}
-    living = await client_admin.living_secrets(session, client) if found.own else []
+    living = await client_admin.active_secrets(session, client) if found.own else []
     return AppDetails(
         **_facts(found),
         auth_method=client.auth_method,
@@ -220,7 +220,7 @@ def secrets_of(living: Iterable[OAuthClientSecret]) -> list[SecretOut]:
     return [SecretOut(prefix=each.prefix, created=each.created, created_by=each.created_by_name, expires=each.expires) for each in living]
 
 
-def user(found: AppUser) -> AppUserOut:
+def user(found: ClientUser) -> AppUserOut:
     """Put a user of an app on the wire."""
     return AppUserOut(
         user_id=found.user.id,
@@ -232,7 +232,7 @@ def user(found: AppUser) -> AppUserOut:
     )
 
 
-def _facts(found: Listed) -> dict[str, Any]:
+def _facts(found: ClientSummary) -> dict[str, Any]:
     client, approval = found.client, found.approval
     return {
         "id": client.id,

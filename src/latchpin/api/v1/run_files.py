@@ -9,13 +9,13 @@ from litestar.params import PathParameter
 
 from latchpin import services
 from latchpin.api.bodies import Time
-from latchpin.api.routing import Wire, caller, database, may, problems
+from latchpin.api.routing import CamelStruct, database, principal, problems, requires
 from latchpin.api.v1.run_wire import INT64, AgentId, RunId
 from latchpin.automation import run_files, runs
 from latchpin.identity import roles
 
 
-class RunFileOut(Wire, frozen=True):
+class RunFileOut(CamelStruct, frozen=True):
     """A file of a run; `fileSize` in bytes."""
 
     id: int
@@ -31,13 +31,13 @@ class RunFileOut(Wire, frozen=True):
     operation_id="listRunFiles",
     summary="Files of a run",
     tags=["Runs"],
-    opt=may(roles.RUNS_READ),
+    opt=requires(roles.RUNS_READ),
     responses=problems(404),
 )
 async def list_files(request: Request[Any, Any, Any], agent_id: AgentId, run_id: RunId) -> list[RunFileOut]:
     """Return a run's files: records, log, and the list of requests; while it goes on, with what they hold by then."""
     async with database(request).read() as session:
-        run = await runs.get(session, caller(request), agent_id, run_id)
+        run = await runs.get(session, principal(request), agent_id, run_id)
         found = await run_files.of_run(session, run.id)
     return [
         RunFileOut(id=file.id, region_id=None, file_type=int(file.file_type), name=file.name, file_size=file.size, created=file.created_at)
@@ -51,7 +51,7 @@ async def list_files(request: Request[Any, Any, Any], agent_id: AgentId, run_id:
     summary="Download a file",
     tags=["Runs"],
     status_code=302,
-    opt=may(roles.RUNS_READ),
+    opt=requires(roles.RUNS_READ),
     responses=problems(404),
 )
 async def download(
@@ -63,7 +63,7 @@ async def download(
     """Redirect to an address that gives the file to whoever has it, without a header, for some minutes."""
     served = services.of(request)
     async with database(request).read() as session:
-        run = await runs.get(session, caller(request), agent_id, run_id)
+        run = await runs.get(session, principal(request), agent_id, run_id)
         file = await run_files.get(session, run.id, file_id)
     path = run_files.signed_path(file, served.secrets, minutes=served.settings.download_minutes)
     return Response(None, status_code=302, headers={"Location": served.settings.public_url + path, "Cache-Control": "no-store"})

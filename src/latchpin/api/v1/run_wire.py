@@ -10,7 +10,7 @@ from litestar.params import PathParameter
 
 from latchpin.api.bodies import Time
 from latchpin.api.compat_bodies import CompatBody
-from latchpin.api.routing import INT32, Wire
+from latchpin.api.routing import INT32, CamelStruct
 from latchpin.automation import run_lists
 from latchpin.automation.run_engine import RunEngine
 from latchpin.kit import clock
@@ -22,7 +22,7 @@ AgentId = Annotated[int, PathParameter(ge=1, le=INT32, description="The agent's 
 RunId = Annotated[int, PathParameter(ge=1, le=INT64, description="The run's id.")]
 
 
-class RunOut(Wire, frozen=True):
+class RunOut(CamelStruct, frozen=True):
     """A run. `configId` is the agent's id; `spaceId` 0 is the personal Space; `traffic` is in bytes.
 
     `tableType` is `run`, or `history` for one that was moved there. While a run waits, `message` tells its place in the queue and why.
@@ -86,14 +86,14 @@ class RunStart(CompatBody, frozen=True):
     log_mode: str | int | None = None
 
 
-class RemovedRun(Wire, frozen=True):
+class RemovedRun(CamelStruct, frozen=True):
     """What was deleted of a run."""
 
     run_id: int
     remove_method: str
 
 
-class StatusCountOut(Wire, frozen=True):
+class StatusCountOut(CamelStruct, frozen=True):
     """How many runs have one status."""
 
     status: int
@@ -101,14 +101,14 @@ class StatusCountOut(Wire, frozen=True):
     count: int
 
 
-class RunSummary(Wire, frozen=True):
+class RunSummary(CamelStruct, frozen=True):
     """How many runs an agent has, in all and by status; a status without runs is left out."""
 
     total_count: int
     status_counts: list[StatusCountOut]
 
 
-async def shown(session: Session, agent: Agent, runs: Sequence[Run], engine: RunEngine) -> list[RunOut]:
+async def to_schema(session: Session, agent: Agent, runs: Sequence[Run], engine: RunEngine) -> list[RunOut]:
     """Put runs of one agent on the wire."""
     reasons = await engine.admission.reasons(session, runs)
     organization = await run_lists.organization_name(session, agent.organization_id)

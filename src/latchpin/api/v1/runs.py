@@ -13,8 +13,8 @@ from litestar.response import Stream
 
 from latchpin import services
 from latchpin.api import compat_bodies, enums
-from latchpin.api.bodies import takes
-from latchpin.api.routing import INT32, acting, caller, database, may, problems
+from latchpin.api.bodies import json_body
+from latchpin.api.routing import INT32, actor, database, principal, problems, requires
 from latchpin.api.v1 import run_wire
 from latchpin.api.v1.run_wire import AgentId, RemovedRun, RunId, RunOut, RunStart, RunSummary, StartedRun, StatusCountOut
 from latchpin.automation import agents, run_files, run_inputs, run_lists, run_removal, runs
@@ -36,7 +36,7 @@ _AnyRequest = Request[Any, Any, Any]
     summary="Start a run",
     tags=["Runs"],
     status_code=202,
-    opt=may(roles.RUNS_START) | takes(RunStart, may_be_empty=True),
+    opt=requires(roles.RUNS_START) | json_body(RunStart, may_be_empty=True),
     responses=problems(404, 408, 409, 422),
 )
 async def start(request: _AnyRequest, agent_id: AgentId) -> Response[StartedRun]:
@@ -46,14 +46,14 @@ async def start(request: _AnyRequest, agent_id: AgentId) -> Response[StartedRun]
     """
     body = await compat_bodies.read(request, RunStart)
     new = _new_run(body)
-    engine, who = services.of(request).engine, caller(request)
+    engine, who = services.of(request).engine, principal(request)
     async with database(request).read() as session:
         _, text = await runs.get_agent_to_start(session, who, agent_id)
     definition = await agents.parse(text)
     async with database(request).transaction() as session:
         agent, latest = await runs.get_agent_to_start(session, who, agent_id)
         definition = definition if latest == text else await agents.parse(latest)
-        run = await runs.start(session, agent, new, definition=definition, engine=engine, by=acting(request))
+        run = await runs.start(session, agent, new, definition=definition, engine=engine, by=actor(request))
         answer = await run_wire.started(session, agent, run, engine)
     if body.is_run_synchronously:
         records: Response[StartedRun] = await _records(request, run.id, body.timeout)  # what the document tells is the usual answer
@@ -120,7 +120,7 @@ async def _as_array(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     operation_id="listRuns",
     summary="Runs of an agent",
     tags=["Runs"],
-    opt=may(roles.RUNS_READ),
+    opt=requires(roles.RUNS_READ),
     responses=problems(404),
 )
 async def list_runs(
@@ -130,9 +130,9 @@ async def list_runs(
 ) -> list[RunOut]:
     """Return the agent's newest runs, newest first, those moved to history included."""
     async with database(request).read() as session:
-        agent = await agents.get(session, caller(request), agent_id)
+        agent = await agents.get(session, principal(request), agent_id)
         found = await run_lists.recent(session, agent.id, max_records)
-        return await run_wire.shown(session, agent, found, services.of(request).engine)
+        return await run_wire.to_schema(session, agent, found, services.of(request).engine)
 
 
 @get(
@@ -140,13 +140,13 @@ async def list_runs(
     operation_id="getRunSummary",
     summary="Run totals of an agent",
     tags=["Runs"],
-    opt=may(roles.RUNS_READ),
+    opt=requires(roles.RUNS_READ),
     responses=problems(404),
 )
 async def summary(request: _AnyRequest, agent_id: AgentId) -> RunSummary:
     """Count the agent's runs by status, those moved to history included."""
     async with database(request).read() as session:
-        agent = await agents.get(session, caller(request), agent_id)
+        agent = await agents.get(session, principal(request), agent_id)
         found = await run_lists.counts(session, agent.id)
     counts = [StatusCountOut(status=int(each.status), status_name=enums.wire_name(each.status), count=each.count) for each in found]
     return RunSummary(total_count=sum(each.count for each in found), status_counts=counts)
@@ -157,15 +157,15 @@ async def summary(request: _AnyRequest, agent_id: AgentId) -> RunSummary:
     operation_id="getRunStatus",
     summary="One run",
     tags=["Runs"],
-    opt=may(roles.RUNS_READ),
+    opt=requires(roles.RUNS_READ),
     responses=problems(404),
 )
 async def status(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> RunOut:
     """Return one run with its status and counters."""
     async with database(request).read() as session:
-        run = await runs.get(session, caller(request), agent_id, run_id)
-        agent = await agents.get(session, caller(request), agent_id)
-        (found,) = await run_wire.shown(session, agent, [run], services.of(request).engine)
+        run = await runs.get(session, principal(request), agent_id, run_id)
+        agent = await agents.get(session, principal(request), agent_id)
+        (found,) = await run_wire.to_schema(session, agent, [run], services.of(request).engine)
     return found
 
 
@@ -175,15 +175,15 @@ async def status(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> RunO
     summary="Stop a run",
     tags=["Runs"],
     status_code=204,
-    opt=may(roles.RUNS_START),
+    opt=requires(roles.RUNS_START),
     responses=problems(404),
 )
 async def stop(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> None:
     """Let a run finish the page at hand and deliver what it has: it is Stopping, then Stopped. Does nothing to a run that has ended."""
     engine = services.of(request).engine
     async with database(request).transaction() as session:
-        run, agent = await runs.get_for_change(session, caller(request), agent_id, run_id)
-        await runs.stop(session, run, engine=engine, by=acting(request), agent_name=agent.name)
+        run, agent = await runs.get_for_change(session, principal(request), agent_id, run_id)
+        await runs.stop(session, run, engine=engine, by=actor(request), agent_name=agent.name)
 
 
 @post(
@@ -192,15 +192,15 @@ async def stop(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> None:
     summary="Kill a run",
     tags=["Runs"],
     status_code=204,
-    opt=may(roles.RUNS_START),
+    opt=requires(roles.RUNS_START),
     responses=problems(404),
 )
 async def kill(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> None:
     """Stop a run; a second call while it is Stopping ends it at once. Either way it ends as Stopped."""
     engine = services.of(request).engine
     async with database(request).transaction() as session:
-        run, agent = await runs.get_for_change(session, caller(request), agent_id, run_id)
-        await runs.kill(session, run, engine=engine, by=acting(request), agent_name=agent.name)
+        run, agent = await runs.get_for_change(session, principal(request), agent_id, run_id)
+        await runs.kill(session, run, engine=engine, by=actor(request), agent_name=agent.name)
 
 
 @post(
@@ -209,16 +209,16 @@ async def kill(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> None:
     summary="Restart a failed run",
     tags=["Runs"],
     status_code=202,
-    opt=may(roles.RUNS_START),
+    opt=requires(roles.RUNS_START),
     responses=problems(404, 409),
 )
 async def restart(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> RunOut:
     """Begin a run that ended in Failure again, from the start and under the same id."""
     engine = services.of(request).engine
     async with database(request).transaction() as session:
-        run, agent = await runs.get_for_change(session, caller(request), agent_id, run_id)
-        await runs.restart(session, run, engine=engine, by=acting(request), agent=agent)
-        (found,) = await run_wire.shown(session, agent, [run], engine)
+        run, agent = await runs.get_for_change(session, principal(request), agent_id, run_id)
+        await runs.restart(session, run, engine=engine, by=actor(request), agent=agent)
+        (found,) = await run_wire.to_schema(session, agent, [run], engine)
     return found
 
 
@@ -228,7 +228,7 @@ async def restart(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> Run
     summary="Delete a run or its files",
     tags=["Runs"],
     status_code=200,
-    opt=may(roles.RUNS_START),
+    opt=requires(roles.RUNS_START),
     responses=problems(404),
 )
 async def remove(
@@ -243,14 +243,14 @@ async def remove(
     """Delete a run that has ended, or its files, or its files and its input, for good. A repeated request is answered as the first."""
     method, engine = enums.run_remove_method(remove_method), services.of(request).engine
     async with database(request).transaction() as session:
-        agent = await agents.get(session, caller(request), agent_id)
+        agent = await agents.get(session, principal(request), agent_id)
         try:
-            run, agent = await runs.get_for_change(session, caller(request), agent_id, run_id)
+            run, agent = await runs.get_for_change(session, principal(request), agent_id, run_id)
         except Missing:
             if run_id <= INT32 and await run_removal.was_removed(session, agent.organization_id, run_id):
                 return RemovedRun(run_id=run_id, remove_method=method.value)
             raise
-        keys = await run_removal.remove(session, run, method, agent_name=agent.name, by=acting(request))
+        keys = await run_removal.remove(session, run, method, agent_name=agent.name, by=actor(request))
     for key in keys:
         await engine.store.delete(key)
     return RemovedRun(run_id=run_id, remove_method=method.value)

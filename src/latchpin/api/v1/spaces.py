@@ -9,7 +9,7 @@ from litestar.params import PathParameter
 
 from latchpin.api.bodies import Time
 from latchpin.api.parameters import text_parameter
-from latchpin.api.routing import INT32, Wire, caller, database, may, problems
+from latchpin.api.routing import INT32, CamelStruct, database, principal, problems, requires
 from latchpin.api.v1.agents import Count
 from latchpin.automation import agent_lists
 from latchpin.automation.agent_lists import Filters
@@ -23,7 +23,7 @@ from latchpin.storage.models import Space
 SpaceId = Annotated[int, PathParameter(ge=1, le=INT32, description="The Space's id.")]
 
 
-class SpaceOut(Wire, frozen=True):
+class SpaceOut(CamelStruct, frozen=True):
     """A Space. `access` names the groups that can enter; `runRetentionHours` null keeps finished runs.
 
     `initiatedBy` is null for a global Space of another organization.
@@ -42,7 +42,7 @@ class SpaceOut(Wire, frozen=True):
     updated: Time | None
 
 
-class SpaceAgent(Wire, frozen=True):
+class SpaceAgent(CamelStruct, frozen=True):
     """An agent as a Space lists it, archived ones included."""
 
     id: int
@@ -60,7 +60,7 @@ class SpaceAgent(Wire, frozen=True):
     labels: list[dict[str, Any]]
 
 
-def shown(space: Space | SpaceRow, access: list[str], principal: Principal) -> SpaceOut:
+def to_schema(space: Space | SpaceRow, access: list[str], principal: Principal) -> SpaceOut:
     """Put a Space on the wire; who made another organization's is not told."""
     return SpaceOut(
         id=space.id,
@@ -82,13 +82,13 @@ def shown(space: Space | SpaceRow, access: list[str], principal: Principal) -> S
     operation_id="listSpaces",
     summary="List Spaces",
     tags=["Spaces"],
-    opt=may(roles.SPACES_READ),
+    opt=requires(roles.SPACES_READ),
     responses=problems(),
 )
 async def list_spaces(request: Request[Any, Any, Any]) -> list[SpaceOut]:
     """Return every Space that the caller can enter, by name."""
-    found = await space_lists.every(database(request).glance, caller(request))
-    return [shown(space, spaces.groups(space, has_users=space.has_users), caller(request)) for space in found]
+    found = await space_lists.list_all(database(request).executor, principal(request))
+    return [to_schema(space, spaces.groups(space, has_users=space.has_users), principal(request)) for space in found]
 
 
 @get(
@@ -96,7 +96,7 @@ async def list_spaces(request: Request[Any, Any, Any]) -> list[SpaceOut]:
     operation_id="findSpace",
     summary="Find a Space by name",
     tags=["Spaces"],
-    opt=may(roles.SPACES_READ),
+    opt=requires(roles.SPACES_READ),
     responses=problems(404),
 )
 async def find_space(
@@ -107,9 +107,9 @@ async def find_space(
     if not plain_text.normalize(name):
         raise Malformed("Say which name to look for.", field="name")
     async with database(request).read() as session:
-        space = await spaces.find(session, caller(request), name)
+        space = await spaces.find(session, principal(request), name)
         groups = await spaces.group_access(session, [space])
-    return shown(space, groups[space.id], caller(request))
+    return to_schema(space, groups[space.id], principal(request))
 
 
 @get(
@@ -117,15 +117,15 @@ async def find_space(
     operation_id="getSpace",
     summary="One Space",
     tags=["Spaces"],
-    opt=may(roles.SPACES_READ),
+    opt=requires(roles.SPACES_READ),
     responses=problems(404),
 )
 async def get_space(request: Request[Any, Any, Any], space_id: SpaceId) -> SpaceOut:
     """Return one visible Space."""
     async with database(request).read() as session:
-        space = await spaces.get(session, caller(request), space_id)
+        space = await spaces.get(session, principal(request), space_id)
         groups = await spaces.group_access(session, [space])
-    return shown(space, groups[space.id], caller(request))
+    return to_schema(space, groups[space.id], principal(request))
 
 
 @get(
@@ -133,12 +133,12 @@ async def get_space(request: Request[Any, Any, Any], space_id: SpaceId) -> Space
     operation_id="listSpaceAgents",
     summary="Agents of a Space",
     tags=["Spaces"],
-    opt=may(roles.SPACES_READ),
+    opt=requires(roles.SPACES_READ),
     responses=problems(404),
 )
 async def list_space_agents(request: Request[Any, Any, Any], space_id: SpaceId) -> list[SpaceAgent]:
     """Return a Space's agents by name, archived ones marked."""
-    rows = await agent_lists.in_space(database(request).glance, caller(request), space_id)
+    rows = await agent_lists.in_space(database(request).executor, principal(request), space_id)
     return [
         SpaceAgent(
             id=row.id,
@@ -164,14 +164,14 @@ async def list_space_agents(request: Request[Any, Any, Any], space_id: SpaceId) 
     operation_id="countSpaceAgents",
     summary="Count agents of a Space",
     tags=["Spaces"],
-    opt=may(roles.SPACES_READ),
+    opt=requires(roles.SPACES_READ),
     responses=problems(404),
 )
 async def count_space_agents(request: Request[Any, Any, Any], space_id: SpaceId) -> Count:
     """Count a Space's agents, archived ones included, as the list has them."""
     async with database(request).read() as session:
-        space = await spaces.get(session, caller(request), space_id)
-        total = await agent_lists.count(session, caller(request), Filters(space_id=space.id, archived=None))
+        space = await spaces.get(session, principal(request), space_id)
+        total = await agent_lists.count(session, principal(request), Filters(space_id=space.id, archived=None))
     return Count(total_count=total)
 
 

@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity.scopes import ordered
 from latchpin.oauth import client_admin, device_codes, resources, scope
+from latchpin.oauth.authorization_server import AnyRequest
 from latchpin.oauth.clients import Client
-from latchpin.oauth.endpoints import asking
-from latchpin.oauth.endpoints.answers import json_answer, preflight
-from latchpin.oauth.endpoints.asking import Asking
+from latchpin.oauth.endpoints import client_request
+from latchpin.oauth.endpoints.client_request import ClientRequest
+from latchpin.oauth.endpoints.responses import json_response, preflight
 from latchpin.oauth.errors import unauthorized_client
-from latchpin.oauth.server import AnyRequest
 
 PATH = "/api/oauth/device_authorization"
 VERIFICATION = "/device"  # the page where a person types the code
@@ -24,22 +24,22 @@ VERIFICATION = "/device"  # the page where a person types the code
 @post(PATH, status_code=200)
 async def device_authorization(request: AnyRequest) -> Response[bytes]:
     """Give a device its two codes (section 3.2); errors as RFC 6749 section 5.2."""
-    asked = await asking.read(request)
-    serving = asked.serving
-    generation = await serving.now()
-    await asked.limited("device", serving.settings.token_limit)
+    asked = await client_request.read(request)
+    server = asked.server
+    generation = await server.now()
+    await asked.limited("device", server.settings.token_limit)
     client = await asked.client(generation)
     if client_admin.DEVICE not in client.grant_types:
         raise unauthorized_client(f"this client may not use {client_admin.DEVICE}")
     wanted = ordered(scope.asked(asked.params.get("scope"), client.scopes, offline="refresh_token" in client.grant_types))
     await asked.require_room("device_codes", client)
-    async with serving.database.transaction() as session:
+    async with server.database.transaction() as session:
         resource = await _resource(session, asked, client)
         made = await device_codes.create(
-            session, client, scopes=wanted, resource=resource, address=asked.came_from.address, secrets=serving.secrets
+            session, client, scopes=wanted, resource=resource, address=asked.origin.address, secrets=server.secrets
         )
-    page = serving.issuer + VERIFICATION
-    return json_answer(
+    page = server.issuer + VERIFICATION
+    return json_response(
         {
             "device_code": made.device_code,
             "user_code": made.user_code,
@@ -57,9 +57,9 @@ async def device_authorization_preflight() -> Response[bytes]:
     return preflight("POST")
 
 
-async def _resource(session: AsyncSession, asked: Asking, client: Client) -> str:
+async def _resource(session: AsyncSession, asked: ClientRequest, client: Client) -> str:
     """Check the resources asked for; for a client of no organization their organization is known only with the person, so then."""
     if client.organization_id is not None:
-        return await resources.checked(session, asked.params.resources, client.organization_id, asked.serving.settings)
+        return await resources.checked(session, asked.params.resources, client.organization_id, asked.server.settings)
     resources.require_form(asked.params.resources)
     return " ".join(asked.params.resources)

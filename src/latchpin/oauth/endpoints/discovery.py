@@ -14,13 +14,13 @@ from litestar.enums import HttpMethod
 from latchpin.identity import dpop
 from latchpin.identity.scopes import ALL, EVERY, serialize
 from latchpin.identity.signing_keys import JWKS_SECONDS
-from latchpin.oauth import auth_methods, authorization_request, client_assertion, end_session, pkce, server
+from latchpin.oauth import auth_methods, authorization_request, authorization_server, client_assertion, end_session, pkce
+from latchpin.oauth.authorization_server import AnyRequest, AuthorizationServer
 from latchpin.oauth.endpoints import device_authorization, introspect, pushed, register, revoke, userinfo
-from latchpin.oauth.endpoints.answers import preflight, public_json
+from latchpin.oauth.endpoints.responses import cacheable_json, preflight
 from latchpin.oauth.endpoints.token import GRANTS
 from latchpin.oauth.endpoints.token import PATH as TOKEN
 from latchpin.oauth.errors import OAuthError
-from latchpin.oauth.server import AnyRequest, AuthorizationServer
 
 _METADATA_SECONDS = 300
 CERTS = "/api/oauth/certs"
@@ -29,9 +29,9 @@ _AUTHORIZATION_SERVER, _OPENID, _RESOURCE = "oauth-authorization-server", "openi
 _RESOURCE_METADATA = "/api/oauth/resource-metadata"
 
 
-def authorization_server(serving: AuthorizationServer) -> dict[str, Any]:
+def oauth_metadata(server: AuthorizationServer) -> dict[str, Any]:
     """Return our metadata (RFC 8414 section 2)."""
-    issuer = serving.issuer
+    issuer = server.issuer
     return {
         "issuer": issuer,
         "authorization_endpoint": issuer + authorization_request.PATH,
@@ -50,10 +50,10 @@ def authorization_server(serving: AuthorizationServer) -> dict[str, Any]:
         "introspection_endpoint_auth_methods_supported": [each for each in auth_methods.METHODS if each != auth_methods.NONE],
         "introspection_endpoint_auth_signing_alg_values_supported": list(client_assertion.ALGORITHMS),
         "pushed_authorization_request_endpoint": issuer + pushed.PATH,
-        "require_pushed_authorization_requests": serving.settings.require_pushed_authorization_requests,
+        "require_pushed_authorization_requests": server.settings.require_pushed_authorization_requests,
         "device_authorization_endpoint": issuer + device_authorization.PATH,
-        **({"registration_endpoint": issuer + register.PATH} if register.is_offered(serving) else {}),
-        "client_id_metadata_document_supported": serving.settings.client_documents,
+        **({"registration_endpoint": issuer + register.PATH} if register.is_offered(server) else {}),
+        "client_id_metadata_document_supported": server.settings.client_documents,
         "code_challenge_methods_supported": [pkce.METHOD],
         "authorization_response_iss_parameter_supported": True,
         "resource_indicators_supported": True,
@@ -64,14 +64,14 @@ def authorization_server(serving: AuthorizationServer) -> dict[str, Any]:
     }
 
 
-def openid_provider(serving: AuthorizationServer) -> dict[str, Any]:
+def openid_provider(server: AuthorizationServer) -> dict[str, Any]:
     """Return our metadata as an OpenID provider (OpenID Connect Discovery section 3)."""
     return {
-        **authorization_server(serving),
-        "userinfo_endpoint": serving.issuer + userinfo.PATH,
-        "end_session_endpoint": serving.issuer + end_session.PATH,
+        **oauth_metadata(server),
+        "userinfo_endpoint": server.issuer + userinfo.PATH,
+        "end_session_endpoint": server.issuer + end_session.PATH,
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": serving.ring.algorithms,
+        "id_token_signing_alg_values_supported": server.ring.algorithms,
         "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "sid", "at_hash", "name", "email", "email_verified"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "request_parameter_supported": False,
@@ -91,7 +91,9 @@ def _require_ours(request: AnyRequest, document: str) -> str:
     """
     path: str = request.scope["path"].rstrip("/").removeprefix(f"/.well-known/{document}")
     if path not in ("", _API):
-        raise OAuthError("invalid_request", f"nothing of ours is at this path; our issuer is {server.of(request).issuer}", status=404)
+        raise OAuthError(
+            "invalid_request", f"nothing of ours is at this path; our issuer is {authorization_server.of(request).issuer}", status=404
+        )
     return path
 
 
@@ -99,26 +101,26 @@ def _require_ours(request: AnyRequest, document: str) -> str:
 async def authorization_server_metadata(request: AnyRequest) -> Response[bytes]:
     """Tell OAuth clients where everything is."""
     _require_ours(request, _AUTHORIZATION_SERVER)
-    serving = server.of(request)
-    await serving.now()
-    return public_json(authorization_server(serving), seconds=_METADATA_SECONDS)
+    server = authorization_server.of(request)
+    await server.now()
+    return cacheable_json(oauth_metadata(server), seconds=_METADATA_SECONDS)
 
 
 @get(_forms(_OPENID))
 async def openid_configuration(request: AnyRequest) -> Response[bytes]:
     """Tell OpenID Connect clients where everything is."""
     _require_ours(request, _OPENID)
-    serving = server.of(request)
-    await serving.now()
-    return public_json(openid_provider(serving), seconds=_METADATA_SECONDS)
+    server = authorization_server.of(request)
+    await server.now()
+    return cacheable_json(openid_provider(server), seconds=_METADATA_SECONDS)
 
 
 @get([*_forms(_RESOURCE), _RESOURCE_METADATA])
 async def protected_resource(request: AnyRequest) -> Response[bytes]:
     """Describe our API as a protected resource (RFC 9728 section 2)."""
-    issuer = server.of(request).issuer
+    issuer = authorization_server.of(request).issuer
     path = "" if request.scope["path"].rstrip("/") == _RESOURCE_METADATA else _require_ours(request, _RESOURCE)
-    return public_json(
+    return cacheable_json(
         {
             "resource": issuer + path,  # what the address was made from (section 3.3); tokens may be for either
             "resource_name": "Latchpin API",
@@ -146,6 +148,6 @@ async def discovery_preflight() -> Response[bytes]:
 @get(CERTS)
 async def certs(request: AnyRequest) -> Response[bytes]:
     """Return the public keys that tokens are signed with, the next one among them."""
-    serving = server.of(request)
-    await serving.now()
-    return public_json(serving.ring.jwks, seconds=JWKS_SECONDS)
+    server = authorization_server.of(request)
+    await server.now()
+    return cacheable_json(server.ring.jwks, seconds=JWKS_SECONDS)

@@ -11,24 +11,24 @@ from litestar import Response, post, route
 from litestar.enums import HttpMethod
 from sqlalchemy import select
 
-from latchpin.identity import bearer, credentials, dpop, scopes, standing
+from latchpin.identity import active_grant, bearer, credentials, dpop, scopes
+from latchpin.identity.active_grant import ActiveGrant
 from latchpin.identity.credentials import PREFIX as API_KEY
 from latchpin.identity.scopes import ALL, serialize
-from latchpin.identity.standing import Standing
-from latchpin.identity.verified import Refused, admits
+from latchpin.identity.verified import RejectedCredential, admits
 from latchpin.kit import clock
 from latchpin.oauth import issue
+from latchpin.oauth.authorization_server import AnyRequest
 from latchpin.oauth.clients import Client
-from latchpin.oauth.endpoints import asking
-from latchpin.oauth.endpoints.answers import json_answer, preflight
-from latchpin.oauth.endpoints.asking import Asking
+from latchpin.oauth.endpoints import client_request
+from latchpin.oauth.endpoints.client_request import ClientRequest
+from latchpin.oauth.endpoints.responses import json_response, preflight
 from latchpin.oauth.errors import invalid_client
-from latchpin.oauth.server import AnyRequest
 from latchpin.storage.models import OAuthGrant, OAuthResource, RefreshToken
 
 PATH = "/api/oauth/introspect"
 _INACTIVE = {"active": False}
-_TOLD = (
+_CLAIMS = (
     *("iss", "aud", "sub", "client_id", "exp", "iat", "jti", "sid", "auth_time"),
     *("cnf", "org", "role", "space", "spaces", "spaces_omitted", "spaces_digest", "spaces_uri"),
 )
@@ -41,19 +41,19 @@ async def introspect(request: AnyRequest) -> Response[bytes]:
     API keys are told to resource servers of the key's organization only. A key that is bound to networks is active only where the
     optional parameter `client_address` (section 2.1) names an allowed one, and so is a token that it was exchanged for.
     """
-    asked = await asking.read(request)
-    generation = await asked.serving.now()
+    asked = await client_request.read(request)
+    generation = await asked.server.now()
     client = await asked.client(generation)
     if client.is_public:
         raise invalid_client("introspection is for clients that prove themselves")
     if client.organization_id is None:  # anybody can register one
-        await asked.limited("introspect", asked.serving.settings.rate_limit)
+        await asked.limited("introspect", asked.server.settings.rate_limit)
     token = asked.params.need("token")
     if token.startswith(API_KEY):
-        return json_answer(await _api_key(asked, client, token, generation))
+        return json_response(await _api_key(asked, client, token, generation))
     if token.startswith(issue.REFRESH_PREFIX):
-        return json_answer(await _refresh_token(asked, client, token))
-    return json_answer(await _access_token(asked, client, token, generation))
+        return json_response(await _refresh_token(asked, client, token))
+    return json_response(await _access_token(asked, client, token, generation))
 
 
 @route(PATH, http_method=[HttpMethod.OPTIONS])
@@ -62,40 +62,40 @@ async def introspect_preflight() -> Response[bytes]:
     return preflight("POST")
 
 
-async def _access_token(asked: Asking, client: Client, token: str, generation: int) -> dict[str, Any]:
-    found = await asked.serving.tokens.read(token.encode(), generation)
-    if isinstance(found, Refused):
+async def _access_token(asked: ClientRequest, client: Client, token: str, generation: int) -> dict[str, Any]:
+    found = await asked.server.tokens.read(token.encode(), generation)
+    if isinstance(found, RejectedCredential):
         return _INACTIVE
-    claims, stands = found
-    if claims["client_id"] != client.client_id and not await _is_for(asked, client, claims, stands):
+    claims, active = found
+    if claims["client_id"] != client.client_id and not await _is_for(asked, client, claims, active):
         return _INACTIVE
-    told = {name: claims[name] for name in _TOLD if name in claims}
+    told = {name: claims[name] for name in _CLAIMS if name in claims}
     kind = "Bearer" if bearer.thumbprint(claims) is None else dpop.SCHEME  # RFC 9449 section 6.2: who asks has to check the proof
-    return {"active": True, "token_type": kind, **told, "scope": _live_scope(claims, stands)}
+    return {"active": True, "token_type": kind, **told, "scope": _active_scope(claims, active)}
 
 
-async def _is_for(asked: Asking, client: Client, claims: dict[str, Any], stands: Standing) -> bool:
+async def _is_for(asked: ClientRequest, client: Client, claims: dict[str, Any], active: ActiveGrant) -> bool:
     """Whether the client is the server of a resource that the token is for, in the same organization."""
-    if client.resource_id is None or client.organization_id != stands.principal.organization_id:
+    if client.resource_id is None or client.organization_id != active.principal.organization_id:
         return False
-    if not admits(stands.networks, asked.params.get("client_address")):
+    if not admits(active.networks, asked.params.get("client_address")):
         return False  # of an exchanged key, which its tokens reach no further than
-    async with asked.serving.database.read() as session:
+    async with asked.server.database.read() as session:
         identifier = await session.scalar(select(OAuthResource.identifier).where(OAuthResource.id == client.resource_id))
     audience = claims.get("aud")
     named = audience if isinstance(audience, list) else [audience]
     return identifier is not None and any(isinstance(each, str) and each.rstrip("/") == identifier.rstrip("/") for each in named)
 
 
-def _live_scope(claims: dict[str, Any], stands: Standing) -> str:
+def _active_scope(claims: dict[str, Any], active: ActiveGrant) -> str:
     """Return what the token says it may, without what its user's credential may not any more."""
-    live = {scope.value for scope in stands.principal.scopes}
+    live = {scope.value for scope in active.principal.scopes}
     return scopes.ordered(word for word in str(claims.get("scope", "")).split() if word not in ALL or word in live)
 
 
-async def _refresh_token(asked: Asking, client: Client, token: str) -> dict[str, Any]:
+async def _refresh_token(asked: ClientRequest, client: Client, token: str) -> dict[str, Any]:
     """Judge a refresh token, for its own client only."""
-    async with asked.serving.database.read() as session:
+    async with asked.server.database.read() as session:
         row = await session.scalar(
             select(RefreshToken)
             .join(OAuthGrant, OAuthGrant.id == RefreshToken.grant_id)
@@ -103,38 +103,38 @@ async def _refresh_token(asked: Asking, client: Client, token: str) -> dict[str,
         )
         if row is None or row.spent is not None or row.expires <= clock.now():
             return _INACTIVE
-        stands = await standing.of_grant(session, row.grant_id, asked.serving.settings)
-    if not isinstance(stands, Standing):
+        active = await active_grant.by_id(session, row.grant_id, asked.server.settings)
+    if not isinstance(active, ActiveGrant):
         return _INACTIVE
     return {
         "active": True,
-        "iss": asked.serving.issuer,
-        "sub": stands.subject,
-        "client_id": stands.client_id,
-        "scope": scopes.ordered(stands.granted),
+        "iss": asked.server.issuer,
+        "sub": active.subject,
+        "client_id": active.client_id,
+        "scope": scopes.ordered(active.granted),
         "exp": int(row.expires.timestamp()),
         "iat": int(row.created.timestamp()),
-        "sid": stands.sid,
+        "sid": active.sid,
     }
 
 
-async def _api_key(asked: Asking, client: Client, token: str, generation: int) -> dict[str, Any]:
+async def _api_key(asked: ClientRequest, client: Client, token: str, generation: int) -> dict[str, Any]:
     """Judge an API key, for a resource server of the key's own organization only."""
     if client.resource_id is None or client.organization_id is None:
         return _INACTIVE
-    keys, secret = asked.serving.keys, token.encode()
-    found = keys.remembered(secret, generation) or await keys.look_up(secret, generation)
-    if isinstance(found, Refused):
-        asked.serving.activity.refused(found, asked.came_from)
+    keys, secret = asked.server.keys, token.encode()
+    found = keys.cached(secret, generation) or await keys.look_up(secret, generation)
+    if isinstance(found, RejectedCredential):
+        asked.server.activity.refused(found, asked.origin)
         return _INACTIVE
     who = found.principal
     if who.organization_id != client.organization_id or not found.admits(asked.params.get("client_address")):
         return _INACTIVE
-    asked.serving.activity.used_at(f"POST {PATH}", who, found.caller, asked.came_from)
+    asked.server.activity.used_at(f"POST {PATH}", who, found.limiter_key, asked.origin)
     return {
         "active": True,
         "token_type": "ApiKey",
-        "iss": asked.serving.issuer,
+        "iss": asked.server.issuer,
         "sub": str(who.user_id),
         "username": who.email,
         "scope": serialize(who.scopes),

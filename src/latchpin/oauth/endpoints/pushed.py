@@ -6,11 +6,11 @@ from litestar import Response, post, route
 from litestar.enums import HttpMethod
 
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import proving, pushed
-from latchpin.oauth.endpoints import asking
-from latchpin.oauth.endpoints.answers import json_answer, preflight
+from latchpin.oauth import dpop_binding, par
+from latchpin.oauth.authorization_server import AnyRequest
+from latchpin.oauth.endpoints import client_request
+from latchpin.oauth.endpoints.responses import json_response, preflight
 from latchpin.oauth.errors import invalid_request
-from latchpin.oauth.server import AnyRequest
 
 PATH = "/api/oauth/par"
 
@@ -18,23 +18,23 @@ PATH = "/api/oauth/par"
 @post(PATH, status_code=201)
 async def push(request: AnyRequest) -> Response[bytes]:
     """Keep a request that the authorization endpoint would take; a bad one is refused at once, as RFC 6749 section 5.2 has it."""
-    asked = await asking.read(request)
-    serving = asked.serving
-    generation = await serving.now()
-    await asked.limited("pushed", serving.settings.token_limit)
-    proof = proving.judge(request, serving)
+    asked = await client_request.read(request)
+    server = asked.server
+    generation = await server.now()
+    await asked.limited("pushed", server.settings.token_limit)
+    proof = dpop_binding.verify(request, server)
     client = await asked.client(generation)
     if asked.params.get("request_uri") is not None:
         raise invalid_request("request_uri may not be sent ahead (RFC 9126 section 2.1)")
     requests.refuse_objects(asked.params)
-    sent = await proving.bound_ahead(serving, client, asked.params, proof, asked.came_from)
-    encoded = pushed.parameters(sent, client)
-    requests.read(encoded.encode(), await requests.target(serving, encoded.encode(), generation, asked.came_from))
+    sent = await dpop_binding.bind_pushed(server, client, asked.params, proof, asked.origin)
+    encoded = par.parameters(sent, client)
+    requests.read(encoded.encode(), await requests.target(server, encoded.encode(), generation, asked.origin))
     await asked.require_room("pushed_requests", client)
-    async with serving.database.transaction() as session:
-        request_uri = await pushed.keep(session, client, encoded)
-    told = {"request_uri": request_uri, "expires_in": int(pushed.LIFETIME.total_seconds())}
-    return json_answer(told, status=201, headers=proving.answer_headers(serving, proof))
+    async with server.database.transaction() as session:
+        request_uri = await par.save(session, client, encoded)
+    told = {"request_uri": request_uri, "expires_in": int(par.LIFETIME.total_seconds())}
+    return json_response(told, status=201, headers=dpop_binding.response_headers(server, proof))
 
 
 @route(PATH, http_method=[HttpMethod.OPTIONS])

@@ -12,11 +12,11 @@ from litestar.enums import HttpMethod
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from latchpin.kit import context, households, rate_limit
-from latchpin.oauth import client_metadata, registration, request_limits, server
-from latchpin.oauth.endpoints.answers import CORS, NO_STORE, json_answer, preflight
+from latchpin.kit import client_subnet, context, rate_limit
+from latchpin.oauth import authorization_server, client_metadata, registration, request_limits
+from latchpin.oauth.authorization_server import AnyRequest, AuthorizationServer
+from latchpin.oauth.endpoints.responses import CORS, NO_STORE, json_response, preflight
 from latchpin.oauth.errors import OAuthError
-from latchpin.oauth.server import AnyRequest, AuthorizationServer
 from latchpin.storage.models import OAuthClient
 
 PATH = "/api/oauth/register"
@@ -24,59 +24,59 @@ _CARE = 6  # requests about entries that are there for each registration that an
 ClientId = FromPath[str]
 
 
-def is_offered(serving: AuthorizationServer) -> bool:
+def is_offered(server: AuthorizationServer) -> bool:
     """Whether there is an endpoint at all."""
-    return serving.settings.registration != "off"
+    return server.settings.registration != "off"
 
 
 @post(PATH, status_code=201)
 async def register(request: AnyRequest) -> Response[bytes]:
     """Register an app (RFC 7591 section 3.1)."""
-    serving, came_from = _offered(request), server.origin(request)
-    await _limit(serving, request, "register", serving.settings.registration_limit)
-    if not registration.may_register(serving.settings, _bearer(request)):
+    server, origin = _offered(request), authorization_server.origin_of(request)
+    await _limit(server, request, "register", server.settings.registration_limit)
+    if not registration.may_register(server.settings, _bearer(request)):
         raise _refused("registration needs the initial access token")
-    said = await _said(request)
-    await request_limits.require_room(serving, "registrations", came_from.address, most=serving.settings.registration_limit)
-    async with serving.database.transaction() as session:
-        made = await registration.register(session, said, settings=serving.settings, secrets=serving.secrets, came_from=came_from)
-        answer = _entry(serving, made.client, made.token, made.secret, said)
-    return json_answer(answer, status=201)
+    said = await _metadata(request)
+    await request_limits.require_room(server, "registrations", origin.address, most=server.settings.registration_limit)
+    async with server.database.transaction() as session:
+        made = await registration.register(session, said, settings=server.settings, secrets=server.secrets, origin=origin)
+        answer = _entry(server, made.client, made.token, made.secret, said)
+    return json_response(answer, status=201)
 
 
 @get(PATH + "/{client_id:str}")
 async def show(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
     """Tell an app its entry (RFC 7592 section 2.1). Its secret is kept as a digest only, so it is not told again."""
-    serving, token = _offered(request), _bearer(request)
-    await _limit(serving, request, "registration", serving.settings.registration_limit * _CARE)
-    async with serving.database.read() as session:
+    server, token = _offered(request), _bearer(request)
+    await _limit(server, request, "registration", server.settings.registration_limit * _CARE)
+    async with server.database.read() as session:
         client = _found(await registration.find(session, client_id, token, lock=False))
-        return json_answer(_entry(serving, client, token or "", None, {}))
+        return json_response(_entry(server, client, token or "", None, {}))
 
 
 @put(PATH + "/{client_id:str}")
 async def replace(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
     """Replace an app's entry by what it sends (RFC 7592 section 2.2)."""
-    serving, token, came_from = _offered(request), _bearer(request), server.origin(request)
-    await _limit(serving, request, "registration", serving.settings.registration_limit * _CARE)
-    said = await _said(request)
-    await _room_for_change(serving, request, client_id, token)
-    async with serving.database.transaction() as session:
+    server, token, origin = _offered(request), _bearer(request), authorization_server.origin_of(request)
+    await _limit(server, request, "registration", server.settings.registration_limit * _CARE)
+    said = await _metadata(request)
+    await _room_for_change(server, request, client_id, token)
+    async with server.database.transaction() as session:
         client = _found(await registration.find(session, client_id, token))
-        secret = await registration.change(session, client, said, secrets=serving.secrets, came_from=came_from)
-        answer = _entry(serving, client, token or "", secret, said)
-    return json_answer(answer)
+        secret = await registration.change(session, client, said, secrets=server.secrets, origin=origin)
+        answer = _entry(server, client, token or "", secret, said)
+    return json_response(answer)
 
 
 @delete(PATH + "/{client_id:str}", status_code=200)
 async def remove(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
     """Remove an app at its own wish (RFC 7592 section 2.3)."""
-    serving, token = _offered(request), _bearer(request)
-    await _limit(serving, request, "registration", serving.settings.registration_limit * _CARE)
-    await _room_for_change(serving, request, client_id, token)
-    async with serving.database.transaction() as session:
+    server, token = _offered(request), _bearer(request)
+    await _limit(server, request, "registration", server.settings.registration_limit * _CARE)
+    await _room_for_change(server, request, client_id, token)
+    async with server.database.transaction() as session:
         client = _found(await registration.find(session, client_id, token))
-        await registration.remove(session, client, server.origin(request))
+        await registration.remove(session, client, authorization_server.origin_of(request))
     return Response(b"", status_code=204, headers={**NO_STORE, **CORS}, media_type=None)
 
 
@@ -97,24 +97,24 @@ HANDLERS = (register_preflight, entry_preflight, register, show, replace, remove
 
 
 def _offered(request: AnyRequest) -> AuthorizationServer:
-    serving = server.of(request)
-    if not is_offered(serving):
+    server = authorization_server.of(request)
+    if not is_offered(server):
         raise NotFoundException
-    return serving
+    return server
 
 
-async def _limit(serving: AuthorizationServer, request: AnyRequest, what: str, limit: int) -> None:
-    key = f"{what}:{households.of(server.origin(request).address)}"
+async def _limit(server: AuthorizationServer, request: AnyRequest, what: str, limit: int) -> None:
+    key = f"{what}:{client_subnet.of(authorization_server.origin_of(request).address)}"
     detail = "too many registrations from this address; wait {left} seconds"
-    await rate_limit.require(serving.counter, key, seconds=request_limits.HOUR, most=limit, detail=detail)
+    await rate_limit.require(server.counter, key, seconds=request_limits.HOUR, most=limit, detail=detail)
 
 
-async def _room_for_change(serving: AuthorizationServer, request: AnyRequest, client_id: str, token: str | None) -> None:
+async def _room_for_change(server: AuthorizationServer, request: AnyRequest, client_id: str, token: str | None) -> None:
     """Count a change of an entry, which leaves a row in the audit trail, where the token is the app's; raises OAuthError, Throttled."""
-    async with serving.database.read() as session:
+    async with server.database.read() as session:
         _found(await registration.find(session, client_id, token, lock=False))
-    most = serving.settings.registration_limit * _CARE
-    await request_limits.require_room(serving, "changes_of_apps", server.origin(request).address, most=most)
+    most = server.settings.registration_limit * _CARE
+    await request_limits.require_room(server, "changes_of_apps", authorization_server.origin_of(request).address, most=most)
 
 
 def _bearer(request: AnyRequest) -> str | None:
@@ -135,7 +135,7 @@ def _found(client: OAuthClient | None) -> OAuthClient:
     return client
 
 
-async def _said(request: AnyRequest) -> dict[str, Any]:
+async def _metadata(request: AnyRequest) -> dict[str, Any]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise client_metadata.invalid("send the metadata as application/json")
     try:
@@ -147,7 +147,7 @@ async def _said(request: AnyRequest) -> dict[str, Any]:
     return said
 
 
-def _entry(serving: AuthorizationServer, client: OAuthClient, token: str, secret: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(server: AuthorizationServer, client: OAuthClient, token: str, secret: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
     """Return an app's entry as the wire has it (RFC 7591 section 3.2.1, RFC 7592 section 3).
 
     A member of our own, `latchpin_notes`, tells people what differs from what they said, or may surprise them.
@@ -156,7 +156,7 @@ def _entry(serving: AuthorizationServer, client: OAuthClient, token: str, secret
         "client_id": client.client_id,
         "client_id_issued_at": int(client.created.timestamp()),
         "registration_access_token": token,
-        "registration_client_uri": f"{serving.issuer}{PATH}/{client.client_id}",
+        "registration_client_uri": f"{server.issuer}{PATH}/{client.client_id}",
         "client_name": client.name,
         "redirect_uris": json.loads(client.redirect_uris),
         "grant_types": client.grant_types.split(),

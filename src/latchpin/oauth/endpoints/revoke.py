@@ -7,13 +7,13 @@ from litestar.enums import HttpMethod
 
 from latchpin.audit import Actor
 from latchpin.identity.credentials import PREFIX as API_KEY
-from latchpin.identity.verified import Refused
+from latchpin.identity.verified import RejectedCredential
 from latchpin.oauth import issue, revocation
+from latchpin.oauth.authorization_server import AnyRequest, AuthorizationServer, actor
 from latchpin.oauth.clients import Client
-from latchpin.oauth.endpoints import asking
-from latchpin.oauth.endpoints.answers import json_answer, preflight
+from latchpin.oauth.endpoints import client_request
+from latchpin.oauth.endpoints.responses import json_response, preflight
 from latchpin.oauth.errors import OAuthError
-from latchpin.oauth.server import AnyRequest, AuthorizationServer, acting
 
 PATH = "/api/oauth/revoke"
 
@@ -25,20 +25,20 @@ async def revoke(request: AnyRequest) -> Response[bytes]:
     Unknown tokens and those of others get the same 200 (section 2.2), so that nobody learns which token exists; nothing happens then.
     `token_type_hint` is not needed: our tokens tell themselves apart.
     """
-    asked = await asking.read(request)
-    serving, token = asked.serving, asked.params.need("token")
-    generation = await serving.now()
-    await asked.limited("revoke", serving.settings.rate_limit)
+    asked = await client_request.read(request)
+    server, token = asked.server, asked.params.need("token")
+    generation = await server.now()
+    await asked.limited("revoke", server.settings.rate_limit)
     client = await asked.client(generation)
-    by = acting(client, asked.came_from)
+    by = actor(client, asked.origin)
     if token.startswith(API_KEY):
         raise OAuthError("unsupported_token_type", "API keys are revoked in the Control Center, under Users, Manage API keys")
     if token.startswith(issue.REFRESH_PREFIX):
-        async with serving.database.transaction() as session:
+        async with server.database.transaction() as session:
             await revocation.of_refresh_token(session, client, token, by=by)
     else:
-        await _access_token(serving, client, token, generation, by)
-    return json_answer({})
+        await _access_token(server, client, token, generation, by)
+    return json_response({})
 
 
 @route(PATH, http_method=[HttpMethod.OPTIONS])
@@ -47,10 +47,10 @@ async def revoke_preflight() -> Response[bytes]:
     return preflight("POST")
 
 
-async def _access_token(serving: AuthorizationServer, client: Client, token: str, generation: int, by: Actor) -> None:
-    found = await serving.tokens.read(token.encode(), generation)
-    if isinstance(found, Refused) or found[1].client_id != client.client_id:
+async def _access_token(server: AuthorizationServer, client: Client, token: str, generation: int, by: Actor) -> None:
+    found = await server.tokens.read(token.encode(), generation)
+    if isinstance(found, RejectedCredential) or found[1].client_id != client.client_id:
         return
-    claims, stands = found
-    async with serving.database.transaction() as session:
-        await revocation.of_access_token(session, stands, jti=str(claims["jti"]), expires=float(claims["exp"]), by=by)
+    claims, active = found
+    async with server.database.transaction() as session:
+        await revocation.of_access_token(session, active, jti=str(claims["jti"]), expires=float(claims["exp"]), by=by)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Router
 
 from latchpin.oauth.endpoints import device_authorization, discovery, introspect, pushed, register, revoke, token, userinfo
-from latchpin.oauth.endpoints.answers import HANDLERS
+from latchpin.oauth.endpoints.responses import HANDLERS
 from latchpin.oauth.params import MOST_BODY_BYTES
 
 ROUTER = Router(

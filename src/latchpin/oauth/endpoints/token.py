@@ -9,18 +9,18 @@ from litestar import Response, post, route
 from litestar.enums import HttpMethod
 
 from latchpin.audit import Origin
-from latchpin.oauth import proving
+from latchpin.oauth import dpop_binding
+from latchpin.oauth.authorization_server import AnyRequest, AuthorizationServer
 from latchpin.oauth.clients import Client
-from latchpin.oauth.endpoints import asking
-from latchpin.oauth.endpoints.answers import json_answer, preflight
+from latchpin.oauth.endpoints import client_request
+from latchpin.oauth.endpoints.responses import json_response, preflight
 from latchpin.oauth.errors import OAuthError, unauthorized_client
 from latchpin.oauth.grants import authorization_code, client_credentials, device_code, refresh_token, token_exchange
-from latchpin.oauth.issue import Answer
+from latchpin.oauth.issue import TokenResponse
 from latchpin.oauth.params import Params
-from latchpin.oauth.server import AnyRequest, AuthorizationServer
 
 PATH = "/api/oauth/token"
-Grant = Callable[[AuthorizationServer, Client, Params, Origin], Awaitable[Answer | OAuthError]]
+Grant = Callable[[AuthorizationServer, Client, Params, Origin], Awaitable[TokenResponse | OAuthError]]
 GRANTS: dict[str, Grant] = {
     authorization_code.NAME: authorization_code.redeem,
     refresh_token.NAME: refresh_token.redeem,
@@ -33,24 +33,24 @@ GRANTS: dict[str, Grant] = {
 @post(PATH, status_code=200)
 async def token(request: AnyRequest) -> Response[bytes]:
     """Issue tokens; errors as RFC 6749 section 5.2."""
-    asked = await asking.read(request)
-    serving, grant_type = asked.serving, asked.params.need("grant_type")
+    asked = await client_request.read(request)
+    server, grant_type = asked.server, asked.params.need("grant_type")
     grant = GRANTS.get(grant_type)
     if grant is None:
         raise OAuthError("unsupported_grant_type", f"known grant types: {' '.join(GRANTS)}")
     if grant_type == token_exchange.NAME:
         asked = replace(asked, params=token_exchange.with_client(asked.params, asked.authorization))
-    generation = await serving.now()
-    await asked.limited("token", serving.settings.token_limit)
-    proof = proving.judge(request, serving)
+    generation = await server.now()
+    await asked.limited("token", server.settings.token_limit)
+    proof = dpop_binding.verify(request, server)
     client = await asked.client(generation)
     if grant_type not in client.grant_types:
         raise unauthorized_client(f"this client may not use {grant_type}")
-    jkt = await proving.settle(serving, client, proof, asked.came_from)
-    answer = await grant(serving, client, replace(asked.params, jkt=jkt), asked.came_from)
+    jkt = await dpop_binding.use_proof(server, client, proof, asked.origin)
+    answer = await grant(server, client, replace(asked.params, jkt=jkt), asked.origin)
     if isinstance(answer, OAuthError):
         raise answer  # after the grant's transaction: what had to outlive the refusal is committed
-    return json_answer(answer, headers=proving.answer_headers(serving, proof))
+    return json_response(answer, headers=dpop_binding.response_headers(server, proof))
 
 
 @route(PATH, http_method=[HttpMethod.OPTIONS])

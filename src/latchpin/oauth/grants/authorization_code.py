@@ -8,16 +8,16 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin, events, record
-from latchpin.identity import credentials, grants, standing
+from latchpin.identity import active_grant, credentials, grants
+from latchpin.identity.active_grant import ActiveGrant
 from latchpin.identity.scopes import OFFLINE
-from latchpin.identity.standing import Standing
 from latchpin.kit import clock
-from latchpin.oauth import issue, pkce, proving, resources
+from latchpin.oauth import dpop_binding, issue, pkce, resources
+from latchpin.oauth.authorization_server import AuthorizationServer, actor
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import OAuthError, invalid_grant
-from latchpin.oauth.issue import Answer, Wanted
+from latchpin.oauth.issue import TokenRequest, TokenResponse
 from latchpin.oauth.params import Params
-from latchpin.oauth.server import AuthorizationServer, acting
 from latchpin.storage.models import AuthorizationCode, BrowserSession, OAuthClient, OAuthGrant
 
 NAME = "authorization_code"
@@ -26,7 +26,7 @@ _REFUSED = "the code is unknown, used, expired, or not this client's"
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _RedeemedCode:
     """A code with what it leads to, locked: code and grant are read as they are once everybody before has finished."""
 
     code: AuthorizationCode
@@ -35,7 +35,7 @@ class _Found:
     session_lives: bool
 
 
-async def redeem(server: AuthorizationServer, client: Client, params: Params, came_from: Origin) -> Answer | OAuthError:
+async def redeem(server: AuthorizationServer, client: Client, params: Params, origin: Origin) -> TokenResponse | OAuthError:
     """Trade a code for tokens; a refresh token comes along where `offline_access` was granted."""
     code, verifier = params.need("code"), params.get("code_verifier")
     await server.now()
@@ -43,26 +43,26 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         found = await _find(session, code)
         if found is None or found.grant.oauth_client_id != client.pk:
             return invalid_grant(_REFUSED)
-        if refusal := await proving.refusal_of(server, client, found.code.dpop_jkt, params.jkt, came_from):
+        if refusal := await dpop_binding.refusal_of(server, client, found.code.dpop_jkt, params.jkt, origin):
             return refusal  # the code is left as it is: whoever stole it has no key
-        if refusal := await _refusal(session, found, params, verifier, acting(client, came_from)):
+        if refusal := await _refusal(session, found, params, verifier, actor(client, origin)):
             return refusal  # what was noted of it is committed
-        stands = await standing.of_grant(session, found.grant.id, server.settings)
-        if not isinstance(stands, Standing):
+        active = await active_grant.by_id(session, found.grant.id, server.settings)
+        if not isinstance(active, ActiveGrant):
             return invalid_grant(_REFUSED)
         wanted = await resources.of_grant(session, params.resources, found.grant, server.settings)
         if not await _use_up(session, found.code):
             return invalid_grant(_REFUSED)
         refresh = None
-        if OFFLINE in stands.granted and "refresh_token" in client.grant_types:
+        if OFFLINE in active.granted and "refresh_token" in client.grant_types:
             refresh, _ = await issue.new_refresh_token(session, server, found.grant)
-        proving.bind(client, found.grant, params.jkt)
-        grants.begin(session, found.grant, found.client, by=issue.acting_for(stands, acting(client, came_from)))
+        dpop_binding.bind(client, found.grant, params.jkt)
+        grants.activate(session, found.grant, found.client, by=issue.actor(active, actor(client, origin)))
         server.activity.app_used(client.pk)
-        return issue.answer(server, stands, Wanted(stands.granted, wanted, found.code.nonce, params.jkt), refresh=refresh)
+        return issue.token_response(server, active, TokenRequest(active.granted, wanted, found.code.nonce, params.jkt), refresh=refresh)
 
 
-async def _find(session: AsyncSession, code: str) -> _Found | None:
+async def _find(session: AsyncSession, code: str) -> _RedeemedCode | None:
     found = await session.execute(
         select(AuthorizationCode, OAuthGrant, OAuthClient)
         .join(OAuthGrant, OAuthGrant.id == AuthorizationCode.grant_id)
@@ -77,10 +77,10 @@ async def _find(session: AsyncSession, code: str) -> _Found | None:
     lives = select(BrowserSession.id).where(
         BrowserSession.id == grant.browser_session_id, BrowserSession.ended.is_(None), BrowserSession.expires > clock.now()
     )
-    return _Found(kept, grant, owner, await session.scalar(lives) is not None)
+    return _RedeemedCode(kept, grant, owner, await session.scalar(lives) is not None)
 
 
-async def _refusal(session: AsyncSession, found: _Found, params: Params, verifier: str | None, by: Actor) -> OAuthError | None:
+async def _refusal(session: AsyncSession, found: _RedeemedCode, params: Params, verifier: str | None, by: Actor) -> OAuthError | None:
     """Check all that the code is bound to; notes what has to be noted of a refusal, and returns it."""
     kept, sent = found.code, params.get("redirect_uri")
     if sent is not None and sent != kept.redirect_uri:  # optional for OAuth 2.1 clients (section 10.2), bound where it is sent

@@ -11,16 +11,16 @@ import asyncio
 from sqlalchemy import select
 
 from latchpin.audit import Origin
-from latchpin.identity import grants, standing
+from latchpin.identity import active_grant, grants
+from latchpin.identity.active_grant import ActiveGrant
 from latchpin.identity.grants import NewGrant
 from latchpin.identity.scopes import ALL
-from latchpin.identity.standing import Standing
 from latchpin.oauth import issue, resources, scope
+from latchpin.oauth.authorization_server import AuthorizationServer, actor
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import OAuthError, invalid_grant, invalid_request, invalid_scope, unauthorized_client
-from latchpin.oauth.issue import Answer, Wanted
+from latchpin.oauth.issue import TokenRequest, TokenResponse
 from latchpin.oauth.params import Params
-from latchpin.oauth.server import AuthorizationServer, acting
 from latchpin.storage.models import OAuthClient, OAuthGrant
 from latchpin.storage.models.oauth_grant import GrantKind
 
@@ -28,7 +28,7 @@ NAME = "client_credentials"
 _API = frozenset(each.value for each in ALL)
 
 
-async def redeem(server: AuthorizationServer, client: Client, params: Params, came_from: Origin) -> Answer | OAuthError:
+async def redeem(server: AuthorizationServer, client: Client, params: Params, origin: Origin) -> TokenResponse | OAuthError:
     """Issue a token for the client itself; without `scope` all that was assigned. No refresh token (section 4.4.3)."""
     if client.is_public or client.organization_id is None:
         return unauthorized_client("client_credentials is for confidential clients that an administrator registered")
@@ -37,23 +37,23 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         return invalid_scope("no scope was assigned to this client by an administrator")
     wanted = scope.asked(params.get("scope"), assigned, offline=False)
     generation = await server.now()
-    stands = await _service(server, client, generation, came_from)
-    if not isinstance(stands, Standing):
-        return stands
+    active = await _service(server, client, generation, origin)
+    if not isinstance(active, ActiveGrant):
+        return active
     if params.resources:
         async with server.database.read() as session:
             await resources.checked(session, params.resources, client.organization_id, server.settings)
     server.activity.app_used(client.pk)
     # OpenSSL signs without holding Python up, so this core serves others meanwhile.
-    return await asyncio.to_thread(issue.answer, server, stands, Wanted(wanted, params.resources, jkt=params.jkt))
+    return await asyncio.to_thread(issue.token_response, server, active, TokenRequest(wanted, params.resources, jkt=params.jkt))
 
 
-async def _service(server: AuthorizationServer, client: Client, generation: int, came_from: Origin) -> Standing | OAuthError:
+async def _service(server: AuthorizationServer, client: Client, generation: int, origin: Origin) -> ActiveGrant | OAuthError:
     """Return where the client's own grant stands; makes the grant with the client's first token."""
     sid = server.service_sids.get(client.pk)
     if sid is not None:
-        found = await server.tokens.standing(sid, generation)
-        if isinstance(found, Standing):
+        found = await server.tokens.active_grant(sid, generation)
+        if isinstance(found, ActiveGrant):
             return found
     if client.organization_id is None:
         return invalid_request("the client belongs to no organization")
@@ -69,9 +69,9 @@ async def _service(server: AuthorizationServer, client: Client, generation: int,
         if grant is None:
             new = NewGrant(client=row, organization_id=client.organization_id, kind=GrantKind.SERVICE, scopes=" ".join(sorted(_API)))
             grant = await grants.create(session, new, server.settings)
-            grants.begin(session, grant, row, by=acting(client, came_from))
-        stands = await standing.of_grant(session, grant.id, server.settings)
-    if not isinstance(stands, Standing):
+            grants.activate(session, grant, row, by=actor(client, origin))
+        active = await active_grant.by_id(session, grant.id, server.settings)
+    if not isinstance(active, ActiveGrant):
         return invalid_grant("the client's own right has ended")
-    server.service_sids.put(client.pk, stands.sid)
-    return stands
+    server.service_sids.put(client.pk, active.sid)
+    return active

@@ -6,17 +6,17 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Origin
-from latchpin.identity import credentials, grants, standing
+from latchpin.identity import active_grant, credentials, grants
+from latchpin.identity.active_grant import ActiveGrant
 from latchpin.identity.scopes import OFFLINE
-from latchpin.identity.standing import Standing
 from latchpin.kit import clock
-from latchpin.oauth import client_admin, issue, proving, resources
+from latchpin.oauth import client_admin, dpop_binding, issue, resources
+from latchpin.oauth.authorization_server import AuthorizationServer, actor
 from latchpin.oauth.clients import Client
 from latchpin.oauth.device_codes import INTERVAL_SECONDS
 from latchpin.oauth.errors import OAuthError, invalid_grant
-from latchpin.oauth.issue import Answer, Wanted
+from latchpin.oauth.issue import TokenRequest, TokenResponse
 from latchpin.oauth.params import Params
-from latchpin.oauth.server import AuthorizationServer, acting
 from latchpin.storage.models import DeviceCode, OAuthClient, OAuthGrant
 from latchpin.storage.models.oauth_grant import DeviceStatus
 
@@ -25,7 +25,7 @@ _EARLY_SECONDS = 1  # what the network may take from the wait between two questi
 _REFUSED = "the device code is unknown, used, or not this client's"
 
 
-async def redeem(server: AuthorizationServer, client: Client, params: Params, came_from: Origin) -> Answer | OAuthError:
+async def redeem(server: AuthorizationServer, client: Client, params: Params, origin: Origin) -> TokenResponse | OAuthError:
     """Tell a device how far its request has come (section 3.5), or trade its code for tokens."""
     presented = params.need("device_code")
     await server.now()
@@ -44,17 +44,17 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
             return invalid_grant(_REFUSED)
         grant, owner = taken
         await resources.checked(session, grant.resource.split(), grant.organization_id, server.settings)
-        wanted = resources.narrowed(params.resources, grant.resource, standing.own_audiences(server.settings))
-        stands = await standing.of_grant(session, grant.id, server.settings)
-        if not isinstance(stands, Standing):
+        wanted = resources.narrow_to_grant(params.resources, grant.resource, active_grant.own_audiences(server.settings))
+        active = await active_grant.by_id(session, grant.id, server.settings)
+        if not isinstance(active, ActiveGrant):
             return invalid_grant(_REFUSED)
         refresh = None
-        if OFFLINE in stands.granted and "refresh_token" in client.grant_types:
+        if OFFLINE in active.granted and "refresh_token" in client.grant_types:
             refresh, _ = await issue.new_refresh_token(session, server, grant)
-        proving.bind(client, grant, params.jkt)
-        grants.begin(session, grant, owner, by=issue.acting_for(stands, acting(client, came_from)))
+        dpop_binding.bind(client, grant, params.jkt)
+        grants.activate(session, grant, owner, by=issue.actor(active, actor(client, origin)))
         server.activity.app_used(client.pk)
-        return issue.answer(server, stands, Wanted(stands.granted, wanted, jkt=params.jkt), refresh=refresh)
+        return issue.token_response(server, active, TokenRequest(active.granted, wanted, jkt=params.jkt), refresh=refresh)
 
 
 def _undecided(row: DeviceCode) -> OAuthError | None:

@@ -15,16 +15,16 @@ from sqlalchemy import Table, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin, events, record
-from latchpin.identity import credentials, grants, standing
-from latchpin.identity.standing import Standing
-from latchpin.identity.verified import Refused
+from latchpin.identity import active_grant, credentials, grants
+from latchpin.identity.active_grant import ActiveGrant
+from latchpin.identity.verified import RejectedCredential
 from latchpin.kit import clock, sealing
-from latchpin.oauth import issue, proving, resources, scope
+from latchpin.oauth import dpop_binding, issue, resources, scope
+from latchpin.oauth.authorization_server import AuthorizationServer, actor
 from latchpin.oauth.clients import Client
 from latchpin.oauth.errors import OAuthError, invalid_grant
-from latchpin.oauth.issue import Answer, Wanted
+from latchpin.oauth.issue import TokenRequest, TokenResponse
 from latchpin.oauth.params import Params
-from latchpin.oauth.server import AuthorizationServer, acting
 from latchpin.storage.models import OAuthGrant, RefreshToken
 
 NAME = "refresh_token"
@@ -49,7 +49,7 @@ _PREDECESSOR = (
 )
 
 
-async def redeem(server: AuthorizationServer, client: Client, params: Params, came_from: Origin) -> Answer | OAuthError:
+async def redeem(server: AuthorizationServer, client: Client, params: Params, origin: Origin) -> TokenResponse | OAuthError:
     """Trade a refresh token for new tokens. `scope` narrows the access token only; the family keeps its own (RFC 6749 section 6)."""
     presented = params.need("refresh_token")
     await server.now()
@@ -61,29 +61,29 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
         token = await session.scalar(_TOKEN, digest) if grant is not None else None
         if grant is None or token is None:
             return invalid_grant(REFUSED)
-        stands = await standing.of_grant(session, grant.id, server.settings)  # reads the grant again, too
+        active = await active_grant.by_id(session, grant.id, server.settings)  # reads the grant again, too
         if grant.oauth_client_id != client.pk or grant.ended is not None:
             return invalid_grant(REFUSED)
         bound = grant.dpop_jkt if _is_bound(token) else None
-        refusal = await proving.refusal_of(server, client, bound, params.jkt, came_from)
+        refusal = await dpop_binding.refusal_of(server, client, bound, params.jkt, origin)
         if refusal is not None or token.spent is not None:  # without its key neither the token is spent nor the family ended
-            return refusal or await _again(session, params, presented, token, grant, stands, acting(client, came_from))
-        if token.expires <= clock.now() or not isinstance(stands, Standing):
+            return refusal or await _retry(session, params, presented, token, grant, active, actor(client, origin))
+        if token.expires <= clock.now() or not isinstance(active, ActiveGrant):
             return invalid_grant(REFUSED)
-        wanted = Wanted(
-            scope.narrowed(params.get("scope"), stands.granted),
+        wanted = TokenRequest(
+            scope.narrowed(params.get("scope"), active.granted),
             await resources.of_grant(session, params.resources, grant, server.settings),
             jkt=params.jkt,
         )
-        asked = _asked(params, bound=bound)
-        proving.bind(client, grant, params.jkt)
+        asked = _token_request(params, bound=bound)
+        dpop_binding.bind(client, grant, params.jkt)
         text, successor = await issue.new_refresh_token(session, server, grant)
-        made = issue.answer(server, stands, wanted, refresh=text)
+        made = issue.token_response(server, active, wanted, refresh=text)
         if not await _spend(session, token, asked, successor, sealing.seal(_key(presented), json.dumps(made).encode(), str(token.id))):
             return invalid_grant(REFUSED)
         server.activity.app_used(client.pk, grant.id)
-        by = issue.acting_for(stands, acting(client, came_from))
-        record(session, events.GrantRefreshed(target_id=grant.id, target_name=stands.client_name), by)
+        by = issue.actor(active, actor(client, origin))
+        record(session, events.GrantRefreshed(target_id=grant.id, target_name=active.client_name), by)
         return made
 
 
@@ -97,27 +97,29 @@ async def _spend(session: AsyncSession, token: RefreshToken, asked: str, success
     return True
 
 
-async def _again(
+async def _retry(
     session: AsyncSession,
     params: Params,
     presented: str,
     token: RefreshToken,
     grant: OAuthGrant,
-    stands: Standing | Refused,
+    active: ActiveGrant | RejectedCredential,
     by: Actor,
-) -> Answer | OAuthError:
+) -> TokenResponse | OAuthError:
     """Judge a spent token: the same answer within the window, else the end of the family."""
     if token.sealed is not None and token.spent is not None and clock.now() - token.spent <= WINDOW:
-        if token.asked != _asked(params, bound=grant.dpop_jkt if _is_bound(token) else None) or isinstance(stands, Refused):
+        if token.asked != _token_request(params, bound=grant.dpop_jkt if _is_bound(token) else None) or isinstance(
+            active, RejectedCredential
+        ):
             return invalid_grant(REFUSED)
-        again: Answer = json.loads(sealing.open_(_key(presented), token.sealed, str(token.id)))
+        again: TokenResponse = json.loads(sealing.unseal(_key(presented), token.sealed, str(token.id)))
         return again
     record(session, events.TokenReplayed(target_id=grant.id, target_name=by.credential_name, reason="refresh token used twice"), by)
     await grants.end(session, grant.id, reason="a spent refresh token was presented again", by=by)
     return invalid_grant(REPLAYED)
 
 
-def _asked(params: Params, *, bound: str | None) -> str:
+def _token_request(params: Params, *, bound: str | None) -> str:
     """Return what a request asks for besides the token itself, so that only the same request gets the same answer.
 
     With the key that the token itself was bound to: its family may be bound by the very request that spends it.
@@ -139,7 +141,7 @@ def _key(presented: str) -> bytes:
     return hmac.digest(presented.encode(), b"latchpin/refresh-answer", "sha256")
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Drop sealed answers whose window is over, and tokens that ran out a day ago."""
     at = clock.now()
     await session.execute(

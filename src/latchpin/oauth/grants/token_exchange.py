@@ -11,19 +11,19 @@ from dataclasses import replace
 from sqlalchemy import select
 
 from latchpin.audit import Origin
-from latchpin.identity import grants, scopes, standing
+from latchpin.identity import active_grant, grants, scopes
+from latchpin.identity.active_grant import ActiveGrant
 from latchpin.identity.activity import actor
 from latchpin.identity.grants import NewGrant
 from latchpin.identity.principal import Principal
-from latchpin.identity.standing import Standing
-from latchpin.identity.verified import Reason, Verified, refusal_of
-from latchpin.kit import own_pages
+from latchpin.identity.verified import RejectionReason, Verified, refusal_of
+from latchpin.kit import same_origin
 from latchpin.oauth import client_admin, issue, resources, scope
+from latchpin.oauth.authorization_server import AuthorizationServer
 from latchpin.oauth.clients import KEY_EXCHANGE, Client
 from latchpin.oauth.errors import OAuthError, invalid_grant, invalid_request, invalid_scope, unauthorized_client
-from latchpin.oauth.issue import Answer, Wanted
+from latchpin.oauth.issue import TokenRequest, TokenResponse
 from latchpin.oauth.params import Params
-from latchpin.oauth.server import AuthorizationServer
 from latchpin.storage.models import ApiKey, OAuthClient, OAuthGrant
 from latchpin.storage.models.oauth_grant import GrantKind
 
@@ -42,11 +42,11 @@ def with_client(params: Params, authorization: str | None) -> Params:
     return replace(params, values={**params.values, "client_id": KEY_EXCHANGE})
 
 
-async def redeem(server: AuthorizationServer, client: Client, params: Params, came_from: Origin) -> Answer | OAuthError:
+async def redeem(server: AuthorizationServer, client: Client, params: Params, origin: Origin) -> TokenResponse | OAuthError:
     """Trade an API key for an access token (section 2.1); without `scope` for all that the key may."""
     _check_kinds(params)
     generation = await server.now()
-    key = await _proved(server, params, generation, came_from)
+    key = await _verified_key(server, params, generation, origin)
     who = key.principal
     if client.organization_id not in (None, who.organization_id):
         return unauthorized_client("the key belongs to another organization than this app")
@@ -58,12 +58,12 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, ca
     if asked:
         async with server.database.read() as session:
             await resources.checked(session, asked, who.organization_id, server.settings)
-    stands = await _grant(server, client, who, generation, came_from)
-    if not isinstance(stands, Standing):
-        return stands
-    server.activity.app_used(client.pk, stands.grant_id)
-    server.activity.used_at("POST /api/oauth/token", who, key.caller, came_from)
-    return {**issue.answer(server, stands, Wanted(wanted, asked, jkt=params.jkt)), "issued_token_type": ACCESS_TOKEN}
+    active = await _grant(server, client, who, generation, origin)
+    if not isinstance(active, ActiveGrant):
+        return active
+    server.activity.app_used(client.pk, active.grant_id)
+    server.activity.used_at("POST /api/oauth/token", who, key.limiter_key, origin)
+    return {**issue.token_response(server, active, TokenRequest(wanted, asked, jkt=params.jkt)), "issued_token_type": ACCESS_TOKEN}
 
 
 def _check_kinds(params: Params) -> None:
@@ -75,39 +75,39 @@ def _check_kinds(params: Params) -> None:
         raise invalid_request("actor_token is not supported: nobody acts for somebody else here")
 
 
-async def _proved(server: AuthorizationServer, params: Params, generation: int, came_from: Origin) -> Verified:
+async def _verified_key(server: AuthorizationServer, params: Params, generation: int, origin: Origin) -> Verified:
     """Return the sound key of a request, as the API's gate judges it; raises OAuthError `invalid_request` (section 2.2.2), Throttled."""
     secret = params.need("subject_token").encode()
-    found = server.keys.remembered(secret, generation) or await server.keys.look_up(secret, generation)
+    found = server.keys.cached(secret, generation) or await server.keys.look_up(secret, generation)
     if isinstance(found, Verified):
-        if not found.admits(came_from.address):
-            found = refusal_of(found.principal, Reason.WRONG_NETWORK)
-        elif params.page is not None and params.page.encode("latin-1") not in own_pages.origins(server.settings):
-            await server.note_refusal(refusal_of(found.principal, Reason.IN_BROWSER), came_from)
+        if not found.admits(origin.address):
+            found = refusal_of(found.principal, RejectionReason.WRONG_NETWORK)
+        elif params.page is not None and params.page.encode("latin-1") not in same_origin.own_origins(server.settings):
+            await server.note_refusal(refusal_of(found.principal, RejectionReason.IN_BROWSER), origin)
             raise invalid_request(
                 "an API key was sent from a web page, where everybody can read it: exchange it on your server, and have it revoked"
             )
     if not isinstance(found, Verified):
-        await server.note_refusal(found, came_from)
+        await server.note_refusal(found, origin)
         raise invalid_request(_REFUSED)
     return found
 
 
-async def _grant(server: AuthorizationServer, client: Client, who: Principal, generation: int, came_from: Origin) -> Standing | OAuthError:
+async def _grant(server: AuthorizationServer, client: Client, who: Principal, generation: int, origin: Origin) -> ActiveGrant | OAuthError:
     """Return where the living grant of a key and a client stands; makes it with the first token."""
     key_id = who.credential.id or 0
     sid = server.exchange_sids.get((key_id, client.pk))
     if sid is not None:
-        found = await server.tokens.standing(sid, generation)
-        if isinstance(found, Standing):
+        found = await server.tokens.active_grant(sid, generation)
+        if isinstance(found, ActiveGrant):
             return found
     async with server.database.transaction() as session:
         key = await session.get(ApiKey, key_id, with_for_update={"key_share": True})  # one grant, though many ask first
         row = await session.get(OAuthClient, client.pk)
         if key is None or row is None:
             return invalid_request(_REFUSED)
-        living = select(OAuthGrant).where(OAuthGrant.api_key_id == key_id, OAuthGrant.oauth_client_id == client.pk, grants.living())
-        grant = await session.scalar(living.order_by(OAuthGrant.id).limit(1))
+        unended = select(OAuthGrant).where(OAuthGrant.api_key_id == key_id, OAuthGrant.oauth_client_id == client.pk, grants.active())
+        grant = await session.scalar(unended.order_by(OAuthGrant.id).limit(1))
         if grant is None:
             new = NewGrant(
                 client=row,
@@ -118,9 +118,9 @@ async def _grant(server: AuthorizationServer, client: Client, who: Principal, ge
                 api_key_id=key_id,
             )
             grant = await grants.create(session, new, server.settings)
-            grants.begin(session, grant, row, by=actor(who, came_from))
-        stands = await standing.of_grant(session, grant.id, server.settings)
-    if not isinstance(stands, Standing):
+            grants.activate(session, grant, row, by=actor(who, origin))
+        active = await active_grant.by_id(session, grant.id, server.settings)
+    if not isinstance(active, ActiveGrant):
         return invalid_grant("the key's own right has ended")
-    server.exchange_sids.put((key_id, client.pk), stands.sid)
-    return stands
+    server.exchange_sids.put((key_id, client.pk), active.sid)
+    return active

@@ -9,16 +9,16 @@ from latchpin.storage.models.oauth_client import OAuthApproval, OAuthClient, OAu
 from latchpin.storage.models.oauth_grant import (
     AssertionId,
     AuthorizationCode,
-    AuthorizationRequest,
     DeviceCode,
     OAuthConsent,
     OAuthGrant,
     PushedRequest,
     RefreshToken,
     RevokedToken,
+    StoredAuthorizationRequest,
 )
 from latchpin.storage.models.run import Run, RunFile, RunTransition, Worker
-from latchpin.storage.models.session import BrowserSession, KeptForm, SignInFailures
+from latchpin.storage.models.session import BrowserSession, FormDraft, SignInFailures
 from latchpin.storage.models.signing_key import SigningKey
 from latchpin.storage.models.space import Space, SpaceMember
 from latchpin.storage.models.user import Organization, User
@@ -30,12 +30,11 @@ __all__ = [
     "AssertionId",
     "AuditEvent",
     "AuthorizationCode",
-    "AuthorizationRequest",
     "Base",
     "BrowserSession",
     "Deployment",
     "DeviceCode",
-    "KeptForm",
+    "FormDraft",
     "OAuthApproval",
     "OAuthClient",
     "OAuthClientSecret",
@@ -54,6 +53,7 @@ __all__ = [
     "SigningKey",
     "Space",
     "SpaceMember",
+    "StoredAuthorizationRequest",
     "User",
     "Worker",
 ]

@@ -93,7 +93,7 @@ class OAuthConsent(Base):
     updated: Mapped[datetime] = mapped_column(UtcTime)
 
 
-class AuthorizationRequest(Base):
+class StoredAuthorizationRequest(Base):
     """An authorization request that waits for a person's decision; used once, by the browser session that began it."""
 
     __tablename__ = "oauth_requests"

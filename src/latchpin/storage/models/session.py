@@ -29,7 +29,7 @@ class BrowserSession(Base):
     ended: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
-class KeptForm(Base):
+class FormDraft(Base):
     """What a user typed into a form whose session had ended, sealed, the latest alone. The cookie's token is kept as SHA-256."""
 
     __tablename__ = "kept_forms"

@@ -11,7 +11,7 @@ from latchpin.oauth import connected
 from latchpin.web import app_rows, forms, lists, reauth, render, rows
 from latchpin.web.pages.api_keys import makers
 from latchpin.web.pages.user_access import one_of
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.apps import ConnectedConfirm
 from latchpin.web.views.common import Form
 from latchpin.web.views.organization import Account
@@ -72,7 +72,7 @@ async def withdraw(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     return render.redirect(visit.request, "/account#apps", render.done(f"{name[:80]} has no access any more."))
 
 
-async def _page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]:
+async def _page(visit: PageContext, form: Form, *, status: int = 200) -> Response[str]:
     me = visit.principal
     async with visit.site.database.read() as session:
         user = await users.get(session, me.organization_id, me.user_id)

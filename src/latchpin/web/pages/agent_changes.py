@@ -8,11 +8,11 @@ from litestar import Response, get, post
 
 from latchpin.automation import agents
 from latchpin.errors import Conflict, Denied, FieldProblem, Invalid, Missing
-from latchpin.web import forms, kept, lists, places, render, rows
+from latchpin.web import drafts, forms, lists, render, rows, space_access
 from latchpin.web.forms import Entries
 from latchpin.web.pages.agents import agent_row, authors
-from latchpin.web.places import PERSONAL
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.session import PageContext, SignedIn
+from latchpin.web.space_access import PERSONAL
 from latchpin.web.views.automation import AgentConfirm, AgentEditor, AgentRow, VersionRestore, VersionRow
 from latchpin.web.views.common import Form, Problem
 
@@ -47,7 +47,7 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return await _new_page(visit, Form({"definition": _STARTER, "space": space or PERSONAL}), ())
 
 
-@post("/agents/new", status_code=200, opt=kept.typed())
+@post("/agents/new", status_code=200, opt=drafts.keeps_draft())
 async def create(visit: SignedIn) -> Response[str]:
     """Make an agent from the definition."""
     entries = await forms.read(visit.request)
@@ -86,7 +86,7 @@ async def show_edit(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
     return render.page(visit.request, "agents/edit.html", view)
 
 
-@post("/agents/{agent_id:int}/edit", status_code=200, opt=kept.typed())
+@post("/agents/{agent_id:int}/edit", status_code=200, opt=drafts.keeps_draft())
 async def change(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
     """Save a new version."""
     entries = await forms.read(visit.request)
@@ -144,7 +144,7 @@ async def ask_restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> 
     return render.page(visit.request, "agents/restore.html", VersionRestore(visit.shell("agents"), row, version, form))
 
 
-@post("/agents/{agent_id:int}/versions/{number:int}/restore", status_code=200, opt=kept.typed())
+@post("/agents/{agent_id:int}/versions/{number:int}/restore", status_code=200, opt=drafts.keeps_draft())
 async def restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
     """Make an old version's text the newest version."""
     entries = await forms.read(visit.request)
@@ -162,7 +162,7 @@ async def restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> Resp
     return render.redirect(visit.request, f"/agents/{agent_id}?tab=versions", toast)
 
 
-async def for_change(visit: Visit, agent_id: int) -> AgentRow:
+async def for_change(visit: PageContext, agent_id: int) -> AgentRow:
     """One agent that the person may change; raises Missing, then Denied."""
     async with visit.site.database.read() as session:
         row = await agent_row(session, visit, await agents.get(session, visit.principal, agent_id))
@@ -171,7 +171,7 @@ async def for_change(visit: Visit, agent_id: int) -> AgentRow:
     return row
 
 
-async def _for_restore(visit: Visit, agent_id: int, number: int) -> tuple[AgentRow, VersionRow, str]:
+async def _for_restore(visit: PageContext, agent_id: int, number: int) -> tuple[AgentRow, VersionRow, str]:
     """One agent that the person may change, one of its versions, and that version's text; raises Missing, then Denied."""
     row = await for_change(visit, agent_id)
     async with visit.site.database.read() as session:
@@ -180,9 +180,9 @@ async def _for_restore(visit: Visit, agent_id: int, number: int) -> tuple[AgentR
     return row, version, old.definition
 
 
-async def _new_page(visit: Visit, form: Form, problems: tuple[Problem, ...], *, status: int = 200) -> Response[str]:
+async def _new_page(visit: PageContext, form: Form, problems: tuple[Problem, ...], *, status: int = 200) -> Response[str]:
     async with visit.site.database.read() as session:
-        seen = await places.load(session, visit.principal)
+        seen = await space_access.load(session, visit.principal)
     view = AgentEditor(visit.shell("agents"), form, None, seen.editable_options(), problems)
     return render.page(visit.request, "agents/edit.html", view, status=status)
 

@@ -6,10 +6,10 @@ from litestar import Response, get, post
 
 from latchpin.automation import agents
 from latchpin.errors import Denied, Invalid, Missing
-from latchpin.web import forms, lists, places, render
+from latchpin.web import forms, lists, render, space_access
 from latchpin.web.pages.agent_changes import for_change
-from latchpin.web.places import PERSONAL
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.session import PageContext, SignedIn
+from latchpin.web.space_access import PERSONAL
 from latchpin.web.views.automation import AgentMove
 from latchpin.web.views.common import Form, Option
 
@@ -42,11 +42,11 @@ async def move(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
     return render.redirect(visit.request, f"/agents/{agent_id}", render.done(f"Agent “{name[:80]}” moved."))
 
 
-async def _page(visit: Visit, agent_id: int, form: Form, *, status: int = 200) -> Response[str]:
+async def _page(visit: PageContext, agent_id: int, form: Form, *, status: int = 200) -> Response[str]:
     row = await for_change(visit, agent_id)
     async with visit.site.database.read() as session:
         agent = await agents.get(session, visit.principal, agent_id)
-        seen = await places.load(session, visit.principal)
+        seen = await space_access.load(session, visit.principal)
     here = PERSONAL if agent.space_id is None else str(agent.space_id)
     is_owner = agent.user_id == visit.principal.user_id
     options = tuple(each for each in seen.editable_options() if each.value != here and (is_owner or each.value != PERSONAL))

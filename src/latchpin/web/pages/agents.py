@@ -14,9 +14,9 @@ from latchpin.identity import overview
 from latchpin.storage import Session
 from latchpin.storage.models import Agent
 from latchpin.storage.models import AgentVersion as StoredVersion
-from latchpin.web import forms, lists, places, render, rows
-from latchpin.web.places import PERSONAL
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web import forms, lists, render, rows, space_access
+from latchpin.web.session import PageContext, SignedIn
+from latchpin.web.space_access import PERSONAL
 from latchpin.web.views.automation import AgentDetails, AgentRow, Agents, AgentVersion, FieldRow, InputRow
 from latchpin.web.views.common import Option
 
@@ -47,8 +47,8 @@ async def show_agents(visit: SignedIn) -> Response[str]:
             sort=wanted.sort,
             descending=wanted.descending,
         )
-        seen = await places.load(session, visit.principal)
-        shown = await places.agent_rows(session, seen, found.items)
+        seen = await space_access.load(session, visit.principal)
+        shown = await space_access.agent_rows(session, seen, found.items)
     view = Agents(
         visit.shell("agents"),
         lists.counted(wanted, found.total),
@@ -99,20 +99,20 @@ async def show_version(visit: SignedIn, agent_id: lists.Id, number: lists.Id) ->
     return render.page(visit.request, "agents/version.html", view)
 
 
-async def authors(session: Session, visit: Visit, versions: Iterable[StoredVersion]) -> dict[int, str]:
+async def authors(session: Session, visit: PageContext, versions: Iterable[StoredVersion]) -> dict[int, str]:
     """Full names of those in the person's organization who saved the versions, by user id."""
     return await overview.names(session, visit.principal.organization_id, (each.user_id for each in versions if each.user_id))
 
 
-def is_at_home(visit: Visit, agent: Agent) -> bool:
+def is_at_home(visit: PageContext, agent: Agent) -> bool:
     """Whether an agent is of the person's own organization; the people behind another's are not named."""
     return agent.organization_id == visit.principal.organization_id
 
 
-async def agent_row(session: Session, visit: Visit, agent: Agent) -> AgentRow:
+async def agent_row(session: Session, visit: PageContext, agent: Agent) -> AgentRow:
     """One agent as a row, with its Space, its owner, and what the person may do with it."""
-    seen = await places.load(session, visit.principal)
-    (row,) = await places.agent_rows(session, seen, [agent])
+    seen = await space_access.load(session, visit.principal)
+    (row,) = await space_access.agent_rows(session, seen, [agent])
     return row
 
 

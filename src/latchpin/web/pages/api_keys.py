@@ -12,9 +12,9 @@ from latchpin.identity import active_keys, api_keys, overview, policy, users
 from latchpin.kit import clock
 from latchpin.storage import Session
 from latchpin.storage.models import ApiKey, User
-from latchpin.web import expiry, forms, kept, lists, reauth, render, rows
+from latchpin.web import drafts, expiry, forms, lists, reauth, render, rows
 from latchpin.web.forms import Entries
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.api_keys import KeyConfirm, KeyExpiry, KeyOwner, KeyRow, Keys
 from latchpin.web.views.common import Form, Listing
 
@@ -23,7 +23,7 @@ _DEFAULT_REASON = "revoked by an administrator"
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class KeysOfUser:
     """The keys of one user, ready to be shown."""
 
     owner: KeyOwner
@@ -37,13 +37,13 @@ def address(user_id: int) -> str:
     return KEYS.format(user_id=user_id)
 
 
-def held(user: User, keys: list[ApiKey], names: Mapping[int, str]) -> Held:
+def keys_of(user: User, keys: list[ApiKey], names: Mapping[int, str]) -> KeysOfUser:
     """Sort a user's keys into those that count and those that do not any more."""
     shown = [rows.key(each, clock.now(), names) for each in keys]
     alive = user.status == "active"
-    live = tuple(row for row in shown if row.live and alive)
-    inactive = tuple(row for row in shown if not (row.live and alive))
-    return Held(rows.owner(user), Listing(address(user.id), {}, "created", True, 1, 200, len(shown)), live, inactive)  # noqa: FBT003
+    live = tuple(row for row in shown if row.is_active and alive)
+    inactive = tuple(row for row in shown if not (row.is_active and alive))
+    return KeysOfUser(rows.owner(user), Listing(address(user.id), {}, "created", True, 1, 200, len(shown)), live, inactive)  # noqa: FBT003
 
 
 async def makers(session: Session, organization_id: int, keys: Iterable[ApiKey]) -> dict[int, str]:
@@ -57,7 +57,7 @@ async def show_keys(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     async with visit.site.database.read() as session:
         user = await users.get(session, visit.principal.organization_id, user_id)
         keys = await api_keys.of_user(session, user_id)
-        found = held(user, keys, await makers(session, visit.principal.organization_id, keys))
+        found = keys_of(user, keys, await makers(session, visit.principal.organization_id, keys))
     view = Keys(visit.shell("users"), found.owner, found.listing, found.live, found.inactive)
     return render.page(visit.request, "api_keys/list.html", view)
 
@@ -68,7 +68,7 @@ async def show_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> R
     return await _expiry_page(visit, user_id, key_id, None)
 
 
-@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/expiry", status_code=200, opt=kept.typed() | reauth.required(KEYS))
+@post("/organization/users/{user_id:int}/api-keys/{key_id:int}/expiry", status_code=200, opt=drafts.keeps_draft() | reauth.required(KEYS))
 async def change_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Change when a key ends, within the policy."""
     try:
@@ -137,7 +137,7 @@ def _name(key: ApiKey) -> str:
     return f"“{key.description[:80]}”" if key.description else f"{key.prefix}…"
 
 
-async def _expiry_page(visit: Visit, user_id: int, key_id: int, form: Form | None) -> Response[str]:
+async def _expiry_page(visit: PageContext, user_id: int, key_id: int, form: Form | None) -> Response[str]:
     owner, row = await _shown(visit, user_id, key_id)
     async with visit.site.database.read() as session:
         allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
@@ -147,13 +147,13 @@ async def _expiry_page(visit: Visit, user_id: int, key_id: int, form: Form | Non
     return render.page(visit.request, "api_keys/expiry.html", view, status=422 if form else 200)
 
 
-async def _confirm(visit: Visit, user_id: int, key_id: int, what: str, form: Form | None = None) -> Response[str]:
+async def _confirm(visit: PageContext, user_id: int, key_id: int, what: str, form: Form | None = None) -> Response[str]:
     owner, row = await _shown(visit, user_id, key_id)
     view = KeyConfirm(visit.shell("users"), owner, row, form or Form())
     return render.page(visit.request, f"api_keys/{what}.html", view, status=422 if form else 200)
 
 
-async def _shown(visit: Visit, user_id: int, key_id: int) -> tuple[KeyOwner, KeyRow]:
+async def _shown(visit: PageContext, user_id: int, key_id: int) -> tuple[KeyOwner, KeyRow]:
     async with visit.site.database.read() as session:
         user = await users.get(session, visit.principal.organization_id, user_id)
         key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)

@@ -14,14 +14,14 @@ from latchpin.identity.roles import Role
 from latchpin.identity.scopes import EVERY, OFFLINE, Scope
 from latchpin.oauth import client_admin, client_list
 from latchpin.oauth.client_admin import AlreadyRegistered
-from latchpin.oauth.client_list import Listed
+from latchpin.oauth.client_list import ClientSummary
 from latchpin.storage import Session
 from latchpin.storage.models import OAuthClient
-from latchpin.web import app_forms, app_rows, asking, forms, kept, lists, places, reauth, render
-from latchpin.web.app_forms import Offered
+from latchpin.web import app_forms, app_rows, consent_view, drafts, forms, lists, reauth, render, space_access
+from latchpin.web.app_forms import OfferedSpaces
 from latchpin.web.forms import Entries
 from latchpin.web.pages.apps import BASE, address, details
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.apps import AppEditor, AppKinds, AppRotate, AppSecret, Kind, SpaceChoice
 from latchpin.web.views.common import Form, Option, Toast
 
@@ -76,7 +76,7 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return await _form(visit, kind, Form(chosen), None)
 
 
-@post("/organization/apps/new", status_code=200, opt=kept.typed("kind") | reauth.required(BASE))
+@post("/organization/apps/new", status_code=200, opt=drafts.keeps_draft("kind") | reauth.required(BASE))
 async def create(visit: SignedIn) -> Response[str]:
     """Register the app. One with a secret is answered with the page that shows it, which a redirect would have to keep somewhere."""
     kind = app_forms.known_kind(visit.entries.get("kind", ""))
@@ -91,7 +91,7 @@ async def create(visit: SignedIn) -> Response[str]:
                 entry,
                 secrets=visit.site.secrets,
                 by=visit.actor,
-                form_id=forms.once(visit.entries),
+                idempotency_key=forms.once(visit.entries),
             )
             app_id, secret, name = made.client.id, made.secret, made.client.name
             view = await _secret_view(visit, session, app_id, secret, first=True) if secret else None
@@ -104,9 +104,9 @@ async def create(visit: SignedIn) -> Response[str]:
     return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} is registered. Its client ID is below."))
 
 
-async def _sent_before(visit: Visit, entries: Entries) -> Response[str]:
+async def _sent_before(visit: PageContext, entries: Entries) -> Response[str]:
     async with visit.site.database.read() as session:
-        made = await client_admin.made_by(session, visit.principal.organization_id, forms.once(entries))
+        made = await client_admin.created_by_request(session, visit.principal.organization_id, forms.once(entries))
     return render.redirect(visit.request, address(made.id) if made else BASE, Toast("info", _SENT_BEFORE))
 
 
@@ -117,7 +117,7 @@ async def show_edit(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     return await _form(visit, app_forms.kind_of(found), Form(app_forms.filled(found.client, roles)), found)
 
 
-@post("/organization/apps/{app_id:int}/edit", status_code=200, opt=kept.typed() | reauth.required(BASE + "/{app_id}"))
+@post("/organization/apps/{app_id:int}/edit", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE + "/{app_id}"))
 async def change(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     """Change an own app."""
     found, _ = await _own(visit, app_id)
@@ -170,26 +170,26 @@ def chosen_overlap(entries: Entries) -> timedelta:
     return timedelta(hours=int(choice))
 
 
-async def _own(visit: Visit, app_id: int) -> tuple[Listed, Mapping[int, Role]]:
+async def _own(visit: PageContext, app_id: int) -> tuple[ClientSummary, Mapping[int, Role]]:
     async with visit.site.database.read() as session:
         client = await client_admin.get(session, visit.principal.organization_id, app_id)
         found = await client_list.get(session, visit.principal.organization_id, app_id)
         return found, await client_admin.spaces_of(session, client)
 
 
-async def _offered(visit: Visit, session: Session, kind: Kind, client: OAuthClient | None) -> Offered:
+async def _offered(visit: PageContext, session: Session, kind: Kind, client: OAuthClient | None) -> OfferedSpaces:
     if kind != "service":
-        return Offered((), 0, {})
-    seen = await places.load(session, visit.principal)
+        return OfferedSpaces((), 0, {})
+    seen = await space_access.load(session, visit.principal)
     own = [space for space in seen.visible if space.organization_id == visit.principal.organization_id]
     shown = {space.id for space in own[:_MOST_SPACES]}
     held = await client_admin.spaces_of(session, client) if client else {}
     kept = {space_id: role for space_id, role in held.items() if space_id not in shown}
     choices = tuple(SpaceChoice(f"space_{space.id}", space.name) for space in own[:_MOST_SPACES])
-    return Offered(choices, max(0, len(own) - _MOST_SPACES), kept)
+    return OfferedSpaces(choices, max(0, len(own) - _MOST_SPACES), kept)
 
 
-async def _form(visit: Visit, kind: Kind, form: Form, found: Listed | None, *, status: int = 200) -> Response[str]:
+async def _form(visit: PageContext, kind: Kind, form: Form, found: ClientSummary | None, *, status: int = 200) -> Response[str]:
     async with visit.site.database.read() as session:
         offered = await _offered(visit, session, kind, found.client if found else None)
     # Which proof an app gives is decided once; between the two ways to send a secret it can change.
@@ -204,7 +204,7 @@ async def _form(visit: Visit, kind: Kind, form: Form, found: Listed | None, *, s
         kind,
         methods,
         TYPES,
-        tuple(Option(each, asking.rights(each)[0].text, each) for each in words),
+        tuple(Option(each, consent_view.rights(each)[0].text, each) for each in words),
         offered.spaces,
         ROLES,
         offered.left_out,
@@ -212,7 +212,7 @@ async def _form(visit: Visit, kind: Kind, form: Form, found: Listed | None, *, s
     return render.page(visit.request, "apps/edit.html", view, status=status)
 
 
-async def _rotate_page(visit: Visit, app_id: int, form: Form, *, status: int = 200) -> Response[str]:
+async def _rotate_page(visit: PageContext, app_id: int, form: Form, *, status: int = 200) -> Response[str]:
     async with visit.site.database.read() as session:
         await client_admin.get(session, visit.principal.organization_id, app_id)
         shown = await details(visit, session, app_id)
@@ -220,7 +220,7 @@ async def _rotate_page(visit: Visit, app_id: int, form: Form, *, status: int = 2
     return render.page(visit.request, "apps/rotate.html", view, status=status)
 
 
-async def _secret_view(visit: Visit, session: Session, app_id: int, secret: str, *, first: bool) -> AppSecret:
+async def _secret_view(visit: PageContext, session: Session, app_id: int, secret: str, *, first: bool) -> AppSecret:
     shown = await details(visit, session, app_id)
     found = await client_list.get(session, visit.principal.organization_id, app_id)
     given = {each.name: getattr(shown, each.name) for each in fields(shown)}

@@ -9,10 +9,10 @@ from litestar import Response, get, post
 from latchpin.errors import Conflict, Missing
 from latchpin.identity.roles import Role
 from latchpin.oauth import approvals, client_admin, client_list
-from latchpin.oauth.client_list import AppStatus, Listed
+from latchpin.oauth.client_list import AppStatus, ClientSummary
 from latchpin.storage import Session
-from latchpin.web import app_rows, forms, lists, places, reauth, render
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web import app_rows, forms, lists, reauth, render, space_access
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.apps import AppConfirm, AppDetails, Apps
 from latchpin.web.views.common import Form, Option
 
@@ -64,13 +64,13 @@ async def show_app(visit: SignedIn, app_id: lists.Id) -> Response[str]:
     return render.page(visit.request, "apps/details.html", view)
 
 
-async def details(visit: Visit, session: Session, app_id: int) -> AppDetails:
+async def details(visit: PageContext, session: Session, app_id: int) -> AppDetails:
     """Look up everything about one app; raises Missing."""
     organization_id = visit.principal.organization_id
     found = await client_list.get(session, organization_id, app_id)
     held: Mapping[int, Role] = await client_admin.spaces_of(session, found.client) if found.own else {}
-    names = (await places.load(session, visit.principal)).names if held else {}
-    living = await client_admin.living_secrets(session, found.client) if found.own else []
+    names = (await space_access.load(session, visit.principal)).names if held else {}
+    living = await client_admin.active_secrets(session, found.client) if found.own else []
     people = await client_list.users_of(session, organization_id, app_id)
     return AppDetails(
         visit.shell("apps"),
@@ -159,9 +159,9 @@ def address(app_id: int) -> str:
     return f"{BASE}/{app_id}"
 
 
-async def _confirm(visit: Visit, app_id: int, what: str, form: Form | None = None, *, own: bool = False) -> Response[str]:
+async def _confirm(visit: PageContext, app_id: int, what: str, form: Form | None = None, *, own: bool = False) -> Response[str]:
     async with visit.site.database.read() as session:
-        found: Listed = await client_list.get(session, visit.principal.organization_id, app_id)
+        found: ClientSummary = await client_list.get(session, visit.principal.organization_id, app_id)
     if own and not found.own:
         raise Missing("app", app_id)
     view = AppConfirm(visit.shell("apps"), app_rows.app(found), app_rows.facts(found, {}, {}), found.client.version, form or Form())

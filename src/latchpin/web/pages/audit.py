@@ -13,7 +13,7 @@ from latchpin.audit.trail import Filters
 from latchpin.errors import Missing
 from latchpin.identity import overview, user_list
 from latchpin.storage.models import AuditEvent
-from latchpin.web import audit_messages, forms, lists, narration, render, words
+from latchpin.web import audit_messages, audit_view, forms, lists, render, time_filters
 from latchpin.web.session import SignedIn
 from latchpin.web.views.common import Chip, Form, Option
 from latchpin.web.views.organization import AuditLog, AuditRecord
@@ -35,7 +35,7 @@ _TITLES = {
 }
 _OUTCOMES = (Option("", "Any outcome"), Option("done", "Success"), Option("refused", "Refused"), Option("failed", "Failed"))
 _ACTIONS = (Option("", "Any action"), *(Option(action, label) for action, label in audit_messages.LABELS.items()))
-_CREDENTIALS = (Option("", "Any credential"), *(Option(kind, label[:1].upper() + label[1:]) for kind, label in narration.KINDS.items()))
+_CREDENTIALS = (Option("", "Any credential"), *(Option(kind, label[:1].upper() + label[1:]) for kind, label in audit_view.KINDS.items()))
 _MOST_PEOPLE = 200
 
 
@@ -51,7 +51,7 @@ async def show_log(visit: SignedIn) -> Response[str]:
     people = (Option("", "Anyone"), *(Option(str(each.user.id), each.user.full_name) for each in everyone.items))
     view = AuditLog(
         visit.shell("audit"),
-        tuple(narration.event(each, names) for each in found.items),
+        tuple(audit_view.event(each, names) for each in found.items),
         _chips(query, people, found.items),
         Form(query),
         _ACTIONS,
@@ -83,11 +83,11 @@ async def show_record(visit: SignedIn, event_id: lists.Id) -> Response[str]:
     )
     view = AuditRecord(
         visit.shell("audit"),
-        narration.event(found, names),
+        audit_view.event(found, names),
         found.action,
         tuple(fact for fact in facts if fact[1]),
-        narration.changes(found),
-        narration.raw(found),
+        audit_view.changes(found),
+        audit_view.raw(found),
     )
     return render.page(visit.request, "audit/record.html", view)
 
@@ -125,7 +125,7 @@ def _day(text: str) -> datetime | None:
 
 def _day_in_words(text: str) -> str:
     try:
-        return f"{words.day(date.fromisoformat(text[:10]))}{f' (UTC{text[10:]})' if text[10:] else ''}"
+        return f"{time_filters.day(date.fromisoformat(text[:10]))}{f' (UTC{text[10:]})' if text[10:] else ''}"
     except ValueError:
         return text
 
@@ -155,7 +155,7 @@ def _chips(query: dict[str, str], people: tuple[Option, ...], found: Sequence[Au
 def _through(value: str, found: Sequence[AuditEvent]) -> str:
     """Return a credential in words, with the name that its records give it, or its number where there are none."""
     kind, _, number = value.partition(":")
-    noun = narration.KINDS.get("client" if kind == _APP else kind, kind)
+    noun = audit_view.KINDS.get("client" if kind == _APP else kind, kind)
     return f"{noun[:1].upper()}{noun[1:]} {found[0].credential_name if found else number}"
 
 

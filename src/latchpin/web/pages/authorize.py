@@ -15,16 +15,16 @@ from latchpin import services
 from latchpin.errors import LatchpinError
 from latchpin.kit import clock, context
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import authorize, params, pushed, request_limits, server
-from latchpin.oauth.authorize import Refused
-from latchpin.oauth.endpoints.answers import CORS
-from latchpin.oauth.endpoints.answers import HANDLERS as MACHINES
+from latchpin.oauth import authorization_server, authorize, par, params, request_limits
+from latchpin.oauth.authorize import ErrorRedirect
+from latchpin.oauth.endpoints.responses import CORS
+from latchpin.oauth.endpoints.responses import HANDLERS as MACHINES
 from latchpin.oauth.errors import OAuthError, invalid_request
-from latchpin.oauth.pushed import Ahead
+from latchpin.oauth.par import PushedAuthorizationRequest
 from latchpin.services import AnyRequest
-from latchpin.web import render, sent_ahead, session
-from latchpin.web.pages import errors, steps
-from latchpin.web.session import PasswordNeeded, SignInNeeded
+from latchpin.web import par_cookie, render, session
+from latchpin.web.pages import authorize_responses, errors
+from latchpin.web.session import PasswordChangeRequired, SignInRequired
 
 
 @get(requests.PATH)
@@ -43,23 +43,23 @@ async def authorize_by_form(request: AnyRequest) -> Response[str]:
     """Take an authorization request that was posted (RFC 6749 section 3.1). It goes on as a link, with which the cookie comes."""
     body = await request.body()
     params.form(request.headers.get("content-type", ""), body)
-    if len(body) > pushed.MOST_BYTES or not body.isascii():
+    if len(body) > par.MOST_BYTES or not body.isascii():
         raise invalid_request("the request is too long")
-    kept = await _keep_long(request, body)
-    answer = steps.away(request, kept[0] if kept else f"{requests.PATH}?{body.decode('ascii')}")
+    kept = await _save_long(request, body)
+    answer = authorize_responses.away(request, kept[0] if kept else f"{requests.PATH}?{body.decode('ascii')}")
     if kept:
         answer.set_cookie(kept[1])
     return answer
 
 
 async def _answer(request: AnyRequest, encoded: bytes) -> Response[str]:
-    if len(encoded) > pushed.MOST_BYTES:
+    if len(encoded) > par.MOST_BYTES:
         raise invalid_request("the request is too long")
     request_uri = requests.reference(encoded)
-    if not pushed.is_ours(request_uri):
+    if not par.is_request_uri(request_uri):
         return await _judge(request, encoded, None)
-    if pushed.is_continued(request_uri):
-        ahead = await sent_ahead.find(request, encoded)
+    if par.is_continuation(request_uri):
+        ahead = await par_cookie.find(request, encoded)
         return await _judge(request, ahead.encoded, ahead)
     return await _first_visit(request, encoded, request_uri)
 
@@ -69,59 +69,59 @@ async def _first_visit(request: AnyRequest, encoded: bytes, request_uri: str) ->
 
     What can be answered without asking anybody is answered at once: a browser that shows us in a frame brings no cookie back.
     """
-    serving, browser = services.of(request), sent_ahead.secret(request)
-    client = await requests.named_client(serving, encoded, await serving.now(), server.origin(request))
-    async with serving.database.transaction() as opened:
-        ahead = await pushed.take(opened, request_uri, client)
+    server, browser = services.of(request), par_cookie.secret(request)
+    client = await requests.named_client(server, encoded, await server.now(), authorization_server.origin_of(request))
+    async with server.database.transaction() as opened:
+        ahead = await par.take(opened, request_uri, client)
         silent = requests.NONE in requests.prompts(ahead.encoded)
-        onward = "" if silent else await pushed.go_on(opened, client, ahead, browser)
+        onward = "" if silent else await par.resume(opened, client, ahead, browser)
     if silent:
         return await _judge(request, ahead.encoded, ahead)
-    answer = steps.away(request, onward)
-    answer.set_cookie(sent_ahead.cookie(serving.settings, browser))
+    answer = authorize_responses.away(request, onward)
+    answer.set_cookie(par_cookie.cookie(server.settings, browser))
     return answer
 
 
-async def _judge(request: AnyRequest, encoded: bytes, ahead: Ahead | None) -> Response[str]:
-    serving = services.of(request)
-    to = await requests.target(serving, encoded, await serving.now(), server.origin(request))
+async def _judge(request: AnyRequest, encoded: bytes, ahead: PushedAuthorizationRequest | None) -> Response[str]:
+    server = services.of(request)
+    to = await requests.target(server, encoded, await server.now(), authorization_server.origin_of(request))
     silent = requests.NONE in requests.prompts(encoded)
     try:
-        visit = await session.visitor(request)
-    except (SignInNeeded, PasswordNeeded) as needed:
+        visit = await session.require_user(request)
+    except (SignInRequired, PasswordChangeRequired) as needed:
         if silent:
             error = OAuthError("login_required", "nobody is signed in")
-            return steps.refused(request, to.client.name, Refused(to, error, by_itself=not to.is_unverified))
+            return authorize_responses.refused(request, to.client.name, ErrorRedirect(to, error, by_itself=not to.is_unverified))
         if ahead is not None:
-            return _to_the_door(request, needed, _here(request))
-        kept = await _keep_long(request, encoded)
-        answer = _to_the_door(request, needed, kept[0] if kept else requests.after_signing_in(encoded))
+            return _to_sign_in(request, needed, _here(request))
+        kept = await _save_long(request, encoded)
+        answer = _to_sign_in(request, needed, kept[0] if kept else requests.after_signing_in(encoded))
         if kept:
             answer.set_cookie(kept[1])
         return answer
     async with visit.site.database.transaction() as opened:
-        outcome = await authorize.begin(opened, serving, to, encoded, visit.signed_in, ahead)
-    return await steps.go_on(visit, to.client, outcome)
+        outcome = await authorize.begin(opened, server, to, encoded, visit.signed_in, ahead)
+    return await authorize_responses.go_on(visit, to.client, outcome)
 
 
-async def _keep_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] | None:
+async def _save_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] | None:
     """Keep a long request here, as one that was sent ahead; returns where and with which cookie it goes on, None where it can travel.
 
     In addresses it would be quoted twice, and proxies refuse such headers: nginx takes 4 KB of an answer's. Nobody may fill the database
     with them.
     """
-    serving, came_from = services.of(request), server.origin(request)
-    if not pushed.LEAST_KEPT < len(encoded) <= pushed.MOST_BYTES or requests.reference(encoded):
+    server, origin = services.of(request), authorization_server.origin_of(request)
+    if not par.LEAST_KEPT < len(encoded) <= par.MOST_BYTES or requests.reference(encoded):
         return None
-    to = await requests.target(serving, encoded, await serving.now(), came_from)
-    if to.client.is_first_party or requests.must_be_sent_ahead(serving, to.client) or requests.NONE in requests.prompts(encoded):
+    to = await requests.target(server, encoded, await server.now(), origin)
+    if to.client.is_first_party or requests.must_be_pushed(server, to.client) or requests.NONE in requests.prompts(encoded):
         return None
-    if await request_limits.room_in(serving, "kept_requests", came_from.address):
+    if await request_limits.room_in(server, "kept_requests", origin.address):
         return None
-    browser = sent_ahead.secret(request)
-    async with serving.database.transaction() as opened:
-        onward = await pushed.go_on(opened, to.client, Ahead(encoded, clock.now()), browser)
-    return onward, sent_ahead.cookie(serving.settings, browser)
+    browser = par_cookie.secret(request)
+    async with server.database.transaction() as opened:
+        onward = await par.resume(opened, to.client, PushedAuthorizationRequest(encoded, clock.now()), browser)
+    return onward, par_cookie.cookie(server.settings, browser)
 
 
 def _here(request: AnyRequest) -> str:
@@ -129,17 +129,17 @@ def _here(request: AnyRequest) -> str:
     return f"{requests.PATH}?{request.scope['query_string'].decode('latin-1')}"
 
 
-def _to_the_door(request: AnyRequest, needed: SignInNeeded | PasswordNeeded, back: str) -> Response[str]:
+def _to_sign_in(request: AnyRequest, needed: SignInRequired | PasswordChangeRequired, back: str) -> Response[str]:
     wanted = quote(back)
-    if isinstance(needed, PasswordNeeded):
-        return steps.away(request, f"/password?next={wanted}")
-    return steps.away(request, f"/login?next={wanted}" + ("&ended=1" if needed.ended else ""))
+    if isinstance(needed, PasswordChangeRequired):
+        return authorize_responses.away(request, f"/password?next={wanted}")
+    return authorize_responses.away(request, f"/login?next={wanted}" + ("&ended=1" if needed.ended else ""))
 
 
 def on_oauth_error(request: AnyRequest, error: OAuthError) -> Response[str] | Response[bytes]:
     """Tell the person, or the program, what is wrong with a request; never by a redirect (security.md 7)."""
     if errors.wants_page(request):
-        return steps.refusal_page(request, error)
+        return authorize_responses.refusal_page(request, error)
     return _without_cors(MACHINES[OAuthError](request, error))
 
 

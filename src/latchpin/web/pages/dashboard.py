@@ -10,7 +10,7 @@ from latchpin.automation import agent_lists
 from latchpin.automation.agent_lists import Filters
 from latchpin.identity import api_keys, overview, spaces
 from latchpin.kit import clock
-from latchpin.web import narration, render, rows
+from latchpin.web import audit_view, render, rows
 from latchpin.web.pages.api_keys import makers
 from latchpin.web.session import SignedIn
 from latchpin.web.views.organization import Dashboard, ExpiringKey
@@ -26,7 +26,7 @@ async def show_dashboard(visit: SignedIn) -> Response[str]:
     async with visit.site.database.read() as session:
         active = await agent_lists.count(session, me, Filters())
         archived = await agent_lists.count(session, me, Filters(archived=True))
-        visible = await spaces.every(session, me)
+        visible = await spaces.list_all(session, me)
         recent = await agent_lists.every(session, me, Filters(), sort="updated", descending=True, limit=_AGENTS)
         owners = await overview.names(session, me.organization_id, (each.user_id for each in recent if each.user_id))
         counts = await overview.counts(session, me.organization_id) if visit.is_administrator else None
@@ -45,11 +45,11 @@ async def show_dashboard(visit: SignedIn) -> Response[str]:
         len(visible),
         counts.users if counts else None,
         counts.disabled_users if counts else None,
-        counts.live_keys if counts else None,
+        counts.active_keys if counts else None,
         tuple(ExpiringKey(rows.owner(user), rows.key(key, now)) for key, user in ending),
-        tuple(narration.event(each, names_of_actors) for each in page.items) if page else (),
+        tuple(audit_view.event(each, names_of_actors) for each in page.items) if page else (),
         tuple(rows.agent(each, spaces=names, owners=owners, editable=False) for each in recent),
-        tuple(row for row in (rows.key(each, now, names_of_makers) for each in mine) if row.live),
+        tuple(row for row in (rows.key(each, now, names_of_makers) for each in mine) if row.is_active),
     )
     return render.page(visit.request, "organization/dashboard.html", view)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from litestar import Response, get, post
 
 from latchpin import services
-from latchpin.kit import clock, context, households
+from latchpin.kit import client_subnet, clock, context
 from latchpin.oauth import device_codes, device_consent
-from latchpin.web import asking, forms, render
-from latchpin.web.pages import steps
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web import consent_view, forms, render
+from latchpin.web.pages import authorize_responses
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.common import Form
 from latchpin.web.views.oauth import DeviceCodeEntry, DeviceDone
 
@@ -37,35 +37,35 @@ async def enter(visit: SignedIn) -> Response[str]:
         found = await device_consent.begin(opened, services.of(visit.request), row, visit.signed_in) if row is not None else None
     if found is None:
         return _entry(visit, Form({"user_code": typed}, {"user_code": _WRONG}), status=422)
-    return await steps.go_on(visit, *found)
+    return await authorize_responses.go_on(visit, *found)
 
 
 @get(device_consent.ALLOWED)
 async def show_allowed(visit: SignedIn) -> Response[str]:
     """Say that the device may go on."""
-    return render.page(visit.request, "oauth/device_done.html", DeviceDone(visit.shell(""), allowed=True), headers=asking.PRIVATE)
+    return render.page(visit.request, "oauth/device_done.html", DeviceDone(visit.shell(""), allowed=True), headers=consent_view.PRIVATE)
 
 
 @get(device_consent.DENIED)
 async def show_denied(visit: SignedIn) -> Response[str]:
     """Say that the device gets nothing."""
-    return render.page(visit.request, "oauth/device_done.html", DeviceDone(visit.shell(""), allowed=False), headers=asking.PRIVATE)
+    return render.page(visit.request, "oauth/device_done.html", DeviceDone(visit.shell(""), allowed=False), headers=consent_view.PRIVATE)
 
 
-async def _wait(visit: Visit) -> int:
+async def _wait(visit: PageContext) -> int:
     """Count a try; returns how many seconds to wait, 0 where it may go on."""
     counter = services.of(visit.request).counter
     address = context.of(visit.request.scope).address
-    for whose in (f"user:{visit.principal.user_id}", f"address:{households.of(address)}"):
+    for whose in (f"user:{visit.principal.user_id}", f"address:{client_subnet.of(address)}"):
         window = await counter.hit(f"device-code:{whose}", _WINDOW_SECONDS)
         if window.count > TRIES * (1 if whose.startswith("user") else 5):
             return window.seconds_left(clock.monotonic())
     return 0
 
 
-def _entry(visit: Visit, form: Form, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[str]:
+def _entry(visit: PageContext, form: Form, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[str]:
     view = DeviceCodeEntry(visit.shell(""), form)
-    return render.page(visit.request, "oauth/device.html", view, status=status, headers={**asking.PRIVATE, **(headers or {})})
+    return render.page(visit.request, "oauth/device.html", view, status=status, headers={**consent_view.PRIVATE, **(headers or {})})
 
 
 HANDLERS = (show_entry, enter, show_allowed, show_denied)

@@ -6,15 +6,15 @@ from litestar import Response, get, post
 
 from latchpin import services
 from latchpin.identity import sessions
-from latchpin.kit import context, own_pages
-from latchpin.oauth import end_session, params, server
+from latchpin.kit import context, same_origin
+from latchpin.oauth import authorization_server, end_session, params
 from latchpin.oauth.end_session import PATH, LogoutRequest
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.params import Params
 from latchpin.services import AnyRequest
-from latchpin.web import asking, render, session
-from latchpin.web.pages import steps
-from latchpin.web.session import SignInNeeded, Visit
+from latchpin.web import consent_view, render, session
+from latchpin.web.pages import authorize_responses
+from latchpin.web.session import PageContext, SignInRequired
 from latchpin.web.views.oauth import SignedOut, SignOut
 
 _MOST = 8000
@@ -33,20 +33,20 @@ async def sign_out_by_form(request: AnyRequest) -> Response[str]:
     body = await request.body()
     sent = params.form(request.headers.get("content-type", ""), body)
     settings = services.of(request).settings
-    if own_pages.may_change("POST", context.of(request.scope).seen, own_pages.origins(settings)):
+    if same_origin.may_change("POST", context.of(request.scope).seen, same_origin.own_origins(settings)):
         return await _answer(request, sent, confirmed=sent.get("confirmed") is not None)
     if len(body) > _MOST:
         raise OAuthError("invalid_request", "the request is too long")
-    return steps.away(request, f"{PATH}?{body.decode('ascii')}")
+    return authorize_responses.away(request, f"{PATH}?{body.decode('ascii')}")
 
 
 async def _answer(request: AnyRequest, sent: Params, *, confirmed: bool) -> Response[str]:
-    serving = services.of(request)
-    asked = await end_session.read(serving, sent, server.origin(request))
+    server = services.of(request)
+    asked = await end_session.read(server, sent, authorization_server.origin_of(request))
     try:
-        visit = await session.visitor_with_any_password(request)
-    except SignInNeeded:
-        organization_id = await end_session.organization_of(serving, asked.subject)
+        visit = await session.require_user_with_any_password(request)
+    except SignInRequired:
+        organization_id = await end_session.organization_of(server, asked.subject)
         # Anybody's own ID token would otherwise open a page of ours with a stranger's link to everybody.
         is_led_on = organization_id is not None and asked.may_redirect(organization_id)
         return _away(request, asked, organization_id if is_led_on else None)
@@ -63,21 +63,21 @@ def _away(request: AnyRequest, asked: LogoutRequest, organization_id: int | None
     An app that an administrator there entered is gone back to; any other gets a page of ours with a link that names its address.
     """
     if asked.client is None or not asked.onward or organization_id is None:
-        answer = steps.away(request, "/login")
+        answer = authorize_responses.away(request, "/login")
     elif asked.may_redirect(organization_id):
-        answer = steps.to_app(request, asked.client.name, asked.onward, allowed=True)
+        answer = authorize_responses.to_app(request, asked.client.name, asked.onward, allowed=True)
     else:
-        facts = asking.app(asked.client, asked.redirect_uri, organization_id, known=False)
+        facts = consent_view.app(asked.client, asked.redirect_uri, organization_id, known=False)
         view = SignedOut(session.shell_outside(request), facts, asked.onward)
-        answer = render.page(request, "oauth/signed_out.html", view, headers=asking.PRIVATE)
+        answer = render.page(request, "oauth/signed_out.html", view, headers=consent_view.PRIVATE)
     answer.set_cookie(session.no_cookie(services.of(request).settings))
     return answer
 
 
-def _question(visit: Visit, asked: LogoutRequest, sent: Params) -> Response[str]:
+def _question(visit: PageContext, asked: LogoutRequest, sent: Params) -> Response[str]:
     carried = tuple((name, sent.values[name]) for name in _CARRIED if name in sent.values)
     organization_id = visit.principal.organization_id
-    facts = asking.app(asked.client, asked.redirect_uri, organization_id, known=False) if asked.client else None
+    facts = consent_view.app(asked.client, asked.redirect_uri, organization_id, known=False) if asked.client else None
     view = SignOut(visit.shell(""), facts, carried)
     headers = _headers(asked.onward if asked.may_redirect(organization_id) else "")
     return render.page(visit.request, "oauth/sign_out.html", view, headers=headers)
@@ -85,7 +85,7 @@ def _question(visit: Visit, asked: LogoutRequest, sent: Params) -> Response[str]
 
 def _headers(onward: str) -> dict[str, str]:
     """Let the form end at the app's address; keep the referrer within our pages, by which `own_pages` knows them."""
-    headers = asking.leaving(onward)
+    headers = consent_view.redirect_policy(onward)
     return {name: value for name, value in headers.items() if name != "Referrer-Policy"}
 
 

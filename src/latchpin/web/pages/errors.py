@@ -12,12 +12,12 @@ from litestar.types import ExceptionHandlersMap
 
 from latchpin import services
 from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, Overloaded, Throttled, Unauthenticated, Unavailable
-from latchpin.kit import context, methods, own_pages
+from latchpin.kit import context, methods, same_origin
 from latchpin.oauth.authorization_request import PATH
 from latchpin.services import AnyRequest
-from latchpin.web import behind, reauth, render, session
+from latchpin.web import login_context, reauth, render, session
 from latchpin.web.reauth import ReauthenticationRequired
-from latchpin.web.session import PasswordNeeded, SignInNeeded, Visit
+from latchpin.web.session import PageContext, PasswordChangeRequired, SignInRequired
 from latchpin.web.views.organization import ErrorPage
 
 _log = structlog.get_logger(__name__)
@@ -81,7 +81,7 @@ def on_failure(request: AnyRequest, error: Exception) -> Response[str]:
     return _draw(request, 500, "Something went wrong on our side", _FAILED)
 
 
-def on_sign_in_needed(request: AnyRequest, error: SignInNeeded) -> Response[str]:
+def on_sign_in_needed(request: AnyRequest, error: SignInRequired) -> Response[str]:
     """Send somebody who is not signed in to the sign-in page, and back afterwards."""
     path = error.kept.address if error.kept else _came_from(request)
     parts = [f"next={quote(path)}"] if path != "/" else []
@@ -97,11 +97,11 @@ def _came_from(request: AnyRequest) -> str:
         query = request.scope["query_string"].decode("latin-1")
         return request.scope["path"] + (f"?{query}" if query else "")
     page = urlsplit(request.headers.get("referer", ""))
-    ours = f"{page.scheme}://{page.netloc}".encode() in own_pages.origins(services.of(request).settings)
+    ours = f"{page.scheme}://{page.netloc}".encode() in same_origin.own_origins(services.of(request).settings)
     return render.local_path(page.path + (f"?{page.query}" if page.query else "")) if ours else "/"
 
 
-def on_password_needed(request: AnyRequest, _error: PasswordNeeded) -> Response[str]:
+def on_password_needed(request: AnyRequest, _error: PasswordChangeRequired) -> Response[str]:
     """Send somebody with a temporary password to where it is changed."""
     return render.redirect(request, "/password")
 
@@ -112,17 +112,17 @@ def on_reauthentication(_request: AnyRequest, error: ReauthenticationRequired) -
 
 
 def _draw(request: AnyRequest, status: int, title: str, text: str, wait: int = 0) -> Response[str]:
-    visit: Visit | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
+    visit: PageContext | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
     shell = visit.shell("") if visit else session.shell_outside(request)
     view = ErrorPage(shell, status, title, text, wait, context.of(request.scope).request_id)
     template = "errors/inside.html" if visit else "errors/outside.html"
-    headers = {**behind.private(services.of(request).settings), **({"Retry-After": str(wait)} if wait else {})}
+    headers = {**login_context.private(services.of(request).settings), **({"Retry-After": str(wait)} if wait else {})}
     return render.page(request, template, view, status=status, headers=headers)
 
 
 HANDLERS: ExceptionHandlersMap = {
-    SignInNeeded: on_sign_in_needed,
-    PasswordNeeded: on_password_needed,
+    SignInRequired: on_sign_in_needed,
+    PasswordChangeRequired: on_password_needed,
     ReauthenticationRequired: on_reauthentication,
     LatchpinError: on_refusal,
     HTTPException: on_http,

@@ -9,13 +9,13 @@ from litestar import Response, get, post
 
 from latchpin.errors import Conflict, FieldProblem, Invalid
 from latchpin.identity import api_keys, policy, users
-from latchpin.identity.api_keys import AlreadyIssued, NewKey
+from latchpin.identity.api_keys import AlreadyIssued, KeyParameters
 from latchpin.identity.scopes import Access
 from latchpin.kit import clock
-from latchpin.web import expiry, forms, kept, lists, reauth, render, rows
+from latchpin.web import drafts, expiry, forms, lists, reauth, render, rows
 from latchpin.web.forms import Entries
-from latchpin.web.pages.api_keys import KEYS, address, held, makers
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.pages.api_keys import KEYS, address, keys_of, makers
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views import api_keys as views
 from latchpin.web.views.api_keys import CreatedKey, Lifetime
 from latchpin.web.views.common import Form, Option, Toast
@@ -41,7 +41,7 @@ async def show_new(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return await _form(visit, user_id, Form(chosen), limits)
 
 
-@post("/organization/users/{user_id:int}/api-keys/new", status_code=200, opt=kept.typed() | reauth.required(KEYS))
+@post("/organization/users/{user_id:int}/api-keys/new", status_code=200, opt=drafts.keeps_draft() | reauth.required(KEYS))
 async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Make the key and answer with the page that shows it: the one exception to redirecting after a change.
 
@@ -57,7 +57,7 @@ async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
             allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
             made = await api_keys.create(session, user, new, policy=allowed, secrets=visit.site.secrets, by=visit.actor)
             keys = await api_keys.of_user(session, user_id)
-            found = held(user, keys, await makers(session, visit.principal.organization_id, keys))
+            found = keys_of(user, keys, await makers(session, visit.principal.organization_id, keys))
             row = rows.key(made.key, clock.now())
             forms.require_none(problems)
     except AlreadyIssued:
@@ -78,7 +78,7 @@ async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return render.page(visit.request, "api_keys/created.html", view)
 
 
-def _chosen(entries: Entries, limits: Lifetime, problems: list[FieldProblem]) -> NewKey:
+def _chosen(entries: Entries, limits: Lifetime, problems: list[FieldProblem]) -> KeyParameters:
     """Read the form; what cannot be read is noted in `problems` and left to its default. Raises Invalid for a form without its id."""
     access, expires, rate_limit = Access.FULL, None, None
     try:
@@ -93,23 +93,23 @@ def _chosen(entries: Entries, limits: Lifetime, problems: list[FieldProblem]) ->
         rate_limit = forms.number(entries["rate_limit"])
         if rate_limit is None:
             problems.append(FieldProblem("rate_limit", "Enter a whole number of requests, such as 100."))
-    return NewKey(
-        expires=expires,
+    return KeyParameters(
+        expires_at=expires,
         description=entries.get("description", ""),
         access=access,
         networks=re.split(r"[\s,]+", entries.get("networks", "").strip()) if entries.get("networks", "").strip() else (),
         rate_limit=rate_limit,
-        form_id=forms.once(entries),
+        idempotency_key=forms.once(entries),
     )
 
 
-async def _limits(visit: Visit) -> Lifetime:
+async def _limits(visit: PageContext) -> Lifetime:
     async with visit.site.database.read() as session:
         allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
     return expiry.lifetime(allowed, clock.now().date())
 
 
-async def _form(visit: Visit, user_id: int, form: Form, limits: Lifetime, *, status: int = 200) -> Response[str]:
+async def _form(visit: PageContext, user_id: int, form: Form, limits: Lifetime, *, status: int = 200) -> Response[str]:
     async with visit.site.database.read() as session:
         user = await users.get(session, visit.principal.organization_id, user_id)
     view = views.NewKey(

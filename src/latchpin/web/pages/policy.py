@@ -8,7 +8,7 @@ from latchpin.errors import FieldProblem, Invalid
 from latchpin.identity import overview, policy
 from latchpin.oauth import approvals
 from latchpin.web import forms, reauth, render
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.common import Form
 from latchpin.web.views.organization import Policy
 
@@ -44,7 +44,7 @@ async def change_policy(visit: SignedIn) -> Response[str]:
     return render.redirect(visit.request, BASE, render.done("API policy saved. Lifetimes hold for keys made or changed from now on."))
 
 
-async def _page(visit: Visit, form: Form | None) -> Response[str]:
+async def _page(visit: PageContext, form: Form | None) -> Response[str]:
     organization_id = visit.principal.organization_id
     async with visit.site.database.read() as session:
         allowed = await policy.get(session, organization_id, visit.site.settings)

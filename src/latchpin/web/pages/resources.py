@@ -6,11 +6,11 @@ from litestar import Response, get, post
 
 from latchpin.errors import Conflict, Invalid
 from latchpin.oauth import resource_admin
-from latchpin.oauth.resource_admin import Entry
-from latchpin.web import app_rows, forms, kept, lists, reauth, render
+from latchpin.oauth.resource_admin import ResourceFields
+from latchpin.web import app_rows, drafts, forms, lists, reauth, render
 from latchpin.web.forms import Entries
 from latchpin.web.pages.app_editor import OVERLAPS, chosen_overlap
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.apps import ResourceConfirm, ResourceEditor, ResourceRotate, ResourceRow, Resources, ResourceSecret
 from latchpin.web.views.common import Form
 
@@ -29,7 +29,7 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return _editor(visit, Form(), None)
 
 
-@post("/organization/resources/new", status_code=200, opt=kept.typed() | reauth.required(BASE))
+@post("/organization/resources/new", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE))
 async def create(visit: SignedIn) -> Response[str]:
     """Register a resource and answer with the page that shows its server's secret, this once."""
     entry = _entry(visit.entries)
@@ -57,7 +57,7 @@ async def show_resource(visit: SignedIn, resource_id: lists.Id) -> Response[str]
     return _editor(visit, Form({"name": row.name, "may_call_api": "yes" if row.may_call_api else ""}), row)
 
 
-@post("/organization/resources/{resource_id:int}", status_code=200, opt=kept.typed() | reauth.required(BASE))
+@post("/organization/resources/{resource_id:int}", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE))
 async def change(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Change a resource's name, or whether its tokens may call our API too."""
     row = await _row(visit, resource_id)
@@ -109,30 +109,32 @@ async def delete(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
     return render.redirect(visit.request, BASE, render.done(f"{name[:80]} is deleted."))
 
 
-def _entry(entries: Entries) -> Entry:
-    return Entry(name=entries.get("name", ""), identifier=entries.get("identifier", ""), may_call_api=entries.get("may_call_api") == "yes")
+def _entry(entries: Entries) -> ResourceFields:
+    return ResourceFields(
+        name=entries.get("name", ""), identifier=entries.get("identifier", ""), may_call_api=entries.get("may_call_api") == "yes"
+    )
 
 
-async def _rows(visit: Visit) -> tuple[ResourceRow, ...]:
+async def _rows(visit: PageContext) -> tuple[ResourceRow, ...]:
     async with visit.site.database.read() as session:
-        return tuple(app_rows.resource(each) for each in await resource_admin.every(session, visit.principal.organization_id))
+        return tuple(app_rows.resource(each) for each in await resource_admin.list_all(session, visit.principal.organization_id))
 
 
-async def _row(visit: Visit, resource_id: int) -> ResourceRow:
+async def _row(visit: PageContext, resource_id: int) -> ResourceRow:
     async with visit.site.database.read() as session:
         return app_rows.resource(await resource_admin.get(session, visit.principal.organization_id, resource_id))
 
 
-def _editor(visit: Visit, form: Form, row: ResourceRow | None, *, status: int = 200) -> Response[str]:
+def _editor(visit: PageContext, form: Form, row: ResourceRow | None, *, status: int = 200) -> Response[str]:
     return render.page(visit.request, "resources/edit.html", ResourceEditor(visit.shell("resources"), form, row), status=status)
 
 
-async def _rotate_page(visit: Visit, resource_id: int, form: Form, *, status: int = 200) -> Response[str]:
+async def _rotate_page(visit: PageContext, resource_id: int, form: Form, *, status: int = 200) -> Response[str]:
     view = ResourceRotate(visit.shell("resources"), await _row(visit, resource_id), form, OVERLAPS)
     return render.page(visit.request, "resources/rotate.html", view, status=status)
 
 
-async def _secret_page(visit: Visit, row: ResourceRow, secret: str) -> Response[str]:
+async def _secret_page(visit: PageContext, row: ResourceRow, secret: str) -> Response[str]:
     view = ResourceSecret(visit.shell("resources"), await _rows(visit), row, secret, visit.site.settings.public_url)
     return render.page(visit.request, "resources/secret.html", view)
 

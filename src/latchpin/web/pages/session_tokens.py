@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Response, get, post
 
 from latchpin.oauth.clients import CALLBACK
-from latchpin.oauth.endpoints.answers import NO_STORE
+from latchpin.oauth.endpoints.responses import NO_STORE
 from latchpin.services import AnyRequest, of
 from latchpin.web import control_center, render
 from latchpin.web.session import SignedIn

@@ -9,14 +9,14 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath
 
 from latchpin import services
-from latchpin.audit.actor import nobody
+from latchpin.audit.actor import anonymous
 from latchpin.errors import Invalid, LatchpinError, Missing, Throttled
 from latchpin.identity import organizations, passwords, sessions, sign_in, users
 from latchpin.identity.sign_in import Attempt, Outcome
 from latchpin.services import AnyRequest
-from latchpin.web import behind, control_center, forms, kept, reauth, render, session
+from latchpin.web import control_center, drafts, forms, login_context, reauth, render, session
 from latchpin.web.forms import Entries
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.common import Form, Toast
 from latchpin.web.views.entry import ChangePassword, Setup, SignIn
 
@@ -29,8 +29,8 @@ async def show_sign_in(request: AnyRequest) -> Response[str]:
     """Show the sign-in page; who is signed in already goes where they wanted."""
     wanted = render.local_path(request.query_params.get("next") or "/")
     try:
-        await session.visitor_with_any_password(request)
-    except session.SignInNeeded:
+        await session.require_user_with_any_password(request)
+    except session.SignInRequired:
         async with services.of(request).database.read() as opened:
             empty = await users.count(opened) == 0
         return await _sign_in_page(request, None, wanted, ended=request.query_params.get("ended") == "1", empty=empty)
@@ -45,12 +45,12 @@ async def do_sign_in(request: AnyRequest) -> Response[str]:
     wanted = render.local_path(entries.get("next", "/"))
     device = request.cookies.get(session.device_name(served.settings))
     previous = request.cookies.get(sessions.cookie_name(served.settings))
-    tried = Attempt(entries.get("email", "").strip()[:254], entries.get("password", ""), session.origin(request), device, previous)
+    tried = Attempt(entries.get("email", "").strip()[:254], entries.get("password", ""), session.origin_of(request), device, previous)
     outcome = await _judged(served, tried)
-    if outcome.opened is None or outcome.user is None:
+    if outcome.session is None or outcome.user is None:
         return await _refused(request, entries, wanted, outcome.refusal)
     cookies = [
-        session.cookie(served.settings, outcome.opened.token),
+        session.cookie(served.settings, outcome.session.token),
         session.device_cookie(served.settings, sign_in.device_cookie(served.secrets, outcome.user)),
     ]
     if outcome.user.must_change_password:
@@ -61,9 +61,9 @@ async def do_sign_in(request: AnyRequest) -> Response[str]:
 
 async def _judged(served: services.Services, tried: Attempt) -> Outcome:
     async with served.database.read() as opened:
-        looked = await sign_in.look(opened, tried, served.secrets)
+        looked = await sign_in.look_up(opened, tried, served.secrets)
     try:
-        with sign_in.place(looked):
+        with sign_in.reserve_slot(looked):
             checked = await sign_in.check(looked, tried.password)  # no connection is held while this waits for its turn
             async with served.database.transaction() as opened:
                 return await sign_in.attempt(opened, tried, served.settings, served.secrets, checked=checked)
@@ -89,9 +89,9 @@ async def _sign_in_page(
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response[str]:
-    found = await behind.of(request, wanted)
+    found = await login_context.of(request, wanted)
     shell, form = session.shell_outside(request), form or Form({"email": found.email})
-    view = SignIn(shell, form, wanted, ended, empty, found.app, found.destination, kept.is_address(wanted))
+    view = SignIn(shell, form, wanted, ended, empty, found.app, found.destination, drafts.has_draft(wanted))
     return render.page(request, "entry/sign_in.html", view, status=status, headers={**found.headers, **(headers or {})})
 
 
@@ -126,8 +126,8 @@ async def choose_password(visit: SignedIn) -> Response[str]:
     return render.redirect(visit.request, begun.location, render.done("Your password is set."), [begun.cookie])
 
 
-async def _password_page(visit: Visit, form: Form, *, status: int = 200) -> Response[str]:
-    found = await behind.of(visit.request, form.value("next"))
+async def _password_page(visit: PageContext, form: Form, *, status: int = 200) -> Response[str]:
+    found = await login_context.of(visit.request, form.value("next"))
     view = ChangePassword(visit.shell(""), form, passwords.LEAST, visit.principal.email, found.app, found.destination)
     return render.page(visit.request, "entry/change_password.html", view, status=status, headers=found.headers)
 
@@ -148,7 +148,7 @@ async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
     _hide_link(request)
     served = services.of(request)
     entries = await forms.read(request)
-    came_from = session.origin(request)
+    origin = session.origin_of(request)
     async with served.database.read() as opened:
         if not await organizations.is_setup_token(opened, token):  # nobody else has us hash
             raise Missing("page")
@@ -164,9 +164,9 @@ async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
                 email=entries.get("email", ""),
                 password=password,
                 temporary=False,
-                by=nobody(came_from, "first-run page"),
+                by=anonymous(origin, "first-run page"),
             )
-            begun = await sessions.open_(opened, made.user, served.settings, came_from)
+            begun = await sessions.open_(opened, made.user, served.settings, origin)
     except Invalid as error:
         return _setup_page(request, token, forms.refused(entries, error), status=422)
     toast = render.done("Latchpin is set up. Make users next, then API keys for them.")

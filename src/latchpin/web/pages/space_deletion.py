@@ -8,9 +8,9 @@ from latchpin.automation import agent_lists, agents
 from latchpin.automation.agent_lists import Filters
 from latchpin.errors import Conflict, Invalid, Missing
 from latchpin.identity import spaces
-from latchpin.web import forms, lists, places, render
+from latchpin.web import forms, lists, render, space_access
 from latchpin.web.pages.spaces import BASE, manageable_row
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.automation import SpaceConfirm
 from latchpin.web.views.common import Form, Option
 
@@ -49,11 +49,11 @@ async def delete(visit: SignedIn, space_id: lists.Id) -> Response[str]:
     return render.redirect(visit.request, BASE, render.done(f"Space “{row.name[:80]}” is deleted.{agents_too}"))
 
 
-async def _page(visit: Visit, space_id: int, form: Form, *, status: int = 200) -> Response[str]:
+async def _page(visit: PageContext, space_id: int, form: Form, *, status: int = 200) -> Response[str]:
     row = await manageable_row(visit, space_id)
     async with visit.site.database.read() as session:
         inside = await agent_lists.count(session, visit.principal, Filters(space_id=space_id, archived=None))
-        seen = await places.load(session, visit.principal)
+        seen = await space_access.load(session, visit.principal)
     own = [each for each in seen.visible if each.organization_id == visit.principal.organization_id and each.id != space_id]
     options = (Option("", "Choose a Space"), *(Option(str(each.id), each.name) for each in own)) if own else ()
     view = SpaceConfirm(visit.shell("spaces"), row, form, inside, options)

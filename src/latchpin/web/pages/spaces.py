@@ -13,13 +13,13 @@ from latchpin.automation.agent_lists import Filters
 from latchpin.errors import FieldProblem, Invalid, Missing
 from latchpin.identity import spaces, user_list, users
 from latchpin.identity.roles import Role
-from latchpin.identity.spaces import Entry
+from latchpin.identity.spaces import SpaceFields
 from latchpin.kit import plain_text
 from latchpin.storage import Session
 from latchpin.storage.models.space import SpaceScope
-from latchpin.web import forms, kept, lists, places, render, rows
+from latchpin.web import drafts, forms, lists, render, rows, space_access
 from latchpin.web.forms import Entries
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.automation import (
     MemberConfirm,
     MemberEditor,
@@ -57,7 +57,7 @@ async def show_spaces(visit: SignedIn) -> Response[str]:
     """List the Spaces that the person may see."""
     wanted = lists.wanted(visit.request, BASE, tuple(_ORDERS), _SIZE)
     async with visit.site.database.read() as session:
-        seen = await places.load(session, visit.principal)
+        seen = await space_access.load(session, visit.principal)
         counts = await space_counts.of_spaces(session, seen.names)
     found = [
         rows.space(
@@ -86,10 +86,10 @@ async def show_space(visit: SignedIn, space_id: lists.Id) -> Response[str]:
     """Show one Space: its agents, or its members."""
     tab = "members" if forms.query(visit.request, "tab") == "members" else "agents"
     async with visit.site.database.read() as session:
-        seen = await places.load(session, visit.principal)
+        seen = await space_access.load(session, visit.principal)
         row = await _row(session, visit, space_id, seen)
         inside = await agent_lists.every(session, visit.principal, Filters(space_id=space_id))
-        shown = await places.agent_rows(session, seen, inside)
+        shown = await space_access.agent_rows(session, seen, inside)
         at_home = seen.is_at_home(space_id, visit.principal.organization_id)
         people = await spaces.members(session, space_id) if at_home else []
     members = tuple(rows.member(each.user, each.role) for each in people)
@@ -103,7 +103,7 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return _editor(visit, Form({"scope": SpaceScope.PRIVATE.value}), None)
 
 
-@post("/spaces/new", status_code=200, opt=kept.typed())
+@post("/spaces/new", status_code=200, opt=drafts.keeps_draft())
 async def create(visit: SignedIn) -> Response[str]:
     """Make a Space."""
     _require_administrator(visit)
@@ -127,7 +127,7 @@ async def show_edit(visit: SignedIn, space_id: lists.Id) -> Response[str]:
     return _editor(visit, Form({**entries, "default_access": "yes" if row.default_access else ""}), row)
 
 
-@post("/spaces/{space_id:int}/edit", status_code=200, opt=kept.typed())
+@post("/spaces/{space_id:int}/edit", status_code=200, opt=drafts.keeps_draft())
 async def change(visit: SignedIn, space_id: lists.Id) -> Response[str]:
     """Change a Space's settings."""
     row = await manageable_row(visit, space_id)
@@ -208,16 +208,16 @@ async def remove(visit: SignedIn, space_id: lists.Id, user_id: lists.Id) -> Resp
     return render.redirect(visit.request, f"/spaces/{space_id}?tab=members", toast)
 
 
-def _manageable(visit: Visit, organization_id: int) -> bool:
+def _manageable(visit: PageContext, organization_id: int) -> bool:
     return visit.is_administrator and organization_id == visit.principal.organization_id
 
 
-def _require_administrator(visit: Visit) -> None:
+def _require_administrator(visit: PageContext) -> None:
     if not visit.is_administrator:
         raise Missing("page")
 
 
-async def _row(session: Session, visit: Visit, space_id: int, seen: places.Places) -> SpaceRow:
+async def _row(session: Session, visit: PageContext, space_id: int, seen: space_access.SpaceAccess) -> SpaceRow:
     space = await spaces.get(session, visit.principal, space_id)
     counts = await space_counts.of_spaces(session, [space_id])
     return rows.space(
@@ -229,17 +229,17 @@ async def _row(session: Session, visit: Visit, space_id: int, seen: places.Place
     )
 
 
-async def manageable_row(visit: Visit, space_id: int) -> SpaceRow:
+async def manageable_row(visit: PageContext, space_id: int) -> SpaceRow:
     """One Space that the person may change; raises Missing."""
     _require_administrator(visit)
     async with visit.site.database.read() as session:
-        row = await _row(session, visit, space_id, await places.load(session, visit.principal))
+        row = await _row(session, visit, space_id, await space_access.load(session, visit.principal))
     if not row.manageable:
         raise Missing("space", space_id)
     return row
 
 
-async def _member(visit: Visit, space_id: int, user_id: int) -> tuple[SpaceRow, MemberRow]:
+async def _member(visit: PageContext, space_id: int, user_id: int) -> tuple[SpaceRow, MemberRow]:
     row = await manageable_row(visit, space_id)
     async with visit.site.database.read() as session:
         people = await spaces.members(session, space_id)
@@ -249,7 +249,7 @@ async def _member(visit: Visit, space_id: int, user_id: int) -> tuple[SpaceRow, 
     return row, found
 
 
-async def _member_page(visit: Visit, space_id: int, form: Form, *, status: int = 200) -> Response[str]:
+async def _member_page(visit: PageContext, space_id: int, form: Form, *, status: int = 200) -> Response[str]:
     row = await manageable_row(visit, space_id)
     async with visit.site.database.read() as session:
         members = {each.user.id for each in await spaces.members(session, space_id)}
@@ -263,7 +263,7 @@ async def _member_page(visit: Visit, space_id: int, form: Form, *, status: int =
     return render.page(visit.request, "spaces/member.html", view, status=status)
 
 
-async def _set(visit: Visit, space_id: int, user_id: int, role: Role | None) -> str:
+async def _set(visit: PageContext, space_id: int, user_id: int, role: Role | None) -> str:
     async with visit.site.database.transaction() as session:
         space = await spaces.owned(session, visit.principal.organization_id, space_id)
         user = await users.get(session, visit.principal.organization_id, user_id)
@@ -271,18 +271,18 @@ async def _set(visit: Visit, space_id: int, user_id: int, role: Role | None) -> 
         return user.full_name
 
 
-def _editor(visit: Visit, form: Form, row: SpaceRow | None, *, status: int = 200) -> Response[str]:
+def _editor(visit: PageContext, form: Form, row: SpaceRow | None, *, status: int = 200) -> Response[str]:
     return render.page(visit.request, "spaces/edit.html", SpaceEditor(visit.shell("spaces"), form, row, _SCOPES), status=status)
 
 
-def _entry(entries: Entries) -> tuple[Entry, list[FieldProblem]]:
+def _entry(entries: Entries) -> tuple[SpaceFields, list[FieldProblem]]:
     """Read the form; a scope that does not exist is a problem, and the rest is checked with the narrowest."""
     scope, problems = SpaceScope.PRIVATE, []
     try:
         scope = SpaceScope(entries.get("scope", ""))
     except ValueError:
         problems.append(FieldProblem("scope", "Choose one of the scopes."))
-    entry = Entry(
+    entry = SpaceFields(
         name=entries.get("name", ""),
         description=entries.get("description", ""),
         scope=scope,

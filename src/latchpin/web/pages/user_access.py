@@ -11,7 +11,7 @@ from latchpin.oauth import connected
 from latchpin.storage import Session
 from latchpin.storage.models import User
 from latchpin.web import app_rows, lists, reauth, render, rows
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.apps import ConnectedConfirm, UserAccess
 from latchpin.web.views.organization import ConnectedRow
 
@@ -80,7 +80,7 @@ def address(user_id: int) -> str:
     return ACCESS.format(user_id=user_id)
 
 
-def one_of(found: list[connected.Connected], app_id: int) -> ConnectedRow:
+def one_of(found: list[connected.ConnectedApp], app_id: int) -> ConnectedRow:
     """One connected app by its id; raises Missing."""
     row = next((app_rows.connected(each) for each in found if each.client.id == app_id), None)
     if row is None:
@@ -88,7 +88,7 @@ def one_of(found: list[connected.Connected], app_id: int) -> ConnectedRow:
     return row
 
 
-async def _user(visit: Visit, session: Session, user_id: int) -> User:
+async def _user(visit: PageContext, session: Session, user_id: int) -> User:
     return await users.get(session, visit.principal.organization_id, user_id)
 
 

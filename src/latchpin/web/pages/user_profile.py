@@ -9,7 +9,7 @@ from latchpin.audit.trail import Filters
 from latchpin.identity import api_keys, sessions, spaces, users
 from latchpin.kit import clock
 from latchpin.oauth import connected
-from latchpin.web import lists, narration, render, rows
+from latchpin.web import audit_view, lists, render, rows
 from latchpin.web.pages.api_keys import makers
 from latchpin.web.session import SignedIn
 from latchpin.web.views.users import UserProfile
@@ -30,7 +30,7 @@ async def show_profile(visit: SignedIn, user_id: lists.Id) -> Response[str]:
         apps = await connected.of_user(session, user_id, settings)
         page = await trail.page(session, organization_id, Filters(actor_id=user_id), size=_EVENTS)
     shown = tuple(rows.key(each, now, names) for each in keys)
-    live = tuple(row for row in shown if row.live)
+    live = tuple(row for row in shown if row.is_active)
     view = UserProfile(
         visit.shell("users"),
         rows.user_alone(user, keys, now, me=visit.principal.user_id),
@@ -39,7 +39,7 @@ async def show_profile(visit: SignedIn, user_id: lists.Id) -> Response[str]:
         tuple((space.id, space.name, role.word.capitalize()) for space, role in member_of),
         len(open_sessions),
         len(apps),
-        tuple(narration.event(each, {user.id: user.full_name}) for each in page.items),
+        tuple(audit_view.event(each, {user.id: user.full_name}) for each in page.items),
     )
     return render.page(visit.request, "users/profile.html", view)
 

@@ -11,9 +11,9 @@ from latchpin.identity import api_keys, credentials, passwords, user_list, users
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
 from latchpin.storage.models import User
-from latchpin.web import forms, kept, lists, reauth, render, rows
+from latchpin.web import drafts, forms, lists, reauth, render, rows
 from latchpin.web.forms import Entries
-from latchpin.web.session import SignedIn, Visit
+from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.common import Form, Option
 from latchpin.web.views.users import TemporaryPassword, UserConfirm, UserEditor, UserRow, Users
 
@@ -66,7 +66,7 @@ async def show_new(visit: SignedIn) -> Response[str]:
     return _editor(visit, form, None)
 
 
-@post("/organization/users/new", status_code=200, opt=kept.typed() | reauth.required(BASE))
+@post("/organization/users/new", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE))
 async def create(visit: SignedIn) -> Response[str]:
     """Make a user with a temporary password."""
     group, problems = _group(visit.entries)
@@ -94,7 +94,7 @@ async def show_edit(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     return _editor(visit, form, row)
 
 
-@post("/organization/users/{user_id:int}/edit", status_code=200, opt=kept.typed() | reauth.required(BASE + "/{user_id}"))
+@post("/organization/users/{user_id:int}/edit", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE + "/{user_id}"))
 async def change(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     """Change a user's name, e-mail or group."""
     row = await _row(visit, user_id)
@@ -165,9 +165,9 @@ async def delete(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     try:
         async with reauth.transaction(visit) as session:
             user = await users.get(session, visit.principal.organization_id, user_id)
-            heir = await users.get(session, visit.principal.organization_id, visit.principal.user_id)
+            new_owner = await users.get(session, visit.principal.organization_id, visit.principal.user_id)
             name = user.full_name
-            await users.delete(session, user, heir=heir, by=visit.actor)
+            await users.delete(session, user, new_owner=new_owner, by=visit.actor)
     except Conflict as error:
         return await _confirm(visit, user_id, "delete", forms.refused(visit.entries, error))
     return render.redirect(visit.request, BASE, render.done(f"{name} is deleted."))
@@ -199,19 +199,19 @@ def _group(entries: Entries) -> tuple[Group, list[FieldProblem]]:
         return Group.USER, [FieldProblem("group", "Choose one of the groups.")]
 
 
-async def _row(visit: Visit, user_id: int) -> UserRow:
+async def _row(visit: PageContext, user_id: int) -> UserRow:
     async with visit.site.database.read() as session:
         user: User = await users.get(session, visit.principal.organization_id, user_id)
         keys = await api_keys.of_user(session, user_id)
     return rows.user_alone(user, keys, clock.now(), me=visit.principal.user_id)
 
 
-def _editor(visit: Visit, form: Form, row: UserRow | None, *, status: int = 200) -> Response[str]:
+def _editor(visit: PageContext, form: Form, row: UserRow | None, *, status: int = 200) -> Response[str]:
     view = UserEditor(visit.shell("users"), form, row, _GROUPS, passwords.LEAST)
     return render.page(visit.request, "users/edit.html", view, status=status)
 
 
-async def _confirm(visit: Visit, user_id: int, what: str, form: Form | None = None) -> Response[str]:
+async def _confirm(visit: PageContext, user_id: int, what: str, form: Form | None = None) -> Response[str]:
     source = form.value(FROM) if form else forms.query(visit.request, FROM)
     view = UserConfirm(visit.shell("users"), await _row(visit, user_id), form or Form({FROM: source}), _back(source, user_id))
     return render.page(visit.request, f"users/{what}.html", view, status=422 if form else 200)

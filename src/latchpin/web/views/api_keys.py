@@ -42,7 +42,7 @@ class KeyRow:
     revoked_reason: str
 
     @property
-    def live(self) -> bool:
+    def is_active(self) -> bool:
         """Whether the key still opens anything by itself."""
         return self.state in {"active", "expiring"}
 
@@ -66,7 +66,7 @@ class Keys:
     shell: Shell
     owner: KeyOwner
     listing: Listing
-    live: tuple[KeyRow, ...]
+    active: tuple[KeyRow, ...]
     inactive: tuple[KeyRow, ...]
 
 
@@ -90,7 +90,7 @@ class CreatedKey:
     shell: Shell
     owner: KeyOwner
     listing: Listing
-    live: tuple[KeyRow, ...]
+    active: tuple[KeyRow, ...]
     inactive: tuple[KeyRow, ...]
     key: str
     row: KeyRow

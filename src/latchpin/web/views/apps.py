@@ -102,10 +102,10 @@ class AppUserRow:
 
 
 @dataclass(frozen=True, slots=True)
-class AppFacts:
+class ApplicationFacts:
     """What an app is made of, in words. ``decision`` tells who asked for an app of others and who decided, and when."""
 
-    proof: str
+    client_authentication: str
     grant_types: tuple[str, ...]
     addresses: tuple[str, ...]
     logout_addresses: tuple[str, ...]
@@ -127,7 +127,7 @@ class AppDetails:
 
     shell: Shell
     app: AppRow
-    facts: AppFacts
+    facts: ApplicationFacts
     secrets: tuple[SecretRow, ...]
     users: tuple[AppUserRow, ...]
     issuer: str
@@ -139,7 +139,7 @@ class AppSecret:
 
     shell: Shell
     app: AppRow
-    facts: AppFacts
+    facts: ApplicationFacts
     secrets: tuple[SecretRow, ...]
     users: tuple[AppUserRow, ...]
     issuer: str
@@ -165,7 +165,7 @@ class AppConfirm:
 
     shell: Shell
     app: AppRow
-    facts: AppFacts
+    facts: ApplicationFacts
     version: int
     form: Form
 

@@ -44,7 +44,7 @@ class Dashboard:
     spaces: int
     users: int | None
     disabled_users: int | None
-    live_keys: int | None
+    active_keys: int | None
     expiring: tuple[ExpiringKey, ...]
     events: tuple[EventRow, ...]
     recent: tuple[AgentRow, ...]

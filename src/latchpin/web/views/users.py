@@ -25,7 +25,7 @@ class UserRow:
     email: str
     group: str
     state: UserState
-    live_keys: int
+    active_keys: int
     expiring_keys: int
     last_sign_in: datetime | None
     created: datetime

@@ -8,24 +8,24 @@ from latchpin import services
 from latchpin.errors import Conflict, Denied, LatchpinError, Malformed
 from latchpin.kit import context
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import pushed, redirects
-from latchpin.oauth.authorize import Closed, Leave, Outcome, Refused
+from latchpin.oauth import par, redirects
+from latchpin.oauth.authorize import ClientBlocked, ErrorRedirect, Outcome, RedirectToClient
 from latchpin.oauth.clients import Client
-from latchpin.oauth.consents import Stand
+from latchpin.oauth.consents import ClientApproval
 from latchpin.oauth.errors import OAuthError
 from latchpin.services import AnyRequest
-from latchpin.web import asking, render, session
-from latchpin.web.pages import errors, questions
-from latchpin.web.session import Visit
+from latchpin.web import consent_view, render, session
+from latchpin.web.pages import authorize_prompts, errors
+from latchpin.web.session import PageContext
 from latchpin.web.views.common import Form
 from latchpin.web.views.oauth import OpenedApp, Refusal
 
 _CLOSED = {
-    Stand.WAITS: (
+    ClientApproval.WAITS: (
         "An administrator has to approve this app",
         "Your organization lets apps in only after an administrator has approved them. Your request is noted; try again after that.",
     ),
-    Stand.BLOCKED: (
+    ClientApproval.BLOCKED: (
         "Your organization has blocked this app",
         "An administrator has decided that this app may not be used here. Ask one of them if you need it.",
     ),
@@ -40,7 +40,7 @@ _WRONG = "The app asked for something that is not possible here, so you were not
 def away(request: AnyRequest, location: str) -> Response[str]:
     """Send the browser on, whatever it came with: 303, never 307, so that no form is sent again (security.md 13)."""
     answer = render.redirect(request, location)
-    answer.headers.update(asking.PRIVATE)
+    answer.headers.update(consent_view.PRIVATE)
     return answer
 
 
@@ -49,23 +49,23 @@ def to_app(request: AnyRequest, app: str, location: str, *, allowed: bool) -> Re
     if not redirects.opens_app(location):
         return away(request, location)
     view = OpenedApp(session.shell_outside(request), app, allowed, location, f"{location.partition(':')[0]}:")
-    return render.page(request, "oauth/opened.html", view, headers=asking.PRIVATE)
+    return render.page(request, "oauth/opened.html", view, headers=consent_view.PRIVATE)
 
 
-async def go_on(visit: Visit, client: Client, outcome: Outcome, form: Form | None = None, *, status: int = 200) -> Response[str]:
+async def go_on(visit: PageContext, client: Client, outcome: Outcome, form: Form | None = None, *, status: int = 200) -> Response[str]:
     """Answer with what a request came to."""
     request = visit.request
-    if isinstance(outcome, Leave):
+    if isinstance(outcome, RedirectToClient):
         return to_app(request, client.name, outcome.location, allowed=True)
-    if isinstance(outcome, Refused):
+    if isinstance(outcome, ErrorRedirect):
         return refused(request, client.name, outcome)
-    if isinstance(outcome, Closed):
-        title, text = _CLOSED[outcome.stand]
+    if isinstance(outcome, ClientBlocked):
+        title, text = _CLOSED[outcome.approval]
         return _refusal(request, title, text, OAuthError("access_denied", client.name), status=403)
-    return await questions.ask(visit, client, outcome, form, status)
+    return await authorize_prompts.ask(visit, client, outcome, form, status)
 
 
-def refused(request: AnyRequest, app: str, found: Refused) -> Response[str]:
+def refused(request: AnyRequest, app: str, found: ErrorRedirect) -> Response[str]:
     """Send a refusal to the app; where its address is not to be trusted, a person decides whether to follow it (OAuth 2.1, 7.12.2)."""
     location = requests.failure(found.to, found.error, services.of(request).issuer)
     if found.by_itself:
@@ -84,7 +84,7 @@ def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str]:
 
 def refusal_page(request: AnyRequest, error: OAuthError) -> Response[str]:
     """Draw a request that cannot be trusted enough to be sent back."""
-    if error.error == pushed.OVER:
+    if error.error == par.INVALID_REQUEST_URI:
         return _refusal(request, "This link is used up", _OVER, error, status=400)
     return _refusal(request, "This link does not work", _WRONG, error, status=400)
 
@@ -93,5 +93,5 @@ def _refusal(
     request: AnyRequest, title: str, text: str, error: OAuthError, *, status: int = 400, onward: str = "", to: str = ""
 ) -> Response[str]:
     shell, request_id = session.shell_outside(request), context.of(request.scope).request_id
-    view = Refusal(shell, title, text, error.error, error.description, onward, asking.destination(to), request_id)
-    return render.page(request, "oauth/refused.html", view, status=status, headers=asking.PRIVATE)
+    view = Refusal(shell, title, text, error.error, error.description, onward, consent_view.destination(to), request_id)
+    return render.page(request, "oauth/refused.html", view, status=status, headers=consent_view.PRIVATE)

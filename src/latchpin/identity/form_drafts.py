@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity import credentials
 from latchpin.kit import clock, sealing
-from latchpin.storage.models import BrowserSession, KeptForm, User
+from latchpin.storage.models import BrowserSession, FormDraft, User
 from latchpin.storage.models.user import UserStatus
 from latchpin.storage.secrets import Secrets
 from latchpin.storage.upsert import insert
 
-KEPT_FOR = timedelta(minutes=30)
+LIFETIME = timedelta(minutes=30)
 MOST_BYTES = 128 * 1024
 
 
@@ -33,7 +33,7 @@ async def owner(session: AsyncSession, token: str) -> int | None:
     )
 
 
-async def keep(session: AsyncSession, user_id: int, path: str, entries: Mapping[str, str], secrets: Secrets) -> str | None:
+async def save(session: AsyncSession, user_id: int, path: str, entries: Mapping[str, str], secrets: Secrets) -> str | None:
     """Keep a form's entries, which must hold no secret; returns the token for the browser's cookie, None where they are too many."""
     plain = msgspec.json.encode(dict(entries))
     if len(plain) > MOST_BYTES:
@@ -42,31 +42,31 @@ async def keep(session: AsyncSession, user_id: int, path: str, entries: Mapping[
     values = {
         "digest": credentials.token_digest(token),
         "sealed": sealing.seal(_key(secrets), plain, _about(user_id, path)),
-        "expires": clock.now() + KEPT_FOR,
+        "expires": clock.now() + LIFETIME,
     }
-    row = insert(session, KeptForm).values(user_id=user_id, **values)
-    await session.execute(row.on_conflict_do_update(index_elements=[KeptForm.user_id], set_=values))
+    row = insert(session, FormDraft).values(user_id=user_id, **values)
+    await session.execute(row.on_conflict_do_update(index_elements=[FormDraft.user_id], set_=values))
     return token
 
 
 async def find(session: AsyncSession, user_id: int, path: str, token: str, secrets: Secrets) -> dict[str, str] | None:
     """Return what was kept for this user, page and browser, or None. Reading does not remove it, so a page can be loaded again."""
     sealed = await session.scalar(
-        select(KeptForm.sealed).where(
-            KeptForm.user_id == user_id, KeptForm.digest == credentials.token_digest(token), KeptForm.expires > clock.now()
+        select(FormDraft.sealed).where(
+            FormDraft.user_id == user_id, FormDraft.digest == credentials.token_digest(token), FormDraft.expires > clock.now()
         )
     )
     if sealed is None:
         return None
     try:
-        return msgspec.json.decode(sealing.open_(_key(secrets), sealed, _about(user_id, path)), type=dict[str, str])
-    except sealing.Unsealable:  # it is of another page, or the secrets were replaced
+        return msgspec.json.decode(sealing.unseal(_key(secrets), sealed, _about(user_id, path)), type=dict[str, str])
+    except sealing.DecryptionError:  # it is of another page, or the secrets were replaced
         return None
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Remove what nobody came back for."""
-    await session.execute(delete(KeptForm).where(KeptForm.expires < clock.now()))
+    await session.execute(delete(FormDraft).where(FormDraft.expires < clock.now()))
 
 
 def _key(secrets: Secrets) -> bytes:

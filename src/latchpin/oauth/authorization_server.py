@@ -10,17 +10,17 @@ from litestar import Request
 
 from latchpin.audit import Actor, Origin
 from latchpin.identity.activity import Activity
-from latchpin.identity.api_key_verifier import ApiKeys
-from latchpin.identity.bearer import AccessTokens
+from latchpin.identity.api_key_verifier import ApiKeyVerifier
+from latchpin.identity.bearer import AccessTokenVerifier
 from latchpin.identity.key_ring import KeyRing
-from latchpin.identity.proofs import Proofs
+from latchpin.identity.proofs import ProofVerifier
 from latchpin.identity.roles import CredentialKind
-from latchpin.identity.verified import Refused
+from latchpin.identity.verified import RejectedCredential
 from latchpin.kit import context, rate_limit
 from latchpin.kit.cache import Cache
 from latchpin.kit.rate_limit import InProcess, InRedis
 from latchpin.oauth.client_keys import ClientKeys
-from latchpin.oauth.clients import Client, ClientBook
+from latchpin.oauth.clients import Client, ClientCache
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.generation import Generation
@@ -43,13 +43,13 @@ class AuthorizationServer:
     database: Database
     generation: Generation
     ring: KeyRing
-    clients: ClientBook
-    tokens: AccessTokens
+    clients: ClientCache
+    tokens: AccessTokenVerifier
     activity: Activity
     counter: InProcess | InRedis
-    keys: ApiKeys
+    keys: ApiKeyVerifier
     client_keys: ClientKeys
-    proofs: Proofs
+    proofs: ProofVerifier
     service_sids: Cache[int, str] = field(default_factory=lambda: Cache(math.inf))
     exchange_sids: Cache[tuple[int, int], str] = field(default_factory=lambda: Cache(math.inf))
 
@@ -60,16 +60,16 @@ class AuthorizationServer:
 
     async def now(self) -> int:
         """Return the present generation, and see that the signing keys are at hand; raises Unavailable."""
-        generation = self.generation.peek()
+        generation = self.generation.current_nowait()
         if generation is None:
             generation = await self.generation.current()
         await self.ring.ready(generation)
         return generation
 
-    async def note_refusal(self, refused: Refused, came_from: Origin) -> None:
+    async def note_refusal(self, refused: RejectedCredential, origin: Origin) -> None:
         """Note a refused credential with its true reason; raises Throttled where its address has too many, here and at the API's gate."""
-        self.activity.refused(refused, came_from)
-        await rate_limit.count_refusal(self.counter, came_from.address, self.settings.bad_key_limit)
+        self.activity.refused(refused, origin)
+        await rate_limit.count_refusal(self.counter, origin.address, self.settings.bad_key_limit)
 
 
 def of(request: AnyRequest) -> AuthorizationServer:
@@ -78,12 +78,12 @@ def of(request: AnyRequest) -> AuthorizationServer:
     return found
 
 
-def origin(request: AnyRequest) -> Origin:
+def origin_of(request: AnyRequest) -> Origin:
     """Where the request came from, for the audit trail."""
     known = context.of(request.scope)
     return Origin(known.address, known.user_agent, known.request_id)
 
 
-def acting(client: Client, came_from: Origin) -> Actor:
+def actor(client: Client, origin: Origin) -> Actor:
     """Return the audit trail's view of a client that acts at an endpoint."""
-    return Actor(client.client_id, None, client.organization_id, CredentialKind.CLIENT.value, client.pk, client.name, came_from)
+    return Actor(client.client_id, None, client.organization_id, CredentialKind.CLIENT.value, client.pk, client.name, origin)

@@ -6,25 +6,25 @@ from dataclasses import dataclass, replace
 
 from latchpin.audit import Origin
 from latchpin.kit import context
-from latchpin.oauth import client_auth, params, request_limits, server
+from latchpin.oauth import authorization_server, client_auth, params, request_limits
+from latchpin.oauth.authorization_server import AnyRequest, AuthorizationServer
 from latchpin.oauth.clients import Client
 from latchpin.oauth.params import Params
-from latchpin.oauth.server import AnyRequest, AuthorizationServer
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class ClientRequest:
     """A request at an endpoint, its client not yet proved."""
 
-    serving: AuthorizationServer
+    server: AuthorizationServer
     params: Params
     authorization: str | None
-    came_from: Origin
+    origin: Origin
 
     async def limited(self, what: str, limit: int) -> None:
         """Count the request against its client and its subnet before any secret is looked at; raises Throttled (request_limits)."""
-        named = client_auth.claimed(self.params, self.authorization)
-        await request_limits.count_request(self.serving, what, named, self.came_from.address, most=limit)
+        named = client_auth.claimed_client_id(self.params, self.authorization)
+        await request_limits.count_request(self.server, what, named, self.origin.address, most=limit)
 
     async def require_room(self, rows: str, client: Client) -> None:
         """Count a row that the request leaves, where anybody can leave one; raises Throttled.
@@ -32,18 +32,23 @@ class Asking:
         An app that an administrator entered and that proves itself is known, and its limit is that of its requests.
         """
         if client.is_public or client.organization_id is None:
-            await request_limits.require_room(self.serving, rows, self.came_from.address)
+            await request_limits.require_room(self.server, rows, self.origin.address)
 
     async def client(self, generation: int) -> Client:
         """Return the client, proved by its registered method; raises OAuthError, Throttled."""
-        return await client_auth.authenticate(self.serving, self.params, self.authorization, generation, self.came_from)
+        return await client_auth.authenticate(self.server, self.params, self.authorization, generation, self.origin)
 
 
-async def read(request: AnyRequest) -> Asking:
+async def read(request: AnyRequest) -> ClientRequest:
     """Read a posted form; raises OAuthError for what is none."""
     form = params.form(request.headers.get("content-type", ""), await request.body())
     seen = context.of(request.scope).seen  # as it came: two headers are two lines, so that neither is overlooked
     authorization, page = seen.get(b"authorization"), seen.get(b"origin")
     if page is not None:
         form = replace(form, page=page.decode("latin-1"))
-    return Asking(server.of(request), form, None if authorization is None else authorization.decode("latin-1"), server.origin(request))
+    return ClientRequest(
+        authorization_server.of(request),
+        form,
+        None if authorization is None else authorization.decode("latin-1"),
+        authorization_server.origin_of(request),
+    )

@@ -38,7 +38,7 @@ _SECOND = (_KEY, b"earer ", b"PoP ", b"pop ")  # what a second credential in the
 
 
 @dataclass(slots=True)
-class Presented:
+class ParsedAuthorization:
     """The one credential of a request; all None where there is none. `origin` is the browser's Origin header.
 
     With `is_dpop` the token came under the scheme DPoP, which asks for a proof (RFC 9449 section 7.1).
@@ -79,14 +79,14 @@ class InBrowser(Denied):
         )
 
 
-def read(seen: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> Presented:
+def read(seen: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> ParsedAuthorization:
     """Return what the request presents; `seen` as RequestContext has it.
 
     Raises Unauthenticated for a key in a wrong place or form (TokenInAddress for a token), TwoCredentials for two, Malformed for an
     endless query.
     """
     authorization, cookie = seen.get(b"authorization"), seen.get(b"cookie")
-    found = Presented(origin=seen.get(b"origin"))
+    found = ParsedAuthorization(origin=seen.get(b"origin"))
     if query:
         _refuse_in_query(query, with_header=authorization is not None)
     if b"x-api-key" in seen:

@@ -14,7 +14,7 @@ _LOOPBACK = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def origins(settings: Settings) -> frozenset[bytes]:
+def own_origins(settings: Settings) -> frozenset[bytes]:
     """Return the origins of our own pages: the public address, and both names of the loopback address where it is one."""
     found = {settings.public_url}
     parts = urlsplit(settings.public_url)

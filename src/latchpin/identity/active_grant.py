@@ -17,7 +17,7 @@ from latchpin.identity import active_keys, membership, scopes
 from latchpin.identity.membership import Membership
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group, Role
-from latchpin.identity.verified import Reason, Refused
+from latchpin.identity.verified import RejectedCredential, RejectionReason
 from latchpin.kit import clock
 from latchpin.settings import Settings
 from latchpin.storage.models import (
@@ -40,7 +40,7 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ActiveGrant:
     """A grant that counts. `expires` is seconds since the epoch; `audiences` are those whose tokens our API takes.
 
     `identity_scopes` are what is granted besides the API's own scopes: openid, profile, email, offline_access.
@@ -57,7 +57,7 @@ class Standing:
     granted: frozenset[str]
     resource: str
     auth_time: int | None
-    expires: float
+    expires_at: float
     audiences: frozenset[str]
     revoked: frozenset[str] = frozenset()
     networks: tuple[_Network, ...] = ()
@@ -73,20 +73,20 @@ def own_audiences(settings: Settings) -> frozenset[str]:
     return frozenset(names)
 
 
-async def of_sid(session: AsyncSession, sid: str, settings: Settings) -> Standing | Refused:
+async def by_sid(session: AsyncSession, sid: str, settings: Settings) -> ActiveGrant | RejectedCredential:
     """Return where the grant stands that tokens name `sid`."""
     row = (await session.execute(_BY_SID, {"sid": sid})).one_or_none()
     if row is None:
-        return Refused(Reason.GRANT_ENDED, kind=CredentialKind.ACCESS_TOKEN, name="unknown grant")
-    return await _judge(session, row, settings)
+        return RejectedCredential(RejectionReason.GRANT_ENDED, kind=CredentialKind.ACCESS_TOKEN, name="unknown grant")
+    return await _assess(session, row, settings)
 
 
-async def of_grant(session: AsyncSession, grant_id: int, settings: Settings) -> Standing | Refused:
+async def by_id(session: AsyncSession, grant_id: int, settings: Settings) -> ActiveGrant | RejectedCredential:
     """Return where a grant stands, by its id; it may not have begun yet."""
     row = (await session.execute(_BY_ID, {"grant_id": grant_id})).one_or_none()
     if row is None:
-        return Refused(Reason.GRANT_ENDED, kind=CredentialKind.ACCESS_TOKEN, name="unknown grant")
-    return await _judge(session, row, settings)
+        return RejectedCredential(RejectionReason.GRANT_ENDED, kind=CredentialKind.ACCESS_TOKEN, name="unknown grant")
+    return await _assess(session, row, settings)
 
 
 def _query() -> Any:  # noqa: ANN401  a Select of five entities
@@ -117,18 +117,18 @@ _RESOURCES_AND_REVOKED = union_all(
 )
 
 
-async def _judge(session: AsyncSession, row: Any, settings: Settings) -> Standing | Refused:  # noqa: ANN401  a row of _query
+async def _assess(session: AsyncSession, row: Any, settings: Settings) -> ActiveGrant | RejectedCredential:  # noqa: ANN401  a row of _query
     grant, client, user, key, browser, approval = row
-    reason = _fault(grant, client, user, key) or _browser_fault(grant, browser, settings)
+    reason = _rejection_reason(grant, client, user, key) or _browser_rejection(grant, browser, settings)
     if reason is None and approval is not None and approval.approved is False:
-        reason = Reason.CLIENT_REVOKED
+        reason = RejectionReason.CLIENT_REVOKED
     if reason is not None:
-        return _refused(reason, grant, client, user)
+        return _rejected(reason, grant, client, user)
     principal = await _principal(session, grant, client, user, key)
     space: str | int = grant.space_id if grant.reach is Reach.SPACE else grant.reach.value
     found = await membership.of(session, principal, space)
     if grant.reach is Reach.SPACE and not found.spaces:
-        return _refused(Reason.MEMBERSHIP_LOST, grant, client, user)
+        return _rejected(RejectionReason.MEMBERSHIP_LOST, grant, client, user)
     named = {"organization_id": grant.organization_id, "grant_id": grant.id, "now": clock.now()}
     also = (await session.execute(_RESOURCES_AND_REVOKED, named)).all()
     ends = [grant.expires]
@@ -137,7 +137,7 @@ async def _judge(session: AsyncSession, row: Any, settings: Settings) -> Standin
     if browser is not None and _needs_browser(grant):
         ends.append(browser.expires)
     allowed = [text for text, is_resource in also if is_resource]
-    return Standing(
+    return ActiveGrant(
         grant_id=grant.id,
         sid=grant.sid,
         kind=grant.kind,
@@ -149,7 +149,7 @@ async def _judge(session: AsyncSession, row: Any, settings: Settings) -> Standin
         granted=frozenset(allowed_scopes(grant, client)),
         resource=grant.resource,
         auth_time=int(grant.auth_time.timestamp()) if grant.auth_time else None,
-        expires=min(ends).timestamp(),
+        expires_at=min(ends).timestamp(),
         audiences=own_audiences(settings) | frozenset(allowed) | {each + "/" for each in allowed},
         revoked=frozenset(text for text, is_resource in also if not is_resource),
         networks=tuple(ipaddress.ip_network(each) for each in key.networks.split()) if key is not None else (),
@@ -158,9 +158,9 @@ async def _judge(session: AsyncSession, row: Any, settings: Settings) -> Standin
     )
 
 
-def _refused(reason: Reason, grant: OAuthGrant, client: OAuthClient, user: User | None) -> Refused:
+def _rejected(reason: RejectionReason, grant: OAuthGrant, client: OAuthClient, user: User | None) -> RejectedCredential:
     email = user.email if user else None
-    return Refused(reason, grant.organization_id, grant.user_id, email, grant.id, client.name, CredentialKind.ACCESS_TOKEN)
+    return RejectedCredential(reason, grant.organization_id, grant.user_id, email, grant.id, client.name, CredentialKind.ACCESS_TOKEN)
 
 
 def _needs_browser(grant: OAuthGrant) -> bool:
@@ -168,24 +168,24 @@ def _needs_browser(grant: OAuthGrant) -> bool:
     return grant.kind is GrantKind.USER and not grant.offline
 
 
-def _browser_fault(grant: OAuthGrant, browser: BrowserSession | None, settings: Settings) -> Reason | None:
+def _browser_rejection(grant: OAuthGrant, browser: BrowserSession | None, settings: Settings) -> RejectionReason | None:
     if not _needs_browser(grant):
         return None
     at = clock.now()
     if browser is None or browser.ended is not None or browser.expires <= at:
-        return Reason.SESSION_ENDED
-    return Reason.SESSION_ENDED if browser.last_seen <= at - timedelta(minutes=settings.session_idle_minutes) else None
+        return RejectionReason.SESSION_ENDED
+    return RejectionReason.SESSION_ENDED if browser.last_seen <= at - timedelta(minutes=settings.session_idle_minutes) else None
 
 
-def _fault(grant: OAuthGrant, client: OAuthClient, user: User | None, key: ApiKey | None) -> Reason | None:
+def _rejection_reason(grant: OAuthGrant, client: OAuthClient, user: User | None, key: ApiKey | None) -> RejectionReason | None:
     at = clock.now()
     faults = (
-        (grant.ended is not None, Reason.GRANT_ENDED),
-        (grant.expires <= at, Reason.EXPIRED),
-        (client.status is not ClientStatus.ACTIVE, Reason.CLIENT_REVOKED),
-        (grant.kind is not GrantKind.SERVICE and (user is None or user.status is not UserStatus.ACTIVE), Reason.USER_DISABLED),
-        (grant.kind is GrantKind.EXCHANGE and (key is None or active_keys.status(key, at) == "revoked"), Reason.REVOKED),
-        (key is not None and active_keys.status(key, at) == "expired", Reason.EXPIRED),
+        (grant.ended is not None, RejectionReason.GRANT_ENDED),
+        (grant.expires <= at, RejectionReason.EXPIRED),
+        (client.status is not ClientStatus.ACTIVE, RejectionReason.CLIENT_REVOKED),
+        (grant.kind is not GrantKind.SERVICE and (user is None or user.status is not UserStatus.ACTIVE), RejectionReason.USER_DISABLED),
+        (grant.kind is GrantKind.EXCHANGE and (key is None or active_keys.status(key, at) == "revoked"), RejectionReason.REVOKED),
+        (key is not None and active_keys.status(key, at) == "expired", RejectionReason.EXPIRED),
     )
     return next((reason for is_so, reason in faults if is_so), None)
 

@@ -10,8 +10,8 @@ from latchpin import services
 from latchpin.identity import credentials
 from latchpin.kit import cookie_names
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import pushed, server
-from latchpin.oauth.pushed import Ahead
+from latchpin.oauth import authorization_server, par
+from latchpin.oauth.par import PushedAuthorizationRequest
 from latchpin.services import AnyRequest
 from latchpin.settings import Settings
 from latchpin.web import cookies
@@ -19,26 +19,26 @@ from latchpin.web import cookies
 _SECRET = re.compile(r"[0-9A-Za-z]{43}")
 
 
-async def find(request: AnyRequest, encoded: bytes) -> Ahead:
+async def find(request: AnyRequest, encoded: bytes) -> PushedAuthorizationRequest:
     """Return the request that goes on in this browser at an address with these parameters; raises OAuthError, Unavailable."""
-    serving = services.of(request)
-    client = await requests.named_client(serving, encoded, await serving.now(), server.origin(request))
-    async with serving.database.read() as opened:
-        return await pushed.find(opened, requests.reference(encoded), client, _brought(request))
+    server = services.of(request)
+    client = await requests.named_client(server, encoded, await server.now(), authorization_server.origin_of(request))
+    async with server.database.read() as opened:
+        return await par.find(opened, requests.reference(encoded), client, _from_cookie(request))
 
 
 def secret(request: AnyRequest) -> str:
     """Return this browser's secret, a new one where it has none; one serves all of its windows."""
-    brought = _brought(request)
+    brought = _from_cookie(request)
     return brought if _SECRET.fullmatch(brought) else credentials.new_token()
 
 
 def cookie(settings: Settings, text: str) -> Cookie:
     """The cookie with the browser's secret; it lives as long as what it was set for."""
-    return cookies.lasting(settings, _name(settings), text, int(pushed.CONTINUATION.total_seconds()))
+    return cookies.lasting(settings, _name(settings), text, int(par.CONTINUATION.total_seconds()))
 
 
-def _brought(request: AnyRequest) -> str:
+def _from_cookie(request: AnyRequest) -> str:
     return request.cookies.get(_name(services.of(request).settings), "")
 
 

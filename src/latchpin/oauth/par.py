@@ -23,41 +23,41 @@ from latchpin.oauth.errors import OAuthError, invalid_request
 from latchpin.oauth.params import Params
 from latchpin.storage.models import PushedRequest
 
-SENT = "urn:ietf:params:oauth:request_uri:"
-CONTINUED = "urn:latchpin:params:oauth:continued:"
+PUSHED_PREFIX = "urn:ietf:params:oauth:request_uri:"
+CONTINUATION_PREFIX = "urn:latchpin:params:oauth:continued:"
 LIFETIME = timedelta(seconds=60)
 CONTINUATION = timedelta(minutes=10)
 LEAST_KEPT = 1000  # bytes of a request that a browser brought by itself, from which on it goes on as one that was sent ahead
 MOST_BYTES = 8000  # as much as a browser may bring by itself; who is anybody's app may keep little here
-OVER = "invalid_request_uri"  # OpenID Connect Core section 3.1.2.6
+INVALID_REQUEST_URI = "invalid_request_uri"  # OpenID Connect Core section 3.1.2.6
 _ANSWERED = "This request was answered already, and works once. Go back to the app and begin again."
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
+class PushedAuthorizationRequest:
     """A request that was sent ahead, or was too long to travel on in addresses: its parameters, encoded, and when it first came here.
 
     `digest` is the continuation's; None where the answer follows at once, and there is none.
     """
 
     encoded: bytes
-    begun: datetime
+    received_at: datetime
     digest: bytes | None = None
 
 
-def is_ours(request_uri: str) -> bool:
+def is_request_uri(request_uri: str) -> bool:
     """Whether a `request_uri` has the form of one that we gave out; any other one is an address, which we do not fetch."""
-    return request_uri.startswith((SENT, CONTINUED))
+    return request_uri.startswith((PUSHED_PREFIX, CONTINUATION_PREFIX))
 
 
-def is_continued(request_uri: str) -> bool:
+def is_continuation(request_uri: str) -> bool:
     """Whether a `request_uri` is a continuation."""
-    return request_uri.startswith(CONTINUED)
+    return request_uri.startswith(CONTINUATION_PREFIX)
 
 
-def over() -> OAuthError:
+def expired() -> OAuthError:
     """Make the one answer to a `request_uri` that is unknown, used, too old, another app's or another browser's."""
-    return OAuthError(OVER, "request_uri is unknown, was used, has run out, or belongs to another app or browser")
+    return OAuthError(INVALID_REQUEST_URI, "request_uri is unknown, was used, has run out, or belongs to another app or browser")
 
 
 def parameters(sent: Params, client: Client) -> str:
@@ -72,17 +72,17 @@ def parameters(sent: Params, client: Client) -> str:
     return encoded
 
 
-async def keep(session: AsyncSession, client: Client, encoded: str) -> str:
+async def save(session: AsyncSession, client: Client, encoded: str) -> str:
     """Keep a request; returns its `request_uri`, which is only in what this returns."""
     token = credentials.new_token()
     await _add(session, token, client, encoded, LIFETIME)
-    return SENT + token
+    return PUSHED_PREFIX + token
 
 
-async def take(session: AsyncSession, request_uri: str, client: Client) -> Ahead:
+async def take(session: AsyncSession, request_uri: str, client: Client) -> PushedAuthorizationRequest:
     """Use a request up by one conditional update; raises OAuthError for all but the first who come in time, as the app that sent it."""
     at = clock.now()
-    digest = credentials.token_digest(request_uri.removeprefix(SENT))
+    digest = credentials.token_digest(request_uri.removeprefix(PUSHED_PREFIX))
     taken = await session.execute(
         update(PushedRequest)
         .where(
@@ -96,20 +96,20 @@ async def take(session: AsyncSession, request_uri: str, client: Client) -> Ahead
     )
     row = taken.one_or_none()
     if row is None:
-        raise over()
-    return Ahead(row.parameters.encode(), at)
+        raise expired()
+    return PushedAuthorizationRequest(row.parameters.encode(), at)
 
 
-async def go_on(session: AsyncSession, client: Client, ahead: Ahead, browser: str) -> str:
+async def resume(session: AsyncSession, client: Client, ahead: PushedAuthorizationRequest, browser: str) -> str:
     """Keep a request that was just taken for the browser with this secret; returns the address to go on at."""
     token = credentials.new_token()
     await _add(session, _both(token, browser), client, ahead.encoded.decode(), CONTINUATION)
     return _address(client, token)
 
 
-async def find(session: AsyncSession, request_uri: str, client: Client, browser: str) -> Ahead:
+async def find(session: AsyncSession, request_uri: str, client: Client, browser: str) -> PushedAuthorizationRequest:
     """Return what goes on in this browser, without using it up; raises OAuthError."""
-    digest = credentials.token_digest(_both(request_uri.removeprefix(CONTINUED), browser))
+    digest = credentials.token_digest(_both(request_uri.removeprefix(CONTINUATION_PREFIX), browser))
     row = await session.scalar(
         select(PushedRequest).where(
             PushedRequest.digest == digest,
@@ -119,8 +119,8 @@ async def find(session: AsyncSession, request_uri: str, client: Client, browser:
         )
     )
     if row is None:
-        raise over()
-    return Ahead(row.parameters.encode(), row.expires - CONTINUATION, digest)
+        raise expired()
+    return PushedAuthorizationRequest(row.parameters.encode(), row.expires - CONTINUATION, digest)
 
 
 async def use_up(session: AsyncSession, digest: bytes) -> None:
@@ -149,7 +149,7 @@ async def move(session: AsyncSession, digest: bytes, client: Client, browser: st
     return _address(client, token)
 
 
-async def sweep(session: AsyncSession) -> None:
+async def purge_expired(session: AsyncSession) -> None:
     """Remove requests that have run out an hour ago."""
     await session.execute(delete(PushedRequest).where(PushedRequest.expires < clock.now() - timedelta(hours=1)))
 
@@ -172,4 +172,4 @@ def _both(token: str, browser: str) -> str:
 
 
 def _address(client: Client, token: str) -> str:
-    return f"{requests.PATH}?{urlencode({'client_id': client.client_id, 'request_uri': CONTINUED + token})}"
+    return f"{requests.PATH}?{urlencode({'client_id': client.client_id, 'request_uri': CONTINUATION_PREFIX + token})}"

@@ -19,7 +19,7 @@ PERSONAL = "personal"
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class SpaceAccess:
     """Visible Spaces by name, and the person's role in each by id; `organization_id` is the person's."""
 
     organization_id: int
@@ -50,14 +50,14 @@ class Places:
         return (Option(PERSONAL, "My personal Space"), *each)
 
 
-async def load(session: Session, principal: Principal) -> Places:
+async def load(session: Session, principal: Principal) -> SpaceAccess:
     """Find out what a person sees."""
-    visible = await spaces.every(session, principal)
+    visible = await spaces.list_all(session, principal)
     roles = {space.id: await access.role_in(session, principal, space.id) for space in visible}
-    return Places(principal.organization_id, tuple(visible), roles)
+    return SpaceAccess(principal.organization_id, tuple(visible), roles)
 
 
-async def agent_rows(session: Session, places: Places, found: Iterable[Any]) -> tuple[AgentRow, ...]:
+async def agent_rows(session: Session, places: SpaceAccess, found: Iterable[Any]) -> tuple[AgentRow, ...]:
     """Turn agents into rows, with owners of the person's organization by name and what the person may do."""
     each_agent = list(found)
     owners = await overview.names(session, places.organization_id, (agent.user_id for agent in each_agent if agent.user_id))

@@ -9,18 +9,18 @@ from urllib.parse import urlsplit
 from latchpin import services
 from latchpin.errors import LatchpinError
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import pushed, redirects, server
+from latchpin.oauth import authorization_server, par, redirects
 from latchpin.oauth.errors import OAuthError
 from latchpin.services import AnyRequest
 from latchpin.settings import Settings
-from latchpin.web import asking, render, sent_ahead
+from latchpin.web import consent_view, par_cookie, render
 from latchpin.web.views.oauth import Destination
 
 _OWN = {"Referrer-Policy": render.HEADERS["Referrer-Policy"]}
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class LoginContext:
     """Who waits behind the door, and where their address leads: `app` and `email` (what the app expects) are empty where nobody does."""
 
     app: str = ""
@@ -29,21 +29,21 @@ class Behind:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-async def of(request: AnyRequest, wanted: str) -> Behind:
+async def of(request: AnyRequest, wanted: str) -> LoginContext:
     """Return the app whose authorization request is the page to go to after signing in; raises Unavailable."""
     headers = private(services.of(request).settings)
     path, _, query = wanted.partition("?")
     if path != requests.PATH:
-        return Behind(headers=headers)
-    serving, encoded = services.of(request), query.encode()
+        return LoginContext(headers=headers)
+    server, encoded = services.of(request), query.encode()
     try:
-        if pushed.is_continued(requests.reference(encoded)):
-            encoded = (await sent_ahead.find(request, encoded)).encoded
-        to = await requests.target(serving, encoded, await serving.now(), server.origin(request))
+        if par.is_continuation(requests.reference(encoded)):
+            encoded = (await par_cookie.find(request, encoded)).encoded
+        to = await requests.target(server, encoded, await server.now(), authorization_server.origin_of(request))
     except (OAuthError, LatchpinError):
-        return Behind(headers=headers)  # what is wrong with it is said there
-    headers = {**asking.leaving(to.redirect_uri), **_OWN, **headers}
-    return Behind(to.client.name, asking.destination(to.redirect_uri), requests.hint(encoded), headers)
+        return LoginContext(headers=headers)  # what is wrong with it is said there
+    headers = {**consent_view.redirect_policy(to.redirect_uri), **_OWN, **headers}
+    return LoginContext(to.client.name, consent_view.destination(to.redirect_uri), requests.hint(encoded), headers)
 
 
 def private(settings: Settings) -> Mapping[str, str]:
@@ -52,4 +52,4 @@ def private(settings: Settings) -> Mapping[str, str]:
     Only where browsers send Sec-Fetch-Site: elsewhere they would say `Origin: null` of our own forms, and csrf.py would refuse them.
     """
     trustworthy = settings.is_https or urlsplit(settings.public_url).hostname in redirects.LOOPBACK
-    return asking.PRIVATE if trustworthy else {}
+    return consent_view.PRIVATE if trustworthy else {}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from latchpin import settings
-from latchpin.kit import own_pages
+from latchpin.kit import same_origin
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from latchpin.kit import own_pages
 )
 def test_both_names_of_the_loopback_are_ours_and_no_other_host(tmp_path: Path, public_url: str, found: set[bytes]) -> None:
     """A host whose name only begins like the loopback's is somebody else."""
-    assert own_pages.origins(settings.load({}, data_dir=tmp_path, public_url=public_url)) == found
+    assert same_origin.own_origins(settings.load({}, data_dir=tmp_path, public_url=public_url)) == found
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_both_names_of_the_loopback_are_ours_and_no_other_host(tmp_path: Path, p
 )
 def test_only_our_pages_may_change(method: str, seen: dict[bytes, bytes], allowed: bool) -> None:
     """Sec-Fetch-Site decides where it comes, else Origin does; neither is not one of our pages."""
-    assert own_pages.may_change(method, seen, frozenset({b"http://ours"})) is allowed
+    assert same_origin.may_change(method, seen, frozenset({b"http://ours"})) is allowed

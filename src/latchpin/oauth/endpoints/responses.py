@@ -13,9 +13,9 @@ from litestar.types import ExceptionHandlersMap
 
 from latchpin.errors import LatchpinError, Throttled, Unavailable
 from latchpin.kit import context, cors, methods
+from latchpin.oauth.authorization_server import AnyRequest
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.params import MOST_BODY_BYTES
-from latchpin.oauth.server import AnyRequest
 
 _log = structlog.get_logger(__name__)
 NO_STORE: Mapping[str, str] = {
@@ -34,15 +34,15 @@ _HINTS = {
 }
 
 
-def json_answer(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:  # noqa: ANN401  any JSON
+def json_response(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:  # noqa: ANN401  any JSON
     """Make a JSON answer that no cache keeps; browsers' scripts may read it."""
     sent = {**NO_STORE, **CORS, **(headers or {})}
     return Response(msgspec.json.encode(body), status_code=status, headers=sent, media_type="application/json")
 
 
-def public_json(body: Any, *, seconds: int) -> Response[bytes]:  # noqa: ANN401  any JSON
+def cacheable_json(body: Any, *, seconds: int) -> Response[bytes]:  # noqa: ANN401  any JSON
     """Make a JSON answer that everybody may keep for a while: metadata and keys."""
-    return json_answer(body, headers={"Cache-Control": f"public, max-age={seconds}", "Pragma": ""})
+    return json_response(body, headers={"Cache-Control": f"public, max-age={seconds}", "Pragma": ""})
 
 
 def preflight(methods: str) -> Response[bytes]:
@@ -59,7 +59,7 @@ def preflight(methods: str) -> Response[bytes]:
 def on_oauth_error(_request: AnyRequest, error: OAuthError) -> Response[bytes]:
     """Render a refusal."""
     body = {"error": error.error, "error_description": error.description}
-    return json_answer(body, status=error.status, headers=error.headers)
+    return json_response(body, status=error.status, headers=error.headers)
 
 
 def on_refusal(_request: AnyRequest, error: LatchpinError) -> Response[bytes]:
@@ -87,7 +87,7 @@ def on_failure(request: AnyRequest, error: Exception) -> Response[bytes]:
 
 
 def _error(status: int, code: str, description: str, headers: Mapping[str, str] | None = None) -> Response[bytes]:
-    return json_answer({"error": code, "error_description": description}, status=status, headers=headers)
+    return json_response({"error": code, "error_description": description}, status=status, headers=headers)
 
 
 HANDLERS: ExceptionHandlersMap = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from latchpin.identity import standing
+from latchpin.identity import active_grant
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import EMAIL, OFFLINE, OPENID, PROFILE, Scope
 from latchpin.kit import clock
@@ -36,7 +36,7 @@ def app(client: Client, redirect_uri: str, organization_id: int, *, known: bool)
 
     What an app says of itself (its home page) counts only where an administrator of the person's own organization entered it.
     """
-    vouched = client.is_vouched_for(organization_id)
+    vouched = client.is_trusted_by(organization_id)
     local = bool(redirect_uri) and redirects.is_local(redirect_uri)
     identified_by = redirects.host_of(client.client_id) if client.source is ClientSource.DOCUMENT else ""
     home = client.client_uri if vouched and client.client_uri else redirect_uri
@@ -77,7 +77,7 @@ def spaces(found: Sequence[tuple[Space, Role]]) -> tuple[Option, ...]:
 
 def other_resources(resource: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """Hosts of the resources besides our own API that an app's tokens are for."""
-    own = standing.own_audiences(settings)
+    own = active_grant.own_audiences(settings)
     return tuple(dict.fromkeys(redirects.host_of(each) for each in resource if each not in own))
 
 
@@ -92,7 +92,7 @@ def may_stay_until(scopes: str, client: Client, settings: Settings) -> datetime 
     return offline_until(OFFLINE, settings) if is_asked else None
 
 
-def leaving(redirect_uri: str) -> dict[str, str]:
+def redirect_policy(redirect_uri: str) -> dict[str, str]:
     """Headers of a page whose form ends at an app's address; none is empty, and the form ends here. So it does for a scheme of its own.
 
     Browsers hold `form-action` against every redirect that follows a form, and an app's callback redirects once more, often to another

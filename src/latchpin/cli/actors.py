@@ -11,7 +11,7 @@ from latchpin.storage import Session
 from latchpin.storage.models import Organization, User
 
 
-async def user_named(session: Session, email: str) -> User:
+async def find_user(session: Session, email: str) -> User:
     """Return the user with this e-mail, or end the command and say how to find one."""
     user = await users.by_email(session, email)
     if user is None:
@@ -25,9 +25,9 @@ def principal(user: User) -> Principal:
     return Principal(user.id, user.organization_id, user.full_name, user.email, Group(user.user_group), credential)
 
 
-async def organization_named(session: Session, name: str | None) -> Organization:
+async def find_organization(session: Session, name: str | None) -> Organization:
     """Return the organization of this name in any case, or the only one; ends the command where that is no single one."""
-    every = await organizations.every(session)
+    every = await organizations.list_all(session)
     if not every:
         fail("There is no organization yet. Make the first one and its administrator: latchpin init")
     found = every if name is None else [each for each in every if plain_text.fold(each.name) == plain_text.fold(plain_text.normalize(name))]

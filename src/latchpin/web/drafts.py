@@ -15,7 +15,7 @@ from litestar.exceptions import HTTPException
 
 from latchpin import services
 from latchpin.errors import Malformed
-from latchpin.identity import kept_forms, sessions
+from latchpin.identity import form_drafts, sessions
 from latchpin.identity.credentials import PREFIX
 from latchpin.kit import cookie_names
 from latchpin.services import AnyRequest
@@ -37,18 +37,18 @@ _PASTED = re.compile(
     r'|("(?:d|p|q|dp|dq|qi|k)"\s*:\s*)"[^"]*"|\beyJ[\w-]+\.[\w.-]*',
     re.DOTALL,
 )
-_STRUCK = "[not kept]"
+_REDACTED = "[not kept]"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SavedDraft:
     """What was kept: the address where it is drawn again, and the cookie without which it is not."""
 
     address: str
     cookie: Cookie
 
 
-def typed(*in_address: str) -> dict[str, Any]:
+def keeps_draft(*in_address: str) -> dict[str, Any]:
     """Declare that a form carries typed text, and that GET of the same path draws it: `@post("/agents/new", opt=kept.typed())`.
 
     `in_address` are fields that the page's address needs.
@@ -56,7 +56,7 @@ def typed(*in_address: str) -> dict[str, Any]:
     return {_TYPED: in_address}
 
 
-async def keep(request: AnyRequest) -> Kept | None:
+async def save(request: AnyRequest) -> SavedDraft | None:
     """Keep what a form held whose session has ended; None where there is nothing to keep, or it is not known whose it was."""
     in_address = request.route_handler.opt.get(_TYPED)
     served = services.of(request)
@@ -64,7 +64,7 @@ async def keep(request: AnyRequest) -> Kept | None:
     if in_address is None or not token:
         return None
     async with served.database.read() as session:
-        user_id = await kept_forms.owner(session, token)
+        user_id = await form_drafts.owner(session, token)
     if user_id is None:
         return None
     try:
@@ -73,36 +73,38 @@ async def keep(request: AnyRequest) -> Kept | None:
         return None
     path, text = request.scope["path"], without_secrets(sent)
     async with served.database.transaction() as session:
-        made = await kept_forms.keep(session, user_id, path, text, served.secrets)
+        made = await form_drafts.save(session, user_id, path, text, served.secrets)
     if made is None:
         return None
     query = {name: sent[name] for name in in_address if name in sent}
-    return Kept(f"{path}?{urlencode({**query, _MARK: '1'})}", _cookie(served.settings, made))
+    return SavedDraft(f"{path}?{urlencode({**query, _MARK: '1'})}", _cookie(served.settings, made))
 
 
-async def found(session: Session, request: AnyRequest, user_id: int) -> Entries | None:
+async def find(session: Session, request: AnyRequest, user_id: int) -> Entries | None:
     """Return what was kept for this person, page and browser, where the address asks for it."""
     served = services.of(request)
     token = request.cookies.get(_name(served.settings))
     if request.method != "GET" or not token or _MARK not in request.query_params:
         return None
-    return await kept_forms.find(session, user_id, request.scope["path"], token, served.secrets)
+    return await form_drafts.find(session, user_id, request.scope["path"], token, served.secrets)
 
 
-def again(form: Form, text: Entries) -> Form:
+def fill(form: Form, text: Entries) -> Form:
     """Return a page's form with what was typed in the place of what it would show; a field for a secret stays as it is."""
     own = {name: value for name, value in form.values.items() if _SECRET_NAME.search(name)}
     return Form({**own, **text}, form.errors, kept=True)
 
 
-def is_address(text: str) -> bool:
+def has_draft(text: str) -> bool:
     """Whether something was kept for the page at an address to go to after signing in."""
     return f"{_MARK}=1" in urlsplit(text).query.split("&")
 
 
 def without_secrets(sent: Entries) -> Entries:
     """Return what may be kept of a form: no field for a secret, and no key or token that somebody pasted into another."""
-    return {name: _PASTED.sub(rf"\1{_STRUCK}", text) for name, text in sent.items() if not _SECRET_NAME.search(name) and name not in _ONCE}
+    return {
+        name: _PASTED.sub(rf"\1{_REDACTED}", text) for name, text in sent.items() if not _SECRET_NAME.search(name) and name not in _ONCE
+    }
 
 
 def _name(settings: Settings) -> str:
@@ -110,5 +112,5 @@ def _name(settings: Settings) -> str:
 
 
 def _cookie(settings: Settings, token: str) -> Cookie:
-    age = int(kept_forms.KEPT_FOR.total_seconds())
+    age = int(form_drafts.LIFETIME.total_seconds())
     return cookies.lasting(settings, _name(settings), token, age)

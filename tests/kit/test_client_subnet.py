@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from latchpin.kit import households
+from latchpin.kit import client_subnet
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from latchpin.kit import households
 )
 def test_addresses_of_one_household_count_as_one(one: str, other: str) -> None:
     """The /64 of an IPv6 address, and an IPv4 address in either spelling."""
-    assert households.of(one) == households.of(other)
+    assert client_subnet.of(one) == client_subnet.of(other)
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,10 @@ def test_addresses_of_one_household_count_as_one(one: str, other: str) -> None:
 )
 def test_addresses_of_two_households_count_apart(one: str | None, other: str) -> None:
     """Neighbours do not slow each other."""
-    assert households.of(one) != households.of(other)
+    assert client_subnet.of(one) != client_subnet.of(other)
 
 
 @pytest.mark.parametrize("text", ["unix:", "1:2", ":::", "a" * 1000 + ":"])
 def test_what_is_no_address_is_a_household_of_its_own(text: str) -> None:
     """It raises nothing."""
-    assert households.of(text) == text
+    assert client_subnet.of(text) == text

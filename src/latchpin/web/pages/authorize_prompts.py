@@ -9,50 +9,52 @@ from litestar import Response
 from latchpin.identity import access
 from latchpin.identity.roles import Role
 from latchpin.oauth import consents, device_consent
-from latchpin.oauth.authorize import Page, Show
+from latchpin.oauth.authorize import Prompt, ShowPrompt
 from latchpin.oauth.clients import Client
-from latchpin.oauth.consents import Place
-from latchpin.oauth.device_consent import Asked
+from latchpin.oauth.consents import SpaceBinding
+from latchpin.oauth.device_consent import DeviceRequest
 from latchpin.storage.models import Space
-from latchpin.web import asking, render
-from latchpin.web.session import Visit
+from latchpin.web import consent_view, render
+from latchpin.web.session import PageContext
 from latchpin.web.views.common import Form
 from latchpin.web.views.oauth import AppFacts, ChooseAccount, Consent, DeviceFacts, GivePassword
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _ConsentFacts:
     """What was looked up for a consent: the Spaces to choose from, what was agreed to before, and the device that asks, if one does."""
 
     spaces: list[tuple[Space, Role]]
-    before: Place | None
+    before: SpaceBinding | None
     stays: bool
-    device: Asked | None
+    device: DeviceRequest | None
 
 
-async def ask(visit: Visit, client: Client, due: Show, form: Form | None, status: int) -> Response[str]:
+async def ask(visit: PageContext, client: Client, due: ShowPrompt, form: Form | None, status: int) -> Response[str]:
     """Draw a question; `form` is what was refused of an answer."""
-    redirect_uri = due.waiting.ask.redirect_uri if due.waiting.ask else ""
+    redirect_uri = due.pending.request.redirect_uri if due.pending.request else ""
     async with visit.site.database.read() as opened:
-        before = await consents.held(opened, visit.principal.user_id, client)
+        before = await consents.find(opened, visit.principal.user_id, client)
         spaces = await access.roles_in_all(opened, visit.principal)
-        device = await device_consent.asked(opened, due.waiting.device_id, client) if due.waiting.device_id is not None else None
-    facts = asking.app(client, redirect_uri, visit.principal.organization_id, known=before is not None)
-    headers = asking.leaving(redirect_uri)
-    if due.page is Page.ACCOUNT:
+        device = await device_consent.request_of(opened, due.pending.device_id, client) if due.pending.device_id is not None else None
+    facts = consent_view.app(client, redirect_uri, visit.principal.organization_id, known=before is not None)
+    headers = consent_view.redirect_policy(redirect_uri)
+    if due.prompt is Prompt.ACCOUNT:
         return render.page(visit.request, "oauth/account.html", ChooseAccount(visit.shell(""), due.token, facts), headers=headers)
-    if due.page is Page.PROOF:
+    if due.prompt is Prompt.REAUTH:
         confirm = GivePassword(visit.shell(""), form or Form(), due.token, facts)
         return render.page(visit.request, "oauth/password.html", confirm, status=status, headers=headers)
-    known = _Known(spaces, Place(before.reach, before.space_id) if before else None, bool(before and before.stay_connected), device)
+    known = _ConsentFacts(
+        spaces, SpaceBinding(before.reach, before.space_id) if before else None, bool(before and before.stay_connected), device
+    )
     view = _consent(visit, client, due, facts, known, form)
     return render.page(visit.request, "oauth/consent.html", view, status=status, headers=headers)
 
 
-def _consent(visit: Visit, client: Client, due: Show, facts: AppFacts, known: _Known, form: Form | None) -> Consent:
-    wanted, settings = due.waiting.ask or known.device, visit.site.settings
+def _consent(visit: PageContext, client: Client, due: ShowPrompt, facts: AppFacts, known: _ConsentFacts, form: Form | None) -> Consent:
+    wanted, settings = due.pending.request or known.device, visit.site.settings
     scopes, resource = (wanted.scopes, wanted.resource) if wanted else ("", ())
-    offered = asking.spaces(known.spaces)
+    offered = consent_view.spaces(known.spaces)
     was = known.before.word if known.before else ""
     chosen = was if any(option.value == was for option in offered) else offered[0].value
     return Consent(
@@ -61,11 +63,11 @@ def _consent(visit: Visit, client: Client, due: Show, facts: AppFacts, known: _K
         due.token,
         facts,
         offered,
-        asking.rights(scopes),
-        asking.other_resources(resource, settings),
+        consent_view.rights(scopes),
+        consent_view.other_resources(resource, settings),
         settings.access_token_minutes,
-        asking.offline_until(scopes, settings),
-        asking.may_stay_until(scopes, client, settings),
+        consent_view.offline_until(scopes, settings),
+        consent_view.may_stay_until(scopes, client, settings),
         DeviceFacts(known.device.address, known.device.at) if known.device else None,
         due.has_changed,
     )

@@ -1,0 +1,58 @@
+"""Proof of possession at the gate (RFC 9449 section 7): asked of tokens that are bound to a key, and of those only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from latchpin.asgi.authorization_header import ParsedAuthorization
+from latchpin.errors import BadProof, BadToken
+from latchpin.identity import dpop
+from latchpin.identity.dpop import Proof, ProofError
+from latchpin.identity.proofs import ProofVerifier, TokenBinding
+from latchpin.identity.verified import RejectionReason, Verified
+from latchpin.kit.context import RequestContext
+
+NONCE_HEADER = b"dpop-nonce"
+_OF_TOKEN = frozenset({RejectionReason.BOUND, RejectionReason.UNBOUND})
+
+
+@dataclass(frozen=True, slots=True)
+class ProofRejected:
+    """A sound token that does not count, with what the caller is told; no `reason` where nothing is wrong but the nonce's age."""
+
+    error: BadToken
+    reason: RejectionReason | None
+
+
+def verify(
+    proofs: ProofVerifier,
+    verified: Verified,
+    found: ParsedAuthorization,
+    scope: Any,  # noqa: ANN401  the server's dictionary
+    request: RequestContext,
+) -> Proof | ProofRejected:
+    """Check what comes with a token that is bound or says so; whether a proof is used for the first time is still to be asked.
+
+    Puts a nonce into the answer where the client needs another.
+    """
+    request.scheme = dpop.SCHEME
+    bound = TokenBinding(found.is_dpop, verified.jkt)
+    path = scope["raw_path"].decode("latin-1")
+    judged = proofs.verify_for_token(found.bearer or b"", bound, request.seen.get(b"dpop"), scope["method"], path)
+    if isinstance(judged, ProofError):
+        if judged.reason is RejectionReason.PROOF_NONCE:
+            request.headers.append((NONCE_HEADER, proofs.nonce.encode()))
+        return proof_rejected(judged)
+    if (nonce := proofs.next_nonce(judged)) is not None:
+        request.headers.append((NONCE_HEADER, nonce.encode()))
+    return judged
+
+
+def proof_rejected(fault: ProofError) -> ProofRejected:
+    """Say to the caller what is wrong."""
+    if fault.reason in _OF_TOKEN:
+        return ProofRejected(BadToken(f"The access token was not accepted: {fault.detail}."), fault.reason)
+    if fault.reason is RejectionReason.PROOF_NONCE:
+        return ProofRejected(BadProof(f"The DPoP proof lacks a nonce of ours: {fault.detail}.", code="use_dpop_nonce"), None)
+    return ProofRejected(BadProof(f"The DPoP proof was not accepted: {fault.detail}."), fault.reason)
