@@ -113,7 +113,7 @@ def test_a_request_that_failed_leaves_a_line_of_level_error(serve: Callable[...,
         assert response.status_code == 500
         return response.headers["x-request-id"]
 
-    monkeypatch.setattr(server.database, "ping", fail)
+    monkeypatch.setattr(server.database, "require_ready", fail)
     with ThreadPoolExecutor(2) as threads:
         ids = list(threads.map(ask, traces))
 

@@ -224,7 +224,7 @@ def test_guesses_from_other_addresses_are_counted_apart(serve: Serve, clock: kit
 
 
 def test_guesses_from_one_ipv6_network_are_counted_together(serve: Serve, clock: kit_clock.Frozen) -> None:
-    """One household has 2**64 addresses to guess from, which count as one."""
+    """One client subnet has 2**64 addresses to guess from, which count as one."""
     server = serve(bad_key_limit=3, trusted_proxies=(ipaddress.ip_network("127.0.0.1/32"),))
 
     def guess(address: str) -> int:

@@ -108,7 +108,7 @@ def test_answers_of_a_server_do_not_steer_the_terminal(
 ) -> None:
     """`latchpin api` prints what a server says; JSON that was printed still says the same."""
     file: CredentialsFile = config(tmp_path / "config", monkeypatch)
-    file.write(hostile, StoredCredentials("access", "refresh", 4e9, "agents:read", "latchpin-cli"))
+    file.write(hostile, StoredCredentials("access", "refresh", 4e9, "agents:read", "latchpin-cli"), current=True)
     latchpin = CommandLine(command_line(tmp_path / "nowhere").environ | {"XDG_CONFIG_HOME": str(tmp_path / "config")})
 
     ran = latchpin("api", "GET", f"/{kind}", code=code)

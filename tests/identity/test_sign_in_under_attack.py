@@ -104,10 +104,10 @@ def test_a_burst_of_tries_at_once_passes_the_limit_no_further_than_single_ones(d
     assert sorted(type(outcome.refusal).__name__ for outcome in outcomes) == ["Throttled"] * 5 + ["Unauthenticated"] * 5
 
 
-# ---- one household ----
+# ---- one client subnet ----
 
 
-def test_the_addresses_of_one_household_count_as_one(door: Door) -> None:
+def test_the_addresses_of_one_subnet_count_as_one(door: Door) -> None:
     """A guesser at home has 2**64 addresses; the sixth waits whichever it comes from, and for any account after fifty."""
     home = f"{door.network}:aaaa"
     outcomes = [door.attempt(address=f"{home}:{number:x}::1") for number in range(6)]
@@ -119,7 +119,7 @@ def test_the_addresses_of_one_household_count_as_one(door: Door) -> None:
 
 
 def test_an_ipv4_address_written_as_ipv6_is_no_other_address(door: Door) -> None:
-    """Nor do all IPv4 addresses share one household by being written so."""
+    """Nor do all IPv4 addresses share one client subnet by being written so."""
     four = f"192.0.2.{door.organization.number % 250}"
     for _ in range(5):
         door.attempt(address=four)
@@ -212,7 +212,7 @@ def test_refusals_that_nobody_follows_are_written_when_the_counters_are_swept(do
 
 
 def _turn_away(looked: sign_in.Lookup, tries: int) -> None:
-    """Let tries come while all places of their household are taken."""
+    """Let tries come while all places of their client subnet are taken."""
     with ExitStack() as stack:
         for _ in range(sign_in_load.MOST_AT_ONCE):
             stack.enter_context(sign_in.reserve_slot(looked))
@@ -230,7 +230,7 @@ def _failures(door: Door, *buckets: bytes) -> list[int]:
     return door.organization.write(work)
 
 
-def test_tries_that_are_turned_away_count_for_the_household_and_are_audited(door: Door) -> None:
+def test_tries_that_are_turned_away_count_for_the_subnet_and_are_audited(door: Door) -> None:
     """Together, with their number, by the next try that is judged; the account's own counters hold judged tries only."""
     _turn_away(door.looked(host=1), 6)
     assert audit(door.organization, "session.sign_in_refused", target_id=door.person.id) == []
@@ -246,8 +246,8 @@ def test_tries_that_are_turned_away_count_for_the_household_and_are_audited(door
     assert _failures(door, where.address, where.account, where.pair) == [7, 1, 1]
 
 
-def test_a_flood_at_once_makes_its_household_wait(door: Door) -> None:
-    """Fifty at the same moment are as much as fifty one after the other; other households are as open as before."""
+def test_a_flood_at_once_makes_its_subnet_wait(door: Door) -> None:
+    """Fifty at the same moment are as much as fifty one after the other; other client subnets are as open as before."""
     _turn_away(door.looked(host=1), 50)
 
     assert door.is_open(host=1)  # the one that notes them has passed already
@@ -275,7 +275,7 @@ def test_tries_turned_away_that_nobody_follows_are_written_with_the_sweep(door: 
     assert (event.reason, event.count) == ("too many at the same moment", 5)
 
 
-def test_a_household_that_waits_fills_no_audit_trail_by_being_turned_away(door: Door) -> None:
+def test_a_subnet_that_waits_fills_no_audit_trail_by_being_turned_away(door: Door) -> None:
     """They are written with the tries that are noted, the 1st, 2nd, 4th ... and none is lost."""
     for number in range(50):
         door.attempt(email=f"somebody.{number}@example.com", host=1)
@@ -291,7 +291,7 @@ def test_a_household_that_waits_fills_no_audit_trail_by_being_turned_away(door: 
 
 
 def test_the_memory_of_tries_turned_away_is_bounded(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond so many households and accounts they are one total without a name."""
+    """Beyond so many client subnets and accounts they are one total without a name."""
     monkeypatch.setattr(sign_in_load, "MOST_TURNED_AWAY", 2)
     for host in range(1, 6):
         _turn_away(door.looked(host=host), 3)
@@ -306,8 +306,8 @@ def test_the_memory_of_tries_turned_away_is_bounded(door: Door, monkeypatch: pyt
     assert len(audit(door.organization, "session.sign_in_refused", target_id=door.person.id)) == 3
 
 
-def test_a_household_has_few_places_at_once_and_a_known_browser_its_own(door: Door) -> None:
-    """The fifth try at the same moment is turned away; other households, and the owner's browser, are not."""
+def test_a_subnet_has_few_places_at_once_and_a_known_browser_its_own(door: Door) -> None:
+    """The fifth try at the same moment is turned away; other client subnets, and the owner's browser, are not."""
     device = door.device()
 
     here, elsewhere, known = door.looked(host=1), door.looked(host=2), door.looked(host=1, device=device)

@@ -29,7 +29,7 @@ class Door:
         self.network = f"2001:db8:{next(_networks):x}"
 
     def address(self, host: int) -> str:
-        """Return an address of the test's own network; each host is a household of its own."""
+        """Return an address of the test's own network; each host is a client subnet of its own."""
         return f"{self.network}:{host:x}::1"
 
     def tried(

@@ -1,7 +1,7 @@
 """Lists of agents: what a principal sees of them, filtered, sorted, in pages.
 
 These are hot reads. A statement is built once for each kind of question and kept; who asks, and for what, goes in when it is executed.
-Nothing that was read is kept. Each list is one statement and so one moment, whether a session or a glance executes it.
+Nothing that was read is kept. Each list is one statement and so one moment, whether a session or an executor executes it.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from latchpin.cli import terminal
 from latchpin.cli.deployment import data_dir_option, example, fail, load_settings
 from latchpin.identity.deployment import NoDeployment, require_initialized
 from latchpin.storage import backup as copies
@@ -37,6 +38,6 @@ def backup(data_dir: Path | None, without_secrets: bool, file: Path) -> None:
             copies.secrets(chosen, beside)
     except (copies.BackupError, NoDeployment, SecretsError) as error:
         fail(str(error), code=3)
-    click.echo(f"The database is in {file}.")
+    terminal.write(f"The database is in {file}.")
     if not without_secrets:
-        click.echo(f"The secrets are in {beside}. Move them to another place, where you keep passwords.")
+        terminal.write(f"The secrets are in {beside}. Move them to another place, where you keep passwords.")

@@ -93,13 +93,13 @@ _VISIBLE_SPACES: Mapping[str, Any] = MappingProxyType(
 
 @cache
 def spaces_in(rules: VisibilityRules) -> ColumnElement[bool]:
-    """`visible_spaces` for all who see by these rules; the statement is executed with `seeing`."""
+    """`visible_spaces` for all who see by these rules; the statement is executed with `visibility_params`."""
     return _spaces(rules, _VISIBLE_SPACES)
 
 
 @cache
 def agents_in(rules: VisibilityRules) -> ColumnElement[bool]:
-    """`visible_agents` for all who see by these rules; the statement is executed with `seeing`."""
+    """`visible_agents` for all who see by these rules; the statement is executed with `visibility_params`."""
     return _agents(rules, _VISIBLE_SPACES)
 
 

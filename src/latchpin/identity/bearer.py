@@ -65,7 +65,7 @@ class AccessTokenVerifier:
         return verified
 
     async def read(self, token: bytes, generation: int) -> tuple[dict[str, Any], ActiveGrant] | RejectedCredential:
-        """Return the claims and the standing of any sound access token of ours, whatever resource it is for."""
+        """Return the claims and the active grant of any sound access token of ours, whatever resource it is for."""
         await self._ring.ready(generation)
         try:
             claims = self._ring.verify(token, typ=ACCESS)

@@ -1,4 +1,4 @@
-"""What an administrator wants to know of an organization at a glance: users, live keys, keys that end soon, names by id."""
+"""What an administrator wants to know of an organization: users, active keys, keys that end soon, names by id."""
 
 from __future__ import annotations
 

@@ -79,9 +79,9 @@ async def look_up(session: AsyncSession, tried: Attempt, secrets: Secrets) -> Lo
 
 
 def reserve_slot(looked: Lookup) -> AbstractContextManager[None]:
-    """Hold a place until the try is judged; raises Throttled where the household, or the known browser, has several tries under way.
+    """Hold a place until the try is judged; raises Throttled where the client subnet, or the known browser, has several tries under way.
 
-    Those that are turned away count for the household, and are audited, with one of the tries that have a place.
+    Those that are turned away count for the client subnet, and are audited, with one of the tries that have a place.
     """
     return sign_in_load.reserve_slot(looked.limiter_key, looked.target, looked.origin)
 
@@ -193,7 +193,7 @@ def _limiter_key(where: Buckets) -> bytes:
 
 
 async def _record_shed_attempts(session: AsyncSession, where: Buckets) -> None:
-    """Count for the household the tries that found no place, and audit them.
+    """Count for the client subnet the tries that found no place, and audit them.
 
     No password of theirs was judged, so no account's counter grows. The try that this is done with has passed its limits already.
     """

@@ -1,6 +1,6 @@
-"""The counters that slow guessers (docs/decisions/0008): failures in 15 minutes, by account, by household, and by both together.
+"""The counters that slow guessers (docs/decisions/0008): failures in 15 minutes, by account, by client subnet, and by both together.
 
-The account's counter locks nobody out. Once it is high, it only lowers what a household may try that has not signed in to this account
+The account's counter locks nobody out. Once it is high, it only lowers what a client subnet may try that has not signed in to this account
 before. A browser that has carries a device cookie and keeps its own allowance.
 """
 
@@ -29,7 +29,7 @@ PER_PAIR_UNDER_ATTACK = 2
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """What a try is counted in. With `known`, `pair` is the account from this browser, else the account from this household."""
+    """What a try is counted in. With `known`, `pair` is the account from this browser, else the account from this client subnet."""
 
     account: bytes
     address: bytes
@@ -57,7 +57,7 @@ def _digest(text: str) -> bytes:
 
 
 async def one_at_a_time(session: AsyncSession, email: str, address: str | None) -> None:
-    """Let tries at one account, and tries from one household, be judged one after the other, so that a burst cannot pass the limit.
+    """Let tries at one account, and tries from one client subnet, be judged one after the other, so that a burst cannot pass the limit.
 
     SQLite has one writer anyway; on PostgreSQL the locks end with the transaction.
     """
@@ -89,7 +89,7 @@ async def count_failure(session: AsyncSession, where: Buckets) -> None:
 async def count_early(session: AsyncSession, where: Buckets, throttle: ThrottleState) -> bool:
     """Count a try that came too early; returns whether it is one to note: the 1st, 2nd, 4th, 8th ... beyond what a bucket may hold.
 
-    A household that is full is counted alone: by naming another account each time it could fill the disk with rows.
+    A client subnet that is full is counted alone: by naming another account each time it could fill the disk with rows.
     """
     if where.address in throttle.full:
         counted = await _count(session, where.address)
@@ -100,7 +100,7 @@ async def count_early(session: AsyncSession, where: Buckets, throttle: ThrottleS
 
 
 async def count_turned_away(session: AsyncSession, where: Buckets, tries: int) -> None:
-    """Count for the household alone tries that were not even judged."""
+    """Count for the client subnet alone tries that were not even judged."""
     await _count(session, where.address, by=tries)
 
 

@@ -32,7 +32,7 @@ class TargetUser:
 
 @contextmanager
 def reserve_slot(whose: bytes, named: TargetUser | None, origin: Origin) -> Iterator[None]:
-    """Hold one of the few places that tries of one household have; raises Throttled where all are taken.
+    """Hold one of the few places that tries of one client subnet have; raises Throttled where all are taken.
 
     A try without a place costs no hashing, no waiting connection, and no transaction: one of those that took the places notes it.
     """
@@ -117,14 +117,14 @@ class ShedLog:
         turned.count += 1
 
     def take(self, whose: bytes | None = None) -> list[ShedAttempts]:
-        """Return those of one household or known browser, or all, and forget them: the caller writes them down."""
+        """Return those of one client subnet or known browser, or all, and forget them: the caller writes them down."""
         taken = [self._waiting.pop(each, {}) for each in ([whose] if whose is not None else list(self._waiting))]
         found = [turned for each in taken for turned in each.values()]
         self._kinds -= len(found)
         return found
 
     def __len__(self) -> int:
-        """The number of households and browsers that are remembered."""
+        """The number of client subnets and browsers that are remembered."""
         return len(self._waiting)
 
 

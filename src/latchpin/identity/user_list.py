@@ -1,4 +1,4 @@
-"""The list of users with what an administrator wants to see at a glance: live keys, those that expire soon, last sign-in."""
+"""The list of users with what an administrator wants to see: active keys, those that expire soon, last sign-in."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ async def change_password(session: AsyncSession, user: User, change: PasswordCha
 
 
 async def delete(session: AsyncSession, user: User, *, new_owner: User, by: Actor) -> int:
-    """Delete a user with all keys and sessions; agents go to `new_owner` (personal ones to the heir's personal Space).
+    """Delete a user with all keys and sessions; agents go to `new_owner` (personal ones to the new owner's personal Space).
 
     Returns the number of live keys that died. Raises Conflict for the last administrator, and for `new_owner` deleting themselves.
     """

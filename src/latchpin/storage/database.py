@@ -1,4 +1,4 @@
-"""The engine, and the two kinds of transaction that the edges open; and a glance, which has none.
+"""The engine, and the two kinds of transaction that the edges open; and an executor, which has none.
 
 On SQLite a writing transaction takes the write lock when it begins (BEGIN IMMEDIATE), so that it can never fail half way for want of
 it; a reading one sees one consistent moment and blocks nobody (WAL). On PostgreSQL both are ordinary transactions.
@@ -186,7 +186,7 @@ Queryable = AsyncSession | Executor
 
 
 async def fetch_one(reader: Queryable, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
-    """Return a query's only row, by a glance or in the transaction of a session."""
+    """Return a query's only row, by an executor or in the transaction of a session."""
     return await reader.fetch(query, values) if isinstance(reader, Executor) else (await reader.execute(query, values)).one()
 
 

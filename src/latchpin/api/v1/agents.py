@@ -139,10 +139,10 @@ async def list_agents(
     if kind is enums.NOTHING:
         return [] if page_index is None or records_per_page is None else AgentPage(agents=[], total_record_count=0)
     filters = Filters(name=name, status=enums.run_status(status), space_id=space_id, config_type=kind)
-    glance, who, descending = database(request).executor, principal(request), sort_order == 1
+    reader, who, descending = database(request).executor, principal(request), sort_order == 1
     if page_index is None or records_per_page is None:
-        return list(map(to_schema, await agent_lists.every(glance, who, filters, sort=sort_column, descending=descending)))
-    found = await agent_lists.page(glance, who, filters, number=page_index, size=records_per_page, sort=sort_column, descending=descending)
+        return list(map(to_schema, await agent_lists.every(reader, who, filters, sort=sort_column, descending=descending)))
+    found = await agent_lists.page(reader, who, filters, number=page_index, size=records_per_page, sort=sort_column, descending=descending)
     return AgentPage(agents=list(map(to_schema, found.items)), total_record_count=found.total)
 
 
