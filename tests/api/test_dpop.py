@@ -321,14 +321,14 @@ def test_a_used_proof_is_remembered_until_no_node_can_take_it(serve: Serve, cloc
     assert client.get(proof).status_code == 200
 
     clock.advance(timedelta(seconds=100))
-    client.server.run(used.sweep())
+    client.server.run(used.purge_expired())
     clock.advance(timedelta(seconds=-50))  # as on the other node
 
     assert told(client.get(proof)) == BAD_PROOF
     assert client.server.run(_used(client.server)) > 0
     clock.advance(timedelta(minutes=5))
     assert client.get(client.proof()).status_code == 200
-    client.server.run(used.sweep())
+    client.server.run(used.purge_expired())
     assert client.server.run(_used(client.server)) == 1
 
 

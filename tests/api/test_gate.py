@@ -321,7 +321,7 @@ def test_junk_asks_not_even_for_the_generation(serve: object, kind: str) -> None
     """On PostgreSQL the generation lies in the database, and junk does not ask for it either (security.md 93)."""
     server = serve()  # type: ignore[operator]
     if kind == "sqlite":
-        assert server.services.generation.peek() is not None
+        assert server.services.generation.current_nowait() is not None
         return
 
     assert present(server, "ApiKey sk-lp_junk").status_code == 401

@@ -179,7 +179,7 @@ def test_two_who_use_the_same_link_at_once_make_one_administrator(fresh: Fresh) 
 
     results = fresh.run(both())
 
-    assert sorted(type(result).__name__ for result in results) == ["Conflict", "Created"]
+    assert sorted(type(result).__name__ for result in results) == ["Conflict", "CreatedUser"]
     assert fresh.counted() == (1, 1)
 
 

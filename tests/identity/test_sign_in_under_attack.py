@@ -292,7 +292,7 @@ def test_a_subnet_that_waits_fills_no_audit_trail_by_being_turned_away(door: Doo
 
 def test_the_memory_of_tries_turned_away_is_bounded(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond so many client subnets and accounts they are one total without a name."""
-    monkeypatch.setattr(sign_in_load, "MOST_TURNED_AWAY", 2)
+    monkeypatch.setattr(sign_in_load, "MOST_SHED_KINDS", 2)
     for host in range(1, 6):
         _turn_away(door.looked(host=host), 3)
     assert len(sign_in_load.shed_attempts) == 2

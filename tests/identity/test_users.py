@@ -70,7 +70,7 @@ def test_two_who_make_the_same_user_at_once_make_one(organization: Organization)
     async def both() -> Any:
         return await asyncio.gather(make(), make(), return_exceptions=True)
 
-    assert sorted(type(result).__name__ for result in organization.server.run(both())) == ["Created", "Invalid"]
+    assert sorted(type(result).__name__ for result in organization.server.run(both())) == ["CreatedUser", "Invalid"]
 
 
 def test_a_refused_user_leaves_nothing(organization: Organization) -> None:

@@ -112,7 +112,7 @@ SESSIONS = (
 def facts(**changes: Any) -> apps.ApplicationFacts:
     """What an app is made of."""
     known: dict[str, Any] = {
-        "proof": "With its secret, by HTTP Basic",
+        "client_authentication": "With its secret, by HTTP Basic",
         "grant_types": ("Authorization code", "Refresh token"),
         "addresses": ("https://dashboard.northwind.example/callback", "http://127.0.0.1/callback"),
         "logout_addresses": ("https://dashboard.northwind.example/",),
@@ -131,7 +131,7 @@ def facts(**changes: Any) -> apps.ApplicationFacts:
 
 
 ASKED = facts(
-    proof="Not at all: it cannot keep a secret. PKCE ties each sign-in to the app that began it.",
+    client_authentication="Not at all: it cannot keep a secret. PKCE ties each sign-in to the app that began it.",
     addresses=("http://localhost/callback",),
     logout_addresses=(),
     home="",
