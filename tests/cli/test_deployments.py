@@ -78,6 +78,8 @@ def test_a_database_of_a_newer_version_is_told_in_one_line_by_every_command(
         for command in every:
             if kind == "postgresql" and command == ("demo",):
                 continue  # it has an embedded database always
+            if command == ("backup",):
+                continue  # it copies a database of any version, and changes nothing
             place = ["--data-dir", str(tmp_path / "data")]
             ran = CliRunner().invoke(main, [*command, *place], env=environ)
             assert ran.exit_code == 3, (command, ran.output, ran.exception)

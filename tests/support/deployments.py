@@ -30,6 +30,7 @@ class Deployments:
         found = self._shared[key]
         found.clear_log()
         found.take_over()
+        found.close_global_spaces()
         return found
 
     @contextmanager

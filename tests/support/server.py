@@ -18,6 +18,7 @@ import httpx
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server as Granian
+from sqlalchemy import update
 
 from latchpin import app, settings
 from latchpin.audit import chain
@@ -25,6 +26,8 @@ from latchpin.kit import logs
 from latchpin.serving.server_process import HTTP1
 from latchpin.settings import Settings
 from latchpin.storage import Database, secrets
+from latchpin.storage.models import Space
+from latchpin.storage.models.space import SpaceScope
 from tests.support.ports import free_port
 
 T = TypeVar("T")
@@ -109,6 +112,15 @@ class Server:
             threading.Event().wait(0.02)
         message = "the server did not start"
         raise RuntimeError(message)
+
+    def close_global_spaces(self) -> None:
+        """Let nobody else see what tests of another file have opened to all organizations."""
+
+        async def work() -> None:
+            async with self.database.transaction() as session:
+                await session.execute(update(Space).where(Space.scope == SpaceScope.GLOBAL).values(scope=SpaceScope.PRIVATE))
+
+        self.run(work())
 
     def take_over(self) -> None:
         """Have what a process has one of, the log and the key of the audit chain, until another server takes it or this one stops."""

@@ -61,7 +61,7 @@ def _source(name: str, chosen: Settings, data_dir: Path | None) -> str:
     if key in os.environ and deployment_settings.is_ours(key, os.environ[key]):
         return "environment"
     by_file = name + FROM_FILE if name in secret_names() else name
-    if variable(by_file) in os.environ:
+    if by_file != name and variable(by_file) in os.environ:
         return variable(by_file)
     file = Path(os.environ.get(PREFIX + "CONFIG") or chosen.data_dir / "latchpin.toml")
     if file.is_file() and {name, by_file} & set(tomllib.loads(file.read_text(encoding="utf-8"))):
