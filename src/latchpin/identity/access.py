@@ -48,7 +48,7 @@ def allow(principal: Principal, permission: Permission) -> None:
 
 
 class VisibilityRules(NamedTuple):
-    """By which rules a principal sees. A statement is built once for each, and executed with the principal's own values (`seeing`)."""
+    """By which rules a principal sees. A statement is built once for each, and executed with `visibility_params`."""
 
     as_app: bool
     as_administrator: bool
