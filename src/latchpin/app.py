@@ -20,6 +20,7 @@ from latchpin.api import downloads, health, openapi
 from latchpin.api.errors import HANDLERS as ERROR_HANDLERS
 from latchpin.api.routing import admit, require_declared_permissions
 from latchpin.api.v1 import admin, agents, run_files, runs, spaces
+from latchpin.asgi.access_log import AccessLog
 from latchpin.asgi.authentication import AuthenticationMiddleware
 from latchpin.asgi.head import HeadMiddleware
 from latchpin.asgi.request_context import RequestContextMiddleware
@@ -79,6 +80,7 @@ def build(
     """
     chain.use_key(kept.derive("audit"))
     services = _services(chosen, kept)
+    log = AccessLog(access_log) if chosen.access_log else None
     litestar = Litestar(
         route_handlers=[
             Router("/api/v1", route_handlers=list(V1), before_request=admit),
@@ -89,7 +91,7 @@ def build(
             *also,
         ],
         exception_handlers=page_errors.by_surface(page_errors.HANDLERS, responses.beside(ERROR_HANDLERS)),
-        lifespan=[_lifespan(services)],
+        lifespan=[_lifespan(services, log)],
         openapi_config=openapi.config(chosen),
         request_max_body_size=chosen.max_body_bytes,
         debug=False,
@@ -97,7 +99,7 @@ def build(
     litestar.state[STATE] = services
     require_declared_permissions(litestar)
     layers: list[Callable[[ASGIApp], ASGIApp]] = [  # the outermost first
-        lambda inner: RequestContextMiddleware(inner, chosen, access_log),
+        lambda inner: RequestContextMiddleware(inner, chosen, log),
         lambda inner: AuthenticationMiddleware(inner, services),
         HeadMiddleware,
     ]
@@ -136,7 +138,7 @@ def create() -> Application:
     return build(chosen, secrets.load(chosen.secrets_file))
 
 
-def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
+def _lifespan(services: Services, log: AccessLog | None) -> Callable[[Litestar], contextlib.AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def run(_app: Litestar) -> AsyncIterator[None]:
         database = services.database
@@ -158,6 +160,8 @@ def _lifespan(services: Services) -> Callable[[Litestar], contextlib.AbstractAsy
             await services.counter.close()
             await services.generation.close()
             await database.close()
+            if log is not None:
+                log.flush()
             _log.info("server_process.stopped", process=os.getpid())
             gc.unfreeze()  # a process that goes on, as one that tests this does, gets the memory back
 

@@ -16,6 +16,7 @@ import structlog
 from latchpin import settings
 from latchpin.identity import credentials
 from latchpin.kit import logs, secret_forms
+from latchpin.kit.log_stream import LogStream
 
 
 def test_values_under_telling_names_are_struck_out(tmp_path: Path) -> None:
@@ -126,3 +127,19 @@ def test_what_is_written_for_a_console_does_not_steer_it(tmp_path: Path) -> None
     assert "\x1b]" not in stream.getvalue()
     assert "\x9b" not in stream.getvalue()
     assert "owned" in stream.getvalue()
+
+
+def test_a_stream_that_cannot_be_written_costs_lines_and_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log file on a full disk: the caller goes on, and how many lines were lost is told when there is room again."""
+    written = io.StringIO()
+    logs.configure(settings.load({}, data_dir=tmp_path), written)
+    stream = LogStream()
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr("sys.stderr", io.TextIOWrapper(full, write_through=True))
+        stream.write("one\ntwo\n")
+    monkeypatch.setattr("sys.stderr", written)
+    stream.write("three\n")
+
+    first, last = written.getvalue().splitlines()
+    assert first == "three"
+    assert (json.loads(last)["event"], json.loads(last)["count"]) == ("log.lines_lost", 2)

@@ -39,11 +39,6 @@ def opened() -> Iterator[Opener]:
         asyncio.run(counter.close())
 
 
-@pytest.fixture(autouse=True)
-def _log_in_memory(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where no file can be written, the log goes on: here it is none."""
-
-
 @contextmanager
 def _nothing_can_be_written() -> Iterator[None]:
     """Let every write to a file fail, as on a full disk."""

@@ -6,7 +6,6 @@ Writing each line by itself costs more than checking a key. A process killed out
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from typing import TextIO
 
@@ -14,6 +13,7 @@ import msgspec
 
 from latchpin.kit import clock, plain_text
 from latchpin.kit.context import RequestContext
+from latchpin.kit.log_stream import LogStream
 
 GATHER_SECONDS = 0.05
 FAILED = 500  # the least status of a request that failed for a reason of ours
@@ -40,7 +40,7 @@ class AccessLog:
     """Writes for one process, to standard error or another stream."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream
+        self._stream = LogStream(stream)
         self._lines: list[bytes] = []
         self._encode = msgspec.json.Encoder().encode
         self._second = (0, "")
@@ -70,9 +70,7 @@ class AccessLog:
         if self._lines:
             text = b"\n".join(self._lines).decode() + "\n"
             self._lines.clear()
-            stream = self._stream or sys.stderr
-            stream.write(text)
-            stream.flush()
+            self._stream.write(text)
 
     def _now(self) -> str:
         now = clock.timestamp()

@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 from itertools import count
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 from litestar.enums import ScopeType
@@ -56,11 +56,11 @@ LONGEST_PATH, LONGEST_QUERY, LONGEST_COOKIES = 2_000, 24_000, 8_000
 class RequestContextMiddleware:
     """Wraps the whole application."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, log: TextIO | None = None) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, log: AccessLog | None = None) -> None:
         self._app = app
         self._trusted = settings.trusted_proxies
         self._public_url = settings.public_url
-        self._log = AccessLog(log) if settings.access_log else None
+        self._log = log
         self._prefix = f"{secrets.token_hex(5)}{os.getpid():x}"
         self._number = count(1)
         self.bodies = BodyBudget(settings.max_body_bytes)
@@ -69,8 +69,6 @@ class RequestContextMiddleware:
         """Handle one connection."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
-            if self._log is not None:
-                self._log.flush()
             return
         started = time.perf_counter()
         path = scope["path"]

@@ -21,11 +21,11 @@ SECRETS_SUFFIX = ".secrets.json"
 @click.option("--without-secrets", is_flag=True, help="Copy the database alone: the secrets file changes only with `latchpin secrets`.")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def backup(data_dir: Path | None, without_secrets: bool, file: Path) -> None:
-    """Copy the database into FILE and the secrets into FILE.secrets.json, while the server runs; both with mode 0600.
+    """Copy the database and the secrets into files, while the server runs.
 
-    Neither file may be there already. An embedded database is copied as SQLite's own file, PostgreSQL by pg_dump in its custom format.
-    The deployment is not changed, and not upgraded. Whoever has both files can test guesses of API keys: keep them in two places. The
-    files of runs are not copied.
+    The database goes into FILE, the secrets into FILE.secrets.json, both with mode 0600. Neither file may be there already. An embedded
+    database is copied as SQLite's own file, PostgreSQL by pg_dump in its custom format. The deployment is not changed, and not upgraded.
+    Whoever has both files can test guesses of API keys: keep them in two places. The files of runs are not copied.
     """
     chosen = load_settings(data_dir)
     beside = file.with_name(file.name + SECRETS_SUFFIX)

@@ -13,6 +13,7 @@ import structlog
 from structlog.stdlib import ProcessorFormatter, add_logger_name
 
 from latchpin.kit import context, plain_text
+from latchpin.kit.log_stream import LogStream
 from latchpin.settings import Settings
 
 _TELLING = re.compile(r"password|secret|token|authorization|cookie|api_?key|digest|pepper", re.IGNORECASE)
@@ -20,16 +21,16 @@ _SECRET = re.compile(r"(sk-lp_|\blp[srgd]_)[0-9A-Za-z]{4,}|\b(eyJ)[\w-]{8,}\.[\w
 _log = structlog.get_logger(__name__)
 
 
-class _LibraryHandler(logging.StreamHandler[TextIO]):
+class _LibraryHandler(logging.StreamHandler[LogStream]):
     """Writes what libraries log by `logging`; a process has one."""
 
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:
     """Set up logging for this process, to standard error or another stream."""
-    stream = stream or sys.stderr
+    lines = LogStream(stream)
     level = getattr(logging, settings.log_level.upper())
     is_console = settings.log_format == "console"
-    rendering = [as_visible, _console(stream)] if is_console else [structlog.processors.JSONRenderer()]
+    rendering = [as_visible, _console(lines)] if is_console else [structlog.processors.JSONRenderer()]
     common = (
         add_request,
         structlog.processors.add_log_level,
@@ -40,10 +41,10 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *common, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(lines),  # type: ignore[arg-type]  # needs to write and flush
         cache_logger_on_first_use=False,
     )
-    handler = _LibraryHandler(stream)
+    handler = _LibraryHandler(lines)
     handler.setFormatter(
         ProcessorFormatter(foreign_pre_chain=(add_logger_name, *common), processors=(ProcessorFormatter.remove_processors_meta, *rendering))
     )
@@ -68,7 +69,7 @@ def _uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> No
         _log.critical("process.failed", exc_info=(kind, error, trace))
 
 
-def _console(stream: TextIO) -> structlog.dev.ConsoleRenderer:
+def _console(stream: LogStream) -> structlog.dev.ConsoleRenderer:
     return structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
 
 
