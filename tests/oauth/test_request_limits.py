@@ -124,7 +124,7 @@ def test_every_route_that_anybody_may_post_to_bounds_its_body(organization: Orga
         for route in organization.server.application.litestar.routes
         if not route.path.startswith("/api/v1")
         for handler in getattr(route, "route_handlers", ())
-        if isinstance(handler, HTTPRouteHandler) and "visit" not in handler.resolve_dependencies()
+        if isinstance(handler, HTTPRouteHandler) and "ctx" not in handler.resolve_dependencies()
         for method in handler.http_methods - {"GET", "HEAD", "OPTIONS"}
     }
 

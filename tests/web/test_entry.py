@@ -14,7 +14,7 @@ import pytest
 from latchpin import settings
 from latchpin.identity import organizations
 from latchpin.kit import cookie_names
-from latchpin.web import session
+from latchpin.web import page_context
 from tests.support.people import PASSWORD, Organization, Person
 from tests.support.server import Server
 from tests.support.wire import audit
@@ -72,7 +72,7 @@ def test_over_https_the_cookie_is_bound_to_the_host(tmp_path: Path) -> None:
     """With a public address on https the cookie is Secure and carries the __Host- prefix."""
     chosen = settings.load({}, data_dir=tmp_path, public_url="https://latchpin.example")
 
-    cookie = session.cookie(chosen, "token")
+    cookie = page_context.cookie(chosen, "token")
 
     assert cookie.key == "__Host-latchpin"
     assert cookie.secure

@@ -35,5 +35,5 @@ def test_a_route_that_needs_a_recent_password_changes_things_in_the_transaction_
 
     assert len(needing) > 20
     for name, source in sources.items():
-        assert source.count("reauth.transaction(visit)") == 1, name
+        assert source.count("reauth.transaction(ctx)") == 1, name
         assert "database.transaction(" not in source, name

@@ -30,8 +30,8 @@ from latchpin.oauth.grants import authorization_code
 from latchpin.oauth.params import Params
 from latchpin.services import AnyRequest
 from latchpin.settings import Settings
-from latchpin.web import cookies, session
-from latchpin.web.session import PageContext
+from latchpin.web import cookies, page_context
+from latchpin.web.page_context import PageContext
 
 SCOPE = "openid profile email " + " ".join(sorted(scope.value for scope in ALL))
 _FLOW_SECONDS = 600
@@ -111,7 +111,9 @@ async def finish(request: AnyRequest) -> str:
         }
     )
     client = await server.clients.find(CONTROL_CENTER, await server.now())
-    outcome = await authorization_code.redeem(server, client, form, session.origin_of(request)) if client and form.get("code") else None
+    outcome = None
+    if client and form.get("code"):
+        outcome = await authorization_code.redeem(server, client, form, page_context.origin_of(request))
     if outcome is None or isinstance(outcome, OAuthError):
         raise FlowSuperseded("The sign-in could not be finished. Sign in again.")
     return _login_state(request).wanted
@@ -124,24 +126,24 @@ async def resume(request: AnyRequest) -> AuthorizationRedirect | None:
     session that has no grant yet, because the other tab was closed in between, begins the flow once more, and once only.
     """
     try:
-        visit = await session.require_user_with_any_password(request)
-    except session.SignInRequired:
+        ctx = await page_context.require_user_with_any_password(request)
+    except page_context.SignInRequired:
         return None
     carried = _login_state(request)
-    async with visit.site.database.read() as opened:
-        granted = await first_party_grants.control_center_grant(opened, visit.signed_in.session_id) is not None
+    async with ctx.services.database.read() as session:
+        granted = await first_party_grants.control_center_grant(session, ctx.signed_in.session_id) is not None
     if granted or carried.again:
-        return AuthorizationRedirect(carried.wanted, no_cookie(visit.site.settings))
+        return AuthorizationRedirect(carried.wanted, no_cookie(ctx.services.settings))
     return begin(request, carried.wanted, again=True)
 
 
-async def token_for(visit: PageContext) -> AccessToken:
+async def token_for(ctx: PageContext) -> AccessToken:
     """Return a short-lived access token of the session's own grant, for the scripts of our pages; raises Conflict where there is none."""
-    server = services.of(visit.request)
+    server = services.of(ctx.request)
     await server.now()
-    async with server.database.read() as opened:
-        grant_id = await first_party_grants.control_center_grant(opened, visit.signed_in.session_id)
-        active = await active_grant.by_id(opened, grant_id, server.settings) if grant_id is not None else None
+    async with server.database.read() as session:
+        grant_id = await first_party_grants.control_center_grant(session, ctx.signed_in.session_id)
+        active = await active_grant.by_id(session, grant_id, server.settings) if grant_id is not None else None
     if not isinstance(active, ActiveGrant):
         raise Conflict("This session has no token. Sign out and in again.", code="no_session_token")
     return tokens.access_token(server.ring, server.settings, active, scope=(scope.value for scope in ALL))

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from latchpin.errors import FieldProblem, Invalid, LatchpinError
 from latchpin.services import AnyRequest
 from latchpin.web import entries
-from latchpin.web.session import revalidate_session
+from latchpin.web.page_context import revalidate_session
 from latchpin.web.views.common import Form
 
 Entries: TypeAlias = entries.Entries

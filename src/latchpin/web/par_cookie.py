@@ -23,8 +23,8 @@ async def find(request: AnyRequest, encoded: bytes) -> PushedAuthorizationReques
     """Return the request that goes on in this browser at an address with these parameters; raises OAuthError, Unavailable."""
     server = services.of(request)
     client = await requests.named_client(server, encoded, await server.now(), authorization_server.origin_of(request))
-    async with server.database.read() as opened:
-        return await par.find(opened, requests.reference(encoded), client, _from_cookie(request))
+    async with server.database.read() as session:
+        return await par.find(session, requests.reference(encoded), client, _from_cookie(request))
 
 
 def secret(request: AnyRequest) -> str:

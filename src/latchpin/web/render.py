@@ -11,7 +11,7 @@ from litestar.datastructures import Cookie
 
 from latchpin import services
 from latchpin.services import AnyRequest
-from latchpin.web import assets, drafts, session, templating, toasts
+from latchpin.web import assets, drafts, page_context, templating, toasts
 from latchpin.web.views.common import Toast
 
 ASSETS = assets.load()
@@ -45,9 +45,9 @@ def page(
     cookies: Sequence[Cookie] = (),
 ) -> Response[str]:
     """Draw a page, its form with what the person had typed before signing in again. A message that waited is shown and taken away."""
-    visit: session.PageContext | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
-    if visit is not None and visit.kept is not None and hasattr(view, "form"):
-        view = replace(view, form=drafts.fill(view.form, visit.kept))
+    ctx: page_context.PageContext | None = request.scope.get(page_context.PAGE_CONTEXT)  # type: ignore[assignment]
+    if ctx is not None and ctx.kept is not None and hasattr(view, "form"):
+        view = replace(view, form=drafts.fill(view.form, ctx.kept))
     content = templating.render(ENVIRONMENT, template, view)
     given = list(cookies)
     if view.shell.toast is not None:
@@ -77,10 +77,10 @@ def done(text: str, *, undo: str = "") -> Toast:
 
 
 def _renewed(request: AnyRequest) -> list[Cookie]:
-    visit: session.PageContext | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
-    if visit is None or visit.renewed is None:
+    ctx: page_context.PageContext | None = request.scope.get(page_context.PAGE_CONTEXT)  # type: ignore[assignment]
+    if ctx is None or ctx.renewed is None:
         return []
-    return [session.cookie(visit.site.settings, visit.renewed)]
+    return [page_context.cookie(ctx.services.settings, ctx.renewed)]
 
 
 def local_path(text: str) -> str:

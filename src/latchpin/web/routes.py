@@ -10,7 +10,7 @@ from litestar import Router
 from litestar.di import Provide
 
 from latchpin.oauth.params import MOST_BODY_BYTES
-from latchpin.web import csrf, reauth, session
+from latchpin.web import csrf, page_context, reauth
 from latchpin.web.pages import (
     account,
     agent_changes,
@@ -56,7 +56,7 @@ _ANYBODY = Router(
 _ANY_PASSWORD = Router(
     "/",
     route_handlers=[sign_in.sign_out, sign_in.show_password, sign_in.choose_password],
-    dependencies={"visit": Provide(session.require_user_with_any_password)},
+    dependencies={"ctx": Provide(page_context.require_user_with_any_password)},
 )
 _SIGNED_IN = Router(
     "/",
@@ -71,7 +71,7 @@ _SIGNED_IN = Router(
         *space_deletion.HANDLERS,
         *account.HANDLERS,
     ],
-    dependencies={"visit": Provide(session.require_user)},
+    dependencies={"ctx": Provide(page_context.require_user)},
 )
 ADMINISTRATORS = Router(
     "/",
@@ -87,7 +87,7 @@ ADMINISTRATORS = Router(
         *policy.HANDLERS,
         *audit.HANDLERS,
     ],
-    dependencies={"visit": Provide(reauth.require_administrator)},
+    dependencies={"ctx": Provide(reauth.require_administrator)},
 )
 ROUTERS = (
     Router(
@@ -107,7 +107,7 @@ ROUTERS = (
     Router(
         "/",
         route_handlers=[*consent.HANDLERS, *device.HANDLERS],
-        dependencies={"visit": Provide(session.require_user)},
+        dependencies={"ctx": Provide(page_context.require_user)},
         guards=[csrf.refuse_other_sites],
         exception_handlers=consent.EXCEPTION_HANDLERS,
         request_max_body_size=MOST_BODY_BYTES,

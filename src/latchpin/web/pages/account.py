@@ -9,88 +9,88 @@ from latchpin.identity import api_keys, passwords, sessions, users
 from latchpin.kit import clock
 from latchpin.oauth import connected
 from latchpin.web import app_rows, forms, lists, reauth, render, rows
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.pages.api_keys import makers
 from latchpin.web.pages.user_access import one_of
-from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.apps import ConnectedConfirm
 from latchpin.web.views.common import Form
 from latchpin.web.views.organization import Account
 
 
 @get("/account")
-async def show_account(visit: SignedIn) -> Response[str]:
+async def show_account(ctx: SignedIn) -> Response[str]:
     """Show the person's own account."""
-    return await _page(visit, Form())
+    return await _page(ctx, Form())
 
 
 @post("/account/password", status_code=200)
-async def change_password(visit: SignedIn) -> Response[str]:
+async def change_password(ctx: SignedIn) -> Response[str]:
     """Change the person's own password; the current one is asked for, so reauthentication is not."""
-    entries = await forms.read(visit.request)
+    entries = await forms.read(ctx.request)
     try:
-        await reauth.change_password(visit, entries)
+        await reauth.change_password(ctx, entries)
     except Invalid as error:
-        return await _page(visit, forms.refused({}, error), status=422)
-    return render.redirect(visit.request, "/account", render.done("Password changed. Other browsers are signed out."))
+        return await _page(ctx, forms.refused({}, error), status=422)
+    return render.redirect(ctx.request, "/account", render.done("Password changed. Other browsers are signed out."))
 
 
 @post("/account/sessions/{session_id:int}/end", status_code=200)
-async def end_session(visit: SignedIn, session_id: lists.Id) -> Response[str]:
+async def end_session(ctx: SignedIn, session_id: lists.Id) -> Response[str]:
     """Sign one browser out."""
-    async with visit.site.database.transaction() as session:
-        await sessions.end(session, visit.principal.user_id, session_id, by=visit.actor)
-    return render.redirect(visit.request, "/account", render.done("That browser is signed out."))
+    async with ctx.services.database.transaction() as session:
+        await sessions.end(session, ctx.principal.user_id, session_id, by=ctx.actor)
+    return render.redirect(ctx.request, "/account", render.done("That browser is signed out."))
 
 
 @post("/account/sessions/end-others", status_code=200)
-async def end_others(visit: SignedIn) -> Response[str]:
+async def end_others(ctx: SignedIn) -> Response[str]:
     """Sign every other browser out."""
-    async with visit.site.database.transaction() as session:
-        for other in await sessions.of_user(session, visit.principal.user_id, visit.site.settings):
-            if other.id != visit.signed_in.session_id:
-                await sessions.end(session, visit.principal.user_id, other.id, by=visit.actor)
-    return render.redirect(visit.request, "/account", render.done("All other browsers are signed out."))
+    async with ctx.services.database.transaction() as session:
+        for other in await sessions.of_user(session, ctx.principal.user_id, ctx.services.settings):
+            if other.id != ctx.signed_in.session_id:
+                await sessions.end(session, ctx.principal.user_id, other.id, by=ctx.actor)
+    return render.redirect(ctx.request, "/account", render.done("All other browsers are signed out."))
 
 
 @get("/account/apps/{app_id:int}/withdraw")
-async def ask_withdraw(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def ask_withdraw(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Say what withdrawing ends, and ask."""
-    async with visit.site.database.read() as session:
-        row = one_of(await connected.of_user(session, visit.principal.user_id, visit.site.settings), app_id)
+    async with ctx.services.database.read() as session:
+        row = one_of(await connected.of_user(session, ctx.principal.user_id, ctx.services.settings), app_id)
     trail = (("My account", "/account"), ("Connected apps", "/account#apps"))
-    view = ConnectedConfirm(visit.shell("account"), row, "", f"/account/apps/{app_id}/withdraw", trail)
-    return render.page(visit.request, "account/withdraw.html", view)
+    view = ConnectedConfirm(ctx.shell("account"), row, "", f"/account/apps/{app_id}/withdraw", trail)
+    return render.page(ctx.request, "account/withdraw.html", view)
 
 
 @post("/account/apps/{app_id:int}/withdraw", status_code=200)
-async def withdraw(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def withdraw(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Take back what the person allowed an app: its next request is refused. It only narrows, so no password is asked for."""
-    await forms.read(visit.request)
-    async with visit.site.database.transaction() as session:
-        user = await users.get(session, visit.principal.organization_id, visit.principal.user_id)
-        name = (await connected.withdraw(session, user, app_id, by=visit.actor)).name
-    return render.redirect(visit.request, "/account#apps", render.done(f"{name[:80]} has no access any more."))
+    await forms.read(ctx.request)
+    async with ctx.services.database.transaction() as session:
+        user = await users.get(session, ctx.principal.organization_id, ctx.principal.user_id)
+        name = (await connected.withdraw(session, user, app_id, by=ctx.actor)).name
+    return render.redirect(ctx.request, "/account#apps", render.done(f"{name[:80]} has no access any more."))
 
 
-async def _page(visit: PageContext, form: Form, *, status: int = 200) -> Response[str]:
-    me = visit.principal
-    async with visit.site.database.read() as session:
+async def _page(ctx: PageContext, form: Form, *, status: int = 200) -> Response[str]:
+    me = ctx.principal
+    async with ctx.services.database.read() as session:
         user = await users.get(session, me.organization_id, me.user_id)
-        open_sessions = await sessions.of_user(session, me.user_id, visit.site.settings)
-        apps = await connected.of_user(session, me.user_id, visit.site.settings)
+        open_sessions = await sessions.of_user(session, me.user_id, ctx.services.settings)
+        apps = await connected.of_user(session, me.user_id, ctx.services.settings)
         keys = await api_keys.of_user(session, me.user_id)
         names = await makers(session, me.organization_id, keys)
     view = Account(
-        visit.shell("account"),
+        ctx.shell("account"),
         form,
         passwords.LEAST,
         user.user_group,
         user.created,
-        tuple(rows.browser_session(each, current=visit.signed_in.session_id) for each in open_sessions),
+        tuple(rows.browser_session(each, current=ctx.signed_in.session_id) for each in open_sessions),
         tuple(app_rows.connected(each) for each in apps),
         tuple(rows.key(each, clock.now(), names) for each in keys),
     )
-    return render.page(visit.request, "account/account.html", view, status=status)
+    return render.page(ctx.request, "account/account.html", view, status=status)
 
 
 HANDLERS = (show_account, change_password, end_session, end_others, ask_withdraw, withdraw)

@@ -10,8 +10,8 @@ from latchpin.automation import agents
 from latchpin.errors import Conflict, Denied, FieldProblem, Invalid, Missing
 from latchpin.web import drafts, forms, lists, render, rows, space_access
 from latchpin.web.forms import Entries
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.pages.agents import agent_row, authors
-from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.space_access import PERSONAL
 from latchpin.web.views.automation import AgentConfirm, AgentEditor, AgentRow, VersionRestore, VersionRow
 from latchpin.web.views.common import Form, Problem
@@ -41,150 +41,150 @@ limits:
 
 
 @get("/agents/new")
-async def show_new(visit: SignedIn) -> Response[str]:
+async def show_new(ctx: SignedIn) -> Response[str]:
     """Show the editor with a definition to start from."""
-    space = forms.query(visit.request, "space")
-    return await _new_page(visit, Form({"definition": _STARTER, "space": space or PERSONAL}), ())
+    space = forms.query(ctx.request, "space")
+    return await _new_page(ctx, Form({"definition": _STARTER, "space": space or PERSONAL}), ())
 
 
 @post("/agents/new", status_code=200, opt=drafts.keeps_draft())
-async def create(visit: SignedIn) -> Response[str]:
+async def create(ctx: SignedIn) -> Response[str]:
     """Make an agent from the definition."""
-    entries = await forms.read(visit.request)
+    entries = await forms.read(ctx.request)
     space_id, unknown = _space(entries.get("space", ""))
     found = [*unknown, *_of_comment(entries)]
     try:
         parsed = await agents.parse(entries.get("definition", ""))
-        async with visit.site.database.transaction() as session:
+        async with ctx.services.database.transaction() as session:
             agent = await agents.create(
                 session,
-                visit.principal,
+                ctx.principal,
                 entries.get("definition", ""),
                 space_id=space_id,
                 parsed=parsed,
                 comment=entries.get("comment"),
-                by=visit.actor,
+                by=ctx.actor,
             )
             name, agent_id = agent.name, agent.id
             forms.require_none(found)
     except (Missing, Denied):
         form = Form(entries, {"space": "Choose a Space where you are an editor."})
-        return await _new_page(visit, form, (), status=422)
+        return await _new_page(ctx, form, (), status=422)
     except Invalid as error:
         form, problems = _refused(entries, error, found)
-        return await _new_page(visit, form, problems, status=422)
-    return render.redirect(visit.request, f"/agents/{agent_id}", render.done(f"Agent “{name[:80]}” created."))
+        return await _new_page(ctx, form, problems, status=422)
+    return render.redirect(ctx.request, f"/agents/{agent_id}", render.done(f"Agent “{name[:80]}” created."))
 
 
 @get("/agents/{agent_id:int}/edit")
-async def show_edit(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+async def show_edit(ctx: SignedIn, agent_id: lists.Id) -> Response[str]:
     """Show the editor with the current definition."""
-    row = await for_change(visit, agent_id)
-    async with visit.site.database.read() as session:
+    row = await for_change(ctx, agent_id)
+    async with ctx.services.database.read() as session:
         current = await agents.version(session, agent_id, row.version)
-    view = AgentEditor(visit.shell("agents"), Form({"definition": current.definition}), row, (), ())
-    return render.page(visit.request, "agents/edit.html", view)
+    view = AgentEditor(ctx.shell("agents"), Form({"definition": current.definition}), row, (), ())
+    return render.page(ctx.request, "agents/edit.html", view)
 
 
 @post("/agents/{agent_id:int}/edit", status_code=200, opt=drafts.keeps_draft())
-async def change(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+async def change(ctx: SignedIn, agent_id: lists.Id) -> Response[str]:
     """Save a new version."""
-    entries = await forms.read(visit.request)
-    row = await for_change(visit, agent_id)
+    entries = await forms.read(ctx.request)
+    row = await for_change(ctx, agent_id)
     text, comment = entries.get("definition", ""), entries.get("comment")
     try:
         parsed = await agents.parse(text)
-        async with visit.site.database.transaction() as session:
-            agent = await agents.get_for_change(session, visit.principal, agent_id)
-            await agents.change(session, agent, text, parsed=parsed, comment=comment, by=visit.actor)
+        async with ctx.services.database.transaction() as session:
+            agent = await agents.get_for_change(session, ctx.principal, agent_id)
+            await agents.change(session, agent, text, parsed=parsed, comment=comment, by=ctx.actor)
             number = agent.version
     except (Invalid, Conflict) as error:
         form, problems = _refused(entries, error, _of_comment(entries))
-        view = AgentEditor(visit.shell("agents"), form, row, (), problems)
-        return render.page(visit.request, "agents/edit.html", view, status=422)
+        view = AgentEditor(ctx.shell("agents"), form, row, (), problems)
+        return render.page(ctx.request, "agents/edit.html", view, status=422)
     same = number == row.version
     toast = render.done("Nothing differs from the current version." if same else f"Version {number} saved.")
-    return render.redirect(visit.request, f"/agents/{agent_id}", toast)
+    return render.redirect(ctx.request, f"/agents/{agent_id}", toast)
 
 
 @get("/agents/{agent_id:int}/archive")
-async def ask_archive(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+async def ask_archive(ctx: SignedIn, agent_id: lists.Id) -> Response[str]:
     """Say what archiving does, and ask."""
-    row = await for_change(visit, agent_id)
-    return render.page(visit.request, "agents/archive.html", AgentConfirm(visit.shell("agents"), row, Form()))
+    row = await for_change(ctx, agent_id)
+    return render.page(ctx.request, "agents/archive.html", AgentConfirm(ctx.shell("agents"), row, Form()))
 
 
 @post("/agents/{agent_id:int}/archive", status_code=200)
-async def archive(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+async def archive(ctx: SignedIn, agent_id: lists.Id) -> Response[str]:
     """Hide an agent."""
-    await forms.read(visit.request)
-    async with visit.site.database.transaction() as session:
-        agent = await agents.get_for_change(session, visit.principal, agent_id)
-        await agents.archive(session, agent, by=visit.actor)
+    await forms.read(ctx.request)
+    async with ctx.services.database.transaction() as session:
+        agent = await agents.get_for_change(session, ctx.principal, agent_id)
+        await agents.archive(session, agent, by=ctx.actor)
         name = agent.name
-    return render.redirect(visit.request, "/agents", render.done(f"Agent “{name[:80]}” archived.", undo=f"/agents/{agent_id}/unarchive"))
+    return render.redirect(ctx.request, "/agents", render.done(f"Agent “{name[:80]}” archived.", undo=f"/agents/{agent_id}/unarchive"))
 
 
 @post("/agents/{agent_id:int}/unarchive", status_code=200)
-async def unarchive(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+async def unarchive(ctx: SignedIn, agent_id: lists.Id) -> Response[str]:
     """Bring an archived agent back."""
-    await forms.read(visit.request)
-    async with visit.site.database.transaction() as session:
-        agent = await agents.get_for_change(session, visit.principal, agent_id)
-        await agents.unarchive(session, agent, by=visit.actor)
+    await forms.read(ctx.request)
+    async with ctx.services.database.transaction() as session:
+        agent = await agents.get_for_change(session, ctx.principal, agent_id)
+        await agents.unarchive(session, agent, by=ctx.actor)
         name = agent.name
-    return render.redirect(visit.request, f"/agents/{agent_id}", render.done(f"Agent “{name[:80]}” is back."))
+    return render.redirect(ctx.request, f"/agents/{agent_id}", render.done(f"Agent “{name[:80]}” is back."))
 
 
 @get("/agents/{agent_id:int}/versions/{number:int}/restore")
-async def ask_restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
+async def ask_restore(ctx: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
     """Say what restoring does, and ask."""
-    row, version, _ = await _for_restore(visit, agent_id, number)
+    row, version, _ = await _for_restore(ctx, agent_id, number)
     form = Form({"comment": f"Restored version {number}"})
-    return render.page(visit.request, "agents/restore.html", VersionRestore(visit.shell("agents"), row, version, form))
+    return render.page(ctx.request, "agents/restore.html", VersionRestore(ctx.shell("agents"), row, version, form))
 
 
 @post("/agents/{agent_id:int}/versions/{number:int}/restore", status_code=200, opt=drafts.keeps_draft())
-async def restore(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
+async def restore(ctx: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
     """Make an old version's text the newest version."""
-    entries = await forms.read(visit.request)
-    row, version, text = await _for_restore(visit, agent_id, number)
+    entries = await forms.read(ctx.request)
+    row, version, text = await _for_restore(ctx, agent_id, number)
     try:
         parsed = await agents.parse(text)
-        async with visit.site.database.transaction() as session:
-            agent = await agents.get_for_change(session, visit.principal, agent_id)
-            await agents.restore(session, agent, number, parsed=parsed, comment=entries.get("comment"), by=visit.actor)
+        async with ctx.services.database.transaction() as session:
+            agent = await agents.get_for_change(session, ctx.principal, agent_id)
+            await agents.restore(session, agent, number, parsed=parsed, comment=entries.get("comment"), by=ctx.actor)
             newest = agent.version
     except (Invalid, Conflict) as error:
-        view = VersionRestore(visit.shell("agents"), row, version, forms.refused(entries, error))
-        return render.page(visit.request, "agents/restore.html", view, status=422)
+        view = VersionRestore(ctx.shell("agents"), row, version, forms.refused(entries, error))
+        return render.page(ctx.request, "agents/restore.html", view, status=422)
     toast = render.done(f"Version {number} restored as version {newest}.")
-    return render.redirect(visit.request, f"/agents/{agent_id}?tab=versions", toast)
+    return render.redirect(ctx.request, f"/agents/{agent_id}?tab=versions", toast)
 
 
-async def for_change(visit: PageContext, agent_id: int) -> AgentRow:
+async def for_change(ctx: PageContext, agent_id: int) -> AgentRow:
     """One agent that the person may change; raises Missing, then Denied."""
-    async with visit.site.database.read() as session:
-        row = await agent_row(session, visit, await agents.get(session, visit.principal, agent_id))
+    async with ctx.services.database.read() as session:
+        row = await agent_row(session, ctx, await agents.get(session, ctx.principal, agent_id))
     if not row.editable:
         raise Denied("You may see this agent, but changing it needs the role of editor in its Space. Ask an administrator.")
     return row
 
 
-async def _for_restore(visit: PageContext, agent_id: int, number: int) -> tuple[AgentRow, VersionRow, str]:
+async def _for_restore(ctx: PageContext, agent_id: int, number: int) -> tuple[AgentRow, VersionRow, str]:
     """One agent that the person may change, one of its versions, and that version's text; raises Missing, then Denied."""
-    row = await for_change(visit, agent_id)
-    async with visit.site.database.read() as session:
+    row = await for_change(ctx, agent_id)
+    async with ctx.services.database.read() as session:
         old = await agents.version(session, agent_id, number)
-        version = rows.version(old, current=row.version, names=await authors(session, visit, [old]), at_home=True)
+        version = rows.version(old, current=row.version, names=await authors(session, ctx, [old]), at_home=True)
     return row, version, old.definition
 
 
-async def _new_page(visit: PageContext, form: Form, problems: tuple[Problem, ...], *, status: int = 200) -> Response[str]:
-    async with visit.site.database.read() as session:
-        seen = await space_access.load(session, visit.principal)
-    view = AgentEditor(visit.shell("agents"), form, None, seen.editable_options(), problems)
-    return render.page(visit.request, "agents/edit.html", view, status=status)
+async def _new_page(ctx: PageContext, form: Form, problems: tuple[Problem, ...], *, status: int = 200) -> Response[str]:
+    async with ctx.services.database.read() as session:
+        seen = await space_access.load(session, ctx.principal)
+    view = AgentEditor(ctx.shell("agents"), form, None, seen.editable_options(), problems)
+    return render.page(ctx.request, "agents/edit.html", view, status=status)
 
 
 def _space(text: str) -> tuple[int | None, list[FieldProblem]]:

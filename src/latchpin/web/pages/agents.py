@@ -15,7 +15,7 @@ from latchpin.storage import Session
 from latchpin.storage.models import Agent
 from latchpin.storage.models import AgentVersion as StoredVersion
 from latchpin.web import forms, lists, render, rows, space_access
-from latchpin.web.session import PageContext, SignedIn
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.space_access import PERSONAL
 from latchpin.web.views.automation import AgentDetails, AgentRow, Agents, AgentVersion, FieldRow, InputRow
 from latchpin.web.views.common import Option
@@ -31,26 +31,26 @@ _NO_SPACE = 0  # the personal Space, to the feature
 
 
 @get("/agents")
-async def show_agents(visit: SignedIn) -> Response[str]:
+async def show_agents(ctx: SignedIn) -> Response[str]:
     """List the agents that the person may see."""
-    wanted = lists.wanted(visit.request, BASE, _SORTS, _SIZE, ("space", "status"))
+    wanted = lists.wanted(ctx.request, BASE, _SORTS, _SIZE, ("space", "status"))
     space, status = wanted.query.get("space", ""), wanted.query.get("status", "")
     space_id = _NO_SPACE if space == PERSONAL else forms.number(space)
     filters = Filters(text=wanted.search or None, space_id=space_id, archived=_ARCHIVED.get(status, False))
-    async with visit.site.database.read() as session:
+    async with ctx.services.database.read() as session:
         found = await agent_lists.page(
             session,
-            visit.principal,
+            ctx.principal,
             filters,
             number=wanted.page,
             size=_SIZE,
             sort=wanted.sort,
             descending=wanted.descending,
         )
-        seen = await space_access.load(session, visit.principal)
+        seen = await space_access.load(session, ctx.principal)
         shown = await space_access.agent_rows(session, seen, found.items)
     view = Agents(
-        visit.shell("agents"),
+        ctx.shell("agents"),
         lists.counted(wanted, found.total),
         shown,
         seen.filter_options(),
@@ -59,59 +59,59 @@ async def show_agents(visit: SignedIn) -> Response[str]:
         status,
         can_create=True,
     )
-    return render.page(visit.request, "agents/list.html", view)
+    return render.page(ctx.request, "agents/list.html", view)
 
 
 @get("/agents/{agent_id:int}")
-async def show_agent(visit: SignedIn, agent_id: lists.Id) -> Response[str]:
+async def show_agent(ctx: SignedIn, agent_id: lists.Id) -> Response[str]:
     """Show one agent: overview, definition or versions."""
-    tab = forms.query(visit.request, "tab")
-    async with visit.site.database.read() as session:
-        agent = await agents.get(session, visit.principal, agent_id)
+    tab = forms.query(ctx.request, "tab")
+    async with ctx.services.database.read() as session:
+        agent = await agents.get(session, ctx.principal, agent_id)
         versions = await agents.versions(session, agent_id, limit=MOST_VERSIONS)
         text = (await agents.version(session, agent_id, agent.version)).definition
-        row = await agent_row(session, visit, agent)
-        names = await authors(session, visit, versions)
+        row = await agent_row(session, ctx, agent)
+        names = await authors(session, ctx, versions)
     parsed = await _parsed(text)
     view = AgentDetails(
-        visit.shell("agents"),
+        ctx.shell("agents"),
         row,
         tab if tab in _TABS else _TABS[0],
         _inputs(parsed),
         _fields(parsed),
         _facts(parsed),
         text,
-        tuple(rows.version(each, current=agent.version, names=names, at_home=is_at_home(visit, agent)) for each in versions),
+        tuple(rows.version(each, current=agent.version, names=names, at_home=is_at_home(ctx, agent)) for each in versions),
     )
-    return render.page(visit.request, "agents/details.html", view)
+    return render.page(ctx.request, "agents/details.html", view)
 
 
 @get("/agents/{agent_id:int}/versions/{number:int}")
-async def show_version(visit: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
+async def show_version(ctx: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
     """Show the definition as it was in one version."""
-    async with visit.site.database.read() as session:
-        agent = await agents.get(session, visit.principal, agent_id)
+    async with ctx.services.database.read() as session:
+        agent = await agents.get(session, ctx.principal, agent_id)
         version = await agents.version(session, agent_id, number)
-        names = await authors(session, visit, [version])
-        row = await agent_row(session, visit, agent)
-    shown = rows.version(version, current=agent.version, names=names, at_home=is_at_home(visit, agent))
-    view = AgentVersion(visit.shell("agents"), row, shown, version.definition)
-    return render.page(visit.request, "agents/version.html", view)
+        names = await authors(session, ctx, [version])
+        row = await agent_row(session, ctx, agent)
+    shown = rows.version(version, current=agent.version, names=names, at_home=is_at_home(ctx, agent))
+    view = AgentVersion(ctx.shell("agents"), row, shown, version.definition)
+    return render.page(ctx.request, "agents/version.html", view)
 
 
-async def authors(session: Session, visit: PageContext, versions: Iterable[StoredVersion]) -> dict[int, str]:
+async def authors(session: Session, ctx: PageContext, versions: Iterable[StoredVersion]) -> dict[int, str]:
     """Full names of those in the person's organization who saved the versions, by user id."""
-    return await overview.names(session, visit.principal.organization_id, (each.user_id for each in versions if each.user_id))
+    return await overview.names(session, ctx.principal.organization_id, (each.user_id for each in versions if each.user_id))
 
 
-def is_at_home(visit: PageContext, agent: Agent) -> bool:
+def is_at_home(ctx: PageContext, agent: Agent) -> bool:
     """Whether an agent is of the person's own organization; the people behind another's are not named."""
-    return agent.organization_id == visit.principal.organization_id
+    return agent.organization_id == ctx.principal.organization_id
 
 
-async def agent_row(session: Session, visit: PageContext, agent: Agent) -> AgentRow:
+async def agent_row(session: Session, ctx: PageContext, agent: Agent) -> AgentRow:
     """One agent as a row, with its Space, its owner, and what the person may do with it."""
-    seen = await space_access.load(session, visit.principal)
+    seen = await space_access.load(session, ctx.principal)
     (row,) = await space_access.agent_rows(session, seen, [agent])
     return row
 

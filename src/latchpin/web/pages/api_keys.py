@@ -14,7 +14,7 @@ from latchpin.storage import Session
 from latchpin.storage.models import ApiKey, User
 from latchpin.web import drafts, expiry, forms, lists, reauth, render, rows
 from latchpin.web.forms import Entries
-from latchpin.web.session import PageContext, SignedIn
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.views.api_keys import KeyConfirm, KeyExpiry, KeyOwner, KeyRow, Keys
 from latchpin.web.views.common import Form, Listing
 
@@ -52,79 +52,79 @@ async def makers(session: Session, organization_id: int, keys: Iterable[ApiKey])
 
 
 @get("/organization/users/{user_id:int}/api-keys")
-async def show_keys(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def show_keys(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """List one user's keys."""
-    async with visit.site.database.read() as session:
-        user = await users.get(session, visit.principal.organization_id, user_id)
+    async with ctx.services.database.read() as session:
+        user = await users.get(session, ctx.principal.organization_id, user_id)
         keys = await api_keys.of_user(session, user_id)
-        found = keys_of(user, keys, await makers(session, visit.principal.organization_id, keys))
-    view = Keys(visit.shell("users"), found.owner, found.listing, found.live, found.inactive)
-    return render.page(visit.request, "api_keys/list.html", view)
+        found = keys_of(user, keys, await makers(session, ctx.principal.organization_id, keys))
+    view = Keys(ctx.shell("users"), found.owner, found.listing, found.live, found.inactive)
+    return render.page(ctx.request, "api_keys/list.html", view)
 
 
 @get("/organization/users/{user_id:int}/api-keys/{key_id:int}/expiry")
-async def show_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
+async def show_expiry(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Show the form that changes when a key ends."""
-    return await _expiry_page(visit, user_id, key_id, None)
+    return await _expiry_page(ctx, user_id, key_id, None)
 
 
 @post("/organization/users/{user_id:int}/api-keys/{key_id:int}/expiry", status_code=200, opt=drafts.keeps_draft() | reauth.required(KEYS))
-async def change_expiry(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
+async def change_expiry(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Change when a key ends, within the policy."""
     try:
-        ends = expiry.end_of(visit.entries.get("expires_on", ""))
-        async with reauth.transaction(visit) as session:
-            key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
-            allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
-            await api_keys.change_expiry(session, key, ends, policy=allowed, by=visit.actor)
+        ends = expiry.end_of(ctx.entries.get("expires_on", ""))
+        async with reauth.transaction(ctx) as session:
+            key = _of(await api_keys.get(session, ctx.principal.organization_id, key_id), user_id)
+            allowed = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
+            await api_keys.change_expiry(session, key, ends, policy=allowed, by=ctx.actor)
             name = _name(key)
     except (Invalid, Conflict) as error:
-        form = forms.refused(visit.entries, error, {"expires": "expires_on"})
-        return await _expiry_page(visit, user_id, key_id, form)
+        form = forms.refused(ctx.entries, error, {"expires": "expires_on"})
+        return await _expiry_page(ctx, user_id, key_id, form)
     toast = render.done(f"API key {name} ends on {ends.day} {ends:%b %Y}.")
-    return render.redirect(visit.request, address(user_id), toast)
+    return render.redirect(ctx.request, address(user_id), toast)
 
 
 @get("/organization/users/{user_id:int}/api-keys/{key_id:int}/revoke")
-async def ask_revoke(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
+async def ask_revoke(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Say what revoking ends, and ask."""
-    return await _confirm(visit, user_id, key_id, "revoke")
+    return await _confirm(ctx, user_id, key_id, "revoke")
 
 
 @post("/organization/users/{user_id:int}/api-keys/{key_id:int}/revoke", status_code=200, opt=reauth.required(KEYS))
-async def revoke(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
+async def revoke(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Revoke a key: no request that begins after this answer is accepted."""
-    reason = " ".join(visit.entries.get("reason", "").split())
+    reason = " ".join(ctx.entries.get("reason", "").split())
     if len(reason) > 200:  # noqa: PLR2004  what the column holds
-        form = Form(visit.entries, {"reason": f"At most 200 characters; this has {len(reason)}."})
-        return await _confirm(visit, user_id, key_id, "revoke", form)
+        form = Form(ctx.entries, {"reason": f"At most 200 characters; this has {len(reason)}."})
+        return await _confirm(ctx, user_id, key_id, "revoke", form)
     try:
-        async with reauth.transaction(visit) as session:
-            key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
-            await api_keys.revoke(session, key, by=visit.actor, reason=reason or _DEFAULT_REASON)
+        async with reauth.transaction(ctx) as session:
+            key = _of(await api_keys.get(session, ctx.principal.organization_id, key_id), user_id)
+            await api_keys.revoke(session, key, by=ctx.actor, reason=reason or _DEFAULT_REASON)
             name = _name(key)
     except Invalid as error:
-        return await _confirm(visit, user_id, key_id, "revoke", forms.refused(visit.entries, error))
-    return render.redirect(visit.request, address(user_id), render.done(f"API key {name} is revoked and refused from now on."))
+        return await _confirm(ctx, user_id, key_id, "revoke", forms.refused(ctx.entries, error))
+    return render.redirect(ctx.request, address(user_id), render.done(f"API key {name} is revoked and refused from now on."))
 
 
 @get("/organization/users/{user_id:int}/api-keys/{key_id:int}/delete")
-async def ask_delete(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
+async def ask_delete(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Say what deleting ends, and ask."""
-    return await _confirm(visit, user_id, key_id, "delete")
+    return await _confirm(ctx, user_id, key_id, "delete")
 
 
 @post("/organization/users/{user_id:int}/api-keys/{key_id:int}/delete", status_code=200, opt=reauth.required(KEYS))
-async def delete(visit: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
+async def delete(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Delete a key's entry; a live one is revoked by it."""
-    async with reauth.transaction(visit) as session:
-        key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
+    async with reauth.transaction(ctx) as session:
+        key = _of(await api_keys.get(session, ctx.principal.organization_id, key_id), user_id)
         name, live = _name(key), active_keys.is_active(key)
         if live:
-            await api_keys.revoke(session, key, by=visit.actor, reason="deleted by an administrator")
-        await api_keys.delete(session, key, by=visit.actor)
+            await api_keys.revoke(session, key, by=ctx.actor, reason="deleted by an administrator")
+        await api_keys.delete(session, key, by=ctx.actor)
     text = f"API key {name} is revoked and deleted." if live else f"API key {name} is deleted."
-    return render.redirect(visit.request, address(user_id), render.done(text))
+    return render.redirect(ctx.request, address(user_id), render.done(text))
 
 
 def _of(key: ApiKey, user_id: int) -> ApiKey:
@@ -137,26 +137,26 @@ def _name(key: ApiKey) -> str:
     return f"“{key.description[:80]}”" if key.description else f"{key.prefix}…"
 
 
-async def _expiry_page(visit: PageContext, user_id: int, key_id: int, form: Form | None) -> Response[str]:
-    owner, row = await _shown(visit, user_id, key_id)
-    async with visit.site.database.read() as session:
-        allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
+async def _expiry_page(ctx: PageContext, user_id: int, key_id: int, form: Form | None) -> Response[str]:
+    owner, row = await _shown(ctx, user_id, key_id)
+    async with ctx.services.database.read() as session:
+        allowed = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
     lifetime = expiry.lifetime(allowed, clock.now().date())
     entries: Entries = {"expires_on": row.expires.date().isoformat()}
-    view = KeyExpiry(visit.shell("users"), owner, row, form or Form(entries), lifetime)
-    return render.page(visit.request, "api_keys/expiry.html", view, status=422 if form else 200)
+    view = KeyExpiry(ctx.shell("users"), owner, row, form or Form(entries), lifetime)
+    return render.page(ctx.request, "api_keys/expiry.html", view, status=422 if form else 200)
 
 
-async def _confirm(visit: PageContext, user_id: int, key_id: int, what: str, form: Form | None = None) -> Response[str]:
-    owner, row = await _shown(visit, user_id, key_id)
-    view = KeyConfirm(visit.shell("users"), owner, row, form or Form())
-    return render.page(visit.request, f"api_keys/{what}.html", view, status=422 if form else 200)
+async def _confirm(ctx: PageContext, user_id: int, key_id: int, what: str, form: Form | None = None) -> Response[str]:
+    owner, row = await _shown(ctx, user_id, key_id)
+    view = KeyConfirm(ctx.shell("users"), owner, row, form or Form())
+    return render.page(ctx.request, f"api_keys/{what}.html", view, status=422 if form else 200)
 
 
-async def _shown(visit: PageContext, user_id: int, key_id: int) -> tuple[KeyOwner, KeyRow]:
-    async with visit.site.database.read() as session:
-        user = await users.get(session, visit.principal.organization_id, user_id)
-        key = _of(await api_keys.get(session, visit.principal.organization_id, key_id), user_id)
+async def _shown(ctx: PageContext, user_id: int, key_id: int) -> tuple[KeyOwner, KeyRow]:
+    async with ctx.services.database.read() as session:
+        user = await users.get(session, ctx.principal.organization_id, user_id)
+        key = _of(await api_keys.get(session, ctx.principal.organization_id, key_id), user_id)
     return rows.owner(user), rows.key(key, clock.now())
 
 

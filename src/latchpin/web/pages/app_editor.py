@@ -20,8 +20,8 @@ from latchpin.storage.models import OAuthClient
 from latchpin.web import app_forms, app_rows, consent_view, drafts, forms, lists, reauth, render, space_access
 from latchpin.web.app_forms import OfferedSpaces
 from latchpin.web.forms import Entries
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.pages.apps import BASE, address, details
-from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.apps import AppEditor, AppKinds, AppRotate, AppSecret, Kind, SpaceChoice
 from latchpin.web.views.common import Form, Option, Toast
 
@@ -67,99 +67,99 @@ _NAMES = {"post_logout_redirect_uris": "logout_uris", "grant_types": "device"}
 
 
 @get("/organization/apps/new")
-async def show_new(visit: SignedIn) -> Response[str]:
+async def show_new(ctx: SignedIn) -> Response[str]:
     """Ask what kind of app it is, and then show the form for that kind."""
-    kind = app_forms.known_kind(forms.query(visit.request, "kind"))
+    kind = app_forms.known_kind(forms.query(ctx.request, "kind"))
     if kind is None:
-        return render.page(visit.request, "apps/kinds.html", AppKinds(visit.shell("apps"), KINDS))
+        return render.page(ctx.request, "apps/kinds.html", AppKinds(ctx.shell("apps"), KINDS))
     chosen = {"auth_method": "client_secret_basic", "application_type": "web"}
-    return await _form(visit, kind, Form(chosen), None)
+    return await _form(ctx, kind, Form(chosen), None)
 
 
 @post("/organization/apps/new", status_code=200, opt=drafts.keeps_draft("kind") | reauth.required(BASE))
-async def create(visit: SignedIn) -> Response[str]:
+async def create(ctx: SignedIn) -> Response[str]:
     """Register the app. One with a secret is answered with the page that shows it, which a redirect would have to keep somewhere."""
-    kind = app_forms.known_kind(visit.entries.get("kind", ""))
+    kind = app_forms.known_kind(ctx.entries.get("kind", ""))
     if kind is None:
-        return render.page(visit.request, "apps/kinds.html", AppKinds(visit.shell("apps"), KINDS), status=422)
+        return render.page(ctx.request, "apps/kinds.html", AppKinds(ctx.shell("apps"), KINDS), status=422)
     try:
-        async with reauth.transaction(visit) as session:
-            entry = app_forms.entry(kind, visit.entries, await _offered(visit, session, kind, None), None)
+        async with reauth.transaction(ctx) as session:
+            entry = app_forms.entry(kind, ctx.entries, await _offered(ctx, session, kind, None), None)
             made = await client_admin.create(
                 session,
-                visit.principal.organization_id,
+                ctx.principal.organization_id,
                 entry,
-                secrets=visit.site.secrets,
-                by=visit.actor,
-                idempotency_key=forms.once(visit.entries),
+                secrets=ctx.services.secrets,
+                by=ctx.actor,
+                idempotency_key=forms.once(ctx.entries),
             )
             app_id, secret, name = made.client.id, made.secret, made.client.name
-            view = await _secret_view(visit, session, app_id, secret, first=True) if secret else None
+            view = await _secret_view(ctx, session, app_id, secret, first=True) if secret else None
     except AlreadyRegistered:
-        return await _sent_before(visit, visit.entries)
+        return await _sent_before(ctx, ctx.entries)
     except (Invalid, Conflict) as error:
-        return await _form(visit, kind, forms.refused(visit.entries, error, _NAMES), None, status=422)
+        return await _form(ctx, kind, forms.refused(ctx.entries, error, _NAMES), None, status=422)
     if view is not None:
-        return render.page(visit.request, "apps/secret.html", view)
-    return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} is registered. Its client ID is below."))
+        return render.page(ctx.request, "apps/secret.html", view)
+    return render.redirect(ctx.request, address(app_id), render.done(f"{name[:80]} is registered. Its client ID is below."))
 
 
-async def _sent_before(visit: PageContext, entries: Entries) -> Response[str]:
-    async with visit.site.database.read() as session:
-        made = await client_admin.created_by_request(session, visit.principal.organization_id, forms.once(entries))
-    return render.redirect(visit.request, address(made.id) if made else BASE, Toast("info", _SENT_BEFORE))
+async def _sent_before(ctx: PageContext, entries: Entries) -> Response[str]:
+    async with ctx.services.database.read() as session:
+        made = await client_admin.created_by_request(session, ctx.principal.organization_id, forms.once(entries))
+    return render.redirect(ctx.request, address(made.id) if made else BASE, Toast("info", _SENT_BEFORE))
 
 
 @get("/organization/apps/{app_id:int}/edit")
-async def show_edit(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def show_edit(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Show an own app for editing."""
-    found, roles = await _own(visit, app_id)
-    return await _form(visit, app_forms.kind_of(found), Form(app_forms.filled(found.client, roles)), found)
+    found, roles = await _own(ctx, app_id)
+    return await _form(ctx, app_forms.kind_of(found), Form(app_forms.filled(found.client, roles)), found)
 
 
 @post("/organization/apps/{app_id:int}/edit", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE + "/{app_id}"))
-async def change(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def change(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Change an own app."""
-    found, _ = await _own(visit, app_id)
+    found, _ = await _own(ctx, app_id)
     kind = app_forms.kind_of(found)
     try:
-        async with reauth.transaction(visit) as session:
-            client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
-            entry = app_forms.entry(kind, visit.entries, await _offered(visit, session, kind, client), client)
-            await client_admin.change(session, client, entry, by=visit.actor)
+        async with reauth.transaction(ctx) as session:
+            client = await client_admin.get(session, ctx.principal.organization_id, app_id, lock=True)
+            entry = app_forms.entry(kind, ctx.entries, await _offered(ctx, session, kind, client), client)
+            await client_admin.change(session, client, entry, by=ctx.actor)
             name = client.name
     except (Invalid, Conflict) as error:
-        return await _form(visit, kind, forms.refused(visit.entries, error, _NAMES), found, status=422)
-    return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} saved."))
+        return await _form(ctx, kind, forms.refused(ctx.entries, error, _NAMES), found, status=422)
+    return render.redirect(ctx.request, address(app_id), render.done(f"{name[:80]} saved."))
 
 
 @get("/organization/apps/{app_id:int}/rotate")
-async def show_rotate(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def show_rotate(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Ask how long the present secret shall live on."""
-    return await _rotate_page(visit, app_id, Form({"overlap": "24"}))
+    return await _rotate_page(ctx, app_id, Form({"overlap": "24"}))
 
 
 @post("/organization/apps/{app_id:int}/rotate", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
-async def rotate(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def rotate(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Make a new secret and answer with the page that shows it, this once."""
     try:
-        overlap = chosen_overlap(visit.entries)
-        async with reauth.transaction(visit) as session:
-            client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
-            secret = await client_admin.rotate_secret(session, client, secrets=visit.site.secrets, overlap=overlap, by=visit.actor)
-            view = await _secret_view(visit, session, app_id, secret, first=False)
+        overlap = chosen_overlap(ctx.entries)
+        async with reauth.transaction(ctx) as session:
+            client = await client_admin.get(session, ctx.principal.organization_id, app_id, lock=True)
+            secret = await client_admin.rotate_secret(session, client, secrets=ctx.services.secrets, overlap=overlap, by=ctx.actor)
+            view = await _secret_view(ctx, session, app_id, secret, first=False)
     except (Invalid, Conflict) as error:
-        return await _rotate_page(visit, app_id, forms.refused(visit.entries, error), status=422)
-    return render.page(visit.request, "apps/secret.html", view)
+        return await _rotate_page(ctx, app_id, forms.refused(ctx.entries, error), status=422)
+    return render.page(ctx.request, "apps/secret.html", view)
 
 
 @post("/organization/apps/{app_id:int}/end-older-secret", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
-async def end_older_secret(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def end_older_secret(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """End the older of two secrets before its time."""
-    async with reauth.transaction(visit) as session:
-        client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
-        await client_admin.end_older_secret(session, client, by=visit.actor)
-    return render.redirect(visit.request, address(app_id), render.done("The older secret is refused from now on."))
+    async with reauth.transaction(ctx) as session:
+        client = await client_admin.get(session, ctx.principal.organization_id, app_id, lock=True)
+        await client_admin.end_older_secret(session, client, by=ctx.actor)
+    return render.redirect(ctx.request, address(app_id), render.done("The older secret is refused from now on."))
 
 
 def chosen_overlap(entries: Entries) -> timedelta:
@@ -170,18 +170,18 @@ def chosen_overlap(entries: Entries) -> timedelta:
     return timedelta(hours=int(choice))
 
 
-async def _own(visit: PageContext, app_id: int) -> tuple[ClientSummary, Mapping[int, Role]]:
-    async with visit.site.database.read() as session:
-        client = await client_admin.get(session, visit.principal.organization_id, app_id)
-        found = await client_list.get(session, visit.principal.organization_id, app_id)
+async def _own(ctx: PageContext, app_id: int) -> tuple[ClientSummary, Mapping[int, Role]]:
+    async with ctx.services.database.read() as session:
+        client = await client_admin.get(session, ctx.principal.organization_id, app_id)
+        found = await client_list.get(session, ctx.principal.organization_id, app_id)
         return found, await client_admin.spaces_of(session, client)
 
 
-async def _offered(visit: PageContext, session: Session, kind: Kind, client: OAuthClient | None) -> OfferedSpaces:
+async def _offered(ctx: PageContext, session: Session, kind: Kind, client: OAuthClient | None) -> OfferedSpaces:
     if kind != "service":
         return OfferedSpaces((), 0, {})
-    seen = await space_access.load(session, visit.principal)
-    own = [space for space in seen.visible if space.organization_id == visit.principal.organization_id]
+    seen = await space_access.load(session, ctx.principal)
+    own = [space for space in seen.visible if space.organization_id == ctx.principal.organization_id]
     shown = {space.id for space in own[:_MOST_SPACES]}
     held = await client_admin.spaces_of(session, client) if client else {}
     kept = {space_id: role for space_id, role in held.items() if space_id not in shown}
@@ -189,15 +189,15 @@ async def _offered(visit: PageContext, session: Session, kind: Kind, client: OAu
     return OfferedSpaces(choices, max(0, len(own) - _MOST_SPACES), kept)
 
 
-async def _form(visit: PageContext, kind: Kind, form: Form, found: ClientSummary | None, *, status: int = 200) -> Response[str]:
-    async with visit.site.database.read() as session:
-        offered = await _offered(visit, session, kind, found.client if found else None)
+async def _form(ctx: PageContext, kind: Kind, form: Form, found: ClientSummary | None, *, status: int = 200) -> Response[str]:
+    async with ctx.services.database.read() as session:
+        offered = await _offered(ctx, session, kind, found.client if found else None)
     # Which proof an app gives is decided once; between the two ways to send a secret it can change.
     own_key = found is not None and found.client.auth_method == "private_key_jwt"
     methods = METHODS if found is None else tuple(each for each in METHODS if (each.value == "private_key_jwt") is own_key)
     words = list(Scope) if kind == "service" else [each for each in EVERY if each != OFFLINE]
     view = AppEditor(
-        visit.shell("apps"),
+        ctx.shell("apps"),
         form,
         secrets.token_urlsafe(16),
         app_rows.app(found) if found else None,
@@ -209,20 +209,20 @@ async def _form(visit: PageContext, kind: Kind, form: Form, found: ClientSummary
         ROLES,
         offered.left_out,
     )
-    return render.page(visit.request, "apps/edit.html", view, status=status)
+    return render.page(ctx.request, "apps/edit.html", view, status=status)
 
 
-async def _rotate_page(visit: PageContext, app_id: int, form: Form, *, status: int = 200) -> Response[str]:
-    async with visit.site.database.read() as session:
-        await client_admin.get(session, visit.principal.organization_id, app_id)
-        shown = await details(visit, session, app_id)
+async def _rotate_page(ctx: PageContext, app_id: int, form: Form, *, status: int = 200) -> Response[str]:
+    async with ctx.services.database.read() as session:
+        await client_admin.get(session, ctx.principal.organization_id, app_id)
+        shown = await details(ctx, session, app_id)
     view = AppRotate(shown.shell, shown.app, form, shown.secrets, OVERLAPS)
-    return render.page(visit.request, "apps/rotate.html", view, status=status)
+    return render.page(ctx.request, "apps/rotate.html", view, status=status)
 
 
-async def _secret_view(visit: PageContext, session: Session, app_id: int, secret: str, *, first: bool) -> AppSecret:
-    shown = await details(visit, session, app_id)
-    found = await client_list.get(session, visit.principal.organization_id, app_id)
+async def _secret_view(ctx: PageContext, session: Session, app_id: int, secret: str, *, first: bool) -> AppSecret:
+    shown = await details(ctx, session, app_id)
+    found = await client_list.get(session, ctx.principal.organization_id, app_id)
     given = {each.name: getattr(shown, each.name) for each in fields(shown)}
     return AppSecret(**given, secret=secret, first=first, basic=found.client.auth_method == "client_secret_basic")
 

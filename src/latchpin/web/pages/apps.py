@@ -12,7 +12,7 @@ from latchpin.oauth import approvals, client_admin, client_list
 from latchpin.oauth.client_list import AppStatus, ClientSummary
 from latchpin.storage import Session
 from latchpin.web import app_rows, forms, lists, reauth, render, space_access
-from latchpin.web.session import PageContext, SignedIn
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.views.apps import AppConfirm, AppDetails, Apps
 from latchpin.web.views.common import Form, Option
 
@@ -28,12 +28,12 @@ _STATUSES = (
 
 
 @get("/organization/apps")
-async def show_apps(visit: SignedIn) -> Response[str]:
+async def show_apps(ctx: SignedIn) -> Response[str]:
     """List the apps: the organization's own, and those of others that its users use or asked for."""
-    wanted = lists.wanted(visit.request, BASE, client_list.SORTS, _SIZE, ("status",))
+    wanted = lists.wanted(ctx.request, BASE, client_list.SORTS, _SIZE, ("status",))
     chosen = wanted.query.get("status", "")
-    organization_id = visit.principal.organization_id
-    async with visit.site.database.read() as session:
+    organization_id = ctx.principal.organization_id
+    async with ctx.services.database.read() as session:
         found = await client_list.page(
             session,
             organization_id,
@@ -46,112 +46,112 @@ async def show_apps(visit: SignedIn) -> Response[str]:
         )
         waiting = await client_list.waiting(session, organization_id)
     shown = tuple(app_rows.app(each) for each in found.items)
-    view = Apps(visit.shell("apps"), lists.counted(wanted, found.total), shown, _STATUSES, waiting)
-    return render.page(visit.request, "apps/list.html", view)
+    view = Apps(ctx.shell("apps"), lists.counted(wanted, found.total), shown, _STATUSES, waiting)
+    return render.page(ctx.request, "apps/list.html", view)
 
 
 @get("/manage/admin/mcp-integrations")
-async def old_name(visit: SignedIn) -> Response[str]:
+async def old_name(ctx: SignedIn) -> Response[str]:
     """Lead from the address that the contract names to ours."""
-    return render.redirect(visit.request, BASE)
+    return render.redirect(ctx.request, BASE)
 
 
 @get("/organization/apps/{app_id:int}")
-async def show_app(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def show_app(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Show everything about one app."""
-    async with visit.site.database.read() as session:
-        view = await details(visit, session, app_id)
-    return render.page(visit.request, "apps/details.html", view)
+    async with ctx.services.database.read() as session:
+        view = await details(ctx, session, app_id)
+    return render.page(ctx.request, "apps/details.html", view)
 
 
-async def details(visit: PageContext, session: Session, app_id: int) -> AppDetails:
+async def details(ctx: PageContext, session: Session, app_id: int) -> AppDetails:
     """Look up everything about one app; raises Missing."""
-    organization_id = visit.principal.organization_id
+    organization_id = ctx.principal.organization_id
     found = await client_list.get(session, organization_id, app_id)
     held: Mapping[int, Role] = await client_admin.spaces_of(session, found.client) if found.own else {}
-    names = (await space_access.load(session, visit.principal)).names if held else {}
+    names = (await space_access.load(session, ctx.principal)).names if held else {}
     living = await client_admin.active_secrets(session, found.client) if found.own else []
     people = await client_list.users_of(session, organization_id, app_id)
     return AppDetails(
-        visit.shell("apps"),
+        ctx.shell("apps"),
         app_rows.app(found),
         app_rows.facts(found, held, names),
         app_rows.secrets(living),
         tuple(app_rows.app_user(each) for each in people),
-        visit.site.settings.public_url,
+        ctx.services.settings.public_url,
     )
 
 
 @get("/organization/apps/{app_id:int}/approve")
-async def ask_approve(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def ask_approve(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Say what approving opens, and ask."""
-    return await _confirm(visit, app_id, "approve")
+    return await _confirm(ctx, app_id, "approve")
 
 
 @post("/organization/apps/{app_id:int}/approve", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
-async def approve(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def approve(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Let the organization's users let the app in."""
     try:
-        async with reauth.transaction(visit) as session:
-            version = forms.number(visit.entries.get("version", "")) or 0
-            client = await approvals.approve(session, visit.principal.organization_id, app_id, version=version, by=visit.actor)
+        async with reauth.transaction(ctx) as session:
+            version = forms.number(ctx.entries.get("version", "")) or 0
+            client = await approvals.approve(session, ctx.principal.organization_id, app_id, version=version, by=ctx.actor)
             name = client.name
     except Conflict as error:
-        return await _confirm(visit, app_id, "approve", forms.refused({}, error))
-    return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} is approved. Users can let it in now."))
+        return await _confirm(ctx, app_id, "approve", forms.refused({}, error))
+    return render.redirect(ctx.request, address(app_id), render.done(f"{name[:80]} is approved. Users can let it in now."))
 
 
 @get("/organization/apps/{app_id:int}/block")
-async def ask_block(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def ask_block(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Say what blocking ends, and ask."""
-    return await _confirm(visit, app_id, "block")
+    return await _confirm(ctx, app_id, "block")
 
 
 @post("/organization/apps/{app_id:int}/block", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
-async def block(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def block(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Close the app to the organization: no request that begins after this answer is accepted."""
     try:
-        async with reauth.transaction(visit) as session:
-            await approvals.block(session, visit.principal.organization_id, app_id, by=visit.actor)
-            name = (await client_list.get(session, visit.principal.organization_id, app_id)).client.name
+        async with reauth.transaction(ctx) as session:
+            await approvals.block(session, ctx.principal.organization_id, app_id, by=ctx.actor)
+            name = (await client_list.get(session, ctx.principal.organization_id, app_id)).client.name
     except Conflict as error:
-        return await _confirm(visit, app_id, "block", forms.refused({}, error))
-    return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} is blocked and refused from now on."))
+        return await _confirm(ctx, app_id, "block", forms.refused({}, error))
+    return render.redirect(ctx.request, address(app_id), render.done(f"{name[:80]} is blocked and refused from now on."))
 
 
 @get("/organization/apps/{app_id:int}/revoke")
-async def ask_revoke(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def ask_revoke(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Say what revoking ends, and ask."""
-    return await _confirm(visit, app_id, "revoke", own=True)
+    return await _confirm(ctx, app_id, "revoke", own=True)
 
 
 @post("/organization/apps/{app_id:int}/revoke", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
-async def revoke(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def revoke(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Revoke an own app for good: no request that begins after this answer is accepted."""
-    async with reauth.transaction(visit) as session:
-        client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
-        await client_admin.revoke(session, client, by=visit.actor)
+    async with reauth.transaction(ctx) as session:
+        client = await client_admin.get(session, ctx.principal.organization_id, app_id, lock=True)
+        await client_admin.revoke(session, client, by=ctx.actor)
         name = client.name
-    return render.redirect(visit.request, address(app_id), render.done(f"{name[:80]} is revoked and refused from now on."))
+    return render.redirect(ctx.request, address(app_id), render.done(f"{name[:80]} is revoked and refused from now on."))
 
 
 @get("/organization/apps/{app_id:int}/delete")
-async def ask_delete(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def ask_delete(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Say that a revoked app leaves the list, and ask."""
-    return await _confirm(visit, app_id, "delete", own=True)
+    return await _confirm(ctx, app_id, "delete", own=True)
 
 
 @post("/organization/apps/{app_id:int}/delete", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
-async def delete(visit: SignedIn, app_id: lists.Id) -> Response[str]:
+async def delete(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Delete the entry of a revoked app."""
     try:
-        async with reauth.transaction(visit) as session:
-            client = await client_admin.get(session, visit.principal.organization_id, app_id, lock=True)
+        async with reauth.transaction(ctx) as session:
+            client = await client_admin.get(session, ctx.principal.organization_id, app_id, lock=True)
             name = client.name
-            await client_admin.delete(session, client, by=visit.actor)
+            await client_admin.delete(session, client, by=ctx.actor)
     except Conflict as error:
-        return await _confirm(visit, app_id, "delete", forms.refused({}, error))
-    return render.redirect(visit.request, BASE, render.done(f"{name[:80]} is deleted."))
+        return await _confirm(ctx, app_id, "delete", forms.refused({}, error))
+    return render.redirect(ctx.request, BASE, render.done(f"{name[:80]} is deleted."))
 
 
 def address(app_id: int) -> str:
@@ -159,13 +159,13 @@ def address(app_id: int) -> str:
     return f"{BASE}/{app_id}"
 
 
-async def _confirm(visit: PageContext, app_id: int, what: str, form: Form | None = None, *, own: bool = False) -> Response[str]:
-    async with visit.site.database.read() as session:
-        found: ClientSummary = await client_list.get(session, visit.principal.organization_id, app_id)
+async def _confirm(ctx: PageContext, app_id: int, what: str, form: Form | None = None, *, own: bool = False) -> Response[str]:
+    async with ctx.services.database.read() as session:
+        found: ClientSummary = await client_list.get(session, ctx.principal.organization_id, app_id)
     if own and not found.own:
         raise Missing("app", app_id)
-    view = AppConfirm(visit.shell("apps"), app_rows.app(found), app_rows.facts(found, {}, {}), found.client.version, form or Form())
-    return render.page(visit.request, f"apps/{what}.html", view, status=422 if form else 200)
+    view = AppConfirm(ctx.shell("apps"), app_rows.app(found), app_rows.facts(found, {}, {}), found.client.version, form or Form())
+    return render.page(ctx.request, f"apps/{what}.html", view, status=422 if form else 200)
 
 
 HANDLERS = (

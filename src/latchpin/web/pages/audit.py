@@ -14,7 +14,7 @@ from latchpin.errors import Missing
 from latchpin.identity import overview, user_list
 from latchpin.storage.models import AuditEvent
 from latchpin.web import audit_messages, audit_view, forms, lists, render, time_filters
-from latchpin.web.session import SignedIn
+from latchpin.web.page_context import SignedIn
 from latchpin.web.views.common import Chip, Form, Option
 from latchpin.web.views.organization import AuditLog, AuditRecord
 
@@ -40,17 +40,17 @@ _MOST_PEOPLE = 200
 
 
 @get("/audit")
-async def show_log(visit: SignedIn) -> Response[str]:
+async def show_log(ctx: SignedIn) -> Response[str]:
     """List what happened, newest first."""
-    query = {name: value for name in _TITLES if (value := forms.query(visit.request, name))}
-    cursor = forms.query(visit.request, "cursor") or None
-    async with visit.site.database.read() as session:
-        found = await trail.page(session, visit.principal.organization_id, _filters(query), cursor=cursor, size=_SIZE)
-        names = await overview.names(session, visit.principal.organization_id, (each.actor_id for each in found.items if each.actor_id))
-        everyone = await user_list.page(session, visit.principal.organization_id, size=_MOST_PEOPLE)
+    query = {name: value for name in _TITLES if (value := forms.query(ctx.request, name))}
+    cursor = forms.query(ctx.request, "cursor") or None
+    async with ctx.services.database.read() as session:
+        found = await trail.page(session, ctx.principal.organization_id, _filters(query), cursor=cursor, size=_SIZE)
+        names = await overview.names(session, ctx.principal.organization_id, (each.actor_id for each in found.items if each.actor_id))
+        everyone = await user_list.page(session, ctx.principal.organization_id, size=_MOST_PEOPLE)
     people = (Option("", "Anyone"), *(Option(str(each.user.id), each.user.full_name) for each in everyone.items))
     view = AuditLog(
-        visit.shell("audit"),
+        ctx.shell("audit"),
         tuple(audit_view.event(each, names) for each in found.items),
         _chips(query, people, found.items),
         Form(query),
@@ -62,17 +62,17 @@ async def show_log(visit: SignedIn) -> Response[str]:
         _link({**query, "cursor": found.next}) if found.next else "",
         bool(query),
     )
-    return render.page(visit.request, "audit/list.html", view)
+    return render.page(ctx.request, "audit/list.html", view)
 
 
 @get("/audit/{event_id:int}")
-async def show_record(visit: SignedIn, event_id: lists.Id) -> Response[str]:
+async def show_record(ctx: SignedIn, event_id: lists.Id) -> Response[str]:
     """Show everything one record says."""
-    async with visit.site.database.read() as session:
-        found = await trail.get(session, visit.principal.organization_id, event_id)
+    async with ctx.services.database.read() as session:
+        found = await trail.get(session, ctx.principal.organization_id, event_id)
         if found is None:
             raise Missing("audit record", event_id)
-        names = await overview.names(session, visit.principal.organization_id, [found.actor_id] if found.actor_id else [])
+        names = await overview.names(session, ctx.principal.organization_id, [found.actor_id] if found.actor_id else [])
     target = f"{(found.target_kind or '').replace('_', ' ')} {found.target_name or found.target_id or ''}".strip()
     facts = (
         ("On", target),
@@ -82,14 +82,14 @@ async def show_record(visit: SignedIn, event_id: lists.Id) -> Response[str]:
         ("Times", str(found.count) if found.count > 1 else ""),
     )
     view = AuditRecord(
-        visit.shell("audit"),
+        ctx.shell("audit"),
         audit_view.event(found, names),
         found.action,
         tuple(fact for fact in facts if fact[1]),
         audit_view.changes(found),
         audit_view.raw(found),
     )
-    return render.page(visit.request, "audit/record.html", view)
+    return render.page(ctx.request, "audit/record.html", view)
 
 
 def _filters(query: dict[str, str]) -> Filters:

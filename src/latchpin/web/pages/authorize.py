@@ -22,9 +22,9 @@ from latchpin.oauth.endpoints.responses import HANDLERS as MACHINES
 from latchpin.oauth.errors import OAuthError, invalid_request
 from latchpin.oauth.par import PushedAuthorizationRequest
 from latchpin.services import AnyRequest
-from latchpin.web import par_cookie, render, session
+from latchpin.web import page_context, par_cookie, render
+from latchpin.web.page_context import PasswordChangeRequired, SignInRequired
 from latchpin.web.pages import authorize_responses, errors
-from latchpin.web.session import PasswordChangeRequired, SignInRequired
 
 
 @get(requests.PATH)
@@ -71,10 +71,10 @@ async def _first_visit(request: AnyRequest, encoded: bytes, request_uri: str) ->
     """
     server, browser = services.of(request), par_cookie.secret(request)
     client = await requests.named_client(server, encoded, await server.now(), authorization_server.origin_of(request))
-    async with server.database.transaction() as opened:
-        ahead = await par.take(opened, request_uri, client)
+    async with server.database.transaction() as session:
+        ahead = await par.take(session, request_uri, client)
         silent = requests.NONE in requests.prompts(ahead.encoded)
-        onward = "" if silent else await par.resume(opened, client, ahead, browser)
+        onward = "" if silent else await par.resume(session, client, ahead, browser)
     if silent:
         return await _judge(request, ahead.encoded, ahead)
     answer = authorize_responses.away(request, onward)
@@ -87,7 +87,7 @@ async def _judge(request: AnyRequest, encoded: bytes, ahead: PushedAuthorization
     to = await requests.target(server, encoded, await server.now(), authorization_server.origin_of(request))
     silent = requests.NONE in requests.prompts(encoded)
     try:
-        visit = await session.require_user(request)
+        ctx = await page_context.require_user(request)
     except (SignInRequired, PasswordChangeRequired) as needed:
         if silent:
             error = OAuthError("login_required", "nobody is signed in")
@@ -99,9 +99,9 @@ async def _judge(request: AnyRequest, encoded: bytes, ahead: PushedAuthorization
         if kept:
             answer.set_cookie(kept[1])
         return answer
-    async with visit.site.database.transaction() as opened:
-        outcome = await authorize.begin(opened, server, to, encoded, visit.signed_in, ahead)
-    return await authorize_responses.go_on(visit, to.client, outcome)
+    async with ctx.services.database.transaction() as session:
+        outcome = await authorize.begin(session, server, to, encoded, ctx.signed_in, ahead)
+    return await authorize_responses.go_on(ctx, to.client, outcome)
 
 
 async def _save_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] | None:
@@ -119,8 +119,8 @@ async def _save_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] 
     if await request_limits.room_in(server, "kept_requests", origin.address):
         return None
     browser = par_cookie.secret(request)
-    async with server.database.transaction() as opened:
-        onward = await par.resume(opened, to.client, PushedAuthorizationRequest(encoded, clock.now()), browser)
+    async with server.database.transaction() as session:
+        onward = await par.resume(session, to.client, PushedAuthorizationRequest(encoded, clock.now()), browser)
     return onward, par_cookie.cookie(server.settings, browser)
 
 

@@ -15,7 +15,7 @@ from latchpin.oauth.consents import SpaceBinding
 from latchpin.oauth.device_consent import DeviceRequest
 from latchpin.storage.models import Space
 from latchpin.web import consent_view, render
-from latchpin.web.session import PageContext
+from latchpin.web.page_context import PageContext
 from latchpin.web.views.common import Form
 from latchpin.web.views.oauth import AppFacts, ChooseAccount, Consent, DeviceFacts, GivePassword
 
@@ -30,35 +30,35 @@ class _ConsentFacts:
     device: DeviceRequest | None
 
 
-async def ask(visit: PageContext, client: Client, due: ShowPrompt, form: Form | None, status: int) -> Response[str]:
+async def ask(ctx: PageContext, client: Client, due: ShowPrompt, form: Form | None, status: int) -> Response[str]:
     """Draw a question; `form` is what was refused of an answer."""
     redirect_uri = due.pending.request.redirect_uri if due.pending.request else ""
-    async with visit.site.database.read() as opened:
-        before = await consents.find(opened, visit.principal.user_id, client)
-        spaces = await access.roles_in_all(opened, visit.principal)
-        device = await device_consent.request_of(opened, due.pending.device_id, client) if due.pending.device_id is not None else None
-    facts = consent_view.app(client, redirect_uri, visit.principal.organization_id, known=before is not None)
+    async with ctx.services.database.read() as session:
+        before = await consents.find(session, ctx.principal.user_id, client)
+        spaces = await access.roles_in_all(session, ctx.principal)
+        device = await device_consent.request_of(session, due.pending.device_id, client) if due.pending.device_id is not None else None
+    facts = consent_view.app(client, redirect_uri, ctx.principal.organization_id, known=before is not None)
     headers = consent_view.redirect_policy(redirect_uri)
     if due.prompt is Prompt.ACCOUNT:
-        return render.page(visit.request, "oauth/account.html", ChooseAccount(visit.shell(""), due.token, facts), headers=headers)
+        return render.page(ctx.request, "oauth/account.html", ChooseAccount(ctx.shell(""), due.token, facts), headers=headers)
     if due.prompt is Prompt.REAUTH:
-        confirm = GivePassword(visit.shell(""), form or Form(), due.token, facts)
-        return render.page(visit.request, "oauth/password.html", confirm, status=status, headers=headers)
+        confirm = GivePassword(ctx.shell(""), form or Form(), due.token, facts)
+        return render.page(ctx.request, "oauth/password.html", confirm, status=status, headers=headers)
     known = _ConsentFacts(
         spaces, SpaceBinding(before.reach, before.space_id) if before else None, bool(before and before.stay_connected), device
     )
-    view = _consent(visit, client, due, facts, known, form)
-    return render.page(visit.request, "oauth/consent.html", view, status=status, headers=headers)
+    view = _consent(ctx, client, due, facts, known, form)
+    return render.page(ctx.request, "oauth/consent.html", view, status=status, headers=headers)
 
 
-def _consent(visit: PageContext, client: Client, due: ShowPrompt, facts: AppFacts, known: _ConsentFacts, form: Form | None) -> Consent:
-    wanted, settings = due.pending.request or known.device, visit.site.settings
+def _consent(ctx: PageContext, client: Client, due: ShowPrompt, facts: AppFacts, known: _ConsentFacts, form: Form | None) -> Consent:
+    wanted, settings = due.pending.request or known.device, ctx.services.settings
     scopes, resource = (wanted.scopes, wanted.resource) if wanted else ("", ())
     offered = consent_view.spaces(known.spaces)
     was = known.before.word if known.before else ""
     chosen = was if any(option.value == was for option in offered) else offered[0].value
     return Consent(
-        visit.shell(""),
+        ctx.shell(""),
         form or Form({"space": chosen, "stay": "yes" if known.stays else ""}),
         due.token,
         facts,

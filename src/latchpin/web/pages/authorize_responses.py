@@ -14,9 +14,9 @@ from latchpin.oauth.clients import Client
 from latchpin.oauth.consents import ClientApproval
 from latchpin.oauth.errors import OAuthError
 from latchpin.services import AnyRequest
-from latchpin.web import consent_view, render, session
+from latchpin.web import consent_view, page_context, render
+from latchpin.web.page_context import PageContext
 from latchpin.web.pages import authorize_prompts, errors
-from latchpin.web.session import PageContext
 from latchpin.web.views.common import Form
 from latchpin.web.views.oauth import OpenedApp, Refusal
 
@@ -48,13 +48,13 @@ def to_app(request: AnyRequest, app: str, location: str, *, allowed: bool) -> Re
     """Bring an answer to an app: by a redirect, or by a page that opens it where its address has a scheme of its own."""
     if not redirects.opens_app(location):
         return away(request, location)
-    view = OpenedApp(session.shell_outside(request), app, allowed, location, f"{location.partition(':')[0]}:")
+    view = OpenedApp(page_context.shell_outside(request), app, allowed, location, f"{location.partition(':')[0]}:")
     return render.page(request, "oauth/opened.html", view, headers=consent_view.PRIVATE)
 
 
-async def go_on(visit: PageContext, client: Client, outcome: Outcome, form: Form | None = None, *, status: int = 200) -> Response[str]:
+async def go_on(ctx: PageContext, client: Client, outcome: Outcome, form: Form | None = None, *, status: int = 200) -> Response[str]:
     """Answer with what a request came to."""
-    request = visit.request
+    request = ctx.request
     if isinstance(outcome, RedirectToClient):
         return to_app(request, client.name, outcome.location, allowed=True)
     if isinstance(outcome, ErrorRedirect):
@@ -62,7 +62,7 @@ async def go_on(visit: PageContext, client: Client, outcome: Outcome, form: Form
     if isinstance(outcome, ClientBlocked):
         title, text = _CLOSED[outcome.approval]
         return _refusal(request, title, text, OAuthError("access_denied", client.name), status=403)
-    return await authorize_prompts.ask(visit, client, outcome, form, status)
+    return await authorize_prompts.ask(ctx, client, outcome, form, status)
 
 
 def refused(request: AnyRequest, app: str, found: ErrorRedirect) -> Response[str]:
@@ -92,6 +92,6 @@ def refusal_page(request: AnyRequest, error: OAuthError) -> Response[str]:
 def _refusal(
     request: AnyRequest, title: str, text: str, error: OAuthError, *, status: int = 400, onward: str = "", to: str = ""
 ) -> Response[str]:
-    shell, request_id = session.shell_outside(request), context.of(request.scope).request_id
+    shell, request_id = page_context.shell_outside(request), context.of(request.scope).request_id
     view = Refusal(shell, title, text, error.error, error.description, onward, consent_view.destination(to), request_id)
     return render.page(request, "oauth/refused.html", view, status=status, headers=consent_view.PRIVATE)

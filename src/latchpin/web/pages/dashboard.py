@@ -11,8 +11,8 @@ from latchpin.automation.agent_lists import Filters
 from latchpin.identity import api_keys, overview, spaces
 from latchpin.kit import clock
 from latchpin.web import audit_view, render, rows
+from latchpin.web.page_context import SignedIn
 from latchpin.web.pages.api_keys import makers
-from latchpin.web.session import SignedIn
 from latchpin.web.views.organization import Dashboard, ExpiringKey
 
 _EVENTS = 8
@@ -20,16 +20,16 @@ _AGENTS = 5
 
 
 @get("/")
-async def show_dashboard(visit: SignedIn) -> Response[str]:
+async def show_dashboard(ctx: SignedIn) -> Response[str]:
     """Show how things stand; what only administrators may know is left out for others."""
-    me = visit.principal
-    async with visit.site.database.read() as session:
+    me = ctx.principal
+    async with ctx.services.database.read() as session:
         active = await agent_lists.count(session, me, Filters())
         archived = await agent_lists.count(session, me, Filters(archived=True))
         visible = await spaces.list_all(session, me)
         recent = await agent_lists.every(session, me, Filters(), sort="updated", descending=True, limit=_AGENTS)
         owners = await overview.names(session, me.organization_id, (each.user_id for each in recent if each.user_id))
-        counts = await overview.counts(session, me.organization_id) if visit.is_administrator else None
+        counts = await overview.counts(session, me.organization_id) if ctx.is_administrator else None
         ending = await overview.expiring(session, me.organization_id, within=rows.SOON) if counts else []
         page = await trail.page(session, me.organization_id, AuditFilters(), size=_EVENTS) if counts else None
         acted = [each.actor_id for each in page.items if each.actor_id] if page else []
@@ -39,7 +39,7 @@ async def show_dashboard(visit: SignedIn) -> Response[str]:
     now = clock.now()
     names = {each.id: each.name for each in visible}
     view = Dashboard(
-        visit.shell("dashboard"),
+        ctx.shell("dashboard"),
         active,
         archived,
         len(visible),
@@ -51,7 +51,7 @@ async def show_dashboard(visit: SignedIn) -> Response[str]:
         tuple(rows.agent(each, spaces=names, owners=owners, editable=False) for each in recent),
         tuple(row for row in (rows.key(each, now, names_of_makers) for each in mine) if row.is_active),
     )
-    return render.page(visit.request, "organization/dashboard.html", view)
+    return render.page(ctx.request, "organization/dashboard.html", view)
 
 
 HANDLERS = (show_dashboard,)

@@ -8,8 +8,8 @@ from latchpin import services
 from latchpin.kit import client_subnet, clock, context
 from latchpin.oauth import device_codes, device_consent
 from latchpin.web import consent_view, forms, render
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.pages import authorize_responses
-from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.common import Form
 from latchpin.web.views.oauth import DeviceCodeEntry, DeviceDone
 
@@ -19,53 +19,53 @@ _WRONG = "Code not found or expired. Compare it with the one that the device sho
 
 
 @get(device_consent.ENTRY)
-async def show_entry(visit: SignedIn) -> Response[str]:
+async def show_entry(ctx: SignedIn) -> Response[str]:
     """Show the field; `user_code` in the address fills it in, and nothing is sent before a person sends it (security.md 90)."""
-    return _entry(visit, Form({"user_code": forms.query(visit.request, "user_code", most=20)}))
+    return _entry(ctx, Form({"user_code": forms.query(ctx.request, "user_code", most=20)}))
 
 
 @post(device_consent.ENTRY, status_code=200)
-async def enter(visit: SignedIn) -> Response[str]:
+async def enter(ctx: SignedIn) -> Response[str]:
     """Look the code up, and ask about the device. Codes are short, so tries are counted by person and by address."""
-    entries = await forms.read(visit.request)
+    entries = await forms.read(ctx.request)
     typed = entries.get("user_code", "")[:40]
-    if wait := await _wait(visit):
+    if wait := await _wait(ctx):
         detail = f"Too many tries. Wait {wait} seconds."
-        return _entry(visit, Form({"user_code": typed}, {"user_code": detail}), status=429, headers={"Retry-After": str(wait)})
-    async with visit.site.database.transaction() as opened:
-        row = await device_codes.find_pending(opened, typed, visit.site.secrets)
-        found = await device_consent.begin(opened, services.of(visit.request), row, visit.signed_in) if row is not None else None
+        return _entry(ctx, Form({"user_code": typed}, {"user_code": detail}), status=429, headers={"Retry-After": str(wait)})
+    async with ctx.services.database.transaction() as session:
+        row = await device_codes.find_pending(session, typed, ctx.services.secrets)
+        found = await device_consent.begin(session, services.of(ctx.request), row, ctx.signed_in) if row is not None else None
     if found is None:
-        return _entry(visit, Form({"user_code": typed}, {"user_code": _WRONG}), status=422)
-    return await authorize_responses.go_on(visit, *found)
+        return _entry(ctx, Form({"user_code": typed}, {"user_code": _WRONG}), status=422)
+    return await authorize_responses.go_on(ctx, *found)
 
 
 @get(device_consent.ALLOWED)
-async def show_allowed(visit: SignedIn) -> Response[str]:
+async def show_allowed(ctx: SignedIn) -> Response[str]:
     """Say that the device may go on."""
-    return render.page(visit.request, "oauth/device_done.html", DeviceDone(visit.shell(""), allowed=True), headers=consent_view.PRIVATE)
+    return render.page(ctx.request, "oauth/device_done.html", DeviceDone(ctx.shell(""), allowed=True), headers=consent_view.PRIVATE)
 
 
 @get(device_consent.DENIED)
-async def show_denied(visit: SignedIn) -> Response[str]:
+async def show_denied(ctx: SignedIn) -> Response[str]:
     """Say that the device gets nothing."""
-    return render.page(visit.request, "oauth/device_done.html", DeviceDone(visit.shell(""), allowed=False), headers=consent_view.PRIVATE)
+    return render.page(ctx.request, "oauth/device_done.html", DeviceDone(ctx.shell(""), allowed=False), headers=consent_view.PRIVATE)
 
 
-async def _wait(visit: PageContext) -> int:
+async def _wait(ctx: PageContext) -> int:
     """Count a try; returns how many seconds to wait, 0 where it may go on."""
-    counter = services.of(visit.request).counter
-    address = context.of(visit.request.scope).address
-    for whose in (f"user:{visit.principal.user_id}", f"address:{client_subnet.of(address)}"):
+    counter = services.of(ctx.request).counter
+    address = context.of(ctx.request.scope).address
+    for whose in (f"user:{ctx.principal.user_id}", f"address:{client_subnet.of(address)}"):
         window = await counter.hit(f"device-code:{whose}", _WINDOW_SECONDS)
         if window.count > TRIES * (1 if whose.startswith("user") else 5):
             return window.seconds_left(clock.monotonic())
     return 0
 
 
-def _entry(visit: PageContext, form: Form, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[str]:
-    view = DeviceCodeEntry(visit.shell(""), form)
-    return render.page(visit.request, "oauth/device.html", view, status=status, headers={**consent_view.PRIVATE, **(headers or {})})
+def _entry(ctx: PageContext, form: Form, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[str]:
+    view = DeviceCodeEntry(ctx.shell(""), form)
+    return render.page(ctx.request, "oauth/device.html", view, status=status, headers={**consent_view.PRIVATE, **(headers or {})})
 
 
 HANDLERS = (show_entry, enter, show_allowed, show_denied)

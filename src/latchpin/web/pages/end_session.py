@@ -12,9 +12,9 @@ from latchpin.oauth.end_session import PATH, LogoutRequest
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.params import Params
 from latchpin.services import AnyRequest
-from latchpin.web import consent_view, render, session
+from latchpin.web import consent_view, page_context, render
+from latchpin.web.page_context import PageContext, SignInRequired
 from latchpin.web.pages import authorize_responses
-from latchpin.web.session import PageContext, SignInRequired
 from latchpin.web.views.oauth import SignedOut, SignOut
 
 _MOST = 8000
@@ -44,17 +44,17 @@ async def _answer(request: AnyRequest, sent: Params, *, confirmed: bool) -> Resp
     server = services.of(request)
     asked = await end_session.read(server, sent, authorization_server.origin_of(request))
     try:
-        visit = await session.require_user_with_any_password(request)
+        ctx = await page_context.require_user_with_any_password(request)
     except SignInRequired:
         organization_id = await end_session.organization_of(server, asked.subject)
         # Anybody's own ID token would otherwise open a page of ours with a stranger's link to everybody.
         is_led_on = organization_id is not None and asked.may_redirect(organization_id)
         return _away(request, asked, organization_id if is_led_on else None)
-    if not confirmed and asked.subject != str(visit.principal.user_id):
-        return _question(visit, asked, sent)
-    async with visit.site.database.transaction() as opened:
-        await sessions.end(opened, visit.principal.user_id, visit.signed_in.session_id, by=visit.actor, signed_out=True)
-    return _away(request, asked, visit.principal.organization_id)
+    if not confirmed and asked.subject != str(ctx.principal.user_id):
+        return _question(ctx, asked, sent)
+    async with ctx.services.database.transaction() as session:
+        await sessions.end(session, ctx.principal.user_id, ctx.signed_in.session_id, by=ctx.actor, signed_out=True)
+    return _away(request, asked, ctx.principal.organization_id)
 
 
 def _away(request: AnyRequest, asked: LogoutRequest, organization_id: int | None) -> Response[str]:
@@ -68,19 +68,19 @@ def _away(request: AnyRequest, asked: LogoutRequest, organization_id: int | None
         answer = authorize_responses.to_app(request, asked.client.name, asked.onward, allowed=True)
     else:
         facts = consent_view.app(asked.client, asked.redirect_uri, organization_id, known=False)
-        view = SignedOut(session.shell_outside(request), facts, asked.onward)
+        view = SignedOut(page_context.shell_outside(request), facts, asked.onward)
         answer = render.page(request, "oauth/signed_out.html", view, headers=consent_view.PRIVATE)
-    answer.set_cookie(session.no_cookie(services.of(request).settings))
+    answer.set_cookie(page_context.no_cookie(services.of(request).settings))
     return answer
 
 
-def _question(visit: PageContext, asked: LogoutRequest, sent: Params) -> Response[str]:
+def _question(ctx: PageContext, asked: LogoutRequest, sent: Params) -> Response[str]:
     carried = tuple((name, sent.values[name]) for name in _CARRIED if name in sent.values)
-    organization_id = visit.principal.organization_id
+    organization_id = ctx.principal.organization_id
     facts = consent_view.app(asked.client, asked.redirect_uri, organization_id, known=False) if asked.client else None
-    view = SignOut(visit.shell(""), facts, carried)
+    view = SignOut(ctx.shell(""), facts, carried)
     headers = _headers(asked.onward if asked.may_redirect(organization_id) else "")
-    return render.page(visit.request, "oauth/sign_out.html", view, headers=headers)
+    return render.page(ctx.request, "oauth/sign_out.html", view, headers=headers)
 
 
 def _headers(onward: str) -> dict[str, str]:

@@ -15,9 +15,9 @@ from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, O
 from latchpin.kit import context, methods, same_origin
 from latchpin.oauth.authorization_request import PATH
 from latchpin.services import AnyRequest
-from latchpin.web import login_context, reauth, render, session
+from latchpin.web import login_context, page_context, reauth, render
+from latchpin.web.page_context import PageContext, PasswordChangeRequired, SignInRequired
 from latchpin.web.reauth import ReauthenticationRequired
-from latchpin.web.session import PageContext, PasswordChangeRequired, SignInRequired
 from latchpin.web.views.organization import ErrorPage
 
 _log = structlog.get_logger(__name__)
@@ -112,10 +112,10 @@ def on_reauthentication(_request: AnyRequest, error: ReauthenticationRequired) -
 
 
 def _draw(request: AnyRequest, status: int, title: str, text: str, wait: int = 0) -> Response[str]:
-    visit: PageContext | None = request.scope.get(session.VISIT)  # type: ignore[assignment]
-    shell = visit.shell("") if visit else session.shell_outside(request)
+    ctx: PageContext | None = request.scope.get(page_context.PAGE_CONTEXT)  # type: ignore[assignment]
+    shell = ctx.shell("") if ctx else page_context.shell_outside(request)
     view = ErrorPage(shell, status, title, text, wait, context.of(request.scope).request_id)
-    template = "errors/inside.html" if visit else "errors/outside.html"
+    template = "errors/inside.html" if ctx else "errors/outside.html"
     headers = {**login_context.private(services.of(request).settings), **({"Retry-After": str(wait)} if wait else {})}
     return render.page(request, template, view, status=status, headers=headers)
 

@@ -14,8 +14,8 @@ from latchpin.identity.scopes import Access
 from latchpin.kit import clock
 from latchpin.web import drafts, expiry, forms, lists, reauth, render, rows
 from latchpin.web.forms import Entries
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.pages.api_keys import KEYS, address, keys_of, makers
-from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views import api_keys as views
 from latchpin.web.views.api_keys import CreatedKey, Lifetime
 from latchpin.web.views.common import Form, Option, Toast
@@ -30,52 +30,52 @@ _ACCESSES = (
 
 
 @get("/organization/users/{user_id:int}/api-keys/new")
-async def show_new(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def show_new(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Show the form for a new key; a disabled user gets none."""
-    limits = await _limits(visit)
+    limits = await _limits(ctx)
     chosen = {
         "access": Access.FULL.value,
         "expires_in": str(limits.default_days),
         "expires_on": limits.default.isoformat(),
     }
-    return await _form(visit, user_id, Form(chosen), limits)
+    return await _form(ctx, user_id, Form(chosen), limits)
 
 
 @post("/organization/users/{user_id:int}/api-keys/new", status_code=200, opt=drafts.keeps_draft() | reauth.required(KEYS))
-async def create(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def create(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Make the key and answer with the page that shows it: the one exception to redirecting after a change.
 
     A redirect would have to keep the key somewhere to show it. The answer is not stored by the browser, and sending the form again
     makes no second key.
     """
-    limits = await _limits(visit)
+    limits = await _limits(ctx)
     problems: list[FieldProblem] = []
     try:
-        new = _chosen(visit.entries, limits, problems)
-        async with reauth.transaction(visit) as session:
-            user = await users.get(session, visit.principal.organization_id, user_id)
-            allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
-            made = await api_keys.create(session, user, new, policy=allowed, secrets=visit.site.secrets, by=visit.actor)
+        new = _chosen(ctx.entries, limits, problems)
+        async with reauth.transaction(ctx) as session:
+            user = await users.get(session, ctx.principal.organization_id, user_id)
+            allowed = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
+            made = await api_keys.create(session, user, new, policy=allowed, secrets=ctx.services.secrets, by=ctx.actor)
             keys = await api_keys.of_user(session, user_id)
-            found = keys_of(user, keys, await makers(session, visit.principal.organization_id, keys))
+            found = keys_of(user, keys, await makers(session, ctx.principal.organization_id, keys))
             row = rows.key(made.key, clock.now())
             forms.require_none(problems)
     except AlreadyIssued:
-        return render.redirect(visit.request, address(user_id), Toast("info", _SENT_BEFORE))
+        return render.redirect(ctx.request, address(user_id), Toast("info", _SENT_BEFORE))
     except (Invalid, Conflict) as error:
-        form = forms.refused(visit.entries, error, {"expires": "expires_on"}, also=problems)
-        return await _form(visit, user_id, form, limits, status=422)
+        form = forms.refused(ctx.entries, error, {"expires": "expires_on"}, also=problems)
+        return await _form(ctx, user_id, form, limits, status=422)
     view = CreatedKey(
-        visit.shell("users"),
+        ctx.shell("users"),
         found.owner,
         found.listing,
         found.live,
         found.inactive,
         made.secret,
         row,
-        visit.site.settings.public_url,
+        ctx.services.settings.public_url,
     )
-    return render.page(visit.request, "api_keys/created.html", view)
+    return render.page(ctx.request, "api_keys/created.html", view)
 
 
 def _chosen(entries: Entries, limits: Lifetime, problems: list[FieldProblem]) -> KeyParameters:
@@ -103,17 +103,17 @@ def _chosen(entries: Entries, limits: Lifetime, problems: list[FieldProblem]) ->
     )
 
 
-async def _limits(visit: PageContext) -> Lifetime:
-    async with visit.site.database.read() as session:
-        allowed = await policy.get(session, visit.principal.organization_id, visit.site.settings)
+async def _limits(ctx: PageContext) -> Lifetime:
+    async with ctx.services.database.read() as session:
+        allowed = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
     return expiry.lifetime(allowed, clock.now().date())
 
 
-async def _form(visit: PageContext, user_id: int, form: Form, limits: Lifetime, *, status: int = 200) -> Response[str]:
-    async with visit.site.database.read() as session:
-        user = await users.get(session, visit.principal.organization_id, user_id)
+async def _form(ctx: PageContext, user_id: int, form: Form, limits: Lifetime, *, status: int = 200) -> Response[str]:
+    async with ctx.services.database.read() as session:
+        user = await users.get(session, ctx.principal.organization_id, user_id)
     view = views.NewKey(
-        visit.shell("users"),
+        ctx.shell("users"),
         rows.owner(user),
         form,
         secrets.token_urlsafe(16),
@@ -121,7 +121,7 @@ async def _form(visit: PageContext, user_id: int, form: Form, limits: Lifetime, 
         expiry.quick_choices(limits),
         _ACCESSES,
     )
-    return render.page(visit.request, "api_keys/new.html", view, status=status)
+    return render.page(ctx.request, "api_keys/new.html", view, status=status)
 
 
 HANDLERS = (show_new, create)

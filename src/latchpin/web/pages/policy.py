@@ -8,7 +8,7 @@ from latchpin.errors import FieldProblem, Invalid
 from latchpin.identity import overview, policy
 from latchpin.oauth import approvals
 from latchpin.web import forms, reauth, render
-from latchpin.web.session import PageContext, SignedIn
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.views.common import Form
 from latchpin.web.views.organization import Policy
 
@@ -16,44 +16,44 @@ BASE = "/organization/policy"
 
 
 @get("/organization/policy")
-async def show_policy(visit: SignedIn) -> Response[str]:
+async def show_policy(ctx: SignedIn) -> Response[str]:
     """Show the limits in force."""
-    return await _page(visit, None)
+    return await _page(ctx, None)
 
 
 @post("/organization/policy", status_code=200, opt=reauth.required(BASE))
-async def change_policy(visit: SignedIn) -> Response[str]:
+async def change_policy(ctx: SignedIn) -> Response[str]:
     """Set the limits for keys made from now on, and whether an administrator has to approve apps that the organization did not make."""
-    days = {name: forms.number(visit.entries.get(name, "")) for name in ("default_days", "max_days")}
+    days = {name: forms.number(ctx.entries.get(name, "")) for name in ("default_days", "max_days")}
     problems = [FieldProblem(name, "Enter a whole number of days.") for name, value in days.items() if value is None]
     try:
-        async with reauth.transaction(visit) as session:
+        async with reauth.transaction(ctx) as session:
             await policy.change(
                 session,
-                visit.principal.organization_id,
-                visit.site.settings,
+                ctx.principal.organization_id,
+                ctx.services.settings,
                 default_days=days["default_days"],
                 max_days=days["max_days"],
-                by=visit.actor,
+                by=ctx.actor,
             )
-            needed = visit.entries.get("app_approval") == "yes"
-            await approvals.set_policy(session, visit.principal.organization_id, needs_approval=needed, by=visit.actor)
+            needed = ctx.entries.get("app_approval") == "yes"
+            await approvals.set_policy(session, ctx.principal.organization_id, needs_approval=needed, by=ctx.actor)
             forms.require_none(problems)
     except Invalid as error:
-        return await _page(visit, forms.refused(visit.entries, error, also=problems))
-    return render.redirect(visit.request, BASE, render.done("API policy saved. Lifetimes hold for keys made or changed from now on."))
+        return await _page(ctx, forms.refused(ctx.entries, error, also=problems))
+    return render.redirect(ctx.request, BASE, render.done("API policy saved. Lifetimes hold for keys made or changed from now on."))
 
 
-async def _page(visit: PageContext, form: Form | None) -> Response[str]:
-    organization_id = visit.principal.organization_id
-    async with visit.site.database.read() as session:
-        allowed = await policy.get(session, organization_id, visit.site.settings)
+async def _page(ctx: PageContext, form: Form | None) -> Response[str]:
+    organization_id = ctx.principal.organization_id
+    async with ctx.services.database.read() as session:
+        allowed = await policy.get(session, organization_id, ctx.services.settings)
         approval = await approvals.needs_approval(session, organization_id)
         beyond = await overview.ending_after(session, organization_id, days=allowed.max_days)
     days = {"default_days": str(allowed.default_days), "max_days": str(allowed.max_days)}
     shown = form or Form({**days, "app_approval": "yes" if approval else ""})
-    view = Policy(visit.shell("policy"), shown, allowed.deployment_max_days, beyond)
-    return render.page(visit.request, "organization/policy.html", view, status=422 if form else 200)
+    view = Policy(ctx.shell("policy"), shown, allowed.deployment_max_days, beyond)
+    return render.page(ctx.request, "organization/policy.html", view, status=422 if form else 200)
 
 
 HANDLERS = (show_policy, change_policy)

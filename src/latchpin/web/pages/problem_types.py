@@ -10,14 +10,14 @@ from litestar.params import FromPath
 from latchpin import problem_types, services
 from latchpin.errors import Missing
 from latchpin.services import AnyRequest
-from latchpin.web import render, session
+from latchpin.web import page_context, render
 from latchpin.web.views.problem_types import Type, Types
 
 
 @get(problem_types.PATH)
 async def show_types(request: AnyRequest) -> Response[str]:
     """List every type."""
-    return render.page(request, "problem_types/list.html", Types(session.shell_outside(request), problem_types.EVERY))
+    return render.page(request, "problem_types/list.html", Types(page_context.shell_outside(request), problem_types.EVERY))
 
 
 @get(problem_types.PATH + "/{slug:str}")
@@ -28,7 +28,7 @@ async def show_type(request: AnyRequest, slug: FromPath[str]) -> Response[str]:
     except KeyError:
         raise Missing("page") from None
     example = found.example(services.of(request).settings.public_url)
-    view = Type(session.shell_outside(request), found, problem_types.TITLES[found.status], json.dumps(example, indent=2))
+    view = Type(page_context.shell_outside(request), found, problem_types.TITLES[found.status], json.dumps(example, indent=2))
     return render.page(request, "problem_types/details.html", view)
 
 

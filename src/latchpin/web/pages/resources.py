@@ -9,8 +9,8 @@ from latchpin.oauth import resource_admin
 from latchpin.oauth.resource_admin import ResourceFields
 from latchpin.web import app_rows, drafts, forms, lists, reauth, render
 from latchpin.web.forms import Entries
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.pages.app_editor import OVERLAPS, chosen_overlap
-from latchpin.web.session import PageContext, SignedIn
 from latchpin.web.views.apps import ResourceConfirm, ResourceEditor, ResourceRotate, ResourceRow, Resources, ResourceSecret
 from latchpin.web.views.common import Form
 
@@ -18,95 +18,95 @@ BASE = "/organization/resources"
 
 
 @get("/organization/resources")
-async def show_resources(visit: SignedIn) -> Response[str]:
+async def show_resources(ctx: SignedIn) -> Response[str]:
     """List the API resources."""
-    return render.page(visit.request, "resources/list.html", Resources(visit.shell("resources"), await _rows(visit)))
+    return render.page(ctx.request, "resources/list.html", Resources(ctx.shell("resources"), await _rows(ctx)))
 
 
 @get("/organization/resources/new")
-async def show_new(visit: SignedIn) -> Response[str]:
+async def show_new(ctx: SignedIn) -> Response[str]:
     """Show the form for a new resource."""
-    return _editor(visit, Form(), None)
+    return _editor(ctx, Form(), None)
 
 
 @post("/organization/resources/new", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE))
-async def create(visit: SignedIn) -> Response[str]:
+async def create(ctx: SignedIn) -> Response[str]:
     """Register a resource and answer with the page that shows its server's secret, this once."""
-    entry = _entry(visit.entries)
-    served = visit.site
+    entry = _entry(ctx.entries)
+    served = ctx.services
     try:
-        async with reauth.transaction(visit) as session:
+        async with reauth.transaction(ctx) as session:
             made = await resource_admin.create(
                 session,
-                visit.principal.organization_id,
+                ctx.principal.organization_id,
                 entry,
                 settings=served.settings,
                 secrets=served.secrets,
-                by=visit.actor,
+                by=ctx.actor,
             )
             row = app_rows.resource(made.resource)
     except (Invalid, Conflict) as error:
-        return _editor(visit, forms.refused(visit.entries, error), None, status=422)
-    return await _secret_page(visit, row, made.secret)
+        return _editor(ctx, forms.refused(ctx.entries, error), None, status=422)
+    return await _secret_page(ctx, row, made.secret)
 
 
 @get("/organization/resources/{resource_id:int}")
-async def show_resource(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
+async def show_resource(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Show a resource for editing."""
-    row = await _row(visit, resource_id)
-    return _editor(visit, Form({"name": row.name, "may_call_api": "yes" if row.may_call_api else ""}), row)
+    row = await _row(ctx, resource_id)
+    return _editor(ctx, Form({"name": row.name, "may_call_api": "yes" if row.may_call_api else ""}), row)
 
 
 @post("/organization/resources/{resource_id:int}", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE))
-async def change(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
+async def change(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Change a resource's name, or whether its tokens may call our API too."""
-    row = await _row(visit, resource_id)
+    row = await _row(ctx, resource_id)
     try:
-        async with reauth.transaction(visit) as session:
-            found = await resource_admin.get(session, visit.principal.organization_id, resource_id)
+        async with reauth.transaction(ctx) as session:
+            found = await resource_admin.get(session, ctx.principal.organization_id, resource_id)
             await resource_admin.change(
-                session, found, name=visit.entries.get("name", ""), may_call_api=visit.entries.get("may_call_api") == "yes", by=visit.actor
+                session, found, name=ctx.entries.get("name", ""), may_call_api=ctx.entries.get("may_call_api") == "yes", by=ctx.actor
             )
             name = found.row.name
     except Invalid as error:
-        return _editor(visit, forms.refused(visit.entries, error), row, status=422)
-    return render.redirect(visit.request, BASE, render.done(f"{name[:80]} saved."))
+        return _editor(ctx, forms.refused(ctx.entries, error), row, status=422)
+    return render.redirect(ctx.request, BASE, render.done(f"{name[:80]} saved."))
 
 
 @get("/organization/resources/{resource_id:int}/rotate")
-async def show_rotate(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
+async def show_rotate(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Ask how long the present secret shall live on."""
-    return await _rotate_page(visit, resource_id, Form({"overlap": "24"}))
+    return await _rotate_page(ctx, resource_id, Form({"overlap": "24"}))
 
 
 @post("/organization/resources/{resource_id:int}/rotate", status_code=200, opt=reauth.required(BASE))
-async def rotate(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
+async def rotate(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Make a new secret and answer with the page that shows it, this once."""
     try:
-        overlap = chosen_overlap(visit.entries)
-        async with reauth.transaction(visit) as session:
-            found = await resource_admin.get(session, visit.principal.organization_id, resource_id)
-            secret = await resource_admin.rotate_secret(session, found, secrets=visit.site.secrets, overlap=overlap, by=visit.actor)
+        overlap = chosen_overlap(ctx.entries)
+        async with reauth.transaction(ctx) as session:
+            found = await resource_admin.get(session, ctx.principal.organization_id, resource_id)
+            secret = await resource_admin.rotate_secret(session, found, secrets=ctx.services.secrets, overlap=overlap, by=ctx.actor)
     except Invalid as error:
-        return await _rotate_page(visit, resource_id, forms.refused(visit.entries, error), status=422)
-    return await _secret_page(visit, await _row(visit, resource_id), secret)
+        return await _rotate_page(ctx, resource_id, forms.refused(ctx.entries, error), status=422)
+    return await _secret_page(ctx, await _row(ctx, resource_id), secret)
 
 
 @get("/organization/resources/{resource_id:int}/delete")
-async def ask_delete(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
+async def ask_delete(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Say what deleting ends, and ask."""
-    view = ResourceConfirm(visit.shell("resources"), await _row(visit, resource_id), Form())
-    return render.page(visit.request, "resources/delete.html", view)
+    view = ResourceConfirm(ctx.shell("resources"), await _row(ctx, resource_id), Form())
+    return render.page(ctx.request, "resources/delete.html", view)
 
 
 @post("/organization/resources/{resource_id:int}/delete", status_code=200, opt=reauth.required(BASE))
-async def delete(visit: SignedIn, resource_id: lists.Id) -> Response[str]:
+async def delete(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Delete a resource with its server's client."""
-    async with reauth.transaction(visit) as session:
-        found = await resource_admin.get(session, visit.principal.organization_id, resource_id)
+    async with reauth.transaction(ctx) as session:
+        found = await resource_admin.get(session, ctx.principal.organization_id, resource_id)
         name = found.row.name
-        await resource_admin.delete(session, found, by=visit.actor)
-    return render.redirect(visit.request, BASE, render.done(f"{name[:80]} is deleted."))
+        await resource_admin.delete(session, found, by=ctx.actor)
+    return render.redirect(ctx.request, BASE, render.done(f"{name[:80]} is deleted."))
 
 
 def _entry(entries: Entries) -> ResourceFields:
@@ -115,28 +115,28 @@ def _entry(entries: Entries) -> ResourceFields:
     )
 
 
-async def _rows(visit: PageContext) -> tuple[ResourceRow, ...]:
-    async with visit.site.database.read() as session:
-        return tuple(app_rows.resource(each) for each in await resource_admin.list_all(session, visit.principal.organization_id))
+async def _rows(ctx: PageContext) -> tuple[ResourceRow, ...]:
+    async with ctx.services.database.read() as session:
+        return tuple(app_rows.resource(each) for each in await resource_admin.list_all(session, ctx.principal.organization_id))
 
 
-async def _row(visit: PageContext, resource_id: int) -> ResourceRow:
-    async with visit.site.database.read() as session:
-        return app_rows.resource(await resource_admin.get(session, visit.principal.organization_id, resource_id))
+async def _row(ctx: PageContext, resource_id: int) -> ResourceRow:
+    async with ctx.services.database.read() as session:
+        return app_rows.resource(await resource_admin.get(session, ctx.principal.organization_id, resource_id))
 
 
-def _editor(visit: PageContext, form: Form, row: ResourceRow | None, *, status: int = 200) -> Response[str]:
-    return render.page(visit.request, "resources/edit.html", ResourceEditor(visit.shell("resources"), form, row), status=status)
+def _editor(ctx: PageContext, form: Form, row: ResourceRow | None, *, status: int = 200) -> Response[str]:
+    return render.page(ctx.request, "resources/edit.html", ResourceEditor(ctx.shell("resources"), form, row), status=status)
 
 
-async def _rotate_page(visit: PageContext, resource_id: int, form: Form, *, status: int = 200) -> Response[str]:
-    view = ResourceRotate(visit.shell("resources"), await _row(visit, resource_id), form, OVERLAPS)
-    return render.page(visit.request, "resources/rotate.html", view, status=status)
+async def _rotate_page(ctx: PageContext, resource_id: int, form: Form, *, status: int = 200) -> Response[str]:
+    view = ResourceRotate(ctx.shell("resources"), await _row(ctx, resource_id), form, OVERLAPS)
+    return render.page(ctx.request, "resources/rotate.html", view, status=status)
 
 
-async def _secret_page(visit: PageContext, row: ResourceRow, secret: str) -> Response[str]:
-    view = ResourceSecret(visit.shell("resources"), await _rows(visit), row, secret, visit.site.settings.public_url)
-    return render.page(visit.request, "resources/secret.html", view)
+async def _secret_page(ctx: PageContext, row: ResourceRow, secret: str) -> Response[str]:
+    view = ResourceSecret(ctx.shell("resources"), await _rows(ctx), row, secret, ctx.services.settings.public_url)
+    return render.page(ctx.request, "resources/secret.html", view)
 
 
 HANDLERS = (show_resources, show_new, create, show_resource, change, show_rotate, rotate, ask_delete, delete)

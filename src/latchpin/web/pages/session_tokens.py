@@ -8,7 +8,7 @@ from latchpin.oauth.clients import CALLBACK
 from latchpin.oauth.endpoints.responses import NO_STORE
 from latchpin.services import AnyRequest, of
 from latchpin.web import control_center, render
-from latchpin.web.session import SignedIn
+from latchpin.web.page_context import SignedIn
 
 
 @get(CALLBACK)
@@ -28,9 +28,9 @@ async def finish_sign_in(request: AnyRequest) -> Response[str]:
 
 
 @post("/session/token", status_code=200)
-async def session_token(visit: SignedIn) -> Response[dict[str, str | int]]:
+async def session_token(ctx: SignedIn) -> Response[dict[str, str | int]]:
     """Give a page's script a token of this browser session for /api/v1; it lives for minutes and dies with the session."""
-    made = await control_center.token_for(visit)
+    made = await control_center.token_for(ctx)
     answer: dict[str, str | int] = {
         "access_token": made.token,
         "token_type": "Bearer",

@@ -14,9 +14,9 @@ from latchpin.errors import Invalid, LatchpinError, Missing, Throttled
 from latchpin.identity import organizations, passwords, sessions, sign_in, users
 from latchpin.identity.sign_in import Attempt, Outcome
 from latchpin.services import AnyRequest
-from latchpin.web import control_center, drafts, forms, login_context, reauth, render, session
+from latchpin.web import control_center, drafts, forms, login_context, page_context, reauth, render
 from latchpin.web.forms import Entries
-from latchpin.web.session import PageContext, SignedIn
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.views.common import Form, Toast
 from latchpin.web.views.entry import ChangePassword, Setup, SignIn
 
@@ -29,10 +29,10 @@ async def show_sign_in(request: AnyRequest) -> Response[str]:
     """Show the sign-in page; who is signed in already goes where they wanted."""
     wanted = render.local_path(request.query_params.get("next") or "/")
     try:
-        await session.require_user_with_any_password(request)
-    except session.SignInRequired:
-        async with services.of(request).database.read() as opened:
-            empty = await users.count(opened) == 0
+        await page_context.require_user_with_any_password(request)
+    except page_context.SignInRequired:
+        async with services.of(request).database.read() as session:
+            empty = await users.count(session) == 0
         return await _sign_in_page(request, None, wanted, ended=request.query_params.get("ended") == "1", empty=empty)
     return render.redirect(request, wanted)
 
@@ -43,15 +43,15 @@ async def do_sign_in(request: AnyRequest) -> Response[str]:
     served = services.of(request)
     entries = await forms.read(request)
     wanted = render.local_path(entries.get("next", "/"))
-    device = request.cookies.get(session.device_name(served.settings))
+    device = request.cookies.get(page_context.device_name(served.settings))
     previous = request.cookies.get(sessions.cookie_name(served.settings))
-    tried = Attempt(entries.get("email", "").strip()[:254], entries.get("password", ""), session.origin_of(request), device, previous)
+    tried = Attempt(entries.get("email", "").strip()[:254], entries.get("password", ""), page_context.origin_of(request), device, previous)
     outcome = await _judged(served, tried)
     if outcome.session is None or outcome.user is None:
         return await _refused(request, entries, wanted, outcome.refusal)
     cookies = [
-        session.cookie(served.settings, outcome.session.token),
-        session.device_cookie(served.settings, sign_in.device_cookie(served.secrets, outcome.user)),
+        page_context.cookie(served.settings, outcome.session.token),
+        page_context.device_cookie(served.settings, sign_in.device_cookie(served.secrets, outcome.user)),
     ]
     if outcome.user.must_change_password:
         return render.redirect(request, f"/password?next={quote(wanted)}", cookies=cookies)
@@ -60,13 +60,13 @@ async def do_sign_in(request: AnyRequest) -> Response[str]:
 
 
 async def _judged(served: services.Services, tried: Attempt) -> Outcome:
-    async with served.database.read() as opened:
-        looked = await sign_in.look_up(opened, tried, served.secrets)
+    async with served.database.read() as session:
+        looked = await sign_in.look_up(session, tried, served.secrets)
     try:
         with sign_in.reserve_slot(looked):
             checked = await sign_in.check(looked, tried.password)  # no connection is held while this waits for its turn
-            async with served.database.transaction() as opened:
-                return await sign_in.attempt(opened, tried, served.settings, served.secrets, checked=checked)
+            async with served.database.transaction() as session:
+                return await sign_in.attempt(session, tried, served.settings, served.secrets, checked=checked)
     except Throttled as refusal:
         return Outcome(refusal=refusal)
 
@@ -90,54 +90,54 @@ async def _sign_in_page(
     headers: dict[str, str] | None = None,
 ) -> Response[str]:
     found = await login_context.of(request, wanted)
-    shell, form = session.shell_outside(request), form or Form({"email": found.email})
+    shell, form = page_context.shell_outside(request), form or Form({"email": found.email})
     view = SignIn(shell, form, wanted, ended, empty, found.app, found.destination, drafts.has_draft(wanted))
     return render.page(request, "entry/sign_in.html", view, status=status, headers={**found.headers, **(headers or {})})
 
 
 @post("/logout", status_code=200)
-async def sign_out(visit: SignedIn) -> Response[str]:
+async def sign_out(ctx: SignedIn) -> Response[str]:
     """End the session of this browser."""
-    async with visit.site.database.transaction() as opened:
-        await sessions.end(opened, visit.principal.user_id, visit.signed_in.session_id, by=visit.actor, signed_out=True)
-    return render.redirect(visit.request, "/login", cookies=[session.no_cookie(visit.site.settings)])
+    async with ctx.services.database.transaction() as session:
+        await sessions.end(session, ctx.principal.user_id, ctx.signed_in.session_id, by=ctx.actor, signed_out=True)
+    return render.redirect(ctx.request, "/login", cookies=[page_context.no_cookie(ctx.services.settings)])
 
 
 @get("/password")
-async def show_password(visit: SignedIn) -> Response[str]:
+async def show_password(ctx: SignedIn) -> Response[str]:
     """Ask for a password of one's own; without a temporary one there is nothing to do here."""
-    if not visit.signed_in.must_change_password:
-        return render.redirect(visit.request, "/account")
-    return await _password_page(visit, Form({"next": render.local_path(visit.request.query_params.get("next") or "/")}))
+    if not ctx.signed_in.must_change_password:
+        return render.redirect(ctx.request, "/account")
+    return await _password_page(ctx, Form({"next": render.local_path(ctx.request.query_params.get("next") or "/")}))
 
 
 @post("/password", status_code=200)
-async def choose_password(visit: SignedIn) -> Response[str]:
+async def choose_password(ctx: SignedIn) -> Response[str]:
     """Set a password of one's own in the place of the temporary one."""
-    entries = await forms.read(visit.request)
+    entries = await forms.read(ctx.request)
     wanted = render.local_path(entries.get("next", "/"))
-    if not visit.signed_in.must_change_password:
-        return render.redirect(visit.request, wanted, Toast("info", _SET_BEFORE))
+    if not ctx.signed_in.must_change_password:
+        return render.redirect(ctx.request, wanted, Toast("info", _SET_BEFORE))
     try:
-        await reauth.change_password(visit, entries)
+        await reauth.change_password(ctx, entries)
     except Invalid as error:
-        return await _password_page(visit, forms.refused({"next": wanted}, error), status=422)
-    begun = control_center.begin(visit.request, wanted)
-    return render.redirect(visit.request, begun.location, render.done("Your password is set."), [begun.cookie])
+        return await _password_page(ctx, forms.refused({"next": wanted}, error), status=422)
+    begun = control_center.begin(ctx.request, wanted)
+    return render.redirect(ctx.request, begun.location, render.done("Your password is set."), [begun.cookie])
 
 
-async def _password_page(visit: PageContext, form: Form, *, status: int = 200) -> Response[str]:
-    found = await login_context.of(visit.request, form.value("next"))
-    view = ChangePassword(visit.shell(""), form, passwords.LEAST, visit.principal.email, found.app, found.destination)
-    return render.page(visit.request, "entry/change_password.html", view, status=status, headers=found.headers)
+async def _password_page(ctx: PageContext, form: Form, *, status: int = 200) -> Response[str]:
+    found = await login_context.of(ctx.request, form.value("next"))
+    view = ChangePassword(ctx.shell(""), form, passwords.LEAST, ctx.principal.email, found.app, found.destination)
+    return render.page(ctx.request, "entry/change_password.html", view, status=status, headers=found.headers)
 
 
 @get("/setup/{token:str}")
 async def show_setup(request: AnyRequest, token: FromPath[str]) -> Response[str]:
     """Show the first-run page to who holds the one-time link."""
     _hide_link(request)
-    async with services.of(request).database.read() as opened:
-        if not await organizations.is_setup_token(opened, token):
+    async with services.of(request).database.read() as session:
+        if not await organizations.is_setup_token(session, token):
             raise Missing("page")
     return _setup_page(request, token, Form())
 
@@ -148,17 +148,17 @@ async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
     _hide_link(request)
     served = services.of(request)
     entries = await forms.read(request)
-    origin = session.origin_of(request)
-    async with served.database.read() as opened:
-        if not await organizations.is_setup_token(opened, token):  # nobody else has us hash
+    origin = page_context.origin_of(request)
+    async with served.database.read() as session:
+        if not await organizations.is_setup_token(session, token):  # nobody else has us hash
             raise Missing("page")
     password = await passwords.hashed(entries.get("password", ""))
     try:
-        async with served.database.transaction() as opened:
-            if not await organizations.is_setup_token(opened, token):
+        async with served.database.transaction() as session:
+            if not await organizations.is_setup_token(session, token):
                 raise Missing("page")
             made = await organizations.first_administrator(
-                opened,
+                session,
                 organization=entries.get("organization", ""),
                 full_name=entries.get("full_name", ""),
                 email=entries.get("email", ""),
@@ -166,12 +166,12 @@ async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
                 temporary=False,
                 by=anonymous(origin, "first-run page"),
             )
-            begun = await sessions.open_(opened, made.user, served.settings, origin)
+            begun = await sessions.open_(session, made.user, served.settings, origin)
     except Invalid as error:
         return _setup_page(request, token, forms.refused(entries, error), status=422)
     toast = render.done("Latchpin is set up. Make users next, then API keys for them.")
     flow = control_center.begin(request, "/organization/users")
-    return render.redirect(request, flow.location, toast, [session.cookie(served.settings, begun.token), flow.cookie])
+    return render.redirect(request, flow.location, toast, [page_context.cookie(served.settings, begun.token), flow.cookie])
 
 
 def _hide_link(request: AnyRequest) -> None:
@@ -180,21 +180,21 @@ def _hide_link(request: AnyRequest) -> None:
 
 
 def _setup_page(request: AnyRequest, token: str, form: Form, *, status: int = 200) -> Response[str]:
-    view = Setup(session.shell_outside(request), form, passwords.LEAST, f"/setup/{quote(token)}")
+    view = Setup(page_context.shell_outside(request), form, passwords.LEAST, f"/setup/{quote(token)}")
     return render.page(request, "entry/setup.html", view, status=status)
 
 
 @post("/theme", status_code=200)
-async def choose_theme(visit: SignedIn) -> Response[str]:
+async def choose_theme(ctx: SignedIn) -> Response[str]:
     """Remember the theme in a cookie and go back to the page; script does the same without leaving it."""
-    entries = await forms.read(visit.request)
+    entries = await forms.read(ctx.request)
     theme = entries.get("theme", "auto")
     remembered = Cookie(
         key="theme",
         value=theme if theme in ("light", "dark") else "auto",
         path="/",
         samesite="lax",
-        secure=visit.site.settings.is_https,
+        secure=ctx.services.settings.is_https,
         max_age=_THEME_SECONDS,
     )
-    return render.redirect(visit.request, render.local_path(entries.get("next", "/")), cookies=[remembered])
+    return render.redirect(ctx.request, render.local_path(entries.get("next", "/")), cookies=[remembered])

@@ -19,7 +19,7 @@ from latchpin.storage import Session
 from latchpin.storage.models.space import SpaceScope
 from latchpin.web import drafts, forms, lists, render, rows, space_access
 from latchpin.web.forms import Entries
-from latchpin.web.session import PageContext, SignedIn
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.views.automation import (
     MemberConfirm,
     MemberEditor,
@@ -53,11 +53,11 @@ _ROLES = (
 
 
 @get("/spaces")
-async def show_spaces(visit: SignedIn) -> Response[str]:
+async def show_spaces(ctx: SignedIn) -> Response[str]:
     """List the Spaces that the person may see."""
-    wanted = lists.wanted(visit.request, BASE, tuple(_ORDERS), _SIZE)
-    async with visit.site.database.read() as session:
-        seen = await space_access.load(session, visit.principal)
+    wanted = lists.wanted(ctx.request, BASE, tuple(_ORDERS), _SIZE)
+    async with ctx.services.database.read() as session:
+        seen = await space_access.load(session, ctx.principal)
         counts = await space_counts.of_spaces(session, seen.names)
     found = [
         rows.space(
@@ -65,7 +65,7 @@ async def show_spaces(visit: SignedIn) -> Response[str]:
             agents=counts[space.id].agents,
             members=counts[space.id].members,
             role=seen.roles[space.id],
-            manageable=_manageable(visit, space.organization_id),
+            manageable=_manageable(ctx, space.organization_id),
         )
         for space in seen.visible
         if plain_text.fold(plain_text.normalize(wanted.search)) in plain_text.fold(space.name)
@@ -73,175 +73,175 @@ async def show_spaces(visit: SignedIn) -> Response[str]:
     found.sort(key=_ORDERS[wanted.sort], reverse=wanted.descending)
     start = (wanted.page - 1) * _SIZE
     view = Spaces(
-        visit.shell("spaces"),
+        ctx.shell("spaces"),
         lists.counted(wanted, len(found)),
         tuple(found[start : start + _SIZE]),
-        can_create=visit.is_administrator,
+        can_create=ctx.is_administrator,
     )
-    return render.page(visit.request, "spaces/list.html", view)
+    return render.page(ctx.request, "spaces/list.html", view)
 
 
 @get("/spaces/{space_id:int}")
-async def show_space(visit: SignedIn, space_id: lists.Id) -> Response[str]:
+async def show_space(ctx: SignedIn, space_id: lists.Id) -> Response[str]:
     """Show one Space: its agents, or its members."""
-    tab = "members" if forms.query(visit.request, "tab") == "members" else "agents"
-    async with visit.site.database.read() as session:
-        seen = await space_access.load(session, visit.principal)
-        row = await _row(session, visit, space_id, seen)
-        inside = await agent_lists.every(session, visit.principal, Filters(space_id=space_id))
+    tab = "members" if forms.query(ctx.request, "tab") == "members" else "agents"
+    async with ctx.services.database.read() as session:
+        seen = await space_access.load(session, ctx.principal)
+        row = await _row(session, ctx, space_id, seen)
+        inside = await agent_lists.every(session, ctx.principal, Filters(space_id=space_id))
         shown = await space_access.agent_rows(session, seen, inside)
-        at_home = seen.is_at_home(space_id, visit.principal.organization_id)
+        at_home = seen.is_at_home(space_id, ctx.principal.organization_id)
         people = await spaces.members(session, space_id) if at_home else []
     members = tuple(rows.member(each.user, each.role) for each in people)
-    return render.page(visit.request, "spaces/details.html", SpaceDetails(visit.shell("spaces"), row, tab, shown, members))
+    return render.page(ctx.request, "spaces/details.html", SpaceDetails(ctx.shell("spaces"), row, tab, shown, members))
 
 
 @get("/spaces/new")
-async def show_new(visit: SignedIn) -> Response[str]:
+async def show_new(ctx: SignedIn) -> Response[str]:
     """Show the form for a new Space."""
-    _require_administrator(visit)
-    return _editor(visit, Form({"scope": SpaceScope.PRIVATE.value}), None)
+    _require_administrator(ctx)
+    return _editor(ctx, Form({"scope": SpaceScope.PRIVATE.value}), None)
 
 
 @post("/spaces/new", status_code=200, opt=drafts.keeps_draft())
-async def create(visit: SignedIn) -> Response[str]:
+async def create(ctx: SignedIn) -> Response[str]:
     """Make a Space."""
-    _require_administrator(visit)
-    entries = await forms.read(visit.request)
+    _require_administrator(ctx)
+    entries = await forms.read(ctx.request)
     entry, problems = _entry(entries)
     try:
-        async with visit.site.database.transaction() as session:
-            space = await spaces.create(session, visit.principal.organization_id, entry, by=visit.actor)
+        async with ctx.services.database.transaction() as session:
+            space = await spaces.create(session, ctx.principal.organization_id, entry, by=ctx.actor)
             space_id, name = space.id, space.name
             forms.require_none(problems)
     except Invalid as error:
-        return _editor(visit, forms.refused(entries, error, also=problems), None, status=422)
-    return render.redirect(visit.request, f"/spaces/{space_id}?tab=members", render.done(f"Space “{name[:80]}” created."))
+        return _editor(ctx, forms.refused(entries, error, also=problems), None, status=422)
+    return render.redirect(ctx.request, f"/spaces/{space_id}?tab=members", render.done(f"Space “{name[:80]}” created."))
 
 
 @get("/spaces/{space_id:int}/edit")
-async def show_edit(visit: SignedIn, space_id: lists.Id) -> Response[str]:
+async def show_edit(ctx: SignedIn, space_id: lists.Id) -> Response[str]:
     """Show a Space's settings."""
-    row = await manageable_row(visit, space_id)
+    row = await manageable_row(ctx, space_id)
     entries = {"name": row.name, "description": row.description, "scope": row.scope}
-    return _editor(visit, Form({**entries, "default_access": "yes" if row.default_access else ""}), row)
+    return _editor(ctx, Form({**entries, "default_access": "yes" if row.default_access else ""}), row)
 
 
 @post("/spaces/{space_id:int}/edit", status_code=200, opt=drafts.keeps_draft())
-async def change(visit: SignedIn, space_id: lists.Id) -> Response[str]:
+async def change(ctx: SignedIn, space_id: lists.Id) -> Response[str]:
     """Change a Space's settings."""
-    row = await manageable_row(visit, space_id)
-    entries = await forms.read(visit.request)
+    row = await manageable_row(ctx, space_id)
+    entries = await forms.read(ctx.request)
     entry, problems = _entry(entries)
     try:
-        async with visit.site.database.transaction() as session:
-            space = await spaces.owned(session, visit.principal.organization_id, space_id)
+        async with ctx.services.database.transaction() as session:
+            space = await spaces.owned(session, ctx.principal.organization_id, space_id)
             entry = replace(entry, run_retention_hours=space.run_retention_hours)
-            await spaces.change(session, space, entry, by=visit.actor)
+            await spaces.change(session, space, entry, by=ctx.actor)
             forms.require_none(problems)
     except Invalid as error:
-        return _editor(visit, forms.refused(entries, error, also=problems), row, status=422)
-    return render.redirect(visit.request, f"/spaces/{space_id}", render.done("Space saved."))
+        return _editor(ctx, forms.refused(entries, error, also=problems), row, status=422)
+    return render.redirect(ctx.request, f"/spaces/{space_id}", render.done("Space saved."))
 
 
 @get("/spaces/{space_id:int}/members/new")
-async def show_add_member(visit: SignedIn, space_id: lists.Id) -> Response[str]:
+async def show_add_member(ctx: SignedIn, space_id: lists.Id) -> Response[str]:
     """Show who could become a member."""
-    return await _member_page(visit, space_id, Form({"role": "viewer"}))
+    return await _member_page(ctx, space_id, Form({"role": "viewer"}))
 
 
 @post("/spaces/{space_id:int}/members/new", status_code=200)
-async def add_member(visit: SignedIn, space_id: lists.Id) -> Response[str]:
+async def add_member(ctx: SignedIn, space_id: lists.Id) -> Response[str]:
     """Make a user a member."""
-    await manageable_row(visit, space_id)
-    entries = await forms.read(visit.request)
+    await manageable_row(ctx, space_id)
+    entries = await forms.read(ctx.request)
     user_id, role = forms.number(entries.get("user", "")), _role(entries.get("role", ""))
     if user_id is None or role is None:
         errors = {
             **({"user": "Choose a user."} if user_id is None else {}),
             **({"role": "Choose one of the roles."} if role is None else {}),
         }
-        return await _member_page(visit, space_id, Form(entries, errors), status=422)
-    name = await _set(visit, space_id, user_id, role)
+        return await _member_page(ctx, space_id, Form(entries, errors), status=422)
+    name = await _set(ctx, space_id, user_id, role)
     toast = render.done(f"{name} is {_with_article(role)} now.")
-    return render.redirect(visit.request, f"/spaces/{space_id}?tab=members", toast)
+    return render.redirect(ctx.request, f"/spaces/{space_id}?tab=members", toast)
 
 
 @get("/spaces/{space_id:int}/members/{user_id:int}")
-async def show_member(visit: SignedIn, space_id: lists.Id, user_id: lists.Id) -> Response[str]:
+async def show_member(ctx: SignedIn, space_id: lists.Id, user_id: lists.Id) -> Response[str]:
     """Show a member's role for changing."""
-    row, member = await _member(visit, space_id, user_id)
-    view = MemberEditor(visit.shell("spaces"), row, Form({"role": member.role.lower()}), member, (), _ROLES)
-    return render.page(visit.request, "spaces/member.html", view)
+    row, member = await _member(ctx, space_id, user_id)
+    view = MemberEditor(ctx.shell("spaces"), row, Form({"role": member.role.lower()}), member, (), _ROLES)
+    return render.page(ctx.request, "spaces/member.html", view)
 
 
 @post("/spaces/{space_id:int}/members/{user_id:int}", status_code=200)
-async def change_member(visit: SignedIn, space_id: lists.Id, user_id: lists.Id) -> Response[str]:
+async def change_member(ctx: SignedIn, space_id: lists.Id, user_id: lists.Id) -> Response[str]:
     """Give a member another role."""
-    row, member = await _member(visit, space_id, user_id)
-    entries = await forms.read(visit.request)
+    row, member = await _member(ctx, space_id, user_id)
+    entries = await forms.read(ctx.request)
     role = _role(entries.get("role", ""))
     if role is None:
         form = Form(entries, {"role": "Choose one of the roles."})
-        view = MemberEditor(visit.shell("spaces"), row, form, member, (), _ROLES)
-        return render.page(visit.request, "spaces/member.html", view, status=422)
-    name = await _set(visit, space_id, user_id, role)
+        view = MemberEditor(ctx.shell("spaces"), row, form, member, (), _ROLES)
+        return render.page(ctx.request, "spaces/member.html", view, status=422)
+    name = await _set(ctx, space_id, user_id, role)
     toast = render.done(f"{name} is {_with_article(role)} now.")
-    return render.redirect(visit.request, f"/spaces/{space_id}?tab=members", toast)
+    return render.redirect(ctx.request, f"/spaces/{space_id}?tab=members", toast)
 
 
 @get("/spaces/{space_id:int}/members/{user_id:int}/remove")
-async def ask_remove(visit: SignedIn, space_id: lists.Id, user_id: lists.Id) -> Response[str]:
+async def ask_remove(ctx: SignedIn, space_id: lists.Id, user_id: lists.Id) -> Response[str]:
     """Say what leaving the Space takes away, and ask."""
-    row, member = await _member(visit, space_id, user_id)
-    view = MemberConfirm(visit.shell("spaces"), row, member, Form())
-    return render.page(visit.request, "spaces/remove_member.html", view)
+    row, member = await _member(ctx, space_id, user_id)
+    view = MemberConfirm(ctx.shell("spaces"), row, member, Form())
+    return render.page(ctx.request, "spaces/remove_member.html", view)
 
 
 @post("/spaces/{space_id:int}/members/{user_id:int}/remove", status_code=200)
-async def remove(visit: SignedIn, space_id: lists.Id, user_id: lists.Id) -> Response[str]:
+async def remove(ctx: SignedIn, space_id: lists.Id, user_id: lists.Id) -> Response[str]:
     """Take a member out of a Space."""
-    await manageable_row(visit, space_id)
-    await forms.read(visit.request)
-    name = await _set(visit, space_id, user_id, None)
+    await manageable_row(ctx, space_id)
+    await forms.read(ctx.request)
+    name = await _set(ctx, space_id, user_id, None)
     toast = render.done(f"{name} is no longer a member.")
-    return render.redirect(visit.request, f"/spaces/{space_id}?tab=members", toast)
+    return render.redirect(ctx.request, f"/spaces/{space_id}?tab=members", toast)
 
 
-def _manageable(visit: PageContext, organization_id: int) -> bool:
-    return visit.is_administrator and organization_id == visit.principal.organization_id
+def _manageable(ctx: PageContext, organization_id: int) -> bool:
+    return ctx.is_administrator and organization_id == ctx.principal.organization_id
 
 
-def _require_administrator(visit: PageContext) -> None:
-    if not visit.is_administrator:
+def _require_administrator(ctx: PageContext) -> None:
+    if not ctx.is_administrator:
         raise Missing("page")
 
 
-async def _row(session: Session, visit: PageContext, space_id: int, seen: space_access.SpaceAccess) -> SpaceRow:
-    space = await spaces.get(session, visit.principal, space_id)
+async def _row(session: Session, ctx: PageContext, space_id: int, seen: space_access.SpaceAccess) -> SpaceRow:
+    space = await spaces.get(session, ctx.principal, space_id)
     counts = await space_counts.of_spaces(session, [space_id])
     return rows.space(
         space,
         agents=counts[space_id].agents,
         members=counts[space_id].members,
         role=seen.roles.get(space_id),
-        manageable=_manageable(visit, space.organization_id),
+        manageable=_manageable(ctx, space.organization_id),
     )
 
 
-async def manageable_row(visit: PageContext, space_id: int) -> SpaceRow:
+async def manageable_row(ctx: PageContext, space_id: int) -> SpaceRow:
     """One Space that the person may change; raises Missing."""
-    _require_administrator(visit)
-    async with visit.site.database.read() as session:
-        row = await _row(session, visit, space_id, await space_access.load(session, visit.principal))
+    _require_administrator(ctx)
+    async with ctx.services.database.read() as session:
+        row = await _row(session, ctx, space_id, await space_access.load(session, ctx.principal))
     if not row.manageable:
         raise Missing("space", space_id)
     return row
 
 
-async def _member(visit: PageContext, space_id: int, user_id: int) -> tuple[SpaceRow, MemberRow]:
-    row = await manageable_row(visit, space_id)
-    async with visit.site.database.read() as session:
+async def _member(ctx: PageContext, space_id: int, user_id: int) -> tuple[SpaceRow, MemberRow]:
+    row = await manageable_row(ctx, space_id)
+    async with ctx.services.database.read() as session:
         people = await spaces.members(session, space_id)
     found = next((rows.member(each.user, each.role) for each in people if each.user.id == user_id), None)
     if found is None:
@@ -249,30 +249,30 @@ async def _member(visit: PageContext, space_id: int, user_id: int) -> tuple[Spac
     return row, found
 
 
-async def _member_page(visit: PageContext, space_id: int, form: Form, *, status: int = 200) -> Response[str]:
-    row = await manageable_row(visit, space_id)
-    async with visit.site.database.read() as session:
+async def _member_page(ctx: PageContext, space_id: int, form: Form, *, status: int = 200) -> Response[str]:
+    row = await manageable_row(ctx, space_id)
+    async with ctx.services.database.read() as session:
         members = {each.user.id for each in await spaces.members(session, space_id)}
-        everyone = await user_list.page(session, visit.principal.organization_id, size=_MOST_PEOPLE)
+        everyone = await user_list.page(session, ctx.principal.organization_id, size=_MOST_PEOPLE)
     people = tuple(
         Option(str(each.user.id), f"{each.user.full_name} ({each.user.email})")
         for each in everyone.items
         if each.user.id not in members and each.user.status == "active"
     )
-    view = MemberEditor(visit.shell("spaces"), row, form, None, people, _ROLES)
-    return render.page(visit.request, "spaces/member.html", view, status=status)
+    view = MemberEditor(ctx.shell("spaces"), row, form, None, people, _ROLES)
+    return render.page(ctx.request, "spaces/member.html", view, status=status)
 
 
-async def _set(visit: PageContext, space_id: int, user_id: int, role: Role | None) -> str:
-    async with visit.site.database.transaction() as session:
-        space = await spaces.owned(session, visit.principal.organization_id, space_id)
-        user = await users.get(session, visit.principal.organization_id, user_id)
-        await spaces.set_member(session, space, user, role, by=visit.actor)
+async def _set(ctx: PageContext, space_id: int, user_id: int, role: Role | None) -> str:
+    async with ctx.services.database.transaction() as session:
+        space = await spaces.owned(session, ctx.principal.organization_id, space_id)
+        user = await users.get(session, ctx.principal.organization_id, user_id)
+        await spaces.set_member(session, space, user, role, by=ctx.actor)
         return user.full_name
 
 
-def _editor(visit: PageContext, form: Form, row: SpaceRow | None, *, status: int = 200) -> Response[str]:
-    return render.page(visit.request, "spaces/edit.html", SpaceEditor(visit.shell("spaces"), form, row, _SCOPES), status=status)
+def _editor(ctx: PageContext, form: Form, row: SpaceRow | None, *, status: int = 200) -> Response[str]:
+    return render.page(ctx.request, "spaces/edit.html", SpaceEditor(ctx.shell("spaces"), form, row, _SCOPES), status=status)
 
 
 def _entry(entries: Entries) -> tuple[SpaceFields, list[FieldProblem]]:

@@ -11,7 +11,7 @@ from latchpin import services
 from latchpin.errors import Missing
 from latchpin.kit import clock
 from latchpin.services import AnyRequest
-from latchpin.web import render, session
+from latchpin.web import page_context, render
 from latchpin.web.views.api_keys import KeyRow
 from latchpin.web.views.common import Form, Option, Part, Viewer
 from latchpin.web.views.organization import Components, EventRow
@@ -35,7 +35,7 @@ async def show_components(request: AnyRequest) -> Response[str]:
     if not services.of(request).settings.development:
         raise Missing("page")
     now = clock.now()
-    outside = session.shell_outside(request)
+    outside = page_context.shell_outside(request)
     viewer = Viewer(1, "Maya Lindqvist", "maya@northwind.example", "Northwind Data", administrator=True)
     shell = type(outside)(viewer, "", outside.theme, now, outside.path, None)
     options = tuple(Option(name.lower(), name, "One line on what it can do.") for name in ("Full access", "Read-only", "Runs-only"))

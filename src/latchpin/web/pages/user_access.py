@@ -11,7 +11,7 @@ from latchpin.oauth import connected
 from latchpin.storage import Session
 from latchpin.storage.models import User
 from latchpin.web import app_rows, lists, reauth, render, rows
-from latchpin.web.session import PageContext, SignedIn
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.views.apps import ConnectedConfirm, UserAccess
 from latchpin.web.views.organization import ConnectedRow
 
@@ -19,60 +19,60 @@ ACCESS = "/organization/users/{user_id}/access"
 
 
 @get("/organization/users/{user_id:int}/access")
-async def show_access(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def show_access(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """List a user's browser sessions and connected apps."""
-    async with visit.site.database.read() as session:
-        user = await _user(visit, session, user_id)
-        open_sessions = await sessions.of_user(session, user.id, visit.site.settings)
-        apps = await connected.of_user(session, user.id, visit.site.settings)
+    async with ctx.services.database.read() as session:
+        user = await _user(ctx, session, user_id)
+        open_sessions = await sessions.of_user(session, user.id, ctx.services.settings)
+        apps = await connected.of_user(session, user.id, ctx.services.settings)
     view = UserAccess(
-        visit.shell("users"),
-        rows.user_alone(user, [], clock.now(), me=visit.principal.user_id),
-        tuple(rows.browser_session(each, current=visit.signed_in.session_id) for each in open_sessions),
+        ctx.shell("users"),
+        rows.user_alone(user, [], clock.now(), me=ctx.principal.user_id),
+        tuple(rows.browser_session(each, current=ctx.signed_in.session_id) for each in open_sessions),
         tuple(app_rows.connected(each) for each in apps),
     )
-    return render.page(visit.request, "users/access.html", view)
+    return render.page(ctx.request, "users/access.html", view)
 
 
 @post("/organization/users/{user_id:int}/sessions/{session_id:int}/end", status_code=200, opt=reauth.required(ACCESS))
-async def end_session(visit: SignedIn, user_id: lists.Id, session_id: lists.Id) -> Response[str]:
+async def end_session(ctx: SignedIn, user_id: lists.Id, session_id: lists.Id) -> Response[str]:
     """Sign a user out of one browser."""
-    async with reauth.transaction(visit) as session:
-        user = await _user(visit, session, user_id)
-        await sessions.end(session, user.id, session_id, by=visit.actor, name=user.email)
-    return render.redirect(visit.request, address(user_id), render.done(f"{user.full_name} is signed out of that browser."))
+    async with reauth.transaction(ctx) as session:
+        user = await _user(ctx, session, user_id)
+        await sessions.end(session, user.id, session_id, by=ctx.actor, name=user.email)
+    return render.redirect(ctx.request, address(user_id), render.done(f"{user.full_name} is signed out of that browser."))
 
 
 @post("/organization/users/{user_id:int}/sessions/end-all", status_code=200, opt=reauth.required(ACCESS))
-async def end_sessions(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def end_sessions(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Sign a user out of every browser; of one's own, the one at hand stays."""
-    async with reauth.transaction(visit) as session:
-        user = await _user(visit, session, user_id)
-        for each in await sessions.of_user(session, user.id, visit.site.settings):
-            if each.id != visit.signed_in.session_id:
-                await sessions.end(session, user.id, each.id, by=visit.actor, name=user.email)
-    return render.redirect(visit.request, address(user_id), render.done(f"{user.full_name} is signed out everywhere."))
+    async with reauth.transaction(ctx) as session:
+        user = await _user(ctx, session, user_id)
+        for each in await sessions.of_user(session, user.id, ctx.services.settings):
+            if each.id != ctx.signed_in.session_id:
+                await sessions.end(session, user.id, each.id, by=ctx.actor, name=user.email)
+    return render.redirect(ctx.request, address(user_id), render.done(f"{user.full_name} is signed out everywhere."))
 
 
 @get("/organization/users/{user_id:int}/apps/{app_id:int}/withdraw")
-async def ask_withdraw(visit: SignedIn, user_id: lists.Id, app_id: lists.Id) -> Response[str]:
+async def ask_withdraw(ctx: SignedIn, user_id: lists.Id, app_id: lists.Id) -> Response[str]:
     """Say what withdrawing ends, and ask."""
-    async with visit.site.database.read() as session:
-        user = await _user(visit, session, user_id)
-        row = one_of(await connected.of_user(session, user.id, visit.site.settings), app_id)
+    async with ctx.services.database.read() as session:
+        user = await _user(ctx, session, user_id)
+        row = one_of(await connected.of_user(session, user.id, ctx.services.settings), app_id)
     trail = (("Users", "/organization/users"), (f"Sessions and apps of {user.full_name}", address(user_id)))
     action = f"/organization/users/{user_id}/apps/{app_id}/withdraw"
-    view = ConnectedConfirm(visit.shell("users"), row, user.full_name, action, trail)
-    return render.page(visit.request, "account/withdraw.html", view)
+    view = ConnectedConfirm(ctx.shell("users"), row, user.full_name, action, trail)
+    return render.page(ctx.request, "account/withdraw.html", view)
 
 
 @post("/organization/users/{user_id:int}/apps/{app_id:int}/withdraw", status_code=200, opt=reauth.required(ACCESS))
-async def withdraw(visit: SignedIn, user_id: lists.Id, app_id: lists.Id) -> Response[str]:
+async def withdraw(ctx: SignedIn, user_id: lists.Id, app_id: lists.Id) -> Response[str]:
     """Take back what a user allowed an app: its next request is refused."""
-    async with reauth.transaction(visit) as session:
-        client = await connected.withdraw(session, await _user(visit, session, user_id), app_id, by=visit.actor)
+    async with reauth.transaction(ctx) as session:
+        client = await connected.withdraw(session, await _user(ctx, session, user_id), app_id, by=ctx.actor)
         name = client.name
-    return render.redirect(visit.request, address(user_id), render.done(f"{name[:80]} has no access any more."))
+    return render.redirect(ctx.request, address(user_id), render.done(f"{name[:80]} has no access any more."))
 
 
 def address(user_id: int) -> str:
@@ -88,8 +88,8 @@ def one_of(found: list[connected.ConnectedApp], app_id: int) -> ConnectedRow:
     return row
 
 
-async def _user(visit: PageContext, session: Session, user_id: int) -> User:
-    return await users.get(session, visit.principal.organization_id, user_id)
+async def _user(ctx: PageContext, session: Session, user_id: int) -> User:
+    return await users.get(session, ctx.principal.organization_id, user_id)
 
 
 HANDLERS = (show_access, end_session, end_sessions, ask_withdraw, withdraw)

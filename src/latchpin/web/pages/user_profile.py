@@ -10,18 +10,18 @@ from latchpin.identity import api_keys, sessions, spaces, users
 from latchpin.kit import clock
 from latchpin.oauth import connected
 from latchpin.web import audit_view, lists, render, rows
+from latchpin.web.page_context import SignedIn
 from latchpin.web.pages.api_keys import makers
-from latchpin.web.session import SignedIn
 from latchpin.web.views.users import UserProfile
 
 _EVENTS = 8
 
 
 @get("/organization/users/{user_id:int}")
-async def show_profile(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def show_profile(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Show a user's own page."""
-    organization_id, settings, now = visit.principal.organization_id, visit.site.settings, clock.now()
-    async with visit.site.database.read() as session:
+    organization_id, settings, now = ctx.principal.organization_id, ctx.services.settings, clock.now()
+    async with ctx.services.database.read() as session:
         user = await users.get(session, organization_id, user_id)
         keys = await api_keys.of_user(session, user_id)
         names = await makers(session, organization_id, keys)
@@ -32,8 +32,8 @@ async def show_profile(visit: SignedIn, user_id: lists.Id) -> Response[str]:
     shown = tuple(rows.key(each, now, names) for each in keys)
     live = tuple(row for row in shown if row.is_active)
     view = UserProfile(
-        visit.shell("users"),
-        rows.user_alone(user, keys, now, me=visit.principal.user_id),
+        ctx.shell("users"),
+        rows.user_alone(user, keys, now, me=ctx.principal.user_id),
         live,
         len(shown) - len(live),
         tuple((space.id, space.name, role.word.capitalize()) for space, role in member_of),
@@ -41,7 +41,7 @@ async def show_profile(visit: SignedIn, user_id: lists.Id) -> Response[str]:
         len(apps),
         tuple(audit_view.event(each, {user.id: user.full_name}) for each in page.items),
     )
-    return render.page(visit.request, "users/profile.html", view)
+    return render.page(ctx.request, "users/profile.html", view)
 
 
 HANDLERS = (show_profile,)

@@ -13,7 +13,7 @@ from latchpin.kit import clock
 from latchpin.storage.models import User
 from latchpin.web import drafts, forms, lists, reauth, render, rows
 from latchpin.web.forms import Entries
-from latchpin.web.session import PageContext, SignedIn
+from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.views.common import Form, Option
 from latchpin.web.views.users import TemporaryPassword, UserConfirm, UserEditor, UserRow, Users
 
@@ -42,153 +42,153 @@ def _asked_on(params: Mapping[str, int], entries: Entries) -> str:
 
 
 @get("/organization/users")
-async def show_users(visit: SignedIn) -> Response[str]:
+async def show_users(ctx: SignedIn) -> Response[str]:
     """List the users, with what tells at once who has working keys."""
-    wanted = lists.wanted(visit.request, BASE, _SORTS, _SIZE)
-    async with visit.site.database.read() as session:
+    wanted = lists.wanted(ctx.request, BASE, _SORTS, _SIZE)
+    async with ctx.services.database.read() as session:
         found = await user_list.page(
             session,
-            visit.principal.organization_id,
+            ctx.principal.organization_id,
             search=wanted.search,
             sort=wanted.sort,
             descending=wanted.descending,
             number=wanted.page,
             size=_SIZE,
         )
-    shown = tuple(rows.user(each, me=visit.principal.user_id) for each in found.items)
-    return render.page(visit.request, "users/list.html", Users(visit.shell("users"), lists.counted(wanted, found.total), shown))
+    shown = tuple(rows.user(each, me=ctx.principal.user_id) for each in found.items)
+    return render.page(ctx.request, "users/list.html", Users(ctx.shell("users"), lists.counted(wanted, found.total), shown))
 
 
 @get("/organization/users/new")
-async def show_new(visit: SignedIn) -> Response[str]:
+async def show_new(ctx: SignedIn) -> Response[str]:
     """Show the form for a new user, with a temporary password made for it."""
     form = Form({"group": Group.USER.value, "password": credentials.temporary_password()})
-    return _editor(visit, form, None)
+    return _editor(ctx, form, None)
 
 
 @post("/organization/users/new", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE))
-async def create(visit: SignedIn) -> Response[str]:
+async def create(ctx: SignedIn) -> Response[str]:
     """Make a user with a temporary password."""
-    group, problems = _group(visit.entries)
+    group, problems = _group(ctx.entries)
     new = users.NewUser(
-        full_name=visit.entries.get("full_name", ""),
-        email=visit.entries.get("email", ""),
+        full_name=ctx.entries.get("full_name", ""),
+        email=ctx.entries.get("email", ""),
         group=group,
-        password=await passwords.hashed(visit.entries.get("password", "")),
+        password=await passwords.hashed(ctx.entries.get("password", "")),
     )
     try:
-        async with reauth.transaction(visit) as session:
-            made = await users.create(session, visit.principal.organization_id, new, by=visit.actor)
+        async with reauth.transaction(ctx) as session:
+            made = await users.create(session, ctx.principal.organization_id, new, by=ctx.actor)
             name = made.user.full_name
             forms.require_none(problems)
     except Invalid as error:
-        return _editor(visit, forms.refused(visit.entries, error, also=problems), None, status=422)
-    return render.redirect(visit.request, BASE, render.done(f"{name} can sign in now with the temporary password."))
+        return _editor(ctx, forms.refused(ctx.entries, error, also=problems), None, status=422)
+    return render.redirect(ctx.request, BASE, render.done(f"{name} can sign in now with the temporary password."))
 
 
 @get("/organization/users/{user_id:int}/edit")
-async def show_edit(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def show_edit(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Show one user for editing."""
-    row = await _row(visit, user_id)
+    row = await _row(ctx, user_id)
     form = Form({"full_name": row.name, "email": row.email, "group": row.group})
-    return _editor(visit, form, row)
+    return _editor(ctx, form, row)
 
 
 @post("/organization/users/{user_id:int}/edit", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE + "/{user_id}"))
-async def change(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def change(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Change a user's name, e-mail or group."""
-    row = await _row(visit, user_id)
-    group, problems = _group(visit.entries)
+    row = await _row(ctx, user_id)
+    group, problems = _group(ctx.entries)
     try:
-        async with reauth.transaction(visit) as session:
-            user = await users.get(session, visit.principal.organization_id, user_id)
+        async with reauth.transaction(ctx) as session:
+            user = await users.get(session, ctx.principal.organization_id, user_id)
             changed = await users.change(
                 session,
                 user,
-                full_name=visit.entries.get("full_name", ""),
-                email=visit.entries.get("email", ""),
+                full_name=ctx.entries.get("full_name", ""),
+                email=ctx.entries.get("email", ""),
                 group=None if problems else group,
-                by=visit.actor,
+                by=ctx.actor,
             )
             name = changed.full_name
             forms.require_none(problems)
     except (Invalid, Conflict) as error:
-        return _editor(visit, forms.refused(visit.entries, error, also=problems), row, status=422)
-    return render.redirect(visit.request, profile(user_id), render.done(f"{name} saved."))
+        return _editor(ctx, forms.refused(ctx.entries, error, also=problems), row, status=422)
+    return render.redirect(ctx.request, profile(user_id), render.done(f"{name} saved."))
 
 
 @get("/organization/users/{user_id:int}/disable")
-async def ask_disable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def ask_disable(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Say what disabling ends, and ask."""
-    return await _confirm(visit, user_id, "disable")
+    return await _confirm(ctx, user_id, "disable")
 
 
 @post("/organization/users/{user_id:int}/disable", status_code=200, opt=reauth.required(_asked_on))
-async def disable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def disable(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Disable a user; keys and sessions die with the answer."""
     try:
-        async with reauth.transaction(visit) as session:
-            user = await users.get(session, visit.principal.organization_id, user_id)
-            revoked = await users.disable(session, user, by=visit.actor)
+        async with reauth.transaction(ctx) as session:
+            user = await users.get(session, ctx.principal.organization_id, user_id)
+            revoked = await users.disable(session, user, by=ctx.actor)
             name = user.full_name
     except Conflict as error:
-        return await _confirm(visit, user_id, "disable", forms.refused(visit.entries, error))
+        return await _confirm(ctx, user_id, "disable", forms.refused(ctx.entries, error))
     keys = "" if not revoked else " One key was revoked." if revoked == 1 else f" {revoked} keys were revoked."
-    return render.redirect(visit.request, _back(visit.entries.get(FROM), user_id), render.done(f"{name} is disabled.{keys}"))
+    return render.redirect(ctx.request, _back(ctx.entries.get(FROM), user_id), render.done(f"{name} is disabled.{keys}"))
 
 
 @get("/organization/users/{user_id:int}/enable")
-async def ask_enable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def ask_enable(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Say what enabling brings back, and ask."""
-    return await _confirm(visit, user_id, "enable")
+    return await _confirm(ctx, user_id, "enable")
 
 
 @post("/organization/users/{user_id:int}/enable", status_code=200, opt=reauth.required(BASE))
-async def enable(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def enable(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Let a disabled user in again."""
-    async with reauth.transaction(visit) as session:
-        user = await users.get(session, visit.principal.organization_id, user_id)
-        await users.enable(session, user, by=visit.actor)
+    async with reauth.transaction(ctx) as session:
+        user = await users.get(session, ctx.principal.organization_id, user_id)
+        await users.enable(session, user, by=ctx.actor)
         name = user.full_name
-    return render.redirect(visit.request, _back(visit.entries.get(FROM), user_id), render.done(f"{name} is enabled."))
+    return render.redirect(ctx.request, _back(ctx.entries.get(FROM), user_id), render.done(f"{name} is enabled."))
 
 
 @get("/organization/users/{user_id:int}/delete")
-async def ask_delete(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def ask_delete(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Say what deleting ends, and ask."""
-    return await _confirm(visit, user_id, "delete")
+    return await _confirm(ctx, user_id, "delete")
 
 
 @post("/organization/users/{user_id:int}/delete", status_code=200, opt=reauth.required(_asked_on))
-async def delete(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def delete(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Delete a user; agents go to the administrator who does it."""
     try:
-        async with reauth.transaction(visit) as session:
-            user = await users.get(session, visit.principal.organization_id, user_id)
-            new_owner = await users.get(session, visit.principal.organization_id, visit.principal.user_id)
+        async with reauth.transaction(ctx) as session:
+            user = await users.get(session, ctx.principal.organization_id, user_id)
+            new_owner = await users.get(session, ctx.principal.organization_id, ctx.principal.user_id)
             name = user.full_name
-            await users.delete(session, user, new_owner=new_owner, by=visit.actor)
+            await users.delete(session, user, new_owner=new_owner, by=ctx.actor)
     except Conflict as error:
-        return await _confirm(visit, user_id, "delete", forms.refused(visit.entries, error))
-    return render.redirect(visit.request, BASE, render.done(f"{name} is deleted."))
+        return await _confirm(ctx, user_id, "delete", forms.refused(ctx.entries, error))
+    return render.redirect(ctx.request, BASE, render.done(f"{name} is deleted."))
 
 
 @get("/organization/users/{user_id:int}/reset-password")
-async def ask_reset(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def ask_reset(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Say what a new temporary password does, and ask."""
-    return await _confirm(visit, user_id, "reset_password")
+    return await _confirm(ctx, user_id, "reset_password")
 
 
 @post("/organization/users/{user_id:int}/reset-password", status_code=200, opt=reauth.required(BASE))
-async def reset_password(visit: SignedIn, user_id: lists.Id) -> Response[str]:
+async def reset_password(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Make a temporary password and show it, this once."""
     temporary = await passwords.temporary()
-    async with reauth.transaction(visit) as session:
-        user = await users.get(session, visit.principal.organization_id, user_id)
-        await users.reset_password(session, user, temporary, by=visit.actor)
-        row = rows.user_alone(user, [], clock.now(), me=visit.principal.user_id)
-    view = TemporaryPassword(visit.shell("users"), row, temporary.text, _back(visit.entries.get(FROM), user_id))
-    return render.page(visit.request, "users/temporary_password.html", view)
+    async with reauth.transaction(ctx) as session:
+        user = await users.get(session, ctx.principal.organization_id, user_id)
+        await users.reset_password(session, user, temporary, by=ctx.actor)
+        row = rows.user_alone(user, [], clock.now(), me=ctx.principal.user_id)
+    view = TemporaryPassword(ctx.shell("users"), row, temporary.text, _back(ctx.entries.get(FROM), user_id))
+    return render.page(ctx.request, "users/temporary_password.html", view)
 
 
 def _group(entries: Entries) -> tuple[Group, list[FieldProblem]]:
@@ -199,22 +199,22 @@ def _group(entries: Entries) -> tuple[Group, list[FieldProblem]]:
         return Group.USER, [FieldProblem("group", "Choose one of the groups.")]
 
 
-async def _row(visit: PageContext, user_id: int) -> UserRow:
-    async with visit.site.database.read() as session:
-        user: User = await users.get(session, visit.principal.organization_id, user_id)
+async def _row(ctx: PageContext, user_id: int) -> UserRow:
+    async with ctx.services.database.read() as session:
+        user: User = await users.get(session, ctx.principal.organization_id, user_id)
         keys = await api_keys.of_user(session, user_id)
-    return rows.user_alone(user, keys, clock.now(), me=visit.principal.user_id)
+    return rows.user_alone(user, keys, clock.now(), me=ctx.principal.user_id)
 
 
-def _editor(visit: PageContext, form: Form, row: UserRow | None, *, status: int = 200) -> Response[str]:
-    view = UserEditor(visit.shell("users"), form, row, _GROUPS, passwords.LEAST)
-    return render.page(visit.request, "users/edit.html", view, status=status)
+def _editor(ctx: PageContext, form: Form, row: UserRow | None, *, status: int = 200) -> Response[str]:
+    view = UserEditor(ctx.shell("users"), form, row, _GROUPS, passwords.LEAST)
+    return render.page(ctx.request, "users/edit.html", view, status=status)
 
 
-async def _confirm(visit: PageContext, user_id: int, what: str, form: Form | None = None) -> Response[str]:
-    source = form.value(FROM) if form else forms.query(visit.request, FROM)
-    view = UserConfirm(visit.shell("users"), await _row(visit, user_id), form or Form({FROM: source}), _back(source, user_id))
-    return render.page(visit.request, f"users/{what}.html", view, status=422 if form else 200)
+async def _confirm(ctx: PageContext, user_id: int, what: str, form: Form | None = None) -> Response[str]:
+    source = form.value(FROM) if form else forms.query(ctx.request, FROM)
+    view = UserConfirm(ctx.shell("users"), await _row(ctx, user_id), form or Form({FROM: source}), _back(source, user_id))
+    return render.page(ctx.request, f"users/{what}.html", view, status=422 if form else 200)
 
 
 HANDLERS = (

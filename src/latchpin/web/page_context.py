@@ -25,7 +25,7 @@ from latchpin.web.drafts import SavedDraft
 from latchpin.web.entries import Entries
 from latchpin.web.views.common import Shell, Theme, Viewer
 
-VISIT = "latchpin_visit"
+PAGE_CONTEXT = "latchpin_page_context"
 _THEMES: dict[str, Theme] = {"auto": "auto", "light": "light", "dark": "dark"}
 _DEVICE_SECONDS = 400 * 86_400
 
@@ -52,7 +52,7 @@ class PageContext:
     """
 
     request: AnyRequest
-    site: Services
+    services: Services
     signed_in: SignedInUser
     organization: str
     renewed: str | None = None
@@ -105,30 +105,30 @@ def origin_of(request: AnyRequest) -> Origin:
 
 
 async def require_user(request: AnyRequest) -> PageContext:
-    """Return the visit of a signed-in person; raises SignInNeeded, PasswordNeeded, Unavailable."""
-    visit = await require_user_with_any_password(request)
-    if visit.signed_in.must_change_password:
+    """Return the page context of a signed-in person; raises SignInRequired, PasswordChangeRequired, Unavailable."""
+    ctx = await require_user_with_any_password(request)
+    if ctx.signed_in.must_change_password:
         raise PasswordChangeRequired
-    return visit
+    return ctx
 
 
 async def require_user_with_any_password(request: AnyRequest) -> PageContext:
-    """Return the visit of a signed-in person whose password may still be the temporary one."""
+    """Return the page context of a signed-in person whose password may still be the temporary one."""
     served = services.of(request)
     token = request.cookies.get(sessions.cookie_name(served.settings))
     if not token:
         raise SignInRequired(ended=False)
     async with served.database.read() as session:
         found = await sessions.find(session, token, served.settings)
-        visit = None if found is None else await _page_context(session, request, served, found)
-    if visit is None:
+        ctx = None if found is None else await _page_context(session, request, served, found)
+    if ctx is None:
         raise SignInRequired(ended=True, kept=await drafts.save(request))
-    if visit.signed_in.needs_renewal:
+    if ctx.signed_in.needs_renewal:
         async with served.database.transaction() as session:
-            await sessions.touch(session, visit.signed_in.session_id)
-    context.of(request.scope).limiter_key = f"session:{visit.signed_in.session_id}"
-    request.scope[VISIT] = visit  # type: ignore[literal-required]
-    return visit
+            await sessions.touch(session, ctx.signed_in.session_id)
+    context.of(request.scope).limiter_key = f"session:{ctx.signed_in.session_id}"
+    request.scope[PAGE_CONTEXT] = ctx  # type: ignore[literal-required]
+    return ctx
 
 
 async def _page_context(session: Session, request: AnyRequest, served: Services, found: SignedInUser) -> PageContext:
@@ -140,13 +140,13 @@ async def _page_context(session: Session, request: AnyRequest, served: Services,
 async def revalidate_session(request: AnyRequest) -> None:
     """Look the session up once more after a wait: whoever was disabled, demoted or signed out meanwhile goes no further.
 
-    Brings the request's visit up to date. Raises SignInNeeded, PasswordNeeded, Denied; a request that nobody visits with is let be.
+    Brings the request's page context up to date. Raises SignInRequired, PasswordChangeRequired, Denied; a request without one is let be.
     """
-    visit: PageContext | None = request.scope.get(VISIT)  # type: ignore[assignment]
-    if visit is None:
+    ctx: PageContext | None = request.scope.get(PAGE_CONTEXT)  # type: ignore[assignment]
+    if ctx is None:
         return
-    was, settings = visit.signed_in, visit.site.settings
-    async with visit.site.database.read() as session:
+    was, settings = ctx.signed_in, ctx.services.settings
+    async with ctx.services.database.read() as session:
         found = await sessions.find(session, request.cookies.get(sessions.cookie_name(settings), ""), settings)
     if found is None:
         raise SignInRequired(ended=True, kept=await drafts.save(request))
@@ -154,15 +154,15 @@ async def revalidate_session(request: AnyRequest) -> None:
         raise PasswordChangeRequired
     if found.principal.group is not was.principal.group:
         raise Denied("Your group was changed while this was sent, so nothing was done. Open the page again.")
-    visit.signed_in = found
+    ctx.signed_in = found
 
 
 async def require_administrator(request: AnyRequest) -> PageContext:
-    """Return the visit of an administrator; to everybody else the page does not exist (Missing)."""
-    visit = await require_user(request)
-    if not visit.is_administrator:
+    """Return the page context of an administrator; to everybody else the page does not exist (Missing)."""
+    ctx = await require_user(request)
+    if not ctx.is_administrator:
         raise Missing("page")
-    return visit
+    return ctx
 
 
 def cookie(settings: Settings, token: str) -> Cookie:
