@@ -72,14 +72,14 @@ class Application:
 
 
 def build(
-    chosen: Settings, kept: Secrets, *, access_log: TextIO | None = None, also: Sequence[ControllerRouterHandler] = ()
+    chosen: Settings, deployment_secrets: Secrets, *, access_log: TextIO | None = None, also: Sequence[ControllerRouterHandler] = ()
 ) -> Application:
     """Put the application together; connects to nothing before its lifespan starts. `also` are further routes, for benchmarks and tests.
 
     Raises UndeclaredPermission where a route forgot to say who may use it, Unavailable where the data directory cannot be used.
     """
-    chain.use_key(kept.derive("audit"))
-    services = _services(chosen, kept)
+    chain.use_key(deployment_secrets.derive("audit"))
+    services = _services(chosen, deployment_secrets)
     log = AccessLog(access_log) if chosen.access_log else None
     litestar = Litestar(
         route_handlers=[
@@ -109,25 +109,25 @@ def build(
     return Application(outermost, litestar, services)
 
 
-def _services(chosen: Settings, kept: Secrets) -> Services:
+def _services(chosen: Settings, deployment_secrets: Secrets) -> Services:
     database = Database(chosen)
-    ring = KeyRing(database, kept, chosen)
-    counter = open_counter(chosen, kept.fingerprint())
+    ring = KeyRing(database, deployment_secrets, chosen)
+    counter = open_counter(chosen, deployment_secrets.fingerprint())
     fetcher = Fetcher(counter, is_private_let=chosen.client_documents_private)
     return Services(
         settings=chosen,
-        secrets=kept,
+        secrets=deployment_secrets,
         database=database,
         generation=open_generation(chosen, database.outages),
         ring=ring,
-        keys=ApiKeyVerifier(database, kept),
+        keys=ApiKeyVerifier(database, deployment_secrets),
         tokens=AccessTokenVerifier(database, ring, chosen),
-        proofs=ProofVerifier(database, kept, chosen),
+        proofs=ProofVerifier(database, deployment_secrets, chosen),
         activity=Activity(database),
         counter=counter,
         clients=ClientCache(database, ClientMetadataDocuments(database, chosen, fetcher)),
         client_keys=ClientKeys(fetcher),
-        engine=open_engine(chosen, database, kept),
+        engine=open_engine(chosen, database, deployment_secrets),
     )
 
 
@@ -186,7 +186,7 @@ async def _sweep_hourly(database: Database) -> None:
                 await sessions.purge_expired(session)
                 await sign_in.purge_expired(session)
                 await form_drafts.purge_expired(session)
-                for sweep in (
+                for purge in (
                     pending.purge_expired,
                     par.purge_expired,
                     codes.purge_expired,
@@ -198,7 +198,7 @@ async def _sweep_hourly(database: Database) -> None:
                     device_codes.purge_expired,
                     revocation.purge_expired,
                 ):
-                    await sweep(session)
+                    await purge(session)
         except Unavailable:
             _log.warning("sweep.failed", detail="the database cannot be reached; tried again in an hour")
         await asyncio.sleep(_SWEEP_SECONDS)

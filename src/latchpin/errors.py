@@ -88,8 +88,8 @@ class Missing(LatchpinError):
     code = "not_found"
 
     def __init__(self, kind: str, key: object = None) -> None:
-        named = f"{kind} {key}" if isinstance(key, int) else kind
-        super().__init__(f"{named[:1].upper()}{named[1:]} does not exist, or you have no access to it.")
+        description = f"{kind} {key}" if isinstance(key, int) else kind
+        super().__init__(f"{description[:1].upper()}{description[1:]} does not exist, or you have no access to it.")
         self.kind = kind
         self.code = f"{kind.replace(' ', '-').lower()}-not-found"
 

@@ -25,5 +25,5 @@ class Services(AuthorizationServer):
 
 def of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:
     """Return the services of the application that a request came to."""
-    found: Services = connection.app.state[STATE]
-    return found
+    services: Services = connection.app.state[STATE]
+    return services

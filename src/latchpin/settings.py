@@ -232,33 +232,33 @@ def secret_names() -> frozenset[str]:
 def _texts(environ: Mapping[str, str], given: Mapping[str, object], problems: list[str]) -> dict[str, tuple[str, str]]:
     """Collect setting -> (where it was said, text), the file first and the environment over it."""
     data_dir = Path(str(given.get("data_dir", environ.get(variable("data_dir"), "latchpin-data"))))
-    named = environ.get(PREFIX + "CONFIG")
-    path = Path(named) if named else data_dir / "latchpin.toml"
-    said: list[tuple[str, str, str]] = []
-    if named or path.is_file():
+    config_file = environ.get(PREFIX + "CONFIG")
+    path = Path(config_file) if config_file else data_dir / "latchpin.toml"
+    entries: list[tuple[str, str, str]] = []
+    if config_file or path.is_file():
         for name, content in _file(path, problems).items():
             joined = ",".join(map(str, content)) if isinstance(content, list) else str(content)
-            said.append((name, f"{name} in {path.name}", joined))
-    in_file = _known(said, problems)
-    said = [
+            entries.append((name, f"{name} in {path.name}", joined))
+    in_file = _known(entries, problems)
+    entries = [
         (key.removeprefix(PREFIX).lower(), key, text) for key, text in environ.items() if key != PREFIX + "CONFIG" and is_ours(key, text)
     ]
-    return in_file | _known(said, problems)
+    return in_file | _known(entries, problems)
 
 
-def _known(said: list[tuple[str, str, str]], problems: list[str]) -> dict[str, tuple[str, str]]:
+def _known(entries: list[tuple[str, str, str]], problems: list[str]) -> dict[str, tuple[str, str]]:
     """Return what one source says of our settings: itself, or by a secret one's file."""
-    known, secret = {spec.name for spec in fields(Settings)}, secret_names()
+    setting_names, secret = {spec.name for spec in fields(Settings)}, secret_names()
     texts: dict[str, tuple[str, str]] = {}
-    for name, source, text in said:
-        target = name if name in known else name.removesuffix(FROM_FILE)
-        if name not in known and (target == name or target not in secret):
+    for name, source, text in entries:
+        target = name if name in setting_names else name.removesuffix(FROM_FILE)
+        if name not in setting_names and (target == name or target not in secret):
             problems.append(f"{source}: no such setting; `latchpin settings` lists them")
         elif target in texts:
             problems.append(f"{source}: {texts[target][0]} is set as well; keep one of them")
         else:
             try:
-                texts[target] = source, text if name in known else value.content(text)
+                texts[target] = source, text if name in setting_names else value.content(text)
             except ValueError as error:
                 problems.append(f"{source}: {error}")
     return texts

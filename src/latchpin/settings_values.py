@@ -35,26 +35,26 @@ def content(raw: str) -> str:
     """Read the text of the file that is named, without the line break at its end."""
     file = path(raw)
     try:
-        found = file.read_text(encoding="utf-8").rstrip("\r\n")
+        file_text = file.read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
         message = f"{file} cannot be read ({error.strerror})"
         raise ValueError(message) from None
     except UnicodeDecodeError:
         message = f"{file} is not text in UTF-8"
         raise ValueError(message) from None
-    if not found:
+    if not file_text:
         message = f"{file} is empty"
         raise ValueError(message)
-    return found
+    return file_text
 
 
 def label(raw: str) -> str:
     """Read a text that may be empty, of up to 100 printable ASCII characters without parentheses, fit for a header's comment."""
-    found = raw.strip()
-    if len(found) > _MOST_LABEL or not found.isascii() or not found.isprintable() or set(found) & set("()\\"):
+    clean = raw.strip()
+    if len(clean) > _MOST_LABEL or not clean.isascii() or not clean.isprintable() or set(clean) & set("()\\"):
         message = f"must be at most {_MOST_LABEL} plain characters without parentheses"
         raise ValueError(message)
-    return found
+    return clean
 
 
 def path(raw: str) -> Path:
@@ -169,15 +169,15 @@ def _has_sound_port(address: str) -> bool:
 
 def networks(raw: str) -> tuple[Network, ...]:
     """Read comma-separated networks in CIDR form; a single address counts as a network of one."""
-    found = []
+    parsed_networks = []
     for part in raw.split(","):
         if part.strip():
             try:
-                found.append(ipaddress.ip_network(part.strip()))
+                parsed_networks.append(ipaddress.ip_network(part.strip()))
             except ValueError:
                 message = f"{part.strip()!r} is not a network such as 10.0.0.0/8"
                 raise ValueError(message) from None
-    return tuple(found)
+    return tuple(parsed_networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,21 +198,21 @@ _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:/\d+)?)\]|([0-9.]+(?:/\d+)?)):(
 
 def endpoints(raw: str) -> tuple[Endpoints, ...]:
     """Read comma-separated networks in CIDR form, each with a port or without: 10.0.0.0/8, 127.0.0.1:9001, [::1]:9001."""
-    found = []
+    parsed_endpoints = []
     for part in (each.strip() for each in raw.split(",")):
         if not part:
             continue
-        matched = _WITH_PORT.fullmatch(part)
+        match = _WITH_PORT.fullmatch(part)
         try:
-            port = int(matched[3]) if matched else None
-            network = ipaddress.ip_network((matched[1] or matched[2]) if matched else part)
+            port = int(match[3]) if match else None
+            network = ipaddress.ip_network((match[1] or match[2]) if match else part)
             if port is not None and not 0 < port < 65536:  # noqa: PLR2004  the range of ports
                 raise ValueError  # noqa: TRY301  one message for every mistake
         except ValueError:
             message = f"{part!r} is not a network such as 10.0.0.0/8 or 127.0.0.1:9001"
             raise ValueError(message) from None
-        found.append(Endpoints(network, port))
-    return tuple(found)
+        parsed_endpoints.append(Endpoints(network, port))
+    return tuple(parsed_endpoints)
 
 
 def database_url(raw: str) -> str:

@@ -60,13 +60,13 @@ async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
     if body and content_type != "application/json":
         raise UnsupportedContentType
     try:
-        found: B = _decoder(kind).decode(body)
+        decoded: B = _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
         _require_json(body)
         raise _refusal(kind, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Malformed(_NO_JSON) from None
-    return found
+    return decoded
 
 
 def _require_json(body: bytes) -> None:

@@ -32,8 +32,8 @@ async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
         document = None
     if document is None or not isinstance(document, dict):
         raise Malformed("Send a JSON object; `{}` will do.")
-    known = {info.encode_name.lower(): info.encode_name for info in msgspec.structs.fields(kind)}
-    given = {known[name.lower()]: value for name, value in document.items() if name.lower() in known and value is not None}
+    wire_names = {info.encode_name.lower(): info.encode_name for info in msgspec.structs.fields(kind)}
+    given = {wire_names[name.lower()]: value for name, value in document.items() if name.lower() in wire_names and value is not None}
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:

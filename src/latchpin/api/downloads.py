@@ -35,10 +35,10 @@ async def signed_file(
 ) -> Stream:
     """Send a file. What sites have put into it is never shown as a page of ours: it is downloaded, and nothing in it runs."""
     del name
-    served = services.of(request)
+    server = services.of(request)
     async with database(request).read() as session:
-        file = await run_files.opened(session, file_id, expires, signature, served.secrets)
-    size = await served.engine.store.size(file.storage_key)
+        file = await run_files.opened(session, file_id, expires, signature, server.secrets)
+    size = await server.engine.store.size(file.storage_key)
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}",
         "Content-Length": str(size),
@@ -47,7 +47,7 @@ async def signed_file(
         "Cache-Control": "private, no-store",
     }
     media_type = _TYPES.get(file.name.rpartition(".")[2], "application/octet-stream")
-    return Stream(served.engine.store.read(file.storage_key, 0, size), headers=headers, media_type=media_type)
+    return Stream(server.engine.store.read(file.storage_key, 0, size), headers=headers, media_type=media_type)
 
 
 HANDLERS = [signed_file]

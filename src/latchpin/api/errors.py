@@ -39,35 +39,35 @@ def on_refusal(request: Request[Any, Any, Any], error: LatchpinError) -> Respons
     if isinstance(error, Invalid):
         error.problems = tuple(_on_the_wire(problem) for problem in error.problems)
         error.detail = _with_problems(error)
-    known = context.of(request.scope)
+    request_context = context.of(request.scope)
     if isinstance(error, InsufficientScope):
-        known.lacking = error.needed  # for the audit trail
+        request_context.lacking = error.needed  # for the audit trail
     public_url = services.of(request).settings.public_url
-    answer = problems.of_error(
-        error, instance=request.scope["path"], public_url=public_url, request_id=known.request_id, scheme=known.scheme
+    response = problems.of_error(
+        error, instance=request.scope["path"], public_url=public_url, request_id=request_context.request_id, scheme=request_context.scheme
     )
-    return _render(answer)
+    return _render(response)
 
 
 def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Render a refusal of the framework: no such route, wrong method, a parameter that does not validate."""
     if error.status_code >= _SERVER_ERROR:
         return on_failure(request, error)
-    found = _fields(request, error) if isinstance(error, ValidationException) else []
+    field_problems = _fields(request, error) if isinstance(error, ValidationException) else []
     detail = _DETAILS.get(error.status_code, _UNREADABLE)
-    if len(found) == 1:
-        detail = f"{found[0].field}: {found[0].message}"
-    elif found:
-        detail = f"{len(found)} parameters cannot be read: {', '.join(problem.field for problem in found)}. See `errors`."
+    if len(field_problems) == 1:
+        detail = f"{field_problems[0].field}: {field_problems[0].message}"
+    elif field_problems:
+        detail = f"{len(field_problems)} parameters cannot be read: {', '.join(problem.field for problem in field_problems)}. See `errors`."
     # The framework counts OPTIONS in, which is refused too.
     allowed = [(b"allow", value.encode()) for value in methods.allow(error.headers, but="OPTIONS").values()]
-    return _problem(request, error.status_code, detail, found, allowed)
+    return _problem(request, error.status_code, detail, field_problems, allowed)
 
 
 def on_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Render what nobody expected: the caller gets the request's id, the log gets the rest."""
-    known = context.of(request.scope)
-    _log.error("request.failed", request_id=known.request_id, path=request.scope["path"], exc_info=error)
+    request_context = context.of(request.scope)
+    _log.error("request.failed", request_id=request_context.request_id, path=request.scope["path"], exc_info=error)
     return _problem(request, _SERVER_ERROR, problems.FAILED)
 
 
@@ -75,7 +75,7 @@ def _problem(
     request: Request[Any, Any, Any],
     status: int,
     detail: str,
-    found: list[FieldProblem] | None = None,
+    field_problems: list[FieldProblem] | None = None,
     headers: list[tuple[bytes, bytes]] | None = None,
 ) -> Response[bytes]:
     return _render(
@@ -86,19 +86,19 @@ def _problem(
             instance=request.scope["path"],
             public_url=services.of(request).settings.public_url,
             request_id=context.of(request.scope).request_id,
-            problems=found or (),
+            problems=field_problems or (),
             headers=headers or (),
         )
     )
 
 
-def _render(answer: problems.ProblemResponse) -> Response[bytes]:
+def _render(response: problems.ProblemResponse) -> Response[bytes]:
     headers: dict[str, str] = {}
-    for name, value in answer.headers:
+    for name, value in response.headers:
         if name != b"content-length":
-            known = headers.get(name.decode("latin-1"))
-            headers[name.decode("latin-1")] = value.decode("latin-1") if known is None else f"{known}, {value.decode('latin-1')}"
-    return Response(answer.body, status_code=answer.status, headers=headers, media_type=problems.CONTENT_TYPE.decode())
+            existing = headers.get(name.decode("latin-1"))
+            headers[name.decode("latin-1")] = value.decode("latin-1") if existing is None else f"{existing}, {value.decode('latin-1')}"
+    return Response(response.body, status_code=response.status, headers=headers, media_type=problems.CONTENT_TYPE.decode())
 
 
 def _fields(request: Request[Any, Any, Any], error: ValidationException) -> list[FieldProblem]:

@@ -86,23 +86,23 @@ class Explorer(OpenAPIRenderPlugin):
 @get("/assets/{name:str}", include_in_schema=False, sync_to_thread=False)
 def show_file(name: FromPath[str]) -> Response[bytes]:
     """Give out one file by its hashed name."""
-    found = _files().get(name)
-    if found is None:
+    file = _files().get(name)
+    if file is None:
         raise Missing("file")
-    return Response(found.content, media_type=found.media_type, headers={"Cache-Control": _YEAR})
+    return Response(file.content, media_type=file.media_type, headers={"Cache-Control": _YEAR})
 
 
 @cache
 def _files() -> dict[str, _File]:
     """Read the files that the page uses, by the name in their address."""
     bundle = Path(swagger_ui_bundle.swagger_ui_path)
-    wanted = [bundle / name for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")]
-    found = {}
-    for path in (*wanted, *(_OWN / name for name in ("theme.js", "explorer.js", "explorer.css"))):
+    bundle_files = [bundle / name for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")]
+    files = {}
+    for path in (*bundle_files, *(_OWN / name for name in ("theme.js", "explorer.js", "explorer.css"))):
         content = path.read_bytes()
         hashed = f"{path.stem}.{hashlib.sha256(content).hexdigest()[:12]}{path.suffix}"
-        found[hashed] = _File(f"/api-docs/assets/{hashed}", content, _TYPES[path.suffix])
-    return found
+        files[hashed] = _File(f"/api-docs/assets/{hashed}", content, _TYPES[path.suffix])
+    return files
 
 
 @cache

@@ -81,16 +81,16 @@ class _Json(OpenAPIRenderPlugin):
 def document(app: Litestar, drawn: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the whole document; `drawn` is the framework's own."""
     handlers = {(path, method.lower()): handler for path, handler in _handlers(app, drawn) for method in handler.http_methods}
-    answers = {key: _answer_type(handler) for key, handler in handlers.items()}
+    response_types = {key: _answer_type(handler) for key, handler in handlers.items()}
     bodies = {key: handler.opt[BODY] for key, handler in handlers.items() if BODY in handler.opt}
-    types = [*(kind for kind in answers.values() if kind is not None), *bodies.values(), Problem]
+    types = [*(kind for kind in response_types.values() if kind is not None), *bodies.values(), Problem]
     shapes, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     schema_of = dict(zip(map(id, types), shapes, strict=True))
     paths: dict[str, Any] = {}
     for (path, method), handler in handlers.items():
-        answer, body = answers[path, method], bodies.get((path, method))
+        response_type, body = response_types[path, method], bodies.get((path, method))
         operation = _operation(path, handler, drawn["paths"][path][method])
-        operation["responses"] = _responses(handler, schema_of[id(answer)] if answer is not None else None)
+        operation["responses"] = _responses(handler, schema_of[id(response_type)] if response_type is not None else None)
         if body is not None:
             operation["requestBody"] = _request_body(handler, schema_of[id(body)])
         paths.setdefault(_wire_path(path), {})[method] = operation
@@ -120,10 +120,10 @@ def _handlers(app: Litestar, drawn: dict[str, Any]) -> Iterable[tuple[str, HTTPR
 
 def _answer_type(handler: HTTPRouteHandler) -> Any:  # noqa: ANN401  any annotation
     """Return what a route answers with: its return annotation, or what it wraps into a Response; None for an empty answer."""
-    found = handler.parsed_fn_signature.return_type
-    if found.is_subclass_of(Response):
-        found = found.inner_types[0]
-    return None if found.annotation in (None, type(None)) else found.annotation
+    return_type = handler.parsed_fn_signature.return_type
+    if return_type.is_subclass_of(Response):
+        return_type = return_type.inner_types[0]
+    return None if return_type.annotation in (None, type(None)) else return_type.annotation
 
 
 def _operation(path: str, handler: HTTPRouteHandler, drawn: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _operation(path: str, handler: HTTPRouteHandler, drawn: dict[str, Any]) -> d
         "operationId": drawn["operationId"],
         "tags": drawn["tags"],
         "summary": drawn["summary"],
-        "description": "\n\n".join([inspect.cleandoc(drawn["description"]), *_needs(permission, proof=handler.opt.get(PROOF, False))]),
+        "description": "\n\n".join([inspect.cleandoc(drawn["description"]), *_needs(permission, reauth=handler.opt.get(PROOF, False))]),
         "parameters": [_parameter(given) for given in drawn.get("parameters", ())],
         "security": _security(permission),
     }
@@ -145,7 +145,7 @@ def _operation(path: str, handler: HTTPRouteHandler, drawn: dict[str, Any]) -> d
     return operation
 
 
-def _needs(permission: Permission | None, *, proof: bool) -> Iterable[str]:
+def _needs(permission: Permission | None, *, reauth: bool) -> Iterable[str]:
     if permission is None:
         yield "Needs no credential."
         return
@@ -153,7 +153,7 @@ def _needs(permission: Permission | None, *, proof: bool) -> Iterable[str]:
         yield f"Needs the scope `{permission.scope}`, and the role {permission.role.word} in the Space of what is touched."
     if permission.group is Group.ADMINISTRATOR:
         yield "For administrators signed in to the Control Center; no API key opens it."
-    if proof:
+    if reauth:
         yield "Asks for a password that was given recently (403 with `errorCode` `proof_needed` otherwise)."
 
 
@@ -173,25 +173,25 @@ def _parameter(drawn: dict[str, Any]) -> dict[str, Any]:
     if name in _ENUMS and "enum" not in schema:
         members = [member.name.title().replace("_", "") for member in _ENUMS[name]]
         schema = {"anyOf": [{"type": "integer", "enum": [int(member) for member in _ENUMS[name]]}, {"type": "string", "enum": members}]}
-    found = {"name": name, "in": drawn["in"], "required": drawn["required"], "schema": schema}
+    parameter = {"name": name, "in": drawn["in"], "required": drawn["required"], "schema": schema}
     if drawn.get("description"):
-        found["description"] = drawn["description"]
+        parameter["description"] = drawn["description"]
     if name in examples.PARAMETERS and drawn["required"]:
-        found["example"] = examples.PARAMETERS[name]
-    return found
+        parameter["example"] = examples.PARAMETERS[name]
+    return parameter
 
 
 def _responses(handler: HTTPRouteHandler, schema: dict[str, Any] | None) -> dict[str, Any]:
     limited = openapi_parts.RATE_HEADERS if PERMISSION in handler.opt else ()
-    answer: dict[str, Any] = {
+    response: dict[str, Any] = {
         "description": "Done." if schema is None else "The answer.",
         "headers": openapi_parts.header_references(*limited),
     }
     if schema is not None:
-        answer["content"] = {"application/json": {"schema": schema, "example": examples.answer(str(handler.operation_id))}}
+        response["content"] = {"application/json": {"schema": schema, "example": examples.answer(str(handler.operation_id))}}
     statuses = {500, 503} | set(handler.responses or ()) | ({413, 415, 422} if BODY in handler.opt else set())
     refusals = {str(status): {"$ref": f"#/components/responses/{openapi_parts.PROBLEM_NAMES[status]}"} for status in sorted(statuses)}
-    return {str(handler.status_code): answer, **refusals}
+    return {str(handler.status_code): response, **refusals}
 
 
 def _request_body(handler: HTTPRouteHandler, schema: dict[str, Any]) -> dict[str, Any]:

@@ -51,19 +51,19 @@ def database(request: Request[Any, Any, Any]) -> Database:
 
 def principal(request: Request[Any, Any, Any]) -> Principal:
     """Return who is calling; the gate has let nobody through without."""
-    found: Principal = request.scope[PRINCIPAL]  # type: ignore[literal-required]
-    return found
+    current_principal: Principal = request.scope[PRINCIPAL]  # type: ignore[literal-required]
+    return current_principal
 
 
 def actor(request: Request[Any, Any, Any]) -> Actor:
     """Return the audit trail's view of who is calling, and from where."""
-    known = context.of(request.scope)
-    return activity.actor(principal(request), Origin(known.address, known.user_agent, known.request_id))
+    request_context = context.of(request.scope)
+    return activity.actor(principal(request), Origin(request_context.address, request_context.user_agent, request_context.request_id))
 
 
-def requires(permission: Permission, *, proof: bool = False) -> dict[str, Any]:
+def requires(permission: Permission, *, reauth: bool = False) -> dict[str, Any]:
     """Declare a route's permission: `@get(..., opt=may(roles.AGENTS_READ))`. `proof` asks for a recent password as well."""
-    return {PERMISSION: permission, PROOF: proof}
+    return {PERMISSION: permission, PROOF: reauth}
 
 
 async def admit(request: Request[Any, Any, Any]) -> None:
@@ -96,21 +96,21 @@ async def read_body(request: Request[Any, Any, Any]) -> bytes:
     """
     body = await request.body()
     if principal(request).credential.kind is CredentialKind.SESSION:
-        served = services.of(request)
-        token = request.cookies.get(sessions.cookie_name(served.settings), "")
-        async with served.database.read() as session:
-            found = await sessions.find(session, token, served.settings)
-        if found is None or found.must_change_password:
+        server = services.of(request)
+        token = request.cookies.get(sessions.cookie_name(server.settings), "")
+        async with server.database.read() as session:
+            signed_in = await sessions.find(session, token, server.settings)
+        if signed_in is None or signed_in.must_change_password:
             raise Unauthenticated("The browser session has ended. Sign in again in the Control Center.")
-        request.scope[PRINCIPAL] = found.principal  # type: ignore[literal-required]
-        request.scope[SIGNED_IN] = found  # type: ignore[literal-required]
+        request.scope[PRINCIPAL] = signed_in.principal  # type: ignore[literal-required]
+        request.scope[SIGNED_IN] = signed_in  # type: ignore[literal-required]
         await require_permission(request)
     return body
 
 
 def _methods(request: Request[Any, Any, Any]) -> set[str]:
     path = request.scope["path_template"]
-    return {method for known, handler in api_handlers(request.app) if known == path for method in handler.http_methods}
+    return {method for path_template, handler in api_handlers(request.app) if path_template == path for method in handler.http_methods}
 
 
 class UndeclaredPermission(Exception):

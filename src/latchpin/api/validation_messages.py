@@ -31,12 +31,12 @@ _SIGNS = (
 
 def of(message: str) -> str:
     """Return the sentence for a message of msgspec."""
-    if found := _BOUND.search(message):
-        return f"Enter a whole number of at {_most(found[1])} {found[2]}."
-    if found := _LENGTH.search(message):
-        return f"Enter at {_most(found[1])} {found[2]} character{'' if found[2] == '1' else 's'}."
-    if found := _ITEMS.search(message):
-        return f"Enter at {_most(found[1])} {found[2]} value{'' if found[2] == '1' else 's'}."
+    if match := _BOUND.search(message):
+        return f"Enter a whole number of at {_most(match[1])} {match[2]}."
+    if match := _LENGTH.search(message):
+        return f"Enter at {_most(match[1])} {match[2]} character{'' if match[2] == '1' else 's'}."
+    if match := _ITEMS.search(message):
+        return f"Enter at {_most(match[1])} {match[2]} value{'' if match[2] == '1' else 's'}."
     for sign, sentence in _SIGNS:
         if sign in message:
             return sentence
@@ -46,11 +46,11 @@ def of(message: str) -> str:
 
 def field_of(message: str) -> str:
     """Return the field that a message of msgspec is about, as `networks[3]` or `definition`; empty for the whole input."""
-    named = _UNKNOWN.search(message) or _MISSING.search(message)
+    field_match = _UNKNOWN.search(message) or _MISSING.search(message)
     at = _AT.search(message)
     place = at[1].replace("[...]", "") if at else ""
     parts = [place] if place else []
-    return ".".join([*parts, named[1]] if named else parts)
+    return ".".join([*parts, field_match[1]] if field_match else parts)
 
 
 def _most(sign: str) -> str:

@@ -54,21 +54,21 @@ class AuthenticationMiddleware:
         watched = receive if scope["method"] in _BODYLESS else None
         try:
             try:
-                found = authorization_header.read(request.seen, scope["query_string"], self._cookie)
+                authorization = authorization_header.read(request.seen, scope["query_string"], self._cookie)
             except (
                 Unauthenticated,
                 authorization_header.TwoCredentials,
             ) as error:  # in a wrong place: noted like any other that is refused
                 await self._note(_misused(error), request)
                 raise
-            if scope["method"] == "OPTIONS" and found.origin is not None:
+            if scope["method"] == "OPTIONS" and authorization.origin is not None:
                 await self._preflight(request, send)
                 return
-            if found.api_key is None and found.bearer is None:
-                await self._with_session(found, scope, request, watched)
+            if authorization.api_key is None and authorization.bearer is None:
+                await self._with_session(authorization, scope, request, watched)
                 await self._app(scope, receive, send)
                 return
-            verified = await self._verified(found, scope, request, watched)
+            verified = await self._verified(authorization, scope, request, watched)
             scope[PRINCIPAL] = verified.principal  # type: ignore[literal-required]
             try:
                 await self._app(scope, receive, send)
@@ -86,27 +86,27 @@ class AuthenticationMiddleware:
 
     async def _verified(
         self,
-        found: ParsedAuthorization,
+        authorization: ParsedAuthorization,
         scope: Any,  # noqa: ANN401  the server's dictionary
         request: context.RequestContext,
         watched: Receive | None,
     ) -> Verified:
         """Return the sound credential of a request, counted against its limit; raises Unauthenticated, Denied, Throttled, Unavailable."""
-        if found.api_key is not None:
-            credential = RequestCredential(CredentialKind.API_KEY, found.api_key)
+        if authorization.api_key is not None:
+            credential = RequestCredential(CredentialKind.API_KEY, authorization.api_key)
         else:
-            credential = RequestCredential(CredentialKind.ACCESS_TOKEN, found.bearer or b"")
-            if found.is_dpop:
+            credential = RequestCredential(CredentialKind.ACCESS_TOKEN, authorization.bearer or b"")
+            if authorization.is_dpop:
                 request.scheme = dpop.SCHEME
-            if found.origin is not None:
+            if authorization.origin is not None:
                 request.headers += cors.READABLE  # a token may be used by another site's page, and its script read the answer
         verified = await self._authenticated(credential, request)
-        if found.origin is not None and found.api_key is not None and found.origin not in self._own_origins:
+        if authorization.origin is not None and authorization.api_key is not None and authorization.origin not in self._own_origins:
             await self._note(refusal_of(verified.principal, RejectionReason.IN_BROWSER), request)
             raise authorization_header.InBrowser
         proof: Proof | None = None
-        if verified.jkt is not None or found.is_dpop:
-            judged = dpop_proof.verify(self._services.proofs, verified, found, scope, request)
+        if verified.jkt is not None or authorization.is_dpop:
+            judged = dpop_proof.verify(self._services.proofs, verified, authorization, scope, request)
             if isinstance(judged, ProofRejected):
                 raise await self._unproved(judged, verified, request)
             proof = judged
@@ -117,33 +117,33 @@ class AuthenticationMiddleware:
             raise await self._unproved(dpop_proof.proof_rejected(REPLAYED), verified, request)
         return verified
 
-    async def _unproved(self, found: ProofRejected, verified: Verified, request: context.RequestContext) -> BadToken:
+    async def _unproved(self, rejection: ProofRejected, verified: Verified, request: context.RequestContext) -> BadToken:
         """Note why a sound token does not count, and return what to raise."""
-        if found.reason is not None:
-            await self._note(refusal_of(verified.principal, found.reason), request)
-        return found.error
+        if rejection.reason is not None:
+            await self._note(refusal_of(verified.principal, rejection.reason), request)
+        return rejection.error
 
     async def _authenticated(self, credential: RequestCredential, request: context.RequestContext) -> Verified:
         """Return the credential where it is sound; else notes the true reason and raises Unauthenticated, or BadToken for a token."""
-        found = await authenticate(self._services, credential, request.address)
-        if isinstance(found, RejectedCredential):
-            await self._note(found, request)
+        result = await authenticate(self._services, credential, request.address)
+        if isinstance(result, RejectedCredential):
+            await self._note(result, request)
             raise authorization_header.rejection(credential.kind)
-        return found
+        return result
 
     async def _with_session(
         self,
-        found: ParsedAuthorization,
+        authorization: ParsedAuthorization,
         scope: Any,  # noqa: ANN401  the server's dictionary
         request: context.RequestContext,
         watched: Receive | None,
     ) -> None:
         """Admit a signed-in browser of our own pages; no other site may use the cookie (SameSite, and the origin checked here)."""
-        if found.session is None:
+        if authorization.session is None:
             await self._count_refusal(request)
             raise Unauthenticated(authorization_header.HOW_TO)
         async with self._services.database.read() as session:
-            signed_in = await sessions.find(session, found.session, self._settings)
+            signed_in = await sessions.find(session, authorization.session, self._settings)
         if signed_in is None:
             await self._count_refusal(request)
             raise Unauthenticated("The browser session has ended. Sign in again in the Control Center.")
@@ -167,14 +167,14 @@ class AuthenticationMiddleware:
 
     async def _answer(self, error: LatchpinError, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  as above
         public_url = self._settings.public_url
-        answer = problems.of_error(
+        response = problems.of_error(
             error, instance=scope["path"], public_url=public_url, request_id=request.request_id, scheme=request.scheme
         )
-        headers = answer.headers
+        headers = response.headers
         if not self._limiter.has_told(request):
             headers = [*headers, *self._limiter.usual]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body, "more_body": False})
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body, "more_body": False})
 
 
 def _misused(error: LatchpinError) -> RejectedCredential:

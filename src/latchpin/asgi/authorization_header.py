@@ -79,32 +79,36 @@ class InBrowser(Denied):
         )
 
 
-def read(seen: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> ParsedAuthorization:
+def read(request_headers: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> ParsedAuthorization:
     """Return what the request presents; `seen` as RequestContext has it.
 
     Raises Unauthenticated for a key in a wrong place or form (TokenInAddress for a token), TwoCredentials for two, Malformed for an
     endless query.
     """
-    authorization, cookie = seen.get(b"authorization"), seen.get(b"cookie")
-    found = ParsedAuthorization(origin=seen.get(b"origin"))
+    header, cookie = request_headers.get(b"authorization"), request_headers.get(b"cookie")
+    authorization = ParsedAuthorization(origin=request_headers.get(b"origin"))
     if query:
-        _refuse_in_query(query, with_header=authorization is not None)
-    if b"x-api-key" in seen:
+        _refuse_in_query(query, with_header=header is not None)
+    if b"x-api-key" in request_headers:
         raise Unauthenticated("A key in X-API-Key is not accepted. " + HOW_TO)
     if cookie is not None and _KEY in cookie:
         raise Unauthenticated("A key in a cookie is not accepted; treat it as exposed and have it revoked. " + HOW_TO)
-    if authorization is not None:
-        scheme, secret = _authorization(authorization)
+    if header is not None:
+        scheme, secret = _authorization(header)
         if scheme == b"apikey":
-            found.api_key = secret[:_MOST_HEADER]
+            authorization.api_key = secret[:_MOST_HEADER]
         else:
-            found.bearer = secret[: _MOST_TOKEN + 1]  # one that was cut is too long to count
-            found.is_dpop = scheme == b"dpop"
-        if cookie is not None and seen.get(b"sec-fetch-site") != b"same-origin" and _session(cookie.replace(b"\n", b"; "), cookie_name):
+            authorization.bearer = secret[: _MOST_TOKEN + 1]  # one that was cut is too long to count
+            authorization.is_dpop = scheme == b"dpop"
+        if (
+            cookie is not None
+            and request_headers.get(b"sec-fetch-site") != b"same-origin"
+            and _session(cookie.replace(b"\n", b"; "), cookie_name)
+        ):
             raise TwoCredentials("The request carries a browser session as well as a key or token. Send one credential only.")
     elif cookie is not None:
-        found.session = _session(cookie.replace(b"\n", b"; "), cookie_name)
-    return found
+        authorization.session = _session(cookie.replace(b"\n", b"; "), cookie_name)
+    return authorization
 
 
 def _authorization(header: bytes) -> tuple[bytes, bytes]:
@@ -121,8 +125,8 @@ def _authorization(header: bytes) -> tuple[bytes, bytes]:
 
 
 def _refuse_in_query(query: bytes, *, with_header: bool) -> None:
-    named = b"%" in query or b"key" in query.lower() or b"token" in query.lower()
-    if not named and _KEY not in query:
+    may_hold_credential = b"%" in query or b"key" in query.lower() or b"token" in query.lower()
+    if not may_hold_credential and _KEY not in query:
         return
     try:
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)

@@ -28,7 +28,7 @@ class ProofRejected:
 def verify(
     proofs: ProofVerifier,
     verified: Verified,
-    found: ParsedAuthorization,
+    authorization: ParsedAuthorization,
     scope: Any,  # noqa: ANN401  the server's dictionary
     request: RequestContext,
 ) -> Proof | ProofRejected:
@@ -37,9 +37,9 @@ def verify(
     Puts a nonce into the answer where the client needs another.
     """
     request.scheme = dpop.SCHEME
-    bound = TokenBinding(found.is_dpop, verified.jkt)
+    bound = TokenBinding(authorization.is_dpop, verified.jkt)
     path = scope["raw_path"].decode("latin-1")
-    judged = proofs.verify_for_token(found.bearer or b"", bound, request.seen.get(b"dpop"), scope["method"], path)
+    judged = proofs.verify_for_token(authorization.bearer or b"", bound, request.seen.get(b"dpop"), scope["method"], path)
     if isinstance(judged, ProofError):
         if judged.reason is RejectionReason.PROOF_NONCE:
             request.headers.append((NONCE_HEADER, proofs.nonce.encode()))

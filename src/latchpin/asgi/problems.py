@@ -78,10 +78,10 @@ def challenges(public_url: str, scope: str, *, error: str | None = None, scheme:
     """
     place = f'scope="{scope}", resource_metadata="{public_url}{RESOURCE_METADATA}"'
     if error is None:
-        told = [f'Bearer realm="latchpin", {place}, ApiKey realm="latchpin"', f'DPoP realm="latchpin", {_ALGORITHMS}']
+        values = [f'Bearer realm="latchpin", {place}, ApiKey realm="latchpin"', f'DPoP realm="latchpin", {_ALGORITHMS}']
     else:
-        told = [f'{scheme} realm="latchpin", error="{error}", {place}' + (f", {_ALGORITHMS}" if scheme == dpop.SCHEME else "")]
-    return [(b"www-authenticate", each.encode()) for each in told]
+        values = [f'{scheme} realm="latchpin", error="{error}", {place}' + (f", {_ALGORITHMS}" if scheme == dpop.SCHEME else "")]
+    return [(b"www-authenticate", each.encode()) for each in values]
 
 
 def of_error(error: LatchpinError, *, instance: str, public_url: str, request_id: str | None, scheme: str = "Bearer") -> ProblemResponse:
@@ -92,8 +92,8 @@ def of_error(error: LatchpinError, *, instance: str, public_url: str, request_id
     if scope:
         headers += challenges(public_url, scope, error="insufficient_scope", scheme=scheme)
     elif status == 401:  # noqa: PLR2004
-        told = error.code if isinstance(error, errors.BadToken) else None
-        headers += challenges(public_url, serialize(ALL), error=told, scheme=scheme)
+        error_code = error.code if isinstance(error, errors.BadToken) else None
+        headers += challenges(public_url, serialize(ALL), error=error_code, scheme=scheme)
     if isinstance(error, errors.Throttled):
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if isinstance(error, errors.Unavailable):
@@ -154,10 +154,10 @@ def render(  # noqa: PLR0913  the members of the document
 
 
 def _field(problem: FieldProblem) -> dict[str, Any]:
-    found: Mapping[str, Any] = {
+    members: Mapping[str, Any] = {
         "field": problem.field,
         "message": problem.message,
         "line": problem.line,
         "column": problem.column,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in members.items() if value is not None}

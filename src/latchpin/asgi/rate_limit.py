@@ -36,7 +36,7 @@ class RateLimiter:
         """Whether the request's answer tells the caller where it stands."""
         return any(name == _LIMIT for name, _ in request.headers)
 
-    async def count(self, caller: str, own: int | None, request: context.RequestContext, watched: Receive | None) -> bool:
+    async def count(self, limiter_key: str, own: int | None, request: context.RequestContext, watched: Receive | None) -> bool:
         """Count a request against its caller's own limit, else the usual one; returns whether it waited in the queue, or raises Throttled.
 
         `watched` tells that the client has hung up while it waited, which raises ClientGone.
@@ -44,16 +44,18 @@ class RateLimiter:
         limit = own or self._limit
         waited = False
         counter = self._counter
-        window = counter.hit_now(caller, self._seconds) if isinstance(counter, InProcess) else await counter.hit(caller, self._seconds)
+        window = (
+            counter.hit_now(limiter_key, self._seconds) if isinstance(counter, InProcess) else await counter.hit(limiter_key, self._seconds)
+        )
         while window.count > limit:
-            if not await self._queue.wait(caller, window.ends, partial(_hung_up, watched)):
+            if not await self._queue.wait(limiter_key, window.ends, partial(_hung_up, watched)):
                 self._tell(request, limit, window)
                 raise Throttled(
                     f"This credential may make {limit} requests in {self._seconds} seconds. Wait as Retry-After says.",
                     retry_after=window.seconds_left(clock.monotonic()),
                 )
             waited = True
-            window = await counter.hit(caller, self._seconds)
+            window = await counter.hit(limiter_key, self._seconds)
         self._tell(request, limit, window)
         return waited
 

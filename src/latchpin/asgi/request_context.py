@@ -103,36 +103,38 @@ class RequestContextMiddleware:
 
     async def _answer(self, status: int, detail: str, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  the server's dictionary
         """Answer where the layers inside cannot (the log has the rest under the request's id), or need not (no database keeps a NUL)."""
-        found = problems.render(status, detail, instance=scope["path"], public_url=self._public_url, request_id=request.request_id)
-        await send({"type": "http.response.start", "status": found.status, "headers": found.headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else found.body, "more_body": False})
+        response = problems.render(status, detail, instance=scope["path"], public_url=self._public_url, request_id=request.request_id)
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body, "more_body": False})
 
     def _context(self, scope: Any) -> context.RequestContext:  # noqa: ANN401  the server's dictionary
-        seen: dict[bytes, bytes] = {}
+        request_headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in _WANTED:
-                seen[name] = seen[name] + b"\n" + value if name in seen else value
+                request_headers[name] = request_headers[name] + b"\n" + value if name in request_headers else value
         peer = scope.get("client")
         address = peer[0] if peer else None
         if self._trusted:
-            address = self._client(address, seen.get(b"x-forwarded-for"))
-        given = seen.get(b"x-request-id") if self._trusted and self._is_trusted(addresses.read(peer[0] if peer else None)) else None
+            address = self._client(address, request_headers.get(b"x-forwarded-for"))
+        given = (
+            request_headers.get(b"x-request-id") if self._trusted and self._is_trusted(addresses.read(peer[0] if peer else None)) else None
+        )
         is_sound = given is not None and _REQUEST_ID.fullmatch(given)
         request_id = given.decode("ascii") if given and is_sound else f"{self._prefix}-{next(self._number)}"
         headers = [(b"x-request-id", request_id.encode("ascii"))]
-        trace = trace_context.parse(seen.get(b"traceparent"))
-        return context.RequestContext(request_id, address, seen, headers, method=scope["method"], trace=trace)
+        trace = trace_context.parse(request_headers.get(b"traceparent"))
+        return context.RequestContext(request_id, address, request_headers, headers, method=scope["method"], trace=trace)
 
     def _client(self, peer: str | None, forwarded: bytes | None) -> str | None:
         """Return the client behind trusted proxies, or None where they do not tell a sound one."""
         if not self._is_trusted(addresses.read(peer)):
             return peer
         for part in reversed((forwarded or b"")[-4000:].replace(b"\n", b",").split(b",")):
-            named = addresses.read_forwarded(part.strip().decode("latin-1"))
-            if named is None:
+            address = addresses.read_forwarded(part.strip().decode("latin-1"))
+            if address is None:
                 return None
-            if not self._is_trusted(named):
-                return str(named)
+            if not self._is_trusted(address):
+                return str(address)
         return None
 
     def _is_trusted(self, address: addresses.Address | None) -> bool:
@@ -144,10 +146,10 @@ def _protected(headers: list[tuple[bytes, bytes]], path: str) -> list[tuple[byte
 
     Its type is not guessed, and nothing of the API is stored.
     """
-    known = {name.lower() for name, _ in headers}
-    if _UNTOUCHED[0] not in known:
+    present_names = {name.lower() for name, _ in headers}
+    if _UNTOUCHED[0] not in present_names:
         headers.append(_UNTOUCHED)
-    if _UNSTORED[0] not in known and path.startswith(_API):
+    if _UNSTORED[0] not in present_names and path.startswith(_API):
         headers.append(_UNSTORED)
     return headers
 

@@ -49,11 +49,11 @@ class Checkpoint:
     def parse(cls, text: str) -> Self:
         """Read ID:CHAIN; raises ValueError."""
         number, _, chain = text.strip().partition(":")
-        found = cls(int(number), bytes.fromhex(chain))
-        if found.id < 1 or len(found.chain) != len(FIRST):
+        checkpoint = cls(int(number), bytes.fromhex(chain))
+        if checkpoint.id < 1 or len(checkpoint.chain) != len(FIRST):
             message = "an id of at least 1, a colon and 64 hexadecimal digits are needed"
             raise ValueError(message)
-        return found
+        return checkpoint
 
     def __str__(self) -> str:
         return f"{self.id}:{self.chain.hex()}"

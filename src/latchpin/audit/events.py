@@ -423,5 +423,7 @@ class RunDeleted(_OnRun):
 
 
 ALL: tuple[type[Event], ...] = tuple(
-    found for found in list(globals().values()) if isinstance(found, type) and issubclass(found, Event) and "action" in vars(found)
+    event_type
+    for event_type in list(globals().values())
+    if isinstance(event_type, type) and issubclass(event_type, Event) and "action" in vars(event_type)
 )

@@ -88,10 +88,10 @@ def _row(event: Event, by: Actor, at: datetime) -> dict[str, Any]:
 def _changes(changes: Changes) -> str:
     """Return what changed as JSON of bounded size: one who may change a text as often as they like fills no disk with it."""
     pairs = {name: [_bounded(value) for value in pair] for name, pair in changes.items()}
-    found = _one_line_of_json(pairs)
-    if len(found) <= _MOST_CHANGES:
-        return found
-    return _one_line_of_json({f"{len(pairs)} fields": [None, _digest(found)]})
+    encoded = _one_line_of_json(pairs)
+    if len(encoded) <= _MOST_CHANGES:
+        return encoded
+    return _one_line_of_json({f"{len(pairs)} fields": [None, _digest(encoded)]})
 
 
 def _one_line_of_json(pairs: Mapping[str, list[Plain]]) -> str:

@@ -48,8 +48,8 @@ async def page(
     if cursor is not None:
         query = query.where(AuditEvent.id < decode_cursor(cursor))
     rows = (await session.scalars(query.order_by(AuditEvent.id.desc()).limit(size + 1))).all()
-    shown = tuple(rows[:size])
-    return Page(shown, next=encode_cursor(shown[-1].id) if len(rows) > size else None)
+    events = tuple(rows[:size])
+    return Page(events, next=encode_cursor(events[-1].id) if len(rows) > size else None)
 
 
 async def get(session: AsyncSession, organization_id: int, event_id: int) -> AuditEvent | None:
@@ -73,9 +73,9 @@ async def _own(session: AsyncSession, organization_id: int) -> ColumnElement[boo
 
 def _filtered(query: Select[AuditEvent], filters: Filters) -> Select[AuditEvent]:
     for column in ("outcome", "actor_id", "credential_kind", "credential_id", "target_kind", "target_id"):
-        wanted = getattr(filters, column)
-        if wanted is not None:
-            query = query.where(getattr(AuditEvent, column) == wanted)
+        value = getattr(filters, column)
+        if value is not None:
+            query = query.where(getattr(AuditEvent, column) == value)
     if filters.action:
         query = query.where(AuditEvent.action.startswith(filters.action, autoescape=True))
     if filters.app_id is not None:

@@ -62,18 +62,18 @@ class Admission:
             return {}
         is_worked = await workers.any_connected(session)
         blockers = await _active_of_agents(session, {run.agent_id for run in waiting})
-        found: dict[int, str] = {}
+        reasons_by_run: dict[int, str] = {}
         for group in {run.concurrency_group for run in waiting}:
             members = [run for run in waiting if run.concurrency_group == group]
             slots = f"the Space runs {await _taken(session, group)} of {await self.limit(session, group)}"
             places = await _places(session, group, [run.id for run in members])
             for run in members:
                 if run.admitted_at is not None:
-                    found[run.id] = "Waits for a free worker." if is_worked else _NO_WORKER
+                    reasons_by_run[run.id] = "Waits for a free worker." if is_worked else _NO_WORKER
                 else:
                     reason = _blocked(run, blockers[run.agent_id]) or slots
-                    found[run.id] = f"{ordinal(places.get(run.id, 1))} in the queue; {reason}."
-        return found
+                    reasons_by_run[run.id] = f"{ordinal(places.get(run.id, 1))} in the queue; {reason}."
+        return reasons_by_run
 
 
 async def waiting_groups(session: AsyncSession) -> list[tuple[int, int]]:
@@ -108,10 +108,10 @@ async def _active_of_agents(session: AsyncSession, agents: set[int]) -> dict[int
     """Return id, sequence and exclusiveness of the runs that have slots, by agent."""
     query = select(Run.agent_id, Run.id, Run.sequence, Run.is_exclusive)
     query = query.where(Run.agent_id.in_(agents), Run.ended_at.is_(None), Run.admitted_at.is_not(None)).order_by(Run.id)
-    found: dict[int, list[tuple[int, int, bool]]] = {agent: [] for agent in agents}
+    runs_by_agent: dict[int, list[tuple[int, int, bool]]] = {agent: [] for agent in agents}
     for agent, run_id, sequence, exclusive in (await session.execute(query)).all():
-        found[agent].append((run_id, sequence, exclusive))
-    return found
+        runs_by_agent[agent].append((run_id, sequence, exclusive))
+    return runs_by_agent
 
 
 def _blocked(run: Run, active: list[tuple[int, int, bool]]) -> str | None:

@@ -90,99 +90,99 @@ class Filters:
 
     def asked(self) -> dict[str, Any]:
         """Return what is asked for: names of conditions, with their values where they take one."""
-        found: dict[str, Any] = {}
+        conditions: dict[str, Any] = {}
         if self.archived is not None:
-            found["archived" if self.archived else "current"] = None
+            conditions["archived" if self.archived else "current"] = None
         if self.name:
-            found["name"] = self.name
+            conditions["name"] = self.name
         if self.text:
-            found["text"] = self.text
+            conditions["text"] = self.text
         if self.never_ran:
-            found["never_ran"] = None
+            conditions["never_ran"] = None
         if self.status is not None:
-            found["status"] = self.status
+            conditions["status"] = self.status
         if self.space_id is not None:
-            found["space_id" if self.space_id else "personal"] = self.space_id
+            conditions["space_id" if self.space_id else "personal"] = self.space_id
         if self.config_type is not None:
-            found["config_type"] = self.config_type
-        return found
+            conditions["config_type"] = self.config_type
+        return conditions
 
 
 async def every(
     reader: Queryable, principal: Principal, filters: Filters, *, sort: str = "name", descending: bool = False, limit: int | None = None
 ) -> list[AgentRow]:
     """Return the visible agents, or the first `limit` of them. Raises Malformed for a sort."""
-    asked = filters.asked()
-    query = _every(access.visibility_of(principal), tuple(asked), _sort(sort), descending, limit is not None)
-    (found,) = await fetch_one(reader, query, _values(principal, asked, limit=limit))
-    return _decode(found)
+    conditions = filters.asked()
+    query = _every(access.visibility_of(principal), tuple(conditions), _sort(sort), descending, limit is not None)
+    (encoded,) = await fetch_one(reader, query, _values(principal, conditions, limit=limit))
+    return _decode(encoded)
 
 
 async def page(
     reader: Queryable, principal: Principal, filters: Filters, *, number: int, size: int, sort: str = "name", descending: bool = False
 ) -> CountedPage[AgentRow]:
     """Return page `number` (1-based) of `size` visible agents with the length of the whole list. Raises Malformed for a sort."""
-    asked = filters.asked()
-    query = _page(access.visibility_of(principal), tuple(asked), _sort(sort), descending)
-    values = _values(principal, asked, limit=size, offset=(number - 1) * size)
-    total, found = await fetch_one(reader, query, values)
-    return CountedPage(tuple(_decode(found)), total)
+    conditions = filters.asked()
+    query = _page(access.visibility_of(principal), tuple(conditions), _sort(sort), descending)
+    values = _values(principal, conditions, limit=size, offset=(number - 1) * size)
+    total, encoded = await fetch_one(reader, query, values)
+    return CountedPage(tuple(_decode(encoded)), total)
 
 
 async def count(reader: Queryable, principal: Principal, filters: Filters) -> int:
     """Return how many visible agents the filters leave."""
-    asked = filters.asked()
-    (total,) = await fetch_one(reader, _count(access.visibility_of(principal), tuple(asked)), _values(principal, asked))
+    conditions = filters.asked()
+    (total,) = await fetch_one(reader, _count(access.visibility_of(principal), tuple(conditions)), _values(principal, conditions))
     return total
 
 
 async def in_space(reader: Queryable, principal: Principal, space_id: int) -> list[AgentRow]:
     """Return a Space's agents by name, archived ones included. Raises Missing for a Space that is not visible."""
-    visible, found = await fetch_one(
+    visible, encoded = await fetch_one(
         reader, _in_space(access.visibility_of(principal)), {**access.visibility_params(principal), "space_id": space_id}
     )
     if not visible:
         raise Missing("space", space_id)
-    return _decode(found)
+    return _decode(encoded)
 
 
 @lru_cache(_KEPT)
-def _every(seen: VisibilityRules, asked: tuple[str, ...], sort: str, descending: bool, limited: bool) -> Select[str]:  # noqa: FBT001  keys of the memory
-    query = _sorted(seen, asked, sort, descending=descending)
+def _every(visibility: VisibilityRules, conditions: tuple[str, ...], sort: str, descending: bool, limited: bool) -> Select[str]:  # noqa: FBT001  keys of the memory
+    query = _sorted(visibility, conditions, sort, descending=descending)
     return select(rows(query.limit(_number("limit")) if limited else query))
 
 
 @lru_cache(_KEPT)
-def _page(seen: VisibilityRules, asked: tuple[str, ...], sort: str, descending: bool) -> Select[int, str]:  # noqa: FBT001  as above
-    query = _sorted(seen, asked, sort, descending=descending).limit(_number("limit")).offset(_number("offset"))
-    return select(_count(seen, asked).scalar_subquery(), rows(query))
+def _page(visibility: VisibilityRules, conditions: tuple[str, ...], sort: str, descending: bool) -> Select[int, str]:  # noqa: FBT001  as above
+    query = _sorted(visibility, conditions, sort, descending=descending).limit(_number("limit")).offset(_number("offset"))
+    return select(_count(visibility, conditions).scalar_subquery(), rows(query))
 
 
 @lru_cache(_KEPT)
-def _in_space(seen: VisibilityRules) -> Select[bool, str]:
-    visible = exists().where(access.spaces_in(seen), Space.id == bindparam("space_id"))
-    return select(visible, rows(_sorted(seen, ("space_id",), "name", descending=False)))
+def _in_space(visibility: VisibilityRules) -> Select[bool, str]:
+    visible = exists().where(access.spaces_in(visibility), Space.id == bindparam("space_id"))
+    return select(visible, rows(_sorted(visibility, ("space_id",), "name", descending=False)))
 
 
 @lru_cache(_KEPT)
-def _count(seen: VisibilityRules, asked: tuple[str, ...]) -> Select[int]:
-    return select(func.count()).select_from(Agent).where(*_wanted(seen, asked))
+def _count(visibility: VisibilityRules, conditions: tuple[str, ...]) -> Select[int]:
+    return select(func.count()).select_from(Agent).where(*_wanted(visibility, conditions))
 
 
-def _sorted(seen: VisibilityRules, asked: tuple[str, ...], sort: str, *, descending: bool) -> Select[Any]:
+def _sorted(visibility: VisibilityRules, conditions: tuple[str, ...], sort: str, *, descending: bool) -> Select[Any]:
     column = _COLUMNS[sort]
     order = column.desc() if descending else column.asc()
-    return select(*_ROW).where(*_wanted(seen, asked)).order_by(order.nulls_last(), Agent.id)
+    return select(*_ROW).where(*_wanted(visibility, conditions)).order_by(order.nulls_last(), Agent.id)
 
 
-def _wanted(seen: VisibilityRules, asked: tuple[str, ...]) -> tuple[ColumnElement[bool], ...]:
-    return (access.agents_in(seen), *(_CONDITIONS[name] for name in asked))
+def _wanted(visibility: VisibilityRules, conditions: tuple[str, ...]) -> tuple[ColumnElement[bool], ...]:
+    return (access.agents_in(visibility), *(_CONDITIONS[name] for name in conditions))
 
 
-def _values(principal: Principal, asked: Mapping[str, Any], **more: int | None) -> dict[str, Any]:
+def _values(principal: Principal, conditions: Mapping[str, Any], **more: int | None) -> dict[str, Any]:
     """Return what a statement is executed with: who asks, for what, and how much of it."""
-    terms = {name: term for each in _TERMS.intersection(asked) for name, term in parameters(each, asked[each]).items()}
-    return {**access.visibility_params(principal), **asked, **terms, **more}
+    terms = {name: term for each in _TERMS.intersection(conditions) for name, term in parameters(each, conditions[each]).items()}
+    return {**access.visibility_params(principal), **conditions, **terms, **more}
 
 
 def _number(name: str) -> ColumnElement[int]:

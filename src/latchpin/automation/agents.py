@@ -54,10 +54,10 @@ async def versions(session: AsyncSession, agent_id: int, *, limit: int | None = 
 async def version(session: AsyncSession, agent_id: int, number: int) -> AgentVersion:
     """Return one version of an agent; raises Missing."""
     query = select(AgentVersion).where(AgentVersion.agent_id == agent_id, AgentVersion.version == number)
-    found = await session.scalar(query)
-    if found is None:
+    agent_version = await session.scalar(query)
+    if agent_version is None:
         raise Missing("version", number)
-    return found
+    return agent_version
 
 
 async def parse(text: str) -> definitions.Definition:
@@ -171,10 +171,10 @@ async def move_all(session: AsyncSession, principal: Principal, source_id: int, 
     await _require_editor(session, principal, source_id)
     await _require_editor(session, principal, space_id)
     query = select(Agent).where(Agent.space_id == source_id).order_by(Agent.id).with_for_update(key_share=True)
-    found = (await session.scalars(query)).all()
-    for agent in found:
+    agents = (await session.scalars(query)).all()
+    for agent in agents:
         await move(session, principal, agent, space_id, by=by)
-    return len(found)
+    return len(agents)
 
 
 def group_of_runs(agent: Agent) -> int:
@@ -184,10 +184,10 @@ def group_of_runs(agent: Agent) -> int:
 
 async def _names_of_spaces(session: AsyncSession, *ids: int | None) -> dict[int | None, str]:
     """Return the names of Spaces that are kept until the commit, by id; raises Missing for one that is gone."""
-    wanted = [each for each in ids if each is not None]
-    query = select(Space.id, Space.name).where(Space.id.in_(wanted)).order_by(Space.id).with_for_update(read=True, key_share=True)
+    space_ids = [each for each in ids if each is not None]
+    query = select(Space.id, Space.name).where(Space.id.in_(space_ids)).order_by(Space.id).with_for_update(read=True, key_share=True)
     names: dict[int | None, str] = {row.id: row.name for row in await session.execute(query)}
-    for each in wanted:
+    for each in space_ids:
         if each not in names:
             raise Missing("space", each)
     return names | {None: "Personal"}

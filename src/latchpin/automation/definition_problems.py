@@ -30,12 +30,12 @@ class DefinitionError(Invalid):
     problems: tuple[Problem, ...]
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        found = sorted(problems, key=lambda each: (each.line, each.column))
-        shown = tuple(found[:MAX_PROBLEMS])
-        first = shown[0]
+        sorted_problems = sorted(problems, key=lambda each: (each.line, each.column))
+        reported_problems = tuple(sorted_problems[:MAX_PROBLEMS])
+        first = reported_problems[0]
         where = f"Line {first.line}, {first.field}" if first.field else f"Line {first.line}"
-        detail = f"The definition has {_counted(len(found))}. {where}: {first.message}."
-        super().__init__(detail, problems=shown)
+        detail = f"The definition has {_counted(len(sorted_problems))}. {where}: {first.message}."
+        super().__init__(detail, problems=reported_problems)
 
 
 class Mark(Protocol):

@@ -33,11 +33,11 @@ _NOT_IN_NAMES: Final = re.compile(rf"[\t\n]|{UNSAFE.pattern}")
 class Section:
     """One mapping. `known` is the struct whose fields it may have; None allows any key (headers, form)."""
 
-    def __init__(self, node: yaml.MappingNode, path: str, known: type[msgspec.Struct] | None, problems: Problems) -> None:
+    def __init__(self, node: yaml.MappingNode, path: str, struct_type: type[msgspec.Struct] | None, problems: Problems) -> None:
         self.node = node
         self.path = path
         self.problems = problems
-        self.known = known.__struct_fields__ if known else None
+        self.known = struct_type.__struct_fields__ if struct_type else None
         self.keys: dict[str, yaml.ScalarNode] = {}
         self.values: dict[str, yaml.Node] = {}
         for key, value in node.value:
@@ -46,8 +46,8 @@ class Section:
     def _take(self, key: yaml.Node, value: yaml.Node) -> None:
         if not isinstance(key, yaml.ScalarNode):
             self.problems.add(key.start_mark, self.path, "a field name must be plain text")
-        elif found := _NOT_IN_NAMES.search(key.value):  # written as an escape; what a problem names is shown, on terminals too
-            self.problems.add(key.start_mark, self.path, f"a field name must not hold the character U+{ord(found[0]):04X}")
+        elif match := _NOT_IN_NAMES.search(key.value):  # written as an escape; what a problem names is shown, on terminals too
+            self.problems.add(key.start_mark, self.path, f"a field name must not hold the character U+{ord(match[0]):04X}")
         elif key.value in self.keys:
             first = self.keys[key.value].start_mark.line + 1
             message = f"`{_shown(key.value)}` is already there on line {first}"
@@ -199,35 +199,35 @@ class Section:
         self.problem(name, f"must be one of {', '.join(f'`{word}`' for word in words)}{hint}")
         return default
 
-    def section(self, name: str, known: type[msgspec.Struct] | None) -> Section | None:
+    def section(self, name: str, struct_type: type[msgspec.Struct] | None) -> Section | None:
         """Read a mapping."""
         node = self.values.get(name)
         if node is None or isinstance(node, yaml.MappingNode):
-            return None if node is None else Section(node, self.at(name), known, self.problems)
+            return None if node is None else Section(node, self.at(name), struct_type, self.problems)
         self.problem(name, "must be a mapping: indented lines of `name: value`")
         return None
 
-    def sections(self, name: str, known: type[msgspec.Struct], most: int) -> list[Section]:
+    def sections(self, name: str, struct_type: type[msgspec.Struct], most: int) -> list[Section]:
         """Read a list of mappings."""
-        found = []
+        subsections = []
         for index, node in enumerate(self._items(name, most)):
             path = f"{self.at(name)}[{index}]"
             if isinstance(node, yaml.MappingNode):
-                found.append(Section(node, path, known, self.problems))
+                subsections.append(Section(node, path, struct_type, self.problems))
             else:
                 self.problems.add(node.start_mark, path, "must be a mapping: indented lines of `name: value`")
-        return found
+        return subsections
 
     def texts(self, name: str, most: int, check: Check) -> tuple[str, ...]:
         """Read a list of single values, each at most once."""
-        found: list[str] = []
+        values: list[str] = []
         for index, node in enumerate(self._items(name, most)):
             value = node.value if isinstance(node, yaml.ScalarNode) else ""
-            message = "is there twice" if value in found else check(value)
+            message = "is there twice" if value in values else check(value)
             if message:
                 self.problems.add(node.start_mark, f"{self.at(name)}[{index}]", message)
-            found.append(value)
-        return tuple(found)
+            values.append(value)
+        return tuple(values)
 
     def _items(self, name: str, most: int) -> list[yaml.Node]:
         node = self.values.get(name)
@@ -255,7 +255,7 @@ def _shown(name: str) -> str:
     return name if len(name) <= _SHOWN_KEY else f"{name[:_SHOWN_KEY]}..."
 
 
-def _unknown(name: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name[:_SHOWN_KEY], known, 1)
-    hint = f"did you mean `{near[0]}`?" if near else f"the fields here are {', '.join(f'`{each}`' for each in known)}"
+def _unknown(name: str, field_names: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name[:_SHOWN_KEY], field_names, 1)
+    hint = f"did you mean `{near[0]}`?" if near else f"the fields here are {', '.join(f'`{each}`' for each in field_names)}"
     return f"unknown field `{_shown(name)}`; {hint}"

@@ -106,11 +106,11 @@ def _clean(text: str | bytes) -> str:
     if isinstance(text, bytes):
         text = _decode(text)
     text = with_line_feeds(text)
-    found = [
+    problems = [
         _problem(text, match.start(), f"the character U+{ord(match[0]):04X} is not allowed")
         for match in islice(plain_text.UNSAFE.finditer(text), MAX_PROBLEMS)
     ]
-    found += [
+    problems += [
         _problem(
             text,
             match.start(),
@@ -118,8 +118,8 @@ def _clean(text: str | bytes) -> str:
         )
         for match in islice(_OWN_KEY.finditer(text), MAX_PROBLEMS)
     ]
-    if found:
-        raise DefinitionError(found)
+    if problems:
+        raise DefinitionError(problems)
     return text
 
 

@@ -111,12 +111,12 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def _plain(struct: msgspec.Struct) -> dict[str, object]:
-    found: dict[str, object] = {}
+    fields: dict[str, object] = {}
     for info in msgspec.structs.fields(struct):
         value = getattr(struct, info.name)
         if value != info.default or (info.name in _ALWAYS_WRITTEN and isinstance(struct, Definition)):
-            found[info.name] = _written(info.name, value)
-    return found
+            fields[info.name] = _written(info.name, value)
+    return fields
 
 
 def _written(name: str, value: object) -> object:

@@ -33,16 +33,16 @@ def read(given: str | Mapping[str, Any] | None) -> dict[str, str]:
     """Read input parameters as clients send them: a JSON object, or a text that holds one. Raises Malformed."""
     if given is None or (isinstance(given, str) and not given.strip()):
         return {}
-    found: object = given
+    document: object = given
     if isinstance(given, str):
         try:
-            found = msgspec.json.decode(given)
+            document = msgspec.json.decode(given)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            found = None
-    if not isinstance(found, Mapping):
+            document = None
+    if not isinstance(document, Mapping):
         detail = f'{FIELD}: Send a JSON object, or a text that holds one, such as "{{\\"category\\": \\"fiction\\"}}".'
         raise Malformed(detail, field=FIELD)
-    return {name: _text(name, value) for name, value in found.items() if value is not None}
+    return {name: _text(name, value) for name, value in document.items() if value is not None}
 
 
 def _text(name: str, value: object) -> str:
@@ -61,23 +61,23 @@ def check(definition: Definition, given: Mapping[str, str]) -> RunInput:
     for name, value in given.items():
         parameter = declared.get(name.lower())
         if parameter is None:
-            known = ", ".join(each.name for each in definition.input_parameters) or "none"
-            problems.append(_problem(_shown(name), f"This agent has no such parameter. Its parameters: {known}."))
+            names = ", ".join(each.name for each in definition.input_parameters) or "none"
+            problems.append(_problem(_shown(name), f"This agent has no such parameter. Its parameters: {names}."))
         elif message := _value_problem(value):
             problems.append(_problem(parameter.name, message))
         else:
             values[parameter.name] = value
-    found = RunInput({}, {})
+    run_input = RunInput({}, {})
     for parameter in definition.input_parameters:
-        _fill(found, parameter, values.get(parameter.name, parameter.default), problems, {each.lower() for each in given})
+        _fill(run_input, parameter, values.get(parameter.name, parameter.default), problems, {each.lower() for each in given})
     if problems:
         raise Malformed("The input parameters cannot be used; `errors` says why.", problems=problems)
-    return found
+    return run_input
 
 
-def _fill(found: RunInput, parameter: InputParameter, value: str | None, problems: list[FieldProblem], given: set[str]) -> None:
+def _fill(run_input: RunInput, parameter: InputParameter, value: str | None, problems: list[FieldProblem], given: set[str]) -> None:
     if value is not None:
-        (found.encrypted if parameter.encrypted else found.plain)[parameter.name] = value
+        (run_input.encrypted if parameter.encrypted else run_input.plain)[parameter.name] = value
     elif parameter.name.lower() not in given:
         problems.append(_problem(parameter.name, "Give a value: the agent has no default for it."))
 
@@ -96,10 +96,10 @@ def _shown(name: str) -> str:
     return _CONTROL.sub("?", name)[:64]
 
 
-def store(run: Run, found: RunInput, secrets: Secrets) -> None:
+def store(run: Run, run_input: RunInput, secrets: Secrets) -> None:
     """Put the values into a run's row, which has its agent and sequence already."""
-    run.input = _encode(found.plain).decode()
-    run.sealed_input = sealing.seal(_key(secrets), _encode(found.encrypted), _about(run)) if found.encrypted else None
+    run.input = _encode(run_input.plain).decode()
+    run.sealed_input = sealing.seal(_key(secrets), _encode(run_input.encrypted), _about(run)) if run_input.encrypted else None
     run.input_count = 1
 
 

@@ -97,14 +97,14 @@ async def take(session: AsyncSession, run_id: int, worker: Worker, *, lease_seco
 async def report(session: AsyncSession, lease: Lease, counters: Counters, *, lease_seconds: int) -> Orders:
     """Write how far a run has come, renew its lease, and return what is asked of its worker; raises LeaseLost."""
     expires = await now(session) + timedelta(seconds=lease_seconds)
-    found = await session.execute(
+    result = await session.execute(
         update(Run)
         .where(*_held(lease))
         .values(lease_expires_at=expires, **counters.values())
         .returning(Run.stop_requested_at, Run.kill_requested_at)
         .execution_options(synchronize_session=False)
     )
-    row = found.one_or_none()
+    row = result.one_or_none()
     if row is None:
         raise LeaseLost(f"run {lease.run_id}")
     return Orders(row[0] is not None, row[1] is not None)

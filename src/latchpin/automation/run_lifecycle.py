@@ -185,8 +185,8 @@ def _stamps(to: RunStatus, at: datetime) -> dict[str, Any]:
 async def _why(session: AsyncSession, run: Run, lease: Lease | None) -> Exception:
     if lease is not None:
         query = select(Run.owner, Run.fencing_token).where(Run.id == run.id)
-        found = (await session.execute(query)).one_or_none()
-        if found is None or tuple(found) != (lease.owner, lease.fencing_token):
+        row = (await session.execute(query)).one_or_none()
+        if row is None or tuple(row) != (lease.owner, lease.fencing_token):
             return LeaseLost(f"run {run.id}")
     return StatusChanged(f"run {run.id}")
 

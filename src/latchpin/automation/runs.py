@@ -103,7 +103,7 @@ async def start(
     Get the agent by `get_agent_to_start`; it is read anew and locked here. `origin` is the caller where None.
     Raises Malformed for the input, Conflict where the agent is archived, or in progress and one of the two runs is exclusive.
     """
-    found = run_inputs.check(definition, new.input)
+    run_input = run_inputs.check(definition, new.input)
     _require_sound(new)
     version = agent.version
     await run_lifecycle.lock(session, agent.organization_id)
@@ -134,7 +134,7 @@ async def start(
         is_wait_on_failure=new.is_wait_on_failure,
         created_at=clock.now(),
     )
-    run_inputs.store(run, found, engine.secrets)
+    run_inputs.store(run, run_input, engine.secrets)
     session.add(run)
     await session.flush()
     await run_lifecycle.created(session, run, run_lifecycle.cause_of(by))

@@ -21,13 +21,13 @@ class Counts:
 
 async def of_spaces(session: AsyncSession, space_ids: Iterable[int]) -> dict[int, Counts]:
     """Return the counts of Spaces by id. Give only ids that were found visible."""
-    wanted = list(space_ids)
+    ids = list(space_ids)
     agents = await session.execute(
-        select(Agent.space_id, func.count()).where(Agent.space_id.in_(wanted), Agent.archived.is_(None)).group_by(Agent.space_id)
+        select(Agent.space_id, func.count()).where(Agent.space_id.in_(ids), Agent.archived.is_(None)).group_by(Agent.space_id)
     )
     members = await session.execute(
-        select(SpaceMember.space_id, func.count()).where(SpaceMember.space_id.in_(wanted)).group_by(SpaceMember.space_id)
+        select(SpaceMember.space_id, func.count()).where(SpaceMember.space_id.in_(ids)).group_by(SpaceMember.space_id)
     )
     by_agents = dict(agents.all())
     by_members = dict(members.all())
-    return {space_id: Counts(by_agents.get(space_id, 0), by_members.get(space_id, 0)) for space_id in wanted}
+    return {space_id: Counts(by_agents.get(space_id, 0), by_members.get(space_id, 0)) for space_id in ids}

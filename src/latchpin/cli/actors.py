@@ -27,11 +27,15 @@ def principal(user: User) -> Principal:
 
 async def find_organization(session: Session, name: str | None) -> Organization:
     """Return the organization of this name in any case, or the only one; ends the command where that is no single one."""
-    every = await organizations.list_all(session)
-    if not every:
+    all_organizations = await organizations.list_all(session)
+    if not all_organizations:
         fail("There is no organization yet. Make the first one and its administrator: latchpin init")
-    found = every if name is None else [each for each in every if plain_text.fold(each.name) == plain_text.fold(plain_text.normalize(name))]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(each.name for each in every)
-    return fail(f"Name one organization with --organization: {names}." if not found or name is None else f"Several are called {name}.")
+    matching = (
+        all_organizations
+        if name is None
+        else [each for each in all_organizations if plain_text.fold(each.name) == plain_text.fold(plain_text.normalize(name))]
+    )
+    if len(matching) == 1:
+        return matching[0]
+    names = ", ".join(each.name for each in all_organizations)
+    return fail(f"Name one organization with --organization: {names}." if not matching or name is None else f"Several are called {name}.")

@@ -63,12 +63,14 @@ async def apply(
     text, name = _read(file)
     async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
         user = await find_user(session, email)
-        shown = await _save(session, deployment, user, text, name, space=space, comment=comment)
+        document = await _save(session, deployment, user, text, name, space=space, comment=comment)
     if as_json:
-        print_json(shown)
+        print_json(document)
     else:
         place = f"the Space {space}" if space is not None else f"the personal Space of {email}"
-        terminal.write(f"{str(shown['result']).capitalize()}: {shown['name']}, id {shown['id']}, version {shown['version']}, in {place}.")
+        terminal.write(
+            f"{str(document['result']).capitalize()}: {document['name']}, id {document['id']}, version {document['version']}, in {place}."
+        )
 
 
 async def _save(
@@ -76,15 +78,15 @@ async def _save(
 ) -> dict[str, object]:
     who, by = principal(user), deployment.actor(user.organization_id)
     space_id = None if space is None else await _space_id(session, who, space)
-    known = await agents.by_name(session, who, name, space_id)
-    if known is None:
-        made, result = await agents.create(session, who, text, space_id=space_id, comment=comment, by=by), "created"
+    existing = await agents.by_name(session, who, name, space_id)
+    if existing is None:
+        saved_agent, result = await agents.create(session, who, text, space_id=space_id, comment=comment, by=by), "created"
     else:
-        before = known.version
-        held = await agents.get_for_change(session, who, known.id)
-        made = await agents.change(session, held, text, comment=comment, by=by)
-        result = "unchanged" if made.version == before else "changed"
-    return {"id": made.id, "name": made.name, "version": made.version, "result": result}
+        before = existing.version
+        held = await agents.get_for_change(session, who, existing.id)
+        saved_agent = await agents.change(session, held, text, comment=comment, by=by)
+        result = "unchanged" if saved_agent.version == before else "changed"
+    return {"id": saved_agent.id, "name": saved_agent.name, "version": saved_agent.version, "result": result}
 
 
 @agent.command(name="list", epilog=example("latchpin agent list --user ada@example.com"))
@@ -98,8 +100,8 @@ async def list_(data_dir: Path | None, email: str, archived: bool, as_json: bool
     async with open_deployment(data_dir) as deployment, deployment.database.read() as session:
         who = principal(await find_user(session, email))
         names = {each.id: each.name for each in await spaces.list_all(session, who)}
-        found = await agent_lists.every(session, who, Filters(archived=None if archived else False))
-        rows = [_listed(row, names) for row in found]
+        agent_rows = await agent_lists.every(session, who, Filters(archived=None if archived else False))
+        rows = [_listed(row, names) for row in agent_rows]
     if as_json:
         print_json(rows)
         return
@@ -109,32 +111,32 @@ async def list_(data_dir: Path | None, email: str, archived: bool, as_json: bool
 
 def _read(file: Path) -> tuple[str, str]:
     """Return the text of a sound definition and its agent's name, or end the command with every problem."""
-    shown = "<stdin>" if str(file) == "-" else str(file)
+    file_name = "<stdin>" if str(file) == "-" else str(file)
     try:
         raw = sys.stdin.buffer.read(definitions.MAX_BYTES + 1) if str(file) == "-" else file.read_bytes()
     except OSError as error:
-        fail(f"{shown} cannot be read ({error.strerror}).")
+        fail(f"{file_name} cannot be read ({error.strerror}).")
     try:
         parsed = definitions.parse(raw)
     except DefinitionError as error:
-        _refuse(shown, error)
+        _refuse(file_name, error)
     return raw.decode("utf-8-sig"), parsed.name
 
 
-def _refuse(shown: str, error: DefinitionError) -> NoReturn:
+def _refuse(file_name: str, error: DefinitionError) -> NoReturn:
     for each in error.problems:
         field = f"{each.field}: " if each.field else ""
-        terminal.write(f"{shown}:{each.line}:{each.column}: {field}{each.message}", is_error=True)
+        terminal.write(f"{file_name}:{each.line}:{each.column}: {field}{each.message}", is_error=True)
     sys.exit(1)
 
 
 async def _space_id(session: Session, who: Principal, name: str) -> int:
     visible = await spaces.list_all(session, who)
-    found = [each.id for each in visible if plain_text.fold(each.name) == plain_text.fold(plain_text.normalize(name))]
-    if len(found) == 1:
-        return found[0]
+    ids = [each.id for each in visible if plain_text.fold(each.name) == plain_text.fold(plain_text.normalize(name))]
+    if len(ids) == 1:
+        return ids[0]
     names = ", ".join(each.name for each in visible) or "none"
-    return fail(f"{who.email} sees {'several Spaces' if found else 'no Space'} called {name}. Spaces of this user: {names}.")
+    return fail(f"{who.email} sees {'several Spaces' if ids else 'no Space'} called {name}. Spaces of this user: {names}.")
 
 
 def _listed(row: AgentRow, names: dict[int, str]) -> dict[str, object]:

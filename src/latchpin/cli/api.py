@@ -55,13 +55,13 @@ async def api(method: str, path: str, data: str | None, issuer: str | None) -> N
     try:
         if held.expires - clock.timestamp() <= _EARLY_SECONDS:
             held = await _renewed(file, address, held)
-        answer = await _call(address, method, path, body, held)
-        if answer.status_code == _UNAUTHORIZED:
+        response = await _call(address, method, path, body, held)
+        if response.status_code == _UNAUTHORIZED:
             held = await _renewed(file, address, held)
-            answer = await _call(address, method, path, body, held)
+            response = await _call(address, method, path, body, held)
     except SignInExpired as error:
         fail(f"{error.detail} Run: latchpin login --issuer {address}", code=NOT_SIGNED_IN)
-    _print(answer)
+    _print(response)
 
 
 async def _renewed(file: CredentialsFile, address: str, held: StoredCredentials) -> StoredCredentials:
@@ -77,12 +77,12 @@ async def _renewed(file: CredentialsFile, address: str, held: StoredCredentials)
             return now
         async with connect(address) as server:
             try:
-                found = await server.refresh(now)
+                new_credentials = await server.refresh(now)
             except SignInExpired:
                 file.remove(address)
                 raise
-        file.write(address, found)
-        return found
+        file.write(address, new_credentials)
+        return new_credentials
 
 
 async def _call(address: str, method: str, path: str, body: bytes | None, held: StoredCredentials) -> httpx.Response:
@@ -115,18 +115,18 @@ def _body(data: str) -> bytes:
     return text.encode()
 
 
-def _print(answer: httpx.Response) -> None:
+def _print(response: httpx.Response) -> None:
     """Print an answer, to standard error with exit code 1 where it is a refusal."""
-    is_refusal = answer.status_code >= _REFUSED or answer.is_redirect
-    if answer.content:
+    is_refusal = response.status_code >= _REFUSED or response.is_redirect
+    if response.content:
         try:
-            document = answer.json()
+            document = response.json()
         except ValueError:
-            terminal.write(answer.text if not is_refusal else plain(answer.text), is_error=is_refusal)
+            terminal.write(response.text if not is_refusal else plain(response.text), is_error=is_refusal)
         else:
             if is_refusal:
                 terminal.write(json.dumps(document, indent=2, ensure_ascii=False), is_error=True)
             else:
                 print_json(document)
     if is_refusal:
-        fail(f"the server answered {answer.status_code} {plain(answer.reason_phrase)}".rstrip())
+        fail(f"the server answered {response.status_code} {plain(response.reason_phrase)}".rstrip())

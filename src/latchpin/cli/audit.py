@@ -71,24 +71,28 @@ async def verify(data_dir: Path | None, expected: tuple[Checkpoint, ...], as_jso
     machine (the server logs one at its start and each day), and give one with --expect.
     """
     async with open_deployment(data_dir) as deployment, deployment.database.read() as session:
-        found = await chain.verify(session, expected)
+        verification = await chain.verify(session, expected)
     if as_json:
-        print_json(_verification(found))
-    if found.first_broken is not None:
-        fail(f"The trail does not fit at event {found.first_broken}: this event, or one before it, was changed or removed.")
-    if found.unmet:
-        fail("\n".join(_unmet(each, found.newest) for each in found.unmet))
+        print_json(_verification(verification))
+    if verification.first_broken is not None:
+        fail(f"The trail does not fit at event {verification.first_broken}: this event, or one before it, was changed or removed.")
+    if verification.unmet:
+        fail("\n".join(_unmet(each, verification.newest) for each in verification.unmet))
     if not as_json:
-        terminal.write(f"The trail is whole. Its checkpoint, to keep elsewhere: {found.newest}" if found.newest else "The trail is empty.")
+        terminal.write(
+            f"The trail is whole. Its checkpoint, to keep elsewhere: {verification.newest}"
+            if verification.newest
+            else "The trail is empty."
+        )
 
 
-def _verification(found: Verification) -> dict[str, object]:
+def _verification(verification: Verification) -> dict[str, object]:
     return {
-        "whole": found.is_whole,
-        "firstBroken": found.first_broken,
-        "newest": found.newest.id if found.newest else 0,
-        "checkpoint": str(found.newest) if found.newest else None,
-        "unmet": [str(each) for each in found.unmet],
+        "whole": verification.is_whole,
+        "firstBroken": verification.first_broken,
+        "newest": verification.newest.id if verification.newest else 0,
+        "checkpoint": str(verification.newest) if verification.newest else None,
+        "unmet": [str(each) for each in verification.unmet],
     }
 
 

@@ -66,5 +66,5 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete a command's name, or an option of the group."""
-        found: list[Any] = [CompletionItem(name, help=entry.help) for name, entry in ALL.items() if name.startswith(incomplete)]
-        return found + click.Command.shell_complete(self, ctx, incomplete)
+        completions: list[Any] = [CompletionItem(name, help=entry.help) for name, entry in ALL.items() if name.startswith(incomplete)]
+        return completions + click.Command.shell_complete(self, ctx, incomplete)

@@ -42,22 +42,22 @@ class CredentialsFile:
 
     def read(self, issuer: str) -> StoredCredentials | None:
         """Return what is kept for an issuer, or None. Raises Conflict where others could read the file, Unavailable where nobody can."""
-        kept = self._load()["issuers"].get(issuer)
-        return StoredCredentials(**kept) if kept else None
+        fields = self._load()["issuers"].get(issuer)
+        return StoredCredentials(**fields) if fields else None
 
     def default_issuer(self) -> str | None:
         """Return the issuer that was signed in to last."""
-        found: str | None = self._load()["current"]
-        return found
+        issuer: str | None = self._load()["current"]
+        return issuer
 
     def issuers(self) -> list[str]:
         """Return every issuer that is signed in to."""
         return sorted(self._load()["issuers"])
 
-    def write(self, issuer: str, found: StoredCredentials, *, current: bool = False) -> None:
+    def write(self, issuer: str, credentials: StoredCredentials, *, current: bool = False) -> None:
         """Keep tokens. A reader sees the old file or the new one, and so does whoever comes after a power cut."""
         document = self._load()
-        document["issuers"][issuer] = asdict(found)
+        document["issuers"][issuer] = asdict(credentials)
         if current:
             document["current"] = issuer
         self._save(document)
@@ -104,8 +104,8 @@ class CredentialsFile:
                 )
                 raise Conflict(message)
             try:
-                found = json.load(file)
-                return {"current": found["current"], "issuers": dict(found["issuers"])}
+                document = json.load(file)
+                return {"current": document["current"], "issuers": dict(document["issuers"])}
             except (ValueError, KeyError, TypeError):
                 message = f"{self.path} is damaged. Remove it and sign in again."
                 raise Conflict(message) from None

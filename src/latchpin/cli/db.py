@@ -46,20 +46,20 @@ async def current(data_dir: Path | None, as_json: bool) -> None:
     """Print the database's revision and the one this version needs; exit code 1 where they differ."""
     chosen = load_settings(data_dir)
     require_initialized(chosen)
-    found = await _current(chosen)
+    revision = await _current(chosen)
     needed = migrate.head()
     if as_json:
-        print_json({"revision": found, "needed": needed, "upToDate": found == needed})
-    elif found == needed:
-        terminal.write(f"Revision {found}, as this version needs.")
+        print_json({"revision": revision, "needed": needed, "upToDate": revision == needed})
+    elif revision == needed:
+        terminal.write(f"Revision {revision}, as this version needs.")
     else:
-        terminal.write(f"Revision {found or 'none (the database is empty)'}; this version needs {needed}. Run: latchpin db upgrade")
-    if found != needed:
+        terminal.write(f"Revision {revision or 'none (the database is empty)'}; this version needs {needed}. Run: latchpin db upgrade")
+    if revision != needed:
         sys.exit(1)
 
 
 async def _current(chosen: Settings) -> str | None:
     if chosen.is_sqlite and not sqlite_file(chosen.database_url).exists():
         return None
-    async with database(chosen) as found:
-        return await migrate.current(found.engine)
+    async with database(chosen) as db:
+        return await migrate.current(db.engine)

@@ -37,28 +37,30 @@ def demo(data_dir: Path, port: int, no_serve: bool) -> None:
     os.environ |= {"LATCHPIN_LOG_LEVEL": "warning", "LATCHPIN_ACCESS_LOG": "off"}
     chosen = load_settings(data_dir, host="127.0.0.1", port=port)
     listener = None if no_serve else serve.bind(chosen.host, chosen.port)
-    known = _facts(chosen, data_dir / "demo.json")
-    terminal.write(_text(known, chosen.access_token_minutes))
+    facts = _facts(chosen, data_dir / "demo.json")
+    terminal.write(_text(facts, chosen.access_token_minutes))
     if listener is not None:
         serve.run(chosen, listener)
 
 
 @run_async
-async def _facts(chosen: Settings, facts: Path) -> dict[str, str]:
+async def _facts(chosen: Settings, facts_file: Path) -> dict[str, str]:
     """Return what a person and a script need to know; makes the data where there is none, and a new key where the old one is dead."""
-    known = _read(facts)
+    facts = _read(facts_file)
     async with initialized(chosen) as deployment:
         async with deployment.database.transaction() as session:
-            if known:
-                known["api_key"] = await _active_key(session, deployment, known["api_key"])
+            if facts:
+                facts["api_key"] = await _active_key(session, deployment, facts["api_key"])
             elif await users.count(session):
-                fail(f"{facts.parent} holds a deployment, but no demo.json: it is not a demo. Name another directory: make demo DIR=...")
+                fail(
+                    f"{facts_file.parent} holds a deployment, but no demo.json: it is not a demo. Name another directory: make demo DIR=..."
+                )
             else:
-                known = await History(session, deployment).live()
-            known |= await _active_app(session, deployment, known)
-        known["url"] = chosen.public_url
-        _write(facts, known)
-    return known
+                facts = await History(session, deployment).live()
+            facts |= await _active_app(session, deployment, facts)
+        facts["url"] = chosen.public_url
+        _write(facts_file, facts)
+    return facts
 
 
 async def _active_key(session: Session, deployment: Deployment, secret: str) -> str:
@@ -71,18 +73,18 @@ async def _active_key(session: Session, deployment: Deployment, secret: str) -> 
         return secret
     rules = await policy.get(session, user.organization_id, deployment.settings)
     by = deployment.actor(user.organization_id)
-    issued = await api_keys.create(
+    issued_key = await api_keys.create(
         session, user, api_keys.KeyParameters(description="Demo script"), policy=rules, secrets=deployment.secrets, by=by
     )
-    return issued.secret
+    return issued_key.secret
 
 
-async def _active_app(session: Session, deployment: Deployment, known: dict[str, str]) -> dict[str, str]:
+async def _active_app(session: Session, deployment: Deployment, facts: dict[str, str]) -> dict[str, str]:
     """Return client_id and secret of the demo's service, which reads the agents of one Space; makes what is not there or dead."""
     user = await users.by_email(session, USER)
     if user is None:
         return {}
-    client_id, secret = known.get("client_id", ""), known.get("client_secret", "")
+    client_id, secret = facts.get("client_id", ""), facts.get("client_secret", "")
     client = await clients.load(session, client_id)
     if client is not None and client_secrets.matches(client, secret, deployment.secrets):
         return {"client_id": client_id, "client_secret": secret}
@@ -96,32 +98,32 @@ async def _active_app(session: Session, deployment: Deployment, known: dict[str,
     return await demo_apps.make_service(session, deployment, user.organization_id, space.id, by=by)
 
 
-def _read(facts: Path) -> dict[str, str]:
-    known: dict[str, str] = json.loads(facts.read_text(encoding="utf-8")) if facts.exists() else {}
-    return known
+def _read(facts_file: Path) -> dict[str, str]:
+    facts: dict[str, str] = json.loads(facts_file.read_text(encoding="utf-8")) if facts_file.exists() else {}
+    return facts
 
 
-def _write(facts: Path, known: dict[str, str]) -> None:
-    draft = facts.with_suffix(".json.new")
+def _write(facts_file: Path, facts: dict[str, str]) -> None:
+    draft = facts_file.with_suffix(".json.new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(known, file, indent=2)
+        json.dump(facts, file, indent=2)
         file.write("\n")
-    draft.replace(facts)
+    draft.replace(facts_file)
 
 
-def _text(known: dict[str, str], minutes: int) -> str:
-    url, key = known["url"], known["api_key"]
-    service = f"{known.get('client_id')}:{known.get('client_secret')}"
+def _text(facts: dict[str, str], minutes: int) -> str:
+    url, key = facts["url"], facts["api_key"]
+    service = f"{facts.get('client_id')}:{facts.get('client_secret')}"
     return f"""
 Latchpin demo
 
   Control Center   {url}
-  Administrator    {known["admin_email"]}   password {known["admin_password"]}
-  User             {known["user_email"]}   password {known["user_password"]}
+  Administrator    {facts["admin_email"]}   password {facts["admin_password"]}
+  User             {facts["user_email"]}   password {facts["user_password"]}
   API key          {key}
-                   (acts for {known["user_email"]}, full access)
-  OAuth app        {known.get("client_id")}
+                   (acts for {facts["user_email"]}, full access)
+  OAuth app        {facts.get("client_id")}
                    (acts for itself, reads the agents of the Space {RETAIL})
 
 Try the key:

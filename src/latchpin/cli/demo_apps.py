@@ -30,15 +30,15 @@ _PARTNER_SERVER = Origin("203.0.113.12", "northwind-insights/4.2")
 
 async def make_service(session: Session, deployment: Deployment, organization_id: int, space_id: int, *, by: Actor) -> dict[str, str]:
     """Register the service that reads the agents of one Space, and return its client_id and client_secret."""
-    entry = client_admin.ClientFields(
+    fields = client_admin.ClientFields(
         name="Demo service",
         auth_method="client_secret_basic",
         grant_types=(client_credentials.NAME,),
         scopes=(Scope.AGENTS_READ.value, Scope.SPACES_READ.value),
         spaces={space_id: Role.VIEWER},
     )
-    made = await client_admin.create(session, organization_id, entry, secrets=deployment.secrets, by=by)
-    return {"client_id": made.client.client_id, "client_secret": made.secret or ""}
+    created_app = await client_admin.create(session, organization_id, fields, secrets=deployment.secrets, by=by)
+    return {"client_id": created_app.client.client_id, "client_secret": created_app.secret or ""}
 
 
 async def register_partner(session: Session, deployment: Deployment, organization_id: int, *, by: Actor) -> OAuthClient:

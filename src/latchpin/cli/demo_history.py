@@ -100,7 +100,7 @@ class History:
 
     async def _first_administrator(self) -> None:
         password = await passwords.temporary()  # in one transaction, for which nobody waits: the deployment is not there yet
-        made = await organizations.first_administrator(
+        created_user = await organizations.first_administrator(
             self.session,
             organization="Lovelace Data",
             full_name="Ada Lovelace",
@@ -109,7 +109,7 @@ class History:
             temporary=False,
             by=self.deployment.actor(),
         )
-        self.people[ADMIN] = made.user
+        self.people[ADMIN] = created_user.user
         self.facts |= {"admin_email": ADMIN, "admin_password": password.text}
 
     async def _employ(self, email: str, full_name: str) -> None:
@@ -142,8 +142,8 @@ class History:
     # Spaces and agents
 
     def _spaces(self) -> Iterator[_Step]:
-        for minute, entry in enumerate(_SPACES):
-            yield self._day(59, 9, 10 + minute), partial(self._open_space, entry)
+        for minute, fields in enumerate(_SPACES):
+            yield self._day(59, 9, 10 + minute), partial(self._open_space, fields)
         for day, name, email, role in (
             (59, RETAIL, USER, Role.EDITOR),
             (57, TENDERS, USER, Role.OPERATOR),
@@ -152,9 +152,9 @@ class History:
         ):
             yield self._day(day, 9, 30), partial(self._let_in, name, email, role)
 
-    async def _open_space(self, entry: spaces.SpaceFields) -> None:
+    async def _open_space(self, fields: spaces.SpaceFields) -> None:
         admin = self.people[ADMIN]
-        self.made_spaces[entry.name] = await spaces.create(self.session, admin.organization_id, entry, by=self._by(ADMIN))
+        self.made_spaces[fields.name] = await spaces.create(self.session, admin.organization_id, fields, by=self._by(ADMIN))
 
     async def _let_in(self, name: str, email: str, role: Role) -> None:
         await spaces.set_member(self.session, self.made_spaces[name], self.people[email], role, by=self._by(ADMIN))
@@ -200,9 +200,9 @@ class History:
     async def _issue(self, email: str, new: api_keys.KeyParameters) -> None:
         user = self.people[email]
         rules = await policy.get(self.session, user.organization_id, self.deployment.settings)
-        issued = await api_keys.create(self.session, user, new, policy=rules, secrets=self.deployment.secrets, by=self._by(ADMIN))
-        self.made_keys[str(new.description)] = issued.key
-        self.facts.setdefault("api_key", issued.secret)  # that of the first key
+        issued_key = await api_keys.create(self.session, user, new, policy=rules, secrets=self.deployment.secrets, by=self._by(ADMIN))
+        self.made_keys[str(new.description)] = issued_key.key
+        self.facts.setdefault("api_key", issued_key.secret)  # that of the first key
 
     async def _revoke_laptop(self) -> None:
         await api_keys.revoke(self.session, self.made_keys["Old laptop"], by=self._by(ADMIN), reason="laptop was lost")

@@ -85,10 +85,10 @@ async def open_deployment(data_dir: Path | None) -> AsyncIterator[Deployment]:
     """
     chosen = load_settings(data_dir)
     deployments.require_initialized(chosen)
-    async with database(chosen) as found:
-        known = await deployments.open_(chosen, found)
-        chain.use_key(known.derive("audit"))
-        yield Deployment(chosen, known, found)
+    async with database(chosen) as db:
+        secrets = await deployments.open_(chosen, db)
+        chain.use_key(secrets.derive("audit"))
+        yield Deployment(chosen, secrets, db)
 
 
 @asynccontextmanager
@@ -101,21 +101,21 @@ async def initialized(chosen: Settings, *, upgrade: bool = False, with_known_sec
         deployments.require_initialized(chosen)
     if chosen.is_sqlite:
         _require_writable(chosen)
-    async with database(chosen, may_create=True) as found:
-        known = await deployments.initialize(chosen, found, upgrade=upgrade, with_known_secrets=with_known_secrets)
-        chain.use_key(known.derive("audit"))
-        yield Deployment(chosen, known, found)
+    async with database(chosen, may_create=True) as db:
+        secrets = await deployments.initialize(chosen, db, upgrade=upgrade, with_known_secrets=with_known_secrets)
+        chain.use_key(secrets.derive("audit"))
+        yield Deployment(chosen, secrets, db)
 
 
 @asynccontextmanager
 async def database(chosen: Settings, *, may_create: bool = False) -> AsyncIterator[Database]:
     """Open the database alone, whatever its revision is; raises Unavailable with what to do."""
-    found = Database(chosen, may_create=may_create)
+    db = Database(chosen, may_create=may_create)
     try:
-        await _answers(found, chosen)
-        yield found
+        await _answers(db, chosen)
+        yield db
     finally:
-        await found.close()
+        await db.close()
 
 
 async def _answers(database: Database, chosen: Settings) -> None:

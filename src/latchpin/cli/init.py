@@ -33,24 +33,26 @@ async def init(data_dir: Path | None, organization: str | None, full_name: str |
     async with initialized(load_settings(data_dir)) as deployment:
         async with deployment.database.read() as session:
             await organizations.require_none(session)
-        asked = given | {field: _ask(field, question) for field, question in _QUESTIONS.items() if field not in given}
+        answers = given | {field: _ask(field, question) for field, question in _QUESTIONS.items() if field not in given}
         temporary = await passwords.temporary()
         async with deployment.database.transaction() as session:
-            made = await organizations.first_administrator(session, **asked, password=temporary, temporary=True, by=deployment.actor())
-            shown = {"email": made.user.email, "password": made.password}
+            created_user = await organizations.first_administrator(
+                session, **answers, password=temporary, temporary=True, by=deployment.actor()
+            )
+            document = {"email": created_user.user.email, "password": created_user.password}
     if as_json:
-        print_json(shown)
+        print_json(document)
     else:
-        terminal.write(f"Administrator {shown['email']} with the temporary password {shown['password']}")
+        terminal.write(f"Administrator {document['email']} with the temporary password {document['password']}")
         terminal.write("It is shown only now and changed at the first sign-in. Next: latchpin serve")
 
 
 def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
     """Return the options that were given, in the form in which they are kept; raises Invalid for all that cannot be taken."""
     form = FieldValidation()
-    found = {field: _check(form, field, text) for field, text in given.items() if text is not None}
+    values = {field: _check(form, field, text) for field, text in given.items() if text is not None}
     form.done()
-    return found
+    return values
 
 
 def _ask(field: str, question: str) -> str:

@@ -43,35 +43,35 @@ class AuthorizationServerClient:
 
     async def begin(self, scope: str) -> dict[str, Any]:
         """Ask for a code that a person enters in a browser (RFC 8628 section 3.1); raises Denied."""
-        answer = await self._post("device_authorization_endpoint", {"client_id": COMMAND_LINE, "scope": scope})
-        found = _document(answer)
-        if answer.status_code != _OK or not {"device_code", "user_code", "verification_uri"} <= found.keys():
-            raise Denied(f"{self.address} does not let this command sign in: {_said(answer)}")
-        return found
+        response = await self._post("device_authorization_endpoint", {"client_id": COMMAND_LINE, "scope": scope})
+        device_authorization = _document(response)
+        if response.status_code != _OK or not {"device_code", "user_code", "verification_uri"} <= device_authorization.keys():
+            raise Denied(f"{self.address} does not let this command sign in: {_said(response)}")
+        return device_authorization
 
-    async def wait(self, asked: dict[str, Any]) -> StoredCredentials:
+    async def wait(self, device_authorization: dict[str, Any]) -> StoredCredentials:
         """Wait until the person has decided (RFC 8628 sections 3.4, 3.5). Raises Denied where the answer is no, or came too late.
 
         Asks every `interval` seconds, five seconds more after each `slow_down`, and twice as long after each try without an answer.
         """
-        interval = float(asked.get("interval") or _INTERVAL_SECONDS)
-        ends = clock.monotonic() + min(float(asked.get("expires_in") or _MOST_SECONDS), _MOST_SECONDS)
+        interval = float(device_authorization.get("interval") or _INTERVAL_SECONDS)
+        ends = clock.monotonic() + min(float(device_authorization.get("expires_in") or _MOST_SECONDS), _MOST_SECONDS)
         while True:
             await clock.wait_until(clock.monotonic() + interval)
-            form = {"grant_type": DEVICE_CODE, "device_code": str(asked["device_code"]), "client_id": COMMAND_LINE}
-            answer = None
+            form = {"grant_type": DEVICE_CODE, "device_code": str(device_authorization["device_code"]), "client_id": COMMAND_LINE}
+            response = None
             with contextlib.suppress(Unavailable):
-                answer = await self._post("token_endpoint", form)
-            if answer is not None and answer.status_code == _OK:
-                return _signed_in(_document(answer))
-            if answer is None or answer.status_code >= _SERVER_ERROR:
+                response = await self._post("token_endpoint", form)
+            if response is not None and response.status_code == _OK:
+                return _signed_in(_document(response))
+            if response is None or response.status_code >= _SERVER_ERROR:
                 error, interval = "authorization_pending", interval * 2
             else:
-                error = str(_document(answer).get("error"))
+                error = str(_document(response).get("error"))
             if error == "slow_down":
                 interval += _SLOWER_SECONDS
             elif error != "authorization_pending":
-                raise Denied(_ENDS.get(error) or f"{self.address} ended the sign-in: {_said(answer)}")
+                raise Denied(_ENDS.get(error) or f"{self.address} ended the sign-in: {_said(response)}")
             if clock.monotonic() >= ends:
                 raise Denied(_ENDS["expired_token"])
 
@@ -80,12 +80,12 @@ class AuthorizationServerClient:
         if held.refresh_token is None:
             raise SignInExpired("The access token has expired.")
         form = {"grant_type": "refresh_token", "refresh_token": held.refresh_token, "client_id": held.client_id}
-        answer = await self._post("token_endpoint", form)
-        if answer.status_code == _OK:
-            return _signed_in(_document(answer), held)
-        if _document(answer).get("error") in ("invalid_grant", "invalid_client", "unauthorized_client"):
-            raise SignInExpired(f"The sign-in has ended: {_said(answer)}.")
-        raise Unavailable(f"{self.address} cannot refresh the sign-in now: {_said(answer)}")
+        response = await self._post("token_endpoint", form)
+        if response.status_code == _OK:
+            return _signed_in(_document(response), held)
+        if _document(response).get("error") in ("invalid_grant", "invalid_client", "unauthorized_client"):
+            raise SignInExpired(f"The sign-in has ended: {_said(response)}.")
+        raise Unavailable(f"{self.address} cannot refresh the sign-in now: {_said(response)}")
 
     async def revoke(self, held: StoredCredentials) -> bool:
         """End the sign-in at the server (RFC 7009); returns whether it said so. Raises Unavailable."""
@@ -111,12 +111,12 @@ async def connect(address: str) -> AsyncIterator[AuthorizationServerClient]:
     """Read a server's metadata (RFC 8414) and give a client of it; raises Unavailable, and Conflict for an address that is not sound."""
     async with client(address) as http:
         try:
-            answer = await http.get(f"{address}/.well-known/oauth-authorization-server")
+            response = await http.get(f"{address}/.well-known/oauth-authorization-server")
         except httpx.HTTPError as error:
             raise _unreachable(address, error) from error
-        metadata = _document(answer)
-        if answer.status_code != _OK or "issuer" not in metadata:
-            raise Unavailable(f"{address} is no authorization server: it answered {answer.status_code} to the question for its metadata.")
+        metadata = _document(response)
+        if response.status_code != _OK or "issuer" not in metadata:
+            raise Unavailable(f"{address} is no authorization server: it answered {response.status_code} to the question for its metadata.")
         if metadata["issuer"] != address:
             raise Conflict(f"{address} calls itself {plain(metadata['issuer'])}. Use that address with --issuer, if it is the right one.")
         yield AuthorizationServerClient(address, http, metadata)
@@ -151,30 +151,30 @@ def _unreachable(address: str, error: httpx.HTTPError) -> Unavailable:
     return Unavailable(f"{address} cannot be reached: {plain(error) or type(error).__name__}.")
 
 
-def _document(answer: httpx.Response) -> dict[str, Any]:
+def _document(response: httpx.Response) -> dict[str, Any]:
     try:
-        found = answer.json()
+        document = response.json()
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
-def _said(answer: httpx.Response | None) -> str:
-    if answer is None:
+def _said(response: httpx.Response | None) -> str:
+    if response is None:
         return "no answer"
-    found = _document(answer)
-    words = [plain(found[name]) for name in ("error", "error_description") if found.get(name)]
-    return ": ".join(words) or f"status {answer.status_code}"
+    document = _document(response)
+    words = [plain(document[name]) for name in ("error", "error_description") if document.get(name)]
+    return ": ".join(words) or f"status {response.status_code}"
 
 
-def _signed_in(answer: dict[str, Any], before: StoredCredentials | None = None) -> StoredCredentials:
+def _signed_in(token_response: dict[str, Any], before: StoredCredentials | None = None) -> StoredCredentials:
     """Read a token answer (RFC 6749 section 5.1); what it leaves out is as before."""
-    if not isinstance(answer.get("access_token"), str) or str(answer.get("token_type", "")).lower() != "bearer":
+    if not isinstance(token_response.get("access_token"), str) or str(token_response.get("token_type", "")).lower() != "bearer":
         raise Unavailable("The server's answer holds no bearer token.")
     return StoredCredentials(
-        access_token=answer["access_token"],
-        refresh_token=answer.get("refresh_token") or (before.refresh_token if before else None),
-        expires=clock.timestamp() + float(answer.get("expires_in") or 0),
-        scope=str(answer.get("scope") or (before.scope if before else "")),
+        access_token=token_response["access_token"],
+        refresh_token=token_response.get("refresh_token") or (before.refresh_token if before else None),
+        expires=clock.timestamp() + float(token_response.get("expires_in") or 0),
+        scope=str(token_response.get("scope") or (before.scope if before else "")),
         client_id=COMMAND_LINE,
     )

@@ -75,18 +75,18 @@ async def create(
         user = await find_user(session, email)
         rules = await policy.get(session, user.organization_id, deployment.settings)
         by = deployment.actor(user.organization_id)
-        issued = await api_keys.create(session, user, new, policy=rules, secrets=deployment.secrets, by=by)
-        shown = {
-            "id": issued.key.id,
-            "key": issued.secret,
-            "prefix": issued.key.prefix,
-            "expires": clock.iso(issued.key.expires),
+        issued_key = await api_keys.create(session, user, new, policy=rules, secrets=deployment.secrets, by=by)
+        document = {
+            "id": issued_key.key.id,
+            "key": issued_key.secret,
+            "prefix": issued_key.key.prefix,
+            "expires": clock.iso(issued_key.key.expires),
         }
     if as_json:
-        print_json(shown)
+        print_json(document)
     else:
-        terminal.write(f"Key {shown['id']} for {email}, until {shown['expires']}. It is shown only now:", is_error=True)
-        terminal.write(str(shown["key"]))
+        terminal.write(f"Key {document['id']} for {email}, until {document['expires']}. It is shown only now:", is_error=True)
+        terminal.write(str(document["key"]))
 
 
 @key.command(name="list", epilog=example("latchpin key list --user ada@example.com"))
@@ -118,16 +118,16 @@ async def revoke(data_dir: Path | None, which: str, reason: str) -> None:
     KEY is its id, or the first characters that the list shows, such as sk-lp_Ab12. Give no whole key here: others on this machine could
     read it.
     """
-    wanted = _named(which)
+    id_or_prefix = _named(which)
     async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
-        matching = await api_keys.matching(session, wanted)
+        matching = await api_keys.matching(session, id_or_prefix)
         if not matching:
             fail(f"There is no key {which}. `latchpin key list --user EMAIL` shows them.")
         if len(matching) > 1:
             fail(f"Several keys begin with {which}. Name one by its id: {', '.join(str(each.id) for each in matching)}.")
-        found = matching[0]
-        done = await api_keys.revoke(session, found, by=deployment.actor(found.organization_id), reason=reason)
-        name = api_keys.label(found)
+        api_key = matching[0]
+        done = await api_keys.revoke(session, api_key, by=deployment.actor(api_key.organization_id), reason=reason)
+        name = api_keys.label(api_key)
     terminal.write(f"Revoked {name}." if done else f"{name} was revoked before.")
 
 

@@ -41,14 +41,16 @@ async def login(issuer: str | None, scope: str) -> None:
     address = chosen(issuer, file)
     before = file.read(address)
     async with connect(address) as server:
-        asked = await server.begin(" ".join([*scope.split(), OFFLINE]))
-        minutes = max(1, int(asked.get("expires_in") or 0) // 60)
-        terminal.write(f"Open {plain(asked['verification_uri'])} in a browser, sign in, and enter this code within {minutes} minutes:\n")
-        terminal.write(f"    {plain(asked['user_code'])}\n")
-        if asked.get("verification_uri_complete"):
-            terminal.write(f"Or open {plain(asked['verification_uri_complete'])}")
+        device_authorization = await server.begin(" ".join([*scope.split(), OFFLINE]))
+        minutes = max(1, int(device_authorization.get("expires_in") or 0) // 60)
+        terminal.write(
+            f"Open {plain(device_authorization['verification_uri'])} in a browser, sign in, and enter this code within {minutes} minutes:\n"
+        )
+        terminal.write(f"    {plain(device_authorization['user_code'])}\n")
+        if device_authorization.get("verification_uri_complete"):
+            terminal.write(f"Or open {plain(device_authorization['verification_uri_complete'])}")
         terminal.write("Waiting for your answer there (Ctrl-C gives up).")
-        signed_in = await server.wait(asked)
+        signed_in = await server.wait(device_authorization)
         with file.locked():
             file.write(address, signed_in, current=True)
         if before is not None:
@@ -77,11 +79,11 @@ async def logout(issuer: str | None, every: bool) -> None:
         if held is None:
             terminal.write(f"Not signed in to {address}.")
             continue
-        told = False
+        is_revoked = False
         with contextlib.suppress(LatchpinError):
             async with connect(address) as server:
-                told = await server.revoke(held)
-        if told:
+                is_revoked = await server.revoke(held)
+        if is_revoked:
             terminal.write(f"Signed out of {address}.")
         else:
             untold.append(address)

@@ -138,7 +138,7 @@ async def _when_the_database_answers(chosen: Settings) -> str | None:
     Raises Unavailable at once for what no waiting mends, such as a wrong password, and else when the time is over.
     """
     until = clock.monotonic() + chosen.database_wait_seconds
-    told = False
+    is_logged = False
     while True:
         try:
             async with initialized(chosen) as deployment:
@@ -146,7 +146,7 @@ async def _when_the_database_answers(chosen: Settings) -> str | None:
         except Unavailable as error:
             if chosen.is_sqlite or not is_passing(error) or clock.monotonic() >= until:
                 raise
-            if not told:
+            if not is_logged:
                 _log.warning("database.awaited", detail=error.detail, for_seconds=chosen.database_wait_seconds)
-                told = True
+                is_logged = True
         await asyncio.sleep(_ASK_AGAIN_SECONDS)

@@ -48,10 +48,10 @@ def settings(data_dir: Path | None, as_json: bool) -> None:
 def _row(spec: Field[Any], chosen: Settings, data_dir: Path | None, *, is_default: bool) -> dict[str, object]:
     source = "default" if is_default else _source(spec.name, chosen, data_dir)
     value = getattr(chosen, spec.name)
-    shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     if spec.metadata["secret"]:
-        shown = "not set" if source == "default" else "set"
-    return {"name": spec.name, "variable": variable(spec.name), "value": shown, "source": source, "doc": spec.metadata["doc"]}
+        text = "not set" if source == "default" else "set"
+    return {"name": spec.name, "variable": variable(spec.name), "value": text, "source": source, "doc": spec.metadata["doc"]}
 
 
 def _source(name: str, chosen: Settings, data_dir: Path | None) -> str:

@@ -53,13 +53,13 @@ async def rotate(data_dir: Path | None, at_once: bool, as_json: bool) -> None:
     """
     async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
         kid = await signing_keys.rotate(session, deployment.secrets, deployment.settings, by=deployment.actor(), at_once=at_once)
-        shown = next(_listed(row) for row in await signing_keys.published(session) if row.kid == kid)
+        document = next(_listed(row) for row in await signing_keys.published(session) if row.kid == kid)
     if as_json:
-        print_json(shown)
+        print_json(document)
     elif at_once:
         terminal.write(f"{kid} signs from now on. All other keys are taken down, and tokens that they signed are refused.")
     else:
-        terminal.write(f"{kid} is published, and signs from {shown['signsFrom']} on.")
+        terminal.write(f"{kid} is published, and signs from {document['signsFrom']} on.")
 
 
 def _listed(row: SigningKey) -> dict[str, object]:

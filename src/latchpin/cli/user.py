@@ -40,12 +40,17 @@ async def add(data_dir: Path | None, email: str, full_name: str, group: str, org
     new = users.NewUser(full_name=full_name, email=email, group=_GROUPS[group], password=await passwords.temporary())
     async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
         home = await find_organization(session, organization)
-        made = await users.create(session, home.id, new, by=deployment.actor(home.id))
-        shown = {"id": made.user.id, "email": made.user.email, "group": made.user.user_group, "password": made.password}
+        created_user = await users.create(session, home.id, new, by=deployment.actor(home.id))
+        document = {
+            "id": created_user.user.id,
+            "email": created_user.user.email,
+            "group": created_user.user.user_group,
+            "password": created_user.password,
+        }
     if as_json:
-        print_json(shown)
+        print_json(document)
     else:
-        terminal.write(f"{shown['group']} {shown['email']} with the temporary password {shown['password']}")
+        terminal.write(f"{document['group']} {document['email']} with the temporary password {document['password']}")
         terminal.write("It is shown only now and changed at the first sign-in.")
 
 
@@ -77,10 +82,10 @@ async def disable(data_dir: Path | None, email: str) -> None:
     The last active administrator cannot be disabled.
     """
     async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
-        found = await find_user(session, email)
-        was = found.status.value
-        revoked = await users.disable(session, found, by=deployment.actor(found.organization_id))
-        is_changed = found.status.value != was
+        target_user = await find_user(session, email)
+        was = target_user.status.value
+        revoked = await users.disable(session, target_user, by=deployment.actor(target_user.organization_id))
+        is_changed = target_user.status.value != was
     terminal.write(f"Disabled {email}; keys revoked: {revoked}." if is_changed else f"{email} was disabled before.")
 
 
@@ -91,10 +96,10 @@ async def disable(data_dir: Path | None, email: str) -> None:
 async def enable(data_dir: Path | None, email: str) -> None:
     """Let a disabled user in again. Keys that were revoked stay revoked."""
     async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
-        found = await find_user(session, email)
-        was = found.status.value
-        await users.enable(session, found, by=deployment.actor(found.organization_id))
-        is_changed = found.status.value != was
+        target_user = await find_user(session, email)
+        was = target_user.status.value
+        await users.enable(session, target_user, by=deployment.actor(target_user.organization_id))
+        is_changed = target_user.status.value != was
     terminal.write(f"Enabled {email}. Revoked keys stay revoked." if is_changed else f"{email} was not disabled.")
 
 
@@ -107,24 +112,24 @@ async def reset_password(data_dir: Path | None, email: str, as_json: bool) -> No
     """Give a user a temporary password and print it, once; all of the user's browser sessions end."""
     temporary = await passwords.temporary()
     async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
-        found = await find_user(session, email)
-        await users.reset_password(session, found, temporary, by=deployment.actor(found.organization_id))
-        shown = {"id": found.id, "email": found.email, "password": temporary.text}
+        target_user = await find_user(session, email)
+        await users.reset_password(session, target_user, temporary, by=deployment.actor(target_user.organization_id))
+        document = {"id": target_user.id, "email": target_user.email, "password": temporary.text}
     if as_json:
-        print_json(shown)
+        print_json(document)
     else:
-        terminal.write(f"{shown['email']} has the temporary password {shown['password']}")
+        terminal.write(f"{document['email']} has the temporary password {document['password']}")
         terminal.write("It is shown only now and changed at the next sign-in.")
 
 
 async def _every(session: Session, organization_id: int, search: str) -> list[UserSummary]:
-    found: list[UserSummary] = []
+    summaries: list[UserSummary] = []
     while True:
-        number = len(found) // _PAGE + 1
+        number = len(summaries) // _PAGE + 1
         page = await user_list.page(session, organization_id, search=search, number=number, size=_PAGE)
-        found += page.items
+        summaries += page.items
         if len(page.items) < _PAGE:
-            return found
+            return summaries
 
 
 def _listed(each: UserSummary) -> dict[str, object]:

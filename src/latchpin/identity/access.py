@@ -64,11 +64,11 @@ def visibility_of(principal: Principal) -> VisibilityRules:
 
 def visibility_params(principal: Principal) -> dict[str, Any]:
     """Return the values of the conditions `spaces_in` and `agents_in`; a statement that is executed without them fails."""
-    named = principal.only or () if principal.roles is None else principal.roles
+    space_ids = principal.only or () if principal.roles is None else principal.roles
     return {
         "seer": principal.user_id,
         "seer_organization": principal.organization_id,
-        "seer_spaces": [each for each in named if each is not None],
+        "seer_spaces": [each for each in space_ids if each is not None],
     }
 
 
@@ -104,10 +104,10 @@ def agents_in(rules: VisibilityRules) -> ColumnElement[bool]:
 
 
 def _spaces(rules: VisibilityRules, values: Mapping[str, Any]) -> ColumnElement[bool]:
-    named = Space.id.in_(values["seer_spaces"])
+    in_allowed_spaces = Space.id.in_(values["seer_spaces"])
     if rules.as_app:
-        return named
-    return and_(named, _open_to_user(rules, values)) if rules.narrowed else _open_to_user(rules, values)
+        return in_allowed_spaces
+    return and_(in_allowed_spaces, _open_to_user(rules, values)) if rules.narrowed else _open_to_user(rules, values)
 
 
 def _open_to_user(rules: VisibilityRules, values: Mapping[str, Any]) -> ColumnElement[bool]:
@@ -165,20 +165,22 @@ def _role(principal: Principal, row: Any) -> Role | None:  # noqa: ANN401  a row
 
 async def require_role(session: AsyncSession, principal: Principal, space_id: int | None, role: Role) -> None:
     """Raise Denied unless the principal has `role` in the Space. Call it only for a thing that was found visible."""
-    found = await role_in(session, principal, space_id)
-    if found is None or found < role:
-        raise Denied(f"This needs the role {role.word} in the Space; yours is {found.word if found else 'none'}. Ask an administrator.")
+    actual_role = await role_in(session, principal, space_id)
+    if actual_role is None or actual_role < role:
+        raise Denied(
+            f"This needs the role {role.word} in the Space; yours is {actual_role.word if actual_role else 'none'}. Ask an administrator."
+        )
 
 
 async def roles_in_all(session: AsyncSession, principal: Principal) -> list[tuple[Space, Role]]:
     """Return every Space that the principal may enter, with the role there, by id."""
     if principal.roles is not None:
-        rows = await session.scalars(select(Space).where(Space.id.in_(principal.roles)).order_by(Space.id))
-        return [(space, principal.roles[space.id]) for space in rows]
-    found = await session.execute(
+        spaces = await session.scalars(select(Space).where(Space.id.in_(principal.roles)).order_by(Space.id))
+        return [(space, principal.roles[space.id]) for space in spaces]
+    rows = await session.execute(
         select(Space, SpaceMember.role, Space.organization_id, Space.scope, Space.is_default_access)
         .outerjoin(SpaceMember, and_(SpaceMember.space_id == Space.id, SpaceMember.user_id == principal.user_id))
         .where(visible_spaces(principal))
         .order_by(Space.id)
     )
-    return [(row[0], role) for row in found if (role := _role(principal, row)) is not None]
+    return [(row[0], role) for row in rows if (role := _role(principal, row)) is not None]

@@ -126,11 +126,11 @@ async def _assess(session: AsyncSession, row: Any, settings: Settings) -> Active
         return _rejected(reason, grant, client, user)
     principal = await _principal(session, grant, client, user, key)
     space: str | int = grant.space_id if grant.reach is Reach.SPACE else grant.reach.value
-    found = await membership.of(session, principal, space)
-    if grant.reach is Reach.SPACE and not found.spaces:
+    current_membership = await membership.of(session, principal, space)
+    if grant.reach is Reach.SPACE and not current_membership.spaces:
         return _rejected(RejectionReason.MEMBERSHIP_LOST, grant, client, user)
-    named = {"organization_id": grant.organization_id, "grant_id": grant.id, "now": clock.now()}
-    also = (await session.execute(_RESOURCES_AND_REVOKED, named)).all()
+    params = {"organization_id": grant.organization_id, "grant_id": grant.id, "now": clock.now()}
+    also = (await session.execute(_RESOURCES_AND_REVOKED, params)).all()
     ends = [grant.expires]
     if key is not None:
         ends.append(key.expires)
@@ -145,7 +145,7 @@ async def _assess(session: AsyncSession, row: Any, settings: Settings) -> Active
         client_name=client.name,
         subject=str(user.id) if user is not None else client.client_id,
         principal=principal,
-        membership=found,
+        membership=current_membership,
         granted=frozenset(allowed_scopes(grant, client)),
         resource=grant.resource,
         auth_time=int(grant.auth_time.timestamp()) if grant.auth_time else None,

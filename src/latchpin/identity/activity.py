@@ -81,7 +81,7 @@ class Activity:
             tally.begin(Origin(address, request.user_agent, request.request_id))
         tally.count += 1
 
-    def used_at(self, endpoint: str, principal: Principal, caller: str, origin: Origin, *, lacking: str | None = None) -> None:
+    def used_at(self, endpoint: str, principal: Principal, limiter_key: str, origin: Origin, *, lacking: str | None = None) -> None:
         """Note one use of a credential at an endpoint of the authorization server (`POST /api/oauth/token`), where it was accepted.
 
         `lacking` is the scope for want of which it was denied all the same.
@@ -90,11 +90,11 @@ class Activity:
         self._last_used.setdefault((credential.kind.value, credential.id or 0), (clock.timestamp(), origin.address))
         kind = (name_of(principal), endpoint, lacking, subnet(origin.address))
         outcome: Outcome = "done" if lacking is None else "refused"
-        _add(self._uses.get(kind) or self._new_use(kind, principal, caller, outcome, _what(endpoint, lacking)), origin)
+        _add(self._uses.get(kind) or self._new_use(kind, principal, limiter_key, outcome, _what(endpoint, lacking)), origin)
 
-    def _new_use(self, kind: Hashable, principal: Principal, caller: str, outcome: Outcome, what: str) -> UseCounter:
+    def _new_use(self, kind: Hashable, principal: Principal, limiter_key: str, outcome: Outcome, what: str) -> UseCounter:
         """Return the tally that a use counts in: one of its own, or its credential's, or that of many credentials."""
-        tally = self._uses.open(kind, caller, MOST_USES_OF_ONE, partial(_use, principal, outcome, what))
+        tally = self._uses.open(kind, limiter_key, MOST_USES_OF_ONE, partial(_use, principal, outcome, what))
         if tally is None:
             tally = self._uses.total((name_of(principal), outcome), partial(_use, principal, outcome, _OTHERS))
         if tally is None:
@@ -160,8 +160,8 @@ class Activity:
                     await _write_last_used(session, which, at, address)
                 for tally, count in due:
                     record(session, tally.total(count), tally.actor)
-        for which, seen in used.items():
-            if self._last_used.get(which) == seen:
+        for which, last_use in used.items():
+            if self._last_used.get(which) == last_use:
                 del self._last_used[which]
         for tally, count in due:
             tally.count, tally.written_at = tally.count - count, now  # more may have come while it was written
@@ -270,30 +270,34 @@ async def _record(session: AsyncSession, tally: UseCounter, count: int) -> None:
 
 def _in_order(item: tuple[tuple[str, int], object]) -> tuple[bool, str, int]:
     """One order for all, so that two who write do not deadlock; clients before grants, as whoever revokes a client takes them."""
-    (kind, found), _ = item
-    return kind != CredentialKind.CLIENT, kind, found
+    (kind, credential_id), _ = item
+    return kind != CredentialKind.CLIENT, kind, credential_id
 
 
 async def _write_last_used(session: AsyncSession, which: tuple[str, int], at: float, address: str | None) -> None:
-    kind, found = which
+    kind, credential_id = which
     when = datetime.fromtimestamp(at, UTC)
     before = when - timedelta(seconds=LAST_USED_SECONDS - 1)
     if kind == CredentialKind.CLIENT:
         await session.execute(
             update(OAuthClient)
-            .where(OAuthClient.id == found, or_(OAuthClient.last_used.is_(None), OAuthClient.last_used <= before))
+            .where(OAuthClient.id == credential_id, or_(OAuthClient.last_used.is_(None), OAuthClient.last_used <= before))
             .values(last_used=when)
         )
         return
     if kind == CredentialKind.ACCESS_TOKEN:
         await session.execute(
             update(OAuthGrant)
-            .where(OAuthGrant.id == found, OAuthGrant.ended.is_(None), or_(OAuthGrant.last_used.is_(None), OAuthGrant.last_used <= before))
+            .where(
+                OAuthGrant.id == credential_id,
+                OAuthGrant.ended.is_(None),
+                or_(OAuthGrant.last_used.is_(None), OAuthGrant.last_used <= before),
+            )
             .values(last_used=when)
         )
         return
     await session.execute(
         update(ApiKey)
-        .where(ApiKey.id == found, ApiKey.revoked.is_(None), or_(ApiKey.last_used.is_(None), ApiKey.last_used <= before))
+        .where(ApiKey.id == credential_id, ApiKey.revoked.is_(None), or_(ApiKey.last_used.is_(None), ApiKey.last_used <= before))
         .values(last_used=when, last_used_address=address and address[:64])
     )

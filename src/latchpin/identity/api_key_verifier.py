@@ -56,10 +56,10 @@ class ApiKeyVerifier:
             ).one_or_none()
         if row is None:
             return RejectedCredential(RejectionReason.UNKNOWN, name=credentials.display_prefix(key.decode("ascii")) + "...")
-        found, user = row
-        if reason := _rejection_reason(found, user):
-            return RejectedCredential(reason, user.organization_id, user.id, user.email, found.id, label(found))
-        verified = _verified(found, user, generation)
+        api_key, user = row
+        if reason := _rejection_reason(api_key, user):
+            return RejectedCredential(reason, user.organization_id, user.id, user.email, api_key.id, label(api_key))
+        verified = _verified(api_key, user, generation)
         self.cache.put(key, verified)
         return verified
 

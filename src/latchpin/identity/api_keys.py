@@ -113,9 +113,9 @@ async def of_user(session: AsyncSession, user_id: int) -> list[ApiKey]:
     return list((await session.scalars(select(ApiKey).where(ApiKey.user_id == user_id).order_by(ApiKey.id.desc()))).all())
 
 
-async def matching(session: AsyncSession, named: int | str) -> list[ApiKey]:
+async def matching(session: AsyncSession, id_or_prefix: int | str) -> list[ApiKey]:
     """Return the keys of any organization that an id or first characters (`ApiKey.prefix`) name, for the command line; at most 20."""
-    condition = ApiKey.id == named if isinstance(named, int) else ApiKey.prefix == named
+    condition = ApiKey.id == id_or_prefix if isinstance(id_or_prefix, int) else ApiKey.prefix == id_or_prefix
     return list((await session.scalars(select(ApiKey).where(condition).order_by(ApiKey.id).limit(20))).all())
 
 

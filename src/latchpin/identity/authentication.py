@@ -47,7 +47,7 @@ async def authenticate(verifiers: Verifiers, credential: RequestCredential, addr
         if malformed := store.malformed(credential.secret):
             return malformed
         generation = await verifiers.generation.current()
-    found = store.cached(credential.secret, generation) or await store.look_up(credential.secret, generation)
-    if isinstance(found, Verified) and found.networks and not found.admits(address):
-        return refusal_of(found.principal, RejectionReason.WRONG_NETWORK)
-    return found
+    result = store.cached(credential.secret, generation) or await store.look_up(credential.secret, generation)
+    if isinstance(result, Verified) and result.networks and not result.admits(address):
+        return refusal_of(result.principal, RejectionReason.WRONG_NETWORK)
+    return result

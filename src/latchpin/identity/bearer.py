@@ -48,10 +48,10 @@ class AccessTokenVerifier:
 
         The checks are those of RFC 9068 section 4, the grant's state and what the token claims of its user besides.
         """
-        found = await self.read(token, generation)
-        if isinstance(found, RejectedCredential):
-            return self.malformed(token) or found
-        claims, active = found
+        result = await self.read(token, generation)
+        if isinstance(result, RejectedCredential):
+            return self.malformed(token) or result
+        claims, active = result
         audience = claims["aud"]
         if not active.audiences.intersection(audience if isinstance(audience, list) else [audience]):
             return rejected(RejectionReason.WRONG_AUDIENCE, active)
@@ -85,17 +85,17 @@ class AccessTokenVerifier:
 
     async def active_grant(self, sid: str, generation: int) -> ActiveGrant | RejectedCredential:
         """Return where the grant stands that tokens name `sid`, looked up once per generation; raises Unavailable."""
-        known = self._standings.get(sid, generation)
-        if known is not None:
-            return known
+        cached = self._standings.get(sid, generation)
+        if cached is not None:
+            return cached
         return await self._lookups.run((sid, generation), lambda: self._load(sid, generation))
 
     async def _load(self, sid: str, generation: int) -> ActiveGrant | RejectedCredential:
         checked = clock.monotonic()
         async with self._database.read() as session:
-            found = await active_grant.by_sid(session, sid, self._settings)
-        self._standings.put(sid, found, generation, since=checked)
-        return found
+            grant = await active_grant.by_sid(session, sid, self._settings)
+        self._standings.put(sid, grant, generation, since=checked)
+        return grant
 
 
 def thumbprint(claims: dict[str, Any]) -> str | None:
@@ -135,7 +135,13 @@ def _rejection_reason(claims: dict[str, Any], active: ActiveGrant, now: float) -
 
 def rejected(reason: RejectionReason, active: ActiveGrant) -> RejectedCredential:
     """Make the refusal of a token whose grant is known, for the audit trail."""
-    who = active.principal
+    principal = active.principal
     return RejectedCredential(
-        reason, who.organization_id, who.user_id or None, who.email, active.grant_id, active.client_name, CredentialKind.ACCESS_TOKEN
+        reason,
+        principal.organization_id,
+        principal.user_id or None,
+        principal.email,
+        active.grant_id,
+        active.client_name,
+        CredentialKind.ACCESS_TOKEN,
     )

@@ -54,20 +54,20 @@ async def initialize(chosen: Settings, database: Database, *, upgrade: bool = Fa
     has_secrets = chosen.secrets_file.exists()  # asked first: another process that begins makes the database before the file
     fingerprint = await _fingerprint(database)
     if fingerprint is not None:
-        known = _known_secrets(chosen, fingerprint)
-        await initialize_database(chosen, database, known, upgrade=upgrade)
-        return known
+        deployment_secrets = _known_secrets(chosen, fingerprint)
+        await initialize_database(chosen, database, deployment_secrets, upgrade=upgrade)
+        return deployment_secrets
     if has_secrets:
         if not with_known_secrets:
             raise SecretsError(_EMPTY.format(path=chosen.secrets_file))
-        known = secrets.load(chosen.secrets_file)
-        await _make(chosen, database, known, upgrade=upgrade)
-        return known
+        deployment_secrets = secrets.load(chosen.secrets_file)
+        await _make(chosen, database, deployment_secrets, upgrade=upgrade)
+        return deployment_secrets
     if not (chosen.is_sqlite or upgrade):
         await migrate.require_head(database.engine)
-    with secrets.first_run(chosen.secrets_file) as made:
-        await _make(chosen, database, made, upgrade=upgrade)
-    return made
+    with secrets.first_run(chosen.secrets_file) as new_secrets:
+        await _make(chosen, database, new_secrets, upgrade=upgrade)
+    return new_secrets
 
 
 async def open_(chosen: Settings, database: Database) -> Secrets:
@@ -80,33 +80,33 @@ async def open_(chosen: Settings, database: Database) -> Secrets:
             await migrate.require_head(database.engine)
         message = "The database holds no deployment yet. Make one with `latchpin init`, or correct LATCHPIN_DATABASE_URL."
         raise NoDeployment(message)
-    known = _known_secrets(chosen, fingerprint)
-    await initialize_database(chosen, database, known)
-    return known
+    deployment_secrets = _known_secrets(chosen, fingerprint)
+    await initialize_database(chosen, database, deployment_secrets)
+    return deployment_secrets
 
 
-async def initialize_database(chosen: Settings, database: Database, known: Secrets, *, upgrade: bool = False) -> None:
+async def initialize_database(chosen: Settings, database: Database, deployment_secrets: Secrets, *, upgrade: bool = False) -> None:
     """Bring the schema up to date, and check that the secrets are those that the database was made with.
 
     On PostgreSQL another revision is refused unless `upgrade` is set. Raises WrongRevision, SecretsError, Unavailable.
     """
     await _to_head(chosen, database, upgrade=upgrade)
     async with database.transaction() as session:
-        await check_secrets(session, known)
+        await check_secrets(session, deployment_secrets)
 
 
-async def check(database: Database, known: Secrets) -> None:
+async def check(database: Database, deployment_secrets: Secrets) -> None:
     """Check, for one of the server's processes, what `bring_up` has brought up; changes nothing and raises the same."""
     await migrate.require_head(database.engine)
     async with database.read() as session:
-        await check_secrets(session, known, may_record=False)
+        await check_secrets(session, deployment_secrets, may_record=False)
 
 
-async def check_secrets(session: AsyncSession, known: Secrets, *, may_record: bool = True) -> None:
+async def check_secrets(session: AsyncSession, deployment_secrets: Secrets, *, may_record: bool = True) -> None:
     """Raise SecretsError where the secrets are not all those that the database was made with; notes peppers it sees for the first time."""
-    row = await organizations.deployment_row(session, known)
+    row = await organizations.deployment_row(session, deployment_secrets)
     recorded = _parsed(row.pepper_fingerprints)
-    present = known.pepper_fingerprints()
+    present = deployment_secrets.pepper_fingerprints()
     for version in await _versions_in_use(session):
         if version not in present:
             raise SecretsError(_NO_PEPPER.format(version=version, what="missing"))
@@ -116,11 +116,11 @@ async def check_secrets(session: AsyncSession, known: Secrets, *, may_record: bo
         row.pepper_fingerprints = " ".join(f"{version}:{text}" for version, text in sorted(both.items()))
 
 
-async def _make(chosen: Settings, database: Database, known: Secrets, *, upgrade: bool) -> None:
+async def _make(chosen: Settings, database: Database, deployment_secrets: Secrets, *, upgrade: bool) -> None:
     await _to_head(chosen, database, upgrade=upgrade)
     async with database.transaction() as session:
-        await organizations.prepare(session, known)
-        await check_secrets(session, known)
+        await organizations.prepare(session, deployment_secrets)
+        await check_secrets(session, deployment_secrets)
 
 
 async def _to_head(chosen: Settings, database: Database, *, upgrade: bool) -> None:
@@ -139,10 +139,10 @@ async def _fingerprint(database: Database) -> str | None:
 
 
 def _known_secrets(chosen: Settings, fingerprint: str) -> Secrets:
-    known = secrets.load_existing(chosen.secrets_file, fingerprint)
-    if known is None:
+    deployment_secrets = secrets.load_existing(chosen.secrets_file, fingerprint)
+    if deployment_secrets is None:
         raise SecretsError(_MISSING.format(path=chosen.secrets_file))
-    return known
+    return deployment_secrets
 
 
 async def _versions_in_use(session: AsyncSession) -> list[int]:

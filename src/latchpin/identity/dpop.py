@@ -77,7 +77,7 @@ class _InvalidProof(Exception):
         self.error = ProofError(reason, detail)
 
 
-def verify(presented: bytes, wanted: ProofRequirements) -> Proof | ProofError:
+def verify(presented: bytes, requirements: ProofRequirements) -> Proof | ProofError:
     """Check a proof for a request; `presented` is the DPoP header, of which two are joined with a line break as RequestContext does."""
     if b"\n" in presented:
         return ProofError(RejectionReason.PROOF_MALFORMED, "send exactly one DPoP header")
@@ -85,7 +85,7 @@ def verify(presented: bytes, wanted: ProofRequirements) -> Proof | ProofError:
         return ProofError(RejectionReason.PROOF_MALFORMED, f"the DPoP header must be one compact JWS of at most {MOST_BYTES} characters")
     try:
         jkt, claims = _decode(presented)
-        return _verify_claims(jkt, claims, wanted)
+        return _verify_claims(jkt, claims, requirements)
     except _InvalidProof as unsound:
         return unsound.error
 
@@ -115,12 +115,12 @@ def _decode(presented: bytes) -> tuple[str, dict[str, Any]]:
 
 def _decode_object(encoded: bytes, what: str) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(urlsafe_b64decode(encoded))
+        decoded = msgspec.json.decode(urlsafe_b64decode(encoded))
     except (ValueError, RecursionError):  # binascii's and msgspec's are ValueErrors
-        found = None
-    if not isinstance(found, dict):
+        decoded = None
+    if not isinstance(decoded, dict):
         raise _InvalidProof(RejectionReason.PROOF_MALFORMED, f"the {what} is no JSON object")
-    return found
+    return decoded
 
 
 def _key(algorithm: str, jwk: Any) -> Key:  # noqa: ANN401  whatever the JSON holds
@@ -149,34 +149,34 @@ def _check_rsa(modulus: str, exponent: str) -> None:
         raise _InvalidProof(RejectionReason.PROOF_KEY, "the RSA key's exponent is too large; 65537 is usual")
 
 
-def _verify_claims(jkt: str, claims: dict[str, Any], wanted: ProofRequirements) -> Proof:
+def _verify_claims(jkt: str, claims: dict[str, Any], requirements: ProofRequirements) -> Proof:
     """Check the claims (sections 4.2 and 4.3); raises _Unsound."""
     jti, iat, nonce = claims.get("jti"), claims.get("iat"), claims.get("nonce")
     if not isinstance(jti, str) or not 1 <= len(jti) <= _MOST_NAME:
         raise _InvalidProof(RejectionReason.PROOF_MALFORMED, f"jti must be a text of 1 to {_MOST_NAME} characters")
     if not isinstance(nonce, str | None):
         raise _InvalidProof(RejectionReason.PROOF_MALFORMED, "nonce must be a text")
-    if claims.get("htm") != wanted.method:
-        raise _InvalidProof(RejectionReason.PROOF_REQUEST, f"htm must be {wanted.method}")
-    if not _is_same(claims.get("htu"), wanted.url):
-        raise _InvalidProof(RejectionReason.PROOF_REQUEST, f"htu must be {wanted.url}")
+    if claims.get("htm") != requirements.method:
+        raise _InvalidProof(RejectionReason.PROOF_REQUEST, f"htm must be {requirements.method}")
+    if not _is_same(claims.get("htu"), requirements.url):
+        raise _InvalidProof(RejectionReason.PROOF_REQUEST, f"htu must be {requirements.url}")
     now = clock.timestamp()
     if not isinstance(iat, int | float) or isinstance(iat, bool):
         raise _InvalidProof(RejectionReason.PROOF_TIME, "iat must be a number of seconds")
     if not now - WINDOW_SECONDS <= iat <= now + WINDOW_SECONDS:
         raise _InvalidProof(RejectionReason.PROOF_TIME, f"iat must be within {WINDOW_SECONDS} seconds of our clock, which says {int(now)}")
-    if wanted.token is not None and not _is_of_token(claims.get("ath"), wanted.token):
+    if requirements.token is not None and not _is_of_token(claims.get("ath"), requirements.token):
         raise _InvalidProof(RejectionReason.PROOF_TOKEN, "ath must be the SHA-256 of the access token, in base64url without padding")
     return Proof(jkt, jti, float(iat), nonce)
 
 
 def _is_of_token(ath: Any, token: bytes) -> bool:  # noqa: ANN401  whatever the JSON holds
-    wanted = base64.urlsafe_b64encode(sha256(token).digest()).rstrip(b"=")
-    return isinstance(ath, str) and hmac.compare_digest(ath.encode(), wanted)
+    expected = base64.urlsafe_b64encode(sha256(token).digest()).rstrip(b"=")
+    return isinstance(ath, str) and hmac.compare_digest(ath.encode(), expected)
 
 
 def _is_same(htu: Any, url: str) -> bool:  # noqa: ANN401  whatever the JSON holds
-    return isinstance(htu, str) and (htu == url or ((found := normalize_url(htu)) is not None and found == normalize_url(url)))
+    return isinstance(htu, str) and (htu == url or ((normalized := normalize_url(htu)) is not None and normalized == normalize_url(url)))
 
 
 def normalize_url(url: str) -> str | None:
@@ -191,23 +191,23 @@ def normalize_url(url: str) -> str | None:
     if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc:
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    shown = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
-    return f"{parts.scheme}://{host}{shown}{_without_dots(_ESCAPED.sub(_escape, parts.path))}"
+    port_suffix = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{host}{port_suffix}{_without_dots(_ESCAPED.sub(_escape, parts.path))}"
 
 
-def _escape(found: re.Match[str]) -> str:
-    letter = chr(int(found[1], 16))
-    return letter if letter in _UNRESERVED else found[0].upper()
+def _escape(match: re.Match[str]) -> str:
+    letter = chr(int(match[1], 16))
+    return letter if letter in _UNRESERVED else match[0].upper()
 
 
 def _without_dots(path: str) -> str:
-    kept: list[str] = []
+    output: list[str] = []
     segments = path.split("/")[1:] or [""]
     for segment in segments:
         if segment == "..":
-            del kept[-1:]
+            del output[-1:]
         elif segment != ".":
-            kept.append(segment)
+            output.append(segment)
     if segments[-1] in (".", ".."):
-        kept.append("")
-    return "/" + "/".join(kept)
+        output.append("")
+    return "/" + "/".join(output)

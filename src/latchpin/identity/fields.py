@@ -54,9 +54,9 @@ class FieldValidation:
 
     def email(self, field: str, text: str) -> str:
         """Check an e-mail address for form; whether it exists is not asked."""
-        known = len(self.problems)
+        problems_before = len(self.problems)
         clean = self.line(field, text, most=254)
-        if not clean or len(self.problems) > known:
+        if not clean or len(self.problems) > problems_before:
             return clean
         if hidden := plain_text.hidden_in(clean, joiners=False):
             self.problem(field, f"This holds an invisible character ({hidden}). Type the address anew instead of pasting it.")
@@ -66,14 +66,14 @@ class FieldValidation:
 
     def networks(self, field: str, parts: Sequence[str]) -> str:
         """Check networks in CIDR form; returns them space-separated in canonical form."""
-        found = []
+        cidrs = []
         for part in parts:
             try:
-                found.append(str(ipaddress.ip_network(part.strip())))
+                cidrs.append(str(ipaddress.ip_network(part.strip())))
             except ValueError:
                 self.problem(field, f"{part.strip()[:60]!r} is not a network such as 203.0.113.0/24 or 2001:db8::/32.")
-        networks = " ".join(dict.fromkeys(found))
-        if len(found) > 50 or len(networks) > 2000:  # noqa: PLR2004  fits the column
+        networks = " ".join(dict.fromkeys(cidrs))
+        if len(cidrs) > 50 or len(networks) > 2000:  # noqa: PLR2004  fits the column
             self.problem(field, "At most 50 networks, of 2,000 characters together.")
         return networks
 

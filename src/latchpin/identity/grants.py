@@ -130,7 +130,7 @@ async def end_of_sessions(session: AsyncSession, session_ids: Iterable[int], *, 
 async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], reason: str, by: Actor) -> int:
     """End grants; each row is ended by one conditional update, so two who end it at a time record it once."""
     await session.flush()
-    found = await session.execute(
+    result = await session.execute(
         select(OAuthGrant.id, OAuthClient.name, OAuthClient.source, OAuthGrant.begun, User.email, OAuthGrant.organization_id)
         .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
         .outerjoin(User, User.id == OAuthGrant.user_id)
@@ -138,17 +138,17 @@ async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], re
         .order_by(OAuthGrant.id)
     )
     count = 0
-    rows = found.all()
+    rows = result.all()
     if rows:
         invalidate(session)
-    for grant_id, name, source, begun, email, organization_id in rows:
+    for grant_id, name, source, activated_at, email, organization_id in rows:
         ended = await session.execute(
             update(OAuthGrant)
             .where(OAuthGrant.id == grant_id, OAuthGrant.ended.is_(None))
             .values(ended=clock.now(), ended_reason=reason[:200])
             .returning(OAuthGrant.id)
         )
-        if ended.one_or_none() is not None and begun is not None:
+        if ended.one_or_none() is not None and activated_at is not None:
             count += 1
             if source is not ClientSource.FIRST_PARTY:
                 changes = {"user": (email, None)} if email else {}

@@ -127,8 +127,8 @@ class KeyRing:
     def _opened(self, rows: list[SigningKey], generation: int, turn: int) -> _Ring:
         held = []
         for row in rows:
-            known = self._ring.by_kid.get(row.kid)
-            key = known.key if known else self._unsealed(row)  # unsealing and checking an RSA key takes milliseconds
+            previous = self._ring.by_kid.get(row.kid)
+            key = previous.key if previous else self._unsealed(row)  # unsealing and checking an RSA key takes milliseconds
             until = row.signs_until.timestamp() if row.signs_until else None
             method = _REGISTRY.get_alg(row.algorithm)
             method.check_key(key)

@@ -66,18 +66,18 @@ class Membership:
             return False
         if "spaces_omitted" in claims:
             return "spaces" not in claims and claims.get("spaces_digest") == self._digest()
-        listed = claims.get("spaces")
-        if not isinstance(listed, list):
+        claimed_spaces = claims.get("spaces")
+        if not isinstance(claimed_spaces, list):
             return False
         have = {each.id: each.role for each in self.spaces}
-        return all(_is_held(each, have) for each in listed)
+        return all(_is_held(each, have) for each in claimed_spaces)
 
     def _listed(self) -> list[dict[str, Any]]:
         return [{"id": each.id, "name": each.name, "role": each.role.word} for each in self.spaces]
 
     def _digest(self) -> str:
-        listed = json.dumps([[each.id, int(each.role)] for each in self.spaces])
-        return hashlib.sha256(listed.encode()).hexdigest()[:32]
+        spaces_json = json.dumps([[each.id, int(each.role)] for each in self.spaces])
+        return hashlib.sha256(spaces_json.encode()).hexdigest()[:32]
 
 
 def _is_held(claimed: object, have: Mapping[int, Role]) -> bool:
@@ -91,6 +91,6 @@ def _is_held(claimed: object, have: Mapping[int, Role]) -> bool:
 
 async def of(session: AsyncSession, principal: Principal, space: str | int) -> Membership:
     """Look up where a principal belongs at this moment."""
-    found = await access.roles_in_all(session, principal)
-    spaces = tuple(SpaceRole(each.id, each.name, role) for each, role in found)
+    space_roles = await access.roles_in_all(session, principal)
+    spaces = tuple(SpaceRole(each.id, each.name, role) for each, role in space_roles)
     return Membership(principal.organization_id, principal.group, space, spaces)

@@ -88,11 +88,11 @@ async def first_administrator(
     """Make the first organization and its administrator; raises Conflict where the deployment has users already, Invalid for fields."""
     row = await session.get(Deployment, 1, with_for_update=True)  # two who hold the same link come one after the other
     await require_none(session)
-    made = await create(session, organization, by=by)
+    new_organization = await create(session, organization, by=by)
     new = users.NewUser(full_name=full_name, email=email, group=Group.ADMINISTRATOR, password=password, temporary=temporary)
     if row is not None:
         row.setup_digest = row.setup_expires = None
-    return await users.create(session, made.id, new, by=by)
+    return await users.create(session, new_organization.id, new, by=by)
 
 
 async def offer_setup(session: AsyncSession) -> str | None:

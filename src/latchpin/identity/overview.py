@@ -63,8 +63,8 @@ async def ending_after(session: AsyncSession, organization_id: int, *, days: int
 
 async def names(session: AsyncSession, organization_id: int, user_ids: Iterable[int]) -> dict[int, str]:
     """Return full names by user id; ids of deleted users and of other organizations' users are left out."""
-    wanted = set(user_ids)
-    if not wanted:
+    unique_ids = set(user_ids)
+    if not unique_ids:
         return {}
-    rows = await session.execute(select(User.id, User.full_name).where(User.id.in_(wanted), User.organization_id == organization_id))
+    rows = await session.execute(select(User.id, User.full_name).where(User.id.in_(unique_ids), User.organization_id == organization_id))
     return dict(rows.all())

@@ -86,8 +86,8 @@ async def matches(password: str, password_hash: str | None) -> bool:
 
     How much work that is depends on what was typed alone: once for ASCII, up to three times for what can be written in several ways.
     """
-    found = await asyncio.get_running_loop().run_in_executor(_pool(), _verify, password_hash, password)
-    return found and password_hash is not None
+    is_match = await asyncio.get_running_loop().run_in_executor(_pool(), _verify, password_hash, password)
+    return is_match and password_hash is not None
 
 
 def is_outdated(password_hash: str) -> bool:

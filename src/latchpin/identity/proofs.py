@@ -64,16 +64,16 @@ class ProofVerifier:
             return ProofError(RejectionReason.PROOF_MISSING, f"there is none; {_HOW_TO}")
         return self._verify(presented, ProofRequirements(method, self._public_url + path, token), bound.jkt)
 
-    def _verify(self, presented: bytes, wanted: ProofRequirements, jkt: str | None) -> Proof | ProofError:
+    def _verify(self, presented: bytes, requirements: ProofRequirements, jkt: str | None) -> Proof | ProofError:
         """Judge the nonce last, so that only who holds the key is asked for another."""
-        found = dpop.verify(presented, wanted)
-        if isinstance(found, ProofError):
-            return found
-        if jkt is not None and found.jkt != jkt:
+        proof = dpop.verify(presented, requirements)
+        if isinstance(proof, ProofError):
+            return proof
+        if jkt is not None and proof.jkt != jkt:
             return ProofError(RejectionReason.PROOF_OTHER_KEY, "it is of another key than the access token is bound to")
-        if self._wants_nonce and found.nonce not in self._nonces():
+        if self._wants_nonce and proof.nonce not in self._nonces():
             return ProofError(RejectionReason.PROOF_NONCE, "make the proof again, with the nonce in the header DPoP-Nonce")
-        return found
+        return proof
 
     async def first_use(self, proof: Proof) -> bool:
         """Take a proof; False where it was taken before, here or by another process. Raises Unavailable."""

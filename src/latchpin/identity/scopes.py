@@ -41,21 +41,21 @@ SETS: dict[Access, frozenset[Scope]] = {
 
 def parse(text: str) -> frozenset[Scope]:
     """Read a space-separated scope list (RFC 6749 section 3.3), exact and case-sensitive; raises Invalid for an unknown one."""
-    found = set()
+    scopes = set()
     for word in text.split(" "):
         try:
             if word:
-                found.add(Scope(word))
+                scopes.add(Scope(word))
         except ValueError:
             detail = f"Unknown scope. Known scopes: {serialize(ALL)}."
             raise Invalid(detail, field="scope") from None
-    return frozenset(found)
+    return frozenset(scopes)
 
 
 def serialize(scopes: Iterable[Scope]) -> str:
     """Write scopes in the vocabulary's own order, separated by spaces."""
-    wanted = set(scopes)
-    return " ".join(scope.value for scope in Scope if scope in wanted)
+    scope_set = set(scopes)
+    return " ".join(scope.value for scope in Scope if scope in scope_set)
 
 
 def api(words: Iterable[str]) -> frozenset[Scope]:
@@ -65,11 +65,11 @@ def api(words: Iterable[str]) -> frozenset[Scope]:
 
 def ordered(words: Iterable[str]) -> str:
     """Write scope words in one order: the API's own first, then openid, profile, email, offline_access."""
-    wanted = set(words)
-    return " ".join(word for word in EVERY if word in wanted)
+    word_set = set(words)
+    return " ".join(word for word in EVERY if word in word_set)
 
 
 def named(scopes: Iterable[Scope]) -> Access | None:
     """Return the named set that is exactly these scopes, or None for a mixture of its own."""
-    wanted = frozenset(scopes)
-    return next((access for access, members in SETS.items() if members == wanted), None)
+    scope_set = frozenset(scopes)
+    return next((access for access, members in SETS.items() if members == scope_set), None)

@@ -81,16 +81,18 @@ async def find(session: AsyncSession, token: str, settings: Settings) -> SignedI
     ).one_or_none()
     if row is None:
         return None
-    found, user = row
+    browser_session, user = row
     principal = Principal(
         user_id=user.id,
         organization_id=user.organization_id,
         full_name=user.full_name,
         email=user.email,
         group=Group(user.user_group),
-        credential=Credential(CredentialKind.SESSION, found.id, "browser session"),
+        credential=Credential(CredentialKind.SESSION, browser_session.id, "browser session"),
     )
-    return SignedInUser(principal, found.id, found.proved, user.must_change_password, at - found.last_seen >= _SEEN_EVERY)
+    return SignedInUser(
+        principal, browser_session.id, browser_session.proved, user.must_change_password, at - browser_session.last_seen >= _SEEN_EVERY
+    )
 
 
 async def touch(session: AsyncSession, session_id: int) -> None:
@@ -151,9 +153,9 @@ async def replace(session: AsyncSession, token: str, *, by: Actor) -> None:
         )
     ).one_or_none()
     if row is not None:
-        found, user = row
-        found.ended = clock.now()
-        await grants.end_of_sessions(session, [found.id], reason="another sign-in took its place", by=by)
+        browser_session, user = row
+        browser_session.ended = clock.now()
+        await grants.end_of_sessions(session, [browser_session.id], reason="another sign-in took its place", by=by)
         event = events.SessionEnded(target_id=user.id, target_name=user.email, organization_id=user.organization_id)
         record(session, event, by)
 

@@ -74,25 +74,25 @@ async def look_up(session: AsyncSession, tried: Attempt, secrets: Secrets) -> Lo
     user = await users.by_email(session, tried.email)
     where = _where(tried, secrets, user)
     throttle = await sign_in_limits.throttle_state(session, where)
-    named = TargetUser(user.id, user.email, user.organization_id) if user else None
-    return Lookup(user.password_hash if user else None, bool(throttle.wait), _limiter_key(where), named, tried.origin)
+    target = TargetUser(user.id, user.email, user.organization_id) if user else None
+    return Lookup(user.password_hash if user else None, bool(throttle.wait), _limiter_key(where), target, tried.origin)
 
 
-def reserve_slot(looked: Lookup) -> AbstractContextManager[None]:
+def reserve_slot(lookup: Lookup) -> AbstractContextManager[None]:
     """Hold a place until the try is judged; raises Throttled where the client subnet, or the known browser, has several tries under way.
 
     Those that are turned away count for the client subnet, and are audited, with one of the tries that have a place.
     """
-    return sign_in_load.reserve_slot(looked.limiter_key, looked.target, looked.origin)
+    return sign_in_load.reserve_slot(lookup.limiter_key, lookup.target, lookup.origin)
 
 
-async def check(looked: Lookup, password: str) -> PasswordCheck | None:
+async def check(lookup: Lookup, password: str) -> PasswordCheck | None:
     """Do the slow part, outside any transaction; None where the try has to wait anyway. For an unknown user the work is the same."""
-    if looked.is_throttled:
+    if lookup.is_throttled:
         return None
-    right = await passwords.matches(password, looked.password_hash)
-    is_outdated = right and looked.password_hash is not None and passwords.is_outdated(looked.password_hash)
-    return PasswordCheck(looked.password_hash, right, await passwords.hash_password(password) if is_outdated else None)
+    right = await passwords.matches(password, lookup.password_hash)
+    is_outdated = right and lookup.password_hash is not None and passwords.is_outdated(lookup.password_hash)
+    return PasswordCheck(lookup.password_hash, right, await passwords.hash_password(password) if is_outdated else None)
 
 
 async def attempt(
@@ -184,8 +184,10 @@ def device_cookie(secrets: Secrets, user: User) -> str:
 
 def _where(tried: Attempt, secrets: Secrets, user: User | None) -> Buckets:
     device = tried.device
-    known = user is not None and device is not None and hmac.compare_digest(device.encode(), device_cookie(secrets, user).encode())
-    return sign_in_limits.buckets(tried.email, tried.origin.address, device if known else None)
+    is_known_device = (
+        user is not None and device is not None and hmac.compare_digest(device.encode(), device_cookie(secrets, user).encode())
+    )
+    return sign_in_limits.buckets(tried.email, tried.origin.address, device if is_known_device else None)
 
 
 def _limiter_key(where: Buckets) -> bytes:
@@ -197,34 +199,34 @@ async def _record_shed_attempts(session: AsyncSession, where: Buckets) -> None:
 
     No password of theirs was judged, so no account's counter grows. The try that this is done with has passed its limits already.
     """
-    for turned in sign_in_load.shed_attempts.take(_limiter_key(where)):
-        await sign_in_limits.count_turned_away(session, where, turned.count)
-        _record_shed(session, turned)
+    for attempts in sign_in_load.shed_attempts.take(_limiter_key(where)):
+        await sign_in_limits.count_turned_away(session, where, attempts.count)
+        _record_shed(session, attempts)
 
 
-def _record_shed(session: AsyncSession, turned: ShedAttempts) -> None:
-    _record(session, turned.named, turned.origin, "too many at the same moment", turned.count)
+def _record_shed(session: AsyncSession, attempts: ShedAttempts) -> None:
+    _record(session, attempts.named, attempts.origin, "too many at the same moment", attempts.count)
 
 
 def _record_refusal(session: AsyncSession, tried: Attempt, user: User | None, reason: str) -> None:
-    named = TargetUser(user.id, user.email, user.organization_id) if user else None
-    _record(session, named, tried.origin, reason)
+    target = TargetUser(user.id, user.email, user.organization_id) if user else None
+    _record(session, target, tried.origin, reason)
 
 
-def _record(session: AsyncSession, named: TargetUser | None, origin: Origin, reason: str, count: int = 1) -> None:
+def _record(session: AsyncSession, target: TargetUser | None, origin: Origin, reason: str, count: int = 1) -> None:
     if not sign_in_load.audit_budget.allow(count):
         return
     _record_unwritten(session)
     event = events.SignInRefused(
-        target_id=named.id if named else None,
-        target_name=named.email if named else None,
+        target_id=target.id if target else None,
+        target_name=target.email if target else None,
         outcome="refused",
         reason=reason,
         count=count,
-        organization_id=named.organization_id if named else None,
+        organization_id=target.organization_id if target else None,
     )
     # What an unknown person typed as an e-mail may be a password typed into the wrong field: it is not kept.
-    record(session, event, anonymous(origin, named.email if named else "unknown user"))
+    record(session, event, anonymous(origin, target.email if target else "unknown user"))
 
 
 def _record_unwritten(session: AsyncSession) -> None:
@@ -247,6 +249,6 @@ def has_counted() -> bool:
 
 def write_counted(session: AsyncSession) -> None:
     """Write the refusals that are still only counted in this process; for its end, too."""
-    for turned in sign_in_load.shed_attempts.take():
-        _record_shed(session, turned)
+    for attempts in sign_in_load.shed_attempts.take():
+        _record_shed(session, attempts)
     _record_unwritten(session)

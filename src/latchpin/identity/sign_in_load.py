@@ -31,21 +31,21 @@ class TargetUser:
 
 
 @contextmanager
-def reserve_slot(whose: bytes, named: TargetUser | None, origin: Origin) -> Iterator[None]:
+def reserve_slot(limiter_key: bytes, target: TargetUser | None, origin: Origin) -> Iterator[None]:
     """Hold one of the few places that tries of one client subnet have; raises Throttled where all are taken.
 
     A try without a place costs no hashing, no waiting connection, and no transaction: one of those that took the places notes it.
     """
-    if _under_way[whose] >= MOST_AT_ONCE:
-        shed_attempts.add(whose, named, origin)
+    if _under_way[limiter_key] >= MOST_AT_ONCE:
+        shed_attempts.add(limiter_key, target, origin)
         raise Throttled("Too many tries at the same moment. Try again in a few seconds.", retry_after=2)
-    _under_way[whose] += 1
+    _under_way[limiter_key] += 1
     try:
         yield
     finally:
-        _under_way[whose] -= 1
-        if not _under_way[whose]:
-            del _under_way[whose]
+        _under_way[limiter_key] -= 1
+        if not _under_way[limiter_key]:
+            del _under_way[limiter_key]
 
 
 class AuditBudget:
@@ -105,23 +105,23 @@ class ShedLog:
         self._waiting: dict[bytes, dict[TargetUser | None, ShedAttempts]] = {}
         self._kinds = 0
 
-    def add(self, whose: bytes, named: TargetUser | None, origin: Origin) -> None:
+    def add(self, limiter_key: bytes, target: TargetUser | None, origin: Origin) -> None:
         """Count one."""
-        turned = self._waiting.get(whose, {}).get(named)
-        if turned is None:
+        attempts = self._waiting.get(limiter_key, {}).get(target)
+        if attempts is None:
             if self._kinds >= MOST_SHED_KINDS:
                 audit_budget.leave_out(1)
                 return
             self._kinds += 1
-            turned = self._waiting.setdefault(whose, {})[named] = ShedAttempts(named, origin)
-        turned.count += 1
+            attempts = self._waiting.setdefault(limiter_key, {})[target] = ShedAttempts(target, origin)
+        attempts.count += 1
 
-    def take(self, whose: bytes | None = None) -> list[ShedAttempts]:
+    def take(self, limiter_key: bytes | None = None) -> list[ShedAttempts]:
         """Return those of one client subnet or known browser, or all, and forget them: the caller writes them down."""
-        taken = [self._waiting.pop(each, {}) for each in ([whose] if whose is not None else list(self._waiting))]
-        found = [turned for each in taken for turned in each.values()]
-        self._kinds -= len(found)
-        return found
+        taken = [self._waiting.pop(each, {}) for each in ([limiter_key] if limiter_key is not None else list(self._waiting))]
+        all_attempts = [attempts for each in taken for attempts in each.values()]
+        self._kinds -= len(all_attempts)
+        return all_attempts
 
     def __len__(self) -> int:
         """The number of client subnets and browsers that are remembered."""

@@ -80,8 +80,8 @@ def unsealed(row: SigningKey, key: bytes) -> dict[str, Any]:
 
 async def _add(session: AsyncSession, key: bytes, settings: Settings, by: Actor, *, at_once: bool) -> str:
     at = clock.now()
-    made = _generate(settings.token_algorithm)
-    kid = thumbprint(made.as_dict(private=False))
+    signing_key = _generate(settings.token_algorithm)
+    kid = thumbprint(signing_key.as_dict(private=False))
     begins = at if at_once else at + LEAD
     lifetime = timedelta(minutes=settings.access_token_minutes)
     for row in await published(session):
@@ -89,12 +89,12 @@ async def _add(session: AsyncSession, key: bytes, settings: Settings, by: Actor,
             row.signs_until = row.leaves = at
         elif row.signs_until is None:
             row.signs_until, row.leaves = begins, begins + lifetime + _LEEWAY
-    public = {**made.as_dict(private=False), "kid": kid, "alg": settings.token_algorithm, "use": "sig"}
+    public = {**signing_key.as_dict(private=False), "kid": kid, "alg": settings.token_algorithm, "use": "sig"}
     session.add(
         SigningKey(
             kid=kid,
             algorithm=settings.token_algorithm,
-            private=sealing.seal(key, json.dumps(made.as_dict(private=True)).encode(), _ABOUT + kid),
+            private=sealing.seal(key, json.dumps(signing_key.as_dict(private=True)).encode(), _ABOUT + kid),
             public=json.dumps(public),
             created=at,
             signs_from=begins,

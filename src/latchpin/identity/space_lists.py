@@ -40,12 +40,12 @@ _decode = msgspec.json.Decoder(list[SpaceRow]).decode
 
 async def list_all(reader: Queryable, principal: Principal) -> list[SpaceRow]:
     """Return the Spaces that the principal may see, by name."""
-    (found,) = await fetch_one(reader, _visible(access.visibility_of(principal)), access.visibility_params(principal))
-    return _decode(found)
+    (encoded_rows,) = await fetch_one(reader, _visible(access.visibility_of(principal)), access.visibility_params(principal))
+    return _decode(encoded_rows)
 
 
 @cache
-def _visible(seen: VisibilityRules) -> Select[str]:
+def _visible(rules: VisibilityRules) -> Select[str]:
     member = (SpaceMember.space_id == Space.id, SpaceMember.user_id == User.id, User.user_group == Group.USER)
     query = select(*_ROW, exists().where(*member).correlate(Space).label("has_users"))
-    return select(rows(query.where(access.spaces_in(seen)).order_by(func.lower(Space.name), Space.id)))
+    return select(rows(query.where(access.spaces_in(rules)).order_by(func.lower(Space.name), Space.id)))

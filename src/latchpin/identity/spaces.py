@@ -65,21 +65,21 @@ async def get(session: AsyncSession, principal: Principal, space_id: int) -> Spa
 
 async def find(session: AsyncSession, principal: Principal, name: str) -> Space:
     """Return the visible Space of that name, any case, else the first by name that contains it. Raises Invalid (blank), Missing."""
-    wanted = plain_text.normalize(name)
-    if not wanted:
+    clean_name = plain_text.normalize(name)
+    if not clean_name:
         raise Invalid("Say which name to look for.", field="name")
     query = visible(principal)
-    exact = await session.scalar(query.where(search.equals(Space.name, wanted)).limit(1))
-    found = exact or await session.scalar(query.where(search.contains(Space.name, wanted)).limit(1))
-    if found is None:
+    exact = await session.scalar(query.where(search.equals(Space.name, clean_name)).limit(1))
+    space = exact or await session.scalar(query.where(search.contains(Space.name, clean_name)).limit(1))
+    if space is None:
         raise Missing("space")
-    return found
+    return space
 
 
-async def group_access(session: AsyncSession, shown: Iterable[Space]) -> dict[int, list[str]]:
+async def group_access(session: AsyncSession, spaces: Iterable[Space]) -> dict[int, list[str]]:
     """Return the names of the groups that can enter each Space (by id), as the wire's `access` lists them."""
-    shown = list(shown)
-    ids = [space.id for space in shown]
+    spaces = list(spaces)
+    ids = [space.id for space in spaces]
     rows = await session.execute(
         select(SpaceMember.space_id, User.user_group)
         .join(User, User.id == SpaceMember.user_id)
@@ -87,7 +87,7 @@ async def group_access(session: AsyncSession, shown: Iterable[Space]) -> dict[in
         .distinct()
     )
     with_users = {space_id for space_id, group in rows if group == Group.USER}
-    return {space.id: groups(space, has_users=space.id in with_users) for space in shown}
+    return {space.id: groups(space, has_users=space.id in with_users) for space in spaces}
 
 
 def groups(space: Space | SpaceRow, *, has_users: bool) -> list[str]:
@@ -96,9 +96,9 @@ def groups(space: Space | SpaceRow, *, has_users: bool) -> list[str]:
     return [Group.ADMINISTRATOR.value, Group.USER.value] if open_to_users else [Group.ADMINISTRATOR.value]
 
 
-async def create(session: AsyncSession, organization_id: int, entry: SpaceFields, *, by: Actor) -> Space:
+async def create(session: AsyncSession, organization_id: int, fields: SpaceFields, *, by: Actor) -> Space:
     """Make a Space; raises Invalid for unsound fields or a name in use."""
-    values = _checked(entry)
+    values = _checked(fields)
     at = clock.now()
     space = Space(organization_id=organization_id, initiated_by=by.name[:200], created=at, updated=at, **values)
     session.add(space)
@@ -116,9 +116,9 @@ async def owned(session: AsyncSession, organization_id: int, space_id: int) -> S
     return space
 
 
-async def change(session: AsyncSession, space: Space, entry: SpaceFields, *, by: Actor) -> Space:
+async def change(session: AsyncSession, space: Space, fields: SpaceFields, *, by: Actor) -> Space:
     """Set a Space's fields; raises Invalid."""
-    values = _checked(entry)
+    values = _checked(fields)
     changes = {name: (getattr(space, name), value) for name, value in values.items() if getattr(space, name) != value}
     if changes:
         for name, value in values.items():
@@ -197,14 +197,14 @@ async def roles_of(session: AsyncSession, user_id: int) -> list[tuple[Space, Rol
     return [(space, Role(role)) for space, role in rows]
 
 
-def _checked(entry: SpaceFields) -> dict[str, Any]:
+def _checked(fields: SpaceFields) -> dict[str, Any]:
     form = FieldValidation()
     values: dict[str, Any] = {
-        "name": form.line("name", entry.name, most=200),
-        "description": form.optional_line("description", entry.description, most=2000),
-        "scope": entry.scope,
-        "is_default_access": entry.is_default_access,
-        "run_retention_hours": form.number("run_retention_hours", entry.run_retention_hours, least=1, most=87_600),
+        "name": form.line("name", fields.name, most=200),
+        "description": form.optional_line("description", fields.description, most=2000),
+        "scope": fields.scope,
+        "is_default_access": fields.is_default_access,
+        "run_retention_hours": form.number("run_retention_hours", fields.run_retention_hours, least=1, most=87_600),
     }
     form.done()
     return values

@@ -40,11 +40,11 @@ class UseCounter:
 
     def widen(self, address: str | None) -> None:
         """Note where another one came from."""
-        known = self.actor.origin.address
-        if known in (None, address):
+        recorded_address = self.actor.origin.address
+        if recorded_address in (None, address):
             return
         wider = subnet(address)
-        origin = replace(self.actor.origin, address=wider if wider in (known, subnet(known)) else None)
+        origin = replace(self.actor.origin, address=wider if wider in (recorded_address, subnet(recorded_address)) else None)
         self.actor = replace(self.actor, origin=origin)
 
     def total(self, count: int) -> events.Event:

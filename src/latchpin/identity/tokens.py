@@ -100,11 +100,11 @@ def id_token(ring: KeyRing, settings: Settings, active: ActiveGrant, *, nonce: s
 
 def identity_claims(active: ActiveGrant) -> dict[str, Any]:
     """Return what the scopes `profile` and `email` tell of a user (OpenID Connect Core section 5.4)."""
-    who = active.principal
-    told: dict[str, Any] = {}
+    principal = active.principal
+    claims: dict[str, Any] = {}
     if "profile" in active.granted:
-        told["name"] = who.full_name
+        claims["name"] = principal.full_name
     if "email" in active.granted:
-        told["email"] = who.email
-        told["email_verified"] = False  # an administrator typed it; nobody has proved it
-    return told
+        claims["email"] = principal.email
+        claims["email_verified"] = False  # an administrator typed it; nobody has proved it
+    return claims

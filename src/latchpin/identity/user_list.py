@@ -65,14 +65,14 @@ async def page(
     if column is None:
         detail = f"Users can be sorted by {', '.join([*_COLUMNS, 'keys'])}."
         raise Invalid(detail, field="sort")
-    wanted = User.organization_id == organization_id
+    condition = User.organization_id == organization_id
     if term := plain_text.normalize(search):
-        wanted = and_(wanted, or_(contains(User.full_name, term), contains(User.email, term)))
-    total = await session.scalar(select(func.count()).select_from(User).where(wanted)) or 0
+        condition = and_(condition, or_(contains(User.full_name, term), contains(User.email, term)))
+    total = await session.scalar(select(func.count()).select_from(User).where(condition)) or 0
     rows = await session.execute(
         select(User, func.coalesce(keys.c.live, 0), func.coalesce(keys.c.soon, 0))
         .outerjoin(keys, keys.c.user_id == User.id)
-        .where(wanted)
+        .where(condition)
         .order_by((column.desc() if descending else column.asc()).nulls_last(), User.id)
         .limit(size)
         .offset((number - 1) * size)

@@ -93,11 +93,11 @@ async def get(session: AsyncSession, organization_id: int, user_id: int) -> User
 
 async def by_email(session: AsyncSession, email: str, *, lock: bool = False) -> User | None:
     """Return the user with this address, whatever its case, or None; with `lock` as it is now, and unchanged until the commit."""
-    wanted = email_key(email)
-    if "\0" in wanted:  # no address has it, and PostgreSQL refuses to compare with it
+    normalized_email = email_key(email)
+    if "\0" in normalized_email:  # no address has it, and PostgreSQL refuses to compare with it
         return None
-    found = select(User).where(User.email_key == wanted)
-    return await session.scalar(found.with_for_update(key_share=True).execution_options(populate_existing=True) if lock else found)
+    query = select(User).where(User.email_key == normalized_email)
+    return await session.scalar(query.with_for_update(key_share=True).execution_options(populate_existing=True) if lock else query)
 
 
 async def change(
@@ -115,21 +115,23 @@ async def change(
     else:
         await _require_another_administrator(session, user, "demoted")
     form = FieldValidation()
-    wanted = {
+    new_values = {
         "full_name": user.full_name if full_name is None else form.line("full_name", full_name, most=200),
         "email": user.email if email is None else form.email("email", email),
         "user_group": user.user_group if group is None else group.value,
     }
-    holder = await by_email(session, wanted["email"])
+    holder = await by_email(session, new_values["email"])
     if holder is not None and holder.id != user.id:
         form.problem("email", _TAKEN)
     form.done()
-    changes = {name.removeprefix("user_"): (getattr(user, name), value) for name, value in wanted.items() if getattr(user, name) != value}
+    changes = {
+        name.removeprefix("user_"): (getattr(user, name), value) for name, value in new_values.items() if getattr(user, name) != value
+    }
     if not changes:
         return user
     if "group" in changes:
         invalidate(session)
-    for name, value in wanted.items():
+    for name, value in new_values.items():
         setattr(user, name, value)
     user.email_key = email_key(user.email)
     await _flush(session)
@@ -228,11 +230,11 @@ async def _require_another_administrator(session: AsyncSession, user: User, verb
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
-    found = {row.id: row for row in rows.all()}
-    if user.id not in found:
+    users_by_id = {row.id: row for row in rows.all()}
+    if user.id not in users_by_id:
         raise Missing("user", user.id)
     is_one = user.user_group == Group.ADMINISTRATOR and user.status is UserStatus.ACTIVE
-    if is_one and len(found) == 1:
+    if is_one and len(users_by_id) == 1:
         raise Conflict(f"The last active administrator cannot be {verb}. Make another user an administrator first.")
 
 

@@ -32,16 +32,16 @@ def read(text: str | None) -> Address | None:
 
     One with a zone (fe80::1%eth0) is none: the zone may be any text of any length, and means nothing to another host.
     """
-    found = _read(text or "")
-    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
+    address = _read(text or "")
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
 
 
 def read_forwarded(text: str) -> Address | None:
     """Return an address as proxies write one in X-Forwarded-For, or None: alone, in brackets, or with the client's port behind it."""
-    found = _WITH_PORT.fullmatch(text)
-    if found is None:
+    match = _WITH_PORT.fullmatch(text)
+    if match is None:
         return read(text)
-    bracketed, plain, port = found.groups()
+    bracketed, plain, port = match.groups()
     if int(port or 0) > _HIGHEST_PORT:
         return None
     address = read(bracketed or plain)

@@ -13,9 +13,9 @@ def of(address: str | None) -> str:
     if address is None or ":" not in address:
         return address or "nowhere"
     try:
-        found = ipaddress.IPv6Address(address.partition("%")[0])
+        ipv6_address = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
         return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(found), 64), strict=False))
+    if ipv6_address.ipv4_mapped is not None:
+        return str(ipv6_address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(ipv6_address), 64), strict=False))

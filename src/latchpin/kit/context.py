@@ -42,8 +42,8 @@ class RequestContext:
 
 def of(scope: Mapping[str, Any]) -> RequestContext:
     """Return the context that the envelope put into an ASGI scope."""
-    found: RequestContext = scope[KEY]
-    return found
+    request: RequestContext = scope[KEY]
+    return request
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("latchpin_request", default=None)

@@ -146,13 +146,13 @@ class Fetcher:
     async def _checked(self, host: str, port: int) -> Sequence[str]:
         """Return the addresses of a host, all of them public; what is private, and what there is not at all, looks the same outside."""
         try:
-            found = list(dict.fromkeys(await self._resolve(host, port)))
+            host_addresses = list(dict.fromkeys(await self._resolve(host, port)))
         except (OSError, UnicodeError):
-            found = []
-        may = [each for each in found if addresses.is_public(each) or (self.is_private_let and addresses.is_home(each))]
-        if not found or may != found:
-            raise FetchError("its host has no public address", is_passing=not found)
-        return found[:_MOST_ADDRESSES]
+            host_addresses = []
+        allowed = [each for each in host_addresses if addresses.is_public(each) or (self.is_private_let and addresses.is_home(each))]
+        if not host_addresses or allowed != host_addresses:
+            raise FetchError("its host has no public address", is_passing=not host_addresses)
+        return host_addresses[:_MOST_ADDRESSES]
 
     async def _get(self, url: str, checked: Sequence[str], most: int) -> FetchedDocument:
         if self._tls is None:
@@ -160,12 +160,12 @@ class Fetcher:
         backend = _ToChecked(checked)
         async with (
             httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=backend, max_connections=1) as pool,
-            pool.stream("GET", url, headers=_HEADERS) as answer,
+            pool.stream("GET", url, headers=_HEADERS) as response,
         ):
-            headers = _headers(answer.headers)
-            _check(answer.status, headers, most)
+            headers = _headers(response.headers)
+            _check(response.status, headers, most)
             body = bytearray()
-            async for part in answer.aiter_stream():
+            async for part in response.aiter_stream():
                 body += part
                 if len(body) > most:
                     raise FetchError(f"it is longer than {most} bytes")
@@ -233,18 +233,18 @@ def _check(status: int, headers: Mapping[str, str], most: int) -> None:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(body)
+        document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise FetchError("it is not JSON") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise FetchError("it is not a JSON object")
-    return found
+    return document
 
 
 def _max_age(cache_control: str) -> int | None:
     """Read how long an answer may be kept (RFC 9111 section 5.2.2)."""
-    said = cache_control.lower()
-    if "no-store" in said or "no-cache" in said:
+    directives = cache_control.lower()
+    if "no-store" in directives or "no-cache" in directives:
         return 0
-    found = _MAX_AGE.search(said)
-    return int(found.group(1)) if found else None
+    match = _MAX_AGE.search(directives)
+    return int(match.group(1)) if match else None

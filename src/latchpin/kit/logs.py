@@ -58,8 +58,8 @@ def capture_uncaught() -> None:
     """Log what Python would print by itself: warnings, and errors that nobody caught. For processes of our own."""
     logging.captureWarnings(capture=True)
     sys.excepthook = _uncaught
-    threading.excepthook = lambda told: _uncaught(told.exc_type, told.exc_value or told.exc_type(), told.exc_traceback)
-    sys.unraisablehook = lambda told: _log.error("process.unraisable", detail=told.err_msg, exc_info=told.exc_value)
+    threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
+    sys.unraisablehook = lambda args: _log.error("process.unraisable", detail=args.err_msg, exc_info=args.exc_value)
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:  # noqa: ANN401  as sys.excepthook
@@ -97,5 +97,5 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mu
         if _TELLING.search(name):
             event[name] = "[struck out]"
         elif isinstance(value, str) and ("lp" in value or "eyJ" in value):
-            event[name] = _SECRET.sub(lambda found: f"{found[1] or found[2]}[struck out]", value)
+            event[name] = _SECRET.sub(lambda match: f"{match[1] or match[2]}[struck out]", value)
     return event

@@ -28,17 +28,17 @@ class NameLookup:
         if not self._slots.acquire(blocking=False):
             raise Throttled("too many names are looked up at this moment, and some of them do not answer; wait", retry_after=5)
         loop = asyncio.get_running_loop()
-        found: asyncio.Future[Sequence[str]] = loop.create_future()
+        future: asyncio.Future[Sequence[str]] = loop.create_future()
         # A daemon: a lookup that hangs keeps no process from ending, as the threads of an executor do.
-        thread = threading.Thread(target=self._run, args=(loop, found, host, port), name="name-lookup", daemon=True)
+        thread = threading.Thread(target=self._run, args=(loop, future, host, port), name="name-lookup", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the system has no more threads
             self._slots.release()
             raise Throttled("no name can be looked up at this moment; wait", retry_after=5) from None
-        return await found
+        return await future
 
-    def _run(self, loop: asyncio.AbstractEventLoop, found: asyncio.Future[Sequence[str]], host: str, port: int) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Sequence[str]], host: str, port: int) -> None:
         addresses: Sequence[str] = ()
         failed: Exception | None = None
         try:
@@ -48,13 +48,13 @@ class NameLookup:
         finally:
             self._slots.release()
         with contextlib.suppress(RuntimeError):  # the loop may have ended meanwhile
-            loop.call_soon_threadsafe(_tell, found, addresses, failed)
+            loop.call_soon_threadsafe(_tell, future, addresses, failed)
 
 
-def _tell(found: asyncio.Future[Sequence[str]], addresses: Sequence[str], failed: Exception | None) -> None:
-    if found.done():
+def _tell(future: asyncio.Future[Sequence[str]], addresses: Sequence[str], failed: Exception | None) -> None:
+    if future.done():
         return  # whoever asked has given up
     if failed is None:
-        found.set_result(addresses)
+        future.set_result(addresses)
     else:
-        found.set_exception(failed)
+        future.set_exception(failed)

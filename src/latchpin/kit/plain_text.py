@@ -55,13 +55,13 @@ def lines_fault(text: str) -> str | None:
 
 def visible(text: str) -> str:
     """Return a text with all that is never in one written as an escape, as JSON does: for terminals and logs."""
-    return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def hidden_in(text: str, *, joiners: bool = True) -> str | None:
     """Return the first invisible character as U+200B, or None. Without `joiners` those that scripts and emoji need count as well."""
-    found = (_HIDDEN if joiners else _INVISIBLE).search(text)
-    return found and f"U+{ord(found[0]):04X}"
+    match = (_HIDDEN if joiners else _INVISIBLE).search(text)
+    return match and f"U+{ord(match[0]):04X}"
 
 
 def is_visible(text: str) -> bool:
@@ -96,17 +96,17 @@ def _folded(letter: str) -> str:
     """
     if unicodedata.category(letter) == "Zs":
         return " "
-    found = letter.casefold()
-    if len(found) != 1:
-        found = letter.lower()
-    return found if len(found) == 1 and found.isascii() == letter.isascii() else letter
+    folded = letter.casefold()
+    if len(folded) != 1:
+        folded = letter.lower()
+    return folded if len(folded) == 1 and folded.isascii() == letter.isascii() else letter
 
 
 @cache
 def _cased() -> dict[str, str]:
     """Return the letters that fold to one letter, for every such letter; made once in some 50 ms."""
-    found: dict[str, str] = {}
+    letters_by_fold: dict[str, str] = {}
     for letter in map(chr, range(_LAST_CASED)):
         if (letter.casefold() != letter or letter.isspace()) and (folded := _folded(letter)) != letter:
-            found[folded] = found.get(folded, folded) + letter
-    return found
+            letters_by_fold[folded] = letters_by_fold.get(folded, folded) + letter
+    return letters_by_fold

@@ -16,20 +16,20 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def own_origins(settings: Settings) -> frozenset[bytes]:
     """Return the origins of our own pages: the public address, and both names of the loopback address where it is one."""
-    found = {settings.public_url}
+    origins = {settings.public_url}
     parts = urlsplit(settings.public_url)
     other = _LOOPBACK.get(parts.hostname or "")
     if other is not None:
-        found.add(f"{parts.scheme}://{other}{f':{parts.port}' if parts.port else ''}")
-    return frozenset(origin.encode() for origin in found)
+        origins.add(f"{parts.scheme}://{other}{f':{parts.port}' if parts.port else ''}")
+    return frozenset(origin.encode() for origin in origins)
 
 
-def may_change(method: str, seen: Mapping[bytes, bytes], own: frozenset[bytes]) -> bool:
+def may_change(method: str, request_headers: Mapping[bytes, bytes], own: frozenset[bytes]) -> bool:
     """Whether a request that a cookie speaks for may do what its method says; `seen` as RequestContext has it.
 
     Reading is always allowed: another site's page cannot see the answer.
     """
     if method in _SAFE:
         return True
-    site = seen.get(b"sec-fetch-site")
-    return site == b"same-origin" or (site is None and seen.get(b"origin") in own)
+    site = request_headers.get(b"sec-fetch-site")
+    return site == b"same-origin" or (site is None and request_headers.get(b"origin") in own)

@@ -22,7 +22,7 @@ def parse(traceparent: bytes | None) -> TraceContext | None:
     """Read a `traceparent` header; None for none, one that is not sound (section 3.2.2.3), and one that came twice."""
     if traceparent is None or len(traceparent) > _MOST:
         return None
-    found = _TRACEPARENT.fullmatch(traceparent)
-    if found is None or (found[1] == b"00" and found[4] is not None):
+    match = _TRACEPARENT.fullmatch(traceparent)
+    if match is None or (match[1] == b"00" and match[4] is not None):
         return None
-    return TraceContext(found[2].decode("ascii"), found[3].decode("ascii"))
+    return TraceContext(match[2].decode("ascii"), match[3].decode("ascii"))

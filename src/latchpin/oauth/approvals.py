@@ -61,10 +61,10 @@ async def needs_approval(session: AsyncSession, organization_id: int) -> bool:
 
 
 async def _outside(session: AsyncSession, organization_id: int, client_pk: int) -> OAuthClient:
-    found = await client_list.get(session, organization_id, client_pk)
-    if found.own:
+    summary = await client_list.get(session, organization_id, client_pk)
+    if summary.own:
         raise Conflict("This app is the organization's own. Revoke it where nobody shall use it any more.")
-    return found.client
+    return summary.client
 
 
 async def _decide(session: AsyncSession, organization_id: int, client: OAuthClient, *, approved: bool, by: Actor) -> bool:

@@ -76,14 +76,14 @@ class AuthorizationRequest:
 async def target(server: AuthorizationServer, encoded: bytes, generation: int, origin: Origin | None = None) -> ResponseTarget:
     """Return who asks and where the answer goes; raises OAuthError, which must not be sent by redirect (section 7.12.2)."""
     client = await named_client(server, encoded, generation, origin)
-    sent = _some(encoded, b"redirect_uri").get("redirect_uri")
-    if sent is None:
+    redirect_uri = _some(encoded, b"redirect_uri").get("redirect_uri")
+    if redirect_uri is None:
         if len(client.redirect_uris) != 1:
             raise invalid_request("redirect_uri is required")
-        sent = client.redirect_uris[0]
-    if not redirect_uri_allowed(client, sent):
+        redirect_uri = client.redirect_uris[0]
+    if not redirect_uri_allowed(client, redirect_uri):
         raise invalid_request("redirect_uri is not one that this app registered")
-    return ResponseTarget(client, sent, _once(encoded, b"state"))
+    return ResponseTarget(client, redirect_uri, _once(encoded, b"state"))
 
 
 async def named_client(server: AuthorizationServer, encoded: bytes, generation: int, origin: Origin | None = None) -> Client:
@@ -136,37 +136,37 @@ def hint(encoded: bytes) -> str:
 
 def read(encoded: bytes, to: ResponseTarget) -> AuthorizationRequest:
     """Check the rest of a request; raises OAuthError, to be sent back to the app. The resource is looked up later."""
-    sent = params.parse(encoded)
-    refuse_objects(sent)
-    if sent.need("response_type") != "code":
+    request_params = params.parse(encoded)
+    refuse_objects(request_params)
+    if request_params.need("response_type") != "code":
         raise OAuthError("unsupported_response_type", "response_type must be code")
-    if sent.get("response_mode") not in (None, "query"):
+    if request_params.get("response_mode") not in (None, "query"):
         raise invalid_request("response_mode must be query")
     if "authorization_code" not in to.client.grant_types:
         raise unauthorized_client("this app may not use authorization_code")
-    challenge = pkce.checked_challenge(sent.get("code_challenge"), sent.get("code_challenge_method"))
-    words = scope.asked(sent.get("scope"), to.client.scopes, offline="refresh_token" in to.client.grant_types)
-    resources.require_form(sent.resources)
-    asked = frozenset((sent.get("prompt") or "").split())
-    if NONE in asked and len(asked) > 1:
+    challenge = pkce.checked_challenge(request_params.get("code_challenge"), request_params.get("code_challenge_method"))
+    words = scope.asked(request_params.get("scope"), to.client.scopes, offline="refresh_token" in to.client.grant_types)
+    resources.require_form(request_params.resources)
+    prompt = frozenset((request_params.get("prompt") or "").split())
+    if NONE in prompt and len(prompt) > 1:
         raise invalid_request("prompt=none stands alone")
     return AuthorizationRequest(
         redirect_uri=to.redirect_uri,
         state=to.state,
         code_challenge=challenge,
         scopes=ordered(words),
-        resource=sent.resources,
-        nonce=sent.get("nonce"),
-        prompt=asked,
-        max_age=_age(sent),
-        dpop_jkt=_thumbprint(sent),
+        resource=request_params.resources,
+        nonce=request_params.get("nonce"),
+        prompt=prompt,
+        max_age=_age(request_params),
+        dpop_jkt=_thumbprint(request_params),
     )
 
 
-def refuse_objects(sent: Params) -> None:
+def refuse_objects(request_params: Params) -> None:
     """Refuse a request inside of a JWT, and one to be fetched (OpenID Connect Core section 6); raises OAuthError."""
     for name in ("request", "request_uri"):
-        if sent.get(name) is not None:
+        if request_params.get(name) is not None:
             raise OAuthError(f"{name}_not_supported", f"{name} is not supported")
 
 
@@ -175,8 +175,8 @@ def usable(words: frozenset[str], client: Client) -> frozenset[str]:
     return words if "refresh_token" in client.grant_types else words - {OFFLINE}
 
 
-def _age(sent: Params) -> int | None:
-    text = sent.get("max_age")
+def _age(request_params: Params) -> int | None:
+    text = request_params.get("max_age")
     if text is None:
         return None
     if not (text.isascii() and text.isdigit()) or len(text) > len(str(_LONGEST_AGE)):
@@ -184,9 +184,9 @@ def _age(sent: Params) -> int | None:
     return int(text)
 
 
-def _thumbprint(sent: Params) -> str | None:
+def _thumbprint(request_params: Params) -> str | None:
     """Return `dpop_jkt`: a SHA-256 thumbprint in base64url, which is 43 characters."""
-    text = sent.get("dpop_jkt")
+    text = request_params.get("dpop_jkt")
     if text is not None and not _THUMBPRINT.fullmatch(text):
         raise invalid_request("dpop_jkt must be 43 base64url characters")
     return text
@@ -194,21 +194,21 @@ def _thumbprint(sent: Params) -> str | None:
 
 def after_signing_in(encoded: bytes) -> str:
     """Return this request's address for somebody who signs in now, without what asks for signing in: that is just being done."""
-    kept = []
+    pieces = []
     for piece in encoded.split(b"&"):
         name = _name(piece)
         if name == b"prompt":
-            left = [
+            remaining = [
                 word
                 for word in unquote_to_bytes(piece.partition(b"=")[2].replace(b"+", b" ")).split()
                 if word.decode("latin-1") not in _PROMPTS_AGAIN
             ]
-            if not left:
+            if not remaining:
                 continue
-            piece = b"prompt=" + quote(b" ".join(left)).encode()  # noqa: PLW2901
+            piece = b"prompt=" + quote(b" ".join(remaining)).encode()  # noqa: PLW2901
         if name != b"max_age":
-            kept.append(piece)
-    return f"{PATH}?{b'&'.join(kept).decode('latin-1')}"
+            pieces.append(piece)
+    return f"{PATH}?{b'&'.join(pieces).decode('latin-1')}"
 
 
 def success(to: ResponseTarget | AuthorizationRequest, code: str, issuer: str) -> str:

@@ -66,22 +66,22 @@ class AuthorizationServer:
         await self.ring.ready(generation)
         return generation
 
-    async def note_refusal(self, refused: RejectedCredential, origin: Origin) -> None:
+    async def note_refusal(self, rejected_credential: RejectedCredential, origin: Origin) -> None:
         """Note a refused credential with its true reason; raises Throttled where its address has too many, here and at the API's gate."""
-        self.activity.refused(refused, origin)
+        self.activity.refused(rejected_credential, origin)
         await rate_limit.count_refusal(self.counter, origin.address, self.settings.bad_key_limit)
 
 
 def of(request: AnyRequest) -> AuthorizationServer:
     """Return the authorization server of the application that the request came to."""
-    found: AuthorizationServer = request.app.state[STATE]
-    return found
+    server: AuthorizationServer = request.app.state[STATE]
+    return server
 
 
 def origin_of(request: AnyRequest) -> Origin:
     """Where the request came from, for the audit trail."""
-    known = context.of(request.scope)
-    return Origin(known.address, known.user_agent, known.request_id)
+    request_context = context.of(request.scope)
+    return Origin(request_context.address, request_context.user_agent, request_context.request_id)
 
 
 def actor(client: Client, origin: Origin) -> Actor:

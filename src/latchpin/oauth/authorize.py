@@ -95,58 +95,60 @@ async def begin(
     to: ResponseTarget,
     encoded: bytes,
     who: SignedInUser,
-    ahead: PushedAuthorizationRequest | None = None,
+    pushed_request: PushedAuthorizationRequest | None = None,
 ) -> Outcome:
     """Take a request of somebody who is signed in; `ahead` says that the app sent it ahead. What it changes must be committed.
 
     Who has signed in or given the password since a request sent ahead first came here is not asked for that once more. Raises Conflict
     where another page of the same browser was first to answer it.
     """
-    known = await consents.find(session, who.principal.user_id, to.client)
-    trusted = known is not None or to.client.is_trusted_by(who.principal.organization_id)
-    proved_for_it = ahead is not None and who.reauthenticated_at > ahead.received_at
-    going_on = ahead.digest.hex() if ahead is not None and ahead.digest is not None else ""
+    consent = await consents.find(session, who.principal.user_id, to.client)
+    trusted = consent is not None or to.client.is_trusted_by(who.principal.organization_id)
+    reauthenticated = pushed_request is not None and who.reauthenticated_at > pushed_request.received_at
+    pushed_digest = pushed_request.digest.hex() if pushed_request is not None and pushed_request.digest is not None else ""
     try:
-        if ahead is None:
+        if pushed_request is None:
             requests.require_pushed(server, to.client)
-        ask = requests.read(encoded, to)
-        await resources.checked(session, ask.resource, who.principal.organization_id, server.settings)
+        request = requests.read(encoded, to)
+        await resources.checked(session, request.resource, who.principal.organization_id, server.settings)
     except OAuthError as error:
-        await _use_up(session, going_on)
+        await _use_up(session, pushed_digest)
         return ErrorRedirect(to, error, trusted)
-    waiting = PendingAuthorization(
-        request=ask,
-        address=requests.after_signing_in(encoded) if ahead is None else "",
-        account_due=not proved_for_it and requests.SELECT_ACCOUNT in ask.prompt,
-        reauth_due=not proved_for_it and (requests.LOGIN in ask.prompt or _is_too_old(ask, who)),
-        pushed=going_on,
+    pending_authorization = PendingAuthorization(
+        request=request,
+        address=requests.after_signing_in(encoded) if pushed_request is None else "",
+        account_due=not reauthenticated and requests.SELECT_ACCOUNT in request.prompt,
+        reauth_due=not reauthenticated and (requests.LOGIN in request.prompt or _is_too_old(request, who)),
+        pushed=pushed_digest,
     )
-    return await proceed(session, server, to.client, waiting, who, trusted=trusted)
+    return await proceed(session, server, to.client, pending_authorization, who, trusted=trusted)
 
 
-def _is_too_old(ask: AuthorizationRequest, who: SignedInUser) -> bool:
+def _is_too_old(request: AuthorizationRequest, who: SignedInUser) -> bool:
     """Whether the last sign-in is older than the app takes; 0 asks for a new one, like `prompt=login` (Core section 3.1.2.1)."""
-    return ask.max_age is not None and (ask.max_age == 0 or clock.now() - who.reauthenticated_at > timedelta(seconds=ask.max_age))
+    return request.max_age is not None and (
+        request.max_age == 0 or clock.now() - who.reauthenticated_at > timedelta(seconds=request.max_age)
+    )
 
 
 async def proceed(
     session: AsyncSession,
     server: AuthorizationServer,
     client: Client,
-    waiting: PendingAuthorization,
+    pending_authorization: PendingAuthorization,
     who: SignedInUser,
     *,
     trusted: bool = True,
     opened: tuple[OpenedAuthorization, str] | None = None,
 ) -> Outcome:
     """Go on to the next thing that is due. `opened` is the request as it waits already, with its token."""
-    ask = waiting.request
-    if ask is None:
+    request = pending_authorization.request
+    if request is None:
         raise Conflict(_NOT_DUE)  # a device's request, which is decided on its own page
     await lock_session(session, who)
-    due = await _due(session, client, waiting, ask, who)
-    if requests.NONE in ask.prompt and not isinstance(due, PriorConsent):
-        return ErrorRedirect(ask, _not_silently(due), trusted)
+    due = await _due(session, client, pending_authorization, request, who)
+    if requests.NONE in request.prompt and not isinstance(due, PriorConsent):
+        return ErrorRedirect(request, _not_silently(due), trusted)
     if isinstance(due, ClientApproval):
         if due is ClientApproval.WAITS:
             await consents.ask_for_approval(session, who.principal, client)
@@ -154,27 +156,27 @@ async def proceed(
     if isinstance(due, PriorConsent):
         if opened is not None:
             await pending.use_up(session, opened[0])
-        await _use_up(session, waiting.pushed)
-        return RedirectToClient(await _code(session, server, client, ask, who, due.place, scopes=due.scopes))
-    waiting = replace(waiting, client_version=client.version)
+        await _use_up(session, pending_authorization.pushed)
+        return RedirectToClient(await _code(session, server, client, request, who, due.place, scopes=due.scopes))
+    pending_authorization = replace(pending_authorization, client_version=client.version)
     if opened is None:
-        return ShowPrompt(due, waiting, await pending.save(session, who.session_id, client.pk, waiting))
-    await pending.amend(session, opened[0], waiting)
-    return ShowPrompt(due, waiting, opened[1])
+        return ShowPrompt(due, pending_authorization, await pending.save(session, who.session_id, client.pk, pending_authorization))
+    await pending.amend(session, opened[0], pending_authorization)
+    return ShowPrompt(due, pending_authorization, opened[1])
 
 
 async def _due(
-    session: AsyncSession, client: Client, waiting: PendingAuthorization, ask: AuthorizationRequest, who: SignedInUser
+    session: AsyncSession, client: Client, pending_authorization: PendingAuthorization, request: AuthorizationRequest, who: SignedInUser
 ) -> Prompt | ClientApproval | PriorConsent:
     """Return what is to be asked next, what stands against it, or what was agreed to already."""
-    if waiting.account_due:
+    if pending_authorization.account_due:
         return Prompt.ACCOUNT
-    if waiting.reauth_due:
+    if pending_authorization.reauth_due:
         return Prompt.REAUTH
-    stand = await consents.approval_of(session, who.principal, client)
-    if stand is not ClientApproval.OPEN:
-        return stand
-    return await _prior_consent(session, client, ask, who.principal) or Prompt.CONSENT
+    approval = await consents.approval_of(session, who.principal, client)
+    if approval is not ClientApproval.OPEN:
+        return approval
+    return await _prior_consent(session, client, request, who.principal) or Prompt.CONSENT
 
 
 def _not_silently(due: Prompt | ClientApproval) -> OAuthError:
@@ -186,17 +188,17 @@ def _not_silently(due: Prompt | ClientApproval) -> OAuthError:
     return OAuthError("interaction_required", "an administrator has to approve the app first")
 
 
-async def _prior_consent(session: AsyncSession, client: Client, ask: AuthorizationRequest, principal: Principal) -> PriorConsent | None:
+async def _prior_consent(session: AsyncSession, client: Client, request: AuthorizationRequest, principal: Principal) -> PriorConsent | None:
     """Return a consent that covers the request, so that nobody needs to be asked; None where somebody does."""
     if client.is_first_party:
-        return PriorConsent(SpaceBinding(), ask.scopes)
-    if requests.CONSENT in ask.prompt or consents.asked_each_time(client, ask.redirect_uri):
+        return PriorConsent(SpaceBinding(), request.scopes)
+    if requests.CONSENT in request.prompt or consents.asked_each_time(client, request.redirect_uri):
         return None
     consent = await consents.find(session, principal.user_id, client)
-    if consent is None or not await consents.covers(session, consent, principal, scopes=ask.scopes, resource=ask.resource):
+    if consent is None or not await consents.covers(session, consent, principal, scopes=request.scopes, resource=request.resource):
         return None
-    stay = consent.stay_connected and scope.may_stay(ask.scopes, client.grant_types)
-    return PriorConsent(SpaceBinding(consent.reach, consent.space_id), scope.staying(ask.scopes) if stay else ask.scopes)
+    stay = consent.stay_connected and scope.may_stay(request.scopes, client.grant_types)
+    return PriorConsent(SpaceBinding(consent.reach, consent.space_id), scope.staying(request.scopes) if stay else request.scopes)
 
 
 async def agree(
@@ -215,51 +217,51 @@ async def agree(
     version of the app (`showing`).
     """
     require_shown(opened, client)
-    ask, waiting = opened.pending.request, opened.pending
-    if ask is None or waiting.account_due or waiting.reauth_due:
+    request, pending_authorization = opened.pending.request, opened.pending
+    if request is None or pending_authorization.account_due or pending_authorization.reauth_due:
         raise Conflict(_NOT_DUE)
     await lock_session(session, who)
-    stand = await consents.approval_of(session, who.principal, client)
-    if stand is not ClientApproval.OPEN:
-        return ClientBlocked(stand)
+    approval = await consents.approval_of(session, who.principal, client)
+    if approval is not ClientApproval.OPEN:
+        return ClientBlocked(approval)
     await pending.use_up(session, opened)
-    await _use_up(session, waiting.pushed)
-    stay = stay and scope.may_stay(ask.scopes, client.grant_types)
-    scopes = scope.staying(ask.scopes) if stay else ask.scopes
-    await consents.remember(session, who.principal.user_id, client, place, scopes=scopes, resource=ask.resource, stay=stay)
-    return RedirectToClient(await _code(session, server, client, ask, who, place, scopes=scopes))
+    await _use_up(session, pending_authorization.pushed)
+    stay = stay and scope.may_stay(request.scopes, client.grant_types)
+    scopes = scope.staying(request.scopes) if stay else request.scopes
+    await consents.remember(session, who.principal.user_id, client, place, scopes=scopes, resource=request.resource, stay=stay)
+    return RedirectToClient(await _code(session, server, client, request, who, place, scopes=scopes))
 
 
 async def refuse(session: AsyncSession, opened: OpenedAuthorization, client: Client, *, by: Actor) -> Outcome:
     """Do what Deny says: use the request up, and tell the app."""
-    ask = opened.pending.request
-    if ask is None:
+    request = opened.pending.request
+    if request is None:
         raise Conflict(_NOT_DUE)
     await pending.use_up(session, opened)
     await _use_up(session, opened.pending.pushed)
     record(session, events.ConsentRefused(target_id=client.pk, target_name=client.name), by)
-    return ErrorRedirect(ask, OAuthError("access_denied", "the user said no"), by_itself=True)
+    return ErrorRedirect(request, OAuthError("access_denied", "the user said no"), by_itself=True)
 
 
-async def _use_up(session: AsyncSession, ahead: str) -> None:
+async def _use_up(session: AsyncSession, pushed_digest: str) -> None:
     """Use a request up that was sent ahead and is answered now; raises Conflict where it was answered already."""
-    if ahead:
-        await par.use_up(session, bytes.fromhex(ahead))
+    if pushed_digest:
+        await par.use_up(session, bytes.fromhex(pushed_digest))
 
 
 async def _code(
     session: AsyncSession,
     server: AuthorizationServer,
     client: Client,
-    ask: AuthorizationRequest,
+    request: AuthorizationRequest,
     who: SignedInUser,
     place: SpaceBinding,
     *,
     scopes: str,
 ) -> str:
-    made = await grant(session, server, client, who, place, scopes=scopes, resource=ask.resource)
-    code = await codes.issue(session, made, CodeBinding(ask.redirect_uri, ask.code_challenge, ask.nonce, ask.dpop_jkt))
-    return requests.success(ask, code, server.issuer)
+    new_grant = await grant(session, server, client, who, place, scopes=scopes, resource=request.resource)
+    code = await codes.issue(session, new_grant, CodeBinding(request.redirect_uri, request.code_challenge, request.nonce, request.dpop_jkt))
+    return requests.success(request, code, server.issuer)
 
 
 async def lock_session(session: AsyncSession, who: SignedInUser) -> None:
@@ -306,9 +308,9 @@ async def grant(
 
 async def record_shown(session: AsyncSession, opened: OpenedAuthorization, client: Client) -> PendingAuthorization:
     """Note that the person is shown the app as it is now, so that the answer counts for this version; returns the request."""
-    waiting = replace(opened.pending, client_version=client.version)
-    await pending.amend(session, opened, waiting)
-    return waiting
+    pending_authorization = replace(opened.pending, client_version=client.version)
+    await pending.amend(session, opened, pending_authorization)
+    return pending_authorization
 
 
 def is_shown(opened: OpenedAuthorization, client: Client) -> bool:
@@ -322,14 +324,14 @@ def require_shown(opened: OpenedAuthorization, client: Client) -> None:
         raise Conflict(_CHANGED)
 
 
-def without_account(waiting: PendingAuthorization) -> PendingAuthorization:
+def without_account(pending_authorization: PendingAuthorization) -> PendingAuthorization:
     """Return the request after its account was chosen."""
-    return replace(waiting, account_due=False)
+    return replace(pending_authorization, account_due=False)
 
 
-def without_reauth(waiting: PendingAuthorization) -> PendingAuthorization:
+def without_reauth(pending_authorization: PendingAuthorization) -> PendingAuthorization:
     """Return the request after the password was given again."""
-    return replace(waiting, reauth_due=False)
+    return replace(pending_authorization, reauth_due=False)
 
 
 async def client_of(session: AsyncSession, opened: OpenedAuthorization) -> Client:
@@ -337,7 +339,7 @@ async def client_of(session: AsyncSession, opened: OpenedAuthorization) -> Clien
     row = await session.get(OAuthClient, opened.client_pk, populate_existing=True)
     if row is None or row.status is not ClientStatus.ACTIVE:
         raise Conflict(_EXPIRED)
-    client, ask = clients.from_row(row, []), opened.pending.request
-    if ask is not None and not requests.redirect_uri_allowed(client, ask.redirect_uri):
+    client, request = clients.from_row(row, []), opened.pending.request
+    if request is not None and not requests.redirect_uri_allowed(client, request.redirect_uri):
         raise Conflict(_EXPIRED)
     return client

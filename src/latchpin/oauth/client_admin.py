@@ -51,13 +51,13 @@ def new_client_id() -> str:
 
 
 async def create(
-    session: AsyncSession, organization_id: int, entry: ClientFields, *, secrets: Secrets, by: Actor, idempotency_key: str | None = None
+    session: AsyncSession, organization_id: int, fields: ClientFields, *, secrets: Secrets, by: Actor, idempotency_key: str | None = None
 ) -> CreatedClient:
     """Register an app of an organization; `form_id` is random, and good for one app.
 
     Raises Invalid for unsound fields, Conflict for too many apps, AlreadyRegistered where `form_id` was used before.
     """
-    values = await _checked(session, organization_id, entry)
+    values = await _checked(session, organization_id, fields)
     count = select(func.count()).select_from(OAuthClient).where(OAuthClient.organization_id == organization_id)
     if (await session.scalar(count) or 0) >= MOST_PER_ORGANIZATION:
         raise Conflict(f"The organization has {MOST_PER_ORGANIZATION} apps already. Revoke and delete some.")
@@ -76,7 +76,7 @@ async def create(
     client: OAuthClient | None = await session.scalar(new)
     if client is None:
         raise AlreadyRegistered("This form was sent before, and the app was registered then.")
-    await _set_spaces(session, client, entry.spaces)
+    await _set_spaces(session, client, fields.spaces)
     changes = {"client_id": (None, client.client_id), "redirect_uris": (None, client.redirect_uris), "scopes": (None, client.scopes)}
     record(session, events.ClientCreated(target_id=client.id, target_name=client.name, changes=changes), by)
     needs_secret = client.auth_method in auth_methods.SECRET_METHODS
@@ -91,36 +91,36 @@ async def get(session: AsyncSession, organization_id: int, client_pk: int, *, lo
     query = select(OAuthClient).where(
         OAuthClient.id == client_pk, OAuthClient.organization_id == organization_id, OAuthClient.resource_id.is_(None)
     )
-    found = await session.scalar(query.with_for_update().execution_options(populate_existing=True) if lock else query)
-    if found is None:
+    client = await session.scalar(query.with_for_update().execution_options(populate_existing=True) if lock else query)
+    if client is None:
         raise Missing("app", client_pk)
-    return found
+    return client
 
 
 async def created_by_request(session: AsyncSession, organization_id: int, idempotency_key: str) -> OAuthClient | None:
     """Return the organization's app that a form made, None where it is gone."""
-    found: OAuthClient | None = await session.scalar(
+    client: OAuthClient | None = await session.scalar(
         select(OAuthClient).where(OAuthClient.form_id == idempotency_key, OAuthClient.organization_id == organization_id)
     )
-    return found
+    return client
 
 
-async def change(session: AsyncSession, client: OAuthClient, entry: ClientFields, *, by: Actor) -> OAuthClient:
+async def change(session: AsyncSession, client: OAuthClient, fields: ClientFields, *, by: Actor) -> OAuthClient:
     """Change an app; raises Invalid, and Conflict for a revoked one. Another version of it asks every user again (client_versions)."""
     if client.status is not ClientStatus.ACTIVE:
         raise Conflict(_REVOKED)
-    if not auth_methods.is_same(entry.auth_method, client.auth_method):
+    if not auth_methods.is_same(fields.auth_method, client.auth_method):
         raise Invalid(_KEPT, field="auth_method")
-    values = await _checked(session, client.organization_id or 0, entry)
+    values = await _checked(session, client.organization_id or 0, fields)
     changes: dict[str, tuple[events.Plain, events.Plain]] = {
         name: (getattr(client, name), value) for name, value in values.items() if getattr(client, name) != value
     }
     if client_versions.is_another({name: getattr(client, name) for name in values}, values):
         client.version += 1
     was = await spaces_of(session, client)
-    if was != dict(entry.spaces):
-        changes["spaces"] = (_as_words(was), _as_words(entry.spaces))
-        await _set_spaces(session, client, entry.spaces)
+    if was != dict(fields.spaces):
+        changes["spaces"] = (_as_words(was), _as_words(fields.spaces))
+        await _set_spaces(session, client, fields.spaces)
     for name, value in values.items():
         setattr(client, name, value)
     if changes:
@@ -140,26 +140,26 @@ async def rotate_secret(session: AsyncSession, client: OAuthClient, *, secrets: 
     if client.auth_method not in auth_methods.SECRET_METHODS:
         raise Conflict("This app has no secret to rotate.")
     await _lock(session, client)
-    living = await active_secrets(session, client)
-    for old in living[: max(0, len(living) - MOST_SECRETS + 1)]:
+    active = await active_secrets(session, client)
+    for old in active[: max(0, len(active) - MOST_SECRETS + 1)]:
         await _remove(session, client, old, by)
     ends = clock.now() + overlap
-    for old in living[-(MOST_SECRETS - 1) :]:
+    for old in active[-(MOST_SECRETS - 1) :]:
         old.expires = min(old.expires or ends, ends)
     invalidate(session)
-    changes: events.Changes = {"older_secret_ends": (None, clock.iso(ends) if overlap else "at once")} if living else {}
+    changes: events.Changes = {"older_secret_ends": (None, clock.iso(ends) if overlap else "at once")} if active else {}
     return await add_secret(session, client, secrets, by, changes)
 
 
 async def end_older_secret(session: AsyncSession, client: OAuthClient, *, by: Actor) -> bool:
     """End the older of two living secrets now, once the app has the new one; returns False where there is only one."""
     await _lock(session, client)
-    living = await active_secrets(session, client)
-    for old in living[:-1]:
+    active = await active_secrets(session, client)
+    for old in active[:-1]:
         await _remove(session, client, old, by)
-    if len(living) > 1:
+    if len(active) > 1:
         invalidate(session)
-    return len(living) > 1
+    return len(active) > 1
 
 
 async def active_secrets(session: AsyncSession, client: OAuthClient) -> list[OAuthClientSecret]:
@@ -217,8 +217,8 @@ async def add_secret(session: AsyncSession, client: OAuthClient, secrets: Secret
 
 async def _lock(session: AsyncSession, client: OAuthClient) -> None:
     """Let those who change one app's secrets at a time come one after the other; raises Conflict for a revoked app."""
-    held = select(OAuthClient).where(OAuthClient.id == client.id).with_for_update().execution_options(populate_existing=True)
-    if await session.scalar(held) is None or client.status is not ClientStatus.ACTIVE:
+    query = select(OAuthClient).where(OAuthClient.id == client.id).with_for_update().execution_options(populate_existing=True)
+    if await session.scalar(query) is None or client.status is not ClientStatus.ACTIVE:
         raise Conflict(_REVOKED)
 
 
@@ -228,9 +228,9 @@ async def _remove(session: AsyncSession, client: OAuthClient, old: OAuthClientSe
     record(session, events.ClientSecretRemoved(target_id=client.id, target_name=client.name, changes=changes), by)
 
 
-async def _set_spaces(session: AsyncSession, client: OAuthClient, wanted: Mapping[int, Role]) -> None:
+async def _set_spaces(session: AsyncSession, client: OAuthClient, spaces: Mapping[int, Role]) -> None:
     await session.execute(sql_delete(OAuthClientSpace).where(OAuthClientSpace.oauth_client_id == client.id))
-    session.add_all(OAuthClientSpace(oauth_client_id=client.id, space_id=space_id, role=int(role)) for space_id, role in wanted.items())
+    session.add_all(OAuthClientSpace(oauth_client_id=client.id, space_id=space_id, role=int(role)) for space_id, role in spaces.items())
     await session.flush()
 
 
@@ -238,12 +238,12 @@ def _as_words(roles: Mapping[int, Role]) -> str | None:
     return ", ".join(f"{space_id}: {role.word}" for space_id, role in sorted(roles.items())) or None
 
 
-async def _checked(session: AsyncSession, organization_id: int, entry: ClientFields) -> dict[str, str | bool | None]:
+async def _checked(session: AsyncSession, organization_id: int, fields: ClientFields) -> dict[str, str | bool | None]:
     form = FieldValidation()
-    values = client_checks.values(form, entry)
-    if entry.spaces:
-        rows = await session.scalars(select(Space.id).where(Space.id.in_(entry.spaces), Space.organization_id == organization_id))
-        if set(rows.all()) != set(entry.spaces):
+    values = client_checks.values(form, fields)
+    if fields.spaces:
+        rows = await session.scalars(select(Space.id).where(Space.id.in_(fields.spaces), Space.organization_id == organization_id))
+        if set(rows.all()) != set(fields.spaces):
             form.problem("spaces", "Choose Spaces of the organization.")
     form.done()
     return values

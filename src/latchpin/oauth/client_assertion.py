@@ -97,8 +97,8 @@ async def is_sound(server: AuthorizationServer, client: Client, assertion: str, 
 def _audience_is_ours(audience: Any, issuer: str) -> bool:  # noqa: ANN401  whatever the JSON holds
     """Whether it names us and nobody else: by the issuer or an endpoint of ours, one of them or several (RFC 9126 section 2)."""
     ours = {issuer, *(f"{issuer}/api/oauth/{name}" for name in _ENDPOINTS)}
-    named = audience if isinstance(audience, list) else [audience]
-    return bool(named) and all(isinstance(each, str) and each in ours for each in named)
+    audiences = audience if isinstance(audience, list) else [audience]
+    return bool(audiences) and all(isinstance(each, str) and each in ours for each in audiences)
 
 
 def _is_signed(assertion: str, keys: Sequence[Key]) -> bool:

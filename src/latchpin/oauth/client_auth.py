@@ -34,31 +34,31 @@ async def authenticate(server: AuthorizationServer, params: Params, authorizatio
     A secret may come by HTTP Basic or in the form, whichever of the two was registered (RFC 6749 section 2.3.1). A public client only says
     who it is; one that sends a secret is not thereby confidential (security.md 60).
     """
-    presented = _read_credentials(params, authorization)
-    client_id = presented.client_id
+    credentials = _read_credentials(params, authorization)
+    client_id = credentials.client_id
     if client_id is None:
         raise invalid_request("client_id is required")
     client = await server.clients.find(client_id, generation, origin)
-    problem = client_assertion.problem_of(presented.assertion, server.issuer) if presented.assertion is not None else None
-    matches = presented.secret is None or client_secrets.matches(client, presented.secret, server.secrets)  # for unknown clients, too
+    problem = client_assertion.problem_of(credentials.assertion, server.issuer) if credentials.assertion is not None else None
+    matches = credentials.secret is None or client_secrets.matches(client, credentials.secret, server.secrets)  # for unknown clients, too
     if client is None:
         reason = RejectionReason.UNKNOWN
-    elif not auth_methods.is_same(presented.method, client.auth_method):
+    elif not auth_methods.is_same(credentials.method, client.auth_method):
         reason = RejectionReason.WRONG_METHOD
-    elif problem is None and matches and await _is_signed_by(client, presented, server, origin):
+    elif problem is None and matches and await _is_signed_by(client, credentials, server, origin):
         return client
     else:
         reason = RejectionReason.NOT_PROVED
-    pk, known, name = (client.pk, client.organization_id, client.name) if client else (None, None, "unknown client")
-    await server.note_refusal(RejectedCredential(reason, known, id=pk, name=name, kind=CredentialKind.CLIENT), origin)
+    pk, organization_id, name = (client.pk, client.organization_id, client.name) if client else (None, None, "unknown client")
+    await server.note_refusal(RejectedCredential(reason, organization_id, id=pk, name=name, kind=CredentialKind.CLIENT), origin)
     if problem is not None and reason is not RejectionReason.WRONG_METHOD:
         raise invalid_client(f"the client assertion does not count: {problem}")
-    raise _refusal(client, presented.method)
+    raise _refusal(client, credentials.method)
 
 
-async def _is_signed_by(client: Client, presented: _ClientCredentials, server: AuthorizationServer, origin: Origin) -> bool:
+async def _is_signed_by(client: Client, credentials: _ClientCredentials, server: AuthorizationServer, origin: Origin) -> bool:
     """Whether the assertion that came, where one is due, is the client's own."""
-    return presented.assertion is None or await client_assertion.is_sound(server, client, presented.assertion, origin)
+    return credentials.assertion is None or await client_assertion.is_sound(server, client, credentials.assertion, origin)
 
 
 def claimed_client_id(params: Params, authorization: str | None) -> str:
@@ -76,8 +76,10 @@ def _refusal(client: Client | None, method: str) -> OAuthError:
         return invalid_client(_REFUSED, basic=basic)
     if client.is_public:
         return invalid_client("this client has no secret or key (none): send its client_id alone", basic=basic)
-    due = " or ".join(sorted(auth_methods.SECRET_METHODS)) if client.auth_method in auth_methods.SECRET_METHODS else client.auth_method
-    return invalid_client(f"this client authenticates with {due}", basic=basic)
+    expected_method = (
+        " or ".join(sorted(auth_methods.SECRET_METHODS)) if client.auth_method in auth_methods.SECRET_METHODS else client.auth_method
+    )
+    return invalid_client(f"this client authenticates with {expected_method}", basic=basic)
 
 
 def _read_credentials(params: Params, authorization: str | None) -> _ClientCredentials:
@@ -92,15 +94,15 @@ def _read_credentials(params: Params, authorization: str | None) -> _ClientCrede
     if authorization is not None and "\n" in authorization:
         raise invalid_request("the Authorization header came more than once")
     if authorization is not None:
-        named, given = _basic(authorization)
-        if params.get("client_id") not in (None, named):
+        client_id, client_secret = _basic(authorization)
+        if params.get("client_id") not in (None, client_id):
             raise invalid_request("client_id differs from the one in Authorization")
-        return _ClientCredentials(named, auth_methods.BASIC, given)
+        return _ClientCredentials(client_id, auth_methods.BASIC, client_secret)
     if ways[2]:
-        claimed = client_assertion.claimed_client(params)
-        if params.get("client_id") not in (None, claimed):
+        claimed_client_id = client_assertion.claimed_client(params)
+        if params.get("client_id") not in (None, claimed_client_id):
             raise invalid_request("client_id differs from the assertion's")
-        return _ClientCredentials(claimed, auth_methods.PRIVATE_KEY_JWT, assertion=params.need("client_assertion"))
+        return _ClientCredentials(claimed_client_id, auth_methods.PRIVATE_KEY_JWT, assertion=params.need("client_assertion"))
     secret = params.get("client_secret")
     method = auth_methods.NONE if secret is None else auth_methods.POST
     return _ClientCredentials(params.get("client_id"), method, secret)

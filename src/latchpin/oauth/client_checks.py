@@ -52,24 +52,24 @@ class ClientFields:
     spaces: Mapping[int, Role] = field(default_factory=dict)
 
 
-def values(form: FieldValidation, entry: ClientFields) -> dict[str, str | bool | None]:
+def values(form: FieldValidation, fields: ClientFields) -> dict[str, str | bool | None]:
     """Return the columns that an entry comes to; problems are noted in `form`."""
-    name = form.line("name", entry.name, most=200)
-    _check_words(form, entry)
-    _check_fit(form, entry)
+    name = form.line("name", fields.name, most=200)
+    _check_words(form, fields)
+    _check_fit(form, fields)
     return {
         "name": name,
-        "auth_method": entry.auth_method,
-        "application_type": entry.application_type,
-        "redirect_uris": _addresses(form, "redirect_uris", entry.redirect_uris, entry),
-        "post_logout_redirect_uris": _addresses(form, "post_logout_redirect_uris", entry.post_logout_redirect_uris, entry),
-        "grant_types": " ".join(each for each in GRANT_TYPES if each in entry.grant_types),
-        "scopes": ordered(entry.scopes),
-        "jwks": _jwks(form, entry.jwks),
-        "jwks_uri": _https(form, "jwks_uri", entry.jwks_uri),
-        "client_uri": _https(form, "client_uri", entry.client_uri),
-        "require_pushed": entry.require_pushed,
-        "dpop_bound": entry.dpop_bound,
+        "auth_method": fields.auth_method,
+        "application_type": fields.application_type,
+        "redirect_uris": _addresses(form, "redirect_uris", fields.redirect_uris, fields),
+        "post_logout_redirect_uris": _addresses(form, "post_logout_redirect_uris", fields.post_logout_redirect_uris, fields),
+        "grant_types": " ".join(each for each in GRANT_TYPES if each in fields.grant_types),
+        "scopes": ordered(fields.scopes),
+        "jwks": _jwks(form, fields.jwks),
+        "jwks_uri": _https(form, "jwks_uri", fields.jwks_uri),
+        "client_uri": _https(form, "client_uri", fields.client_uri),
+        "require_pushed": fields.require_pushed,
+        "dpop_bound": fields.dpop_bound,
     }
 
 
@@ -78,10 +78,10 @@ def public_keys(text: str) -> str | None:
     if len(text) > _MOST_JWKS:
         return f"At most {_MOST_JWKS:,} characters."
     try:
-        found: Any = json.loads(text)
+        jwk_set: Any = json.loads(text)
     except (ValueError, RecursionError):
         return 'This is not JSON. Paste the app\'s JWK Set: {"keys": [...]}.'
-    keys = found.get("keys") if isinstance(found, dict) else None
+    keys = jwk_set.get("keys") if isinstance(jwk_set, dict) else None
     if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST_KEYS or not all(isinstance(each, dict) for each in keys):
         return f'Paste a JWK Set, {{"keys": [...]}}, with 1 to {_MOST_KEYS} keys.'
     problem = next(filter(None, map(jwk.problem, keys)), None)
@@ -91,22 +91,22 @@ def public_keys(text: str) -> str | None:
 def _jwks(form: FieldValidation, text: str | None) -> str | None:
     if text is None or not text.strip():
         return None
-    if fault := public_keys(text):
-        form.problem("jwks", fault)
+    if problem := public_keys(text):
+        form.problem("jwks", problem)
         return None
     return json.dumps(json.loads(text))
 
 
-def _addresses(form: FieldValidation, name: str, entered: Sequence[str], entry: ClientFields) -> str:
-    wanted = list(dict.fromkeys(entered))
-    if len(wanted) > MOST_ADDRESSES:
-        form.problem(name, f"At most {MOST_ADDRESSES} addresses; these are {len(wanted)}.")
-    for each in wanted[:MOST_ADDRESSES]:
+def _addresses(form: FieldValidation, name: str, entered: Sequence[str], fields: ClientFields) -> str:
+    addresses = list(dict.fromkeys(entered))
+    if len(addresses) > MOST_ADDRESSES:
+        form.problem(name, f"At most {MOST_ADDRESSES} addresses; these are {len(addresses)}.")
+    for each in addresses[:MOST_ADDRESSES]:
         form.no_key(name, each)
-        if fault := redirects.problem(each, entry.application_type, public=entry.auth_method == auth_methods.NONE):
-            form.problem(name, f"{each[:200]} {fault}.")
+        if problem := redirects.problem(each, fields.application_type, public=fields.auth_method == auth_methods.NONE):
+            form.problem(name, f"{each[:200]} {problem}.")
             break
-    return json.dumps(wanted)
+    return json.dumps(addresses)
 
 
 def _https(form: FieldValidation, name: str, text: str | None) -> str | None:
@@ -131,31 +131,31 @@ def is_https(text: str, *, most: int = 2000) -> bool:
     return sound and parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc and "#" not in text
 
 
-def _check_words(form: FieldValidation, entry: ClientFields) -> None:
+def _check_words(form: FieldValidation, fields: ClientFields) -> None:
     """Check that every word is one that is known."""
-    if entry.auth_method not in auth_methods.METHODS:
+    if fields.auth_method not in auth_methods.METHODS:
         form.problem("auth_method", f"Choose one of {', '.join(auth_methods.METHODS)}.")
-    if entry.application_type not in ("web", "native"):
+    if fields.application_type not in ("web", "native"):
         form.problem("application_type", "Choose web or native.")
-    for name, words, known in (("grant_types", entry.grant_types, GRANT_TYPES), ("scopes", entry.scopes, EVERY)):
+    for name, words, known in (("grant_types", fields.grant_types, GRANT_TYPES), ("scopes", fields.scopes, EVERY)):
         if unknown := set(words).difference(known):
             form.problem(name, f"Unknown: {', '.join(sorted(unknown))[:200]}.")
 
 
-def _check_fit(form: FieldValidation, entry: ClientFields) -> None:
+def _check_fit(form: FieldValidation, fields: ClientFields) -> None:
     """Check that the parts fit together."""
-    if not entry.grant_types:
+    if not fields.grant_types:
         form.problem("grant_types", "Choose at least one way in which the app gets its tokens.")
-    if "client_credentials" in entry.grant_types:
-        if entry.auth_method == auth_methods.NONE:
+    if "client_credentials" in fields.grant_types:
+        if fields.auth_method == auth_methods.NONE:
             form.problem("grant_types", "client_credentials is for apps that can keep a secret; choose another authentication method.")
-        if not set(entry.scopes).intersection(ALL):
+        if not set(fields.scopes).intersection(ALL):
             form.problem("scopes", "Choose at least one scope: an app that acts for itself may do what is ticked here, and nothing else.")
-    elif entry.spaces:
+    elif fields.spaces:
         form.problem("spaces", "Spaces are for apps that act for themselves (client_credentials); others act where their user may.")
-    if "authorization_code" in entry.grant_types and not entry.redirect_uris:
+    if "authorization_code" in fields.grant_types and not fields.redirect_uris:
         form.problem("redirect_uris", "Enter at least one address to send users back to.")
-    if entry.auth_method == auth_methods.PRIVATE_KEY_JWT and not (entry.jwks or entry.jwks_uri):
+    if fields.auth_method == auth_methods.PRIVATE_KEY_JWT and not (fields.jwks or fields.jwks_uri):
         form.problem("jwks", "Enter the app's public keys, or the address of its JWKS.")
-    if entry.jwks and entry.jwks_uri:
+    if fields.jwks and fields.jwks_uri:
         form.problem("jwks_uri", "Enter the keys or their address, not both (RFC 7591 section 2).")

@@ -44,9 +44,9 @@ class ClientKeys:
         if client.jwks_uri is None:
             return ()
         uri = client.jwks_uri
-        found = _named(self._keys.get(uri) or (), kid)
-        if found:
-            return found
+        keys = _named(self._keys.get(uri) or (), kid)
+        if keys:
+            return keys
         await self._fetches.run(uri, lambda: self._fetch(uri, origin))
         return _named(self._keys.get(uri) or (), kid)
 
@@ -55,13 +55,13 @@ class ClientKeys:
         if self._tried.get(uri):
             return
         self._tried.put(uri, value=True)
-        begun_at = clock.monotonic()
+        started_at = clock.monotonic()
         try:
             fetched = await self._fetcher.get(uri, asker=origin.address, most=MOST_BYTES)
         except (FetchError, Throttled) as error:
             _log.warning("client_keys.not_fetched", jwks_uri=uri, detail=str(error))
         else:
-            self._keys.put(uri, _read(fetched.document), since=begun_at)
+            self._keys.put(uri, _read(fetched.document), since=started_at)
 
 
 def _named(keys: Sequence[Key], kid: str | None) -> Sequence[Key]:
@@ -70,12 +70,12 @@ def _named(keys: Sequence[Key], kid: str | None) -> Sequence[Key]:
 
 def _read(document: Mapping[str, Any]) -> tuple[Key, ...]:
     """Read a key set, leaving out the keys that we cannot use (RFC 7517 section 5)."""
-    keys = document.get("keys")
-    found: list[Key] = []
-    for each in keys[:_MOST_KEYS] if isinstance(keys, list) else ():
+    jwks = document.get("keys")
+    keys: list[Key] = []
+    for each in jwks[:_MOST_KEYS] if isinstance(jwks, list) else ():
         if jwk.problem(each) is None and cast("dict[str, Any]", each).get("use", "sig") == "sig":
             try:
-                found.append(JWKRegistry.import_key(jwk.with_either_name(each)))
+                keys.append(JWKRegistry.import_key(jwk.with_either_name(each)))
             except (JoseError, ValueError, TypeError, KeyError):
                 continue
-    return tuple(found)
+    return tuple(keys)

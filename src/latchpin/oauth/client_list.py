@@ -130,21 +130,21 @@ async def users_of(session: AsyncSession, organization_id: int, client_pk: int, 
         .order_by(OAuthGrant.last_used.desc(), OAuthGrant.id.desc())
         .limit(most * 5)
     )
-    found: dict[int, ClientUser] = {}
+    users: dict[int, ClientUser] = {}
     for user, grant, client in rows:
-        seen = found.get(user.id)
+        existing = users.get(user.id)
         scopes = frozenset(active_grant.allowed_scopes(grant, client))
-        if seen is None:
-            found[user.id] = ClientUser(user, scopes, grant.created, grant.last_used)
+        if existing is None:
+            users[user.id] = ClientUser(user, scopes, grant.created, grant.last_used)
         else:
-            found[user.id] = ClientUser(user, seen.scopes | scopes, min(seen.since, grant.created), seen.last_used)
-    return list(found.values())[:most]
+            users[user.id] = ClientUser(user, existing.scopes | scopes, min(existing.since, grant.created), existing.last_used)
+    return list(users.values())[:most]
 
 
 async def _query(session: AsyncSession, organization_id: int) -> tuple[Select[Any], dict[str, Any]]:
     """Return the query for the organization's apps, and the columns it can be sorted by."""
     needs_approval = bool(await session.scalar(select(Organization.app_approval).where(Organization.id == organization_id)))
-    used = (
+    usage = (
         select(
             OAuthGrant.oauth_client_id,
             func.count(func.distinct(case((grants.active(), OAuthGrant.user_id)))).label("users"),
@@ -155,7 +155,7 @@ async def _query(session: AsyncSession, organization_id: int) -> tuple[Select[An
         .subquery()
     )
     own = OAuthClient.organization_id == organization_id
-    known = or_(own, used.c.oauth_client_id.is_not(None), OAuthApproval.oauth_client_id.is_not(None))
+    is_visible = or_(own, usage.c.oauth_client_id.is_not(None), OAuthApproval.oauth_client_id.is_not(None))
     is_own = and_(OAuthClient.organization_id.is_not(None), own)
     status = case(
         (OAuthClient.status == ClientStatus.REVOKED, _RANKED.index(AppStatus.REVOKED)),
@@ -164,12 +164,12 @@ async def _query(session: AsyncSession, organization_id: int) -> tuple[Select[An
         (and_(OAuthApproval.approved.is_(True), OAuthApproval.client_version == OAuthClient.version), _RANKED.index(AppStatus.ACTIVE)),
         else_=_RANKED.index(AppStatus.WAITING if needs_approval else AppStatus.ACTIVE),
     )
-    users = func.coalesce(used.c.users, 0)
+    users = func.coalesce(usage.c.users, 0)
     query = (
-        select(OAuthClient, OAuthApproval, status, users, used.c.last_used)
-        .outerjoin(used, used.c.oauth_client_id == OAuthClient.id)
+        select(OAuthClient, OAuthApproval, status, users, usage.c.last_used)
+        .outerjoin(usage, usage.c.oauth_client_id == OAuthClient.id)
         .outerjoin(OAuthApproval, and_(OAuthApproval.oauth_client_id == OAuthClient.id, OAuthApproval.organization_id == organization_id))
-        .where(OAuthClient.source != ClientSource.FIRST_PARTY, OAuthClient.resource_id.is_(None), known)
+        .where(OAuthClient.source != ClientSource.FIRST_PARTY, OAuthClient.resource_id.is_(None), is_visible)
     )
     columns = {
         "name": func.lower(OAuthClient.name),
@@ -181,7 +181,7 @@ async def _query(session: AsyncSession, organization_id: int) -> tuple[Select[An
         "source": OAuthClient.source,
         "status": status,
         "users": users,
-        "last_used": used.c.last_used,
+        "last_used": usage.c.last_used,
         "created": OAuthClient.created,
     }
     return query, columns

@@ -65,88 +65,88 @@ def without_empty(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in metadata.items() if value is not None and value != ""}
 
 
-def parse_registration(said: Mapping[str, Any]) -> ClientMetadata:
+def parse_registration(metadata: Mapping[str, Any]) -> ClientMetadata:
     """Read what an app registers; raises OAuthError `invalid_redirect_uri` or `invalid_client_metadata`.
 
     What it may not have is refused, so that it learns of it: above all client_credentials, which only administrators give.
     """
-    said = without_empty(said)
-    grant_types = _words(said, "grant_types", ["authorization_code"])
+    metadata = without_empty(metadata)
+    grant_types = _words(metadata, "grant_types", ["authorization_code"])
     if unknown := [each for each in grant_types if each not in GRANT_TYPES]:
         raise invalid(f"grant_types may be {', '.join(GRANT_TYPES)}; not {unknown[0][:100]}")
-    if any(each != "code" for each in _words(said, "response_types", ["code"])):
+    if any(each != "code" for each in _words(metadata, "response_types", ["code"])):
         raise invalid("response_types may be code only")
-    method = said.get("token_endpoint_auth_method", auth_methods.BASIC)  # RFC 7591 section 2: the default
+    method = metadata.get("token_endpoint_auth_method", auth_methods.BASIC)  # RFC 7591 section 2: the default
     if method not in auth_methods.METHODS:
         raise invalid("token_endpoint_auth_method may be none, client_secret_basic, client_secret_post or private_key_jwt")
-    return _read(said, grant_types, str(method))
+    return _read(metadata, grant_types, str(method))
 
 
-def parse_document(said: Mapping[str, Any]) -> ClientMetadata:
+def parse_document(metadata: Mapping[str, Any]) -> ClientMetadata:
     """Read a metadata document; raises OAuthError (security.md 69, 72).
 
     One document serves many authorization servers, so grant types that we do not have are passed over. There can be no secret in a
     public document, so whatever needs one is refused.
     """
-    if "client_secret" in said or "client_secret_expires_at" in said:  # even an empty one: nobody should look for it there
+    if "client_secret" in metadata or "client_secret_expires_at" in metadata:  # even an empty one: nobody should look for it there
         raise invalid("a document that everybody can read may not hold a client_secret")
-    said = without_empty(said)
-    if not isinstance(said.get("client_name"), str) or not said["client_name"].strip():
+    metadata = without_empty(metadata)
+    if not isinstance(metadata.get("client_name"), str) or not metadata["client_name"].strip():
         raise invalid("client_name is missing")
-    if not said.get("redirect_uris"):
+    if not metadata.get("redirect_uris"):
         raise invalid("redirect_uris are missing")
-    method = said.get("token_endpoint_auth_method", auth_methods.NONE)
+    method = metadata.get("token_endpoint_auth_method", auth_methods.NONE)
     if method not in (auth_methods.NONE, auth_methods.PRIVATE_KEY_JWT):
         raise invalid("token_endpoint_auth_method may be none or private_key_jwt")
-    grant_types = [each for each in _words(said, "grant_types", ["authorization_code"]) if each in GRANT_TYPES]
-    if "authorization_code" not in grant_types or "code" not in _words(said, "response_types", ["code"]):
+    grant_types = [each for each in _words(metadata, "grant_types", ["authorization_code"]) if each in GRANT_TYPES]
+    if "authorization_code" not in grant_types or "code" not in _words(metadata, "response_types", ["code"]):
         raise invalid("grant_types must hold authorization_code, and response_types code")
-    return _read(said, grant_types, str(method))
+    return _read(metadata, grant_types, str(method))
 
 
 def notes(metadata: Mapping[str, Any], client: OAuthClient) -> list[str]:
     """Return what the makers of an app should know about its entry, besides what stands in it; `said` is what they sent."""
-    found = []
+    messages = []
     if metadata.get("application_type") == "web" and client.application_type == "native":
-        found.append("application_type is native, since a redirect address leads to a program on the user's own computer")
+        messages.append("application_type is native, since a redirect address leads to a program on the user's own computer")
     if "refresh_token" in client.grant_types.split() and OFFLINE not in client.scopes.split():
-        found.append(
+        messages.append(
             f"refresh tokens are for {OFFLINE}: ask for that scope when you send the user here; "
             "where you do not, the user is asked whether you may stay connected"
         )
-    return found
+    return messages
 
 
-def _read(said: Mapping[str, Any], grant_types: Sequence[str], method: str) -> ClientMetadata:
-    addresses = {each: _words(said, each, []) for each in REDIRECTS}
-    application_type = _application_type(said, [*addresses["redirect_uris"], *addresses["post_logout_redirect_uris"]])
-    for member, found in addresses.items():
-        _check_redirects(member, found, application_type, public=method == auth_methods.NONE)
+def _read(metadata: Mapping[str, Any], grant_types: Sequence[str], method: str) -> ClientMetadata:
+    addresses = {each: _words(metadata, each, []) for each in REDIRECTS}
+    application_type = _application_type(metadata, [*addresses["redirect_uris"], *addresses["post_logout_redirect_uris"]])
+    for member, uris in addresses.items():
+        _check_redirects(member, uris, application_type, public=method == auth_methods.NONE)
     if "authorization_code" in grant_types and not addresses["redirect_uris"]:
         raise OAuthError("invalid_redirect_uri", "redirect_uris are missing")
-    jwks, jwks_uri = _keys(said), _address(said, "jwks_uri")
+    jwks, jwks_uri = _keys(metadata), _address(metadata, "jwks_uri")
     if jwks and jwks_uri:
         raise invalid("jwks and jwks_uri may not both be there")
     if method == auth_methods.PRIVATE_KEY_JWT and not (jwks or jwks_uri):
         raise invalid("private_key_jwt needs jwks or jwks_uri")
     return ClientMetadata(
-        name=_name(said) or f"App at {redirects.host_of(next(iter(addresses['redirect_uris']), '')) or 'an unknown place'}"[:200],
+        name=_name(metadata) or f"App at {redirects.host_of(next(iter(addresses['redirect_uris']), '')) or 'an unknown place'}"[:200],
         redirect_uris=json.dumps(addresses["redirect_uris"]),
         post_logout_redirect_uris=json.dumps(addresses["post_logout_redirect_uris"]),
         grant_types=" ".join(each for each in GRANT_TYPES if each in grant_types),
         auth_method=method,
         application_type=application_type,
-        scopes=_scopes(said),
+        scopes=_scopes(metadata),
         jwks=jwks,
         jwks_uri=jwks_uri,
-        client_uri=_address(said, "client_uri"),
-        require_pushed=_flag(said, REQUIRE_PUSHED),
-        dpop_bound=_flag(said, DPOP_BOUND),
+        client_uri=_address(metadata, "client_uri"),
+        require_pushed=_flag(metadata, REQUIRE_PUSHED),
+        dpop_bound=_flag(metadata, DPOP_BOUND),
     )
 
 
-def _name(said: Mapping[str, Any]) -> str:
-    name = said.get("client_name", "")
+def _name(metadata: Mapping[str, Any]) -> str:
+    name = metadata.get("client_name", "")
     if not isinstance(name, str):
         raise invalid("client_name must be text")
     form = FieldValidation()
@@ -156,16 +156,16 @@ def _name(said: Mapping[str, Any]) -> str:
     return clean
 
 
-def _application_type(said: Mapping[str, Any], addresses: Sequence[str]) -> str:
+def _application_type(metadata: Mapping[str, Any], addresses: Sequence[str]) -> str:
     """Return what kind of app it is; where it does not say, its addresses do: local programs are native (RFC 8252 section 7).
 
     A loopback address makes an app native also where it says `web`, the default of many libraries, which nobody there has chosen.
     """
-    given = said.get("application_type")
-    if given not in (None, "web", "native"):
+    application_type = metadata.get("application_type")
+    if application_type not in (None, "web", "native"):
         raise invalid("application_type may be web or native")
-    makes_native = redirects.is_local if given is None else redirects.is_loopback
-    return "native" if given == "native" or any(makes_native(each) for each in addresses) else "web"
+    makes_native = redirects.is_local if application_type is None else redirects.is_loopback
+    return "native" if application_type == "native" or any(makes_native(each) for each in addresses) else "web"
 
 
 def _check_redirects(member: str, addresses: Sequence[str], application_type: str, *, public: bool) -> None:
@@ -176,46 +176,46 @@ def _check_redirects(member: str, addresses: Sequence[str], application_type: st
             raise OAuthError("invalid_redirect_uri", f"{member}: {each[:200]!a} {problem}")
 
 
-def _words(said: Mapping[str, Any], name: str, default: list[str]) -> list[str]:
-    found = said.get(name, default)
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+def _words(metadata: Mapping[str, Any], name: str, default: list[str]) -> list[str]:
+    words = metadata.get(name, default)
+    if not isinstance(words, list) or not all(isinstance(each, str) for each in words):
         error = "invalid_redirect_uri" if name in REDIRECTS else "invalid_client_metadata"
         raise OAuthError(error, f"{name} must be a list of texts")
-    return found
+    return words
 
 
-def _scopes(said: Mapping[str, Any]) -> str:
+def _scopes(metadata: Mapping[str, Any]) -> str:
     """Return the scopes that the app may ask for: those that it named and we know, or "" for all where it named none."""
-    given = said.get("scope")
-    if given is None:
+    scope = metadata.get("scope")
+    if scope is None:
         return ""
-    if not isinstance(given, str) or not (known := ordered(given.split(" "))):
+    if not isinstance(scope, str) or not (scopes := ordered(scope.split(" "))):
         raise invalid(f"scope holds none that we know: {' '.join(EVERY)}")
-    return known
+    return scopes
 
 
-def _address(said: Mapping[str, Any], name: str) -> str | None:
-    given = said.get(name)
-    if given is None:
+def _address(metadata: Mapping[str, Any], name: str) -> str | None:
+    address = metadata.get(name)
+    if address is None:
         return None
-    if not isinstance(given, str) or redirects.problem(given, "web", public=False) is not None or not urlsplit(given).hostname:
+    if not isinstance(address, str) or redirects.problem(address, "web", public=False) is not None or not urlsplit(address).hostname:
         raise invalid(f"{name} must be an https address")
-    return given
+    return address
 
 
-def _flag(said: Mapping[str, Any], name: str) -> bool:
-    given = said.get(name, False)
-    if not isinstance(given, bool):
+def _flag(metadata: Mapping[str, Any], name: str) -> bool:
+    flag = metadata.get(name, False)
+    if not isinstance(flag, bool):
         raise invalid(f"{name} must be true or false")
-    return given
+    return flag
 
 
-def _keys(said: Mapping[str, Any]) -> str | None:
+def _keys(metadata: Mapping[str, Any]) -> str | None:
     """Return the public keys as JSON; symmetric and private ones are refused (security.md 72)."""
-    given = said.get("jwks")
-    if given is None:
+    jwks = metadata.get("jwks")
+    if jwks is None:
         return None
-    keys = given.get("keys") if isinstance(given, dict) else None
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
     if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST_KEYS:
         raise invalid(f"jwks must hold 1 to {_MOST_KEYS} keys")
     for each in keys:

@@ -25,9 +25,9 @@ def digest(secret: str, secrets: Secrets, version: int | None = None) -> bytes:
 def matches(client: Client | None, secret: str, secrets: Secrets) -> bool:
     """Whether a secret is one of the client's living ones. For an unknown client the work is the same (security.md 66)."""
     digests = [credentials.key_digest(secret.encode("utf-8", "replace"), pepper) for pepper in secrets.peppers.values()]
-    now, found = clock.timestamp(), False
-    held = [each.digest for each in client.secrets if each.expires is None or each.expires > now] if client else []
-    for kept in held or [b"\0" * 32]:
-        for presented in digests:
-            found |= hmac.compare_digest(kept, presented)
-    return found and bool(held)
+    now, is_match = clock.timestamp(), False
+    stored_digests = [each.digest for each in client.secrets if each.expires is None or each.expires > now] if client else []
+    for stored_digest in stored_digests or [b"\0" * 32]:
+        for presented_digest in digests:
+            is_match |= hmac.compare_digest(stored_digest, presented_digest)
+    return is_match and bool(stored_digests)

@@ -131,21 +131,21 @@ class ClientCache:
         What is not known is asked for each time: junk takes no place in memory. A client_id that is the address of a metadata document
         is fetched where that is due, on behalf of who `origin` says; raises OAuthError that says what is wrong with it, and Throttled.
         """
-        known, begun_at = self._known.get(client_id, generation), clock.monotonic()
-        if known is not None:
-            return known
-        found = await self._load(client_id)
+        cached, started_at = self._known.get(client_id, generation), clock.monotonic()
+        if cached is not None:
+            return cached
+        client = await self._load(client_id)
         if self._documents is not None and self._documents.is_one(client_id):
-            if found is None or (found.fresh_until or 0) <= clock.timestamp():
+            if client is None or (client.fresh_until or 0) <= clock.timestamp():
                 await self._documents.refresh(client_id, origin or Origin())
-                found = await self._load(client_id)  # again, since the fetch may be older than the generation
-        elif found is not None and found.source is ClientSource.DOCUMENT:
-            found = None  # the deployment takes no documents any more
-        if found is None:
+                client = await self._load(client_id)  # again, since the fetch may be older than the generation
+        elif client is not None and client.source is ClientSource.DOCUMENT:
+            client = None  # the deployment takes no documents any more
+        if client is None:
             self._known.discard(client_id)
             return None
-        self._known.put(client_id, found, generation, since=begun_at)
-        return found
+        self._known.put(client_id, client, generation, since=started_at)
+        return client
 
     async def _load(self, client_id: str) -> Client | None:
         async with self._database.read() as session:
@@ -154,7 +154,7 @@ class ClientCache:
 
 async def prepare(session: AsyncSession, settings: Settings) -> None:
     """Make the product's own clients where they are not there yet, and tell the Control Center's the present public address."""
-    made = {
+    first_party = {
         CONTROL_CENTER: ("Latchpin Control Center", "authorization_code"),
         COMMAND_LINE: (
             "Latchpin command line",
@@ -163,12 +163,12 @@ async def prepare(session: AsyncSession, settings: Settings) -> None:
         KEY_EXCHANGE: ("Latchpin API key exchange", "urn:ietf:params:oauth:grant-type:token-exchange"),
     }
     addresses = json.dumps(sorted(origin.decode() + CALLBACK for origin in same_origin.own_origins(settings)))
-    rows = await session.scalars(select(OAuthClient).where(OAuthClient.client_id.in_(made)).with_for_update())
-    there = {row.client_id: row for row in rows.all()}
-    for client_id, (name, grant_types) in made.items():
+    rows = await session.scalars(select(OAuthClient).where(OAuthClient.client_id.in_(first_party)).with_for_update())
+    existing = {row.client_id: row for row in rows.all()}
+    for client_id, (name, grant_types) in first_party.items():
         redirect_uris = addresses if client_id == CONTROL_CENTER else "[]"
-        if client_id in there:
-            there[client_id].redirect_uris = redirect_uris
+        if client_id in existing:
+            existing[client_id].redirect_uris = redirect_uris
         else:
             session.add(
                 OAuthClient(

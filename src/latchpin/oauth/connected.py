@@ -52,9 +52,9 @@ class ConnectedApp:
 
 async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> list[ConnectedApp]:
     """Return a user's connected apps, the latest used first. The Control Center is not among them: it is what the user sits at."""
-    at, found = clock.now(), dict[int, ConnectedApp]()
-    seen = BrowserSession.last_seen > at - timedelta(minutes=settings.session_idle_minutes)
-    with_browser = and_(BrowserSession.ended.is_(None), BrowserSession.expires > at, seen)
+    at, apps = clock.now(), dict[int, ConnectedApp]()
+    recently_seen = BrowserSession.last_seen > at - timedelta(minutes=settings.session_idle_minutes)
+    with_browser = and_(BrowserSession.ended.is_(None), BrowserSession.expires > at, recently_seen)
     rows: Any = await session.execute(  # a grant without a key has None for it
         select(OAuthGrant, OAuthClient, Space.name, ApiKey)
         .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
@@ -69,13 +69,13 @@ async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> li
         until = key.expires if key is not None else grant.expires if grant.offline else None
         names = frozenset({key.description or key.prefix} if key is not None else ())
         scopes = ordered(active_grant.allowed_scopes(grant, client))
-        one = ConnectedApp(client, scopes, _places(grant, space), grant.created, grant.last_used, until, active=True, api_keys=names)
-        found[client.id] = _joined(found[client.id], one) if client.id in found else one
-    agreed = await session.execute(
+        app = ConnectedApp(client, scopes, _places(grant, space), grant.created, grant.last_used, until, active=True, api_keys=names)
+        apps[client.id] = _joined(apps[client.id], app) if client.id in apps else app
+    consent_rows = await session.execute(
         select(OAuthConsent, OAuthClient, Space.name, _last_used())
         .join(OAuthClient, OAuthClient.id == OAuthConsent.oauth_client_id)
         .outerjoin(Space, Space.id == OAuthConsent.space_id)
-        .where(OAuthConsent.user_id == user_id, OAuthClient.id.not_in(list(found)), OAuthClient.client_id != CONTROL_CENTER)
+        .where(OAuthConsent.user_id == user_id, OAuthClient.id.not_in(list(apps)), OAuthClient.client_id != CONTROL_CENTER)
         .order_by(OAuthConsent.updated.desc(), OAuthConsent.id.desc())
     )
     idle = [
@@ -88,10 +88,10 @@ async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> li
             None,
             active=False,
         )
-        for consent, client, space, last_used in agreed
+        for consent, client, space, last_used in consent_rows
         if _may_return(consent, client)
     ]
-    return [*found.values(), *idle]
+    return [*apps.values(), *idle]
 
 
 def _last_used() -> ScalarSelect[Any]:
@@ -100,13 +100,13 @@ def _last_used() -> ScalarSelect[Any]:
     return select(func.max(OAuthGrant.last_used)).where(of_same).correlate(OAuthConsent).scalar_subquery()
 
 
-def _may_return(consent: OAuthConsent, client: OAuthClient) -> bool:
+def _may_return(consent: OAuthConsent, row: OAuthClient) -> bool:
     """Whether an app without a grant gets one again without asking: not a device, a local program, or one that has changed."""
-    if client.status is not ClientStatus.ACTIVE or consent.client_version != client.version:
+    if row.status is not ClientStatus.ACTIVE or consent.client_version != row.version:
         return False
-    known = clients.from_row(client, [])
-    return "authorization_code" in known.grant_types and not all(
-        consents.asked_each_time(known, redirect_uri) for redirect_uri in known.redirect_uris
+    client = clients.from_row(row, [])
+    return "authorization_code" in client.grant_types and not all(
+        consents.asked_each_time(client, redirect_uri) for redirect_uri in client.redirect_uris
     )
 
 
@@ -115,12 +115,12 @@ async def withdraw(session: AsyncSession, user: User, client_pk: int, *, by: Act
     # Whoever is just agreeing, or is let through by the consent, comes before or after (authorize.hold).
     await session.execute(select(User.id).where(User.id == user.id).with_for_update(key_share=True))
     client = await session.get(OAuthClient, client_pk)
-    agreed = await session.execute(
+    result = await session.execute(
         sql_delete(OAuthConsent)
         .where(OAuthConsent.user_id == user.id, OAuthConsent.oauth_client_id == client_pk)
         .returning(OAuthConsent.id)
     )
-    had_consent = agreed.one_or_none() is not None
+    had_consent = result.one_or_none() is not None
     reason = "consent withdrawn" if by.user_id == user.id else "ended by an administrator"
     ended = await grants.end_of_client_for_user(session, user.id, client_pk, reason=reason, by=by)
     if client is None or not (had_consent or ended) or client.client_id == CONTROL_CENTER:
@@ -130,10 +130,10 @@ async def withdraw(session: AsyncSession, user: User, client_pk: int, *, by: Act
     return client
 
 
-def _places(held: OAuthGrant | OAuthConsent, space: str | None) -> frozenset[GrantedSpace]:
+def _places(grant_or_consent: OAuthGrant | OAuthConsent, space: str | None) -> frozenset[GrantedSpace]:
     """Where it counts; a named Space that is gone is nowhere."""
-    if held.reach is not Reach.SPACE:
-        return frozenset({GrantedSpace(held.reach)})
+    if grant_or_consent.reach is not Reach.SPACE:
+        return frozenset({GrantedSpace(grant_or_consent.reach)})
     return frozenset({GrantedSpace(Reach.SPACE, space)}) if space is not None else frozenset()
 
 

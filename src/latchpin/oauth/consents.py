@@ -46,10 +46,10 @@ class SpaceBinding:
 
 async def find(session: AsyncSession, user_id: int, client: Client) -> OAuthConsent | None:
     """Return what a user agreed to for a client as it is now, or None: with another version of the client it does not count any more."""
-    found = select(OAuthConsent).where(
+    query = select(OAuthConsent).where(
         OAuthConsent.user_id == user_id, OAuthConsent.oauth_client_id == client.pk, OAuthConsent.client_version == client.version
     )
-    return await session.scalar(found.execution_options(populate_existing=True))
+    return await session.scalar(query.execution_options(populate_existing=True))
 
 
 async def covers(session: AsyncSession, consent: OAuthConsent, principal: Principal, *, scopes: str, resource: Sequence[str]) -> bool:
@@ -61,8 +61,8 @@ async def covers(session: AsyncSession, consent: OAuthConsent, principal: Princi
     return consent.space_id is not None and await access.role_in(session, principal, consent.space_id) is not None
 
 
-def _same_resources(agreed: Sequence[str], asked: Sequence[str]) -> bool:
-    return set(asked) <= set(agreed) if asked else not agreed
+def _same_resources(agreed: Sequence[str], requested: Sequence[str]) -> bool:
+    return set(requested) <= set(agreed) if requested else not agreed
 
 
 def asked_each_time(client: Client, redirect_uri: str) -> bool:
@@ -80,23 +80,23 @@ async def remember(
 
     `stay` is the user's wish that the client stays connected without asking for it.
     """
-    at, words, wanted = clock.now(), set(scopes.split()), " ".join(resource)
-    before = await find(session, user_id, client)
-    if before is not None and (before.reach, before.space_id, before.resource) == (place.reach, place.space_id, wanted):
-        words |= set(before.scopes.split())
-    kept = {
+    at, words, resources = clock.now(), set(scopes.split()), " ".join(resource)
+    previous = await find(session, user_id, client)
+    if previous is not None and (previous.reach, previous.space_id, previous.resource) == (place.reach, place.space_id, resources):
+        words |= set(previous.scopes.split())
+    values = {
         "client_version": client.version,
         "scopes": ordered(words),
         "reach": place.reach,
         "space_id": place.space_id,
-        "resource": wanted,
+        "resource": resources,
         "stay_connected": stay,
         "updated": at,
     }
     await session.execute(
         insert(session, OAuthConsent)
-        .values(user_id=user_id, oauth_client_id=client.pk, created=at, **kept)
-        .on_conflict_do_update(index_elements=["user_id", "oauth_client_id"], set_=kept)
+        .values(user_id=user_id, oauth_client_id=client.pk, created=at, **values)
+        .on_conflict_do_update(index_elements=["user_id", "oauth_client_id"], set_=values)
     )
 
 
@@ -127,11 +127,11 @@ async def approval_of(session: AsyncSession, principal: Principal, client: Clien
 
 async def ask_for_approval(session: AsyncSession, principal: Principal, client: Client) -> None:
     """Note that a user wants an app that an administrator has to approve first; a decision that was made meanwhile stays."""
-    asked = {
+    values = {
         "organization_id": principal.organization_id,
         "oauth_client_id": client.pk,
         "approved": None,
         "asked_by_name": principal.full_name[:200],
         "at": clock.now(),
     }
-    await session.execute(insert(session, OAuthApproval).values(asked).on_conflict_do_nothing())
+    await session.execute(insert(session, OAuthApproval).values(values).on_conflict_do_nothing())

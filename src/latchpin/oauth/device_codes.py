@@ -94,13 +94,13 @@ async def purge_expired(session: AsyncSession) -> None:
 
 async def _decide(session: AsyncSession, row: DeviceCode, status: DeviceStatus, grant_id: int | None) -> bool:
     """Decide by one conditional update, so that of two people who decide at a time one does."""
-    decided = await session.execute(
+    result = await session.execute(
         update(DeviceCode)
         .where(DeviceCode.id == row.id, DeviceCode.status == DeviceStatus.PENDING, DeviceCode.expires > clock.now())
         .values(status=status, grant_id=grant_id)
         .returning(DeviceCode.id)
     )
-    return decided.one_or_none() is not None
+    return result.one_or_none() is not None
 
 
 async def _unused(session: AsyncSession, secrets: Secrets) -> str:

@@ -45,15 +45,15 @@ async def begin(session: AsyncSession, server: AuthorizationServer, row: DeviceC
         await resources.checked(session, row.resource.split(), who.principal.organization_id, server.settings)
     except OAuthError as error:
         raise Conflict(_UNKNOWN_RESOURCE) from error
-    waiting = PendingAuthorization(address=ENTRY, device_id=row.id)
-    token = await pending.save(session, who.session_id, row.oauth_client_id, waiting)
-    found = await pending.find(session, token, who.session_id)
-    client = await authorize.client_of(session, found)
-    waiting = await authorize.record_shown(session, found, client)
-    stand = await consents.approval_of(session, who.principal, client)
-    if stand is ClientApproval.WAITS:
+    pending_authorization = PendingAuthorization(address=ENTRY, device_id=row.id)
+    token = await pending.save(session, who.session_id, row.oauth_client_id, pending_authorization)
+    opened_authorization = await pending.find(session, token, who.session_id)
+    client = await authorize.client_of(session, opened_authorization)
+    pending_authorization = await authorize.record_shown(session, opened_authorization, client)
+    approval = await consents.approval_of(session, who.principal, client)
+    if approval is ClientApproval.WAITS:
         await consents.ask_for_approval(session, who.principal, client)
-    return client, ShowPrompt(Prompt.CONSENT, waiting, token) if stand is ClientApproval.OPEN else ClientBlocked(stand)
+    return client, ShowPrompt(Prompt.CONSENT, pending_authorization, token) if approval is ClientApproval.OPEN else ClientBlocked(approval)
 
 
 async def request_of(session: AsyncSession, device_id: int, client: Client) -> DeviceRequest:
@@ -77,16 +77,16 @@ async def agree(
     """Do what Authorize says: make the grant that the device gets with its next question. `stay`, and what is raised, as for other apps."""
     authorize.require_shown(opened, client)
     await authorize.lock_session(session, who)
-    stand = await consents.approval_of(session, who.principal, client)
-    if stand is not ClientApproval.OPEN:
-        return ClientBlocked(stand)
+    approval = await consents.approval_of(session, who.principal, client)
+    if approval is not ClientApproval.OPEN:
+        return ClientBlocked(approval)
     row = await _take(session, opened)
     scopes, resource = _scopes(row, client), tuple(row.resource.split())
     stay = stay and scope.may_stay(scopes, client.grant_types)
     scopes = scope.staying(scopes) if stay else scopes
     await consents.remember(session, who.principal.user_id, client, place, scopes=scopes, resource=resource, stay=stay)
-    made = await authorize.grant(session, server, client, who, place, scopes=scopes, resource=resource)
-    if not await device_codes.approve(session, row, made):
+    new_grant = await authorize.grant(session, server, client, who, place, scopes=scopes, resource=resource)
+    if not await device_codes.approve(session, row, new_grant):
         raise Conflict(_OVER)
     return RedirectToClient(ALLOWED)
 

@@ -45,7 +45,7 @@ def client_id_problem(client_id: str) -> str | None:
     if parts is None or not parts.hostname or any(letter in client_id for letter in ' "<>\\^`{|}'):
         return "is no address"
     segments = parts.path.split("/")
-    faults = (
+    checks = (
         (len(client_id) > MOST_LENGTH, f"may have {MOST_LENGTH} characters at most"),
         ("#" in client_id, "may not have a fragment"),
         ("@" in parts.netloc, "may not have a user in it"),
@@ -53,7 +53,7 @@ def client_id_problem(client_id: str) -> str | None:
         (any(each.lower() in _DOTS for each in segments), "may not have dot segments"),
         (parts.netloc != parts.netloc.lower(), "must have its host in lower case"),
     )
-    return next((text for is_so, text in faults if is_so), None)
+    return next((text for is_so, text in checks if is_so), None)
 
 
 class ClientMetadataDocuments:
@@ -97,33 +97,33 @@ class ClientMetadataDocuments:
             if isinstance(error, Throttled):
                 raise
             raise _unusable(f"the document at {client_id} cannot be used: {error.reason}") from None
-        said = _read(client_id, fetched)
+        metadata = _read(client_id, fetched)
         self._unreachable.discard(client_id)
-        await self._keep(client_id, said, _lifetime(fetched.max_age), origin)
+        await self._keep(client_id, metadata, _lifetime(fetched.max_age), origin)
 
-    async def _keep(self, client_id: str, said: ClientMetadata, lifetime: timedelta, origin: Origin) -> None:
-        by = _actor(client_id, said, origin)
+    async def _keep(self, client_id: str, metadata: ClientMetadata, lifetime: timedelta, origin: Origin) -> None:
+        by = _actor(client_id, metadata, origin)
         try:
-            await self._keep_once(client_id, said, lifetime, by)
+            await self._keep_once(client_id, metadata, lifetime, by)
         except IntegrityError:  # another process was first
-            await self._keep_once(client_id, said, lifetime, by)
+            await self._keep_once(client_id, metadata, lifetime, by)
 
-    async def _keep_once(self, client_id: str, said: ClientMetadata, lifetime: timedelta, by: Actor) -> None:
+    async def _keep_once(self, client_id: str, metadata: ClientMetadata, lifetime: timedelta, by: Actor) -> None:
         async with self._database.transaction() as session:
             row = await session.scalar(select(OAuthClient).where(OAuthClient.client_id == client_id).with_for_update())
             if row is None:
-                row = await self._add(session, client_id, said, by)
+                row = await self._add(session, client_id, metadata, by)
             elif row.status is ClientStatus.ACTIVE:
-                _change(session, row, said, by)
+                _change(session, row, metadata, by)
             row.fresh_until = clock.now() + lifetime
 
-    async def _add(self, session: AsyncSession, client_id: str, said: ClientMetadata, by: Actor) -> OAuthClient:
-        there = select(func.count()).select_from(OAuthClient).where(OAuthClient.source == ClientSource.DOCUMENT)
-        if (await session.scalar(there) or 0) >= self._settings.registration_most:
+    async def _add(self, session: AsyncSession, client_id: str, metadata: ClientMetadata, by: Actor) -> OAuthClient:
+        count = select(func.count()).select_from(OAuthClient).where(OAuthClient.source == ClientSource.DOCUMENT)
+        if (await session.scalar(count) or 0) >= self._settings.registration_most:
             _log.warning("documents.full", detail="no room for another app by its document; unused ones leave after a day")
             raise OAuthError("temporarily_unavailable", "too many apps are known by their documents", status=503)
         row = OAuthClient(
-            client_id=client_id, source=ClientSource.DOCUMENT, created=clock.now(), created_by_name=by.name[:200], **said.values()
+            client_id=client_id, source=ClientSource.DOCUMENT, created=clock.now(), created_by_name=by.name[:200], **metadata.values()
         )
         session.add(row)
         await session.flush()
@@ -132,9 +132,9 @@ class ClientMetadataDocuments:
         return row
 
 
-def _change(session: AsyncSession, row: OAuthClient, said: ClientMetadata, by: Actor) -> None:
+def _change(session: AsyncSession, row: OAuthClient, metadata: ClientMetadata, by: Actor) -> None:
     """Take over what a document says now; another version of the app waits for approval and is consented to again (security.md 73)."""
-    values = said.values()
+    values = metadata.values()
     changes = {name: (getattr(row, name), value) for name, value in values.items() if getattr(row, name) != value}
     if not changes:
         return
@@ -169,10 +169,10 @@ def _is_passing(error: FetchError | Throttled) -> bool:
     return not isinstance(error, FetchError) or error.is_passing
 
 
-def _actor(client_id: str, said: ClientMetadata, origin: Origin) -> Actor:
+def _actor(client_id: str, metadata: ClientMetadata, origin: Origin) -> Actor:
     parts = _split(client_id)
     host = parts.hostname if parts is not None and parts.hostname else "metadata document"
-    return Actor(host[:254], None, None, CredentialKind.CLIENT.value, None, said.name, origin)
+    return Actor(host[:254], None, None, CredentialKind.CLIENT.value, None, metadata.name, origin)
 
 
 def _split(client_id: str) -> SplitResult | None:

@@ -26,64 +26,62 @@ def verify(request: AnyRequest, server: AuthorizationServer) -> Proof | ProofErr
 
     Raises OAuthError `use_dpop_nonce`. Ask before the client is proved: what is asked for once more must not have used anything up.
     """
-    presented = context.of(request.scope).seen.get(b"dpop")
-    if presented is None:
+    header = context.of(request.scope).seen.get(b"dpop")
+    if header is None:
         return None
-    judged = server.proofs.verify(presented, request.method, request.scope["raw_path"].decode("latin-1"))
-    if isinstance(judged, ProofError) and judged.reason is RejectionReason.PROOF_NONCE:
-        raise OAuthError("use_dpop_nonce", judged.detail, headers={NONCE_HEADER: server.proofs.nonce, **_EXPOSED})
-    return judged
+    proof = server.proofs.verify(header, request.method, request.scope["raw_path"].decode("latin-1"))
+    if isinstance(proof, ProofError) and proof.reason is RejectionReason.PROOF_NONCE:
+        raise OAuthError("use_dpop_nonce", proof.detail, headers={NONCE_HEADER: server.proofs.nonce, **_EXPOSED})
+    return proof
 
 
-async def use_proof(server: AuthorizationServer, client: Client, judged: Proof | ProofError | None, origin: Origin) -> str | None:
+async def use_proof(server: AuthorizationServer, client: Client, proof: Proof | ProofError | None, origin: Origin) -> str | None:
     """Return the thumbprint of the key that a client proved, None where it proved none and need not; uses the proof up.
 
     Raises OAuthError `invalid_dpop_proof`, and Throttled where an address is refused too often. Notes refusals with the client's name.
     """
-    if judged is None:
+    if proof is None:
         if client.dpop_bound:
-            judged = ProofError(RejectionReason.PROOF_MISSING, "there is none, and this client must send one (dpop_bound_access_tokens)")
+            proof = ProofError(RejectionReason.PROOF_MISSING, "there is none, and this client must send one (dpop_bound_access_tokens)")
         else:
             return None
-    if isinstance(judged, Proof):
-        if await server.proofs.first_use(judged):
-            return judged.jkt
-        judged = REPLAYED
-    raise await _rejection(server, client, judged, origin)
+    if isinstance(proof, Proof):
+        if await server.proofs.first_use(proof):
+            return proof.jkt
+        proof = REPLAYED
+    raise await _rejection(server, client, proof, origin)
 
 
 async def bind_pushed(
-    server: AuthorizationServer, client: Client, params: Params, judged: Proof | ProofError | None, origin: Origin
+    server: AuthorizationServer, client: Client, params: Params, proof: Proof | ProofError | None, origin: Origin
 ) -> Params:
     """Return the parameters of a request that is sent ahead, its code bound to the key that was proved with it (section 10.1).
 
     Raises OAuthError where a proof does not count, or `dpop_jkt` names another key. Without a proof nothing is changed.
     """
-    if judged is None:
+    if proof is None:
         return params
-    jkt, named = await use_proof(server, client, judged, origin), params.get("dpop_jkt")
-    if named not in (None, jkt):
+    jkt, dpop_jkt = await use_proof(server, client, proof, origin), params.get("dpop_jkt")
+    if dpop_jkt not in (None, jkt):
         raise await _rejection(
             server, client, ProofError(RejectionReason.PROOF_OTHER_KEY, "it is of another key than dpop_jkt names"), origin
         )
     return replace(params, values=params.values | {"dpop_jkt": str(jkt)})
 
 
-async def refusal_of(
-    server: AuthorizationServer, client: Client, bound: str | None, proved: str | None, origin: Origin
-) -> OAuthError | None:
+async def refusal_of(server: AuthorizationServer, client: Client, bound: str | None, jkt: str | None, origin: Origin) -> OAuthError | None:
     """Return the refusal where a code or refresh token is bound to another key than the client proved, else None; raises Throttled.
 
     Ask before anything of it is used up: who holds it without its key is a thief, and must not be able to spoil it.
     """
-    if bound is None or bound == proved:
+    if bound is None or bound == jkt:
         return None
-    if proved is None:
+    if jkt is None:
         return await _rejection(
             server, client, ProofError(RejectionReason.PROOF_MISSING, "there is none, and what was sent is bound to a key"), origin
         )
-    fault = ProofError(RejectionReason.PROOF_OTHER_KEY, "it is of another key than what was sent is bound to")
-    return await _rejection(server, client, fault, origin, error="invalid_grant")
+    proof_error = ProofError(RejectionReason.PROOF_OTHER_KEY, "it is of another key than what was sent is bound to")
+    return await _rejection(server, client, proof_error, origin, error="invalid_grant")
 
 
 def bind(client: Client, grant: OAuthGrant, jkt: str | None) -> None:
@@ -96,15 +94,17 @@ def bind(client: Client, grant: OAuthGrant, jkt: str | None) -> None:
 
 
 async def _rejection(
-    server: AuthorizationServer, client: Client, fault: ProofError, origin: Origin, *, error: str = "invalid_dpop_proof"
+    server: AuthorizationServer, client: Client, proof_error: ProofError, origin: Origin, *, error: str = "invalid_dpop_proof"
 ) -> OAuthError:
     """Note why a client's proof does not count, and return the refusal; raises Throttled."""
-    noted = RejectedCredential(fault.reason, client.organization_id, id=client.pk, name=client.name, kind=CredentialKind.CLIENT)
-    await server.note_refusal(noted, origin)
-    return OAuthError(error, f"the DPoP proof was not accepted: {fault.detail}")
+    rejected_credential = RejectedCredential(
+        proof_error.reason, client.organization_id, id=client.pk, name=client.name, kind=CredentialKind.CLIENT
+    )
+    await server.note_refusal(rejected_credential, origin)
+    return OAuthError(error, f"the DPoP proof was not accepted: {proof_error.detail}")
 
 
-def response_headers(server: AuthorizationServer, judged: Proof | ProofError | None) -> Mapping[str, str]:
+def response_headers(server: AuthorizationServer, proof: Proof | ProofError | None) -> Mapping[str, str]:
     """Return the headers of a sound answer: the next nonce, where the client needs another (section 8.2)."""
-    nonce = server.proofs.next_nonce(judged) if isinstance(judged, Proof) else None
+    nonce = server.proofs.next_nonce(proof) if isinstance(proof, Proof) else None
     return {} if nonce is None else {NONCE_HEADER: nonce, **_EXPOSED}

@@ -48,8 +48,8 @@ async def read(server: AuthorizationServer, params: Params, origin: Origin) -> L
     client_id, audience = params.get("client_id"), claims.get("aud")
     if isinstance(audience, str) and client_id not in (None, audience):
         raise invalid_request("client_id differs from the one that id_token_hint was made for")
-    named = client_id or (audience if isinstance(audience, str) else None)
-    client = await server.clients.find(named, generation, origin) if named else None
+    effective_client_id = client_id or (audience if isinstance(audience, str) else None)
+    client = await server.clients.find(effective_client_id, generation, origin) if effective_client_id else None
     onward = redirect_uri = params.get("post_logout_redirect_uri") or ""
     if redirect_uri:
         if client is None or redirect_uri not in client.post_logout_redirect_uris:

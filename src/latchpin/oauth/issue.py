@@ -37,20 +37,24 @@ class TokenRequest:
     jkt: str | None = None
 
 
-def token_response(server: AuthorizationServer, active: ActiveGrant, wanted: TokenRequest, *, refresh: str | None = None) -> TokenResponse:
+def token_response(
+    server: AuthorizationServer, active: ActiveGrant, token_request: TokenRequest, *, refresh: str | None = None
+) -> TokenResponse:
     """Sign the tokens of one answer. With the scope `openid` an ID token comes along."""
-    access = tokens.access_token(server.ring, server.settings, active, scope=wanted.scope, resource=wanted.resource, jkt=wanted.jkt)
-    made: TokenResponse = {
+    access = tokens.access_token(
+        server.ring, server.settings, active, scope=token_request.scope, resource=token_request.resource, jkt=token_request.jkt
+    )
+    response: TokenResponse = {
         "access_token": access.token,
-        "token_type": "Bearer" if wanted.jkt is None else dpop.SCHEME,
+        "token_type": "Bearer" if token_request.jkt is None else dpop.SCHEME,
         "expires_in": access.expires_in,
         "scope": access.scope,
     }
     if refresh is not None:
-        made["refresh_token"] = refresh
-    if OPENID in wanted.scope:
-        made["id_token"] = tokens.id_token(server.ring, server.settings, active, nonce=wanted.nonce, access=access.token)
-    return made
+        response["refresh_token"] = refresh
+    if OPENID in token_request.scope:
+        response["id_token"] = tokens.id_token(server.ring, server.settings, active, nonce=token_request.nonce, access=access.token)
+    return response
 
 
 async def new_refresh_token(session: AsyncSession, server: AuthorizationServer, grant: OAuthGrant) -> tuple[str, int]:

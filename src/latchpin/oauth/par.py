@@ -60,13 +60,13 @@ def expired() -> OAuthError:
     return OAuthError(INVALID_REQUEST_URI, "request_uri is unknown, was used, has run out, or belongs to another app or browser")
 
 
-def parameters(sent: Params, client: Client) -> str:
+def parameters(params: Params, client: Client) -> str:
     """Return what is kept of a request: the parameters that are read, as a form; credentials never are (section 2.1).
 
     Raises OAuthError for more than MOST_BYTES.
     """
-    kept = {name: value for name in requests.PARAMETERS if (value := sent.get(name)) is not None} | {"client_id": client.client_id}
-    encoded = urlencode([*kept.items(), *(("resource", each) for each in sent.resources)])
+    values = {name: value for name in requests.PARAMETERS if (value := params.get(name)) is not None} | {"client_id": client.client_id}
+    encoded = urlencode([*values.items(), *(("resource", each) for each in params.resources)])
     if len(encoded) > MOST_BYTES:
         raise invalid_request("the request is too long")
     return encoded
@@ -83,7 +83,7 @@ async def take(session: AsyncSession, request_uri: str, client: Client) -> Pushe
     """Use a request up by one conditional update; raises OAuthError for all but the first who come in time, as the app that sent it."""
     at = clock.now()
     digest = credentials.token_digest(request_uri.removeprefix(PUSHED_PREFIX))
-    taken = await session.execute(
+    result = await session.execute(
         update(PushedRequest)
         .where(
             PushedRequest.digest == digest,
@@ -94,16 +94,16 @@ async def take(session: AsyncSession, request_uri: str, client: Client) -> Pushe
         .values(used=at)
         .returning(PushedRequest.parameters)
     )
-    row = taken.one_or_none()
+    row = result.one_or_none()
     if row is None:
         raise expired()
     return PushedAuthorizationRequest(row.parameters.encode(), at)
 
 
-async def resume(session: AsyncSession, client: Client, ahead: PushedAuthorizationRequest, browser: str) -> str:
+async def resume(session: AsyncSession, client: Client, pushed_request: PushedAuthorizationRequest, browser: str) -> str:
     """Keep a request that was just taken for the browser with this secret; returns the address to go on at."""
     token = credentials.new_token()
-    await _add(session, _both(token, browser), client, ahead.encoded.decode(), CONTINUATION)
+    await _add(session, _both(token, browser), client, pushed_request.encoded.decode(), CONTINUATION)
     return _address(client, token)
 
 
@@ -125,26 +125,26 @@ async def find(session: AsyncSession, request_uri: str, client: Client, browser:
 
 async def use_up(session: AsyncSession, digest: bytes) -> None:
     """Note that a request that went on is being answered, by one conditional update; raises Conflict for all but the first who try."""
-    taken = await session.execute(
+    result = await session.execute(
         update(PushedRequest)
         .where(PushedRequest.digest == digest, PushedRequest.used.is_(None))
         .values(used=clock.now())
         .returning(PushedRequest.digest)
     )
-    if taken.one_or_none() is None:
+    if result.one_or_none() is None:
         raise Conflict(_ANSWERED, code="request_used")
 
 
 async def move(session: AsyncSession, digest: bytes, client: Client, browser: str) -> str:
     """Give a request that goes on another address, which is returned; the old one is over. Raises Conflict where it was answered."""
     token = credentials.new_token()
-    moved = await session.execute(
+    result = await session.execute(
         update(PushedRequest)
         .where(PushedRequest.digest == digest, PushedRequest.used.is_(None))
         .values(digest=credentials.token_digest(_both(token, browser)))
         .returning(PushedRequest.digest)
     )
-    if moved.one_or_none() is None:
+    if result.one_or_none() is None:
         raise Conflict(_ANSWERED, code="request_used")
     return _address(client, token)
 

@@ -50,7 +50,7 @@ class OpenedAuthorization:
     client_pk: int
 
 
-async def save(session: AsyncSession, session_id: int, client_pk: int, waiting: PendingAuthorization) -> str:
+async def save(session: AsyncSession, session_id: int, client_pk: int, pending_authorization: PendingAuthorization) -> str:
     """Keep a request for the person of a browser session; the token is only in what this returns."""
     await _make_room(session, session_id)
     token = credentials.new_token()
@@ -59,7 +59,7 @@ async def save(session: AsyncSession, session_id: int, client_pk: int, waiting: 
             digest=credentials.token_digest(token),
             browser_session_id=session_id,
             oauth_client_id=client_pk,
-            parameters=msgspec.json.encode(waiting).decode(),
+            parameters=msgspec.json.encode(pending_authorization).decode(),
             expires=clock.now() + LIFETIME,
         )
     )
@@ -98,21 +98,21 @@ async def find(session: AsyncSession, token: str, session_id: int) -> OpenedAuth
     return OpenedAuthorization(row, msgspec.json.decode(row.parameters, type=PendingAuthorization), row.oauth_client_id)
 
 
-async def amend(session: AsyncSession, opened: OpenedAuthorization, waiting: PendingAuthorization) -> None:
+async def amend(session: AsyncSession, opened: OpenedAuthorization, pending_authorization: PendingAuthorization) -> None:
     """Note that a step was taken; the token stays the same."""
-    opened.row.parameters = msgspec.json.encode(waiting).decode()
+    opened.row.parameters = msgspec.json.encode(pending_authorization).decode()
     await session.flush()
 
 
 async def use_up(session: AsyncSession, opened: OpenedAuthorization) -> None:
     """Take a request by one conditional update; raises Conflict for all but the first who try."""
-    taken = await session.execute(
+    result = await session.execute(
         update(StoredAuthorizationRequest)
         .where(StoredAuthorizationRequest.digest == opened.row.digest, StoredAuthorizationRequest.used.is_(None))
         .values(used=clock.now())
         .returning(StoredAuthorizationRequest.digest)
     )
-    if taken.one_or_none() is None:
+    if result.one_or_none() is None:
         raise Conflict(f"This page was answered already, and works once. {_AGAIN}", code="request_used")
 
 

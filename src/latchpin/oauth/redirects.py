@@ -28,7 +28,7 @@ def problem(uri: str, application_type: str, *, public: bool) -> str | None:
     if parts is None or not parts.scheme or any(letter in uri for letter in _UNSOUND):
         return "is not an absolute address"
     web = parts.scheme in ("http", "https")
-    faults = (
+    checks = (
         ("#" in uri, "may not have a fragment"),
         (parts.scheme in _NEVER, f"may not use {parts.scheme}:"),
         (web and (not parts.hostname or "@" in parts.netloc), "must have a host and no user in it"),
@@ -38,7 +38,7 @@ def problem(uri: str, application_type: str, *, public: bool) -> str | None:
         (not (web or public) and "." not in parts.scheme, "must use a scheme with a dot, like com.example.app, where the app has a secret"),
         (not web and not (parts.netloc or parts.path.strip("/")), "must say more than its scheme"),
     )
-    return next((fault for is_so, fault in faults if is_so), None)
+    return next((text for is_so, text in checks if is_so), None)
 
 
 def matches(sent: str, registered: str, *, any_port: bool) -> bool:

@@ -42,25 +42,25 @@ class RegisteredClient:
     token: str = field(repr=False)
 
 
-def may_register(settings: Settings, presented: str | None) -> bool:
+def may_register(settings: Settings, token: str | None) -> bool:
     """Whether a request may register, by the initial access token that it presents (RFC 7591 section 3); compared in constant time."""
     if settings.registration == "open":
         return True
-    wanted = settings.registration_token.encode()
-    return settings.registration == "token" and hmac.compare_digest((presented or "").encode("utf-8", "replace"), wanted)
+    expected_token = settings.registration_token.encode()
+    return settings.registration == "token" and hmac.compare_digest((token or "").encode("utf-8", "replace"), expected_token)
 
 
 async def register(
-    session: AsyncSession, said: Mapping[str, Any], *, settings: Settings, secrets: Secrets, origin: Origin
+    session: AsyncSession, metadata: Mapping[str, Any], *, settings: Settings, secrets: Secrets, origin: Origin
 ) -> RegisteredClient:
     """Register an app; raises OAuthError with the codes of RFC 7591 section 3.2.2, or 503 where there are too many."""
-    metadata = client_metadata.parse_registration(said)
-    there = select(func.count()).select_from(OAuthClient)
-    there = there.where(OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.status == ClientStatus.ACTIVE)
-    if (await session.scalar(there) or 0) >= settings.registration_most:
+    parsed_metadata = client_metadata.parse_registration(metadata)
+    count = select(func.count()).select_from(OAuthClient)
+    count = count.where(OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.status == ClientStatus.ACTIVE)
+    if (await session.scalar(count) or 0) >= settings.registration_most:
         raise OAuthError("temporarily_unavailable", "too many apps have registered; unused ones leave after a day", status=503)
     token = TOKEN_PREFIX + credentials.new_token()
-    by = anonymous(origin, metadata.name)
+    by = anonymous(origin, parsed_metadata.name)
     client = OAuthClient(
         client_id=client_admin.new_client_id(),
         source=ClientSource.DYNAMIC,
@@ -69,7 +69,7 @@ async def register(
         created_by_name="itself",
         registration_digest=credentials.token_digest(token),
         version=1,
-        **metadata.values(),
+        **parsed_metadata.values(),
     )
     session.add(client)
     await session.flush()
@@ -87,24 +87,26 @@ async def find(session: AsyncSession, client_id: str, token: str | None, *, lock
         OAuthClient.client_id == client_id, OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.status == ClientStatus.ACTIVE
     )
     client = await session.scalar(query.with_for_update() if lock else query)
-    kept = client.registration_digest if client is not None else None
-    is_right = hmac.compare_digest(kept or bytes(32), credentials.token_digest(token or ""))
-    return client if kept is not None and is_right else None
+    digest = client.registration_digest if client is not None else None
+    is_right = hmac.compare_digest(digest or bytes(32), credentials.token_digest(token or ""))
+    return client if digest is not None and is_right else None
 
 
-async def change(session: AsyncSession, client: OAuthClient, said: Mapping[str, Any], *, secrets: Secrets, origin: Origin) -> str | None:
+async def change(
+    session: AsyncSession, client: OAuthClient, metadata: Mapping[str, Any], *, secrets: Secrets, origin: Origin
+) -> str | None:
     """Replace an app's metadata by what it says now (RFC 7592 section 2.2); returns a secret where it needs one and has none.
 
     Raises OAuthError. Another version of the app waits for approval and asks every user again (client_versions).
     """
-    said = client_metadata.without_empty(said)
-    if said.get("client_id") != client.client_id:
+    metadata = client_metadata.without_empty(metadata)
+    if metadata.get("client_id") != client.client_id:
         raise client_metadata.invalid("client_id must be there, and the registered one")
-    if ours := next((name for name in _NOT_SENT if name in said), None):
-        raise client_metadata.invalid(f"{ours} may not be sent (RFC 7592 section 2.2)")
-    if "client_secret" in said and not await _is_own_secret(session, client, said["client_secret"], secrets):
+    if forbidden := next((name for name in _NOT_SENT if name in metadata), None):
+        raise client_metadata.invalid(f"{forbidden} may not be sent (RFC 7592 section 2.2)")
+    if "client_secret" in metadata and not await _is_own_secret(session, client, metadata["client_secret"], secrets):
         raise client_metadata.invalid("client_secret is not the present one; the server makes the secrets, so leave it out")
-    values = client_metadata.parse_registration(said).values()
+    values = client_metadata.parse_registration(metadata).values()
     changes: dict[str, tuple[events.Plain, events.Plain]] = {
         name: (getattr(client, name), value) for name, value in values.items() if getattr(client, name) != value
     }
@@ -142,8 +144,8 @@ async def purge_expired(session: AsyncSession) -> None:
         ~decided,
     )
     revoked = and_(OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.revoked < at - _REVOKED_KEPT)
-    gone = await session.execute(delete(OAuthClient).where(or_(unused, revoked)).returning(OAuthClient.id))
-    if gone.all():
+    result = await session.execute(delete(OAuthClient).where(or_(unused, revoked)).returning(OAuthClient.id))
+    if result.all():
         invalidate(session)
 
 
@@ -157,9 +159,9 @@ async def _secret(session: AsyncSession, client: OAuthClient, secrets: Secrets, 
     return await client_admin.add_secret(session, client, secrets, by)
 
 
-async def _is_own_secret(session: AsyncSession, client: OAuthClient, secret: object, secrets: Secrets) -> bool:
-    known = clients.from_row(client, await client_admin.active_secrets(session, client))
-    return isinstance(secret, str) and client_secrets.matches(known, secret, secrets)
+async def _is_own_secret(session: AsyncSession, row: OAuthClient, secret: object, secrets: Secrets) -> bool:
+    client = clients.from_row(row, await client_admin.active_secrets(session, row))
+    return isinstance(secret, str) and client_secrets.matches(client, secret, secrets)
 
 
 def _actor(client: OAuthClient, origin: Origin) -> Actor:

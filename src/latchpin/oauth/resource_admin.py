@@ -53,21 +53,21 @@ class ResourceFields:
 
 
 async def create(
-    session: AsyncSession, organization_id: int, entry: ResourceFields, *, settings: Settings, secrets: Secrets, by: Actor
+    session: AsyncSession, organization_id: int, fields: ResourceFields, *, settings: Settings, secrets: Secrets, by: Actor
 ) -> CreatedResource:
     """Register a resource and the client of its server; raises Invalid, and Conflict for too many."""
     form = FieldValidation()
-    name = form.line("name", entry.name, most=200)
-    identifier = _identifier(form, entry.identifier, settings)
-    taken = select(OAuthResource.id).where(OAuthResource.organization_id == organization_id, OAuthResource.identifier == identifier)
-    if identifier and await session.scalar(taken) is not None:
+    name = form.line("name", fields.name, most=200)
+    identifier = _identifier(form, fields.identifier, settings)
+    existing = select(OAuthResource.id).where(OAuthResource.organization_id == organization_id, OAuthResource.identifier == identifier)
+    if identifier and await session.scalar(existing) is not None:
         form.problem("identifier", "The organization has a resource with this address already.")
     form.done()
     count = select(func.count()).select_from(OAuthResource).where(OAuthResource.organization_id == organization_id)
     if (await session.scalar(count) or 0) >= MOST:
         raise Conflict(f"The organization has {MOST} API resources already. Delete some.")
     row = OAuthResource(
-        organization_id=organization_id, identifier=identifier, name=name, may_call_api=entry.may_call_api, created=clock.now()
+        organization_id=organization_id, identifier=identifier, name=name, may_call_api=fields.may_call_api, created=clock.now()
     )
     session.add(row)
     await session.flush()
@@ -91,7 +91,7 @@ async def create(
     await session.flush()
     changes: events.Changes = {
         "identifier": (None, identifier),
-        "may_call_api": (None, entry.may_call_api),
+        "may_call_api": (None, fields.may_call_api),
         "client_id": (None, client.client_id),
     }
     record(session, events.ResourceCreated(target_id=row.id, target_name=name, changes=changes), by)
@@ -112,14 +112,14 @@ async def list_all(session: AsyncSession, organization_id: int) -> list[Resource
 
 async def get(session: AsyncSession, organization_id: int, resource_id: int) -> Resource:
     """Return one resource of the organization; raises Missing."""
-    found = await session.execute(
+    result = await session.execute(
         select(OAuthResource, OAuthClient)
         .join(OAuthClient, OAuthClient.resource_id == OAuthResource.id)
         .where(OAuthResource.id == resource_id, OAuthResource.organization_id == organization_id)
         .order_by(OAuthClient.id)
         .limit(1)
     )
-    row = found.one_or_none()
+    row = result.one_or_none()
     if row is None:
         raise Missing("resource", resource_id)
     return await _with_secrets(session, row[0], row[1])
@@ -131,8 +131,8 @@ async def change(session: AsyncSession, resource: Resource, *, name: str, may_ca
     clean = form.line("name", name, most=200)
     form.done()
     row = resource.row
-    wanted: dict[str, events.Plain] = {"name": clean, "may_call_api": may_call_api}
-    changes = {field_name: (getattr(row, field_name), value) for field_name, value in wanted.items() if getattr(row, field_name) != value}
+    values: dict[str, events.Plain] = {"name": clean, "may_call_api": may_call_api}
+    changes = {field_name: (getattr(row, field_name), value) for field_name, value in values.items() if getattr(row, field_name) != value}
     if not changes:
         return
     row.name, row.may_call_api, resource.client.name = clean, may_call_api, clean

@@ -17,28 +17,28 @@ from latchpin.storage.models import OAuthGrant, OAuthResource
 LONGEST = 500  # characters of a resource, registered or asked for
 
 
-async def checked(session: AsyncSession, asked: Sequence[str], organization_id: int, settings: Settings) -> str:
+async def checked(session: AsyncSession, resources: Sequence[str], organization_id: int, settings: Settings) -> str:
     """Return the resources asked for, space-separated; raises OAuthError `invalid_target` (RFC 8707 section 2).
 
     Known are our own API and what the organization's administrators registered; a path below a registered origin counts as it.
     """
-    if len(asked) > MOST_RESOURCES:
+    if len(resources) > MOST_RESOURCES:
         raise invalid_target("too many resources")
-    require_form(asked)
+    require_form(resources)
     own = own_audiences(settings)
-    unknown = [each for each in asked if each not in own]
+    unknown = [each for each in resources if each not in own]
     if unknown:
         rows = await session.scalars(select(OAuthResource.identifier).where(OAuthResource.organization_id == organization_id))
-        known = set(rows.all())
+        registered = set(rows.all())
         for each in unknown:
-            if each not in known and each.rstrip("/") not in known:
+            if each not in registered and each.rstrip("/") not in registered:
                 raise invalid_target("the resource is not known here; an administrator registers it under API resources")
-    return " ".join(asked)
+    return " ".join(resources)
 
 
-def require_form(asked: Iterable[str]) -> None:
+def require_form(resources: Iterable[str]) -> None:
     """Raise OAuthError `invalid_target` unless every resource is an absolute address without a fragment, and not too long."""
-    for each in asked:
+    for each in resources:
         if len(each) > LONGEST:
             raise invalid_target(f"a resource may have {LONGEST} characters at most")
         parts = urlsplit(each) if each.isascii() and each.isprintable() and " " not in each else urlsplit("")
@@ -46,18 +46,18 @@ def require_form(asked: Iterable[str]) -> None:
             raise invalid_target("a resource must be an absolute address without a fragment")
 
 
-async def of_grant(session: AsyncSession, asked: Sequence[str], grant: OAuthGrant, settings: Settings) -> tuple[str, ...]:
+async def of_grant(session: AsyncSession, resources: Sequence[str], grant: OAuthGrant, settings: Settings) -> tuple[str, ...]:
     """Return the resources for one token of a grant as `narrowed` does; raises OAuthError also where one has been deleted meanwhile."""
-    wanted = narrow_to_grant(asked, grant.resource, own_audiences(settings))
-    await checked(session, wanted or grant.resource.split(), grant.organization_id, settings)
-    return wanted
+    token_resources = narrow_to_grant(resources, grant.resource, own_audiences(settings))
+    await checked(session, token_resources or grant.resource.split(), grant.organization_id, settings)
+    return token_resources
 
 
-def narrow_to_grant(asked: Sequence[str], granted: str, own: frozenset[str]) -> tuple[str, ...]:
+def narrow_to_grant(resources: Sequence[str], granted: str, own: frozenset[str]) -> tuple[str, ...]:
     """Return the resources for one token out of those of a grant, all of them where none is asked for; raises OAuthError."""
-    held = granted.split()
-    require_form(asked)
-    for each in asked:
-        if each not in held and not (not held and each in own):
+    grant_resources = granted.split()
+    require_form(resources)
+    for each in resources:
+        if each not in grant_resources and not (not grant_resources and each in own):
             raise invalid_target("the resource is not among those of the grant")
-    return tuple(asked)
+    return tuple(resources)

@@ -23,9 +23,9 @@ async def of_refresh_token(session: AsyncSession, client: Client, token: str, *,
 
     A spent or expired token ends it too: the app wants to be signed out, and a refresh may be on its way at the same time.
     """
-    found = select(OAuthGrant.id).join(RefreshToken, RefreshToken.grant_id == OAuthGrant.id)
+    query = select(OAuthGrant.id).join(RefreshToken, RefreshToken.grant_id == OAuthGrant.id)
     grant_id = await session.scalar(
-        found.where(RefreshToken.digest == credentials.token_digest(token), OAuthGrant.oauth_client_id == client.pk)
+        query.where(RefreshToken.digest == credentials.token_digest(token), OAuthGrant.oauth_client_id == client.pk)
     )
     return grant_id is not None and await grants.end(session, grant_id, reason="revoked by the app", by=by)
 

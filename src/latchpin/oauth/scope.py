@@ -15,8 +15,8 @@ def asked(text: str | None, allowed: frozenset[str], *, offline: bool) -> frozen
     `allowed` is no bound; `offline_access` is had where `offline` says that the client refreshes, and is ignored where not (OpenID
     Connect Core section 11). Raises OAuthError `invalid_scope` where nothing remains.
     """
-    may = (allowed or frozenset(EVERY)) - {OFFLINE} | ({OFFLINE} if offline else frozenset())
-    return _required((DEFAULT if text is None else _words(text)) & may, may)
+    grantable = (allowed or frozenset(EVERY)) - {OFFLINE} | ({OFFLINE} if offline else frozenset())
+    return _required((DEFAULT if text is None else _words(text)) & grantable, grantable)
 
 
 def may_stay(scopes: str, grant_types: frozenset[str]) -> bool:
@@ -41,7 +41,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split(" ")) - {""}
 
 
-def _required(rest: frozenset[str], may: frozenset[str]) -> frozenset[str]:
+def _required(rest: frozenset[str], grantable: frozenset[str]) -> frozenset[str]:
     if not rest:
-        raise invalid_scope(f"none of the scopes asked for can be granted; these can: {ordered(may) or 'none'}")
+        raise invalid_scope(f"none of the scopes asked for can be granted; these can: {ordered(grantable) or 'none'}")
     return rest

@@ -90,7 +90,7 @@ def _sqlite(settings: Settings) -> Callable[[Path], None]:
 def _postgresql(settings: Settings, target: Path) -> Callable[[Path], None]:
     """Have pg_dump write it. It learns the address from its environment, because command lines can be read by all users of a machine."""
     url = make_url(settings.database_url)
-    named = {
+    variables = {
         "PGHOST": url.host or url.query.get("host"),
         "PGPORT": url.port or url.query.get("port"),
         "PGUSER": url.username,
@@ -99,7 +99,7 @@ def _postgresql(settings: Settings, target: Path) -> Callable[[Path], None]:
         "PGSSLMODE": url.query.get("sslmode"),
     }
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    environment |= {name: str(value) for name, value in named.items() if value}
+    environment |= {name: str(value) for name, value in variables.items() if value}
     program = shutil.which("pg_dump")
     if program is None:
         message = (

@@ -19,6 +19,6 @@ async def now(session: AsyncSession) -> datetime:
     """Return the present by that clock."""
     if session.get_bind().dialect.name != "postgresql":
         return clock.now()
-    found = await session.scalar(_NOW)
-    assert found is not None  # noqa: S101  a clock always answers
-    return found.astimezone(UTC)
+    database_now = await session.scalar(_NOW)
+    assert database_now is not None  # noqa: S101  a clock always answers
+    return database_now.astimezone(UTC)

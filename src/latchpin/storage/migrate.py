@@ -97,9 +97,9 @@ def _set_foreign_keys(connection: Connection, state: Literal["ON", "OFF"]) -> No
 
 async def require_head(engine: AsyncEngine) -> None:
     """Raise WrongRevision where the database is not at this version's revision."""
-    found, needed = await current(engine), head()
-    if found != needed:
-        message = f"The database is at revision {found or 'none (it is empty)'}, this version needs {needed}. Run: latchpin db upgrade"
+    revision, needed = await current(engine), head()
+    if revision != needed:
+        message = f"The database is at revision {revision or 'none (it is empty)'}, this version needs {needed}. Run: latchpin db upgrade"
         raise WrongRevision(message)
 
 
@@ -116,14 +116,14 @@ def _require_utf8(connection: Connection) -> None:
 
 def _revision(connection: Connection) -> str | None:
     """Return the database's revision, or None for an empty database; raises WrongRevision for one that this version does not know."""
-    found = MigrationContext.configure(connection).get_current_revision()
-    if found is not None and found not in {each.revision for each in ScriptDirectory.from_config(config()).walk_revisions()}:
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current not in {each.revision for each in ScriptDirectory.from_config(config()).walk_revisions()}:
         message = (
-            f"The database is at revision {found}, which a newer version of Latchpin made; this one ({latchpin.__version__}) knows up to "
+            f"The database is at revision {current}, which a newer version of Latchpin made; this one ({latchpin.__version__}) knows up to "
             f"{head()}. Install the newer version, or restore the backup that was made before the upgrade"
         )
         raise WrongRevision(message)
-    return found
+    return current
 
 
 def _upgrade(connection: Connection, revision: str) -> None:

@@ -108,8 +108,8 @@ class OutageLog:
         outage = outage_of(error)
         if outage in {Outage.FULL, Outage.READ_ONLY}:
             self._unwritable, self._unwritable_at = outage, clock.monotonic()
-        told = str(getattr(error, "orig", error)) or type(error).__name__
-        return self.unavailable(outage, " ".join(told.split()), detail)
+        reason = str(getattr(error, "orig", error)) or type(error).__name__
+        return self.unavailable(outage, " ".join(reason.split()), detail)
 
     def unavailable(self, outage: Outage, cause: str, detail: str | None = None) -> Unavailable:
         """Return the refusal for an outage, having noted its cause."""
@@ -157,6 +157,6 @@ def _kind(error: BaseException) -> Outage | None:
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None:
         return _CODES.get(code & 0xFF)
-    if found := next((kind for family, kind in _FAMILIES if isinstance(error, family)), None):
-        return found
+    if outage := next((kind for family, kind in _FAMILIES if isinstance(error, family)), None):
+        return outage
     return _ERRNOS.get(error.errno or 0) if isinstance(error, OSError) else None

@@ -101,8 +101,8 @@ def load_existing(path: Path, fingerprint: str) -> Secrets | None:
     """
     draft = _draft(path)
     if not path.exists() and draft.exists() and load(draft).fingerprint() == fingerprint:
-        with first_run(path) as found:
-            return found
+        with first_run(path) as deployment_secrets:
+            return deployment_secrets
     return load(path) if path.exists() else None
 
 
@@ -125,16 +125,20 @@ def _complete(draft: Path) -> None:
     with contextlib.suppress(SecretsError):
         load(draft)
         return
-    made = generate()
+    deployment_secrets = generate()
     with draft.open("w", encoding="ascii") as file:
-        json.dump(_document(made), file, indent=2)
+        json.dump(_document(deployment_secrets), file, indent=2)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _document(made: Secrets) -> dict[str, object]:
-    peppers = {str(version): base64.b64encode(pepper).decode("ascii") for version, pepper in made.peppers.items()}
-    return {"peppers": peppers, "current_pepper": made.current_pepper, "master": base64.b64encode(made.master).decode("ascii")}
+def _document(deployment_secrets: Secrets) -> dict[str, object]:
+    peppers = {str(version): base64.b64encode(pepper).decode("ascii") for version, pepper in deployment_secrets.peppers.items()}
+    return {
+        "peppers": peppers,
+        "current_pepper": deployment_secrets.current_pepper,
+        "master": base64.b64encode(deployment_secrets.master).decode("ascii"),
+    }
 
 
 def _random() -> bytes:

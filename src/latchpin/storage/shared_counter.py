@@ -125,8 +125,8 @@ def _create(path: Path) -> None:
 
 def _read(file: int) -> int | None:
     """Return the counter, or None where the file has been truncated."""
-    found = os.pread(file, _CELL.size, 0)
-    return int(_CELL.unpack(found)[0]) if len(found) == _CELL.size else None
+    data = os.pread(file, _CELL.size, 0)
+    return int(_CELL.unpack(data)[0]) if len(data) == _CELL.size else None
 
 
 def _write(file: int, value: int) -> None:
@@ -137,8 +137,8 @@ def _raise(file: int, *, above: int) -> int:
     """Raise the counter by one, or beyond `above`; a truncated file begins anew."""
     fcntl.flock(file, fcntl.LOCK_EX)
     try:
-        found = _read(file)
-        value = max(time.time_ns() if found is None else found, above) + 1
+        current = _read(file)
+        value = max(time.time_ns() if current is None else current, above) + 1
         _write(file, value)
     finally:
         fcntl.flock(file, fcntl.LOCK_UN)

@@ -26,14 +26,14 @@ class VerificationError(Exception):
 
     def www_authenticate(self, resource_metadata: str | None = None) -> str:
         """Return the header's value. `resource_metadata` is the address of your RFC 9728 document, from which clients find the issuer."""
-        given = {
+        parameters = {
             "error": self.error,
             "error_description": self.description if self.error else None,
             "scope": " ".join(self.scopes) or None,
             "resource_metadata": resource_metadata,
             "algs": " ".join(PROOFS) if self.scheme == "DPoP" else None,
         }
-        parts = [f'{name}="{_quotable(value)}"' for name, value in given.items() if value]
+        parts = [f'{name}="{_quotable(value)}"' for name, value in parameters.items() if value]
         return f"{self.scheme} {', '.join(parts)}" if parts else self.scheme
 
 

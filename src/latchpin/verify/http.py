@@ -77,18 +77,18 @@ def _request(
     return request
 
 
-def _object(answer: httpx.Response) -> dict[str, Any]:
-    if answer.status_code != _OK or len(answer.content) > _MOST_BYTES:
-        message = f"{answer.url} answered {answer.status_code}"
+def _object(response: httpx.Response) -> dict[str, Any]:
+    if response.status_code != _OK or len(response.content) > _MOST_BYTES:
+        message = f"{response.url} answered {response.status_code}"
         raise IssuerUnreachable(message)
     try:
-        found = answer.json()
+        body = response.json()
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        message = f"{answer.url} did not answer with a JSON object"
+        body = None
+    if not isinstance(body, dict):
+        message = f"{response.url} did not answer with a JSON object"
         raise IssuerUnreachable(message)
-    return found
+    return body
 
 
 def _unreachable(url: str) -> IssuerUnreachable:

@@ -56,27 +56,29 @@ class Introspector:
         `client_address` is where the request came from: a key that is bound to networks is active for an address in them only. `proof` is
         what came with a token under `Authorization: DPoP`, and None otherwise. Raises InvalidProof.
         """
-        found = self._known(text, client_address)
-        if found is None:
+        verified_token = self._known(text, client_address)
+        if verified_token is None:
             endpoint = self._place() or self._learn(self._asker.ask(metadata_url(self._issuer)))
-            found = self._judge(text, client_address, self._asker.ask(endpoint, _form(text, client_address), self._auth))
-        self._proofs.check(found, text, proof)
-        return found
+            verified_token = self._judge(text, client_address, self._asker.ask(endpoint, _form(text, client_address), self._auth))
+        self._proofs.check(verified_token, text, proof)
+        return verified_token
 
     async def verify_async(self, text: str, *, client_address: str | None = None, proof: Proof | None = None) -> Token:
         """As `verify`, in an event loop."""
-        found = self._known(text, client_address)
-        if found is None:
+        verified_token = self._known(text, client_address)
+        if verified_token is None:
             endpoint = self._place() or self._learn(await self._asker.ask_async(metadata_url(self._issuer)))
-            found = self._judge(text, client_address, await self._asker.ask_async(endpoint, _form(text, client_address), self._auth))
-        await self._proofs.check_async(found, text, proof)
-        return found
+            verified_token = self._judge(
+                text, client_address, await self._asker.ask_async(endpoint, _form(text, client_address), self._auth)
+            )
+        await self._proofs.check_async(verified_token, text, proof)
+        return verified_token
 
     def _known(self, text: str, client_address: str | None) -> Token | None:
         if not self._cache_seconds:
             return None
-        until, found = self._kept.get(_digest(text, client_address), (0.0, None))
-        return found if self._clock() < until else None
+        until, cached_token = self._kept.get(_digest(text, client_address), (0.0, None))
+        return cached_token if self._clock() < until else None
 
     def _place(self) -> str | None:
         return self._endpoint[1] if self._endpoint and 0 <= self._clock() - self._endpoint[0] < _METADATA_SECONDS else None
@@ -93,24 +95,24 @@ class Introspector:
         self._endpoint = (self._clock(), endpoint)
         return endpoint
 
-    def _judge(self, text: str, client_address: str | None, answer: dict[str, Any]) -> Token:
+    def _judge(self, text: str, client_address: str | None, response: dict[str, Any]) -> Token:
         """Take an answer (RFC 7662 section 2.2); what is not said to be active is not, and a refresh token opens nothing."""
-        kind = str(answer.get("token_type", "")).lower()
-        if answer.get("active") is not True or kind not in _KINDS or (kind == "dpop") != ("cnf" in answer):
+        kind = str(response.get("token_type", "")).lower()
+        if response.get("active") is not True or kind not in _KINDS or (kind == "dpop") != ("cnf" in response):
             raise InvalidToken("the credential is not active")
-        audience = answer.get("aud")
+        audience = response.get("aud")
         if kind != "apikey" and self._audiences.isdisjoint(map(str, audience) if isinstance(audience, list) else [str(audience)]):
             raise InvalidToken("the token is for another resource")
-        found = token.of_claims({"iss": self._issuer, **answer})
+        verified_token = token.of_claims({"iss": self._issuer, **response})
         now = self._clock()
-        if found.issuer != self._issuer or (found.expires is not None and now >= found.expires):
+        if verified_token.issuer != self._issuer or (verified_token.expires is not None and now >= verified_token.expires):
             raise InvalidToken("the credential is not active")
         if self._cache_seconds:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.pop(next(iter(self._kept)))
-            until = min(now + self._cache_seconds, found.expires or float("inf"))
-            self._kept[_digest(text, client_address)] = (until, found)
-        return found
+            until = min(now + self._cache_seconds, verified_token.expires or float("inf"))
+            self._kept[_digest(text, client_address)] = (until, verified_token)
+        return verified_token
 
 
 def _form(text: str, client_address: str | None) -> dict[str, str]:

@@ -97,9 +97,9 @@ class PublishedKeys:
         self._jwks_uri = address
 
     def _take(self, jwks: Mapping[str, Any]) -> None:
-        listed = jwks.get("keys")
+        entries = jwks.get("keys")
         keys: dict[str, Key] = {}
-        for each in listed[:_MOST_KEYS] if isinstance(listed, list) else []:
+        for each in entries[:_MOST_KEYS] if isinstance(entries, list) else []:
             if (key := _public(each)) is not None:
                 keys[str(each["kid"])] = key
         if not keys:

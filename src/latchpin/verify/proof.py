@@ -108,8 +108,8 @@ class Proofs:
         if jkt != token.jkt:
             raise InvalidProof("the proof is of another key than the token is bound to")
         self._check_claims(claims, proof, text)
-        named = f"{jkt}|{claims['jti']}".encode(errors="surrogatepass")
-        return f"dpop:{sha256(named).hexdigest()}"
+        proof_id = f"{jkt}|{claims['jti']}".encode(errors="surrogatepass")
+        return f"dpop:{sha256(proof_id).hexdigest()}"
 
     def _opened(self, header: str) -> tuple[str, dict[str, Any]]:
         """Return the thumbprint of a proof's key (RFC 7638) and its claims, the signature checked."""
@@ -141,8 +141,8 @@ class Proofs:
             raise InvalidProof("htu is not the request's address")
         if not isinstance(iat, int | float) or isinstance(iat, bool) or not now - WINDOW_SECONDS <= iat <= now + WINDOW_SECONDS:
             raise InvalidProof(f"iat must be within {WINDOW_SECONDS} seconds of the time here, which is {int(now)}")
-        wanted, ath = base64.urlsafe_b64encode(sha256(text.encode()).digest()).rstrip(b"="), claims.get("ath")
-        if not isinstance(ath, str) or not hmac.compare_digest(ath.encode(errors="replace"), wanted):
+        expected_ath, ath = base64.urlsafe_b64encode(sha256(text.encode()).digest()).rstrip(b"="), claims.get("ath")
+        if not isinstance(ath, str) or not hmac.compare_digest(ath.encode(errors="replace"), expected_ath):
             raise InvalidProof("ath is not the hash of the token")
 
 
@@ -175,12 +175,12 @@ def _require_first(*, is_first: bool) -> None:
 
 def _object(encoded: str) -> dict[str, Any]:
     try:
-        found = json.loads(urlsafe_b64decode(encoded.encode()))
+        decoded = json.loads(urlsafe_b64decode(encoded.encode()))
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        decoded = None
+    if not isinstance(decoded, dict):
         raise InvalidProof("the proof is malformed")
-    return found
+    return decoded
 
 
 def _key(algorithm: str, jwk: Any) -> Key:  # noqa: ANN401  whatever the JSON holds
@@ -210,19 +210,19 @@ def normalised(url: str) -> str | None:
     if not url.isascii() or not url.isprintable() or " " in url or parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc:
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    shown = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
-    kept: list[str] = []
+    port_suffix = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
+    normalised_segments: list[str] = []
     segments = _ESCAPED.sub(_escape, parts.path).split("/")[1:] or [""]
     for segment in segments:
         if segment == "..":
-            del kept[-1:]
+            del normalised_segments[-1:]
         elif segment != ".":
-            kept.append(segment)
+            normalised_segments.append(segment)
     if segments[-1] in (".", ".."):
-        kept.append("")
-    return f"{parts.scheme}://{host}{shown}/{'/'.join(kept)}"
+        normalised_segments.append("")
+    return f"{parts.scheme}://{host}{port_suffix}/{'/'.join(normalised_segments)}"
 
 
-def _escape(found: re.Match[str]) -> str:
-    letter = chr(int(found[1], 16))
-    return letter if _UNRESERVED.fullmatch(letter) else found[0].upper()
+def _escape(match: re.Match[str]) -> str:
+    letter = chr(int(match[1], 16))
+    return letter if _UNRESERVED.fullmatch(letter) else match[0].upper()

@@ -54,8 +54,8 @@ class Token:
     @property
     def jkt(self) -> str | None:
         """The thumbprint of the key that a DPoP proof must be made with (RFC 9449 section 6.1)."""
-        bound = self.claims.get("cnf")
-        return _text(bound.get("jkt")) if isinstance(bound, dict) else None
+        confirmation = self.claims.get("cnf")
+        return _text(confirmation.get("jkt")) if isinstance(confirmation, dict) else None
 
     @property
     def spaces_uri(self) -> str | None:

@@ -90,16 +90,16 @@ class Verifier:
         `proof` is what came with a token under `Authorization: DPoP`, and None for one under Bearer. Raises InvalidProof.
         """
         signed, kid = self._read(text)
-        found = self._checked(signed, self._keys.find(kid))
-        self._proofs.check(found, text, proof)
-        return found
+        verified_token = self._checked(signed, self._keys.find(kid))
+        self._proofs.check(verified_token, text, proof)
+        return verified_token
 
     async def verify_async(self, text: str, *, proof: Proof | None = None) -> Token:
         """As `verify`, in an event loop; waits only where keys have to be fetched, and for a list of used proofs that is elsewhere."""
         signed, kid = self._read(text)
-        found = self._checked(signed, await self._keys.find_async(kid))
-        await self._proofs.check_async(found, text, proof)
-        return found
+        verified_token = self._checked(signed, await self._keys.find_async(kid))
+        await self._proofs.check_async(verified_token, text, proof)
+        return verified_token
 
     def _read(self, text: str) -> tuple[jws.CompactSignature, str]:
         """Return the unverified token and the name of its key. All of the header is judged before any key is looked for.

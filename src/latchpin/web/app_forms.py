@@ -36,19 +36,19 @@ def known_kind(text: str) -> Kind | None:
     return next((kind for kind in ("confidential", "public", "service") if kind == text), None)
 
 
-def kind_of(found: ClientSummary) -> Kind:
+def kind_of(summary: ClientSummary) -> Kind:
     """Return the kind of app whose form fits."""
     kinds: dict[AppKind, Kind] = {AppKind.CONFIDENTIAL: "confidential", AppKind.PUBLIC: "public", AppKind.SERVICE: "service"}
-    return kinds[found.kind]
+    return kinds[summary.kind]
 
 
 def entry(kind: Kind, entries: Entries, offered: OfferedSpaces, client: OAuthClient | None) -> ClientFields:
     """Read a form. What it does not show of an app that is there already stays as it is."""
     method = "none" if kind == "public" else entries.get("auth_method", "client_secret_basic")
     own_key = method == "private_key_jwt"
-    was = client.grant_types.split() if client else []
+    current_grant_types = client.grant_types.split() if client else []
     optional = {DEVICE: entries.get("device") == "yes" and kind != "service", EXCHANGE: entries.get("exchange") == "yes"}
-    kept = [each for each in was if each not in optional] or list(_GRANTS[kind])
+    base_grant_types = [each for each in current_grant_types if each not in optional] or list(_GRANTS[kind])
     scopes = [scope for scope in EVERY if entries.get(f"scope_{scope}") == "yes"]
     roles = dict(offered.kept)
     for choice in offered.spaces:
@@ -60,7 +60,7 @@ def entry(kind: Kind, entries: Entries, offered: OfferedSpaces, client: OAuthCli
         application_type=entries.get("application_type", "web") if kind == "public" else "web",
         redirect_uris=_lines(entries.get("redirect_uris", "")),
         post_logout_redirect_uris=_lines(entries.get("logout_uris", "")),
-        grant_types=[*kept, *(grant for grant, wanted in optional.items() if wanted)],
+        grant_types=[*base_grant_types, *(grant for grant, enabled in optional.items() if enabled)],
         scopes=scopes,
         jwks=entries.get("jwks", "").strip() or None if own_key else None,
         jwks_uri=entries.get("jwks_uri", "").strip() or None if own_key else None,
@@ -77,7 +77,7 @@ def _lines(text: str) -> tuple[str, ...]:
 
 def filled(client: OAuthClient, roles: Mapping[int, Role]) -> dict[str, str]:
     """Return the entries of an app that is there."""
-    granted = client.grant_types.split()
+    grant_types = client.grant_types.split()
     return {
         "name": client.name,
         "auth_method": client.auth_method,
@@ -87,8 +87,8 @@ def filled(client: OAuthClient, roles: Mapping[int, Role]) -> dict[str, str]:
         "jwks": json.dumps(json.loads(client.jwks), indent=2) if client.jwks else "",
         "jwks_uri": client.jwks_uri or "",
         "client_uri": client.client_uri or "",
-        "device": "yes" if DEVICE in granted else "",
-        "exchange": "yes" if EXCHANGE in granted else "",
+        "device": "yes" if DEVICE in grant_types else "",
+        "exchange": "yes" if EXCHANGE in grant_types else "",
         "require_pushed": "yes" if client.require_pushed else "",
         "dpop_bound": "yes" if client.dpop_bound else "",
         **{f"scope_{scope}": "yes" for scope in client.scopes.split()},

@@ -34,37 +34,37 @@ _GRANT_TYPES = {
 }
 
 
-def app(found: ClientSummary) -> AppRow:
+def app(summary: ClientSummary) -> AppRow:
     """One app of a list."""
-    client = found.client
+    client = summary.client
     return AppRow(
         client.id,
         client.client_id,
         client.name,
-        found.kind.value,
-        KIND_WORDS[found.kind],
-        _source(found),
-        found.own,
-        found.status.value,
-        found.users,
-        found.last_used,
+        summary.kind.value,
+        KIND_WORDS[summary.kind],
+        _source(summary),
+        summary.own,
+        summary.status.value,
+        summary.users,
+        summary.last_used,
         client.created,
         client.auth_method in auth_methods.SECRET_METHODS,
     )
 
 
-def _source(found: ClientSummary) -> str:
-    if found.own:
+def _source(summary: ClientSummary) -> str:
+    if summary.own:
         return "Registered here"
     return {
         ClientSource.DYNAMIC: "Registered itself",
         ClientSource.DOCUMENT: "Metadata document",
-    }.get(found.client.source, "Another organization")
+    }.get(summary.client.source, "Another organization")
 
 
-def facts(found: ClientSummary, spaces: Mapping[int, Role], names: Mapping[int, str]) -> ApplicationFacts:
+def facts(summary: ClientSummary, spaces: Mapping[int, Role], names: Mapping[int, str]) -> ApplicationFacts:
     """What an app is made of; `names` are those of Spaces by id."""
-    client = found.client
+    client = summary.client
     return ApplicationFacts(
         client_authentication=_PROOFS.get(client.auth_method, client.auth_method),
         grant_types=tuple(_GRANT_TYPES.get(each, each) for each in client.grant_types.split()),
@@ -74,57 +74,61 @@ def facts(found: ClientSummary, spaces: Mapping[int, Role], names: Mapping[int, 
         keys=client.jwks_uri or ("Kept here" if client.jwks else ""),
         rights=rights(client.scopes),
         spaces=tuple(sorted((names.get(space_id, "A Space that is gone"), role.word) for space_id, role in spaces.items())),
-        created_by=client.created_by_name if found.own else "",
+        created_by=client.created_by_name if summary.own else "",
         revoked=client.revoked,
-        revoked_by=(client.revoked_by_name or "") if found.own else "",
-        decision=_decision(found),
+        revoked_by=(client.revoked_by_name or "") if summary.own else "",
+        decision=_decision(summary),
         require_pushed=client.require_pushed,
         dpop_bound=client.dpop_bound,
     )
 
 
-def _decision(found: ClientSummary) -> str:
-    approval = found.approval
+def _decision(summary: ClientSummary) -> str:
+    approval = summary.approval
     if approval is None:
         return ""
-    asked = f"Asked for by {approval.asked_by_name}" if approval.asked_by_name else ""
+    requested_by = f"Asked for by {approval.asked_by_name}" if approval.asked_by_name else ""
     if approval.approved is None:
-        return f"{asked}, {time_filters.day(approval.at)}" if asked else ""
-    decided = f"{'Approved' if approval.approved else 'Blocked'} by {approval.decided_by_name}, {time_filters.day(approval.at)}"
-    changed = ". It has changed since" if found.has_changed else ""
-    return f"{asked}. {decided}{changed}" if asked else f"{decided}{changed}"
+        return f"{requested_by}, {time_filters.day(approval.at)}" if requested_by else ""
+    decision = f"{'Approved' if approval.approved else 'Blocked'} by {approval.decided_by_name}, {time_filters.day(approval.at)}"
+    changed = ". It has changed since" if summary.has_changed else ""
+    return f"{requested_by}. {decision}{changed}" if requested_by else f"{decision}{changed}"
 
 
 def rights(scopes: str) -> tuple[str, ...]:
     """Scopes in plain words; all of the API's together are one."""
-    found = tuple(right.text for right in consent_view.rights(scopes))
+    right_texts = tuple(right.text for right in consent_view.rights(scopes))
     if set(ALL) <= set(scopes.split()):
-        return ("Everything the API offers", *found[len(ALL) :])
-    return found
+        return ("Everything the API offers", *right_texts[len(ALL) :])
+    return right_texts
 
 
-def secrets(living: Iterable[OAuthClientSecret]) -> tuple[SecretRow, ...]:
+def secrets(active_secrets: Iterable[OAuthClientSecret]) -> tuple[SecretRow, ...]:
     """Living secrets, the oldest first."""
-    return tuple(SecretRow(each.prefix, each.created, each.created_by_name, each.expires) for each in living)
+    return tuple(SecretRow(each.prefix, each.created, each.created_by_name, each.expires) for each in active_secrets)
 
 
-def app_user(found: ClientUser) -> AppUserRow:
+def app_user(client_user: ClientUser) -> AppUserRow:
     """A user of an app."""
-    shown = rights(" ".join(found.scopes))
-    return AppUserRow(found.user.id, found.user.full_name, found.user.email, shown, found.since, found.last_used)
+    right_texts = rights(" ".join(client_user.scopes))
+    return AppUserRow(
+        client_user.user.id, client_user.user.full_name, client_user.user.email, right_texts, client_user.since, client_user.last_used
+    )
 
 
-def resource(found: Resource) -> ResourceRow:
+def resource(api_resource: Resource) -> ResourceRow:
     """One API resource."""
-    row = found.row
-    return ResourceRow(row.id, row.name, row.identifier, row.may_call_api, found.client.client_id, secrets(found.secrets), row.created)
+    row = api_resource.row
+    return ResourceRow(
+        row.id, row.name, row.identifier, row.may_call_api, api_resource.client.client_id, secrets(api_resource.secrets), row.created
+    )
 
 
-def connected(found: ConnectedApp) -> ConnectedRow:
+def connected(connected_app: ConnectedApp) -> ConnectedRow:
     """One app that a user has let act."""
-    client = found.client
-    named = sorted(place.name for place in found.places if place.name)
-    reaches = {place.reach for place in found.places}
+    client = connected_app.client
+    space_names = sorted(place.name for place in connected_app.places if place.name)
+    reaches = {place.reach for place in connected_app.places}
     wide = ["All Spaces"] if Reach.ALL in reaches else []
     personal = ["Personal Space"] if Reach.PERSONAL in reaches and not wide else []
     return ConnectedRow(
@@ -132,11 +136,11 @@ def connected(found: ConnectedApp) -> ConnectedRow:
         client.name,
         client.client_id,
         tuple(dict.fromkeys(redirects.host_of(uri) for uri in json.loads(client.redirect_uris))),
-        rights(found.scopes),
-        ", ".join([*wide, *personal, *([] if wide else named)]) or "Nowhere any more",
-        found.since,
-        found.last_used,
-        found.until,
-        found.active,
-        tuple(sorted(found.api_keys)),
+        rights(connected_app.scopes),
+        ", ".join([*wide, *personal, *([] if wide else space_names)]) or "Nowhere any more",
+        connected_app.since,
+        connected_app.last_used,
+        connected_app.until,
+        connected_app.active,
+        tuple(sorted(connected_app.api_keys)),
     )

@@ -57,7 +57,7 @@ def _read(path: Path, assets: Assets) -> Asset:
         return assets.by_name[path.name]
     content = path.read_bytes()
     if path.suffix == ".js":
-        content = _IMPORT.sub(lambda found: f'from "{_read(path.with_name(found[1].decode()), assets).address}";'.encode(), content)
+        content = _IMPORT.sub(lambda match: f'from "{_read(path.with_name(match[1].decode()), assets).address}";'.encode(), content)
     digest = hashlib.sha256(content).hexdigest()[:12]
     hashed = f"{path.stem}.{digest}{path.suffix}"
     asset = Asset(f"/static/{hashed}", content, MEDIA_TYPES[path.suffix])

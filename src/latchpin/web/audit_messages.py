@@ -106,11 +106,11 @@ LABELS = {name: each.label for name, each in MESSAGES.items() if each.label is n
 
 def sentence(action: str) -> str:
     """Return the sentence of an event; one that is not known here yet is told by its name."""
-    found = MESSAGES.get(action)
-    return found.sentence if isinstance(found, Message) else f"did {action} to {{target}}"
+    message = MESSAGES.get(action)
+    return message.sentence if isinstance(message, Message) else f"did {action} to {{target}}"
 
 
 def icon(action: str) -> str:
     """Return the icon of an event."""
-    found, kind = MESSAGES.get(action), MESSAGES.get(action.partition(".")[0])
-    return (found.icon if found else None) or (kind.icon if kind else None) or "audit"
+    message, kind = MESSAGES.get(action), MESSAGES.get(action.partition(".")[0])
+    return (message.icon if message else None) or (kind.icon if kind else None) or "audit"

@@ -31,17 +31,17 @@ _RIGHTS: tuple[tuple[str, str, str], ...] = (
 PRIVATE: Mapping[str, str] = {"Referrer-Policy": "no-referrer"}
 
 
-def app(client: Client, redirect_uri: str, organization_id: int, *, known: bool) -> AppFacts:
+def app(client: Client, redirect_uri: str, organization_id: int, *, has_consented: bool) -> AppFacts:
     """An app, with what is known of where it is at home; `known` says that this person has let it in before.
 
     What an app says of itself (its home page) counts only where an administrator of the person's own organization entered it.
     """
-    vouched = client.is_trusted_by(organization_id)
+    is_trusted = client.is_trusted_by(organization_id)
     local = bool(redirect_uri) and redirects.is_local(redirect_uri)
     identified_by = redirects.host_of(client.client_id) if client.source is ClientSource.DOCUMENT else ""
-    home = client.client_uri if vouched and client.client_uri else redirect_uri
+    home = client.client_uri if is_trusted and client.client_uri else redirect_uri
     host = identified_by or ("" if not home or (local and home == redirect_uri) else redirects.host_of(home))
-    return AppFacts(client.name, host, local, not (vouched or known), identified_by, destination(redirect_uri))
+    return AppFacts(client.name, host, local, not (is_trusted or has_consented), identified_by, destination(redirect_uri))
 
 
 def destination(uri: str) -> Destination | None:
@@ -52,9 +52,9 @@ def destination(uri: str) -> Destination | None:
 def rights(scopes: str) -> tuple[Right, ...]:
     """Scopes in plain words, in one order; staying connected is not among them: the page says for how long."""
     words = set(scopes.split())
-    found = [Right(icon, text) for word, icon, text in _RIGHTS if word in words]
+    items = [Right(icon, text) for word, icon, text in _RIGHTS if word in words]
     about = _about_the_person(words)
-    return (*found, Right("user", about)) if about else tuple(found)
+    return (*items, Right("user", about)) if about else tuple(items)
 
 
 def _about_the_person(words: set[str]) -> str:
@@ -65,13 +65,13 @@ def _about_the_person(words: set[str]) -> str:
     return "Know which account you have here" if OPENID in words else ""
 
 
-def spaces(found: Sequence[tuple[Space, Role]]) -> tuple[Option, ...]:
+def spaces(space_roles: Sequence[tuple[Space, Role]]) -> tuple[Option, ...]:
     """The places that a person can choose from: all, the personal one, or one that they may enter, with their role there."""
-    named = sorted(found, key=lambda each: each[0].name.casefold())
+    ordered = sorted(space_roles, key=lambda each: each[0].name.casefold())
     return (
         Option(Reach.ALL.value, "All my Spaces"),
         Option(Reach.PERSONAL.value, "My personal Space"),
-        *(Option(str(space.id), f"{space.name} ({role.word})") for space, role in named),
+        *(Option(str(space.id), f"{space.name} ({role.word})") for space, role in ordered),
     )
 
 

@@ -65,14 +65,14 @@ class _LoginState:
     again: bool
 
 
-def begin(request: AnyRequest, wanted: str, *, again: bool = False) -> AuthorizationRedirect:
+def begin(request: AnyRequest, next_path: str, *, again: bool = False) -> AuthorizationRedirect:
     """Begin the flow that ends at one of our pages, `wanted`; call it for a browser that is signed in. `again` marks a second try."""
-    served = services.of(request)
-    key = served.secrets.derive("control-center")
+    server = services.of(request)
+    key = server.secrets.derive("control-center")
     token, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
     # The page to go to can be a whole authorization request: too long for a cookie, so it travels sealed in `state`.
-    carried = json.dumps({"wanted": wanted, "again": again}).encode()
-    state = f"{token}.{urlsafe_b64encode(sealing.seal(key, carried, token)).decode()}"
+    payload = json.dumps({"wanted": next_path, "again": again}).encode()
+    state = f"{token}.{urlsafe_b64encode(sealing.seal(key, payload, token)).decode()}"
     query = {
         "client_id": CONTROL_CENTER,
         "response_type": "code",
@@ -82,10 +82,10 @@ def begin(request: AnyRequest, wanted: str, *, again: bool = False) -> Authoriza
         "code_challenge": pkce.challenge_of(verifier),
         "code_challenge_method": pkce.METHOD,
     }
-    kept = {"state": token, "verifier": verifier, "until": clock.timestamp() + _FLOW_SECONDS}
-    sealed = sealing.seal(key, json.dumps(kept).encode(), _ABOUT)
+    flow = {"state": token, "verifier": verifier, "until": clock.timestamp() + _FLOW_SECONDS}
+    sealed = sealing.seal(key, json.dumps(flow).encode(), _ABOUT)
     return AuthorizationRedirect(
-        f"{authorization_request.PATH}?{urlencode(query, quote_via=quote)}", _cookie(served.settings, sealed.hex(), _FLOW_SECONDS)
+        f"{authorization_request.PATH}?{urlencode(query, quote_via=quote)}", _cookie(server.settings, sealed.hex(), _FLOW_SECONDS)
     )
 
 
@@ -97,15 +97,15 @@ async def finish(request: AnyRequest) -> str:
     """
     server = services.of(request)
     flow = _flow(request)
-    answered = request.query_params
-    (sent, _, _), issuer = answered.get("state", "").partition("."), answered.get("iss", "")
+    query = request.query_params
+    (state_token, _, _), issuer = query.get("state", "").partition("."), query.get("iss", "")
     if issuer != server.issuer:
         raise FlowLost(_NOT_BEGUN)
-    if flow is None or not hmac.compare_digest(sent.encode(), flow["state"].encode()):
+    if flow is None or not hmac.compare_digest(state_token.encode(), flow["state"].encode()):
         raise FlowSuperseded(_NOT_BEGUN)
     form = Params(
         {
-            "code": answered.get("code", ""),
+            "code": query.get("code", ""),
             "code_verifier": flow["verifier"],
             "redirect_uri": _origin(request) + CALLBACK,
         }
@@ -129,12 +129,12 @@ async def resume(request: AnyRequest) -> AuthorizationRedirect | None:
         ctx = await page_context.require_user_with_any_password(request)
     except page_context.SignInRequired:
         return None
-    carried = _login_state(request)
+    login_state = _login_state(request)
     async with ctx.services.database.read() as session:
-        granted = await first_party_grants.control_center_grant(session, ctx.signed_in.session_id) is not None
-    if granted or carried.again:
-        return AuthorizationRedirect(carried.wanted, no_cookie(ctx.services.settings))
-    return begin(request, carried.wanted, again=True)
+        has_grant = await first_party_grants.control_center_grant(session, ctx.signed_in.session_id) is not None
+    if has_grant or login_state.again:
+        return AuthorizationRedirect(login_state.wanted, no_cookie(ctx.services.settings))
+    return begin(request, login_state.wanted, again=True)
 
 
 async def token_for(ctx: PageContext) -> AccessToken:
@@ -155,29 +155,29 @@ def no_cookie(settings: Settings) -> Cookie:
 
 
 def _login_state(request: AnyRequest) -> _LoginState:
-    token, _, carried = request.query_params.get("state", "").partition(".")
+    token, _, encoded = request.query_params.get("state", "").partition(".")
     try:
-        sealed = urlsafe_b64decode(carried)
+        sealed = urlsafe_b64decode(encoded)
         return _LoginState(**json.loads(sealing.unseal(services.of(request).secrets.derive("control-center"), sealed, token)))
     except (ValueError, TypeError, sealing.DecryptionError):  # TypeError: sealed by another version
         return _LoginState("/", again=False)
 
 
 def _flow(request: AnyRequest) -> dict[str, str] | None:
-    served = services.of(request)
+    server = services.of(request)
     try:
-        sealed = bytes.fromhex(request.cookies.get(_name(served.settings), "")[:4000])
-        kept = json.loads(sealing.unseal(served.secrets.derive("control-center"), sealed, _ABOUT))
+        sealed = bytes.fromhex(request.cookies.get(_name(server.settings), "")[:4000])
+        flow = json.loads(sealing.unseal(server.secrets.derive("control-center"), sealed, _ABOUT))
     except (ValueError, sealing.DecryptionError):
         return None
-    return kept if kept["until"] > clock.timestamp() else None
+    return flow if flow["until"] > clock.timestamp() else None
 
 
 def _origin(request: AnyRequest) -> str:
     """Return the name by which the browser knows us: the public address, or the other name of loopback where that is asked."""
     host = request.headers.get("host", "")
-    known = (origin.decode() for origin in same_origin.own_origins(services.of(request).settings))
-    return next((origin for origin in known if origin.partition("://")[2] == host), services.of(request).settings.public_url)
+    origins = (origin.decode() for origin in same_origin.own_origins(services.of(request).settings))
+    return next((origin for origin in origins if origin.partition("://")[2] == host), services.of(request).settings.public_url)
 
 
 def _name(settings: Settings) -> str:

@@ -59,51 +59,53 @@ def keeps_draft(*in_address: str) -> dict[str, Any]:
 async def save(request: AnyRequest) -> SavedDraft | None:
     """Keep what a form held whose session has ended; None where there is nothing to keep, or it is not known whose it was."""
     in_address = request.route_handler.opt.get(_TYPED)
-    served = services.of(request)
-    token = request.cookies.get(sessions.cookie_name(served.settings))
+    server = services.of(request)
+    token = request.cookies.get(sessions.cookie_name(server.settings))
     if in_address is None or not token:
         return None
-    async with served.database.read() as session:
+    async with server.database.read() as session:
         user_id = await form_drafts.owner(session, token)
     if user_id is None:
         return None
     try:
-        sent = await entries.read(request)
+        form_entries = await entries.read(request)
     except (Malformed, HTTPException):  # what cannot be read, is too large or came too slowly is not worth an error before signing in
         return None
-    path, text = request.scope["path"], without_secrets(sent)
-    async with served.database.transaction() as session:
-        made = await form_drafts.save(session, user_id, path, text, served.secrets)
-    if made is None:
+    path, saved_entries = request.scope["path"], without_secrets(form_entries)
+    async with server.database.transaction() as session:
+        draft_token = await form_drafts.save(session, user_id, path, saved_entries, server.secrets)
+    if draft_token is None:
         return None
-    query = {name: sent[name] for name in in_address if name in sent}
-    return SavedDraft(f"{path}?{urlencode({**query, _MARK: '1'})}", _cookie(served.settings, made))
+    query = {name: form_entries[name] for name in in_address if name in form_entries}
+    return SavedDraft(f"{path}?{urlencode({**query, _MARK: '1'})}", _cookie(server.settings, draft_token))
 
 
 async def find(session: Session, request: AnyRequest, user_id: int) -> Entries | None:
     """Return what was kept for this person, page and browser, where the address asks for it."""
-    served = services.of(request)
-    token = request.cookies.get(_name(served.settings))
+    server = services.of(request)
+    token = request.cookies.get(_name(server.settings))
     if request.method != "GET" or not token or _MARK not in request.query_params:
         return None
-    return await form_drafts.find(session, user_id, request.scope["path"], token, served.secrets)
+    return await form_drafts.find(session, user_id, request.scope["path"], token, server.secrets)
 
 
-def fill(form: Form, text: Entries) -> Form:
+def fill(form: Form, saved_entries: Entries) -> Form:
     """Return a page's form with what was typed in the place of what it would show; a field for a secret stays as it is."""
-    own = {name: value for name, value in form.values.items() if _SECRET_NAME.search(name)}
-    return Form({**own, **text}, form.errors, kept=True)
+    secret_fields = {name: value for name, value in form.values.items() if _SECRET_NAME.search(name)}
+    return Form({**secret_fields, **saved_entries}, form.errors, kept=True)
 
 
-def has_draft(text: str) -> bool:
+def has_draft(address: str) -> bool:
     """Whether something was kept for the page at an address to go to after signing in."""
-    return f"{_MARK}=1" in urlsplit(text).query.split("&")
+    return f"{_MARK}=1" in urlsplit(address).query.split("&")
 
 
-def without_secrets(sent: Entries) -> Entries:
+def without_secrets(form_entries: Entries) -> Entries:
     """Return what may be kept of a form: no field for a secret, and no key or token that somebody pasted into another."""
     return {
-        name: _PASTED.sub(rf"\1{_REDACTED}", text) for name, text in sent.items() if not _SECRET_NAME.search(name) and name not in _ONCE
+        name: _PASTED.sub(rf"\1{_REDACTED}", text)
+        for name, text in form_entries.items()
+        if not _SECRET_NAME.search(name) and name not in _ONCE
     }
 
 

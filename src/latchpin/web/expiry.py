@@ -15,23 +15,23 @@ _NAMES = {365: "1 year", 730: "2 years"}
 _END_OF_DAY = time(23, 59, 59, tzinfo=UTC)
 
 
-def lifetime(allowed: KeyPolicy, today: date) -> Lifetime:
+def lifetime(key_policy: KeyPolicy, today: date) -> Lifetime:
     """The policy's limits as dates, counted from today."""
     return Lifetime(
-        allowed.default_days,
-        allowed.max_days,
+        key_policy.default_days,
+        key_policy.max_days,
         today,
-        today + timedelta(days=allowed.default_days),
+        today + timedelta(days=key_policy.default_days),
         today,
-        today + timedelta(days=allowed.max_days),
+        today + timedelta(days=key_policy.max_days),
     )
 
 
 def quick_choices(limits: Lifetime) -> tuple[Option, ...]:
     """Lengths that can be chosen with one click, with the dates they come to; only those that the policy allows."""
     days = sorted({*(each for each in _QUICK if each <= limits.maximum_days), limits.default_days})
-    offered = [Option(str(each), _NAMES.get(each, f"{each} days"), (limits.today + timedelta(days=each)).isoformat()) for each in days]
-    return (*offered, Option(CUSTOM, "Custom"))
+    options = [Option(str(each), _NAMES.get(each, f"{each} days"), (limits.today + timedelta(days=each)).isoformat()) for each in days]
+    return (*options, Option(CUSTOM, "Custom"))
 
 
 def end_of(text: str) -> datetime:

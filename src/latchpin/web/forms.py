@@ -43,9 +43,9 @@ def number(text: str, *, least: int = 1, most: int = 2**31 - 1) -> int | None:
     return value if least <= value <= most else None
 
 
-def once(sent: Entries) -> str:
+def once(entries: Entries) -> str:
     """Return the random id of a form that makes something, so that sending it again makes nothing more; raises Invalid."""
-    form_id = sent.get("form_id", "")
+    form_id = entries.get("form_id", "")
     if not _FORM_ID.fullmatch(form_id):
         raise Invalid("This form cannot be sent again. Check the entries and send this one.")
     return form_id
@@ -61,7 +61,7 @@ def require_none(problems: Sequence[FieldProblem]) -> None:
 
 
 def refused(
-    sent: Mapping[str, str], error: LatchpinError, names: Mapping[str, str] | None = None, *, also: Sequence[FieldProblem] = ()
+    entries: Mapping[str, str], error: LatchpinError, names: Mapping[str, str] | None = None, *, also: Sequence[FieldProblem] = ()
 ) -> Form:
     """Return the form with what was typed and what is wrong, in the order of the form.
 
@@ -72,6 +72,6 @@ def refused(
     if isinstance(error, Invalid):
         for problem in (*also, *error.problems):
             errors.setdefault(names.get(problem.field, problem.field), problem.message)
-    order = {name: place for place, name in enumerate(sent)}
+    order = {name: index for index, name in enumerate(entries)}
     in_order = sorted(errors.items(), key=lambda each: order.get(each[0], len(order)))
-    return Form(sent, dict(in_order) or {"": error.detail})
+    return Form(entries, dict(in_order) or {"": error.detail})

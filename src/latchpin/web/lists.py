@@ -20,8 +20,8 @@ def wanted(request: AnyRequest, base: str, sorts: tuple[str, ...], size: int, fi
     query = {name: forms.query(request, name) for name in ("q", *filters, "sort", "order", "page")}
     sort = query["sort"] if query["sort"] in sorts else sorts[0]
     page = forms.number(query["page"], most=_MOST_PAGES) or 1
-    kept = {name: value for name, value in query.items() if value}
-    return Listing(base, kept, sort, query["order"] == "desc", page, size, 0)
+    nonempty = {name: value for name, value in query.items() if value}
+    return Listing(base, nonempty, sort, query["order"] == "desc", page, size, 0)
 
 
 def counted(listing: Listing, total: int) -> Listing:

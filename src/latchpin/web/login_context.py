@@ -29,21 +29,21 @@ class LoginContext:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-async def of(request: AnyRequest, wanted: str) -> LoginContext:
+async def of(request: AnyRequest, next_path: str) -> LoginContext:
     """Return the app whose authorization request is the page to go to after signing in; raises Unavailable."""
     headers = private(services.of(request).settings)
-    path, _, query = wanted.partition("?")
+    path, _, query = next_path.partition("?")
     if path != requests.PATH:
         return LoginContext(headers=headers)
     server, encoded = services.of(request), query.encode()
     try:
         if par.is_continuation(requests.reference(encoded)):
             encoded = (await par_cookie.find(request, encoded)).encoded
-        to = await requests.target(server, encoded, await server.now(), authorization_server.origin_of(request))
+        target = await requests.target(server, encoded, await server.now(), authorization_server.origin_of(request))
     except (OAuthError, LatchpinError):
         return LoginContext(headers=headers)  # what is wrong with it is said there
-    headers = {**consent_view.redirect_policy(to.redirect_uri), **_OWN, **headers}
-    return LoginContext(to.client.name, consent_view.destination(to.redirect_uri), requests.hint(encoded), headers)
+    headers = {**consent_view.redirect_policy(target.redirect_uri), **_OWN, **headers}
+    return LoginContext(target.client.name, consent_view.destination(target.redirect_uri), requests.hint(encoded), headers)
 
 
 def private(settings: Settings) -> Mapping[str, str]:

@@ -33,10 +33,10 @@ _DEVICE_SECONDS = 400 * 86_400
 class SignInRequired(Exception):
     """Nobody is signed in. `ended` says that somebody was, and `kept` where what they had typed is drawn again."""
 
-    def __init__(self, *, ended: bool, kept: SavedDraft | None = None) -> None:
+    def __init__(self, *, ended: bool, draft: SavedDraft | None = None) -> None:
         super().__init__()
         self.ended = ended
-        self.kept = kept
+        self.kept = draft
 
 
 class PasswordChangeRequired(Exception):
@@ -76,8 +76,8 @@ class PageContext:
 
     def shell(self, section: str) -> Shell:
         """The frame of a page in a section of the navigation."""
-        who = self.principal
-        viewer = Viewer(who.user_id, who.full_name, who.email, self.organization, who.is_administrator)
+        principal = self.principal
+        viewer = Viewer(principal.user_id, principal.full_name, principal.email, self.organization, principal.is_administrator)
         return _shell(self.request, section, viewer)
 
 
@@ -100,8 +100,8 @@ def _shell(request: AnyRequest, section: str, viewer: Viewer | None) -> Shell:
 
 def origin_of(request: AnyRequest) -> Origin:
     """Where the request came from, for the audit trail."""
-    known = context.of(request.scope)
-    return Origin(known.address, known.user_agent, known.request_id)
+    request_context = context.of(request.scope)
+    return Origin(request_context.address, request_context.user_agent, request_context.request_id)
 
 
 async def require_user(request: AnyRequest) -> PageContext:
@@ -114,27 +114,27 @@ async def require_user(request: AnyRequest) -> PageContext:
 
 async def require_user_with_any_password(request: AnyRequest) -> PageContext:
     """Return the page context of a signed-in person whose password may still be the temporary one."""
-    served = services.of(request)
-    token = request.cookies.get(sessions.cookie_name(served.settings))
+    server = services.of(request)
+    token = request.cookies.get(sessions.cookie_name(server.settings))
     if not token:
         raise SignInRequired(ended=False)
-    async with served.database.read() as session:
-        found = await sessions.find(session, token, served.settings)
-        ctx = None if found is None else await _page_context(session, request, served, found)
+    async with server.database.read() as session:
+        signed_in = await sessions.find(session, token, server.settings)
+        ctx = None if signed_in is None else await _page_context(session, request, server, signed_in)
     if ctx is None:
-        raise SignInRequired(ended=True, kept=await drafts.save(request))
+        raise SignInRequired(ended=True, draft=await drafts.save(request))
     if ctx.signed_in.needs_renewal:
-        async with served.database.transaction() as session:
+        async with server.database.transaction() as session:
             await sessions.touch(session, ctx.signed_in.session_id)
     context.of(request.scope).limiter_key = f"session:{ctx.signed_in.session_id}"
     request.scope[PAGE_CONTEXT] = ctx  # type: ignore[literal-required]
     return ctx
 
 
-async def _page_context(session: Session, request: AnyRequest, served: Services, found: SignedInUser) -> PageContext:
-    organization = await organizations.get(session, found.principal.organization_id)
-    text = await drafts.find(session, request, found.principal.user_id)
-    return PageContext(request, served, found, organization.name, kept=text)
+async def _page_context(session: Session, request: AnyRequest, server: Services, signed_in: SignedInUser) -> PageContext:
+    organization = await organizations.get(session, signed_in.principal.organization_id)
+    draft_entries = await drafts.find(session, request, signed_in.principal.user_id)
+    return PageContext(request, server, signed_in, organization.name, kept=draft_entries)
 
 
 async def revalidate_session(request: AnyRequest) -> None:
@@ -145,16 +145,16 @@ async def revalidate_session(request: AnyRequest) -> None:
     ctx: PageContext | None = request.scope.get(PAGE_CONTEXT)  # type: ignore[assignment]
     if ctx is None:
         return
-    was, settings = ctx.signed_in, ctx.services.settings
+    previous, settings = ctx.signed_in, ctx.services.settings
     async with ctx.services.database.read() as session:
-        found = await sessions.find(session, request.cookies.get(sessions.cookie_name(settings), ""), settings)
-    if found is None:
-        raise SignInRequired(ended=True, kept=await drafts.save(request))
-    if found.must_change_password and not was.must_change_password:
+        signed_in = await sessions.find(session, request.cookies.get(sessions.cookie_name(settings), ""), settings)
+    if signed_in is None:
+        raise SignInRequired(ended=True, draft=await drafts.save(request))
+    if signed_in.must_change_password and not previous.must_change_password:
         raise PasswordChangeRequired
-    if found.principal.group is not was.principal.group:
+    if signed_in.principal.group is not previous.principal.group:
         raise Denied("Your group was changed while this was sent, so nothing was done. Open the page again.")
-    ctx.signed_in = found
+    ctx.signed_in = signed_in
 
 
 async def require_administrator(request: AnyRequest) -> PageContext:

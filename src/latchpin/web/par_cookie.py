@@ -29,8 +29,8 @@ async def find(request: AnyRequest, encoded: bytes) -> PushedAuthorizationReques
 
 def secret(request: AnyRequest) -> str:
     """Return this browser's secret, a new one where it has none; one serves all of its windows."""
-    brought = _from_cookie(request)
-    return brought if _SECRET.fullmatch(brought) else credentials.new_token()
+    existing = _from_cookie(request)
+    return existing if _SECRET.fullmatch(existing) else credentials.new_token()
 
 
 def cookie(settings: Settings, text: str) -> Cookie:

@@ -83,9 +83,9 @@ def _is_required(ctx: PageContext) -> bool:
     return OPTION in ctx.request.route_handler.opt
 
 
-def page(needed: ReauthenticationRequired) -> Response[str]:
+def page(error: ReauthenticationRequired) -> Response[str]:
     """Draw the page that asks for the password and then sends the interrupted form again."""
-    ctx, refusal = needed.ctx, needed.refusal
+    ctx, refusal = error.ctx, error.refusal
     back: Back = ctx.request.route_handler.opt[OPTION]
     params = ctx.request.path_params
     address = back.format(**params) if isinstance(back, str) else back(params, ctx.entries)
@@ -106,16 +106,16 @@ async def change_password(ctx: PageContext, entries: Entries) -> None:
     current, chosen = entries.get("current_password", ""), entries.get("new_password", "")
     refusal = await reauthenticate(ctx, current) if current else Invalid("Enter your current password.")
     if refusal is not None:
-        found = [FieldProblem("current_password", refusal.detail)]
+        problems = [FieldProblem("current_password", refusal.detail)]
         if weakness := passwords.weakness(chosen, own_words=(ctx.principal.full_name, ctx.principal.email)):
-            found.append(FieldProblem("new_password", weakness))
-        raise Invalid(refusal.detail, problems=found)
-    database, who = ctx.services.database, ctx.principal
+            problems.append(FieldProblem("new_password", weakness))
+        raise Invalid(refusal.detail, problems=problems)
+    database, principal = ctx.services.database, ctx.principal
     async with database.read() as session:
-        password_hash = (await users.get(session, who.organization_id, who.user_id)).password_hash
+        password_hash = (await users.get(session, principal.organization_id, principal.user_id)).password_hash
     change = await users.prepare_change(password_hash, current=current, new=chosen)
     async with database.transaction() as session:
-        user = await users.get(session, who.organization_id, who.user_id)
+        user = await users.get(session, principal.organization_id, principal.user_id)
         await users.change_password(session, user, change, by=ctx.actor, keep_session=ctx.signed_in.session_id)
 
 
@@ -123,14 +123,14 @@ async def reauthenticate(ctx: PageContext, password: str) -> LatchpinError | Non
     """Verify the password of who is signed in, which renews the session's token; returns why it did not count, or None."""
     settings, secrets = ctx.services.settings, ctx.services.secrets
     device = ctx.request.cookies.get(page_context.device_name(settings))
-    tried = Attempt(ctx.principal.email, password, page_context.origin_of(ctx.request), device)
+    attempt = Attempt(ctx.principal.email, password, page_context.origin_of(ctx.request), device)
     async with ctx.services.database.read() as session:
-        looked = await sign_in.look_up(session, tried, secrets)
+        lookup = await sign_in.look_up(session, attempt, secrets)
     try:
-        with sign_in.reserve_slot(looked):
-            checked = await sign_in.check(looked, password)  # no connection is held while this waits for its turn
+        with sign_in.reserve_slot(lookup):
+            password_check = await sign_in.check(lookup, password)  # no connection is held while this waits for its turn
             async with ctx.services.database.transaction() as session:
-                outcome = await sign_in.reauthenticate(session, ctx.signed_in, tried, secrets, by=ctx.actor, checked=checked)
+                outcome = await sign_in.reauthenticate(session, ctx.signed_in, attempt, secrets, by=ctx.actor, checked=password_check)
     except Throttled as refusal:
         return refusal
     if outcome.session is None or outcome.user is None:

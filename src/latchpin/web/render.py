@@ -49,26 +49,26 @@ def page(
     if ctx is not None and ctx.kept is not None and hasattr(view, "form"):
         view = replace(view, form=drafts.fill(view.form, ctx.kept))
     content = templating.render(ENVIRONMENT, template, view)
-    given = list(cookies)
+    all_cookies = list(cookies)
     if view.shell.toast is not None:
-        given.append(toasts.take(services.of(request).settings))
+        all_cookies.append(toasts.take(services.of(request).settings))
     return Response(
         content,
         status_code=status,
         media_type=MediaType.HTML,
         headers={**HEADERS, **(headers or {})},
-        cookies=given + _renewed(request),
+        cookies=all_cookies + _renewed(request),
     )
 
 
 def redirect(request: AnyRequest, location: str, toast: Toast | None = None, cookies: Sequence[Cookie] = ()) -> Response[str]:
     """Send the browser to one of our pages after a change (303). A dialog opened by script is told the address instead."""
-    given = list(cookies) + _renewed(request)
+    all_cookies = list(cookies) + _renewed(request)
     if toast is not None:
-        given.append(toasts.write(toast, services.of(request).settings))
+        all_cookies.append(toasts.write(toast, services.of(request).settings))
     if IN_PLACE in request.headers:
-        return Response("", status_code=204, media_type=None, headers={**HEADERS, "Latchpin-Location": location}, cookies=given)
-    return Response("", status_code=303, media_type=MediaType.TEXT, headers={**HEADERS, "Location": location}, cookies=given)
+        return Response("", status_code=204, media_type=None, headers={**HEADERS, "Latchpin-Location": location}, cookies=all_cookies)
+    return Response("", status_code=303, media_type=MediaType.TEXT, headers={**HEADERS, "Location": location}, cookies=all_cookies)
 
 
 def done(text: str, *, undo: str = "") -> Toast:
@@ -88,5 +88,5 @@ def local_path(text: str) -> str:
 
     Ours are plain ASCII, percent-encoded where need be; anything else could not stand in a header.
     """
-    sound = text.startswith("/") and not text.startswith("//") and text.isascii() and text.isprintable() and "\\" not in text
-    return text if sound and len(text) <= LONGEST else "/"
+    is_local = text.startswith("/") and not text.startswith("//") and text.isascii() and text.isprintable() and "\\" not in text
+    return text if is_local and len(text) <= LONGEST else "/"

@@ -32,116 +32,123 @@ def owner(user: User) -> KeyOwner:
     return KeyOwner(user.id, user.full_name, user.email, user.status is UserStatus.ACTIVE)
 
 
-def key(found: ApiKey, now: datetime, names: Mapping[int, str] = MappingProxyType({})) -> KeyRow:
+def key(api_key: ApiKey, now: datetime, names: Mapping[int, str] = MappingProxyType({})) -> KeyRow:
     """One API key; `names` are full names by user id, for a maker who is still there."""
-    carried = scopes.parse(found.scopes)
-    access = scopes.named(carried)
+    key_scopes = scopes.parse(api_key.scopes)
+    access = scopes.named(key_scopes)
     return KeyRow(
-        id=found.id,
-        description=found.description or "",
-        prefix=found.prefix,
+        id=api_key.id,
+        description=api_key.description or "",
+        prefix=api_key.prefix,
         access=ACCESS_NAMES[access] if access else "Custom",
-        scopes=tuple(found.scopes.split()),
-        networks=tuple(found.networks.split()),
-        created=found.created,
-        created_by=names.get(found.created_by_id or 0, found.created_by_name),
-        expires=found.expires,
-        last_used=found.last_used,
-        last_used_address=found.last_used_address or "",
-        state=_key_state(found, now),
-        revoked=found.revoked,
-        revoked_by=found.revoked_by_name or "",
-        revoked_reason=found.revoked_reason or "",
+        scopes=tuple(api_key.scopes.split()),
+        networks=tuple(api_key.networks.split()),
+        created=api_key.created,
+        created_by=names.get(api_key.created_by_id or 0, api_key.created_by_name),
+        expires=api_key.expires,
+        last_used=api_key.last_used,
+        last_used_address=api_key.last_used_address or "",
+        state=_key_state(api_key, now),
+        revoked=api_key.revoked,
+        revoked_by=api_key.revoked_by_name or "",
+        revoked_reason=api_key.revoked_reason or "",
     )
 
 
-def _key_state(found: ApiKey, now: datetime) -> KeyState:
-    status = active_keys.status(found, now)
-    return "expiring" if status == "active" and found.expires <= now + SOON else status
+def _key_state(api_key: ApiKey, now: datetime) -> KeyState:
+    status = active_keys.status(api_key, now)
+    return "expiring" if status == "active" and api_key.expires <= now + SOON else status
 
 
-def user(found: UserSummary, *, me: int) -> UserRow:
+def user(summary: UserSummary, *, me: int) -> UserRow:
     """One user of a list."""
-    return _user(found.user, found.active_keys, found.keys_expiring, me)
+    return _user(summary.user, summary.active_keys, summary.keys_expiring, me)
 
 
-def user_alone(found: User, keys: list[ApiKey], now: datetime, *, me: int) -> UserRow:
+def user_alone(user: User, keys: list[ApiKey], now: datetime, *, me: int) -> UserRow:
     """One user with their keys at hand."""
     states = [_key_state(each, now) for each in keys]
-    return _user(found, sum(state in ("active", "expiring") for state in states), states.count("expiring"), me)
+    return _user(user, sum(state in ("active", "expiring") for state in states), states.count("expiring"), me)
 
 
-def _user(found: User, live: int, expiring: int, me: int) -> UserRow:
+def _user(user: User, active_count: int, expiring_count: int, me: int) -> UserRow:
     state: UserState = "active"
-    if found.status is not UserStatus.ACTIVE:
+    if user.status is not UserStatus.ACTIVE:
         state = "disabled"
-    elif found.must_change_password:
+    elif user.must_change_password:
         state = "invited"
     return UserRow(
-        found.id,
-        found.full_name,
-        found.email,
-        found.user_group,
+        user.id,
+        user.full_name,
+        user.email,
+        user.user_group,
         state,
-        live,
-        expiring,
-        found.last_sign_in,
-        found.created,
-        found.id == me,
+        active_count,
+        expiring_count,
+        user.last_sign_in,
+        user.created,
+        user.id == me,
     )
 
 
-def agent(found: Any, *, spaces: dict[int, str], owners: dict[int, str], editable: bool) -> AgentRow:  # noqa: ANN401
+def agent(record: Any, *, spaces: dict[int, str], owners: dict[int, str], editable: bool) -> AgentRow:  # noqa: ANN401
     """One agent; `found` is an Agent or a row with its columns."""
     return AgentRow(
-        found.id,
-        found.name,
-        found.description or "",
-        found.space_id,
-        spaces.get(found.space_id, "") if found.space_id else "",
-        owners.get(found.user_id, "") if found.user_id else "An app",
-        found.version,
-        found.start_url or "",
-        found.updated,
-        found.created,
-        found.archived is not None,
+        record.id,
+        record.name,
+        record.description or "",
+        record.space_id,
+        spaces.get(record.space_id, "") if record.space_id else "",
+        owners.get(record.user_id, "") if record.user_id else "An app",
+        record.version,
+        record.start_url or "",
+        record.updated,
+        record.created,
+        record.archived is not None,
         editable,
     )
 
 
-def version(found: AgentVersion, *, current: int, names: Mapping[int, str], at_home: bool) -> VersionRow:
+def version(agent_version: AgentVersion, *, current: int, names: Mapping[int, str], at_home: bool) -> VersionRow:
     """One version of an agent; `names` are full names by user id, for an author who is still there.
 
     `at_home` says whether the agent is of the viewer's organization; the people of another one are not named.
     """
-    author = names.get(found.user_id or 0, found.user_name) if at_home else "Another organization"
-    return VersionRow(found.version, author, found.created, found.comments or "", found.file_size, found.version == current)
+    author = names.get(agent_version.user_id or 0, agent_version.user_name) if at_home else "Another organization"
+    return VersionRow(
+        agent_version.version,
+        author,
+        agent_version.created,
+        agent_version.comments or "",
+        agent_version.file_size,
+        agent_version.version == current,
+    )
 
 
-def space(found: Space, *, agents: int, members: int, role: Role | None, manageable: bool) -> SpaceRow:
+def space(record: Space, *, agents: int, members: int, role: Role | None, manageable: bool) -> SpaceRow:
     """One Space, with what the viewer may do in it."""
     return SpaceRow(
-        found.id,
-        found.name,
-        found.description or "",
-        found.scope.value,
-        found.is_default_access,
+        record.id,
+        record.name,
+        record.description or "",
+        record.scope.value,
+        record.is_default_access,
         members,
         agents,
         role.word.capitalize() if role else "",
-        found.created,
+        record.created,
         manageable,
     )
 
 
-def member(found: User, role: Role) -> MemberRow:
+def member(user: User, role: Role) -> MemberRow:
     """One member of a Space."""
-    return MemberRow(found.id, found.full_name, found.email, role.word.capitalize(), found.status is UserStatus.ACTIVE)
+    return MemberRow(user.id, user.full_name, user.email, role.word.capitalize(), user.status is UserStatus.ACTIVE)
 
 
-def browser_session(found: BrowserSession, *, current: int) -> SessionRow:
+def browser_session(record: BrowserSession, *, current: int) -> SessionRow:
     """One browser session of the viewer."""
-    return SessionRow(found.id, browser(found.user_agent), found.address, found.created, found.last_seen, found.id == current)
+    return SessionRow(record.id, browser(record.user_agent), record.address, record.created, record.last_seen, record.id == current)
 
 
 _BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))

@@ -57,8 +57,10 @@ async def load(session: Session, principal: Principal) -> SpaceAccess:
     return SpaceAccess(principal.organization_id, tuple(visible), roles)
 
 
-async def agent_rows(session: Session, places: SpaceAccess, found: Iterable[Any]) -> tuple[AgentRow, ...]:
+async def agent_rows(session: Session, space_access: SpaceAccess, agents: Iterable[Any]) -> tuple[AgentRow, ...]:
     """Turn agents into rows, with owners of the person's organization by name and what the person may do."""
-    each_agent = list(found)
-    owners = await overview.names(session, places.organization_id, (agent.user_id for agent in each_agent if agent.user_id))
-    return tuple(rows.agent(agent, spaces=places.names, owners=owners, editable=places.may_edit(agent.space_id)) for agent in each_agent)
+    agent_list = list(agents)
+    owners = await overview.names(session, space_access.organization_id, (agent.user_id for agent in agent_list if agent.user_id))
+    return tuple(
+        rows.agent(agent, spaces=space_access.names, owners=owners, editable=space_access.may_edit(agent.space_id)) for agent in agent_list
+    )

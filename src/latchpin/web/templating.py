@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent / "templates"
 
 def environment(assets: Assets) -> Environment:
     """Make the environment. A template that uses a name its page does not give fails; it does not draw a blank."""
-    made = Environment(
+    env = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
@@ -24,9 +24,9 @@ def environment(assets: Assets) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals["asset"] = assets.address
-    made.globals["script_modules"] = lambda: assets.modules
-    made.filters.update(
+    env.globals["asset"] = assets.address
+    env.globals["script_modules"] = lambda: assets.modules
+    env.filters.update(
         iso=time_filters.iso,
         utc=time_filters.utc,
         day=time_filters.day,
@@ -36,10 +36,10 @@ def environment(assets: Assets) -> Environment:
         ago=time_filters.ago,
         until=time_filters.until,
     )
-    return made
+    return env
 
 
-def render(made: Environment, template: str, view: Any) -> str:  # noqa: ANN401  any page's dataclass
+def render(env: Environment, template: str, view: Any) -> str:  # noqa: ANN401  any page's dataclass
     """Draw a page from its dataclass; the template sees exactly the fields of the view."""
-    context = {entry.name: getattr(view, entry.name) for entry in fields(view)}
-    return made.get_template(template).render(context)
+    context = {field.name: getattr(view, field.name) for field in fields(view)}
+    return env.get_template(template).render(context)

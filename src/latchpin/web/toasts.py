@@ -47,8 +47,8 @@ def read(value: str | None) -> Toast | None:
     if not value or len(value) > 4 * _MOST:
         return None
     try:
-        found = msgspec.json.decode(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)), type=_StoredToast)
+        stored_toast = msgspec.json.decode(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)), type=_StoredToast)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         return None
-    undo = found.undo if _UNDOABLE.fullmatch(found.undo) else ""
-    return Toast(found.tone, found.text[:_MOST], undo)
+    undo = stored_toast.undo if _UNDOABLE.fullmatch(stored_toast.undo) else ""
+    return Toast(stored_toast.tone, stored_toast.text[:_MOST], undo)

@@ -73,9 +73,9 @@ class ChildProcess:
         assert self._process.stdout is not None  # noqa: S101  a pipe was asked for
         return await self._process.stdout.readline() == messages.READY
 
-    async def start(self, told: Specification) -> None:
+    async def start(self, spec: Specification) -> None:
         """Send what to do."""
-        await self._send(specification.encode(told) + b"\n")
+        await self._send(specification.encode(spec) + b"\n")
 
     async def messages(self) -> AsyncIterator[Message]:
         """Return what the child tells until its pipe ends; raises BrokenPipe for what is no message."""

@@ -85,16 +85,16 @@ class Execution:
     async def _crawl(self) -> int | None:
         """Start the child and listen until its end; returns its exit code, None where there was none to start."""
         try:
-            told = await preparation.specify(self._context, self._taken)
+            spec = await preparation.specify(self._context, self._taken)
             self._child = child = await self._context.spare.take()
         except (preparation.NotPrepared, ChildFailed) as error:
             self._failure = str(error)
             return None
         finally:
             self._context.spare.prepare()
-        self._longest = told.definition.limits.max_run_seconds + _LATE_SECONDS
+        self._longest = spec.definition.limits.max_run_seconds + _LATE_SECONDS
         self._note("Info", f"Run {self._taken.run.sequence}, version {self._taken.run.config_version}, on {self._taken.run.server_name}")
-        await child.start(told)
+        await child.start(spec)
         if self._is_killed:  # asked for while the child was on its way
             child.kill()
         elif self._stopping_since is not None:

@@ -131,9 +131,9 @@ class Worker:
         rest = [each for each in executions if each not in due]
         if rest:
             async with self._context.database.read() as session:
-                asked = await run_leases.orders(session, self._row.id)
+                orders_by_run = await run_leases.orders(session, self._row.id)
             for each in rest:
-                if (orders := asked.get(each.lease.run_id)) is not None:
+                if (orders := orders_by_run.get(each.lease.run_id)) is not None:
                     each.obey(orders)
 
     async def _drain(self, queueing: asyncio.Task[None]) -> None:

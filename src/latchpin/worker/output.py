@@ -76,16 +76,16 @@ class RunOutput:
         """Take a record; returns whether it had room."""
         return self.records.add(_encode(taken.values) + b"\n")
 
-    def request(self, made: RequestMade) -> None:
+    def request(self, message: RequestMade) -> None:
         """Take a request."""
         line = {
-            "at": _iso(made.at),
-            "method": made.method,
-            "url": self.hide(made.url),
-            "status": made.status,
-            "ms": made.ms,
-            "bytes": made.bytes,
-            "error": self.hide(made.error) if made.error else None,
+            "at": _iso(message.at),
+            "method": message.method,
+            "url": self.hide(message.url),
+            "status": message.status,
+            "ms": message.ms,
+            "bytes": message.bytes,
+            "error": self.hide(message.error) if message.error else None,
         }
         self._files["requests"].add(_encode(line) + b"\n")
 

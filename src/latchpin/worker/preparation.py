@@ -30,7 +30,7 @@ async def specify(context: WorkerContext, taken: TakenRun) -> Specification:
     settings = context.settings
     try:
         definition = await asyncio.to_thread(definitions.parse, taken.definition)
-        found = run_inputs.load(taken.run, context.secrets)
+        run_input = run_inputs.load(taken.run, context.secrets)
     except Invalid as error:
         raise NotPrepared(f"Version {taken.run.config_version} of the agent cannot be read by this version: {error.detail}") from None
     except DecryptionError:
@@ -41,7 +41,7 @@ async def specify(context: WorkerContext, taken: TakenRun) -> Specification:
         raise NotPrepared("The run's input was removed.") from None
     return Specification(
         definition=definition,
-        input={**found.plain, **found.encrypted},
+        input={**run_input.plain, **run_input.encrypted},
         user_agent=user_agent(settings),
         obey_robots=definition.request.obey_robots or not settings.agents_may_ignore_robots,
         networks=tuple(map(str, settings.agent_networks)),

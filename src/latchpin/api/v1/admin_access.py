@@ -20,7 +20,7 @@ from latchpin.storage.models.oauth_grant import Reach
 
 SessionId = Annotated[int, PathParameter(ge=1, le=INT32, description="The browser session's id.")]
 _ADMINISTER = requires(roles.ADMINISTER)
-_CHANGE = requires(roles.ADMINISTER, proof=True)
+_CHANGE = requires(roles.ADMINISTER, reauth=True)
 
 
 class SessionOut(CamelStruct, frozen=True):
@@ -58,29 +58,29 @@ class ConnectedOut(CamelStruct, frozen=True):
     active: bool
 
 
-def _session(found: BrowserSession) -> SessionOut:
+def _session(browser_session: BrowserSession) -> SessionOut:
     return SessionOut(
-        id=found.id,
-        user_agent=found.user_agent,
-        address=found.address,
-        created=found.created,
-        last_seen=found.last_seen,
-        expires=found.expires,
+        id=browser_session.id,
+        user_agent=browser_session.user_agent,
+        address=browser_session.address,
+        created=browser_session.created,
+        last_seen=browser_session.last_seen,
+        expires=browser_session.expires,
     )
 
 
-def _connected(found: ConnectedApp) -> ConnectedOut:
-    places = sorted(found.places, key=lambda place: (place.reach, place.name or ""))
+def _connected(connected_app: ConnectedApp) -> ConnectedOut:
+    places = sorted(connected_app.places, key=lambda place: (place.reach, place.name or ""))
     return ConnectedOut(
-        app_id=found.client.id,
-        client_id=found.client.client_id,
-        name=found.client.name,
-        scopes=found.scopes.split(),
+        app_id=connected_app.client.id,
+        client_id=connected_app.client.client_id,
+        name=connected_app.client.name,
+        scopes=connected_app.scopes.split(),
         places=[PlaceOut(reach=place.reach, space=place.name) for place in places],
-        since=found.since,
-        last_used=found.last_used,
-        until=found.until,
-        active=found.active,
+        since=connected_app.since,
+        last_used=connected_app.last_used,
+        until=connected_app.until,
+        active=connected_app.active,
     )
 
 

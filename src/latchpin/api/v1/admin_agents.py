@@ -62,16 +62,16 @@ class DefinitionOut(CamelStruct, frozen=True):
 )
 async def create_agent(request: Request[Any, Any, Any]) -> AgentOut:
     """Make an agent from a definition. Problems of the definition are named with line and column."""
-    entry = await bodies.read(request, NewAgent)
-    parsed = await agents.parse(entry.definition)
+    body = await bodies.read(request, NewAgent)
+    parsed = await agents.parse(body.definition)
     async with database(request).transaction() as session:
         agent = await agents.create(
             session,
             principal(request),
-            entry.definition,
-            space_id=entry.space_id,
+            body.definition,
+            space_id=body.space_id,
             parsed=parsed,
-            comment=entry.comment,
+            comment=body.comment,
             by=actor(request),
         )
     return to_schema(agent)
@@ -87,11 +87,11 @@ async def create_agent(request: Request[Any, Any, Any]) -> AgentOut:
 )
 async def save_definition(request: Request[Any, Any, Any], agent_id: AgentId) -> AgentOut:
     """Save a definition as the newest version. The same text again adds none."""
-    entry = await bodies.read(request, NewVersion)
-    parsed = await agents.parse(entry.definition)
+    body = await bodies.read(request, NewVersion)
+    parsed = await agents.parse(body.definition)
     async with database(request).transaction() as session:
         agent = await agents.get_for_change(session, principal(request), agent_id)
-        await agents.change(session, agent, entry.definition, parsed=parsed, comment=entry.comment, by=actor(request))
+        await agents.change(session, agent, body.definition, parsed=parsed, comment=body.comment, by=actor(request))
     return to_schema(agent)
 
 
@@ -105,10 +105,10 @@ async def save_definition(request: Request[Any, Any, Any], agent_id: AgentId) ->
 )
 async def move_agent(request: Request[Any, Any, Any], agent_id: AgentId) -> AgentOut:
     """Move an agent to another Space where the caller is an editor too; only its owner can move it into their personal Space."""
-    entry = await bodies.read(request, NewPlace)
+    body = await bodies.read(request, NewPlace)
     async with database(request).transaction() as session:
         agent = await agents.get_for_change(session, principal(request), agent_id)
-        await agents.move(session, principal(request), agent, entry.space_id, by=actor(request))
+        await agents.move(session, principal(request), agent, body.space_id, by=actor(request))
     return to_schema(agent)
 
 
@@ -128,8 +128,8 @@ async def get_definition(
     """Return the YAML text of the newest or another version."""
     async with database(request).read() as session:
         agent = await agents.get(session, principal(request), agent_id)
-        found = await agents.version(session, agent.id, number or agent.version)
-    return DefinitionOut(agent_id=agent.id, version=found.version, definition=found.definition, comments=found.comments)
+        version = await agents.version(session, agent.id, number or agent.version)
+    return DefinitionOut(agent_id=agent.id, version=version.version, definition=version.definition, comments=version.comments)
 
 
 HANDLERS = [create_agent, save_definition, move_agent, get_definition]

@@ -48,7 +48,7 @@ SORTS = {
     "created": "created",
 }
 _ADMINISTER = requires(roles.ADMINISTER)
-_CHANGE = requires(roles.ADMINISTER, proof=True)
+_CHANGE = requires(roles.ADMINISTER, reauth=True)
 _OUTSIDE = "Those who made the app change it. You can approve it or block it for your organization."
 
 
@@ -68,7 +68,7 @@ async def list_apps(
     if status and status not in set(AppStatus):
         raise Malformed(f"status must be one of {', '.join(AppStatus)}.", field="status")
     async with database(request).read() as session:
-        found = await client_list.page(
+        page = await client_list.page(
             session,
             principal(request).organization_id,
             search=search,
@@ -78,7 +78,7 @@ async def list_apps(
             number=page_index,
             size=records_per_page,
         )
-    return AppPage(apps=[wire.to_schema(each) for each in found.items], total_record_count=found.total)
+    return AppPage(apps=[wire.to_schema(each) for each in page.items], total_record_count=page.total)
 
 
 @post(
@@ -91,13 +91,13 @@ async def list_apps(
 )
 async def create_app(request: Request[Any, Any, Any]) -> Response[AppMade]:
     """Register an app. This answer shows its secret once; a lost one is replaced by rotating."""
-    entry = (await bodies.read(request, AppEntry)).entry
-    served, organization_id = services.of(request), principal(request).organization_id
-    async with served.database.transaction() as session:
-        made = await client_admin.create(session, organization_id, entry, secrets=served.secrets, by=actor(request))
-        found = await client_list.get(session, organization_id, made.client.id)
-        answer = AppMade(app=await wire.details(session, found), client_secret=made.secret)
-    return Response(answer, headers=NO_STORE)
+    fields = (await bodies.read(request, AppEntry)).entry
+    server, organization_id = services.of(request), principal(request).organization_id
+    async with server.database.transaction() as session:
+        created_app = await client_admin.create(session, organization_id, fields, secrets=server.secrets, by=actor(request))
+        summary = await client_list.get(session, organization_id, created_app.client.id)
+        content = AppMade(app=await wire.details(session, summary), client_secret=created_app.secret)
+    return Response(content, headers=NO_STORE)
 
 
 @get("/admin/apps/{app_id:int}", operation_id="getApp", summary="One OAuth app", tags=[TAG], opt=_ADMINISTER, responses=problems(404))
@@ -117,11 +117,11 @@ async def get_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
 )
 async def change_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
     """Replace an own app's fields. Another name, other addresses, keys or grant types, and wider scopes ask every user again."""
-    entry = (await bodies.read(request, AppEntry)).entry
+    fields = (await bodies.read(request, AppEntry)).entry
     organization_id = principal(request).organization_id
     async with database(request).transaction() as session:
         client = await _own(session, organization_id, app_id)
-        await client_admin.change(session, client, entry, by=actor(request))
+        await client_admin.change(session, client, fields, by=actor(request))
         return await wire.details(session, await client_list.get(session, organization_id, app_id))
 
 
@@ -136,13 +136,13 @@ async def change_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetai
 )
 async def rotate_secret(request: Request[Any, Any, Any], app_id: AppId) -> Response[SecretMade]:
     """Make a new secret, which this answer shows once. The one before it lives on for as long as asked; one older still ends now."""
-    entry = await bodies.read(request, Rotation)
-    served, organization_id = services.of(request), principal(request).organization_id
-    async with served.database.transaction() as session:
+    body = await bodies.read(request, Rotation)
+    server, organization_id = services.of(request), principal(request).organization_id
+    async with server.database.transaction() as session:
         client = await _own(session, organization_id, app_id)
-        secret = await client_admin.rotate_secret(session, client, secrets=served.secrets, overlap=entry.overlap, by=actor(request))
-        living = await client_admin.active_secrets(session, client)
-    return Response(SecretMade(client_secret=secret, older_expires=living[0].expires), headers=NO_STORE)
+        secret = await client_admin.rotate_secret(session, client, secrets=server.secrets, overlap=body.overlap, by=actor(request))
+        active_secrets = await client_admin.active_secrets(session, client)
+    return Response(SecretMade(client_secret=secret, older_expires=active_secrets[0].expires), headers=NO_STORE)
 
 
 @post(
@@ -172,9 +172,9 @@ async def end_older_secret(request: Request[Any, Any, Any], app_id: AppId) -> No
 )
 async def approve_app(request: Request[Any, Any, Any], app_id: AppId) -> None:
     """Let the organization's users let the app in, as it is now; 409 where it has another `version` than the body says."""
-    entry = await bodies.read(request, Approval) if await read_body(request) else Approval()
+    body = await bodies.read(request, Approval) if await read_body(request) else Approval()
     async with database(request).transaction() as session:
-        await approvals.approve(session, principal(request).organization_id, app_id, version=entry.version, by=actor(request))
+        await approvals.approve(session, principal(request).organization_id, app_id, version=body.version, by=actor(request))
 
 
 @post(
@@ -236,8 +236,8 @@ async def list_users(request: Request[Any, Any, Any], app_id: AppId) -> list[App
     """Return the organization's users who let the app act now, the latest used first; at most 200."""
     organization_id = principal(request).organization_id
     async with database(request).read() as session:
-        found = await client_list.get(session, organization_id, app_id)
-        return [wire.user(each) for each in await client_list.users_of(session, organization_id, found.client.id)]
+        summary = await client_list.get(session, organization_id, app_id)
+        return [wire.user(each) for each in await client_list.users_of(session, organization_id, summary.client.id)]
 
 
 @get(
@@ -264,17 +264,17 @@ async def get_policy(request: Request[Any, Any, Any]) -> AppPolicy:
 )
 async def change_policy(request: Request[Any, Any, Any]) -> AppPolicy:
     """Set whether an administrator has to approve apps of others. What users granted before stays, until an app is blocked."""
-    entry = await bodies.read(request, AppPolicy)
+    body = await bodies.read(request, AppPolicy)
     organization_id = principal(request).organization_id
     async with database(request).transaction() as session:
-        await approvals.set_policy(session, organization_id, needs_approval=entry.needs_approval, by=actor(request))
-    return entry
+        await approvals.set_policy(session, organization_id, needs_approval=body.needs_approval, by=actor(request))
+    return body
 
 
 async def _own(session: Session, organization_id: int, app_id: int) -> OAuthClient:
     """Return an app that the organization made, held until the commit; raises Missing, and Conflict for one that others made."""
-    found = await client_list.get(session, organization_id, app_id)
-    if not found.own:
+    summary = await client_list.get(session, organization_id, app_id)
+    if not summary.own:
         raise Conflict(_OUTSIDE)
     return await client_admin.get(session, organization_id, app_id, lock=True)
 

@@ -132,8 +132,8 @@ async def list_events(
         text=search,
     )
     async with database(request).read() as session:
-        found = await trail.page(session, principal(request).organization_id, filters, cursor=cursor, size=max_records)
-    return EventPage(events=[to_schema(row) for row in found.items], next=found.next)
+        page = await trail.page(session, principal(request).organization_id, filters, cursor=cursor, size=max_records)
+    return EventPage(events=[to_schema(row) for row in page.items], next=page.next)
 
 
 @get(
@@ -147,10 +147,10 @@ async def list_events(
 async def get_event(request: Request[Any, Any, Any], event_id: EventId) -> EventOut:
     """Return one record of the organization."""
     async with database(request).read() as session:
-        found = await trail.get(session, principal(request).organization_id, event_id)
-    if found is None:
+        event = await trail.get(session, principal(request).organization_id, event_id)
+    if event is None:
         raise Missing("audit record", event_id)
-    return to_schema(found)
+    return to_schema(event)
 
 
 def _moment(text: str | None, field: str) -> datetime | None:
@@ -161,8 +161,8 @@ def _moment(text: str | None, field: str) -> datetime | None:
         if len(text) == len("2027-11-24"):
             return datetime.combine(date.fromisoformat(text), time(tzinfo=UTC))
         # A plus sign in an address arrives as a blank.
-        found = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Malformed(f"{field}: Enter a date or a time, such as 2027-11-24 or 2027-11-24T08:00:00Z.", field=field) from None
 

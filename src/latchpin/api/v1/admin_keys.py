@@ -24,7 +24,7 @@ from latchpin.storage.models import ApiKey
 
 KeyId = Annotated[int, PathParameter(ge=1, le=INT32, description="The API key's id.")]
 _ADMINISTER = requires(roles.ADMINISTER)
-_CHANGE = requires(roles.ADMINISTER, proof=True)
+_CHANGE = requires(roles.ADMINISTER, reauth=True)
 
 
 class ApiKeyOut(CamelStruct, frozen=True):
@@ -142,20 +142,20 @@ async def list_keys(request: Request[Any, Any, Any], user_id: UserId) -> list[Ap
 )
 async def create_key(request: Request[Any, Any, Any], user_id: UserId) -> Response[ApiKeyMade]:
     """Make a key that acts for the user. This answer shows it once; a lost key can only be deleted and replaced."""
-    entry = await bodies.read(request, NewApiKey)
+    body = await bodies.read(request, NewApiKey)
     new = api_keys.KeyParameters(
-        expires_at=entry.expires,
-        description=entry.description,
-        access=entry.access,
-        networks=entry.networks,
-        rate_limit=entry.rate_limit,
+        expires_at=body.expires,
+        description=body.description,
+        access=body.access,
+        networks=body.networks,
+        rate_limit=body.rate_limit,
     )
-    served, organization_id = services.of(request), principal(request).organization_id
-    async with served.database.transaction() as session:
+    server, organization_id = services.of(request), principal(request).organization_id
+    async with server.database.transaction() as session:
         user = await users.get(session, organization_id, user_id)
-        rules = await policy.get(session, organization_id, served.settings)
-        issued = await api_keys.create(session, user, new, policy=rules, secrets=served.secrets, by=actor(request))
-    return Response(ApiKeyMade(key=issued.secret, api_key=to_schema(issued.key)), headers=NO_STORE)
+        rules = await policy.get(session, organization_id, server.settings)
+        issued_key = await api_keys.create(session, user, new, policy=rules, secrets=server.secrets, by=actor(request))
+    return Response(ApiKeyMade(key=issued_key.secret, api_key=to_schema(issued_key.key)), headers=NO_STORE)
 
 
 @get(
@@ -182,12 +182,12 @@ async def get_key(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKeyOut:
 )
 async def change_expiry(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKeyOut:
     """Set another expiry, within the policy. An expired key lives again; a revoked one does not."""
-    entry = await bodies.read(request, NewExpiry)
+    body = await bodies.read(request, NewExpiry)
     organization_id = principal(request).organization_id
     async with database(request).transaction() as session:
         key = await api_keys.get(session, organization_id, key_id)
         rules = await policy.get(session, organization_id, services.of(request).settings)
-        return to_schema(await api_keys.change_expiry(session, key, entry.expires, policy=rules, by=actor(request)))
+        return to_schema(await api_keys.change_expiry(session, key, body.expires, policy=rules, by=actor(request)))
 
 
 @post(
@@ -201,10 +201,10 @@ async def change_expiry(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKe
 )
 async def revoke_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
     """Revoke a key for good: no request that begins after this answer is accepted. Doing it twice changes nothing."""
-    entry = await bodies.read(request, Revocation) if await read_body(request) else Revocation()
+    body = await bodies.read(request, Revocation) if await read_body(request) else Revocation()
     async with database(request).transaction() as session:
         key = await api_keys.get(session, principal(request).organization_id, key_id)
-        await api_keys.revoke(session, key, by=actor(request), reason=entry.reason)
+        await api_keys.revoke(session, key, by=actor(request), reason=body.reason)
 
 
 @delete(
@@ -246,11 +246,11 @@ async def get_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
 )
 async def change_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
     """Set how long new keys may live. Existing keys keep their expiry."""
-    entry = await bodies.read(request, KeyPolicyChange)
+    body = await bodies.read(request, KeyPolicyChange)
     organization_id, settings = principal(request).organization_id, services.of(request).settings
     async with database(request).transaction() as session:
         rules = await policy.change(
-            session, organization_id, settings, default_days=entry.default_days, max_days=entry.max_days, by=actor(request)
+            session, organization_id, settings, default_days=body.default_days, max_days=body.max_days, by=actor(request)
         )
     return _policy(rules)
 

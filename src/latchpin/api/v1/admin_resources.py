@@ -21,7 +21,7 @@ from latchpin.oauth.resource_admin import Resource, ResourceFields
 
 ResourceId = Annotated[int, PathParameter(ge=1, le=INT32, description="The API resource's id.")]
 _ADMINISTER = requires(roles.ADMINISTER)
-_CHANGE = requires(roles.ADMINISTER, proof=True)
+_CHANGE = requires(roles.ADMINISTER, reauth=True)
 
 
 class ResourceOut(CamelStruct, frozen=True):
@@ -62,16 +62,16 @@ class ResourceMade(CamelStruct, frozen=True):
     client_secret: str
 
 
-def to_schema(found: Resource) -> ResourceOut:
+def to_schema(resource: Resource) -> ResourceOut:
     """Put a resource on the wire."""
     return ResourceOut(
-        id=found.row.id,
-        name=found.row.name,
-        identifier=found.row.identifier,
-        may_call_api=found.row.may_call_api,
-        client_id=found.client.client_id,
-        secrets=wire.secrets_of(found.secrets),
-        created=found.row.created,
+        id=resource.row.id,
+        name=resource.row.name,
+        identifier=resource.row.identifier,
+        may_call_api=resource.row.may_call_api,
+        client_id=resource.client.client_id,
+        secrets=wire.secrets_of(resource.secrets),
+        created=resource.row.created,
     )
 
 
@@ -92,14 +92,14 @@ async def list_resources(request: Request[Any, Any, Any]) -> list[ResourceOut]:
 )
 async def create_resource(request: Request[Any, Any, Any]) -> Response[ResourceMade]:
     """Register a server that takes our tokens. This answer shows once the secret with which it introspects them."""
-    asked = await bodies.read(request, NewResource)
-    entry = ResourceFields(name=asked.name, identifier=asked.identifier, may_call_api=asked.may_call_api)
-    served, organization_id = services.of(request), principal(request).organization_id
-    async with served.database.transaction() as session:
-        made = await resource_admin.create(
-            session, organization_id, entry, settings=served.settings, secrets=served.secrets, by=actor(request)
+    body = await bodies.read(request, NewResource)
+    fields = ResourceFields(name=body.name, identifier=body.identifier, may_call_api=body.may_call_api)
+    server, organization_id = services.of(request), principal(request).organization_id
+    async with server.database.transaction() as session:
+        created_resource = await resource_admin.create(
+            session, organization_id, fields, settings=server.settings, secrets=server.secrets, by=actor(request)
         )
-    return Response(ResourceMade(resource=to_schema(made.resource), client_secret=made.secret), headers=NO_STORE)
+    return Response(ResourceMade(resource=to_schema(created_resource.resource), client_secret=created_resource.secret), headers=NO_STORE)
 
 
 @get(
@@ -126,17 +126,17 @@ async def get_resource(request: Request[Any, Any, Any], resource_id: ResourceId)
 )
 async def change_resource(request: Request[Any, Any, Any], resource_id: ResourceId) -> ResourceOut:
     """Change a resource's name, or whether its tokens may call our API too."""
-    entry = await bodies.read(request, ResourceChange)
+    body = await bodies.read(request, ResourceChange)
     async with database(request).transaction() as session:
-        found = await resource_admin.get(session, principal(request).organization_id, resource_id)
+        resource = await resource_admin.get(session, principal(request).organization_id, resource_id)
         await resource_admin.change(
             session,
-            found,
-            name=found.row.name if entry.name is None else entry.name,
-            may_call_api=found.row.may_call_api if entry.may_call_api is None else entry.may_call_api,
+            resource,
+            name=resource.row.name if body.name is None else body.name,
+            may_call_api=resource.row.may_call_api if body.may_call_api is None else body.may_call_api,
             by=actor(request),
         )
-        return to_schema(found)
+        return to_schema(resource)
 
 
 @post(
@@ -150,13 +150,13 @@ async def change_resource(request: Request[Any, Any, Any], resource_id: Resource
 )
 async def rotate_secret(request: Request[Any, Any, Any], resource_id: ResourceId) -> Response[SecretMade]:
     """Make a new secret for introspection, which this answer shows once. The one before it lives on for as long as asked."""
-    entry = await bodies.read(request, Rotation)
-    served, organization_id = services.of(request), principal(request).organization_id
-    async with served.database.transaction() as session:
-        found = await resource_admin.get(session, organization_id, resource_id)
-        secret = await resource_admin.rotate_secret(session, found, secrets=served.secrets, overlap=entry.overlap, by=actor(request))
-        living = (await resource_admin.get(session, organization_id, resource_id)).secrets
-    return Response(SecretMade(client_secret=secret, older_expires=living[0].expires), headers=NO_STORE)
+    body = await bodies.read(request, Rotation)
+    server, organization_id = services.of(request), principal(request).organization_id
+    async with server.database.transaction() as session:
+        resource = await resource_admin.get(session, organization_id, resource_id)
+        secret = await resource_admin.rotate_secret(session, resource, secrets=server.secrets, overlap=body.overlap, by=actor(request))
+        active_secrets = (await resource_admin.get(session, organization_id, resource_id)).secrets
+    return Response(SecretMade(client_secret=secret, older_expires=active_secrets[0].expires), headers=NO_STORE)
 
 
 @delete(
@@ -170,8 +170,8 @@ async def rotate_secret(request: Request[Any, Any, Any], resource_id: ResourceId
 async def delete_resource(request: Request[Any, Any, Any], resource_id: ResourceId) -> None:
     """Remove a resource: no new token can be for it, and its server can introspect nothing any more."""
     async with database(request).transaction() as session:
-        found = await resource_admin.get(session, principal(request).organization_id, resource_id)
-        await resource_admin.delete(session, found, by=actor(request))
+        resource = await resource_admin.get(session, principal(request).organization_id, resource_id)
+        await resource_admin.delete(session, resource, by=actor(request))
 
 
 HANDLERS = [list_resources, create_resource, get_resource, change_resource, rotate_secret, delete_resource]

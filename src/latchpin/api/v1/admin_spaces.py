@@ -64,9 +64,9 @@ class MemberOut(CamelStruct, frozen=True):
 )
 async def create_space(request: Request[Any, Any, Any]) -> SpaceOut:
     """Make a Space."""
-    entry = _entry(await bodies.read(request, SpaceEntry))
+    fields = _entry(await bodies.read(request, SpaceEntry))
     async with database(request).transaction() as session:
-        space = await spaces.create(session, principal(request).organization_id, entry, by=actor(request))
+        space = await spaces.create(session, principal(request).organization_id, fields, by=actor(request))
         groups = await spaces.group_access(session, [space])
     return wire.to_schema(space, groups[space.id], principal(request))
 
@@ -81,10 +81,10 @@ async def create_space(request: Request[Any, Any, Any]) -> SpaceOut:
 )
 async def change_space(request: Request[Any, Any, Any], space_id: SpaceId) -> SpaceOut:
     """Set all fields of a Space; what is left out gets its default."""
-    entry = _entry(await bodies.read(request, SpaceEntry))
+    fields = _entry(await bodies.read(request, SpaceEntry))
     async with database(request).transaction() as session:
         space = await spaces.owned(session, principal(request).organization_id, space_id)
-        await spaces.change(session, space, entry, by=actor(request))
+        await spaces.change(session, space, fields, by=actor(request))
         groups = await spaces.group_access(session, [space])
     return wire.to_schema(space, groups[space.id], principal(request))
 
@@ -116,10 +116,10 @@ async def list_members(request: Request[Any, Any, Any], space_id: SpaceId) -> li
     """Return the users who were named members, by name. Administrators need not be named."""
     async with database(request).read() as session:
         space = await spaces.owned(session, principal(request).organization_id, space_id)
-        found = await spaces.members(session, space.id)
+        members = await spaces.members(session, space.id)
     return [
         MemberOut(user_id=each.user.id, full_name=each.user.full_name, email=each.user.email, role=RoleName(each.role.word))
-        for each in found
+        for each in members
     ]
 
 
@@ -134,8 +134,8 @@ async def list_members(request: Request[Any, Any, Any], space_id: SpaceId) -> li
 )
 async def set_member(request: Request[Any, Any, Any], space_id: SpaceId, user_id: UserId) -> None:
     """Make a user of the organization a member, or give a member another role. It counts from the next request."""
-    entry = await bodies.read(request, MemberEntry)
-    await _set(request, space_id, user_id, Role[entry.role.name])
+    body = await bodies.read(request, MemberEntry)
+    await _set(request, space_id, user_id, Role[body.role.name])
 
 
 @delete(
@@ -159,13 +159,13 @@ async def _set(request: Request[Any, Any, Any], space_id: int, user_id: int, rol
         await spaces.set_member(session, space, user, role, by=actor(request))
 
 
-def _entry(entry: SpaceEntry) -> spaces.SpaceFields:
+def _entry(body: SpaceEntry) -> spaces.SpaceFields:
     return spaces.SpaceFields(
-        name=entry.name,
-        description=entry.description,
-        scope=entry.scope,
-        is_default_access=entry.is_default_access,
-        run_retention_hours=entry.run_retention_hours,
+        name=body.name,
+        description=body.description,
+        scope=body.scope,
+        is_default_access=body.is_default_access,
+        run_retention_hours=body.run_retention_hours,
     )
 
 

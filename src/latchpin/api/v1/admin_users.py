@@ -30,7 +30,7 @@ SORTS = {
     "keys": "keys",
 }
 _ADMINISTER = requires(roles.ADMINISTER)
-_CHANGE = requires(roles.ADMINISTER, proof=True)
+_CHANGE = requires(roles.ADMINISTER, reauth=True)
 
 
 class UserOut(CamelStruct, frozen=True):
@@ -126,7 +126,7 @@ async def list_users(
     if sort_column not in SORTS:
         raise Malformed(f"sortColumn must be one of {', '.join(SORTS)}.", field="sortColumn")
     async with database(request).read() as session:
-        found = await user_list.page(
+        page = await user_list.page(
             session,
             principal(request).organization_id,
             search=search,
@@ -135,7 +135,7 @@ async def list_users(
             number=page_index,
             size=records_per_page,
         )
-    return UserPage(users=[to_schema(each.user, each.active_keys) for each in found.items], total_record_count=found.total)
+    return UserPage(users=[to_schema(each.user, each.active_keys) for each in page.items], total_record_count=page.total)
 
 
 @post(
@@ -148,12 +148,12 @@ async def list_users(
 )
 async def create_user(request: Request[Any, Any, Any]) -> Response[UserMade]:
     """Make a user with a temporary password, which this answer shows once."""
-    entry = await bodies.read(request, NewUser)
+    body = await bodies.read(request, NewUser)
     password = await passwords.temporary()
-    new = users.NewUser(full_name=entry.full_name, email=entry.email, group=entry.group, password=password)
+    new = users.NewUser(full_name=body.full_name, email=body.email, group=body.group, password=password)
     async with database(request).transaction() as session:
-        made = await users.create(session, principal(request).organization_id, new, by=actor(request))
-    return Response(UserMade(user=to_schema(made.user, 0), temporary_password=made.password), headers=NO_STORE)
+        created_user = await users.create(session, principal(request).organization_id, new, by=actor(request))
+    return Response(UserMade(user=to_schema(created_user.user, 0), temporary_password=created_user.password), headers=NO_STORE)
 
 
 @get(
@@ -181,10 +181,10 @@ async def get_user(request: Request[Any, Any, Any], user_id: UserId) -> UserOut:
 )
 async def change_user(request: Request[Any, Any, Any], user_id: UserId) -> UserOut:
     """Change name, e-mail address or group. The last active administrator stays one."""
-    entry = await bodies.read(request, UserChange)
+    body = await bodies.read(request, UserChange)
     async with database(request).transaction() as session:
         user = await users.get(session, principal(request).organization_id, user_id)
-        await users.change(session, user, full_name=entry.full_name, email=entry.email, group=entry.group, by=actor(request))
+        await users.change(session, user, full_name=body.full_name, email=body.email, group=body.group, by=actor(request))
         return to_schema(user, await _live_keys(session, user_id))
 
 

@@ -142,8 +142,8 @@ async def list_agents(
     reader, who, descending = database(request).executor, principal(request), sort_order == 1
     if page_index is None or records_per_page is None:
         return list(map(to_schema, await agent_lists.every(reader, who, filters, sort=sort_column, descending=descending)))
-    found = await agent_lists.page(reader, who, filters, number=page_index, size=records_per_page, sort=sort_column, descending=descending)
-    return AgentPage(agents=list(map(to_schema, found.items)), total_record_count=found.total)
+    page = await agent_lists.page(reader, who, filters, number=page_index, size=records_per_page, sort=sort_column, descending=descending)
+    return AgentPage(agents=list(map(to_schema, page.items)), total_record_count=page.total)
 
 
 @get(

@@ -187,18 +187,18 @@ class AppEntry(Body, frozen=True):
         )
 
 
-def to_schema(found: ClientSummary) -> AppOut:
+def to_schema(summary: ClientSummary) -> AppOut:
     """Put an app on the wire."""
-    return AppOut(**_facts(found))
+    return AppOut(**_facts(summary))
 
 
-async def details(session: Session, found: ClientSummary) -> AppDetails:
+async def details(session: Session, summary: ClientSummary) -> AppDetails:
     """Put an app with its details on the wire."""
-    client = found.client
-    held = await client_admin.spaces_of(session, client) if found.own else {}
-    living = await client_admin.active_secrets(session, client) if found.own else []
+    client = summary.client
+    held = await client_admin.spaces_of(session, client) if summary.own else {}
+    active_secrets = await client_admin.active_secrets(session, client) if summary.own else []
     return AppDetails(
-        **_facts(found),
+        **_facts(summary),
         auth_method=client.auth_method,
         application_type=client.application_type,
         redirect_uris=json.loads(client.redirect_uris),
@@ -211,44 +211,47 @@ async def details(session: Session, found: ClientSummary) -> AppDetails:
         require_pushed_authorization_requests=client.require_pushed,
         dpop_bound_access_tokens=client.dpop_bound,
         spaces=[SpaceRole(space_id=space_id, role=RoleName(role.word)) for space_id, role in sorted(held.items())],
-        secrets=secrets_of(living),
+        secrets=secrets_of(active_secrets),
     )
 
 
-def secrets_of(living: Iterable[OAuthClientSecret]) -> list[SecretOut]:
+def secrets_of(active_secrets: Iterable[OAuthClientSecret]) -> list[SecretOut]:
     """Put living secrets on the wire."""
-    return [SecretOut(prefix=each.prefix, created=each.created, created_by=each.created_by_name, expires=each.expires) for each in living]
+    return [
+        SecretOut(prefix=each.prefix, created=each.created, created_by=each.created_by_name, expires=each.expires)
+        for each in active_secrets
+    ]
 
 
-def user(found: ClientUser) -> AppUserOut:
+def user(client_user: ClientUser) -> AppUserOut:
     """Put a user of an app on the wire."""
     return AppUserOut(
-        user_id=found.user.id,
-        full_name=found.user.full_name,
-        email=found.user.email,
-        scopes=sorted(found.scopes),
-        since=found.since,
-        last_used=found.last_used,
+        user_id=client_user.user.id,
+        full_name=client_user.user.full_name,
+        email=client_user.user.email,
+        scopes=sorted(client_user.scopes),
+        since=client_user.since,
+        last_used=client_user.last_used,
     )
 
 
-def _facts(found: ClientSummary) -> dict[str, Any]:
-    client, approval = found.client, found.approval
+def _facts(summary: ClientSummary) -> dict[str, Any]:
+    client, approval = summary.client, summary.approval
     return {
         "id": client.id,
         "client_id": client.client_id,
         "name": client.name,
         "version": client.version,
-        "kind": found.kind,
+        "kind": summary.kind,
         "source": client.source,
-        "own": found.own,
-        "status": found.status,
-        "users": found.users,
-        "last_used": found.last_used,
+        "own": summary.own,
+        "status": summary.status,
+        "users": summary.users,
+        "last_used": summary.last_used,
         "created": client.created,
-        "created_by": client.created_by_name if found.own else None,
+        "created_by": client.created_by_name if summary.own else None,
         "revoked": client.revoked,
-        "revoked_by": client.revoked_by_name if found.own else None,
+        "revoked_by": client.revoked_by_name if summary.own else None,
         "asked_by": (approval.asked_by_name or None) if approval else None,
         "decided_by": approval.decided_by_name if approval else None,
         "decided": approval.at if approval and approval.approved is not None else None,

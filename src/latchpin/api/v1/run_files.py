@@ -38,10 +38,10 @@ async def list_files(request: Request[Any, Any, Any], agent_id: AgentId, run_id:
     """Return a run's files: records, log, and the list of requests; while it goes on, with what they hold by then."""
     async with database(request).read() as session:
         run = await runs.get(session, principal(request), agent_id, run_id)
-        found = await run_files.of_run(session, run.id)
+        files = await run_files.of_run(session, run.id)
     return [
         RunFileOut(id=file.id, region_id=None, file_type=int(file.file_type), name=file.name, file_size=file.size, created=file.created_at)
-        for file in found
+        for file in files
     ]
 
 
@@ -61,12 +61,12 @@ async def download(
     file_id: Annotated[int, PathParameter(ge=1, le=INT64, description="The file's id.")],
 ) -> Response[None]:
     """Redirect to an address that gives the file to whoever has it, without a header, for some minutes."""
-    served = services.of(request)
+    server = services.of(request)
     async with database(request).read() as session:
         run = await runs.get(session, principal(request), agent_id, run_id)
         file = await run_files.get(session, run.id, file_id)
-    path = run_files.signed_path(file, served.secrets, minutes=served.settings.download_minutes)
-    return Response(None, status_code=302, headers={"Location": served.settings.public_url + path, "Cache-Control": "no-store"})
+    path = run_files.signed_path(file, server.secrets, minutes=server.settings.download_minutes)
+    return Response(None, status_code=302, headers={"Location": server.settings.public_url + path, "Cache-Control": "no-store"})
 
 
 HANDLERS = [list_files, download]

@@ -54,11 +54,11 @@ async def start(request: _AnyRequest, agent_id: AgentId) -> Response[StartedRun]
         agent, latest = await runs.get_agent_to_start(session, who, agent_id)
         definition = definition if latest == text else await agents.parse(latest)
         run = await runs.start(session, agent, new, definition=definition, engine=engine, by=actor(request))
-        answer = await run_wire.started(session, agent, run, engine)
+        content = await run_wire.started(session, agent, run, engine)
     if body.is_run_synchronously:
         records: Response[StartedRun] = await _records(request, run.id, body.timeout)  # what the document tells is the usual answer
         return records
-    return Response(answer, status_code=202)
+    return Response(content, status_code=202)
 
 
 def _new_run(body: RunStart) -> NewRun:
@@ -131,8 +131,8 @@ async def list_runs(
     """Return the agent's newest runs, newest first, those moved to history included."""
     async with database(request).read() as session:
         agent = await agents.get(session, principal(request), agent_id)
-        found = await run_lists.recent(session, agent.id, max_records)
-        return await run_wire.to_schema(session, agent, found, services.of(request).engine)
+        recent_runs = await run_lists.recent(session, agent.id, max_records)
+        return await run_wire.to_schema(session, agent, recent_runs, services.of(request).engine)
 
 
 @get(
@@ -147,9 +147,9 @@ async def summary(request: _AnyRequest, agent_id: AgentId) -> RunSummary:
     """Count the agent's runs by status, those moved to history included."""
     async with database(request).read() as session:
         agent = await agents.get(session, principal(request), agent_id)
-        found = await run_lists.counts(session, agent.id)
-    counts = [StatusCountOut(status=int(each.status), status_name=enums.wire_name(each.status), count=each.count) for each in found]
-    return RunSummary(total_count=sum(each.count for each in found), status_counts=counts)
+        status_counts = await run_lists.counts(session, agent.id)
+    counts = [StatusCountOut(status=int(each.status), status_name=enums.wire_name(each.status), count=each.count) for each in status_counts]
+    return RunSummary(total_count=sum(each.count for each in status_counts), status_counts=counts)
 
 
 @get(
@@ -165,8 +165,8 @@ async def status(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> RunO
     async with database(request).read() as session:
         run = await runs.get(session, principal(request), agent_id, run_id)
         agent = await agents.get(session, principal(request), agent_id)
-        (found,) = await run_wire.to_schema(session, agent, [run], services.of(request).engine)
-    return found
+        (run_out,) = await run_wire.to_schema(session, agent, [run], services.of(request).engine)
+    return run_out
 
 
 @post(
@@ -218,8 +218,8 @@ async def restart(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> Run
     async with database(request).transaction() as session:
         run, agent = await runs.get_for_change(session, principal(request), agent_id, run_id)
         await runs.restart(session, run, engine=engine, by=actor(request), agent=agent)
-        (found,) = await run_wire.to_schema(session, agent, [run], engine)
-    return found
+        (run_out,) = await run_wire.to_schema(session, agent, [run], engine)
+    return run_out
 
 
 @delete(

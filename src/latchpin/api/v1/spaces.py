@@ -87,8 +87,8 @@ def to_schema(space: Space | SpaceRow, access: list[str], principal: Principal) 
 )
 async def list_spaces(request: Request[Any, Any, Any]) -> list[SpaceOut]:
     """Return every Space that the caller can enter, by name."""
-    found = await space_lists.list_all(database(request).executor, principal(request))
-    return [to_schema(space, spaces.groups(space, has_users=space.has_users), principal(request)) for space in found]
+    visible_spaces = await space_lists.list_all(database(request).executor, principal(request))
+    return [to_schema(space, spaces.groups(space, has_users=space.has_users), principal(request)) for space in visible_spaces]
 
 
 @get(

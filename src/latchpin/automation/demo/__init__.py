@@ -65,7 +65,7 @@ def demo_agents() -> tuple[DemoAgent, ...]:
         DemoAgent(
             slug,
             space,
-            tuple(DemoVersion(_text(slug, number), said, days) for number, (days, said) in enumerate(versions, start=1)),
+            tuple(DemoVersion(_text(slug, number), comment, days) for number, (days, comment) in enumerate(versions, start=1)),
             archived,
         )
         for slug, space, versions, archived in _TABLE

@@ -26,8 +26,8 @@ def page_address(start: str, pagination: Pagination, number: int) -> str:
     """Return the start URL with its page parameter set, replacing one of the same name."""
     parts = urlsplit(start)
     name = pagination.parameter or ""
-    kept = [pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] != name]
-    return urlunsplit(parts._replace(query="&".join([*kept, f"{name}={number}"])))
+    other_pairs = [pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] != name]
+    return urlunsplit(parts._replace(query="&".join([*other_pairs, f"{name}={number}"])))
 
 
 def next_address(page: Page, pagination: Pagination) -> str | None:

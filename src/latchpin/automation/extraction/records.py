@@ -36,9 +36,9 @@ def take_fields(page: Page, element: Selector, fields: Sequence[Field]) -> Value
     return {field.name: _take(page, element, field) for field in fields}
 
 
-def complete(found: Mapping[str, Any], fields: Sequence[Field]) -> list[str]:
+def complete(record_values: Mapping[str, Any], fields: Sequence[Field]) -> list[str]:
     """Return the names of required fields that have no value."""
-    return [field.name for field in fields if field.required and found.get(field.name) in (None, [])]
+    return [field.name for field in fields if field.required and record_values.get(field.name) in (None, [])]
 
 
 def _take(page: Page, element: Selector, field: Field) -> object:
@@ -78,5 +78,5 @@ def _text(match: Selector, field: Field) -> str | None:
     """Return an attribute's text, or that of the element and all below it."""
     if field.attribute is not None:
         return match.attrib.get(field.attribute)
-    found: str | None = match.xpath("string(.)").get()
-    return found
+    text: str | None = match.xpath("string(.)").get()
+    return text

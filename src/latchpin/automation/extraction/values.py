@@ -26,15 +26,15 @@ def text(raw: str) -> str | None:
 
 def number(raw: str, separator: DecimalSeparator) -> int | float | None:
     """Return the first number in a text: whole without decimals, else with them."""
-    found = _GROUPS[separator].search(raw[:10_000].replace(_MINUS, "-"))
-    if found is None:
+    match = _GROUPS[separator].search(raw[:10_000].replace(_MINUS, "-"))
+    if match is None:
         return None
-    digits = re.sub(r"\D", "", found[2])
+    digits = re.sub(r"\D", "", match[2])
     if len(digits) > _MOST_DIGITS:
         return None
-    if found[3] is None:
-        return int(f"{found[1]}{digits}") if len(digits) < 19 else float(f"{found[1]}{digits}")  # noqa: PLR2004  64 bits
-    value = float(f"{found[1]}{digits}.{found[3]}")
+    if match[3] is None:
+        return int(f"{match[1]}{digits}") if len(digits) < 19 else float(f"{match[1]}{digits}")  # noqa: PLR2004  64 bits
+    value = float(f"{match[1]}{digits}.{match[3]}")
     return value if abs(value) != float("inf") else None
 
 

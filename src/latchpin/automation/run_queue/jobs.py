@@ -75,10 +75,10 @@ class ProcrastinateQueue:
 
     async def repair(self, database: Database) -> int:
         """See RunQueue. A job of a worker that is silent is dropped; the run that it named has another if it waits still."""
-        known = {"task": TASK, "seconds": SILENT_SECONDS}
+        params = {"task": TASK, "seconds": SILENT_SECONDS}
         async with database.transaction() as session:
-            await session.execute(_DROP_STALLED, known)
-            lost = (await session.execute(_WITHOUT_JOB, {**known, "queuing": int(RunStatus.QUEUING)})).all()
+            await session.execute(_DROP_STALLED, params)
+            lost = (await session.execute(_WITHOUT_JOB, {**params, "queuing": int(RunStatus.QUEUING)})).all()
             for run_id, rank in lost:
                 await self.enqueue(session, run_id, rank)
         return len(lost)

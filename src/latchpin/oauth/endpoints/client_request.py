@@ -23,8 +23,8 @@ class ClientRequest:
 
     async def limited(self, what: str, limit: int) -> None:
         """Count the request against its client and its subnet before any secret is looked at; raises Throttled (request_limits)."""
-        named = client_auth.claimed_client_id(self.params, self.authorization)
-        await request_limits.count_request(self.server, what, named, self.origin.address, most=limit)
+        client_id = client_auth.claimed_client_id(self.params, self.authorization)
+        await request_limits.count_request(self.server, what, client_id, self.origin.address, most=limit)
 
     async def require_room(self, rows: str, client: Client) -> None:
         """Count a row that the request leaves, where anybody can leave one; raises Throttled.
@@ -42,8 +42,8 @@ class ClientRequest:
 async def read(request: AnyRequest) -> ClientRequest:
     """Read a posted form; raises OAuthError for what is none."""
     form = params.form(request.headers.get("content-type", ""), await request.body())
-    seen = context.of(request.scope).seen  # as it came: two headers are two lines, so that neither is overlooked
-    authorization, page = seen.get(b"authorization"), seen.get(b"origin")
+    headers = context.of(request.scope).seen  # as it came: two headers are two lines, so that neither is overlooked
+    authorization, page = headers.get(b"authorization"), headers.get(b"origin")
     if page is not None:
         form = replace(form, page=page.decode("latin-1"))
     return ClientRequest(

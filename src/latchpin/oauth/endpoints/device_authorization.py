@@ -24,29 +24,29 @@ VERIFICATION = "/device"  # the page where a person types the code
 @post(PATH, status_code=200)
 async def device_authorization(request: AnyRequest) -> Response[bytes]:
     """Give a device its two codes (section 3.2); errors as RFC 6749 section 5.2."""
-    asked = await client_request.read(request)
-    server = asked.server
+    oauth_request = await client_request.read(request)
+    server = oauth_request.server
     generation = await server.now()
-    await asked.limited("device", server.settings.token_limit)
-    client = await asked.client(generation)
+    await oauth_request.limited("device", server.settings.token_limit)
+    client = await oauth_request.client(generation)
     if client_admin.DEVICE not in client.grant_types:
         raise unauthorized_client(f"this client may not use {client_admin.DEVICE}")
-    wanted = ordered(scope.asked(asked.params.get("scope"), client.scopes, offline="refresh_token" in client.grant_types))
-    await asked.require_room("device_codes", client)
+    scopes = ordered(scope.asked(oauth_request.params.get("scope"), client.scopes, offline="refresh_token" in client.grant_types))
+    await oauth_request.require_room("device_codes", client)
     async with server.database.transaction() as session:
-        resource = await _resource(session, asked, client)
-        made = await device_codes.create(
-            session, client, scopes=wanted, resource=resource, address=asked.origin.address, secrets=server.secrets
+        resource = await _resource(session, oauth_request, client)
+        created_code = await device_codes.create(
+            session, client, scopes=scopes, resource=resource, address=oauth_request.origin.address, secrets=server.secrets
         )
     page = server.issuer + VERIFICATION
     return json_response(
         {
-            "device_code": made.device_code,
-            "user_code": made.user_code,
+            "device_code": created_code.device_code,
+            "user_code": created_code.user_code,
             "verification_uri": page,
-            "verification_uri_complete": f"{page}?{urlencode({'user_code': made.user_code})}",
+            "verification_uri_complete": f"{page}?{urlencode({'user_code': created_code.user_code})}",
             "expires_in": int(device_codes.LIFETIME.total_seconds()),
-            "interval": made.row.interval_seconds,
+            "interval": created_code.row.interval_seconds,
         }
     )
 
@@ -57,9 +57,9 @@ async def device_authorization_preflight() -> Response[bytes]:
     return preflight("POST")
 
 
-async def _resource(session: AsyncSession, asked: ClientRequest, client: Client) -> str:
+async def _resource(session: AsyncSession, oauth_request: ClientRequest, client: Client) -> str:
     """Check the resources asked for; for a client of no organization their organization is known only with the person, so then."""
     if client.organization_id is not None:
-        return await resources.checked(session, asked.params.resources, client.organization_id, asked.server.settings)
-    resources.require_form(asked.params.resources)
-    return " ".join(asked.params.resources)
+        return await resources.checked(session, oauth_request.params.resources, client.organization_id, oauth_request.server.settings)
+    resources.require_form(oauth_request.params.resources)
+    return " ".join(oauth_request.params.resources)

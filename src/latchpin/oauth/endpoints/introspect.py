@@ -41,19 +41,19 @@ async def introspect(request: AnyRequest) -> Response[bytes]:
     API keys are told to resource servers of the key's organization only. A key that is bound to networks is active only where the
     optional parameter `client_address` (section 2.1) names an allowed one, and so is a token that it was exchanged for.
     """
-    asked = await client_request.read(request)
-    generation = await asked.server.now()
-    client = await asked.client(generation)
+    oauth_request = await client_request.read(request)
+    generation = await oauth_request.server.now()
+    client = await oauth_request.client(generation)
     if client.is_public:
         raise invalid_client("introspection is for clients that prove themselves")
     if client.organization_id is None:  # anybody can register one
-        await asked.limited("introspect", asked.server.settings.rate_limit)
-    token = asked.params.need("token")
+        await oauth_request.limited("introspect", oauth_request.server.settings.rate_limit)
+    token = oauth_request.params.need("token")
     if token.startswith(API_KEY):
-        return json_response(await _api_key(asked, client, token, generation))
+        return json_response(await _api_key(oauth_request, client, token, generation))
     if token.startswith(issue.REFRESH_PREFIX):
-        return json_response(await _refresh_token(asked, client, token))
-    return json_response(await _access_token(asked, client, token, generation))
+        return json_response(await _refresh_token(oauth_request, client, token))
+    return json_response(await _access_token(oauth_request, client, token, generation))
 
 
 @route(PATH, http_method=[HttpMethod.OPTIONS])
@@ -62,29 +62,29 @@ async def introspect_preflight() -> Response[bytes]:
     return preflight("POST")
 
 
-async def _access_token(asked: ClientRequest, client: Client, token: str, generation: int) -> dict[str, Any]:
-    found = await asked.server.tokens.read(token.encode(), generation)
-    if isinstance(found, RejectedCredential):
+async def _access_token(oauth_request: ClientRequest, client: Client, token: str, generation: int) -> dict[str, Any]:
+    result = await oauth_request.server.tokens.read(token.encode(), generation)
+    if isinstance(result, RejectedCredential):
         return _INACTIVE
-    claims, active = found
-    if claims["client_id"] != client.client_id and not await _is_for(asked, client, claims, active):
+    claims, active = result
+    if claims["client_id"] != client.client_id and not await _is_for(oauth_request, client, claims, active):
         return _INACTIVE
-    told = {name: claims[name] for name in _CLAIMS if name in claims}
+    public_claims = {name: claims[name] for name in _CLAIMS if name in claims}
     kind = "Bearer" if bearer.thumbprint(claims) is None else dpop.SCHEME  # RFC 9449 section 6.2: who asks has to check the proof
-    return {"active": True, "token_type": kind, **told, "scope": _active_scope(claims, active)}
+    return {"active": True, "token_type": kind, **public_claims, "scope": _active_scope(claims, active)}
 
 
-async def _is_for(asked: ClientRequest, client: Client, claims: dict[str, Any], active: ActiveGrant) -> bool:
+async def _is_for(oauth_request: ClientRequest, client: Client, claims: dict[str, Any], active: ActiveGrant) -> bool:
     """Whether the client is the server of a resource that the token is for, in the same organization."""
     if client.resource_id is None or client.organization_id != active.principal.organization_id:
         return False
-    if not admits(active.networks, asked.params.get("client_address")):
+    if not admits(active.networks, oauth_request.params.get("client_address")):
         return False  # of an exchanged key, which its tokens reach no further than
-    async with asked.server.database.read() as session:
+    async with oauth_request.server.database.read() as session:
         identifier = await session.scalar(select(OAuthResource.identifier).where(OAuthResource.id == client.resource_id))
     audience = claims.get("aud")
-    named = audience if isinstance(audience, list) else [audience]
-    return identifier is not None and any(isinstance(each, str) and each.rstrip("/") == identifier.rstrip("/") for each in named)
+    audiences = audience if isinstance(audience, list) else [audience]
+    return identifier is not None and any(isinstance(each, str) and each.rstrip("/") == identifier.rstrip("/") for each in audiences)
 
 
 def _active_scope(claims: dict[str, Any], active: ActiveGrant) -> str:
@@ -93,9 +93,9 @@ def _active_scope(claims: dict[str, Any], active: ActiveGrant) -> str:
     return scopes.ordered(word for word in str(claims.get("scope", "")).split() if word not in ALL or word in live)
 
 
-async def _refresh_token(asked: ClientRequest, client: Client, token: str) -> dict[str, Any]:
+async def _refresh_token(oauth_request: ClientRequest, client: Client, token: str) -> dict[str, Any]:
     """Judge a refresh token, for its own client only."""
-    async with asked.server.database.read() as session:
+    async with oauth_request.server.database.read() as session:
         row = await session.scalar(
             select(RefreshToken)
             .join(OAuthGrant, OAuthGrant.id == RefreshToken.grant_id)
@@ -103,12 +103,12 @@ async def _refresh_token(asked: ClientRequest, client: Client, token: str) -> di
         )
         if row is None or row.spent is not None or row.expires <= clock.now():
             return _INACTIVE
-        active = await active_grant.by_id(session, row.grant_id, asked.server.settings)
+        active = await active_grant.by_id(session, row.grant_id, oauth_request.server.settings)
     if not isinstance(active, ActiveGrant):
         return _INACTIVE
     return {
         "active": True,
-        "iss": asked.server.issuer,
+        "iss": oauth_request.server.issuer,
         "sub": active.subject,
         "client_id": active.client_id,
         "scope": scopes.ordered(active.granted),
@@ -118,27 +118,27 @@ async def _refresh_token(asked: ClientRequest, client: Client, token: str) -> di
     }
 
 
-async def _api_key(asked: ClientRequest, client: Client, token: str, generation: int) -> dict[str, Any]:
+async def _api_key(oauth_request: ClientRequest, client: Client, token: str, generation: int) -> dict[str, Any]:
     """Judge an API key, for a resource server of the key's own organization only."""
     if client.resource_id is None or client.organization_id is None:
         return _INACTIVE
-    keys, secret = asked.server.keys, token.encode()
-    found = keys.cached(secret, generation) or await keys.look_up(secret, generation)
-    if isinstance(found, RejectedCredential):
-        asked.server.activity.refused(found, asked.origin)
+    keys, secret = oauth_request.server.keys, token.encode()
+    verification = keys.cached(secret, generation) or await keys.look_up(secret, generation)
+    if isinstance(verification, RejectedCredential):
+        oauth_request.server.activity.refused(verification, oauth_request.origin)
         return _INACTIVE
-    who = found.principal
-    if who.organization_id != client.organization_id or not found.admits(asked.params.get("client_address")):
+    principal = verification.principal
+    if principal.organization_id != client.organization_id or not verification.admits(oauth_request.params.get("client_address")):
         return _INACTIVE
-    asked.server.activity.used_at(f"POST {PATH}", who, found.limiter_key, asked.origin)
+    oauth_request.server.activity.used_at(f"POST {PATH}", principal, verification.limiter_key, oauth_request.origin)
     return {
         "active": True,
         "token_type": "ApiKey",
-        "iss": asked.server.issuer,
-        "sub": str(who.user_id),
-        "username": who.email,
-        "scope": serialize(who.scopes),
-        "exp": int(found.expires),
-        "org": who.organization_id,
-        "role": who.group.value,
+        "iss": oauth_request.server.issuer,
+        "sub": str(principal.user_id),
+        "username": principal.email,
+        "scope": serialize(principal.scopes),
+        "exp": int(verification.expires),
+        "org": principal.organization_id,
+        "role": principal.group.value,
     }

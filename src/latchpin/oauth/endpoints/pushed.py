@@ -18,23 +18,23 @@ PATH = "/api/oauth/par"
 @post(PATH, status_code=201)
 async def push(request: AnyRequest) -> Response[bytes]:
     """Keep a request that the authorization endpoint would take; a bad one is refused at once, as RFC 6749 section 5.2 has it."""
-    asked = await client_request.read(request)
-    server = asked.server
+    oauth_request = await client_request.read(request)
+    server = oauth_request.server
     generation = await server.now()
-    await asked.limited("pushed", server.settings.token_limit)
+    await oauth_request.limited("pushed", server.settings.token_limit)
     proof = dpop_binding.verify(request, server)
-    client = await asked.client(generation)
-    if asked.params.get("request_uri") is not None:
+    client = await oauth_request.client(generation)
+    if oauth_request.params.get("request_uri") is not None:
         raise invalid_request("request_uri may not be sent ahead (RFC 9126 section 2.1)")
-    requests.refuse_objects(asked.params)
-    sent = await dpop_binding.bind_pushed(server, client, asked.params, proof, asked.origin)
-    encoded = par.parameters(sent, client)
-    requests.read(encoded.encode(), await requests.target(server, encoded.encode(), generation, asked.origin))
-    await asked.require_room("pushed_requests", client)
+    requests.refuse_objects(oauth_request.params)
+    params = await dpop_binding.bind_pushed(server, client, oauth_request.params, proof, oauth_request.origin)
+    encoded = par.parameters(params, client)
+    requests.read(encoded.encode(), await requests.target(server, encoded.encode(), generation, oauth_request.origin))
+    await oauth_request.require_room("pushed_requests", client)
     async with server.database.transaction() as session:
         request_uri = await par.save(session, client, encoded)
-    told = {"request_uri": request_uri, "expires_in": int(par.LIFETIME.total_seconds())}
-    return json_response(told, status=201, headers=dpop_binding.response_headers(server, proof))
+    body = {"request_uri": request_uri, "expires_in": int(par.LIFETIME.total_seconds())}
+    return json_response(body, status=201, headers=dpop_binding.response_headers(server, proof))
 
 
 @route(PATH, http_method=[HttpMethod.OPTIONS])

@@ -36,12 +36,12 @@ async def register(request: AnyRequest) -> Response[bytes]:
     await _limit(server, request, "register", server.settings.registration_limit)
     if not registration.may_register(server.settings, _bearer(request)):
         raise _refused("registration needs the initial access token")
-    said = await _metadata(request)
+    metadata = await _metadata(request)
     await request_limits.require_room(server, "registrations", origin.address, most=server.settings.registration_limit)
     async with server.database.transaction() as session:
-        made = await registration.register(session, said, settings=server.settings, secrets=server.secrets, origin=origin)
-        answer = _entry(server, made.client, made.token, made.secret, said)
-    return json_response(answer, status=201)
+        registered_client = await registration.register(session, metadata, settings=server.settings, secrets=server.secrets, origin=origin)
+        body = _entry(server, registered_client.client, registered_client.token, registered_client.secret, metadata)
+    return json_response(body, status=201)
 
 
 @get(PATH + "/{client_id:str}")
@@ -59,13 +59,13 @@ async def replace(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
     """Replace an app's entry by what it sends (RFC 7592 section 2.2)."""
     server, token, origin = _offered(request), _bearer(request), authorization_server.origin_of(request)
     await _limit(server, request, "registration", server.settings.registration_limit * _CARE)
-    said = await _metadata(request)
+    metadata = await _metadata(request)
     await _room_for_change(server, request, client_id, token)
     async with server.database.transaction() as session:
         client = _found(await registration.find(session, client_id, token))
-        secret = await registration.change(session, client, said, secrets=server.secrets, origin=origin)
-        answer = _entry(server, client, token or "", secret, said)
-    return json_response(answer)
+        secret = await registration.change(session, client, metadata, secrets=server.secrets, origin=origin)
+        body = _entry(server, client, token or "", secret, metadata)
+    return json_response(body)
 
 
 @delete(PATH + "/{client_id:str}", status_code=200)
@@ -139,20 +139,20 @@ async def _metadata(request: AnyRequest) -> dict[str, Any]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise client_metadata.invalid("send the metadata as application/json")
     try:
-        said = msgspec.json.decode(await request.body())
+        metadata = msgspec.json.decode(await request.body())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise client_metadata.invalid("the body is not JSON") from None
-    if not isinstance(said, dict):
+    if not isinstance(metadata, dict):
         raise client_metadata.invalid("the body is not a JSON object")
-    return said
+    return metadata
 
 
-def _entry(server: AuthorizationServer, client: OAuthClient, token: str, secret: str | None, said: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(server: AuthorizationServer, client: OAuthClient, token: str, secret: str | None, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return an app's entry as the wire has it (RFC 7591 section 3.2.1, RFC 7592 section 3).
 
     A member of our own, `latchpin_notes`, tells people what differs from what they said, or may surprise them.
     """
-    entry: dict[str, Any] = {
+    information: dict[str, Any] = {
         "client_id": client.client_id,
         "client_id_issued_at": int(client.created.timestamp()),
         "registration_access_token": token,
@@ -174,6 +174,6 @@ def _entry(server: AuthorizationServer, client: OAuthClient, token: str, secret:
         "jwks": json.loads(client.jwks) if client.jwks else None,
         "jwks_uri": client.jwks_uri,
         "client_uri": client.client_uri,
-        "latchpin_notes": client_metadata.notes(said, client),
+        "latchpin_notes": client_metadata.notes(metadata, client),
     }
-    return entry | {name: value for name, value in optional.items() if value or value == 0}
+    return information | {name: value for name, value in optional.items() if value or value == 0}

@@ -36,8 +36,8 @@ _HINTS = {
 
 def json_response(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:  # noqa: ANN401  any JSON
     """Make a JSON answer that no cache keeps; browsers' scripts may read it."""
-    sent = {**NO_STORE, **CORS, **(headers or {})}
-    return Response(msgspec.json.encode(body), status_code=status, headers=sent, media_type="application/json")
+    response_headers = {**NO_STORE, **CORS, **(headers or {})}
+    return Response(msgspec.json.encode(body), status_code=status, headers=response_headers, media_type="application/json")
 
 
 def cacheable_json(body: Any, *, seconds: int) -> Response[bytes]:  # noqa: ANN401  any JSON
@@ -81,9 +81,9 @@ def on_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
 
 def on_failure(request: AnyRequest, error: Exception) -> Response[bytes]:
     """Render what nobody expected: the caller gets the request's id, the log gets the rest."""
-    known = context.of(request.scope)
-    _log.error("request.failed", request_id=known.request_id, path=request.scope["path"], exc_info=error)
-    return _error(_SERVER_ERROR, "server_error", f"the server failed on request {known.request_id}")
+    request_context = context.of(request.scope)
+    _log.error("request.failed", request_id=request_context.request_id, path=request.scope["path"], exc_info=error)
+    return _error(_SERVER_ERROR, "server_error", f"the server failed on request {request_context.request_id}")
 
 
 def _error(status: int, code: str, description: str, headers: Mapping[str, str] | None = None) -> Response[bytes]:

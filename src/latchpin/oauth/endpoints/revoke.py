@@ -25,12 +25,12 @@ async def revoke(request: AnyRequest) -> Response[bytes]:
     Unknown tokens and those of others get the same 200 (section 2.2), so that nobody learns which token exists; nothing happens then.
     `token_type_hint` is not needed: our tokens tell themselves apart.
     """
-    asked = await client_request.read(request)
-    server, token = asked.server, asked.params.need("token")
+    oauth_request = await client_request.read(request)
+    server, token = oauth_request.server, oauth_request.params.need("token")
     generation = await server.now()
-    await asked.limited("revoke", server.settings.rate_limit)
-    client = await asked.client(generation)
-    by = actor(client, asked.origin)
+    await oauth_request.limited("revoke", server.settings.rate_limit)
+    client = await oauth_request.client(generation)
+    by = actor(client, oauth_request.origin)
     if token.startswith(API_KEY):
         raise OAuthError("unsupported_token_type", "API keys are revoked in the Control Center, under Users, Manage API keys")
     if token.startswith(issue.REFRESH_PREFIX):
@@ -48,9 +48,9 @@ async def revoke_preflight() -> Response[bytes]:
 
 
 async def _access_token(server: AuthorizationServer, client: Client, token: str, generation: int, by: Actor) -> None:
-    found = await server.tokens.read(token.encode(), generation)
-    if isinstance(found, RejectedCredential) or found[1].client_id != client.client_id:
+    result = await server.tokens.read(token.encode(), generation)
+    if isinstance(result, RejectedCredential) or result[1].client_id != client.client_id:
         return
-    claims, active = found
+    claims, active = result
     async with server.database.transaction() as session:
         await revocation.of_access_token(session, active, jti=str(claims["jti"]), expires=float(claims["exp"]), by=by)

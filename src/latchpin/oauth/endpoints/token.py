@@ -33,24 +33,24 @@ GRANTS: dict[str, Grant] = {
 @post(PATH, status_code=200)
 async def token(request: AnyRequest) -> Response[bytes]:
     """Issue tokens; errors as RFC 6749 section 5.2."""
-    asked = await client_request.read(request)
-    server, grant_type = asked.server, asked.params.need("grant_type")
+    oauth_request = await client_request.read(request)
+    server, grant_type = oauth_request.server, oauth_request.params.need("grant_type")
     grant = GRANTS.get(grant_type)
     if grant is None:
         raise OAuthError("unsupported_grant_type", f"known grant types: {' '.join(GRANTS)}")
     if grant_type == token_exchange.NAME:
-        asked = replace(asked, params=token_exchange.with_client(asked.params, asked.authorization))
+        oauth_request = replace(oauth_request, params=token_exchange.with_client(oauth_request.params, oauth_request.authorization))
     generation = await server.now()
-    await asked.limited("token", server.settings.token_limit)
+    await oauth_request.limited("token", server.settings.token_limit)
     proof = dpop_binding.verify(request, server)
-    client = await asked.client(generation)
+    client = await oauth_request.client(generation)
     if grant_type not in client.grant_types:
         raise unauthorized_client(f"this client may not use {grant_type}")
-    jkt = await dpop_binding.use_proof(server, client, proof, asked.origin)
-    answer = await grant(server, client, replace(asked.params, jkt=jkt), asked.origin)
-    if isinstance(answer, OAuthError):
-        raise answer  # after the grant's transaction: what had to outlive the refusal is committed
-    return json_response(answer, headers=dpop_binding.response_headers(server, proof))
+    jkt = await dpop_binding.use_proof(server, client, proof, oauth_request.origin)
+    response = await grant(server, client, replace(oauth_request.params, jkt=jkt), oauth_request.origin)
+    if isinstance(response, OAuthError):
+        raise response  # after the grant's transaction: what had to outlive the refusal is committed
+    return json_response(response, headers=dpop_binding.response_headers(server, proof))
 
 
 @route(PATH, http_method=[HttpMethod.OPTIONS])

@@ -53,12 +53,12 @@ async def userinfo_preflight() -> Response[bytes]:
 async def _response(request: AnyRequest) -> Response[bytes]:
     server = authorization_server.of(request)
     scheme, token = _token(request, server)
-    found = await _verify(server, scheme, token, authorization_server.origin_of(request))
-    proof = await _verify_proof(request, server, scheme, token, found)
-    words, active = frozenset(str(found[0].get("scope", "")).split()), found[1]
+    claims_and_grant = await _verify(server, scheme, token, authorization_server.origin_of(request))
+    proof = await _verify_proof(request, server, scheme, token, claims_and_grant)
+    words, active = frozenset(str(claims_and_grant[0].get("scope", "")).split()), claims_and_grant[1]
     if OPENID not in words:
-        caller = f"grant:{active.grant_id}"
-        server.activity.used_at(f"GET {PATH}", active.principal, caller, authorization_server.origin_of(request), lacking=OPENID)
+        limiter_key = f"grant:{active.grant_id}"
+        server.activity.used_at(f"GET {PATH}", active.principal, limiter_key, authorization_server.origin_of(request), lacking=OPENID)
         raise _refusal(server, "insufficient_scope", "the scope openid is needed", scheme=scheme, status=403)
     limit, seconds = server.settings.rate_limit, server.settings.rate_limit_window_seconds
     key, detail = f"grant:{active.grant_id}", "too many requests with this grant"
@@ -66,16 +66,16 @@ async def _response(request: AnyRequest) -> Response[bytes]:
     if proof is not None and not await server.proofs.first_use(proof):
         await _proof_rejection(server, REPLAYED, active, authorization_server.origin_of(request))
     server.activity.used_at(f"GET {PATH}", active.principal, key, authorization_server.origin_of(request))
-    told = identity_claims(replace(active, granted=active.granted & words))
-    return json_response({"sub": active.subject, **told}, headers={**dpop_binding.response_headers(server, proof), **_EXPOSED})
+    claims = identity_claims(replace(active, granted=active.granted & words))
+    return json_response({"sub": active.subject, **claims}, headers={**dpop_binding.response_headers(server, proof), **_EXPOSED})
 
 
 def _token(request: AnyRequest, server: AuthorizationServer) -> tuple[str, bytes]:
     """Return the scheme and the token of the request; raises OAuthError for none, or one elsewhere than in the header."""
     if params.parse(request.scope["query_string"]).get("access_token") is not None:
         raise invalid_request("send the access token in the Authorization header")
-    named, _, token = context.of(request.scope).seen.get(b"authorization", b"").partition(b" ")
-    scheme = _SCHEMES.get(named.lower())
+    scheme_name, _, token = context.of(request.scope).seen.get(b"authorization", b"").partition(b" ")
+    scheme = _SCHEMES.get(scheme_name.lower())
     if scheme is None or not token:
         raise _refusal(server, None, "send an access token as Authorization: Bearer")
     return scheme, token.strip()
@@ -83,49 +83,49 @@ def _token(request: AnyRequest, server: AuthorizationServer) -> tuple[str, bytes
 
 async def _verify(server: AuthorizationServer, scheme: str, token: bytes, origin: Origin) -> tuple[dict[str, Any], ActiveGrant]:
     """Return the claims of the request's sound access token, and where its grant stands; raises OAuthError, Throttled."""
-    found = await server.tokens.read(token, await server.now())
-    if not isinstance(found, RejectedCredential):
-        claims, active = found
+    result = await server.tokens.read(token, await server.now())
+    if not isinstance(result, RejectedCredential):
+        claims, active = result
         audience = claims.get("aud")
         if active.audiences.intersection(audience if isinstance(audience, list) else [audience]):
-            return found
-        found = bearer.rejected(RejectionReason.WRONG_AUDIENCE, active)
-    await server.note_refusal(found, origin)
+            return result
+        result = bearer.rejected(RejectionReason.WRONG_AUDIENCE, active)
+    await server.note_refusal(result, origin)
     raise _refusal(server, "invalid_token", "the access token is expired, revoked, or not for this endpoint", scheme=scheme)
 
 
 async def _verify_proof(
-    request: AnyRequest, server: AuthorizationServer, scheme: str, token: bytes, found: tuple[dict[str, Any], ActiveGrant]
+    request: AnyRequest, server: AuthorizationServer, scheme: str, token: bytes, claims_and_grant: tuple[dict[str, Any], ActiveGrant]
 ) -> Proof | None:
     """Return the proof beside a bound token, whose first use is still to be asked, or None for another; raises OAuthError, Throttled."""
-    bound = TokenBinding(scheme == dpop.SCHEME, bearer.thumbprint(found[0]))
+    bound = TokenBinding(scheme == dpop.SCHEME, bearer.thumbprint(claims_and_grant[0]))
     if not bound.is_dpop and bound.jkt is None:
         return None
-    known = context.of(request.scope)
-    judged = server.proofs.verify_for_token(
-        token, bound, known.seen.get(b"dpop"), known.method, request.scope["raw_path"].decode("latin-1")
+    request_context = context.of(request.scope)
+    proof = server.proofs.verify_for_token(
+        token, bound, request_context.seen.get(b"dpop"), request_context.method, request.scope["raw_path"].decode("latin-1")
     )
-    if isinstance(judged, ProofError):
-        await _proof_rejection(server, judged, found[1], authorization_server.origin_of(request))
-    return judged
+    if isinstance(proof, ProofError):
+        await _proof_rejection(server, proof, claims_and_grant[1], authorization_server.origin_of(request))
+    return proof
 
 
-async def _proof_rejection(server: AuthorizationServer, fault: ProofError, active: ActiveGrant, origin: Origin) -> NoReturn:
+async def _proof_rejection(server: AuthorizationServer, proof_error: ProofError, active: ActiveGrant, origin: Origin) -> NoReturn:
     """Refuse a sound token for its proof, as the API's gate does (RFC 9449 section 7.1)."""
-    if fault.reason is RejectionReason.PROOF_NONCE:
-        refusal = _refusal(server, "use_dpop_nonce", fault.detail, scheme=dpop.SCHEME)
+    if proof_error.reason is RejectionReason.PROOF_NONCE:
+        refusal = _refusal(server, "use_dpop_nonce", proof_error.detail, scheme=dpop.SCHEME)
         refusal.headers[dpop_binding.NONCE_HEADER] = server.proofs.nonce
         raise refusal
-    await server.note_refusal(bearer.rejected(fault.reason, active), origin)
-    error = "invalid_token" if fault.reason in (RejectionReason.BOUND, RejectionReason.UNBOUND) else "invalid_dpop_proof"
-    raise _refusal(server, error, fault.detail, scheme=dpop.SCHEME)
+    await server.note_refusal(bearer.rejected(proof_error.reason, active), origin)
+    error = "invalid_token" if proof_error.reason in (RejectionReason.BOUND, RejectionReason.UNBOUND) else "invalid_dpop_proof"
+    raise _refusal(server, error, proof_error.detail, scheme=dpop.SCHEME)
 
 
 def _refusal(server: AuthorizationServer, error: str | None, description: str, *, scheme: str = "Bearer", status: int = 401) -> OAuthError:
     """Make a refusal in the form of RFC 6750 section 3; no `error` in the header where no token was sent."""
-    told = f', error="{error}", error_description="{description}"' if error else ""
+    error_params = f', error="{error}", error_description="{description}"' if error else ""
     metadata = server.issuer + _RESOURCE_METADATA
-    challenge = f'{scheme} realm="latchpin"{told}, scope="{OPENID}", resource_metadata="{metadata}"'
+    challenge = f'{scheme} realm="latchpin"{error_params}, scope="{OPENID}", resource_metadata="{metadata}"'
     if error is None:
         challenge += f', DPoP realm="latchpin", {_ALGORITHMS}'
     elif scheme == dpop.SCHEME:

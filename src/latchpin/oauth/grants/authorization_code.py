@@ -40,75 +40,85 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, or
     code, verifier = params.need("code"), params.get("code_verifier")
     await server.now()
     async with server.database.transaction() as session:
-        found = await _find(session, code)
-        if found is None or found.grant.oauth_client_id != client.pk:
+        redeemed_code = await _find(session, code)
+        if redeemed_code is None or redeemed_code.grant.oauth_client_id != client.pk:
             return invalid_grant(_REFUSED)
-        if refusal := await dpop_binding.refusal_of(server, client, found.code.dpop_jkt, params.jkt, origin):
+        if refusal := await dpop_binding.refusal_of(server, client, redeemed_code.code.dpop_jkt, params.jkt, origin):
             return refusal  # the code is left as it is: whoever stole it has no key
-        if refusal := await _refusal(session, found, params, verifier, actor(client, origin)):
+        if refusal := await _refusal(session, redeemed_code, params, verifier, actor(client, origin)):
             return refusal  # what was noted of it is committed
-        active = await active_grant.by_id(session, found.grant.id, server.settings)
+        active = await active_grant.by_id(session, redeemed_code.grant.id, server.settings)
         if not isinstance(active, ActiveGrant):
             return invalid_grant(_REFUSED)
-        wanted = await resources.of_grant(session, params.resources, found.grant, server.settings)
-        if not await _use_up(session, found.code):
+        token_resources = await resources.of_grant(session, params.resources, redeemed_code.grant, server.settings)
+        if not await _use_up(session, redeemed_code.code):
             return invalid_grant(_REFUSED)
         refresh = None
         if OFFLINE in active.granted and "refresh_token" in client.grant_types:
-            refresh, _ = await issue.new_refresh_token(session, server, found.grant)
-        dpop_binding.bind(client, found.grant, params.jkt)
-        grants.activate(session, found.grant, found.client, by=issue.actor(active, actor(client, origin)))
+            refresh, _ = await issue.new_refresh_token(session, server, redeemed_code.grant)
+        dpop_binding.bind(client, redeemed_code.grant, params.jkt)
+        grants.activate(session, redeemed_code.grant, redeemed_code.client, by=issue.actor(active, actor(client, origin)))
         server.activity.app_used(client.pk)
-        return issue.token_response(server, active, TokenRequest(active.granted, wanted, found.code.nonce, params.jkt), refresh=refresh)
+        return issue.token_response(
+            server, active, TokenRequest(active.granted, token_resources, redeemed_code.code.nonce, params.jkt), refresh=refresh
+        )
 
 
 async def _find(session: AsyncSession, code: str) -> _RedeemedCode | None:
-    found = await session.execute(
+    result = await session.execute(
         select(AuthorizationCode, OAuthGrant, OAuthClient)
         .join(OAuthGrant, OAuthGrant.id == AuthorizationCode.grant_id)
         .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
         .where(AuthorizationCode.digest == credentials.token_digest(code))
         .with_for_update(of=(AuthorizationCode, OAuthGrant), key_share=True)
     )
-    row = found.one_or_none()
+    row = result.one_or_none()
     if row is None:
         return None
-    kept, grant, owner = row
-    lives = select(BrowserSession.id).where(
+    stored_code, grant, client = row
+    session_query = select(BrowserSession.id).where(
         BrowserSession.id == grant.browser_session_id, BrowserSession.ended.is_(None), BrowserSession.expires > clock.now()
     )
-    return _RedeemedCode(kept, grant, owner, await session.scalar(lives) is not None)
+    return _RedeemedCode(stored_code, grant, client, await session.scalar(session_query) is not None)
 
 
-async def _refusal(session: AsyncSession, found: _RedeemedCode, params: Params, verifier: str | None, by: Actor) -> OAuthError | None:
+async def _refusal(
+    session: AsyncSession, redeemed_code: _RedeemedCode, params: Params, verifier: str | None, by: Actor
+) -> OAuthError | None:
     """Check all that the code is bound to; notes what has to be noted of a refusal, and returns it."""
-    kept, sent = found.code, params.get("redirect_uri")
-    if sent is not None and sent != kept.redirect_uri:  # optional for OAuth 2.1 clients (section 10.2), bound where it is sent
+    stored_code, redirect_uri = redeemed_code.code, params.get("redirect_uri")
+    if (
+        redirect_uri is not None and redirect_uri != stored_code.redirect_uri
+    ):  # optional for OAuth 2.1 clients (section 10.2), bound where it is sent
         return invalid_grant("redirect_uri differs from the one that the code was sent to")
-    if verifier is None or not pkce.matches(verifier, kept.code_challenge):
-        if kept.used is None:
-            kept.tries += 1
-            if kept.tries >= MOST_TRIES:  # not open to unlimited guesses (security.md 25)
-                kept.used = clock.now()
+    if verifier is None or not pkce.matches(verifier, stored_code.code_challenge):
+        if stored_code.used is None:
+            stored_code.tries += 1
+            if stored_code.tries >= MOST_TRIES:  # not open to unlimited guesses (security.md 25)
+                stored_code.used = clock.now()
         return invalid_grant("code_verifier does not match")  # revokes nothing: whoever stole a code has no verifier (section 7.5.3)
-    if kept.used is not None and found.grant.begun is not None:
+    if stored_code.used is not None and redeemed_code.grant.begun is not None:
         # Section 4.1.3: the code leaked together with its verifier, so what it was traded for is taken back.
-        record(session, events.TokenReplayed(target_id=found.grant.id, target_name=found.client.name, reason="code used twice"), by)
-        await grants.end(session, found.grant.id, reason="its code was used twice", by=by)
+        record(
+            session,
+            events.TokenReplayed(target_id=redeemed_code.grant.id, target_name=redeemed_code.client.name, reason="code used twice"),
+            by,
+        )
+        await grants.end(session, redeemed_code.grant.id, reason="its code was used twice", by=by)
         return invalid_grant(_REFUSED)
-    if kept.used is not None or kept.expires <= clock.now():
+    if stored_code.used is not None or stored_code.expires <= clock.now():
         return invalid_grant(_REFUSED)
-    if not found.session_lives:  # whoever signed out meanwhile gives nothing more away, offline access neither
+    if not redeemed_code.session_lives:  # whoever signed out meanwhile gives nothing more away, offline access neither
         return invalid_grant(_REFUSED)
     return None
 
 
 async def _use_up(session: AsyncSession, code: AuthorizationCode) -> bool:
     """Use a code up by one conditional update, whose row decides who was first."""
-    taken = await session.execute(
+    result = await session.execute(
         update(AuthorizationCode)
         .where(AuthorizationCode.digest == code.digest, AuthorizationCode.used.is_(None))
         .values(used=clock.now())
         .returning(AuthorizationCode.digest)
     )
-    return taken.one_or_none() is not None
+    return result.one_or_none() is not None

@@ -35,7 +35,7 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, or
     assigned = client.scopes & _API
     if not assigned:
         return invalid_scope("no scope was assigned to this client by an administrator")
-    wanted = scope.asked(params.get("scope"), assigned, offline=False)
+    token_scopes = scope.asked(params.get("scope"), assigned, offline=False)
     generation = await server.now()
     active = await _service(server, client, generation, origin)
     if not isinstance(active, ActiveGrant):
@@ -45,16 +45,16 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, or
             await resources.checked(session, params.resources, client.organization_id, server.settings)
     server.activity.app_used(client.pk)
     # OpenSSL signs without holding Python up, so this core serves others meanwhile.
-    return await asyncio.to_thread(issue.token_response, server, active, TokenRequest(wanted, params.resources, jkt=params.jkt))
+    return await asyncio.to_thread(issue.token_response, server, active, TokenRequest(token_scopes, params.resources, jkt=params.jkt))
 
 
 async def _service(server: AuthorizationServer, client: Client, generation: int, origin: Origin) -> ActiveGrant | OAuthError:
     """Return where the client's own grant stands; makes the grant with the client's first token."""
     sid = server.service_sids.get(client.pk)
     if sid is not None:
-        found = await server.tokens.active_grant(sid, generation)
-        if isinstance(found, ActiveGrant):
-            return found
+        cached_grant = await server.tokens.active_grant(sid, generation)
+        if isinstance(cached_grant, ActiveGrant):
+            return cached_grant
     if client.organization_id is None:
         return invalid_request("the client belongs to no organization")
     async with server.database.transaction() as session:

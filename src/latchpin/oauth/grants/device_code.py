@@ -27,24 +27,24 @@ _REFUSED = "the device code is unknown, used, or not this client's"
 
 async def redeem(server: AuthorizationServer, client: Client, params: Params, origin: Origin) -> TokenResponse | OAuthError:
     """Tell a device how far its request has come (section 3.5), or trade its code for tokens."""
-    presented = params.need("device_code")
+    device_code = params.need("device_code")
     await server.now()
     async with server.database.transaction() as session:
         row = await session.scalar(
             select(DeviceCode)
-            .where(DeviceCode.digest == credentials.token_digest(presented), DeviceCode.oauth_client_id == client.pk)
+            .where(DeviceCode.digest == credentials.token_digest(device_code), DeviceCode.oauth_client_id == client.pk)
             .with_for_update(key_share=True)
         )
         if row is None or row.status is DeviceStatus.USED:
             return invalid_grant(_REFUSED)
         if refusal := _undecided(row):
             return refusal
-        taken = await _take(session, row)
-        if taken is None:
+        grant_and_client = await _take(session, row)
+        if grant_and_client is None:
             return invalid_grant(_REFUSED)
-        grant, owner = taken
+        grant, client_row = grant_and_client
         await resources.checked(session, grant.resource.split(), grant.organization_id, server.settings)
-        wanted = resources.narrow_to_grant(params.resources, grant.resource, active_grant.own_audiences(server.settings))
+        token_resources = resources.narrow_to_grant(params.resources, grant.resource, active_grant.own_audiences(server.settings))
         active = await active_grant.by_id(session, grant.id, server.settings)
         if not isinstance(active, ActiveGrant):
             return invalid_grant(_REFUSED)
@@ -52,9 +52,9 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, or
         if OFFLINE in active.granted and "refresh_token" in client.grant_types:
             refresh, _ = await issue.new_refresh_token(session, server, grant)
         dpop_binding.bind(client, grant, params.jkt)
-        grants.activate(session, grant, owner, by=issue.actor(active, actor(client, origin)))
+        grants.activate(session, grant, client_row, by=issue.actor(active, actor(client, origin)))
         server.activity.app_used(client.pk)
-        return issue.token_response(server, active, TokenRequest(active.granted, wanted, jkt=params.jkt), refresh=refresh)
+        return issue.token_response(server, active, TokenRequest(active.granted, token_resources, jkt=params.jkt), refresh=refresh)
 
 
 def _undecided(row: DeviceCode) -> OAuthError | None:
@@ -75,17 +75,17 @@ def _undecided(row: DeviceCode) -> OAuthError | None:
 
 async def _take(session: AsyncSession, row: DeviceCode) -> tuple[OAuthGrant, OAuthClient] | None:
     """Use an approved request up by one conditional update, and return its grant."""
-    taken = await session.execute(
+    update_result = await session.execute(
         update(DeviceCode)
         .where(DeviceCode.id == row.id, DeviceCode.status == DeviceStatus.APPROVED)
         .values(status=DeviceStatus.USED)
         .returning(DeviceCode.grant_id)
     )
-    used = taken.one_or_none()
-    if used is None:
+    updated = update_result.one_or_none()
+    if updated is None:
         return None
-    found = await session.execute(
-        select(OAuthGrant, OAuthClient).join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id).where(OAuthGrant.id == used[0])
+    result = await session.execute(
+        select(OAuthGrant, OAuthClient).join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id).where(OAuthGrant.id == updated[0])
     )
-    both = found.one_or_none()
-    return None if both is None else (both[0], both[1])
+    grant_and_client = result.one_or_none()
+    return None if grant_and_client is None else (grant_and_client[0], grant_and_client[1])

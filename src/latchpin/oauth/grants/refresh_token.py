@@ -51,10 +51,10 @@ _PREDECESSOR = (
 
 async def redeem(server: AuthorizationServer, client: Client, params: Params, origin: Origin) -> TokenResponse | OAuthError:
     """Trade a refresh token for new tokens. `scope` narrows the access token only; the family keeps its own (RFC 6749 section 6)."""
-    presented = params.need("refresh_token")
+    refresh_token = params.need("refresh_token")
     await server.now()
     async with server.database.transaction() as session:
-        digest = {"digest": credentials.token_digest(presented)}
+        digest = {"digest": credentials.token_digest(refresh_token)}
         # Those who refresh or revoke a family come one after the other (PostgreSQL; SQLite has one writer). The grant's row is the only
         # lock of a family, so nobody who waits for it holds another; what is read after it is the state that the one before left.
         grant = await session.scalar(_LOCKED, digest)
@@ -67,30 +67,32 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, or
         bound = grant.dpop_jkt if _is_bound(token) else None
         refusal = await dpop_binding.refusal_of(server, client, bound, params.jkt, origin)
         if refusal is not None or token.spent is not None:  # without its key neither the token is spent nor the family ended
-            return refusal or await _retry(session, params, presented, token, grant, active, actor(client, origin))
+            return refusal or await _retry(session, params, refresh_token, token, grant, active, actor(client, origin))
         if token.expires <= clock.now() or not isinstance(active, ActiveGrant):
             return invalid_grant(REFUSED)
-        wanted = TokenRequest(
+        token_request = TokenRequest(
             scope.narrowed(params.get("scope"), active.granted),
             await resources.of_grant(session, params.resources, grant, server.settings),
             jkt=params.jkt,
         )
-        asked = _token_request(params, bound=bound)
+        request_fingerprint = _token_request(params, bound=bound)
         dpop_binding.bind(client, grant, params.jkt)
         text, successor = await issue.new_refresh_token(session, server, grant)
-        made = issue.token_response(server, active, wanted, refresh=text)
-        if not await _spend(session, token, asked, successor, sealing.seal(_key(presented), json.dumps(made).encode(), str(token.id))):
+        response = issue.token_response(server, active, token_request, refresh=text)
+        if not await _spend(
+            session, token, request_fingerprint, successor, sealing.seal(_key(refresh_token), json.dumps(response).encode(), str(token.id))
+        ):
             return invalid_grant(REFUSED)
         server.activity.app_used(client.pk, grant.id)
         by = issue.actor(active, actor(client, origin))
         record(session, events.GrantRefreshed(target_id=grant.id, target_name=active.client_name), by)
-        return made
+        return response
 
 
-async def _spend(session: AsyncSession, token: RefreshToken, asked: str, successor: int, sealed: bytes) -> bool:
+async def _spend(session: AsyncSession, token: RefreshToken, request_fingerprint: str, successor: int, sealed: bytes) -> bool:
     """Spend a token by one conditional update, and keep its answer for those who ask at the same time; False where it was spent."""
-    named = {"token_id": token.id, "at": clock.now(), "successor": successor, "asks": asked, "answer": sealed}
-    if (await session.execute(_SPENT, named)).one_or_none() is None:
+    parameters = {"token_id": token.id, "at": clock.now(), "successor": successor, "asks": request_fingerprint, "answer": sealed}
+    if (await session.execute(_SPENT, parameters)).one_or_none() is None:
         return False
     # The client has this token, so it has the answer that it came in: the window behind it closes.
     await session.execute(_PREDECESSOR, {"family": token.grant_id, "token_id": token.id})
@@ -100,7 +102,7 @@ async def _spend(session: AsyncSession, token: RefreshToken, asked: str, success
 async def _retry(
     session: AsyncSession,
     params: Params,
-    presented: str,
+    refresh_token: str,
     token: RefreshToken,
     grant: OAuthGrant,
     active: ActiveGrant | RejectedCredential,
@@ -112,8 +114,8 @@ async def _retry(
             active, RejectedCredential
         ):
             return invalid_grant(REFUSED)
-        again: TokenResponse = json.loads(sealing.unseal(_key(presented), token.sealed, str(token.id)))
-        return again
+        response: TokenResponse = json.loads(sealing.unseal(_key(refresh_token), token.sealed, str(token.id)))
+        return response
     record(session, events.TokenReplayed(target_id=grant.id, target_name=by.credential_name, reason="refresh token used twice"), by)
     await grants.end(session, grant.id, reason="a spent refresh token was presented again", by=by)
     return invalid_grant(REPLAYED)
@@ -136,9 +138,9 @@ def _is_bound(token: RefreshToken) -> bool:
     return token.asked is None or json.loads(token.asked)["bound_to"] is not None
 
 
-def _key(presented: str) -> bytes:
+def _key(refresh_token: str) -> bytes:
     """Derive the key that seals the answer; the database holds only another digest of the same token."""
-    return hmac.digest(presented.encode(), b"latchpin/refresh-answer", "sha256")
+    return hmac.digest(refresh_token.encode(), b"latchpin/refresh-answer", "sha256")
 
 
 async def purge_expired(session: AsyncSession) -> None:

@@ -47,23 +47,26 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, or
     _check_kinds(params)
     generation = await server.now()
     key = await _verified_key(server, params, generation, origin)
-    who = key.principal
-    if client.organization_id not in (None, who.organization_id):
+    principal = key.principal
+    if client.organization_id not in (None, principal.organization_id):
         return unauthorized_client("the key belongs to another organization than this app")
-    allowed = frozenset(each.value for each in who.scopes)
-    wanted = scope.narrowed(params.get("scope"), allowed & client.scopes if client.scopes else allowed)
-    if not wanted:
+    allowed = frozenset(each.value for each in principal.scopes)
+    token_scopes = scope.narrowed(params.get("scope"), allowed & client.scopes if client.scopes else allowed)
+    if not token_scopes:
         return invalid_scope("the key has no scope that this app may have")
-    asked = (*params.resources, *([params.values["audience"]] if params.get("audience") else []))
-    if asked:
+    token_resources = (*params.resources, *([params.values["audience"]] if params.get("audience") else []))
+    if token_resources:
         async with server.database.read() as session:
-            await resources.checked(session, asked, who.organization_id, server.settings)
-    active = await _grant(server, client, who, generation, origin)
+            await resources.checked(session, token_resources, principal.organization_id, server.settings)
+    active = await _grant(server, client, principal, generation, origin)
     if not isinstance(active, ActiveGrant):
         return active
     server.activity.app_used(client.pk, active.grant_id)
-    server.activity.used_at("POST /api/oauth/token", who, key.limiter_key, origin)
-    return {**issue.token_response(server, active, TokenRequest(wanted, asked, jkt=params.jkt)), "issued_token_type": ACCESS_TOKEN}
+    server.activity.used_at("POST /api/oauth/token", principal, key.limiter_key, origin)
+    return {
+        **issue.token_response(server, active, TokenRequest(token_scopes, token_resources, jkt=params.jkt)),
+        "issued_token_type": ACCESS_TOKEN,
+    }
 
 
 def _check_kinds(params: Params) -> None:
@@ -78,47 +81,49 @@ def _check_kinds(params: Params) -> None:
 async def _verified_key(server: AuthorizationServer, params: Params, generation: int, origin: Origin) -> Verified:
     """Return the sound key of a request, as the API's gate judges it; raises OAuthError `invalid_request` (section 2.2.2), Throttled."""
     secret = params.need("subject_token").encode()
-    found = server.keys.cached(secret, generation) or await server.keys.look_up(secret, generation)
-    if isinstance(found, Verified):
-        if not found.admits(origin.address):
-            found = refusal_of(found.principal, RejectionReason.WRONG_NETWORK)
+    verification = server.keys.cached(secret, generation) or await server.keys.look_up(secret, generation)
+    if isinstance(verification, Verified):
+        if not verification.admits(origin.address):
+            verification = refusal_of(verification.principal, RejectionReason.WRONG_NETWORK)
         elif params.page is not None and params.page.encode("latin-1") not in same_origin.own_origins(server.settings):
-            await server.note_refusal(refusal_of(found.principal, RejectionReason.IN_BROWSER), origin)
+            await server.note_refusal(refusal_of(verification.principal, RejectionReason.IN_BROWSER), origin)
             raise invalid_request(
                 "an API key was sent from a web page, where everybody can read it: exchange it on your server, and have it revoked"
             )
-    if not isinstance(found, Verified):
-        await server.note_refusal(found, origin)
+    if not isinstance(verification, Verified):
+        await server.note_refusal(verification, origin)
         raise invalid_request(_REFUSED)
-    return found
+    return verification
 
 
-async def _grant(server: AuthorizationServer, client: Client, who: Principal, generation: int, origin: Origin) -> ActiveGrant | OAuthError:
+async def _grant(
+    server: AuthorizationServer, client: Client, principal: Principal, generation: int, origin: Origin
+) -> ActiveGrant | OAuthError:
     """Return where the living grant of a key and a client stands; makes it with the first token."""
-    key_id = who.credential.id or 0
+    key_id = principal.credential.id or 0
     sid = server.exchange_sids.get((key_id, client.pk))
     if sid is not None:
-        found = await server.tokens.active_grant(sid, generation)
-        if isinstance(found, ActiveGrant):
-            return found
+        cached_grant = await server.tokens.active_grant(sid, generation)
+        if isinstance(cached_grant, ActiveGrant):
+            return cached_grant
     async with server.database.transaction() as session:
         key = await session.get(ApiKey, key_id, with_for_update={"key_share": True})  # one grant, though many ask first
         row = await session.get(OAuthClient, client.pk)
         if key is None or row is None:
             return invalid_request(_REFUSED)
-        unended = select(OAuthGrant).where(OAuthGrant.api_key_id == key_id, OAuthGrant.oauth_client_id == client.pk, grants.active())
-        grant = await session.scalar(unended.order_by(OAuthGrant.id).limit(1))
+        grant_query = select(OAuthGrant).where(OAuthGrant.api_key_id == key_id, OAuthGrant.oauth_client_id == client.pk, grants.active())
+        grant = await session.scalar(grant_query.order_by(OAuthGrant.id).limit(1))
         if grant is None:
             new = NewGrant(
                 client=row,
-                organization_id=who.organization_id,
+                organization_id=principal.organization_id,
                 kind=GrantKind.EXCHANGE,
-                scopes=scopes.serialize(who.scopes),
-                user_id=who.user_id,
+                scopes=scopes.serialize(principal.scopes),
+                user_id=principal.user_id,
                 api_key_id=key_id,
             )
             grant = await grants.create(session, new, server.settings)
-            grants.activate(session, grant, row, by=actor(who, origin))
+            grants.activate(session, grant, row, by=actor(principal, origin))
         active = await active_grant.by_id(session, grant.id, server.settings)
     if not isinstance(active, ActiveGrant):
         return invalid_grant("the key's own right has ended")

@@ -51,8 +51,8 @@ async def show_new(ctx: SignedIn) -> Response[str]:
 async def create(ctx: SignedIn) -> Response[str]:
     """Make an agent from the definition."""
     entries = await forms.read(ctx.request)
-    space_id, unknown = _space(entries.get("space", ""))
-    found = [*unknown, *_of_comment(entries)]
+    space_id, space_problems = _space(entries.get("space", ""))
+    field_problems = [*space_problems, *_of_comment(entries)]
     try:
         parsed = await agents.parse(entries.get("definition", ""))
         async with ctx.services.database.transaction() as session:
@@ -66,12 +66,12 @@ async def create(ctx: SignedIn) -> Response[str]:
                 by=ctx.actor,
             )
             name, agent_id = agent.name, agent.id
-            forms.require_none(found)
+            forms.require_none(field_problems)
     except (Missing, Denied):
         form = Form(entries, {"space": "Choose a Space where you are an editor."})
         return await _new_page(ctx, form, (), status=422)
     except Invalid as error:
-        form, problems = _refused(entries, error, found)
+        form, problems = _refused(entries, error, field_problems)
         return await _new_page(ctx, form, problems, status=422)
     return render.redirect(ctx.request, f"/agents/{agent_id}", render.done(f"Agent “{name[:80]}” created."))
 
@@ -182,15 +182,15 @@ async def _for_restore(ctx: PageContext, agent_id: int, number: int) -> tuple[Ag
 
 async def _new_page(ctx: PageContext, form: Form, problems: tuple[Problem, ...], *, status: int = 200) -> Response[str]:
     async with ctx.services.database.read() as session:
-        seen = await space_access.load(session, ctx.principal)
-    view = AgentEditor(ctx.shell("agents"), form, None, seen.editable_options(), problems)
+        access = await space_access.load(session, ctx.principal)
+    view = AgentEditor(ctx.shell("agents"), form, None, access.editable_options(), problems)
     return render.page(ctx.request, "agents/edit.html", view, status=status)
 
 
 def _space(text: str) -> tuple[int | None, list[FieldProblem]]:
     """The Space that was chosen, None for the personal one; what is no Space is a problem, and the rest is checked without."""
-    found = None if text == PERSONAL else forms.number(text)
-    return found, [FieldProblem("space", "Choose a Space.")] if found is None and text != PERSONAL else []
+    space_id = None if text == PERSONAL else forms.number(text)
+    return space_id, [FieldProblem("space", "Choose a Space.")] if space_id is None and text != PERSONAL else []
 
 
 def _of_comment(entries: Entries) -> list[FieldProblem]:
@@ -209,9 +209,9 @@ def _refused(entries: Entries, error: Invalid | Conflict, also: Sequence[FieldPr
     return Form(entries, {each.field: each.message for each in also}), tuple(_problem(each) for each in error.problems)
 
 
-def _problem(found: FieldProblem) -> Problem:
-    message = found.message if found.message.endswith(".") else f"{found.message}."
-    return Problem(found.line or 0, found.field, message[:1].upper() + message[1:])
+def _problem(problem: FieldProblem) -> Problem:
+    message = problem.message if problem.message.endswith(".") else f"{problem.message}."
+    return Problem(problem.line or 0, problem.field, message[:1].upper() + message[1:])
 
 
 HANDLERS = (

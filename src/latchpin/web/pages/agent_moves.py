@@ -46,10 +46,10 @@ async def _page(ctx: PageContext, agent_id: int, form: Form, *, status: int = 20
     row = await for_change(ctx, agent_id)
     async with ctx.services.database.read() as session:
         agent = await agents.get(session, ctx.principal, agent_id)
-        seen = await space_access.load(session, ctx.principal)
-    here = PERSONAL if agent.space_id is None else str(agent.space_id)
+        access = await space_access.load(session, ctx.principal)
+    current = PERSONAL if agent.space_id is None else str(agent.space_id)
     is_owner = agent.user_id == ctx.principal.user_id
-    options = tuple(each for each in seen.editable_options() if each.value != here and (is_owner or each.value != PERSONAL))
+    options = tuple(each for each in access.editable_options() if each.value != current and (is_owner or each.value != PERSONAL))
     offered = (Option("", "Choose a Space"), *options) if options else ()
     return render.page(ctx.request, "agents/move.html", AgentMove(ctx.shell("agents"), row, form, offered), status=status)
 

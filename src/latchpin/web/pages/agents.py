@@ -33,27 +33,27 @@ _NO_SPACE = 0  # the personal Space, to the feature
 @get("/agents")
 async def show_agents(ctx: SignedIn) -> Response[str]:
     """List the agents that the person may see."""
-    wanted = lists.wanted(ctx.request, BASE, _SORTS, _SIZE, ("space", "status"))
-    space, status = wanted.query.get("space", ""), wanted.query.get("status", "")
+    listing = lists.wanted(ctx.request, BASE, _SORTS, _SIZE, ("space", "status"))
+    space, status = listing.query.get("space", ""), listing.query.get("status", "")
     space_id = _NO_SPACE if space == PERSONAL else forms.number(space)
-    filters = Filters(text=wanted.search or None, space_id=space_id, archived=_ARCHIVED.get(status, False))
+    filters = Filters(text=listing.search or None, space_id=space_id, archived=_ARCHIVED.get(status, False))
     async with ctx.services.database.read() as session:
-        found = await agent_lists.page(
+        page = await agent_lists.page(
             session,
             ctx.principal,
             filters,
-            number=wanted.page,
+            number=listing.page,
             size=_SIZE,
-            sort=wanted.sort,
-            descending=wanted.descending,
+            sort=listing.sort,
+            descending=listing.descending,
         )
-        seen = await space_access.load(session, ctx.principal)
-        shown = await space_access.agent_rows(session, seen, found.items)
+        access = await space_access.load(session, ctx.principal)
+        agent_rows = await space_access.agent_rows(session, access, page.items)
     view = Agents(
         ctx.shell("agents"),
-        lists.counted(wanted, found.total),
-        shown,
-        seen.filter_options(),
+        lists.counted(listing, page.total),
+        agent_rows,
+        access.filter_options(),
         space,
         _STATUSES,
         status,
@@ -94,8 +94,8 @@ async def show_version(ctx: SignedIn, agent_id: lists.Id, number: lists.Id) -> R
         version = await agents.version(session, agent_id, number)
         names = await authors(session, ctx, [version])
         row = await agent_row(session, ctx, agent)
-    shown = rows.version(version, current=agent.version, names=names, at_home=is_at_home(ctx, agent))
-    view = AgentVersion(ctx.shell("agents"), row, shown, version.definition)
+    version_row = rows.version(version, current=agent.version, names=names, at_home=is_at_home(ctx, agent))
+    view = AgentVersion(ctx.shell("agents"), row, version_row, version.definition)
     return render.page(ctx.request, "agents/version.html", view)
 
 
@@ -111,8 +111,8 @@ def is_at_home(ctx: PageContext, agent: Agent) -> bool:
 
 async def agent_row(session: Session, ctx: PageContext, agent: Agent) -> AgentRow:
     """One agent as a row, with its Space, its owner, and what the person may do with it."""
-    seen = await space_access.load(session, ctx.principal)
-    (row,) = await space_access.agent_rows(session, seen, [agent])
+    access = await space_access.load(session, ctx.principal)
+    (row,) = await space_access.agent_rows(session, access, [agent])
     return row
 
 

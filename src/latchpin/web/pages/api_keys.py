@@ -39,11 +39,11 @@ def address(user_id: int) -> str:
 
 def keys_of(user: User, keys: list[ApiKey], names: Mapping[int, str]) -> KeysOfUser:
     """Sort a user's keys into those that count and those that do not any more."""
-    shown = [rows.key(each, clock.now(), names) for each in keys]
-    alive = user.status == "active"
-    live = tuple(row for row in shown if row.is_active and alive)
-    inactive = tuple(row for row in shown if not (row.is_active and alive))
-    return KeysOfUser(rows.owner(user), Listing(address(user.id), {}, "created", True, 1, 200, len(shown)), live, inactive)  # noqa: FBT003
+    key_rows = [rows.key(each, clock.now(), names) for each in keys]
+    user_active = user.status == "active"
+    active = tuple(row for row in key_rows if row.is_active and user_active)
+    inactive = tuple(row for row in key_rows if not (row.is_active and user_active))
+    return KeysOfUser(rows.owner(user), Listing(address(user.id), {}, "created", True, 1, 200, len(key_rows)), active, inactive)  # noqa: FBT003
 
 
 async def makers(session: Session, organization_id: int, keys: Iterable[ApiKey]) -> dict[int, str]:
@@ -57,8 +57,8 @@ async def show_keys(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     async with ctx.services.database.read() as session:
         user = await users.get(session, ctx.principal.organization_id, user_id)
         keys = await api_keys.of_user(session, user_id)
-        found = keys_of(user, keys, await makers(session, ctx.principal.organization_id, keys))
-    view = Keys(ctx.shell("users"), found.owner, found.listing, found.live, found.inactive)
+        user_keys = keys_of(user, keys, await makers(session, ctx.principal.organization_id, keys))
+    view = Keys(ctx.shell("users"), user_keys.owner, user_keys.listing, user_keys.live, user_keys.inactive)
     return render.page(ctx.request, "api_keys/list.html", view)
 
 
@@ -72,16 +72,16 @@ async def show_expiry(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Res
 async def change_expiry(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
     """Change when a key ends, within the policy."""
     try:
-        ends = expiry.end_of(ctx.entries.get("expires_on", ""))
+        expires_at = expiry.end_of(ctx.entries.get("expires_on", ""))
         async with reauth.transaction(ctx) as session:
             key = _of(await api_keys.get(session, ctx.principal.organization_id, key_id), user_id)
-            allowed = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
-            await api_keys.change_expiry(session, key, ends, policy=allowed, by=ctx.actor)
+            key_policy = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
+            await api_keys.change_expiry(session, key, expires_at, policy=key_policy, by=ctx.actor)
             name = _name(key)
     except (Invalid, Conflict) as error:
         form = forms.refused(ctx.entries, error, {"expires": "expires_on"})
         return await _expiry_page(ctx, user_id, key_id, form)
-    toast = render.done(f"API key {name} ends on {ends.day} {ends:%b %Y}.")
+    toast = render.done(f"API key {name} ends on {expires_at.day} {expires_at:%b %Y}.")
     return render.redirect(ctx.request, address(user_id), toast)
 
 
@@ -119,11 +119,11 @@ async def delete(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response
     """Delete a key's entry; a live one is revoked by it."""
     async with reauth.transaction(ctx) as session:
         key = _of(await api_keys.get(session, ctx.principal.organization_id, key_id), user_id)
-        name, live = _name(key), active_keys.is_active(key)
-        if live:
+        name, is_active = _name(key), active_keys.is_active(key)
+        if is_active:
             await api_keys.revoke(session, key, by=ctx.actor, reason="deleted by an administrator")
         await api_keys.delete(session, key, by=ctx.actor)
-    text = f"API key {name} is revoked and deleted." if live else f"API key {name} is deleted."
+    text = f"API key {name} is revoked and deleted." if is_active else f"API key {name} is deleted."
     return render.redirect(ctx.request, address(user_id), render.done(text))
 
 
@@ -140,8 +140,8 @@ def _name(key: ApiKey) -> str:
 async def _expiry_page(ctx: PageContext, user_id: int, key_id: int, form: Form | None) -> Response[str]:
     owner, row = await _shown(ctx, user_id, key_id)
     async with ctx.services.database.read() as session:
-        allowed = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
-    lifetime = expiry.lifetime(allowed, clock.now().date())
+        key_policy = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
+    lifetime = expiry.lifetime(key_policy, clock.now().date())
     entries: Entries = {"expires_on": row.expires.date().isoformat()}
     view = KeyExpiry(ctx.shell("users"), owner, row, form or Form(entries), lifetime)
     return render.page(ctx.request, "api_keys/expiry.html", view, status=422 if form else 200)

@@ -84,16 +84,16 @@ async def create(ctx: SignedIn) -> Response[str]:
         return render.page(ctx.request, "apps/kinds.html", AppKinds(ctx.shell("apps"), KINDS), status=422)
     try:
         async with reauth.transaction(ctx) as session:
-            entry = app_forms.entry(kind, ctx.entries, await _offered(ctx, session, kind, None), None)
-            made = await client_admin.create(
+            client_fields = app_forms.entry(kind, ctx.entries, await _offered(ctx, session, kind, None), None)
+            created_client = await client_admin.create(
                 session,
                 ctx.principal.organization_id,
-                entry,
+                client_fields,
                 secrets=ctx.services.secrets,
                 by=ctx.actor,
                 idempotency_key=forms.once(ctx.entries),
             )
-            app_id, secret, name = made.client.id, made.secret, made.client.name
+            app_id, secret, name = created_client.client.id, created_client.secret, created_client.client.name
             view = await _secret_view(ctx, session, app_id, secret, first=True) if secret else None
     except AlreadyRegistered:
         return await _sent_before(ctx, ctx.entries)
@@ -106,30 +106,30 @@ async def create(ctx: SignedIn) -> Response[str]:
 
 async def _sent_before(ctx: PageContext, entries: Entries) -> Response[str]:
     async with ctx.services.database.read() as session:
-        made = await client_admin.created_by_request(session, ctx.principal.organization_id, forms.once(entries))
-    return render.redirect(ctx.request, address(made.id) if made else BASE, Toast("info", _SENT_BEFORE))
+        client = await client_admin.created_by_request(session, ctx.principal.organization_id, forms.once(entries))
+    return render.redirect(ctx.request, address(client.id) if client else BASE, Toast("info", _SENT_BEFORE))
 
 
 @get("/organization/apps/{app_id:int}/edit")
 async def show_edit(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Show an own app for editing."""
-    found, roles = await _own(ctx, app_id)
-    return await _form(ctx, app_forms.kind_of(found), Form(app_forms.filled(found.client, roles)), found)
+    summary, roles = await _own(ctx, app_id)
+    return await _form(ctx, app_forms.kind_of(summary), Form(app_forms.filled(summary.client, roles)), summary)
 
 
 @post("/organization/apps/{app_id:int}/edit", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE + "/{app_id}"))
 async def change(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Change an own app."""
-    found, _ = await _own(ctx, app_id)
-    kind = app_forms.kind_of(found)
+    summary, _ = await _own(ctx, app_id)
+    kind = app_forms.kind_of(summary)
     try:
         async with reauth.transaction(ctx) as session:
             client = await client_admin.get(session, ctx.principal.organization_id, app_id, lock=True)
-            entry = app_forms.entry(kind, ctx.entries, await _offered(ctx, session, kind, client), client)
-            await client_admin.change(session, client, entry, by=ctx.actor)
+            client_fields = app_forms.entry(kind, ctx.entries, await _offered(ctx, session, kind, client), client)
+            await client_admin.change(session, client, client_fields, by=ctx.actor)
             name = client.name
     except (Invalid, Conflict) as error:
-        return await _form(ctx, kind, forms.refused(ctx.entries, error, _NAMES), found, status=422)
+        return await _form(ctx, kind, forms.refused(ctx.entries, error, _NAMES), summary, status=422)
     return render.redirect(ctx.request, address(app_id), render.done(f"{name[:80]} saved."))
 
 
@@ -173,38 +173,38 @@ def chosen_overlap(entries: Entries) -> timedelta:
 async def _own(ctx: PageContext, app_id: int) -> tuple[ClientSummary, Mapping[int, Role]]:
     async with ctx.services.database.read() as session:
         client = await client_admin.get(session, ctx.principal.organization_id, app_id)
-        found = await client_list.get(session, ctx.principal.organization_id, app_id)
-        return found, await client_admin.spaces_of(session, client)
+        summary = await client_list.get(session, ctx.principal.organization_id, app_id)
+        return summary, await client_admin.spaces_of(session, client)
 
 
 async def _offered(ctx: PageContext, session: Session, kind: Kind, client: OAuthClient | None) -> OfferedSpaces:
     if kind != "service":
         return OfferedSpaces((), 0, {})
-    seen = await space_access.load(session, ctx.principal)
-    own = [space for space in seen.visible if space.organization_id == ctx.principal.organization_id]
-    shown = {space.id for space in own[:_MOST_SPACES]}
-    held = await client_admin.spaces_of(session, client) if client else {}
-    kept = {space_id: role for space_id, role in held.items() if space_id not in shown}
-    choices = tuple(SpaceChoice(f"space_{space.id}", space.name) for space in own[:_MOST_SPACES])
-    return OfferedSpaces(choices, max(0, len(own) - _MOST_SPACES), kept)
+    access = await space_access.load(session, ctx.principal)
+    own_spaces = [space for space in access.visible if space.organization_id == ctx.principal.organization_id]
+    offered_ids = {space.id for space in own_spaces[:_MOST_SPACES]}
+    roles = await client_admin.spaces_of(session, client) if client else {}
+    hidden_roles = {space_id: role for space_id, role in roles.items() if space_id not in offered_ids}
+    choices = tuple(SpaceChoice(f"space_{space.id}", space.name) for space in own_spaces[:_MOST_SPACES])
+    return OfferedSpaces(choices, max(0, len(own_spaces) - _MOST_SPACES), hidden_roles)
 
 
-async def _form(ctx: PageContext, kind: Kind, form: Form, found: ClientSummary | None, *, status: int = 200) -> Response[str]:
+async def _form(ctx: PageContext, kind: Kind, form: Form, summary: ClientSummary | None, *, status: int = 200) -> Response[str]:
     async with ctx.services.database.read() as session:
-        offered = await _offered(ctx, session, kind, found.client if found else None)
+        offered = await _offered(ctx, session, kind, summary.client if summary else None)
     # Which proof an app gives is decided once; between the two ways to send a secret it can change.
-    own_key = found is not None and found.client.auth_method == "private_key_jwt"
-    methods = METHODS if found is None else tuple(each for each in METHODS if (each.value == "private_key_jwt") is own_key)
-    words = list(Scope) if kind == "service" else [each for each in EVERY if each != OFFLINE]
+    own_key = summary is not None and summary.client.auth_method == "private_key_jwt"
+    methods = METHODS if summary is None else tuple(each for each in METHODS if (each.value == "private_key_jwt") is own_key)
+    scopes = list(Scope) if kind == "service" else [each for each in EVERY if each != OFFLINE]
     view = AppEditor(
         ctx.shell("apps"),
         form,
         secrets.token_urlsafe(16),
-        app_rows.app(found) if found else None,
+        app_rows.app(summary) if summary else None,
         kind,
         methods,
         TYPES,
-        tuple(Option(each, consent_view.rights(each)[0].text, each) for each in words),
+        tuple(Option(each, consent_view.rights(each)[0].text, each) for each in scopes),
         offered.spaces,
         ROLES,
         offered.left_out,
@@ -215,16 +215,16 @@ async def _form(ctx: PageContext, kind: Kind, form: Form, found: ClientSummary |
 async def _rotate_page(ctx: PageContext, app_id: int, form: Form, *, status: int = 200) -> Response[str]:
     async with ctx.services.database.read() as session:
         await client_admin.get(session, ctx.principal.organization_id, app_id)
-        shown = await details(ctx, session, app_id)
-    view = AppRotate(shown.shell, shown.app, form, shown.secrets, OVERLAPS)
+        app_details = await details(ctx, session, app_id)
+    view = AppRotate(app_details.shell, app_details.app, form, app_details.secrets, OVERLAPS)
     return render.page(ctx.request, "apps/rotate.html", view, status=status)
 
 
 async def _secret_view(ctx: PageContext, session: Session, app_id: int, secret: str, *, first: bool) -> AppSecret:
-    shown = await details(ctx, session, app_id)
-    found = await client_list.get(session, ctx.principal.organization_id, app_id)
-    given = {each.name: getattr(shown, each.name) for each in fields(shown)}
-    return AppSecret(**given, secret=secret, first=first, basic=found.client.auth_method == "client_secret_basic")
+    app_details = await details(ctx, session, app_id)
+    summary = await client_list.get(session, ctx.principal.organization_id, app_id)
+    values = {each.name: getattr(app_details, each.name) for each in fields(app_details)}
+    return AppSecret(**values, secret=secret, first=first, basic=summary.client.auth_method == "client_secret_basic")
 
 
 HANDLERS = (show_new, create, show_edit, change, show_rotate, rotate, end_older_secret)

@@ -30,23 +30,23 @@ _STATUSES = (
 @get("/organization/apps")
 async def show_apps(ctx: SignedIn) -> Response[str]:
     """List the apps: the organization's own, and those of others that its users use or asked for."""
-    wanted = lists.wanted(ctx.request, BASE, client_list.SORTS, _SIZE, ("status",))
-    chosen = wanted.query.get("status", "")
+    listing = lists.wanted(ctx.request, BASE, client_list.SORTS, _SIZE, ("status",))
+    chosen = listing.query.get("status", "")
     organization_id = ctx.principal.organization_id
     async with ctx.services.database.read() as session:
-        found = await client_list.page(
+        page = await client_list.page(
             session,
             organization_id,
-            search=wanted.search,
+            search=listing.search,
             status=AppStatus(chosen) if chosen in set(AppStatus) else None,
-            sort=wanted.sort,
-            descending=wanted.descending,
-            number=wanted.page,
+            sort=listing.sort,
+            descending=listing.descending,
+            number=listing.page,
             size=_SIZE,
         )
         waiting = await client_list.waiting(session, organization_id)
-    shown = tuple(app_rows.app(each) for each in found.items)
-    view = Apps(ctx.shell("apps"), lists.counted(wanted, found.total), shown, _STATUSES, waiting)
+    rows = tuple(app_rows.app(each) for each in page.items)
+    view = Apps(ctx.shell("apps"), lists.counted(listing, page.total), rows, _STATUSES, waiting)
     return render.page(ctx.request, "apps/list.html", view)
 
 
@@ -67,16 +67,16 @@ async def show_app(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
 async def details(ctx: PageContext, session: Session, app_id: int) -> AppDetails:
     """Look up everything about one app; raises Missing."""
     organization_id = ctx.principal.organization_id
-    found = await client_list.get(session, organization_id, app_id)
-    held: Mapping[int, Role] = await client_admin.spaces_of(session, found.client) if found.own else {}
-    names = (await space_access.load(session, ctx.principal)).names if held else {}
-    living = await client_admin.active_secrets(session, found.client) if found.own else []
+    summary = await client_list.get(session, organization_id, app_id)
+    roles: Mapping[int, Role] = await client_admin.spaces_of(session, summary.client) if summary.own else {}
+    names = (await space_access.load(session, ctx.principal)).names if roles else {}
+    active_secrets = await client_admin.active_secrets(session, summary.client) if summary.own else []
     people = await client_list.users_of(session, organization_id, app_id)
     return AppDetails(
         ctx.shell("apps"),
-        app_rows.app(found),
-        app_rows.facts(found, held, names),
-        app_rows.secrets(living),
+        app_rows.app(summary),
+        app_rows.facts(summary, roles, names),
+        app_rows.secrets(active_secrets),
         tuple(app_rows.app_user(each) for each in people),
         ctx.services.settings.public_url,
     )
@@ -161,10 +161,10 @@ def address(app_id: int) -> str:
 
 async def _confirm(ctx: PageContext, app_id: int, what: str, form: Form | None = None, *, own: bool = False) -> Response[str]:
     async with ctx.services.database.read() as session:
-        found: ClientSummary = await client_list.get(session, ctx.principal.organization_id, app_id)
-    if own and not found.own:
+        summary: ClientSummary = await client_list.get(session, ctx.principal.organization_id, app_id)
+    if own and not summary.own:
         raise Missing("app", app_id)
-    view = AppConfirm(ctx.shell("apps"), app_rows.app(found), app_rows.facts(found, {}, {}), found.client.version, form or Form())
+    view = AppConfirm(ctx.shell("apps"), app_rows.app(summary), app_rows.facts(summary, {}, {}), summary.client.version, form or Form())
     return render.page(ctx.request, f"apps/{what}.html", view, status=422 if form else 200)
 
 

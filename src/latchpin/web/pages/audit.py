@@ -45,21 +45,21 @@ async def show_log(ctx: SignedIn) -> Response[str]:
     query = {name: value for name in _TITLES if (value := forms.query(ctx.request, name))}
     cursor = forms.query(ctx.request, "cursor") or None
     async with ctx.services.database.read() as session:
-        found = await trail.page(session, ctx.principal.organization_id, _filters(query), cursor=cursor, size=_SIZE)
-        names = await overview.names(session, ctx.principal.organization_id, (each.actor_id for each in found.items if each.actor_id))
-        everyone = await user_list.page(session, ctx.principal.organization_id, size=_MOST_PEOPLE)
-    people = (Option("", "Anyone"), *(Option(str(each.user.id), each.user.full_name) for each in everyone.items))
+        page = await trail.page(session, ctx.principal.organization_id, _filters(query), cursor=cursor, size=_SIZE)
+        names = await overview.names(session, ctx.principal.organization_id, (each.actor_id for each in page.items if each.actor_id))
+        user_page = await user_list.page(session, ctx.principal.organization_id, size=_MOST_PEOPLE)
+    people = (Option("", "Anyone"), *(Option(str(each.user.id), each.user.full_name) for each in user_page.items))
     view = AuditLog(
         ctx.shell("audit"),
-        tuple(audit_view.event(each, names) for each in found.items),
-        _chips(query, people, found.items),
+        tuple(audit_view.event(each, names) for each in page.items),
+        _chips(query, people, page.items),
         Form(query),
         _ACTIONS,
         _OUTCOMES,
         people,
         _CREDENTIALS,
         _link(query) if cursor else "",
-        _link({**query, "cursor": found.next}) if found.next else "",
+        _link({**query, "cursor": page.next}) if page.next else "",
         bool(query),
     )
     return render.page(ctx.request, "audit/list.html", view)
@@ -69,25 +69,25 @@ async def show_log(ctx: SignedIn) -> Response[str]:
 async def show_record(ctx: SignedIn, event_id: lists.Id) -> Response[str]:
     """Show everything one record says."""
     async with ctx.services.database.read() as session:
-        found = await trail.get(session, ctx.principal.organization_id, event_id)
-        if found is None:
+        audit_event = await trail.get(session, ctx.principal.organization_id, event_id)
+        if audit_event is None:
             raise Missing("audit record", event_id)
-        names = await overview.names(session, ctx.principal.organization_id, [found.actor_id] if found.actor_id else [])
-    target = f"{(found.target_kind or '').replace('_', ' ')} {found.target_name or found.target_id or ''}".strip()
+        names = await overview.names(session, ctx.principal.organization_id, [audit_event.actor_id] if audit_event.actor_id else [])
+    target = f"{(audit_event.target_kind or '').replace('_', ' ')} {audit_event.target_name or audit_event.target_id or ''}".strip()
     facts = (
         ("On", target),
-        ("Address", found.address or ""),
-        ("Browser or program", found.user_agent or ""),
-        ("Request", found.request_id or ""),
-        ("Times", str(found.count) if found.count > 1 else ""),
+        ("Address", audit_event.address or ""),
+        ("Browser or program", audit_event.user_agent or ""),
+        ("Request", audit_event.request_id or ""),
+        ("Times", str(audit_event.count) if audit_event.count > 1 else ""),
     )
     view = AuditRecord(
         ctx.shell("audit"),
-        audit_view.event(found, names),
-        found.action,
+        audit_view.event(audit_event, names),
+        audit_event.action,
         tuple(fact for fact in facts if fact[1]),
-        audit_view.changes(found),
-        audit_view.raw(found),
+        audit_view.changes(audit_event),
+        audit_view.raw(audit_event),
     )
     return render.page(ctx.request, "audit/record.html", view)
 
@@ -95,9 +95,9 @@ async def show_record(ctx: SignedIn, event_id: lists.Id) -> Response[str]:
 def _filters(query: dict[str, str]) -> Filters:
     kind, _, number = query.get("target", "").partition(":")
     through, _, credential = query.get("through", "").partition(":")
-    sort, whole = query.get("credential"), through not in ("", _APP)
+    credential_kind, whole = query.get("credential"), through not in ("", _APP)
     # What no credential is, such as a key that is a session, shows nothing, rather than all.
-    credential_id = 0 if whole and sort not in (None, through) else forms.number(credential) or 0
+    credential_id = 0 if whole and credential_kind not in (None, through) else forms.number(credential) or 0
     until = _day(query.get("until", ""))
     return Filters(
         action=query.get("action"),
@@ -105,7 +105,7 @@ def _filters(query: dict[str, str]) -> Filters:
         actor_id=forms.number(query["actor"]) or 0 if "actor" in query else None,
         target_kind=kind or None,
         target_id=forms.number(number),
-        credential_kind=through if whole else sort,
+        credential_kind=through if whole else credential_kind,
         credential_id=credential_id if whole else None,
         credential_name=query.get("name"),
         app_id=credential_id if through == _APP else None,
@@ -138,25 +138,25 @@ def _day_after(day: datetime) -> datetime | None:
         return None
 
 
-def _chips(query: dict[str, str], people: tuple[Option, ...], found: Sequence[AuditEvent]) -> tuple[Chip, ...]:
-    named = {"actor": people, "action": _ACTIONS, "outcome": _OUTCOMES, "credential": _CREDENTIALS}
+def _chips(query: dict[str, str], people: tuple[Option, ...], events: Sequence[AuditEvent]) -> tuple[Chip, ...]:
+    options_by_filter = {"actor": people, "action": _ACTIONS, "outcome": _OUTCOMES, "credential": _CREDENTIALS}
     chips = []
     for name, value in query.items():
-        shown = value.replace(":", " ") if name == "target" else value
-        label = next((option.label for option in named.get(name, ()) if option.value == value), shown)
+        fallback = value.replace(":", " ") if name == "target" else value
+        label = next((option.label for option in options_by_filter.get(name, ()) if option.value == value), fallback)
         if name == "through":
-            label = _through(value, found)
+            label = _through(value, events)
         if name in ("since", "until"):
             label = _day_in_words(value)
         chips.append(Chip(_TITLES[name], label, _link({other: text for other, text in query.items() if other != name})))
     return tuple(chips)
 
 
-def _through(value: str, found: Sequence[AuditEvent]) -> str:
+def _through(value: str, events: Sequence[AuditEvent]) -> str:
     """Return a credential in words, with the name that its records give it, or its number where there are none."""
     kind, _, number = value.partition(":")
     noun = audit_view.KINDS.get("client" if kind == _APP else kind, kind)
-    return f"{noun[:1].upper()}{noun[1:]} {found[0].credential_name if found else number}"
+    return f"{noun[:1].upper()}{noun[1:]} {events[0].credential_name if events else number}"
 
 
 def _link(query: dict[str, str]) -> str:

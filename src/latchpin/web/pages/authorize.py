@@ -45,11 +45,11 @@ async def authorize_by_form(request: AnyRequest) -> Response[str]:
     params.form(request.headers.get("content-type", ""), body)
     if len(body) > par.MOST_BYTES or not body.isascii():
         raise invalid_request("the request is too long")
-    kept = await _save_long(request, body)
-    answer = authorize_responses.away(request, kept[0] if kept else f"{requests.PATH}?{body.decode('ascii')}")
-    if kept:
-        answer.set_cookie(kept[1])
-    return answer
+    continuation = await _save_long(request, body)
+    response = authorize_responses.away(request, continuation[0] if continuation else f"{requests.PATH}?{body.decode('ascii')}")
+    if continuation:
+        response.set_cookie(continuation[1])
+    return response
 
 
 async def _answer(request: AnyRequest, encoded: bytes) -> Response[str]:
@@ -59,8 +59,8 @@ async def _answer(request: AnyRequest, encoded: bytes) -> Response[str]:
     if not par.is_request_uri(request_uri):
         return await _judge(request, encoded, None)
     if par.is_continuation(request_uri):
-        ahead = await par_cookie.find(request, encoded)
-        return await _judge(request, ahead.encoded, ahead)
+        pushed_request = await par_cookie.find(request, encoded)
+        return await _judge(request, pushed_request.encoded, pushed_request)
     return await _first_visit(request, encoded, request_uri)
 
 
@@ -72,36 +72,38 @@ async def _first_visit(request: AnyRequest, encoded: bytes, request_uri: str) ->
     server, browser = services.of(request), par_cookie.secret(request)
     client = await requests.named_client(server, encoded, await server.now(), authorization_server.origin_of(request))
     async with server.database.transaction() as session:
-        ahead = await par.take(session, request_uri, client)
-        silent = requests.NONE in requests.prompts(ahead.encoded)
-        onward = "" if silent else await par.resume(session, client, ahead, browser)
+        pushed_request = await par.take(session, request_uri, client)
+        silent = requests.NONE in requests.prompts(pushed_request.encoded)
+        location = "" if silent else await par.resume(session, client, pushed_request, browser)
     if silent:
-        return await _judge(request, ahead.encoded, ahead)
-    answer = authorize_responses.away(request, onward)
-    answer.set_cookie(par_cookie.cookie(server.settings, browser))
-    return answer
+        return await _judge(request, pushed_request.encoded, pushed_request)
+    response = authorize_responses.away(request, location)
+    response.set_cookie(par_cookie.cookie(server.settings, browser))
+    return response
 
 
-async def _judge(request: AnyRequest, encoded: bytes, ahead: PushedAuthorizationRequest | None) -> Response[str]:
+async def _judge(request: AnyRequest, encoded: bytes, pushed_request: PushedAuthorizationRequest | None) -> Response[str]:
     server = services.of(request)
-    to = await requests.target(server, encoded, await server.now(), authorization_server.origin_of(request))
+    target = await requests.target(server, encoded, await server.now(), authorization_server.origin_of(request))
     silent = requests.NONE in requests.prompts(encoded)
     try:
         ctx = await page_context.require_user(request)
-    except (SignInRequired, PasswordChangeRequired) as needed:
+    except (SignInRequired, PasswordChangeRequired) as reason:
         if silent:
             error = OAuthError("login_required", "nobody is signed in")
-            return authorize_responses.refused(request, to.client.name, ErrorRedirect(to, error, by_itself=not to.is_unverified))
-        if ahead is not None:
-            return _to_sign_in(request, needed, _here(request))
-        kept = await _save_long(request, encoded)
-        answer = _to_sign_in(request, needed, kept[0] if kept else requests.after_signing_in(encoded))
-        if kept:
-            answer.set_cookie(kept[1])
-        return answer
+            return authorize_responses.refused(
+                request, target.client.name, ErrorRedirect(target, error, by_itself=not target.is_unverified)
+            )
+        if pushed_request is not None:
+            return _to_sign_in(request, reason, _here(request))
+        continuation = await _save_long(request, encoded)
+        response = _to_sign_in(request, reason, continuation[0] if continuation else requests.after_signing_in(encoded))
+        if continuation:
+            response.set_cookie(continuation[1])
+        return response
     async with ctx.services.database.transaction() as session:
-        outcome = await authorize.begin(session, server, to, encoded, ctx.signed_in, ahead)
-    return await authorize_responses.go_on(ctx, to.client, outcome)
+        outcome = await authorize.begin(session, server, target, encoded, ctx.signed_in, pushed_request)
+    return await authorize_responses.go_on(ctx, target.client, outcome)
 
 
 async def _save_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] | None:
@@ -113,15 +115,15 @@ async def _save_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] 
     server, origin = services.of(request), authorization_server.origin_of(request)
     if not par.LEAST_KEPT < len(encoded) <= par.MOST_BYTES or requests.reference(encoded):
         return None
-    to = await requests.target(server, encoded, await server.now(), origin)
-    if to.client.is_first_party or requests.must_be_pushed(server, to.client) or requests.NONE in requests.prompts(encoded):
+    target = await requests.target(server, encoded, await server.now(), origin)
+    if target.client.is_first_party or requests.must_be_pushed(server, target.client) or requests.NONE in requests.prompts(encoded):
         return None
     if await request_limits.room_in(server, "kept_requests", origin.address):
         return None
     browser = par_cookie.secret(request)
     async with server.database.transaction() as session:
-        onward = await par.resume(session, to.client, PushedAuthorizationRequest(encoded, clock.now()), browser)
-    return onward, par_cookie.cookie(server.settings, browser)
+        location = await par.resume(session, target.client, PushedAuthorizationRequest(encoded, clock.now()), browser)
+    return location, par_cookie.cookie(server.settings, browser)
 
 
 def _here(request: AnyRequest) -> str:
@@ -129,11 +131,11 @@ def _here(request: AnyRequest) -> str:
     return f"{requests.PATH}?{request.scope['query_string'].decode('latin-1')}"
 
 
-def _to_sign_in(request: AnyRequest, needed: SignInRequired | PasswordChangeRequired, back: str) -> Response[str]:
-    wanted = quote(back)
-    if isinstance(needed, PasswordChangeRequired):
-        return authorize_responses.away(request, f"/password?next={wanted}")
-    return authorize_responses.away(request, f"/login?next={wanted}" + ("&ended=1" if needed.ended else ""))
+def _to_sign_in(request: AnyRequest, reason: SignInRequired | PasswordChangeRequired, next_path: str) -> Response[str]:
+    encoded_path = quote(next_path)
+    if isinstance(reason, PasswordChangeRequired):
+        return authorize_responses.away(request, f"/password?next={encoded_path}")
+    return authorize_responses.away(request, f"/login?next={encoded_path}" + ("&ended=1" if reason.ended else ""))
 
 
 def on_oauth_error(request: AnyRequest, error: OAuthError) -> Response[str] | Response[bytes]:
@@ -150,10 +152,10 @@ def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str] | Res
     return _without_cors(MACHINES[LatchpinError](request, error))
 
 
-def _without_cors(answer: Response[bytes]) -> Response[bytes]:
+def _without_cors(response: Response[bytes]) -> Response[bytes]:
     for name in CORS:
-        answer.headers.pop(name, None)
-    return answer
+        response.headers.pop(name, None)
+    return response
 
 
 HANDLERS = (authorize_by_link, authorize_by_form)

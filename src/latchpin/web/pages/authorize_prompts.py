@@ -34,40 +34,42 @@ async def ask(ctx: PageContext, client: Client, due: ShowPrompt, form: Form | No
     """Draw a question; `form` is what was refused of an answer."""
     redirect_uri = due.pending.request.redirect_uri if due.pending.request else ""
     async with ctx.services.database.read() as session:
-        before = await consents.find(session, ctx.principal.user_id, client)
+        consent = await consents.find(session, ctx.principal.user_id, client)
         spaces = await access.roles_in_all(session, ctx.principal)
         device = await device_consent.request_of(session, due.pending.device_id, client) if due.pending.device_id is not None else None
-    facts = consent_view.app(client, redirect_uri, ctx.principal.organization_id, known=before is not None)
+    facts = consent_view.app(client, redirect_uri, ctx.principal.organization_id, has_consented=consent is not None)
     headers = consent_view.redirect_policy(redirect_uri)
     if due.prompt is Prompt.ACCOUNT:
         return render.page(ctx.request, "oauth/account.html", ChooseAccount(ctx.shell(""), due.token, facts), headers=headers)
     if due.prompt is Prompt.REAUTH:
         confirm = GivePassword(ctx.shell(""), form or Form(), due.token, facts)
         return render.page(ctx.request, "oauth/password.html", confirm, status=status, headers=headers)
-    known = _ConsentFacts(
-        spaces, SpaceBinding(before.reach, before.space_id) if before else None, bool(before and before.stay_connected), device
+    consent_facts = _ConsentFacts(
+        spaces, SpaceBinding(consent.reach, consent.space_id) if consent else None, bool(consent and consent.stay_connected), device
     )
-    view = _consent(ctx, client, due, facts, known, form)
+    view = _consent(ctx, client, due, facts, consent_facts, form)
     return render.page(ctx.request, "oauth/consent.html", view, status=status, headers=headers)
 
 
-def _consent(ctx: PageContext, client: Client, due: ShowPrompt, facts: AppFacts, known: _ConsentFacts, form: Form | None) -> Consent:
-    wanted, settings = due.pending.request or known.device, ctx.services.settings
-    scopes, resource = (wanted.scopes, wanted.resource) if wanted else ("", ())
-    offered = consent_view.spaces(known.spaces)
-    was = known.before.word if known.before else ""
-    chosen = was if any(option.value == was for option in offered) else offered[0].value
+def _consent(
+    ctx: PageContext, client: Client, due: ShowPrompt, facts: AppFacts, consent_facts: _ConsentFacts, form: Form | None
+) -> Consent:
+    request, settings = due.pending.request or consent_facts.device, ctx.services.settings
+    scopes, resource = (request.scopes, request.resource) if request else ("", ())
+    space_options = consent_view.spaces(consent_facts.spaces)
+    previous_space = consent_facts.before.word if consent_facts.before else ""
+    chosen = previous_space if any(option.value == previous_space for option in space_options) else space_options[0].value
     return Consent(
         ctx.shell(""),
-        form or Form({"space": chosen, "stay": "yes" if known.stays else ""}),
+        form or Form({"space": chosen, "stay": "yes" if consent_facts.stays else ""}),
         due.token,
         facts,
-        offered,
+        space_options,
         consent_view.rights(scopes),
         consent_view.other_resources(resource, settings),
         settings.access_token_minutes,
         consent_view.offline_until(scopes, settings),
         consent_view.may_stay_until(scopes, client, settings),
-        DeviceFacts(known.device.address, known.device.at) if known.device else None,
+        DeviceFacts(consent_facts.device.address, consent_facts.device.at) if consent_facts.device else None,
         due.has_changed,
     )

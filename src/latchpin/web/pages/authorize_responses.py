@@ -39,9 +39,9 @@ _WRONG = "The app asked for something that is not possible here, so you were not
 
 def away(request: AnyRequest, location: str) -> Response[str]:
     """Send the browser on, whatever it came with: 303, never 307, so that no form is sent again (security.md 13)."""
-    answer = render.redirect(request, location)
-    answer.headers.update(consent_view.PRIVATE)
-    return answer
+    response = render.redirect(request, location)
+    response.headers.update(consent_view.PRIVATE)
+    return response
 
 
 def to_app(request: AnyRequest, app: str, location: str, *, allowed: bool) -> Response[str]:
@@ -65,13 +65,15 @@ async def go_on(ctx: PageContext, client: Client, outcome: Outcome, form: Form |
     return await authorize_prompts.ask(ctx, client, outcome, form, status)
 
 
-def refused(request: AnyRequest, app: str, found: ErrorRedirect) -> Response[str]:
+def refused(request: AnyRequest, app: str, error_redirect: ErrorRedirect) -> Response[str]:
     """Send a refusal to the app; where its address is not to be trusted, a person decides whether to follow it (OAuth 2.1, 7.12.2)."""
-    location = requests.failure(found.to, found.error, services.of(request).issuer)
-    if found.by_itself:
+    location = requests.failure(error_redirect.to, error_redirect.error, services.of(request).issuer)
+    if error_redirect.by_itself:
         return to_app(request, app, location, allowed=False)
     text = "It asked for something that is not possible here. The app is new to us, so look where it would send you"
-    return _refusal(request, "The app was refused", text, found.error, onward=location, to=found.to.redirect_uri)
+    return _refusal(
+        request, "The app was refused", text, error_redirect.error, onward=location, redirect_uri=error_redirect.to.redirect_uri
+    )
 
 
 def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str]:
@@ -90,8 +92,8 @@ def refusal_page(request: AnyRequest, error: OAuthError) -> Response[str]:
 
 
 def _refusal(
-    request: AnyRequest, title: str, text: str, error: OAuthError, *, status: int = 400, onward: str = "", to: str = ""
+    request: AnyRequest, title: str, text: str, error: OAuthError, *, status: int = 400, onward: str = "", redirect_uri: str = ""
 ) -> Response[str]:
     shell, request_id = page_context.shell_outside(request), context.of(request.scope).request_id
-    view = Refusal(shell, title, text, error.error, error.description, onward, consent_view.destination(to), request_id)
+    view = Refusal(shell, title, text, error.error, error.description, onward, consent_view.destination(redirect_uri), request_id)
     return render.page(request, "oauth/refused.html", view, status=status, headers=consent_view.PRIVATE)

@@ -34,32 +34,32 @@ async def choose_account(ctx: SignedIn) -> Response[str]:
     if entries.get("choice") == "other":
         return await _another_account(ctx, token)
     async with ctx.services.database.transaction() as session:
-        found = await pending.find(session, token, ctx.signed_in.session_id)
-        client = await authorize.client_of(session, found)
-        waiting = authorize.without_account(found.pending)
-        outcome = await authorize.proceed(session, server, client, waiting, ctx.signed_in, opened=(found, token))
+        authorization = await pending.find(session, token, ctx.signed_in.session_id)
+        client = await authorize.client_of(session, authorization)
+        pending_authorization = authorize.without_account(authorization.pending)
+        outcome = await authorize.proceed(session, server, client, pending_authorization, ctx.signed_in, opened=(authorization, token))
     return await authorize_responses.go_on(ctx, client, outcome)
 
 
 async def _another_account(ctx: PageContext, token: str) -> Response[str]:
     browser = par_cookie.secret(ctx.request)
     async with ctx.services.database.transaction() as session:
-        found = await pending.find(session, token, ctx.signed_in.session_id)
-        client = await authorize.client_of(session, found)
-        await pending.use_up(session, found)
-        address = found.pending.address
+        authorization = await pending.find(session, token, ctx.signed_in.session_id)
+        client = await authorize.client_of(session, authorization)
+        await pending.use_up(session, authorization)
+        address = authorization.pending.address
         is_kept = not address or len(address) > par.LEAST_KEPT
         if not address:
-            address = await par.move(session, bytes.fromhex(found.pending.pushed), client, browser)
+            address = await par.move(session, bytes.fromhex(authorization.pending.pushed), client, browser)
         elif is_kept:  # quoted once more it would be longer than proxies take
             encoded = address.partition("?")[2].encode()
             address = await par.resume(session, client, PushedAuthorizationRequest(encoded, clock.now()), browser)
         await sessions.end(session, ctx.principal.user_id, ctx.signed_in.session_id, by=ctx.actor, signed_out=True)
-    back = authorize_responses.away(ctx.request, f"/login?next={quote(address)}")
-    back.set_cookie(page_context.no_cookie(ctx.services.settings))
+    response = authorize_responses.away(ctx.request, f"/login?next={quote(address)}")
+    response.set_cookie(page_context.no_cookie(ctx.services.settings))
     if is_kept:
-        back.set_cookie(par_cookie.cookie(ctx.services.settings, browser))
-    return back
+        response.set_cookie(par_cookie.cookie(ctx.services.settings, browser))
+    return response
 
 
 @post("/oauth/confirm", status_code=200)
@@ -68,17 +68,17 @@ async def confirm(ctx: SignedIn) -> Response[str]:
     entries = await forms.read(ctx.request)
     token, server = entries.get("request", ""), services.of(ctx.request)
     async with ctx.services.database.read() as session:
-        found = await pending.find(session, token, ctx.signed_in.session_id)
-        client = await authorize.client_of(session, found)
+        authorization = await pending.find(session, token, ctx.signed_in.session_id)
+        client = await authorize.client_of(session, authorization)
     refusal = await reauth.reauthenticate(ctx, entries.get("password", ""))
     if refusal is not None:
         form = Form({}, {"password": refusal.detail})
         status = 429 if isinstance(refusal, Throttled) else 422
-        return await authorize_responses.go_on(ctx, client, ShowPrompt(Prompt.REAUTH, found.pending, token), form, status=status)
+        return await authorize_responses.go_on(ctx, client, ShowPrompt(Prompt.REAUTH, authorization.pending, token), form, status=status)
     async with ctx.services.database.transaction() as session:
-        found = await pending.find(session, token, ctx.signed_in.session_id)
-        waiting = authorize.without_reauth(found.pending)
-        outcome = await authorize.proceed(session, server, client, waiting, ctx.signed_in, opened=(found, token))
+        authorization = await pending.find(session, token, ctx.signed_in.session_id)
+        pending_authorization = authorize.without_reauth(authorization.pending)
+        outcome = await authorize.proceed(session, server, client, pending_authorization, ctx.signed_in, opened=(authorization, token))
     return await authorize_responses.go_on(ctx, client, outcome)
 
 
@@ -97,33 +97,37 @@ async def decide(ctx: SignedIn) -> Response[str]:
 async def _authorize(ctx: PageContext, token: str, entries: Entries) -> Response[str]:
     form: Form | None = None
     async with ctx.services.database.transaction() as session:
-        found = await pending.find(session, token, ctx.signed_in.session_id)
-        client = await authorize.client_of(session, found)
+        authorization = await pending.find(session, token, ctx.signed_in.session_id)
+        client = await authorize.client_of(session, authorization)
         try:
-            outcome = await _agree(ctx, session, found, client, entries)
+            outcome = await _agree(ctx, session, authorization, client, entries)
         except Invalid as error:
-            form, outcome = forms.refused(entries, error), ShowPrompt(Prompt.CONSENT, found.pending, token)
+            form, outcome = forms.refused(entries, error), ShowPrompt(Prompt.CONSENT, authorization.pending, token)
         if outcome is None:
-            waiting = await authorize.record_shown(session, found, client)
-            form, outcome = Form(entries), ShowPrompt(Prompt.CONSENT, waiting, token, has_changed=True)
+            pending_authorization = await authorize.record_shown(session, authorization, client)
+            form, outcome = Form(entries), ShowPrompt(Prompt.CONSENT, pending_authorization, token, has_changed=True)
     return await authorize_responses.go_on(ctx, client, outcome, form, status=422 if form else 200)
 
 
-async def _agree(ctx: PageContext, session: Session, found: OpenedAuthorization, client: Client, entries: Entries) -> Outcome | None:
+async def _agree(
+    ctx: PageContext, session: Session, authorization: OpenedAuthorization, client: Client, entries: Entries
+) -> Outcome | None:
     """Do what Authorize says; None where the page showed another version of the app. Raises Invalid for the choice of a Space."""
-    if not authorize.is_shown(found, client):
+    if not authorize.is_shown(authorization, client):
         return None
-    agree = authorize.agree if found.pending.device_id is None else device_consent.agree
-    place = await consents.chosen(session, ctx.principal, entries.get("space", ""))
-    return await agree(session, services.of(ctx.request), found, client, ctx.signed_in, place, stay=entries.get("stay") == "yes")
+    agree = authorize.agree if authorization.pending.device_id is None else device_consent.agree
+    space_binding = await consents.chosen(session, ctx.principal, entries.get("space", ""))
+    return await agree(
+        session, services.of(ctx.request), authorization, client, ctx.signed_in, space_binding, stay=entries.get("stay") == "yes"
+    )
 
 
 async def _deny(ctx: PageContext, token: str) -> Response[str]:
     async with ctx.services.database.transaction() as session:
-        found = await pending.find(session, token, ctx.signed_in.session_id)
-        client = await authorize.client_of(session, found)
-        refuse = authorize.refuse if found.pending.device_id is None else device_consent.refuse
-        outcome = await refuse(session, found, client, by=ctx.actor)
+        authorization = await pending.find(session, token, ctx.signed_in.session_id)
+        client = await authorize.client_of(session, authorization)
+        refuse = authorize.refuse if authorization.pending.device_id is None else device_consent.refuse
+        outcome = await refuse(session, authorization, client, by=ctx.actor)
     return await authorize_responses.go_on(ctx, client, outcome)
 
 

@@ -30,12 +30,12 @@ async def show_dashboard(ctx: SignedIn) -> Response[str]:
         recent = await agent_lists.every(session, me, Filters(), sort="updated", descending=True, limit=_AGENTS)
         owners = await overview.names(session, me.organization_id, (each.user_id for each in recent if each.user_id))
         counts = await overview.counts(session, me.organization_id) if ctx.is_administrator else None
-        ending = await overview.expiring(session, me.organization_id, within=rows.SOON) if counts else []
+        expiring_keys = await overview.expiring(session, me.organization_id, within=rows.SOON) if counts else []
         page = await trail.page(session, me.organization_id, AuditFilters(), size=_EVENTS) if counts else None
-        acted = [each.actor_id for each in page.items if each.actor_id] if page else []
-        names_of_actors = await overview.names(session, me.organization_id, acted)
-        mine = [] if counts else await api_keys.of_user(session, me.user_id)
-        names_of_makers = await makers(session, me.organization_id, mine)
+        actor_ids = [each.actor_id for each in page.items if each.actor_id] if page else []
+        names_of_actors = await overview.names(session, me.organization_id, actor_ids)
+        my_keys = [] if counts else await api_keys.of_user(session, me.user_id)
+        names_of_makers = await makers(session, me.organization_id, my_keys)
     now = clock.now()
     names = {each.id: each.name for each in visible}
     view = Dashboard(
@@ -46,10 +46,10 @@ async def show_dashboard(ctx: SignedIn) -> Response[str]:
         counts.users if counts else None,
         counts.disabled_users if counts else None,
         counts.active_keys if counts else None,
-        tuple(ExpiringKey(rows.owner(user), rows.key(key, now)) for key, user in ending),
+        tuple(ExpiringKey(rows.owner(user), rows.key(key, now)) for key, user in expiring_keys),
         tuple(audit_view.event(each, names_of_actors) for each in page.items) if page else (),
         tuple(rows.agent(each, spaces=names, owners=owners, editable=False) for each in recent),
-        tuple(row for row in (rows.key(each, now, names_of_makers) for each in mine) if row.is_active),
+        tuple(row for row in (rows.key(each, now, names_of_makers) for each in my_keys) if row.is_active),
     )
     return render.page(ctx.request, "organization/dashboard.html", view)
 

@@ -28,16 +28,16 @@ async def show_entry(ctx: SignedIn) -> Response[str]:
 async def enter(ctx: SignedIn) -> Response[str]:
     """Look the code up, and ask about the device. Codes are short, so tries are counted by person and by address."""
     entries = await forms.read(ctx.request)
-    typed = entries.get("user_code", "")[:40]
+    user_code = entries.get("user_code", "")[:40]
     if wait := await _wait(ctx):
         detail = f"Too many tries. Wait {wait} seconds."
-        return _entry(ctx, Form({"user_code": typed}, {"user_code": detail}), status=429, headers={"Retry-After": str(wait)})
+        return _entry(ctx, Form({"user_code": user_code}, {"user_code": detail}), status=429, headers={"Retry-After": str(wait)})
     async with ctx.services.database.transaction() as session:
-        row = await device_codes.find_pending(session, typed, ctx.services.secrets)
-        found = await device_consent.begin(session, services.of(ctx.request), row, ctx.signed_in) if row is not None else None
-    if found is None:
-        return _entry(ctx, Form({"user_code": typed}, {"user_code": _WRONG}), status=422)
-    return await authorize_responses.go_on(ctx, *found)
+        row = await device_codes.find_pending(session, user_code, ctx.services.secrets)
+        result = await device_consent.begin(session, services.of(ctx.request), row, ctx.signed_in) if row is not None else None
+    if result is None:
+        return _entry(ctx, Form({"user_code": user_code}, {"user_code": _WRONG}), status=422)
+    return await authorize_responses.go_on(ctx, *result)
 
 
 @get(device_consent.ALLOWED)
@@ -56,9 +56,9 @@ async def _wait(ctx: PageContext) -> int:
     """Count a try; returns how many seconds to wait, 0 where it may go on."""
     counter = services.of(ctx.request).counter
     address = context.of(ctx.request.scope).address
-    for whose in (f"user:{ctx.principal.user_id}", f"address:{client_subnet.of(address)}"):
-        window = await counter.hit(f"device-code:{whose}", _WINDOW_SECONDS)
-        if window.count > TRIES * (1 if whose.startswith("user") else 5):
+    for limiter_key in (f"user:{ctx.principal.user_id}", f"address:{client_subnet.of(address)}"):
+        window = await counter.hit(f"device-code:{limiter_key}", _WINDOW_SECONDS)
+        if window.count > TRIES * (1 if limiter_key.startswith("user") else 5):
             return window.seconds_left(clock.monotonic())
     return 0
 

@@ -31,55 +31,59 @@ async def sign_out_by_link(request: AnyRequest) -> Response[str]:
 async def sign_out_by_form(request: AnyRequest) -> Response[str]:
     """Take the same as a form: an app's goes on as a link, with which the cookie comes (SameSite), our own question's is the answer."""
     body = await request.body()
-    sent = params.form(request.headers.get("content-type", ""), body)
+    request_params = params.form(request.headers.get("content-type", ""), body)
     settings = services.of(request).settings
     if same_origin.may_change("POST", context.of(request.scope).seen, same_origin.own_origins(settings)):
-        return await _answer(request, sent, confirmed=sent.get("confirmed") is not None)
+        return await _answer(request, request_params, confirmed=request_params.get("confirmed") is not None)
     if len(body) > _MOST:
         raise OAuthError("invalid_request", "the request is too long")
     return authorize_responses.away(request, f"{PATH}?{body.decode('ascii')}")
 
 
-async def _answer(request: AnyRequest, sent: Params, *, confirmed: bool) -> Response[str]:
+async def _answer(request: AnyRequest, request_params: Params, *, confirmed: bool) -> Response[str]:
     server = services.of(request)
-    asked = await end_session.read(server, sent, authorization_server.origin_of(request))
+    logout_request = await end_session.read(server, request_params, authorization_server.origin_of(request))
     try:
         ctx = await page_context.require_user_with_any_password(request)
     except SignInRequired:
-        organization_id = await end_session.organization_of(server, asked.subject)
+        organization_id = await end_session.organization_of(server, logout_request.subject)
         # Anybody's own ID token would otherwise open a page of ours with a stranger's link to everybody.
-        is_led_on = organization_id is not None and asked.may_redirect(organization_id)
-        return _away(request, asked, organization_id if is_led_on else None)
-    if not confirmed and asked.subject != str(ctx.principal.user_id):
-        return _question(ctx, asked, sent)
+        may_redirect = organization_id is not None and logout_request.may_redirect(organization_id)
+        return _away(request, logout_request, organization_id if may_redirect else None)
+    if not confirmed and logout_request.subject != str(ctx.principal.user_id):
+        return _question(ctx, logout_request, request_params)
     async with ctx.services.database.transaction() as session:
         await sessions.end(session, ctx.principal.user_id, ctx.signed_in.session_id, by=ctx.actor, signed_out=True)
-    return _away(request, asked, ctx.principal.organization_id)
+    return _away(request, logout_request, ctx.principal.organization_id)
 
 
-def _away(request: AnyRequest, asked: LogoutRequest, organization_id: int | None) -> Response[str]:
+def _away(request: AnyRequest, logout_request: LogoutRequest, organization_id: int | None) -> Response[str]:
     """Send the browser of somebody of the organization on; without one it comes to our sign-in page.
 
     An app that an administrator there entered is gone back to; any other gets a page of ours with a link that names its address.
     """
-    if asked.client is None or not asked.onward or organization_id is None:
-        answer = authorize_responses.away(request, "/login")
-    elif asked.may_redirect(organization_id):
-        answer = authorize_responses.to_app(request, asked.client.name, asked.onward, allowed=True)
+    if logout_request.client is None or not logout_request.onward or organization_id is None:
+        response = authorize_responses.away(request, "/login")
+    elif logout_request.may_redirect(organization_id):
+        response = authorize_responses.to_app(request, logout_request.client.name, logout_request.onward, allowed=True)
     else:
-        facts = consent_view.app(asked.client, asked.redirect_uri, organization_id, known=False)
-        view = SignedOut(page_context.shell_outside(request), facts, asked.onward)
-        answer = render.page(request, "oauth/signed_out.html", view, headers=consent_view.PRIVATE)
-    answer.set_cookie(page_context.no_cookie(services.of(request).settings))
-    return answer
+        facts = consent_view.app(logout_request.client, logout_request.redirect_uri, organization_id, has_consented=False)
+        view = SignedOut(page_context.shell_outside(request), facts, logout_request.onward)
+        response = render.page(request, "oauth/signed_out.html", view, headers=consent_view.PRIVATE)
+    response.set_cookie(page_context.no_cookie(services.of(request).settings))
+    return response
 
 
-def _question(ctx: PageContext, asked: LogoutRequest, sent: Params) -> Response[str]:
-    carried = tuple((name, sent.values[name]) for name in _CARRIED if name in sent.values)
+def _question(ctx: PageContext, logout_request: LogoutRequest, request_params: Params) -> Response[str]:
+    hidden_fields = tuple((name, request_params.values[name]) for name in _CARRIED if name in request_params.values)
     organization_id = ctx.principal.organization_id
-    facts = consent_view.app(asked.client, asked.redirect_uri, organization_id, known=False) if asked.client else None
-    view = SignOut(ctx.shell(""), facts, carried)
-    headers = _headers(asked.onward if asked.may_redirect(organization_id) else "")
+    facts = (
+        consent_view.app(logout_request.client, logout_request.redirect_uri, organization_id, has_consented=False)
+        if logout_request.client
+        else None
+    )
+    view = SignOut(ctx.shell(""), facts, hidden_fields)
+    headers = _headers(logout_request.onward if logout_request.may_redirect(organization_id) else "")
     return render.page(ctx.request, "oauth/sign_out.html", view, headers=headers)
 
 

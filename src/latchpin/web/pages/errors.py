@@ -69,15 +69,15 @@ def on_http(request: AnyRequest, error: HTTPException) -> Response[str]:
     if error.status_code >= 500:  # noqa: PLR2004
         return on_failure(request, error)
     title, text = _FRAMEWORK.get(error.status_code, _FRAMEWORK[400])
-    answer = _draw(request, error.status_code, title, text)
-    answer.headers.update(methods.allow(error.headers))
-    return answer
+    response = _draw(request, error.status_code, title, text)
+    response.headers.update(methods.allow(error.headers))
+    return response
 
 
 def on_failure(request: AnyRequest, error: Exception) -> Response[str]:
     """Draw what nobody expected: the person gets the request's id, the log gets the rest."""
-    known = context.of(request.scope)
-    _log.error("request.failed", request_id=known.request_id, path=request.scope["path"], exc_info=error)
+    request_context = context.of(request.scope)
+    _log.error("request.failed", request_id=request_context.request_id, path=request.scope["path"], exc_info=error)
     return _draw(request, 500, "Something went wrong on our side", _FAILED)
 
 

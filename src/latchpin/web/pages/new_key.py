@@ -51,14 +51,14 @@ async def create(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     limits = await _limits(ctx)
     problems: list[FieldProblem] = []
     try:
-        new = _chosen(ctx.entries, limits, problems)
+        parameters = _chosen(ctx.entries, limits, problems)
         async with reauth.transaction(ctx) as session:
             user = await users.get(session, ctx.principal.organization_id, user_id)
-            allowed = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
-            made = await api_keys.create(session, user, new, policy=allowed, secrets=ctx.services.secrets, by=ctx.actor)
+            key_policy = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
+            issued_key = await api_keys.create(session, user, parameters, policy=key_policy, secrets=ctx.services.secrets, by=ctx.actor)
             keys = await api_keys.of_user(session, user_id)
-            found = keys_of(user, keys, await makers(session, ctx.principal.organization_id, keys))
-            row = rows.key(made.key, clock.now())
+            user_keys = keys_of(user, keys, await makers(session, ctx.principal.organization_id, keys))
+            row = rows.key(issued_key.key, clock.now())
             forms.require_none(problems)
     except AlreadyIssued:
         return render.redirect(ctx.request, address(user_id), Toast("info", _SENT_BEFORE))
@@ -67,11 +67,11 @@ async def create(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
         return await _form(ctx, user_id, form, limits, status=422)
     view = CreatedKey(
         ctx.shell("users"),
-        found.owner,
-        found.listing,
-        found.live,
-        found.inactive,
-        made.secret,
+        user_keys.owner,
+        user_keys.listing,
+        user_keys.live,
+        user_keys.inactive,
+        issued_key.secret,
         row,
         ctx.services.settings.public_url,
     )
@@ -105,8 +105,8 @@ def _chosen(entries: Entries, limits: Lifetime, problems: list[FieldProblem]) ->
 
 async def _limits(ctx: PageContext) -> Lifetime:
     async with ctx.services.database.read() as session:
-        allowed = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
-    return expiry.lifetime(allowed, clock.now().date())
+        key_policy = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
+    return expiry.lifetime(key_policy, clock.now().date())
 
 
 async def _form(ctx: PageContext, user_id: int, form: Form, limits: Lifetime, *, status: int = 200) -> Response[str]:

@@ -36,8 +36,8 @@ async def change_policy(ctx: SignedIn) -> Response[str]:
                 max_days=days["max_days"],
                 by=ctx.actor,
             )
-            needed = ctx.entries.get("app_approval") == "yes"
-            await approvals.set_policy(session, ctx.principal.organization_id, needs_approval=needed, by=ctx.actor)
+            needs_approval = ctx.entries.get("app_approval") == "yes"
+            await approvals.set_policy(session, ctx.principal.organization_id, needs_approval=needs_approval, by=ctx.actor)
             forms.require_none(problems)
     except Invalid as error:
         return await _page(ctx, forms.refused(ctx.entries, error, also=problems))
@@ -47,12 +47,12 @@ async def change_policy(ctx: SignedIn) -> Response[str]:
 async def _page(ctx: PageContext, form: Form | None) -> Response[str]:
     organization_id = ctx.principal.organization_id
     async with ctx.services.database.read() as session:
-        allowed = await policy.get(session, organization_id, ctx.services.settings)
-        approval = await approvals.needs_approval(session, organization_id)
-        beyond = await overview.ending_after(session, organization_id, days=allowed.max_days)
-    days = {"default_days": str(allowed.default_days), "max_days": str(allowed.max_days)}
-    shown = form or Form({**days, "app_approval": "yes" if approval else ""})
-    view = Policy(ctx.shell("policy"), shown, allowed.deployment_max_days, beyond)
+        key_policy = await policy.get(session, organization_id, ctx.services.settings)
+        needs_approval = await approvals.needs_approval(session, organization_id)
+        over_maximum = await overview.ending_after(session, organization_id, days=key_policy.max_days)
+    days = {"default_days": str(key_policy.default_days), "max_days": str(key_policy.max_days)}
+    policy_form = form or Form({**days, "app_approval": "yes" if needs_approval else ""})
+    view = Policy(ctx.shell("policy"), policy_form, key_policy.deployment_max_days, over_maximum)
     return render.page(ctx.request, "organization/policy.html", view, status=422 if form else 200)
 
 

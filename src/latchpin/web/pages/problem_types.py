@@ -24,11 +24,11 @@ async def show_types(request: AnyRequest) -> Response[str]:
 async def show_type(request: AnyRequest, slug: FromPath[str]) -> Response[str]:
     """Explain one type; raises Missing for an address that no document names."""
     try:
-        found = problem_types.get(slug)
+        problem_type = problem_types.get(slug)
     except KeyError:
         raise Missing("page") from None
-    example = found.example(services.of(request).settings.public_url)
-    view = Type(page_context.shell_outside(request), found, problem_types.TITLES[found.status], json.dumps(example, indent=2))
+    example = problem_type.example(services.of(request).settings.public_url)
+    view = Type(page_context.shell_outside(request), problem_type, problem_types.TITLES[problem_type.status], json.dumps(example, indent=2))
     return render.page(request, "problem_types/details.html", view)
 
 

@@ -32,22 +32,22 @@ async def show_new(ctx: SignedIn) -> Response[str]:
 @post("/organization/resources/new", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE))
 async def create(ctx: SignedIn) -> Response[str]:
     """Register a resource and answer with the page that shows its server's secret, this once."""
-    entry = _entry(ctx.entries)
-    served = ctx.services
+    resource_fields = _entry(ctx.entries)
+    server = ctx.services
     try:
         async with reauth.transaction(ctx) as session:
-            made = await resource_admin.create(
+            created_resource = await resource_admin.create(
                 session,
                 ctx.principal.organization_id,
-                entry,
-                settings=served.settings,
-                secrets=served.secrets,
+                resource_fields,
+                settings=server.settings,
+                secrets=server.secrets,
                 by=ctx.actor,
             )
-            row = app_rows.resource(made.resource)
+            row = app_rows.resource(created_resource.resource)
     except (Invalid, Conflict) as error:
         return _editor(ctx, forms.refused(ctx.entries, error), None, status=422)
-    return await _secret_page(ctx, row, made.secret)
+    return await _secret_page(ctx, row, created_resource.secret)
 
 
 @get("/organization/resources/{resource_id:int}")
@@ -63,11 +63,11 @@ async def change(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
     row = await _row(ctx, resource_id)
     try:
         async with reauth.transaction(ctx) as session:
-            found = await resource_admin.get(session, ctx.principal.organization_id, resource_id)
+            resource = await resource_admin.get(session, ctx.principal.organization_id, resource_id)
             await resource_admin.change(
-                session, found, name=ctx.entries.get("name", ""), may_call_api=ctx.entries.get("may_call_api") == "yes", by=ctx.actor
+                session, resource, name=ctx.entries.get("name", ""), may_call_api=ctx.entries.get("may_call_api") == "yes", by=ctx.actor
             )
-            name = found.row.name
+            name = resource.row.name
     except Invalid as error:
         return _editor(ctx, forms.refused(ctx.entries, error), row, status=422)
     return render.redirect(ctx.request, BASE, render.done(f"{name[:80]} saved."))
@@ -85,8 +85,8 @@ async def rotate(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
     try:
         overlap = chosen_overlap(ctx.entries)
         async with reauth.transaction(ctx) as session:
-            found = await resource_admin.get(session, ctx.principal.organization_id, resource_id)
-            secret = await resource_admin.rotate_secret(session, found, secrets=ctx.services.secrets, overlap=overlap, by=ctx.actor)
+            resource = await resource_admin.get(session, ctx.principal.organization_id, resource_id)
+            secret = await resource_admin.rotate_secret(session, resource, secrets=ctx.services.secrets, overlap=overlap, by=ctx.actor)
     except Invalid as error:
         return await _rotate_page(ctx, resource_id, forms.refused(ctx.entries, error), status=422)
     return await _secret_page(ctx, await _row(ctx, resource_id), secret)
@@ -103,9 +103,9 @@ async def ask_delete(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
 async def delete(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
     """Delete a resource with its server's client."""
     async with reauth.transaction(ctx) as session:
-        found = await resource_admin.get(session, ctx.principal.organization_id, resource_id)
-        name = found.row.name
-        await resource_admin.delete(session, found, by=ctx.actor)
+        resource = await resource_admin.get(session, ctx.principal.organization_id, resource_id)
+        name = resource.row.name
+        await resource_admin.delete(session, resource, by=ctx.actor)
     return render.redirect(ctx.request, BASE, render.done(f"{name[:80]} is deleted."))
 
 

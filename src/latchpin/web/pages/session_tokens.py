@@ -18,23 +18,23 @@ async def finish_sign_in(request: AnyRequest) -> Response[str]:
     Two tabs of a browser that sign in together share their cookies, so that only one flow can be finished; the other tab goes on too.
     """
     try:
-        wanted = await control_center.finish(request)
+        next_path = await control_center.finish(request)
     except control_center.FlowSuperseded:
-        onward = await control_center.resume(request)
-        if onward is None:
+        redirect = await control_center.resume(request)
+        if redirect is None:
             raise
-        return render.redirect(request, onward.location, cookies=[onward.cookie])
-    return render.redirect(request, render.local_path(wanted), cookies=[control_center.no_cookie(of(request).settings)])
+        return render.redirect(request, redirect.location, cookies=[redirect.cookie])
+    return render.redirect(request, render.local_path(next_path), cookies=[control_center.no_cookie(of(request).settings)])
 
 
 @post("/session/token", status_code=200)
 async def session_token(ctx: SignedIn) -> Response[dict[str, str | int]]:
     """Give a page's script a token of this browser session for /api/v1; it lives for minutes and dies with the session."""
-    made = await control_center.token_for(ctx)
-    answer: dict[str, str | int] = {
-        "access_token": made.token,
+    access_token = await control_center.token_for(ctx)
+    body: dict[str, str | int] = {
+        "access_token": access_token.token,
         "token_type": "Bearer",
-        "expires_in": made.expires_in,
-        "scope": made.scope,
+        "expires_in": access_token.expires_in,
+        "scope": access_token.scope,
     }
-    return Response(answer, headers=dict(NO_STORE), media_type="application/json")
+    return Response(body, headers=dict(NO_STORE), media_type="application/json")

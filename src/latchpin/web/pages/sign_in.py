@@ -27,72 +27,74 @@ _SET_BEFORE = "You chose your password in another tab before. That one counts."
 @get("/login")
 async def show_sign_in(request: AnyRequest) -> Response[str]:
     """Show the sign-in page; who is signed in already goes where they wanted."""
-    wanted = render.local_path(request.query_params.get("next") or "/")
+    next_path = render.local_path(request.query_params.get("next") or "/")
     try:
         await page_context.require_user_with_any_password(request)
     except page_context.SignInRequired:
         async with services.of(request).database.read() as session:
             empty = await users.count(session) == 0
-        return await _sign_in_page(request, None, wanted, ended=request.query_params.get("ended") == "1", empty=empty)
-    return render.redirect(request, wanted)
+        return await _sign_in_page(request, None, next_path, ended=request.query_params.get("ended") == "1", empty=empty)
+    return render.redirect(request, next_path)
 
 
 @post("/login", status_code=200)
 async def do_sign_in(request: AnyRequest) -> Response[str]:
     """Check e-mail and password. Unknown, disabled and wrong look the same (security.md 106)."""
-    served = services.of(request)
+    server = services.of(request)
     entries = await forms.read(request)
-    wanted = render.local_path(entries.get("next", "/"))
-    device = request.cookies.get(page_context.device_name(served.settings))
-    previous = request.cookies.get(sessions.cookie_name(served.settings))
-    tried = Attempt(entries.get("email", "").strip()[:254], entries.get("password", ""), page_context.origin_of(request), device, previous)
-    outcome = await _judged(served, tried)
+    next_path = render.local_path(entries.get("next", "/"))
+    device = request.cookies.get(page_context.device_name(server.settings))
+    previous = request.cookies.get(sessions.cookie_name(server.settings))
+    attempt = Attempt(
+        entries.get("email", "").strip()[:254], entries.get("password", ""), page_context.origin_of(request), device, previous
+    )
+    outcome = await _judged(server, attempt)
     if outcome.session is None or outcome.user is None:
-        return await _refused(request, entries, wanted, outcome.refusal)
+        return await _refused(request, entries, next_path, outcome.refusal)
     cookies = [
-        page_context.cookie(served.settings, outcome.session.token),
-        page_context.device_cookie(served.settings, sign_in.device_cookie(served.secrets, outcome.user)),
+        page_context.cookie(server.settings, outcome.session.token),
+        page_context.device_cookie(server.settings, sign_in.device_cookie(server.secrets, outcome.user)),
     ]
     if outcome.user.must_change_password:
-        return render.redirect(request, f"/password?next={quote(wanted)}", cookies=cookies)
-    begun = control_center.begin(request, wanted)
-    return render.redirect(request, begun.location, cookies=[*cookies, begun.cookie])
+        return render.redirect(request, f"/password?next={quote(next_path)}", cookies=cookies)
+    redirect = control_center.begin(request, next_path)
+    return render.redirect(request, redirect.location, cookies=[*cookies, redirect.cookie])
 
 
-async def _judged(served: services.Services, tried: Attempt) -> Outcome:
-    async with served.database.read() as session:
-        looked = await sign_in.look_up(session, tried, served.secrets)
+async def _judged(server: services.Services, attempt: Attempt) -> Outcome:
+    async with server.database.read() as session:
+        lookup = await sign_in.look_up(session, attempt, server.secrets)
     try:
-        with sign_in.reserve_slot(looked):
-            checked = await sign_in.check(looked, tried.password)  # no connection is held while this waits for its turn
-            async with served.database.transaction() as session:
-                return await sign_in.attempt(session, tried, served.settings, served.secrets, checked=checked)
+        with sign_in.reserve_slot(lookup):
+            password_check = await sign_in.check(lookup, attempt.password)  # no connection is held while this waits for its turn
+            async with server.database.transaction() as session:
+                return await sign_in.attempt(session, attempt, server.settings, server.secrets, checked=password_check)
     except Throttled as refusal:
         return Outcome(refusal=refusal)
 
 
-async def _refused(request: AnyRequest, entries: Entries, wanted: str, refusal: LatchpinError | None) -> Response[str]:
+async def _refused(request: AnyRequest, entries: Entries, next_path: str, refusal: LatchpinError | None) -> Response[str]:
     status, headers = 422, {}
     if isinstance(refusal, Throttled):
         status, headers = 429, {"Retry-After": str(refusal.retry_after)}
     form = Form({"email": entries.get("email", "")}, {"": refusal.detail if refusal else "Signing in was refused."})
-    return await _sign_in_page(request, form, wanted, status=status, headers=headers)
+    return await _sign_in_page(request, form, next_path, status=status, headers=headers)
 
 
 async def _sign_in_page(
     request: AnyRequest,
     form: Form | None,
-    wanted: str,
+    next_path: str,
     *,
     ended: bool = False,
     empty: bool = False,
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response[str]:
-    found = await login_context.of(request, wanted)
-    shell, form = page_context.shell_outside(request), form or Form({"email": found.email})
-    view = SignIn(shell, form, wanted, ended, empty, found.app, found.destination, drafts.has_draft(wanted))
-    return render.page(request, "entry/sign_in.html", view, status=status, headers={**found.headers, **(headers or {})})
+    context = await login_context.of(request, next_path)
+    shell, form = page_context.shell_outside(request), form or Form({"email": context.email})
+    view = SignIn(shell, form, next_path, ended, empty, context.app, context.destination, drafts.has_draft(next_path))
+    return render.page(request, "entry/sign_in.html", view, status=status, headers={**context.headers, **(headers or {})})
 
 
 @post("/logout", status_code=200)
@@ -115,21 +117,21 @@ async def show_password(ctx: SignedIn) -> Response[str]:
 async def choose_password(ctx: SignedIn) -> Response[str]:
     """Set a password of one's own in the place of the temporary one."""
     entries = await forms.read(ctx.request)
-    wanted = render.local_path(entries.get("next", "/"))
+    next_path = render.local_path(entries.get("next", "/"))
     if not ctx.signed_in.must_change_password:
-        return render.redirect(ctx.request, wanted, Toast("info", _SET_BEFORE))
+        return render.redirect(ctx.request, next_path, Toast("info", _SET_BEFORE))
     try:
         await reauth.change_password(ctx, entries)
     except Invalid as error:
-        return await _password_page(ctx, forms.refused({"next": wanted}, error), status=422)
-    begun = control_center.begin(ctx.request, wanted)
-    return render.redirect(ctx.request, begun.location, render.done("Your password is set."), [begun.cookie])
+        return await _password_page(ctx, forms.refused({"next": next_path}, error), status=422)
+    redirect = control_center.begin(ctx.request, next_path)
+    return render.redirect(ctx.request, redirect.location, render.done("Your password is set."), [redirect.cookie])
 
 
 async def _password_page(ctx: PageContext, form: Form, *, status: int = 200) -> Response[str]:
-    found = await login_context.of(ctx.request, form.value("next"))
-    view = ChangePassword(ctx.shell(""), form, passwords.LEAST, ctx.principal.email, found.app, found.destination)
-    return render.page(ctx.request, "entry/change_password.html", view, status=status, headers=found.headers)
+    context = await login_context.of(ctx.request, form.value("next"))
+    view = ChangePassword(ctx.shell(""), form, passwords.LEAST, ctx.principal.email, context.app, context.destination)
+    return render.page(ctx.request, "entry/change_password.html", view, status=status, headers=context.headers)
 
 
 @get("/setup/{token:str}")
@@ -146,18 +148,18 @@ async def show_setup(request: AnyRequest, token: FromPath[str]) -> Response[str]
 async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
     """Make the organization and its first administrator, and sign them in."""
     _hide_link(request)
-    served = services.of(request)
+    server = services.of(request)
     entries = await forms.read(request)
     origin = page_context.origin_of(request)
-    async with served.database.read() as session:
+    async with server.database.read() as session:
         if not await organizations.is_setup_token(session, token):  # nobody else has us hash
             raise Missing("page")
     password = await passwords.hashed(entries.get("password", ""))
     try:
-        async with served.database.transaction() as session:
+        async with server.database.transaction() as session:
             if not await organizations.is_setup_token(session, token):
                 raise Missing("page")
-            made = await organizations.first_administrator(
+            created_user = await organizations.first_administrator(
                 session,
                 organization=entries.get("organization", ""),
                 full_name=entries.get("full_name", ""),
@@ -166,12 +168,12 @@ async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
                 temporary=False,
                 by=anonymous(origin, "first-run page"),
             )
-            begun = await sessions.open_(session, made.user, served.settings, origin)
+            new_session = await sessions.open_(session, created_user.user, server.settings, origin)
     except Invalid as error:
         return _setup_page(request, token, forms.refused(entries, error), status=422)
     toast = render.done("Latchpin is set up. Make users next, then API keys for them.")
-    flow = control_center.begin(request, "/organization/users")
-    return render.redirect(request, flow.location, toast, [page_context.cookie(served.settings, begun.token), flow.cookie])
+    redirect = control_center.begin(request, "/organization/users")
+    return render.redirect(request, redirect.location, toast, [page_context.cookie(server.settings, new_session.token), redirect.cookie])
 
 
 def _hide_link(request: AnyRequest) -> None:
@@ -189,7 +191,7 @@ async def choose_theme(ctx: SignedIn) -> Response[str]:
     """Remember the theme in a cookie and go back to the page; script does the same without leaving it."""
     entries = await forms.read(ctx.request)
     theme = entries.get("theme", "auto")
-    remembered = Cookie(
+    theme_cookie = Cookie(
         key="theme",
         value=theme if theme in ("light", "dark") else "auto",
         path="/",
@@ -197,4 +199,4 @@ async def choose_theme(ctx: SignedIn) -> Response[str]:
         secure=ctx.services.settings.is_https,
         max_age=_THEME_SECONDS,
     )
-    return render.redirect(ctx.request, render.local_path(entries.get("next", "/")), cookies=[remembered])
+    return render.redirect(ctx.request, render.local_path(entries.get("next", "/")), cookies=[theme_cookie])

@@ -50,11 +50,11 @@ async def delete(ctx: SignedIn, space_id: lists.Id) -> Response[str]:
 async def _page(ctx: PageContext, space_id: int, form: Form, *, status: int = 200) -> Response[str]:
     row = await manageable_row(ctx, space_id)
     async with ctx.services.database.read() as session:
-        inside = await agent_lists.count(session, ctx.principal, Filters(space_id=space_id, archived=None))
-        seen = await space_access.load(session, ctx.principal)
-    own = [each for each in seen.visible if each.organization_id == ctx.principal.organization_id and each.id != space_id]
-    options = (Option("", "Choose a Space"), *(Option(str(each.id), each.name) for each in own)) if own else ()
-    view = SpaceConfirm(ctx.shell("spaces"), row, form, inside, options)
+        agent_count = await agent_lists.count(session, ctx.principal, Filters(space_id=space_id, archived=None))
+        access = await space_access.load(session, ctx.principal)
+    own_spaces = [each for each in access.visible if each.organization_id == ctx.principal.organization_id and each.id != space_id]
+    options = (Option("", "Choose a Space"), *(Option(str(each.id), each.name) for each in own_spaces)) if own_spaces else ()
+    view = SpaceConfirm(ctx.shell("spaces"), row, form, agent_count, options)
     return render.page(ctx.request, "spaces/delete.html", view, status=status)
 
 

@@ -55,27 +55,27 @@ _ROLES = (
 @get("/spaces")
 async def show_spaces(ctx: SignedIn) -> Response[str]:
     """List the Spaces that the person may see."""
-    wanted = lists.wanted(ctx.request, BASE, tuple(_ORDERS), _SIZE)
+    listing = lists.wanted(ctx.request, BASE, tuple(_ORDERS), _SIZE)
     async with ctx.services.database.read() as session:
-        seen = await space_access.load(session, ctx.principal)
-        counts = await space_counts.of_spaces(session, seen.names)
-    found = [
+        access = await space_access.load(session, ctx.principal)
+        counts = await space_counts.of_spaces(session, access.names)
+    space_rows = [
         rows.space(
             space,
             agents=counts[space.id].agents,
             members=counts[space.id].members,
-            role=seen.roles[space.id],
+            role=access.roles[space.id],
             manageable=_manageable(ctx, space.organization_id),
         )
-        for space in seen.visible
-        if plain_text.fold(plain_text.normalize(wanted.search)) in plain_text.fold(space.name)
+        for space in access.visible
+        if plain_text.fold(plain_text.normalize(listing.search)) in plain_text.fold(space.name)
     ]
-    found.sort(key=_ORDERS[wanted.sort], reverse=wanted.descending)
-    start = (wanted.page - 1) * _SIZE
+    space_rows.sort(key=_ORDERS[listing.sort], reverse=listing.descending)
+    start = (listing.page - 1) * _SIZE
     view = Spaces(
         ctx.shell("spaces"),
-        lists.counted(wanted, len(found)),
-        tuple(found[start : start + _SIZE]),
+        lists.counted(listing, len(space_rows)),
+        tuple(space_rows[start : start + _SIZE]),
         can_create=ctx.is_administrator,
     )
     return render.page(ctx.request, "spaces/list.html", view)
@@ -86,14 +86,14 @@ async def show_space(ctx: SignedIn, space_id: lists.Id) -> Response[str]:
     """Show one Space: its agents, or its members."""
     tab = "members" if forms.query(ctx.request, "tab") == "members" else "agents"
     async with ctx.services.database.read() as session:
-        seen = await space_access.load(session, ctx.principal)
-        row = await _row(session, ctx, space_id, seen)
-        inside = await agent_lists.every(session, ctx.principal, Filters(space_id=space_id))
-        shown = await space_access.agent_rows(session, seen, inside)
-        at_home = seen.is_at_home(space_id, ctx.principal.organization_id)
+        access = await space_access.load(session, ctx.principal)
+        row = await _row(session, ctx, space_id, access)
+        agents = await agent_lists.every(session, ctx.principal, Filters(space_id=space_id))
+        agent_rows = await space_access.agent_rows(session, access, agents)
+        at_home = access.is_at_home(space_id, ctx.principal.organization_id)
         people = await spaces.members(session, space_id) if at_home else []
     members = tuple(rows.member(each.user, each.role) for each in people)
-    return render.page(ctx.request, "spaces/details.html", SpaceDetails(ctx.shell("spaces"), row, tab, shown, members))
+    return render.page(ctx.request, "spaces/details.html", SpaceDetails(ctx.shell("spaces"), row, tab, agent_rows, members))
 
 
 @get("/spaces/new")
@@ -108,10 +108,10 @@ async def create(ctx: SignedIn) -> Response[str]:
     """Make a Space."""
     _require_administrator(ctx)
     entries = await forms.read(ctx.request)
-    entry, problems = _entry(entries)
+    space_fields, problems = _entry(entries)
     try:
         async with ctx.services.database.transaction() as session:
-            space = await spaces.create(session, ctx.principal.organization_id, entry, by=ctx.actor)
+            space = await spaces.create(session, ctx.principal.organization_id, space_fields, by=ctx.actor)
             space_id, name = space.id, space.name
             forms.require_none(problems)
     except Invalid as error:
@@ -132,12 +132,12 @@ async def change(ctx: SignedIn, space_id: lists.Id) -> Response[str]:
     """Change a Space's settings."""
     row = await manageable_row(ctx, space_id)
     entries = await forms.read(ctx.request)
-    entry, problems = _entry(entries)
+    space_fields, problems = _entry(entries)
     try:
         async with ctx.services.database.transaction() as session:
             space = await spaces.owned(session, ctx.principal.organization_id, space_id)
-            entry = replace(entry, run_retention_hours=space.run_retention_hours)
-            await spaces.change(session, space, entry, by=ctx.actor)
+            space_fields = replace(space_fields, run_retention_hours=space.run_retention_hours)
+            await spaces.change(session, space, space_fields, by=ctx.actor)
             forms.require_none(problems)
     except Invalid as error:
         return _editor(ctx, forms.refused(entries, error, also=problems), row, status=422)
@@ -217,14 +217,14 @@ def _require_administrator(ctx: PageContext) -> None:
         raise Missing("page")
 
 
-async def _row(session: Session, ctx: PageContext, space_id: int, seen: space_access.SpaceAccess) -> SpaceRow:
+async def _row(session: Session, ctx: PageContext, space_id: int, access: space_access.SpaceAccess) -> SpaceRow:
     space = await spaces.get(session, ctx.principal, space_id)
     counts = await space_counts.of_spaces(session, [space_id])
     return rows.space(
         space,
         agents=counts[space_id].agents,
         members=counts[space_id].members,
-        role=seen.roles.get(space_id),
+        role=access.roles.get(space_id),
         manageable=_manageable(ctx, space.organization_id),
     )
 
@@ -243,20 +243,20 @@ async def _member(ctx: PageContext, space_id: int, user_id: int) -> tuple[SpaceR
     row = await manageable_row(ctx, space_id)
     async with ctx.services.database.read() as session:
         people = await spaces.members(session, space_id)
-    found = next((rows.member(each.user, each.role) for each in people if each.user.id == user_id), None)
-    if found is None:
+    member = next((rows.member(each.user, each.role) for each in people if each.user.id == user_id), None)
+    if member is None:
         raise Missing("member", user_id)
-    return row, found
+    return row, member
 
 
 async def _member_page(ctx: PageContext, space_id: int, form: Form, *, status: int = 200) -> Response[str]:
     row = await manageable_row(ctx, space_id)
     async with ctx.services.database.read() as session:
         members = {each.user.id for each in await spaces.members(session, space_id)}
-        everyone = await user_list.page(session, ctx.principal.organization_id, size=_MOST_PEOPLE)
+        user_page = await user_list.page(session, ctx.principal.organization_id, size=_MOST_PEOPLE)
     people = tuple(
         Option(str(each.user.id), f"{each.user.full_name} ({each.user.email})")
-        for each in everyone.items
+        for each in user_page.items
         if each.user.id not in members and each.user.status == "active"
     )
     view = MemberEditor(ctx.shell("spaces"), row, form, None, people, _ROLES)
@@ -282,13 +282,13 @@ def _entry(entries: Entries) -> tuple[SpaceFields, list[FieldProblem]]:
         scope = SpaceScope(entries.get("scope", ""))
     except ValueError:
         problems.append(FieldProblem("scope", "Choose one of the scopes."))
-    entry = SpaceFields(
+    space_fields = SpaceFields(
         name=entries.get("name", ""),
         description=entries.get("description", ""),
         scope=scope,
         is_default_access=entries.get("default_access") == "yes",
     )
-    return entry, problems
+    return space_fields, problems
 
 
 def _role(text: str) -> Role | None:

@@ -22,11 +22,11 @@ _YEAR = "public, max-age=31536000, immutable"
 @get("/static/{name:str}")
 async def show_file(name: FromPath[str]) -> Response[bytes]:
     """Give out one file by its hashed name."""
-    found = render.ASSETS.by_hashed_name.get(name)
-    if found is None:
+    asset = render.ASSETS.by_hashed_name.get(name)
+    if asset is None:
         raise Missing("file")
     headers = {**render.HEADERS, "Cache-Control": _YEAR}
-    return Response(found.content, media_type=found.media_type, headers=headers)
+    return Response(asset.content, media_type=asset.media_type, headers=headers)
 
 
 @get("/_components")

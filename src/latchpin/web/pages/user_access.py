@@ -80,9 +80,9 @@ def address(user_id: int) -> str:
     return ACCESS.format(user_id=user_id)
 
 
-def one_of(found: list[connected.ConnectedApp], app_id: int) -> ConnectedRow:
+def one_of(apps: list[connected.ConnectedApp], app_id: int) -> ConnectedRow:
     """One connected app by its id; raises Missing."""
-    row = next((app_rows.connected(each) for each in found if each.client.id == app_id), None)
+    row = next((app_rows.connected(each) for each in apps if each.client.id == app_id), None)
     if row is None:
         raise Missing("connected app", app_id)
     return row

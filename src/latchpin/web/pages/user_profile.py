@@ -29,13 +29,13 @@ async def show_profile(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
         open_sessions = await sessions.of_user(session, user_id, settings)
         apps = await connected.of_user(session, user_id, settings)
         page = await trail.page(session, organization_id, Filters(actor_id=user_id), size=_EVENTS)
-    shown = tuple(rows.key(each, now, names) for each in keys)
-    live = tuple(row for row in shown if row.is_active)
+    key_rows = tuple(rows.key(each, now, names) for each in keys)
+    active = tuple(row for row in key_rows if row.is_active)
     view = UserProfile(
         ctx.shell("users"),
         rows.user_alone(user, keys, now, me=ctx.principal.user_id),
-        live,
-        len(shown) - len(live),
+        active,
+        len(key_rows) - len(active),
         tuple((space.id, space.name, role.word.capitalize()) for space, role in member_of),
         len(open_sessions),
         len(apps),

@@ -44,19 +44,19 @@ def _asked_on(params: Mapping[str, int], entries: Entries) -> str:
 @get("/organization/users")
 async def show_users(ctx: SignedIn) -> Response[str]:
     """List the users, with what tells at once who has working keys."""
-    wanted = lists.wanted(ctx.request, BASE, _SORTS, _SIZE)
+    listing = lists.wanted(ctx.request, BASE, _SORTS, _SIZE)
     async with ctx.services.database.read() as session:
-        found = await user_list.page(
+        page = await user_list.page(
             session,
             ctx.principal.organization_id,
-            search=wanted.search,
-            sort=wanted.sort,
-            descending=wanted.descending,
-            number=wanted.page,
+            search=listing.search,
+            sort=listing.sort,
+            descending=listing.descending,
+            number=listing.page,
             size=_SIZE,
         )
-    shown = tuple(rows.user(each, me=ctx.principal.user_id) for each in found.items)
-    return render.page(ctx.request, "users/list.html", Users(ctx.shell("users"), lists.counted(wanted, found.total), shown))
+    user_rows = tuple(rows.user(each, me=ctx.principal.user_id) for each in page.items)
+    return render.page(ctx.request, "users/list.html", Users(ctx.shell("users"), lists.counted(listing, page.total), user_rows))
 
 
 @get("/organization/users/new")
@@ -70,7 +70,7 @@ async def show_new(ctx: SignedIn) -> Response[str]:
 async def create(ctx: SignedIn) -> Response[str]:
     """Make a user with a temporary password."""
     group, problems = _group(ctx.entries)
-    new = users.NewUser(
+    new_user = users.NewUser(
         full_name=ctx.entries.get("full_name", ""),
         email=ctx.entries.get("email", ""),
         group=group,
@@ -78,8 +78,8 @@ async def create(ctx: SignedIn) -> Response[str]:
     )
     try:
         async with reauth.transaction(ctx) as session:
-            made = await users.create(session, ctx.principal.organization_id, new, by=ctx.actor)
-            name = made.user.full_name
+            created_user = await users.create(session, ctx.principal.organization_id, new_user, by=ctx.actor)
+            name = created_user.user.full_name
             forms.require_none(problems)
     except Invalid as error:
         return _editor(ctx, forms.refused(ctx.entries, error, also=problems), None, status=422)

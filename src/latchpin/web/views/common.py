@@ -144,8 +144,8 @@ class Listing:
     def link(self, **changes: str) -> str:
         """The list's address with some of its query changed; an empty value removes."""
         merged = {**self.query, **changes}
-        kept = {name: value for name, value in merged.items() if value}
-        return f"{self.base}?{urlencode(kept)}" if kept else self.base
+        nonempty = {name: value for name, value in merged.items() if value}
+        return f"{self.base}?{urlencode(nonempty)}" if nonempty else self.base
 
     def sort_link(self, column: str) -> str:
         """The address that sorts by a column, or turns its order round when it is already the one."""
@@ -165,14 +165,14 @@ class Listing:
     @property
     def near_pages(self) -> tuple[int | None, ...]:
         """Page numbers to offer: both ends and the neighbours of this page, None for a gap."""
-        wanted = {1, self.pages, self.page - 1, self.page, self.page + 1}
-        numbers = sorted(number for number in wanted if 1 <= number <= self.pages)
-        shown: list[int | None] = []
+        candidates = {1, self.pages, self.page - 1, self.page, self.page + 1}
+        numbers = sorted(number for number in candidates if 1 <= number <= self.pages)
+        page_numbers: list[int | None] = []
         for number in numbers:
-            if shown and shown[-1] is not None and number - shown[-1] > 1:
-                shown.append(None)
-            shown.append(number)
-        return tuple(shown)
+            if page_numbers and page_numbers[-1] is not None and number - page_numbers[-1] > 1:
+                page_numbers.append(None)
+            page_numbers.append(number)
+        return tuple(page_numbers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,10 @@ def main() -> None:
     load_components()
     channel = Channel(source, target)
     os.write(target, messages.READY)
-    told = specification.decode(channel.read_line())
-    limits.apply(memory_mb=told.limits.memory_mb, cpu_seconds=told.definition.limits.max_run_seconds + _CPU_MARGIN)
-    outbound.guard(told.networks)
-    asyncio.run(crawl(told, channel))
+    spec = specification.decode(channel.read_line())
+    limits.apply(memory_mb=spec.limits.memory_mb, cpu_seconds=spec.definition.limits.max_run_seconds + _CPU_MARGIN)
+    outbound.guard(spec.networks)
+    asyncio.run(crawl(spec, channel))
 
 
 if __name__ == "__main__":

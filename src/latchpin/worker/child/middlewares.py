@@ -65,8 +65,8 @@ class AgentHeadersMiddleware:
             if not at_home:
                 if request.headers.get(name) == encoded:
                     del request.headers[name]
-            elif name.lower() == "cookie" and (kept := request.headers.get(name)) not in (None, encoded):
-                request.headers[name] = b"; ".join((encoded, kept or b""))
+            elif name.lower() == "cookie" and (cookie := request.headers.get(name)) not in (None, encoded):
+                request.headers[name] = b"; ".join((encoded, cookie or b""))
             else:
                 request.headers[name] = encoded
 
@@ -83,8 +83,8 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 def _is_home(url: str, origin: tuple[str, str | None, int | None]) -> bool:
     """Whether an address is on the start URL's host; from http to https on the usual ports as well, never the other way."""
-    found = _origin(url)
-    return found == origin or (origin[0] == "http" and origin[2] is None and found == ("https", origin[1], None))
+    url_origin = _origin(url)
+    return url_origin == origin or (origin[0] == "http" and origin[2] is None and url_origin == ("https", origin[1], None))
 
 
 class RequestLogMiddleware:
@@ -117,5 +117,7 @@ class RequestLogMiddleware:
         now = time.time()
         began = request.meta.get(_BEGAN, now)
         url = request.url if len(request.url) <= _MOST_URL else f"{request.url[:_MOST_URL]}..."
-        made = RequestMade(at=began, method=request.method, url=url, status=status, ms=round((now - began) * 1000), bytes=size, error=error)
-        self._spider.channel.send(made)
+        message = RequestMade(
+            at=began, method=request.method, url=url, status=status, ms=round((now - began) * 1000), bytes=size, error=error
+        )
+        self._spider.channel.send(message)

@@ -41,14 +41,14 @@ def allows(address: str, port: int) -> bool:
     if addresses.is_public(address):
         return True
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
     return any(
         each.port in (None, port) and candidate.version == each.network.version and candidate in each.network
         for each in _allowed
-        for candidate in ((found, mapped) if mapped else (found,))
+        for candidate in ((ip, mapped) if mapped else (ip,))
     )
 
 
@@ -71,21 +71,21 @@ def _check(connection: socket.socket, address: Any) -> None:  # noqa: ANN401  wh
 
 def refusal(host: str, port: int) -> str:
     """Say that an address may not be reached, and who can change that."""
-    shown = f"[{host}]" if ":" in host else host
-    return f"{shown}:{port} is not a public address, so agents may not reach it. {_HOW_TO}"
+    display_host = f"[{host}]" if ":" in host else host
+    return f"{display_host}:{port} is not a public address, so agents may not reach it. {_HOW_TO}"
 
 
 def _resolver(original: Any) -> Any:  # noqa: ANN401  getaddrinfo, whose signature is kept
-    def getaddrinfo(host: Any, port: Any, *more: Any, **named: Any) -> list[Any]:  # noqa: ANN401  as above
-        found = original(host, port, *more, **named)
+    def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> list[Any]:  # noqa: ANN401  as above
+        infos = original(host, port, *args, **kwargs)
         number = 0
         with contextlib.suppress(TypeError, ValueError):
             number = int(port)
-        kept = [each for each in found if each[0] not in _FAMILIES or allows(each[4][0], number or each[4][1])]
-        if found and not kept:
+        allowed_infos = [each for each in infos if each[0] not in _FAMILIES or allows(each[4][0], number or each[4][1])]
+        if infos and not allowed_infos:
             name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
             message = f"{name} leads to an address that is not public, so agents may not reach it. {_HOW_TO}"
             raise Forbidden(message)
-        return kept
+        return allowed_infos
 
     return getaddrinfo

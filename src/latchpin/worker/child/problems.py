@@ -22,7 +22,7 @@ def is_forbidden(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    found: BaseException | None = error
-    while found is not None:
-        yield found
-        found = getattr(found, "os_error", None) or found.__cause__ or (found.__context__ if not found.__suppress_context__ else None)
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = getattr(cause, "os_error", None) or cause.__cause__ or (cause.__context__ if not cause.__suppress_context__ else None)

@@ -63,17 +63,17 @@ class AgentSpider(Spider):
         page = self._page(response)
         if page is None or self.definition.record is None:
             return
-        found = 0
+        count = 0
         for record in extraction.take_records(page, self.definition.record, self.definition.follow):
-            found += 1
+            count += 1
             request = self._detail_request(record)
             if request is not None:
                 yield request
             else:
                 self._emit(record.values if self.definition.follow is None else self._without_details(record))
-        self.matches += found
-        _log.info("%s: %d %s", response.url, found, "record" if found == 1 else "records")
-        following = self._next_request(page, number, found)
+        self.matches += count
+        _log.info("%s: %d %s", response.url, count, "record" if count == 1 else "records")
+        following = self._next_request(page, number, count)
         if following is not None:
             yield following
 
@@ -171,13 +171,13 @@ class AgentSpider(Spider):
             return FormRequest(url, method="POST", formdata=form, **arguments)
         return Request(url, **arguments)
 
-    def _next_request(self, page: Page, number: int | None, found: int) -> Request | None:
+    def _next_request(self, page: Page, number: int | None, count: int) -> Request | None:
         pagination = self.definition.pagination
         if self.definition.type is AgentType.COMMAND:
             return None
         if pagination.kind is PaginationKind.PAGE_PARAMETER and number is not None:
             following = number + pagination.step
-            if (found == 0 and pagination.last is None) or (pagination.last is not None and following > pagination.last):
+            if (count == 0 and pagination.last is None) or (pagination.last is not None and following > pagination.last):
                 return None
             return self._list_request(self._numbered(following), following, is_first=False)
         address = extraction.next_address(page, pagination)
