@@ -43,7 +43,7 @@ class App:
 async def make(data_dir: Path) -> App:
     """Register the app."""
     database = Database(data.load(data_dir))
-    entry = ClientFields(
+    fields = ClientFields(
         name="Partner",
         auth_method="client_secret_post",
         redirect_uris=("https://partner.example/callback",),
@@ -52,11 +52,11 @@ async def make(data_dir: Path) -> App:
     )
     async with database.transaction() as session:
         user = await _user(session)
-        kept = kept_secrets.load(data.load(data_dir).secrets_file)
-        made = await client_admin.create(session, user.organization_id, entry, secrets=kept, by=_BY)
+        secrets = kept_secrets.load(data.load(data_dir).secrets_file)
+        created = await client_admin.create(session, user.organization_id, fields, secrets=secrets, by=_BY)
     await database.close()
-    assert made.secret is not None
-    return App(made.client.id, made.client.client_id, made.secret)
+    assert created.secret is not None
+    return App(created.client.id, created.client.client_id, created.secret)
 
 
 async def families(data_dir: Path, app: App, count: int) -> list[str]:
@@ -77,17 +77,17 @@ async def mint(data_dir: Path, app: App, holders: int, files: dict[Path, int]) -
     database = Database(chosen)
     ring = KeyRing(database, kept_secrets.load(chosen.secrets_file), chosen)
     await ring.ready()
-    stands: list[ActiveGrant] = []
+    active_grants: list[ActiveGrant] = []
     async with database.transaction() as session:
         for _ in range(holders):
-            found = await active_grant.by_id(session, (await _grant(session, data_dir, app)).id, chosen)
-            assert isinstance(found, ActiveGrant)
-            stands.append(found)
+            grant = await active_grant.by_id(session, (await _grant(session, data_dir, app)).id, chosen)
+            assert isinstance(grant, ActiveGrant)
+            active_grants.append(grant)
     for path, count in files.items():
         with path.open("w") as file:
             for number in range(count):
-                made = tokens.access_token(ring, chosen, stands[number % holders], scope=["agents:read"])
-                file.write(made.token + "\n")
+                access_token = tokens.access_token(ring, chosen, active_grants[number % holders], scope=["agents:read"])
+                file.write(access_token.token + "\n")
     await database.close()
 
 

@@ -29,9 +29,9 @@ class _New:
 
     def measure(self, seconds: float) -> Measured:
         file = self._left.pop(0)
-        found = load.measure(Request(self._url, tokens=str(file)), seconds)
+        result = load.measure(Request(self._url, tokens=str(file)), seconds)
         file.unlink()
-        return found
+        return result
 
 
 def run(data_dir: Path) -> None:
@@ -48,9 +48,9 @@ def run(data_dir: Path) -> None:
             "new": _New(data_dir, app, url + GUARDED, 1, most).measure,
             "many": _New(data_dir, app, url + GUARDED, GRANTS, most).measure,
         }
-        found = alternate(cases)
+        results = alternate(cases)
     print("\nAccess tokens, RS256")
-    print(line("trivial, open", found["open"]))
-    print(line("trivial, a token seen before", found["seen"], found["open"], SEEN_GOAL))
-    print(line("trivial, tokens never seen, of one grant", found["new"], found["open"], NEW_GOAL))
-    print(line(f"trivial, tokens never seen, of {GRANTS:,} grants", found["many"], found["open"]))
+    print(line("trivial, open", results["open"]))
+    print(line("trivial, a token seen before", results["seen"], results["open"], SEEN_GOAL))
+    print(line("trivial, tokens never seen, of one grant", results["new"], results["open"], NEW_GOAL))
+    print(line(f"trivial, tokens never seen, of {GRANTS:,} grants", results["many"], results["open"]))

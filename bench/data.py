@@ -64,14 +64,14 @@ async def make(data_dir: Path) -> str:
     """Make the deployment and return a key of its administrator."""
     chosen = load(data_dir)
     database = Database(chosen, may_create=True)
-    kept = await deployment.initialize(chosen, database, upgrade=True)
+    deployment_secrets = await deployment.initialize(chosen, database, upgrade=True)
     nobody = Actor("bench")
     password = await passwords.temporary()
     async with database.transaction() as session:
-        made = await organizations.first_administrator(
+        created = await organizations.first_administrator(
             session, organization="Bench", full_name="Bench", email="bench@example.com", password=password, temporary=False, by=nobody
         )
-        user = made.user
+        user = created.user
         credential = Credential(CredentialKind.COMMAND_LINE)
         principal = Principal(user.id, user.organization_id, user.full_name, user.email, Group.ADMINISTRATOR, credential)
         by = Actor(user.email, user.id, user.organization_id)
@@ -79,9 +79,9 @@ async def make(data_dir: Path) -> str:
         for number in range(AGENTS):
             await agents.create(session, principal, _DEFINITION.format(number=number), space_id=space.id, by=by)
         rules = await policy.get(session, user.organization_id, chosen)
-        issued = await api_keys.create(session, user, api_keys.KeyParameters(), policy=rules, secrets=kept, by=by)
+        issued_key = await api_keys.create(session, user, api_keys.KeyParameters(), policy=rules, secrets=deployment_secrets, by=by)
     await database.close()
-    return issued.secret
+    return issued_key.secret
 
 
 async def fill(data_dir: Path, total: int) -> None:

@@ -22,12 +22,12 @@ def run(data_dir: Path, key: str) -> None:
     for keys in KEYS:
         asyncio.run(data.fill(data_dir, keys))
         with process.latchpin(data_dir) as url:
-            asked = {OPEN: Request(url + OPEN), GUARDED: Request(url + GUARDED, header), AGENTS: Request(url + AGENTS, header)}
-            found = alternate({path: partial(load.measure, request) for path, request in asked.items()})
-        guarded[keys] = found[GUARDED]
+            requests = {OPEN: Request(url + OPEN), GUARDED: Request(url + GUARDED, header), AGENTS: Request(url + AGENTS, header)}
+            results = alternate({path: partial(load.measure, request) for path, request in requests.items()})
+        guarded[keys] = results[GUARDED]
         print(f"\n{keys:,} keys in the table")
-        print(line("trivial, open", found[OPEN]))
-        print(line("trivial, behind a key", found[GUARDED], found[OPEN], GOAL))
-        print(line(f"agent/all, {data.AGENTS} agents", found[AGENTS]))
+        print(line("trivial, open", results[OPEN]))
+        print(line("trivial, behind a key", results[GUARDED], results[OPEN], GOAL))
+        print(line(f"agent/all, {data.AGENTS} agents", results[AGENTS]))
     growth = guarded[KEYS[-1]].per_second / guarded[KEYS[1]].per_second
     print(f"\nratio {KEYS[-1]:,} keys / {KEYS[1]:,} keys, behind a key: {growth:.2f} (1 is flat)")

@@ -75,9 +75,9 @@ def _wrk(request: Request, seconds: float) -> Measured:
 
 
 def _milliseconds(out: str, percentile: str) -> float:
-    found = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s)\b", out)
-    assert found is not None
-    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
+    match = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s)\b", out)
+    assert match is not None
+    return float(match[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[match[2]]
 
 
 def encode(url: str, headers: Mapping[str, str], form: Mapping[str, str] | None) -> bytes:
@@ -130,6 +130,6 @@ async def _own(request: Request, tokens: list[str], seconds: float) -> Measured:
 
 
 if __name__ == "__main__":
-    asked = Request(**json.loads(sys.argv[1]))
-    given = Path(asked.tokens).read_text().split() if asked.tokens else []
-    print(json.dumps(asdict(asyncio.run(_own(asked, given, float(sys.argv[2]))))))
+    load_request = Request(**json.loads(sys.argv[1]))
+    given = Path(load_request.tokens).read_text().split() if load_request.tokens else []
+    print(json.dumps(asdict(asyncio.run(_own(load_request, given, float(sys.argv[2]))))))

@@ -27,9 +27,9 @@ class Chains:
         """Refresh all families side by side for so long; raises CalledProcessError where an answer was not 2xx."""
         given = json.dumps({**asdict(self), "seconds": seconds})
         done = subprocess.run([sys.executable, "-m", "bench.refresh"], input=given, capture_output=True, text=True, check=True)
-        answer = json.loads(done.stdout)
-        self.families = answer["families"]
-        return Measured(**answer["measured"])
+        output = json.loads(done.stdout)
+        self.families = output["families"]
+        return Measured(**output["measured"])
 
 
 async def _chain(chains: Chains, index: int, until: float, latencies: list[float]) -> None:
@@ -52,8 +52,8 @@ async def _run(chains: Chains, seconds: float) -> Measured:
 
 
 if __name__ == "__main__":
-    asked = json.load(sys.stdin)
-    duration = asked.pop("seconds")
-    made = Chains(**asked)
-    result = asyncio.run(_run(made, duration))
-    json.dump({"families": made.families, "measured": asdict(result)}, sys.stdout)
+    arguments = json.load(sys.stdin)
+    duration = arguments.pop("seconds")
+    refresh_chains = Chains(**arguments)
+    result = asyncio.run(_run(refresh_chains, duration))
+    json.dump({"families": refresh_chains.families, "measured": asdict(result)}, sys.stdout)

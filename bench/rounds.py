@@ -17,11 +17,11 @@ def alternate(cases: Mapping[str, Callable[[float], Measured]]) -> dict[str, Mea
     """Measure each case once to warm it, then all in turn; returns the median round of each. A case is called with the seconds."""
     for measure in cases.values():
         measure(WARM_SECONDS)
-    found: dict[str, list[Measured]] = {name: [] for name in cases}
+    measurements: dict[str, list[Measured]] = {name: [] for name in cases}
     for _ in range(ROUNDS):
         for name, measure in cases.items():
-            found[name].append(measure(SECONDS))
-    return {name: _median(results) for name, results in found.items()}
+            measurements[name].append(measure(SECONDS))
+    return {name: _median(results) for name, results in measurements.items()}
 
 
 def _median(results: list[Measured]) -> Measured:

@@ -38,7 +38,7 @@ _DEFINITION = "version: 1\nname: Empty\nstart_url: https://shop.example/\nrecord
 
 async def _world(database: Database) -> list[Agent]:
     """Make an organization with an agent in each Space."""
-    made = []
+    new_agents = []
     password = await passwords.temporary()
     async with database.transaction() as session:
         organization = await organizations.create(session, "Bench", by=_BY)
@@ -48,8 +48,8 @@ async def _world(database: Database) -> list[Agent]:
         who = Principal(user.id, organization.id, "Ada", user.email, Group.ADMINISTRATOR, credential)
         for number in range(SPACES):
             space = await spaces.create(session, organization.id, spaces.SpaceFields(name=f"Space {number}"), by=_BY)
-            made.append(await agents.create(session, who, _DEFINITION, space_id=space.id, by=_BY))
-    return made
+            new_agents.append(await agents.create(session, who, _DEFINITION, space_id=space.id, by=_BY))
+    return new_agents
 
 
 class _Crew:
@@ -95,8 +95,8 @@ class _Crew:
 async def _start(database: Database, engine: RunEngine, agent: Agent) -> int:
     definition = await agents.parse(_DEFINITION)
     async with database.transaction() as session:
-        found = await session.get_one(Agent, agent.id)
-        return (await runs.start(session, found, NewRun(is_exclusive=False), definition=definition, engine=engine, by=_BY)).id
+        stored_agent = await session.get_one(Agent, agent.id)
+        return (await runs.start(session, stored_agent, NewRun(is_exclusive=False), definition=definition, engine=engine, by=_BY)).id
 
 
 async def _measure(kind: str, url: str, place: Path) -> None:
@@ -104,10 +104,10 @@ async def _measure(kind: str, url: str, place: Path) -> None:
     database = Database(chosen)
     secrets = generate()
     engine = open_engine(chosen, database, secrets)
-    made = await _world(database)
+    new_agents = await _world(database)
     crew = _Crew(chosen, database, engine)
     before = time.perf_counter()
-    ids = [await _start(database, engine, agent) for _ in range(EACH) for agent in made]
+    ids = [await _start(database, engine, agent) for _ in range(EACH) for agent in new_agents]
     print(f"{kind}: {len(ids) / (time.perf_counter() - before):.0f} runs started a second, one after the other")
     count = 1 if chosen.is_sqlite else WORKERS
     before = time.perf_counter()
@@ -119,7 +119,7 @@ async def _measure(kind: str, url: str, place: Path) -> None:
     single = []
     for _ in range(SINGLE):
         before = time.perf_counter()
-        run = await _start(database, engine, made[0])
+        run = await _start(database, engine, new_agents[0])
         await crew.wait([run])
         single.append((crew.done[run] - before) * 1000)
         await asyncio.sleep(0.05)

@@ -47,10 +47,10 @@ def _broken_links(page: Path) -> Iterator[str]:
         if re.match(r"[a-z]+:", target):
             continue
         path, _, anchor = target.partition("#")
-        found = (page.parent / path).resolve() if path else page
-        if not found.exists():
+        linked_page = (page.parent / path).resolve() if path else page
+        if not linked_page.exists():
             yield f"{page.relative_to(ROOT)}: the link {target} leads nowhere. Correct it, or add the page."
-        elif anchor and found.suffix == ".md" and anchor not in _anchors(found):
+        elif anchor and linked_page.suffix == ".md" and anchor not in _anchors(linked_page):
             yield f"{page.relative_to(ROOT)}: {target} names no heading of that page."
 
 
@@ -82,6 +82,6 @@ def _unknown_commands() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    found = list(problems())
-    print("\n".join(found) if found else "The documentation is sound.", file=sys.stderr if found else sys.stdout)
-    sys.exit(bool(found))
+    messages = list(problems())
+    print("\n".join(messages) if messages else "The documentation is sound.", file=sys.stderr if messages else sys.stdout)
+    sys.exit(bool(messages))

@@ -32,7 +32,7 @@ def pages() -> dict[Path, str]:
     """Return each generated page with its text."""
     with tempfile.TemporaryDirectory() as place:
         application = app.build(settings.load({}, data_dir=Path(place)), secrets.generate())
-    made = {
+    contents = {
         "settings.md": _settings(),
         "scopes.md": _scopes(application),
         "audit-events.md": _audit_events(),
@@ -40,7 +40,7 @@ def pages() -> dict[Path, str]:
         "command-line.md": _command_line(),
         "secret-forms.md": _secret_forms(),
     }
-    return {REFERENCE / name: f"{_NOTE}\n\n" + "\n".join(lines).rstrip() + "\n" for name, lines in made.items()}
+    return {REFERENCE / name: f"{_NOTE}\n\n" + "\n".join(lines).rstrip() + "\n" for name, lines in contents.items()}
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
@@ -59,8 +59,8 @@ def _settings() -> Iterator[str]:
     yield "What Kubernetes makes of a Service named `latchpin` is passed over: `LATCHPIN_PORT=tcp://...`, `LATCHPIN_SERVICE_HOST`."
     yield "`latchpin settings` shows the values in force and where each came from."
     yield ""
-    named = " and ".join(f"`{variable(name + settings.FROM_FILE)}`" for name in sorted(settings.secret_names()))
-    yield f"A setting that is a secret may lie in a file of its own, as container platforms and systemd hand them out: {named}"
+    file_variables = " and ".join(f"`{variable(name + settings.FROM_FILE)}`" for name in sorted(settings.secret_names()))
+    yield f"A setting that is a secret may lie in a file of its own, as container platforms and systemd hand them out: {file_variables}"
     yield "name that file. The setting itself and its file together are refused."
     yield ""
     defaults = settings.load({}, data_dir=Path("/DATA"))
@@ -83,8 +83,8 @@ def _default(name: str, value: object) -> str:
         return "`latchpin-data`"
     if value in ("", ()):
         return ""
-    shown = str(value).replace("/DATA", "DATA_DIR").replace("sqlite+aiosqlite:///", "sqlite:///")
-    return f"`{shown}`"
+    text = str(value).replace("/DATA", "DATA_DIR").replace("sqlite+aiosqlite:///", "sqlite:///")
+    return f"`{text}`"
 
 
 def _values(parse: object) -> str:
@@ -214,9 +214,9 @@ def _command(command: click.Command, name: str, level: int) -> Iterator[str]:
     yield "```"
     if isinstance(command, click.Group):
         for each in command.list_commands(context):
-            found = command.get_command(context, each)
-            if found is not None:
-                yield from _command(found, f"{name} {each}", level + 1)
+            subcommand = command.get_command(context, each)
+            if subcommand is not None:
+                yield from _command(subcommand, f"{name} {each}", level + 1)
 
 
 def _sentence(thing: type) -> str:

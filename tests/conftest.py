@@ -51,9 +51,9 @@ def untried(what: str, why: str) -> NoReturn:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the process that started this one what it could not run."""
-    told: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
-    if told is not None:
-        told["missing"] = _missing
+    worker_output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if worker_output is not None:
+        worker_output["missing"] = _missing
 
 
 class _Gathers:
@@ -95,9 +95,9 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
     """Migrated databases to copy."""
     from tests.support.databases import Templates
 
-    made = Templates(tmp_path_factory.mktemp("templates"))
-    yield made
-    made.close()
+    database_templates = Templates(tmp_path_factory.mktemp("templates"))
+    yield database_templates
+    database_templates.close()
 
 
 @pytest.fixture(scope="session")
@@ -105,14 +105,14 @@ def deployments(templates: Templates, tmp_path_factory: pytest.TempPathFactory) 
     """The deployments that all tests of this process share."""
     from tests.support.deployments import Deployments
 
-    made = Deployments(templates, tmp_path_factory.mktemp("shared"))
-    yield made
-    made.close()
+    shared_deployments = Deployments(templates, tmp_path_factory.mktemp("shared"))
+    yield shared_deployments
+    shared_deployments.close()
 
 
-def _names(listed: str | Sequence[str]) -> Sequence[str]:
+def _names(argnames: str | Sequence[str]) -> Sequence[str]:
     """Return the names that a test is parametrized by."""
-    return listed.replace(" ", "").split(",") if isinstance(listed, str) else listed
+    return argnames.replace(" ", "").split(",") if isinstance(argnames, str) else argnames
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -130,13 +130,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="module")
 def kind(request: pytest.FixtureRequest) -> str:
     """The kind of database that the test runs on."""
-    found: str = request.param
-    if found == "postgresql":
+    database_kind: str = request.param
+    if database_kind == "postgresql":
         from tests.support import databases
 
         if lack := databases.reachable():
             missing("tests on PostgreSQL", lack)
-    return found
+    return database_kind
 
 
 @pytest.fixture(scope="module")

@@ -26,13 +26,13 @@ GIVEN = ("errors.py", "api/problems.py", "api/errors.py")
 
 def _kinds() -> dict[str, type[LatchpinError]]:
     """Return every kind of refusal by name; with the routes the whole application is imported."""
-    found: dict[str, type[LatchpinError]] = {}
+    classes: dict[str, type[LatchpinError]] = {}
     waiting: list[type[LatchpinError]] = [LatchpinError]
     while waiting:
         kind = waiting.pop()
-        found[kind.__name__] = kind
+        classes[kind.__name__] = kind
         waiting += kind.__subclasses__()
-    return found
+    return classes
 
 
 KINDS = _kinds()
@@ -78,9 +78,9 @@ WRITTEN = sorted(set(_written()))
 @pytest.mark.parametrize(("code", "status"), WRITTEN, ids=[code for code, _ in WRITTEN])
 def test_every_code_in_the_source_is_explained(code: str, status: int) -> None:
     """A new code needs its entry in latchpin/problem_types, with the status that it is sent with."""
-    found = problem_types.get(problem_types.slug_of(code))
+    problem_type = problem_types.get(problem_types.slug_of(code))
 
-    assert (found.code, found.status) == (code, status)
+    assert (problem_type.code, problem_type.status) == (code, status)
 
 
 def test_nothing_is_explained_that_is_not_there() -> None:
@@ -92,7 +92,7 @@ def test_nothing_is_explained_that_is_not_there() -> None:
 @pytest.mark.parametrize("found", problem_types.EVERY, ids=lambda each: each.code)
 def test_an_example_is_what_the_api_would_write(found: ProblemType) -> None:
     """The same members in the same order, for a route that there is."""
-    known = problems.render(
+    response = problems.render(
         found.status,
         found.detail,
         code=found.code,
@@ -105,7 +105,7 @@ def test_an_example_is_what_the_api_would_write(found: ProblemType) -> None:
         run_id=found.more.get("runId"),
     )
 
-    assert msgspec.json.encode(found.example("https://latchpin.example")) == known.body
+    assert msgspec.json.encode(found.example("https://latchpin.example")) == response.body
     assert found.code == "not_found" or _is_routed(found.instance)
 
 
@@ -119,14 +119,14 @@ def test_every_explanation_is_whole(found: ProblemType) -> None:
 
 def test_the_example_of_a_definition_is_a_true_one() -> None:
     """What is said there is what the parser says."""
-    found = problem_types.get("invalid-definition")
+    problem_type = problem_types.get("invalid-definition")
 
     with pytest.raises(definitions.DefinitionError) as refused:
         definitions.parse(
             "name: Prices\nstart_url: https://shop.example/\nrecord:\n  selector: li\n  fields:\n    - name: title\n      selector: h2\n"
         )
 
-    assert refused.value.detail == found.detail
+    assert refused.value.detail == problem_type.detail
 
 
 def _is_routed(instance: str) -> bool:
@@ -134,5 +134,7 @@ def _is_routed(instance: str) -> bool:
     return any(_fits(route.path.split("/"), parts) for route in routes.every())
 
 
-def _fits(known: list[str], parts: list[str]) -> bool:
-    return len(known) == len(parts) and all(a == b or (a.startswith("{") and b.isdigit()) for a, b in zip(known, parts, strict=True))
+def _fits(route_parts: list[str], parts: list[str]) -> bool:
+    return len(route_parts) == len(parts) and all(
+        a == b or (a.startswith("{") and b.isdigit()) for a, b in zip(route_parts, parts, strict=True)
+    )

@@ -152,10 +152,10 @@ def test_a_refused_address_does_not_show_its_password(url: str) -> None:
 
 def test_whoever_waits_for_the_rate_limit_is_answered_before_a_stopping_server_ends() -> None:
     """A wait as long as the time that requests get when the server stops would end with it, without an answer."""
-    told = str(problems({"LATCHPIN_RATE_LIMIT_QUEUE_SECONDS": "30"}))
+    message = str(problems({"LATCHPIN_RATE_LIMIT_QUEUE_SECONDS": "30"}))
 
-    assert "LATCHPIN_RATE_LIMIT_QUEUE_SECONDS" in told
-    assert "LATCHPIN_DRAIN_SECONDS" in told
+    assert "LATCHPIN_RATE_LIMIT_QUEUE_SECONDS" in message
+    assert "LATCHPIN_DRAIN_SECONDS" in message
     settings.load({"LATCHPIN_RATE_LIMIT_QUEUE_SECONDS": "30", "LATCHPIN_DRAIN_SECONDS": "31"})
 
 

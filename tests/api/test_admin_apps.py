@@ -35,10 +35,10 @@ def apps(organization: Organization) -> Apps:
     return Apps(organization)
 
 
-def _registered(answer: Any) -> App:
-    assert answer.status_code == 201, answer.text
-    made = answer.json()
-    return App(made["app"]["id"], made["app"]["clientId"], made["clientSecret"])
+def _registered(response: Any) -> App:
+    assert response.status_code == 201, response.text
+    created_app = response.json()
+    return App(created_app["app"]["id"], created_app["app"]["clientId"], created_app["clientSecret"])
 
 
 def _ask(organization: Organization, app: App, *, approved: bool | None = None) -> None:
@@ -59,18 +59,18 @@ def _ask(organization: Organization, app: App, *, approved: bool | None = None) 
 
 def test_a_secret_is_shown_once_and_kept_as_a_digest(organization: Organization, admin: SignedIn, apps: Apps) -> None:
     """The answer is kept by no cache; no later answer, row or audit record holds the secret; it proves the app."""
-    answer = admin.post("/apps", SERVICE)
-    app = _registered(answer)
+    response = admin.post("/apps", SERVICE)
+    app = _registered(response)
 
     async def rows(session: AsyncSession) -> list[OAuthClientSecret]:
         return list((await session.scalars(select(OAuthClientSecret).where(OAuthClientSecret.oauth_client_id == app.pk))).all())
 
-    (kept,) = organization.write(rows)
-    assert answer.headers["cache-control"] == "no-store"
+    (client_secret,) = organization.write(rows)
+    assert response.headers["cache-control"] == "no-store"
     assert app.secret is not None
     assert app.secret.startswith("lps_")
-    assert (len(kept.digest), kept.prefix) == (32, app.secret[:8])
-    assert app.secret.encode() not in kept.digest
+    assert (len(client_secret.digest), client_secret.prefix) == (32, app.secret[:8])
+    assert app.secret.encode() not in client_secret.digest
     later = admin.get("/apps").text + admin.get(f"/apps/{app.pk}").text + admin.get("/audit").text
     assert app.secret not in later
     assert apps.own(app).status_code == 200
@@ -78,12 +78,12 @@ def test_a_secret_is_shown_once_and_kept_as_a_digest(organization: Organization,
 
 def test_an_app_without_a_secret_gets_none(admin: SignedIn) -> None:
     """A public app has nothing to keep."""
-    made = admin.post("/apps", {"name": "Phone app", "applicationType": "native", "redirectUris": ["com.example.app:/back"]}).json()
+    created_app = admin.post("/apps", {"name": "Phone app", "applicationType": "native", "redirectUris": ["com.example.app:/back"]}).json()
 
-    assert made["clientSecret"] is None
-    assert made["app"]["kind"] == "public"
-    assert made["app"]["secrets"] == []
-    problem(admin.post(f"/apps/{made['app']['id']}/rotate-secret", {}), 409, "conflict")
+    assert created_app["clientSecret"] is None
+    assert created_app["app"]["kind"] == "public"
+    assert created_app["app"]["secrets"] == []
+    problem(admin.post(f"/apps/{created_app['app']['id']}/rotate-secret", {}), 409, "conflict")
 
 
 def test_two_secrets_live_while_rotating_and_the_old_one_dies_at_its_time(admin: SignedIn, apps: Apps, clock: Frozen) -> None:
@@ -95,8 +95,8 @@ def test_two_secrets_live_while_rotating_and_the_old_one_dies_at_its_time(admin:
 
     assert rotated.headers["cache-control"] == "no-store"
     assert [apps.own(each).status_code for each in (old, new)] == [200, 200]
-    living = admin.get(f"/apps/{old.pk}").json()["secrets"]
-    assert [each["expires"] is None for each in living] == [False, True]
+    secrets = admin.get(f"/apps/{old.pk}").json()["secrets"]
+    assert [each["expires"] is None for each in secrets] == [False, True]
 
     clock.advance(timedelta(hours=24))
     assert [apps.own(each).status_code for each in (old, new)] == [401, 200]
@@ -216,7 +216,7 @@ def test_an_app_of_others_cannot_be_changed(organization: Organization, other: O
     app = Apps(other).register(confidential=True)
     _ask(organization, app, approved=True)
 
-    answers = [
+    responses = [
         admin.request("PUT", f"/api/v1/admin/apps/{app.pk}", json=WEB),
         admin.post(f"/apps/{app.pk}/rotate-secret", {}),
         admin.post(f"/apps/{app.pk}/end-older-secret"),
@@ -224,9 +224,9 @@ def test_an_app_of_others_cannot_be_changed(organization: Organization, other: O
         admin.delete(f"/apps/{app.pk}"),
     ]
 
-    assert {answer.status_code for answer in answers} == {409}
-    shown = admin.get(f"/apps/{app.pk}").json()
-    assert (shown["own"], shown["createdBy"], shown["secrets"]) == (False, None, [])
+    assert {response.status_code for response in responses} == {409}
+    app_json = admin.get(f"/apps/{app.pk}").json()
+    assert (app_json["own"], app_json["createdBy"], app_json["secrets"]) == (False, None, [])
     assert other.admin.email not in admin.get(f"/apps/{app.pk}").text
 
 
@@ -234,7 +234,7 @@ def test_an_app_that_nobody_here_knows_is_not_there(other: Organization, admin: 
     """Another organization's app is found neither by its id nor by searching."""
     app = Apps(other).register(name="Zanzibar")
 
-    for answer in (
+    for response in (
         admin.get(f"/apps/{app.pk}"),
         admin.get(f"/apps/{app.pk}/users"),
         admin.post(f"/apps/{app.pk}/approve"),
@@ -243,7 +243,7 @@ def test_an_app_that_nobody_here_knows_is_not_there(other: Organization, admin: 
         admin.post(f"/apps/{app.pk}/rotate-secret", {}),
         admin.delete(f"/apps/{app.pk}"),
     ):
-        problem(answer, 404, "app-not-found")
+        problem(response, 404, "app-not-found")
     assert admin.get("/apps", search="Zanzibar").json() == {"apps": [], "totalRecordCount": 0}
 
 
@@ -257,11 +257,11 @@ def test_the_list_says_who_uses_what(organization: Organization, admin: SignedIn
         apps.tokens(busy, grace)
     apps.tokens(busy)
 
-    listed = admin.get("/apps", sortColumn="users", sortOrder=1).json()
+    page = admin.get("/apps", sortColumn="users", sortOrder=1).json()
 
-    assert listed["totalRecordCount"] == 3
-    assert (listed["apps"][0]["id"], listed["apps"][0]["users"], listed["apps"][0]["lastUsed"] is not None) == (busy.pk, 2, True)
-    assert {each["kind"] for each in listed["apps"]} == {"public", "confidential", "service"}
+    assert page["totalRecordCount"] == 3
+    assert (page["apps"][0]["id"], page["apps"][0]["users"], page["apps"][0]["lastUsed"] is not None) == (busy.pk, 2, True)
+    assert {each["kind"] for each in page["apps"]} == {"public", "confidential", "service"}
     assert [each["id"] for each in admin.get("/apps", search="iDLE").json()["apps"]] == [idle.pk]
     assert [each["id"] for each in admin.get("/apps", search=busy.client_id).json()["apps"]] == [busy.pk]
     assert {each["userId"] for each in admin.get(f"/apps/{busy.pk}/users").json()} == {grace.id, organization.admin.id}
@@ -321,28 +321,28 @@ def test_an_unsound_entry_registers_nothing(admin: SignedIn, entry: dict[str, An
 
 def test_a_private_key_is_not_repeated_in_the_refusal(admin: SignedIn) -> None:
     """Who pastes one is told to make another, and sees nothing of it again."""
-    answer = admin.post("/apps", {**WEB, "authMethod": "private_key_jwt", "jwks": {"keys": [_PRIVATE]}})
+    response = admin.post("/apps", {**WEB, "authMethod": "private_key_jwt", "jwks": {"keys": [_PRIVATE]}})
 
-    assert "private key" in fields(answer)["jwks"]
-    assert str(_PRIVATE["d"])[:20] not in answer.text
+    assert "private key" in fields(response)["jwks"]
+    assert str(_PRIVATE["d"])[:20] not in response.text
 
 
 def test_an_app_with_keys_of_its_own_has_no_secret(admin: SignedIn) -> None:
     """`private_key_jwt` with a JWK Set of public keys."""
-    made = admin.post("/apps", {**WEB, "authMethod": "private_key_jwt", "jwks": {"keys": [_PUBLIC]}}).json()
+    created_app = admin.post("/apps", {**WEB, "authMethod": "private_key_jwt", "jwks": {"keys": [_PUBLIC]}}).json()
 
-    assert made["clientSecret"] is None
-    assert json.dumps(made["app"]["jwks"]["keys"][0]["x"]) in json.dumps(_PUBLIC)
+    assert created_app["clientSecret"] is None
+    assert json.dumps(created_app["app"]["jwks"]["keys"][0]["x"]) in json.dumps(_PUBLIC)
 
 
 def test_spaces_of_a_service_are_the_organizations_own(organization: Organization, other: Organization, admin: SignedIn) -> None:
     """A service acts in the Spaces that were assigned, which cannot be another organization's."""
     space = organization.space()
 
-    made = admin.post("/apps", {**SERVICE, "spaces": [{"spaceId": space, "role": "operator"}]}).json()
+    created_app = admin.post("/apps", {**SERVICE, "spaces": [{"spaceId": space, "role": "operator"}]}).json()
     foreign = admin.post("/apps", {**SERVICE, "spaces": [{"spaceId": other.space(), "role": "viewer"}]})
 
-    assert made["app"]["spaces"] == [{"spaceId": space, "role": "operator"}]
+    assert created_app["app"]["spaces"] == [{"spaceId": space, "role": "operator"}]
     assert list(fields(foreign)) == ["spaces"]
 
 

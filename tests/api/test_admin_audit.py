@@ -19,17 +19,17 @@ def admin(organization: Organization) -> SignedIn:
 def test_a_record_says_who_did_what_to_what_from_where(organization: Organization, admin: SignedIn) -> None:
     """Old and new values are there, and no secret (promise 7)."""
     user = organization.user()
-    made = admin.post(f"/users/{user.id}/keys", {"description": "Nightly"}).json()
+    created_key = admin.post(f"/users/{user.id}/keys", {"description": "Nightly"}).json()
 
-    found = admin.get("/audit", action="api_key.created", targetId=made["apiKey"]["id"]).json()["events"]
+    events = admin.get("/audit", action="api_key.created", targetId=created_key["apiKey"]["id"]).json()["events"]
 
-    assert len(found) == 1
-    record = found[0]
+    assert len(events) == 1
+    record = events[0]
     assert record["actor"]["name"] == organization.admin.email
     assert record["actor"]["credentialKind"] == "session"
     assert (record["target"]["kind"], record["outcome"], record["address"]) == ("api_key", "done", "127.0.0.1")
     assert record["changes"]["user"] == [None, user.email]
-    assert made["key"] not in str(record)
+    assert created_key["key"] not in str(record)
     assert admin.get(f"/audit/{record['id']}").json() == record
 
 

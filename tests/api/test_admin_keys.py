@@ -36,27 +36,33 @@ def _in(days: float) -> str:
 
 def test_a_new_key_is_shown_once_and_works(organization: Organization, admin: SignedIn, grace: Person) -> None:
     """The answer is not kept by caches; no other answer holds the key; it acts for its user (promises 2, 3, 4)."""
-    answer = admin.post(f"/users/{grace.id}/keys", {"description": "Nightly export", "access": "read-only"})
+    response = admin.post(f"/users/{grace.id}/keys", {"description": "Nightly export", "access": "read-only"})
 
-    assert answer.status_code == 201, answer.text
-    assert answer.headers["cache-control"] == "no-store"
-    made = answer.json()
-    assert set(made["apiKey"]) == KEY
-    assert (made["apiKey"]["access"], made["apiKey"]["status"], made["apiKey"]["userId"]) == ("read-only", "active", grace.id)
-    assert made["key"].startswith(made["apiKey"]["prefix"])
-    shown = admin.get(f"/users/{grace.id}/keys").text + admin.get(f"/keys/{made['apiKey']['id']}").text + admin.get("/audit").text
-    assert made["key"] not in shown
-    header = {"Authorization": f"ApiKey {made['key']}"}
+    assert response.status_code == 201, response.text
+    assert response.headers["cache-control"] == "no-store"
+    created_key = response.json()
+    assert set(created_key["apiKey"]) == KEY
+    assert (created_key["apiKey"]["access"], created_key["apiKey"]["status"], created_key["apiKey"]["userId"]) == (
+        "read-only",
+        "active",
+        grace.id,
+    )
+    assert created_key["key"].startswith(created_key["apiKey"]["prefix"])
+    later_text = (
+        admin.get(f"/users/{grace.id}/keys").text + admin.get(f"/keys/{created_key['apiKey']['id']}").text + admin.get("/audit").text
+    )
+    assert created_key["key"] not in later_text
+    header = {"Authorization": f"ApiKey {created_key['key']}"}
     assert organization.server.http.get("/api/v1/agent/all", headers=header).status_code == 200
 
 
 def test_a_key_expires_after_a_year_unless_said_otherwise(admin: SignedIn, grace: Person) -> None:
     """The default comes from the policy (promise 2)."""
-    made = admin.post(f"/users/{grace.id}/keys", {}).json()["apiKey"]
+    api_key = admin.post(f"/users/{grace.id}/keys", {}).json()["apiKey"]
 
-    days = (datetime.fromisoformat(made["expires"]) - datetime.fromisoformat(made["created"])) / timedelta(days=1)
+    days = (datetime.fromisoformat(api_key["expires"]) - datetime.fromisoformat(api_key["created"])) / timedelta(days=1)
     assert days == pytest.approx(365, abs=0.01)
-    assert made["access"] == "full"
+    assert api_key["access"] == "full"
 
 
 @pytest.mark.parametrize(
@@ -96,9 +102,9 @@ def test_an_unsound_entry_makes_no_key(admin: SignedIn, grace: Person, body: dic
 
 def test_the_detail_alone_says_what_is_wrong(admin: SignedIn, grace: Person) -> None:
     """Many programs show a refusal's detail and nothing else."""
-    answer = admin.post(f"/users/{grace.id}/keys", {"expires": "2001-01-01T00:00:00Z", "rateLimit": 0})
+    response = admin.post(f"/users/{grace.id}/keys", {"expires": "2001-01-01T00:00:00Z", "rateLimit": 0})
 
-    detail = problem(answer, 422, "invalid")["detail"]
+    detail = problem(response, 422, "invalid")["detail"]
     assert detail.startswith("2 entries were refused; nothing was changed.")
     assert "expires: Choose a date in the future." in detail
     assert "rateLimit: Enter a whole number from 1 to 1000000." in detail
@@ -108,29 +114,29 @@ def test_markup_in_a_description_comes_back_as_it_was(admin: SignedIn, grace: Pe
     """JSON needs no escaping of HTML; pages do their own."""
     text = "<script>alert(1)</script> & 'so on'"
 
-    made = admin.post(f"/users/{grace.id}/keys", {"description": text}).json()["apiKey"]
+    api_key = admin.post(f"/users/{grace.id}/keys", {"description": text}).json()["apiKey"]
 
-    assert made["description"] == text
+    assert api_key["description"] == text
 
 
 def test_networks_and_rate_limit_of_a_key_are_kept(organization: Organization, admin: SignedIn, grace: Person) -> None:
     """Networks are written in canonical form, and count."""
-    made = admin.post(f"/users/{grace.id}/keys", {"networks": ["203.0.113.0/24", "2001:db8::/32"], "rateLimit": 7}).json()
+    created_key = admin.post(f"/users/{grace.id}/keys", {"networks": ["203.0.113.0/24", "2001:db8::/32"], "rateLimit": 7}).json()
 
-    assert made["apiKey"]["networks"] == ["203.0.113.0/24", "2001:db8::/32"]
-    assert made["apiKey"]["rateLimit"] == 7
-    header = {"Authorization": f"ApiKey {made['key']}"}
+    assert created_key["apiKey"]["networks"] == ["203.0.113.0/24", "2001:db8::/32"]
+    assert created_key["apiKey"]["rateLimit"] == 7
+    header = {"Authorization": f"ApiKey {created_key['key']}"}
     assert organization.server.http.get("/api/v1/agent/all", headers=header).status_code == 401
 
 
 def test_the_expiry_is_changed_within_the_policy(admin: SignedIn, organization: Organization, grace: Person) -> None:
     """Sooner and later, up to the longest lifetime."""
     key = organization.key(grace)
-    wanted = _in(30)
+    expires_at = _in(30)
 
-    changed = admin.patch(f"/keys/{key.id}", {"expires": wanted})
+    changed = admin.patch(f"/keys/{key.id}", {"expires": expires_at})
 
-    assert (changed.status_code, changed.json()["expires"]) == (200, wanted)
+    assert (changed.status_code, changed.json()["expires"]) == (200, expires_at)
     assert list(fields(admin.patch(f"/keys/{key.id}", {"expires": _in(800)}))) == ["expires"]
     assert list(fields(admin.patch(f"/keys/{key.id}", {"expires": _in(-1)}))) == ["expires"]
     assert fields(admin.patch(f"/keys/{key.id}", {})) == {"expires": "This field is needed."}
@@ -145,8 +151,8 @@ def test_a_revoked_key_is_refused_by_the_next_request_and_stays_listed(organizat
     assert organization.get("/agent/all", key).status_code == 401
     assert admin.post(f"/keys/{key.id}/revoke").status_code == 204
 
-    listed = admin.get(f"/users/{grace.id}/keys").json()[0]
-    assert (listed["status"], listed["revokedReason"]) == ("revoked", "Found in a repository")
+    api_key = admin.get(f"/users/{grace.id}/keys").json()[0]
+    assert (api_key["status"], api_key["revokedReason"]) == ("revoked", "Found in a repository")
     problem(admin.patch(f"/keys/{key.id}", {"expires": _in(30)}), 409, "conflict")
 
 

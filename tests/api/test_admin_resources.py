@@ -35,14 +35,14 @@ def _living(organization: Organization, client_id: str) -> list[OAuthClientSecre
 
 def test_a_resource_comes_with_a_secret_for_its_server_shown_once(organization: Organization, admin: SignedIn) -> None:
     """Kept by no cache, and in the database as a digest only; the server's own client is no app of the list (security.md 63)."""
-    answer = admin.post("/resources", DATA)
+    response = admin.post("/resources", DATA)
 
-    assert answer.status_code == 201, answer.text
-    assert answer.headers["cache-control"] == "no-store"
-    made = answer.json()
-    secret, resource = made["clientSecret"], made["resource"]
-    (kept,) = _living(organization, resource["clientId"])
-    assert (len(kept.digest), kept.prefix, resource["secrets"][0]["prefix"]) == (32, secret[:8], secret[:8])
+    assert response.status_code == 201, response.text
+    assert response.headers["cache-control"] == "no-store"
+    created_resource = response.json()
+    secret, resource = created_resource["clientSecret"], created_resource["resource"]
+    (client_secret,) = _living(organization, resource["clientId"])
+    assert (len(client_secret.digest), client_secret.prefix, resource["secrets"][0]["prefix"]) == (32, secret[:8], secret[:8])
     assert secret not in admin.get("/resources").text + admin.get(f"/resources/{resource['id']}").text + admin.get("/audit").text
     assert admin.get("/apps").json()["totalRecordCount"] == 0
     assert audit(organization, "resource.created", target_id=resource["id"])
@@ -122,24 +122,24 @@ def test_the_servers_secret_is_rotated_like_an_apps(organization: Organization, 
     rotated = admin.post(f"/resources/{resource['id']}/rotate-secret", {"overlapHours": 168})
 
     assert rotated.headers["cache-control"] == "no-store"
-    shown = admin.get(f"/resources/{resource['id']}").json()["secrets"]
-    assert [each["expires"] for each in shown] == [rotated.json()["olderExpires"], None]
-    assert shown[1]["prefix"] == rotated.json()["clientSecret"][:8]
+    secrets = admin.get(f"/resources/{resource['id']}").json()["secrets"]
+    assert [each["expires"] for each in secrets] == [rotated.json()["olderExpires"], None]
+    assert secrets[1]["prefix"] == rotated.json()["clientSecret"][:8]
     assert len(_living(organization, resource["clientId"])) == 2
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_deleted_resource_is_gone_with_its_servers_client(organization: Organization, admin: SignedIn) -> None:
     """No token for it can be asked for, and tokens that are out call our API no more."""
-    made = admin.post("/resources", {**DATA, "mayCallApi": True}).json()
+    created_resource = admin.post("/resources", {**DATA, "mayCallApi": True}).json()
     apps = Apps(organization)
     tokens = apps.tokens(apps.register(), resource=DATA["identifier"])
 
-    assert admin.delete(f"/resources/{made['resource']['id']}").status_code == 204
+    assert admin.delete(f"/resources/{created_resource['resource']['id']}").status_code == 204
 
-    problem(admin.get(f"/resources/{made['resource']['id']}"), 404, "resource-not-found")
+    problem(admin.get(f"/resources/{created_resource['resource']['id']}"), 404, "resource-not-found")
     assert apps.get("/agent/all", tokens).status_code == 401
-    assert _living(organization, made["resource"]["clientId"]) == []
+    assert _living(organization, created_resource["resource"]["clientId"]) == []
 
 
 def test_the_servers_client_is_no_app_to_be_changed(organization: Organization, admin: SignedIn) -> None:
@@ -150,8 +150,8 @@ def test_the_servers_client_is_no_app_to_be_changed(organization: Organization, 
         return await session.scalar(select(OAuthClient.id).where(OAuthClient.client_id == client_id))
 
     pk = organization.write(work)
-    for answer in (admin.get(f"/apps/{pk}"), admin.post(f"/apps/{pk}/revoke"), admin.post(f"/apps/{pk}/rotate-secret", {})):
-        problem(answer, 404, "app-not-found")
+    for response in (admin.get(f"/apps/{pk}"), admin.post(f"/apps/{pk}/revoke"), admin.post(f"/apps/{pk}/rotate-secret", {})):
+        problem(response, 404, "app-not-found")
 
 
 @pytest.mark.parametrize("body", [{"name": ""}, {"name": "x" * 201}, {"identifier": "https://other.example"}, {"mayCallApi": "yes"}])

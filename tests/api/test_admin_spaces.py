@@ -24,9 +24,9 @@ def _agents(organization: Organization, method: str, path: str, key: Key, body: 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_space_is_made_changed_and_deleted(organization: Organization, admin: SignedIn) -> None:
     """Putting sets every field; what is left out gets its default."""
-    made = admin.post("/spaces", {"name": "Retail", "scope": "Public", "isDefaultAccess": True, "runRetentionHours": 24})
-    assert made.status_code == 201, made.text
-    space = made.json()
+    response = admin.post("/spaces", {"name": "Retail", "scope": "Public", "isDefaultAccess": True, "runRetentionHours": 24})
+    assert response.status_code == 201, response.text
+    space = response.json()
     assert (space["name"], space["scope"], space["isDefaultAccess"], space["runRetentionHours"]) == ("Retail", "Public", True, 24)
     assert space["organizationId"] == organization.id
 
@@ -106,9 +106,9 @@ def test_an_agent_is_made_and_changed_with_a_key(organization: Organization) -> 
     organization.member(space, user, Role.EDITOR)
     key, text = organization.key(user), definition("First")
 
-    made = _agents(organization, "POST", "", key, {"definition": text, "spaceId": space, "comment": "Draft"})
-    assert made.status_code == 201, made.text
-    agent = made.json()
+    response = _agents(organization, "POST", "", key, {"definition": text, "spaceId": space, "comment": "Draft"})
+    assert response.status_code == 201, response.text
+    agent = response.json()
     assert (agent["name"], agent["spaceId"], agent["userId"], agent["version"]) == ("First", space, user.id, 1)
 
     second = definition("Second")
@@ -127,21 +127,21 @@ def test_an_agent_without_a_space_is_personal(organization: Organization) -> Non
     """It belongs to the key's user and is seen by nobody else."""
     user = organization.user()
 
-    made = _agents(organization, "POST", "", organization.key(user), {"definition": definition()}).json()
+    agent = _agents(organization, "POST", "", organization.key(user), {"definition": definition()}).json()
 
-    assert (made["spaceId"], made["userId"]) == (None, user.id)
-    problem(organization.get(f"/agent/{made['id']}", organization.key()), 404)
+    assert (agent["spaceId"], agent["userId"]) == (None, user.id)
+    problem(organization.get(f"/agent/{agent['id']}", organization.key()), 404)
 
 
 def test_problems_of_a_definition_have_line_and_column(organization: Organization) -> None:
     """Every problem at once, with the document's own names, and nothing is made."""
     key = organization.key()
 
-    answer = _agents(organization, "POST", "", key, {"definition": "version: 1\nname: \nstart_url: ftp://example.com\n"})
+    response = _agents(organization, "POST", "", key, {"definition": "version: 1\nname: \nstart_url: ftp://example.com\n"})
 
-    found = problem(answer, 422, "invalid_definition")["errors"]
-    assert {"name", "start_url"} <= {each["field"] for each in found}
-    assert all(each["line"] >= 1 and each["column"] >= 1 for each in found)
+    errors = problem(response, 422, "invalid_definition")["errors"]
+    assert {"name", "start_url"} <= {each["field"] for each in errors}
+    assert all(each["line"] >= 1 and each["column"] >= 1 for each in errors)
     assert organization.get("/agent/all", key).json() == []
 
 
@@ -168,6 +168,6 @@ def test_only_an_editor_makes_agents_in_a_space(organization: Organization, role
     space, user = organization.space(), organization.user()
     organization.member(space, user, role)
 
-    answer = _agents(organization, "POST", "", organization.key(user), {"definition": definition(), "spaceId": space})
+    response = _agents(organization, "POST", "", organization.key(user), {"definition": definition(), "spaceId": space})
 
-    assert "editor" in problem(answer, 403, "denied")["detail"]
+    assert "editor" in problem(response, 403, "denied")["detail"]

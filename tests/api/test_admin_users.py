@@ -31,16 +31,20 @@ def grace(organization: Organization) -> Person:
 
 def test_a_user_is_made_with_a_temporary_password_shown_once(organization: Organization, admin: SignedIn) -> None:
     """The answer is not kept by caches, and the password opens the sign-in."""
-    answer = admin.post("/users", {"fullName": "Jonas Weber", "email": f"jonas.{organization.number}@example.com"})
+    response = admin.post("/users", {"fullName": "Jonas Weber", "email": f"jonas.{organization.number}@example.com"})
 
-    assert answer.status_code == 201, answer.text
-    assert answer.headers["cache-control"] == "no-store"
-    made = answer.json()
-    assert set(made["user"]) == USER
-    assert (made["user"]["group"], made["user"]["mustChangePassword"], made["user"]["liveKeys"]) == ("User", True, 0)
-    assert made["temporaryPassword"] not in admin.get(f"/users/{made['user']['id']}").text
+    assert response.status_code == 201, response.text
+    assert response.headers["cache-control"] == "no-store"
+    created_user = response.json()
+    assert set(created_user["user"]) == USER
+    assert (created_user["user"]["group"], created_user["user"]["mustChangePassword"], created_user["user"]["liveKeys"]) == (
+        "User",
+        True,
+        0,
+    )
+    assert created_user["temporaryPassword"] not in admin.get(f"/users/{created_user['user']['id']}").text
     with organization.server.client(headers={"Sec-Fetch-Site": "same-origin"}) as browser:
-        entries = {"email": made["user"]["email"], "password": made["temporaryPassword"], "next": "/"}
+        entries = {"email": created_user["user"]["email"], "password": created_user["temporaryPassword"], "next": "/"}
         assert browser.post("/login", data=entries).status_code == 303
 
 
@@ -114,10 +118,10 @@ def test_a_password_is_reset_and_sessions_end(organization: Organization, admin:
     """The temporary password is in this answer only; the user's session is over."""
     session = SignedIn(organization.server, grace)
 
-    answer = admin.post(f"/users/{grace.id}/reset-password")
+    response = admin.post(f"/users/{grace.id}/reset-password")
 
-    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-    assert len(answer.json()["temporaryPassword"]) >= 12
+    assert (response.status_code, response.headers["cache-control"]) == (200, "no-store")
+    assert len(response.json()["temporaryPassword"]) >= 12
     problem(session.request("GET", "/api/v1/spaces"), 401)
 
 
@@ -136,8 +140,8 @@ def test_the_last_administrator_stays(organization: Organization, admin: SignedI
     """Neither disabled, demoted nor deleted: 409 that says what to do first."""
     me = organization.admin.id
 
-    for answer in (admin.post(f"/users/{me}/disable"), admin.patch(f"/users/{me}", {"group": "User"}), admin.delete(f"/users/{me}")):
-        assert "nother" in problem(answer, 409, "conflict")["detail"]
+    for response in (admin.post(f"/users/{me}/disable"), admin.patch(f"/users/{me}", {"group": "User"}), admin.delete(f"/users/{me}")):
+        assert "nother" in problem(response, 409, "conflict")["detail"]
     assert admin.get(f"/users/{me}").json()["status"] == "active"
 
 
@@ -145,8 +149,8 @@ def test_an_ordinary_user_administers_nothing(organization: Organization, grace:
     """403 for a session of somebody who is no administrator, also for reading."""
     session = SignedIn(organization.server, grace)
 
-    for answer in (session.get("/users"), session.get("/audit"), session.post("/users", {"fullName": "X", "email": "x@example.com"})):
-        assert "administrators" in problem(answer, 403, "denied")["detail"]
+    for response in (session.get("/users"), session.get("/audit"), session.post("/users", {"fullName": "X", "email": "x@example.com"})):
+        assert "administrators" in problem(response, 403, "denied")["detail"]
 
 
 def test_a_demoted_administrator_is_out_with_the_next_request(organization: Organization, admin: SignedIn) -> None:
@@ -165,7 +169,7 @@ def test_changing_users_and_keys_needs_a_recent_password(organization: Organizat
     key = organization.key(grace)
     clock.advance(timedelta(minutes=11))
 
-    for answer in (
+    for response in (
         admin.post("/users", {"fullName": "X", "email": "x@example.com"}),
         admin.patch(f"/users/{grace.id}", {"fullName": "X"}),
         admin.post(f"/users/{grace.id}/disable"),
@@ -176,7 +180,7 @@ def test_changing_users_and_keys_needs_a_recent_password(organization: Organizat
         admin.delete(f"/keys/{key.id}"),
         admin.put("/key-policy", {"defaultDays": None, "maxDays": None}),
     ):
-        problem(answer, 403, "proof_needed")
+        problem(response, 403, "proof_needed")
     assert admin.get(f"/users/{grace.id}").status_code == 200
     assert admin.post("/spaces", {"name": "Fresh"}).status_code == 201
 

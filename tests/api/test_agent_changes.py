@@ -27,10 +27,10 @@ def key(organization: Organization) -> Key:
 
 
 def _save(organization: Organization, key: Key, agent: int, text: str) -> None:
-    answer = organization.server.http.put(
+    response = organization.server.http.put(
         f"/api/v1/admin/agents/{agent}/definition", headers=key.header, json={"definition": text, "comment": "Second"}
     )
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
 
 
 def test_input_parameters_never_show_what_is_encrypted(organization: Organization, key: Key) -> None:
@@ -64,11 +64,11 @@ def test_restoring_makes_a_new_version(organization: Organization, key: Key) -> 
     agent = organization.agent()
     _save(organization, key, agent, definition("Renamed"))
 
-    answer = organization.post(f"/agent/{agent}/version/1/restore", key, {"content": "Back to the first"})
+    response = organization.post(f"/agent/{agent}/version/1/restore", key, {"content": "Back to the first"})
 
-    assert (answer.status_code, answer.content) == (204, b"")
-    found = organization.get(f"/agent/{agent}", key).json()
-    assert (found["version"], found["name"]) == (3, "Book prices")
+    assert (response.status_code, response.content) == (204, b"")
+    agent_json = organization.get(f"/agent/{agent}", key).json()
+    assert (agent_json["version"], agent_json["name"]) == (3, "Book prices")
     assert organization.get(f"/agent/{agent}/versions", key).json()[0]["comments"] == "Back to the first"
 
 
@@ -78,9 +78,9 @@ def test_the_comment_of_a_restore_may_be_left_out_and_written_in_any_case(organi
     agent = organization.agent()
     headers = {**key.header, "Content-Type": "application/json"}
 
-    answer = organization.server.http.post(f"/api/v1/agent/{agent}/version/1/restore", headers=headers, content=body)
+    response = organization.server.http.post(f"/api/v1/agent/{agent}/version/1/restore", headers=headers, content=body)
 
-    assert answer.status_code == 204, answer.text
+    assert response.status_code == 204, response.text
 
 
 def test_a_version_that_is_not_there_is_404(organization: Organization, key: Key) -> None:
@@ -97,8 +97,8 @@ def test_archiving_hides_and_unarchiving_brings_back(organization: Organization,
     agent = organization.agent()
 
     for _ in range(2):
-        answer = organization.post(f"/agent/{agent}/archive", key)
-        assert (answer.status_code, answer.content) == (204, b"")
+        response = organization.post(f"/agent/{agent}/archive", key)
+        assert (response.status_code, response.content) == (204, b"")
     assert organization.get("/agent/all", key).json() == []
     assert organization.get(f"/agent/{agent}", key).status_code == 200
 
@@ -116,10 +116,10 @@ def test_only_an_editor_changes_agents(organization: Organization, role: Role, s
     key = organization.key(user)
 
     for change in ("archive", "unarchive", "version/1/restore"):
-        answer = organization.post(f"/agent/{agent}/{change}", key)
-        assert answer.status_code == status, answer.text
+        response = organization.post(f"/agent/{agent}/{change}", key)
+        assert response.status_code == status, response.text
         if status == 403:
-            assert "editor" in problem(answer, 403, "denied")["detail"]
+            assert "editor" in problem(response, 403, "denied")["detail"]
     assert organization.get(f"/agent/{agent}", key).status_code == 200
 
 
@@ -180,10 +180,10 @@ def test_a_list_of_versions_reads_none_of_their_texts(organization: Organization
     """A thousand versions of 64 KiB are not brought into memory to list their numbers."""
     agent = organization.agent()
 
-    with wire.statements(organization.server) as seen:
+    with wire.statements(organization.server) as queries:
         assert organization.get(f"/agent/{agent}/versions", key).status_code == 200
 
-    (statement,) = (each for each in seen if "FROM agent_versions" in each)
+    (statement,) = (each for each in queries if "FROM agent_versions" in each)
     assert "agent_versions.definition" not in statement
 
 
@@ -217,11 +217,11 @@ def test_a_definition_is_read_before_anything_is_locked(organization: Organizati
         holding = asyncio.create_task(hold(held, done))
         await held.wait()
         async with httpx.AsyncClient(base_url=server.url, headers=key.header, trust_env=False, timeout=20) as client:
-            made = await client.post("/api/v1/admin/agents", json={"definition": "name: 1"})
+            created = await client.post("/api/v1/admin/agents", json={"definition": "name: 1"})
             saved = await client.put(f"/api/v1/admin/agents/{agent}/definition", json={"definition": "name: 1"})
         done.set()
         await holding
-        return [made.status_code, saved.status_code]
+        return [created.status_code, saved.status_code]
 
     assert server.run(ask()) == [422, 422]
 
@@ -232,15 +232,15 @@ def test_a_comment_that_holds_a_key_is_refused(organization: Organization, key: 
     leak = f"Runs with {key.secret}"
     http = organization.server.http
 
-    made = http.post("/api/v1/admin/agents", headers=key.header, json={"definition": definition("New"), "comment": leak})
+    created = http.post("/api/v1/admin/agents", headers=key.header, json={"definition": definition("New"), "comment": leak})
     saved = http.put(
         f"/api/v1/admin/agents/{agent}/definition", headers=key.header, json={"definition": definition("New"), "comment": leak}
     )
     restored = organization.post(f"/agent/{agent}/version/1/restore", key, {"content": leak})
 
-    for answer in (made, saved, restored):
-        assert "Revoke that key" in fields(answer)["comment"]
-        assert key.secret not in answer.text
+    for response in (created, saved, restored):
+        assert "Revoke that key" in fields(response)["comment"]
+        assert key.secret not in response.text
 
 
 def test_a_removed_member_loses_it_at_once(organization: Organization) -> None:

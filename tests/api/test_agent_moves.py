@@ -30,8 +30,8 @@ def test_an_agent_lives_where_it_was_moved(organization: Organization) -> None:
 
     assert [(each.status_code, each.json()["spaceId"]) for each in moved] == [(200, travel), (200, travel), (200, None), (200, retail)]
     assert {(each.json()["id"], each.json()["userId"], each.json()["version"]) for each in moved} == {(agent, editor.id, 1)}
-    found = SignedIn(organization.server, organization.admin).get("/audit", targetId=agent, action="agent.moved").json()["events"]
-    assert [each["changes"]["space"] for each in found] == [["Personal", "Retail"], ["Travel", "Personal"], ["Retail", "Travel"]]
+    events = SignedIn(organization.server, organization.admin).get("/audit", targetId=agent, action="agent.moved").json()["events"]
+    assert [each["changes"]["space"] for each in events] == [["Personal", "Retail"], ["Travel", "Personal"], ["Retail", "Travel"]]
 
 
 def test_who_moves_an_agent_is_an_editor_on_both_sides(organization: Organization) -> None:
@@ -51,7 +51,7 @@ def test_who_moves_an_agent_is_an_editor_on_both_sides(organization: Organizatio
         "no Space at all": _move(organization, key, agent, {}),
     }
 
-    assert {name: answer.status_code for name, answer in refused.items()} == {
+    assert {name: response.status_code for name, response in refused.items()} == {
         "a viewer there": 403,
         "a viewer here": 403,
         "an unseen Space": 404,

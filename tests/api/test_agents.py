@@ -53,21 +53,27 @@ def five(organization: Organization) -> list[str]:
 
 
 def _names(organization: Organization, key: Key, **params: Any) -> list[str]:
-    answer = organization.get("/agent/all", key, **params)
-    assert answer.status_code == 200, answer.text
-    return [agent["name"] for agent in answer.json()]
+    response = organization.get("/agent/all", key, **params)
+    assert response.status_code == 200, response.text
+    return [agent["name"] for agent in response.json()]
 
 
 def test_an_agent_has_every_field_of_the_contract(organization: Organization, key: Key) -> None:
     """Null is sent, never left out; times are UTC with Z."""
     agent = organization.agent("Book prices", organization.space())
 
-    found = organization.get(f"/agent/{agent}", key).json()
+    agent_json = organization.get(f"/agent/{agent}", key).json()
 
-    assert set(found) == FIELDS
-    assert (found["id"], found["name"], found["version"], found["configType"], found["status"]) == (agent, "Book prices", 1, 1, None)
-    assert found["inputParameters"] == {"category": "fiction", "account_password": ""}
-    assert found["created"].endswith("Z")
+    assert set(agent_json) == FIELDS
+    assert (agent_json["id"], agent_json["name"], agent_json["version"], agent_json["configType"], agent_json["status"]) == (
+        agent,
+        "Book prices",
+        1,
+        1,
+        None,
+    )
+    assert agent_json["inputParameters"] == {"category": "fiction", "account_password": ""}
+    assert agent_json["created"].endswith("Z")
 
 
 def test_a_list_is_an_array_until_both_paging_parameters_are_given(organization: Organization, key: Key, five: list[str]) -> None:
@@ -186,10 +192,10 @@ def test_the_space_filter(organization: Organization, key: Key) -> None:
 )
 def test_a_parameter_out_of_range_is_named_as_on_the_wire(organization: Organization, key: Key, name: str, value: str, says: str) -> None:
     """400 names `pageIndex`, not a Python argument, and says in plain words what is wanted."""
-    answer = organization.get("/agent/all", key, **{"pageIndex": "1", "recordsPerPage": "10", name: value})
+    response = organization.get("/agent/all", key, **{"pageIndex": "1", "recordsPerPage": "10", name: value})
 
-    assert fields(answer, 400) == {name: says}
-    assert answer.json()["detail"] == f"{name}: {says}"
+    assert fields(response, 400) == {name: says}
+    assert response.json()["detail"] == f"{name}: {says}"
 
 
 @pytest.mark.parametrize(
@@ -207,10 +213,10 @@ def test_an_unknown_word_is_400_with_those_that_are_known(
     organization: Organization, key: Key, params: dict[str, str], names: list[str]
 ) -> None:
     """An unknown sort column or enum value is not ignored in silence."""
-    answer = organization.get("/agent/all", key, **params)
+    response = organization.get("/agent/all", key, **params)
 
-    assert list(fields(answer, 400)) == [names[0]]
-    assert names[1] in answer.json()["detail"]
+    assert list(fields(response, 400)) == [names[0]]
+    assert names[1] in response.json()["detail"]
 
 
 def test_search_looks_into_name_and_description(organization: Organization, key: Key, five: list[str]) -> None:
@@ -261,8 +267,8 @@ def test_personal_agents_are_counted_for_the_caller_alone(organization: Organiza
 
 def test_an_agent_that_is_not_there_is_the_contracts_own_sample(organization: Organization, key: Key) -> None:
     """Type ends in /errors/agent-not-found, the title says it, and instance is the path."""
-    found = problem(organization.get("/agent/2147483647", key, anything="1"), 404, "agent-not-found")
+    refusal = problem(organization.get("/agent/2147483647", key, anything="1"), 404, "agent-not-found")
 
-    assert found["type"].endswith("/errors/agent-not-found")
-    assert found["title"] == "Agent not found"
-    assert found["instance"] == "/api/v1/agent/2147483647"
+    assert refusal["type"].endswith("/errors/agent-not-found")
+    assert refusal["title"] == "Agent not found"
+    assert refusal["instance"] == "/api/v1/agent/2147483647"

@@ -31,9 +31,9 @@ def test_a_header_of_a_megabyte_is_refused(organization: Organization, name: byt
     """The server reads so much of the headers and no more, and answers 431."""
     key = organization.key()
 
-    answer = raw(organization.server, b"GET /api/v1/agent/all HTTP/1.1\r\nHost: test\r\n" + name + b": " + b"a" * 1_000_000 + b"\r\n\r\n")
+    response = raw(organization.server, b"GET /api/v1/agent/all HTTP/1.1\r\nHost: test\r\n" + name + b": " + b"a" * 1_000_000 + b"\r\n\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert response.startswith(b"HTTP/1.1 431 ")
     assert _is_well(organization, key)
 
 
@@ -89,8 +89,8 @@ def _restore(organization: Organization, key: Key, framing: bytes, body: bytes) 
     path = f"/api/v1/agent/{organization.agent()}/version/1/restore".encode()
     lines = [b"POST %s HTTP/1.1" % path, b"Host: test", b"Connection: close", b"Content-Type: application/json", framing]
     head = b"\r\n".join([*lines, b"Authorization: ApiKey " + key.secret.encode()]) + b"\r\n\r\n"
-    answer, _, content = raw(organization.server, head + body).partition(b"\r\n\r\n")
-    return int(answer.split(b" ", 2)[1]), content
+    response_head, _, content = raw(organization.server, head + body).partition(b"\r\n\r\n")
+    return int(response_head.split(b" ", 2)[1]), content
 
 
 def test_a_body_of_ten_megabytes_is_refused(organization: Organization) -> None:
@@ -243,9 +243,9 @@ def test_a_body_that_comes_too_slowly_is_given_up(organization: Organization, mo
 
     head = f"POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 1000\r\n{own}{bearing}\r\n"
 
-    answer = raw(organization.server, head.encode() + b"email=", seconds=5)
+    response = raw(organization.server, head.encode() + b"email=", seconds=5)
 
-    assert answer.startswith(b"HTTP/1.1 408 "), answer
+    assert response.startswith(b"HTTP/1.1 408 "), response
     assert _is_well(organization, key)
 
 
@@ -258,6 +258,6 @@ def test_a_client_that_sends_its_headers_slowly_is_let_go(server: Server, kind: 
 
     with closing(socket.create_connection(("127.0.0.1", server.settings.port), timeout=patience)) as connection:
         connection.sendall(b"GET /api/v1/agent/all HTTP/1.1\r\nHost: te")
-        answer = connection.recv(65536)  # raises where the server goes on waiting
+        response = connection.recv(65536)  # raises where the server goes on waiting
 
-    assert not answer.startswith(b"HTTP/1.1 2")
+    assert not response.startswith(b"HTTP/1.1 2")

@@ -36,10 +36,10 @@ def connect(served: Server) -> Iterator[Callable[..., socket.socket]]:
     with ExitStack() as stack:
 
         def begin(address: str, path: str = "/login", headers: str = FORM) -> socket.socket:
-            made = stack.enter_context(socket.create_connection(("127.0.0.1", served.settings.port), timeout=PATIENCE))
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", served.settings.port), timeout=PATIENCE))
             head = f"POST {path} HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: {address}\r\nContent-Length: {LARGEST}\r\n{headers}\r\n"
-            made.sendall(head.encode() + b"x" * UNFINISHED)
-            return made
+            connection.sendall(head.encode() + b"x" * UNFINISHED)
+            return connection
 
         yield begin
 
@@ -62,19 +62,19 @@ def await_bytes(server: Server, number: int) -> None:
 def fill(server: Server, connect: Callable[..., socket.socket], addresses: Iterator[str], number: int) -> list[socket.socket]:
     """Leave so many requests unfinished, and wait until the server holds what came of them."""
     before = len(bodies(server))
-    made = [connect(next(addresses)) for _ in range(number)]
+    connections = [connect(next(addresses)) for _ in range(number)]
     await_bytes(server, before + number * UNFINISHED)
-    return made
+    return connections
 
 
 def test_unfinished_bodies_of_one_subnet_are_bounded(served: Server, connect: Callable[..., socket.socket]) -> None:
     """The next one is told to wait, others are not affected, and what was held is free once the connections are gone."""
     held = fill(served, connect, (f"2001:db8:1:1::{number}" for number in range(100)), BODIES_PER_SUBNET)
 
-    answer = connect("2001:db8:1:1::ffff").recv(65536)
+    response = connect("2001:db8:1:1::ffff").recv(65536)
 
-    assert answer.startswith(b"HTTP/1.1 429 "), answer
-    assert b"retry-after: 5" in answer.lower()
+    assert response.startswith(b"HTTP/1.1 429 "), response
+    assert b"retry-after: 5" in response.lower()
     form, ours = {"email": "x" * UNFINISHED, "password": "x"}, {"Sec-Fetch-Site": "same-origin"}
     assert served.http.post("/login", data=form, headers={**ours, "X-Forwarded-For": "2001:db8:1:1::ffff"}).status_code == 429
     assert served.http.post("/login", data=form, headers={**ours, "X-Forwarded-For": "2001:db8:1:2::1"}).status_code == 422
@@ -91,12 +91,12 @@ def test_unfinished_bodies_of_all_are_bounded(served: Server, connect: Callable[
     fill(served, connect, (f"192.0.2.{number // 4}" for number in range(most)), most)
 
     bearing = f"Content-Type: application/json\r\nAuthorization: ApiKey {key.secret}\r\n"
-    answer = connect("198.51.100.1", "/api/v1/agent/1/version/1/restore", bearing).recv(65536)
+    response = connect("198.51.100.1", "/api/v1/agent/1/version/1/restore", bearing).recv(65536)
 
-    assert answer.startswith(b"HTTP/1.1 503 "), answer
-    assert b"application/problem+json" in answer
-    assert b'"errorCode":"overloaded"' in answer
-    assert b"retry-after" in answer.lower()
+    assert response.startswith(b"HTTP/1.1 503 "), response
+    assert b"application/problem+json" in response
+    assert b'"errorCode":"overloaded"' in response
+    assert b"retry-after" in response.lower()
     assert connect("198.51.100.2", "/login").recv(65536).startswith(b"HTTP/1.1 503 ")
     assert '"cause": "bodies"' in served.log.getvalue()
     assert served.http.get("/api/v1/agent/all", headers=key.header).status_code == 200

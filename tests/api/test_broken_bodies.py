@@ -51,9 +51,9 @@ def test_malformed_chunks_are_400(organization: Organization, door: str, chunks:
     """Wherever a body is read, and no stack trace of it reaches the log."""
     key = organization.key()
 
-    answer = raw(organization.server, _head(organization, key, door, "Transfer-Encoding: chunked") + CHUNKS[chunks])
+    response = raw(organization.server, _head(organization, key, door, "Transfer-Encoding: chunked") + CHUNKS[chunks])
 
-    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert response.startswith(b"HTTP/1.1 400 "), response
     assert organization.server.failure() == ""
 
 
@@ -71,12 +71,12 @@ def test_who_hangs_up_in_the_middle_leaves_no_failure(organization: Organization
     with closing(socket.create_connection(("127.0.0.1", server.settings.port), timeout=15)) as connection:
         connection.sendall(head + UNFINISHED[framing])
 
-    found: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
 
     def look() -> bool:
-        found[:] = [line for line in map(json.loads, server.log.getvalue().splitlines()) if line.get("path") == path]
-        return bool(found)
+        lines[:] = [line for line in map(json.loads, server.log.getvalue().splitlines()) if line.get("path") == path]
+        return bool(lines)
 
     until(look)
-    assert [line["status"] for line in found] == [400]
+    assert [line["status"] for line in lines] == [400]
     assert server.failure() == ""

@@ -68,9 +68,9 @@ def bound(organization: Organization, prover: Prover | None = None) -> Client:
     """Register a service, and get a token for its key; the prover knows the server's nonce then."""
     apps, key = Apps(organization), prover or Prover()
     app = apps.service()
-    answer = key.send(organization.server.http, "POST", TOKEN, data={"grant_type": "client_credentials", **app.proof})
-    assert answer.status_code == 200, answer.text
-    return Client(organization, app, key, str(answer.json()["access_token"]))
+    response = key.send(organization.server.http, "POST", TOKEN, data={"grant_type": "client_credentials", **app.proof})
+    assert response.status_code == 200, response.text
+    return Client(organization, app, key, str(response.json()["access_token"]))
 
 
 @pytest.fixture
@@ -79,13 +79,13 @@ def client(organization: Organization) -> Client:
     return bound(organization)
 
 
-def told(answer: httpx.Response) -> tuple[int, str, str]:
+def told(response: httpx.Response) -> tuple[int, str, str]:
     """Return what a refusal says: status, error code, and the error of the header, which is of the scheme DPoP."""
-    (challenge,) = answer.headers.get_list("www-authenticate")
+    (challenge,) = response.headers.get_list("www-authenticate")
     assert challenge.startswith('DPoP realm="latchpin", error="')
     assert challenge.endswith(', algs="ES256 Ed25519 EdDSA PS256 RS256"')
-    assert answer.headers["content-type"] == "application/problem+json"
-    return answer.status_code, answer.json()["errorCode"], challenge.split('"')[3]
+    assert response.headers["content-type"] == "application/problem+json"
+    return response.status_code, response.json()["errorCode"], challenge.split('"')[3]
 
 
 @pytest.mark.parametrize("alg", sorted(PROVERS))
@@ -103,10 +103,10 @@ def test_the_answer_to_a_proof_says_dpop(organization: Organization) -> None:
     server, app, prover = organization.server, Apps(organization).service(), Prover()
     form = {"grant_type": "client_credentials", **app.proof}
 
-    answer = prover.send(server.http, "POST", TOKEN, data=form)
+    response = prover.send(server.http, "POST", TOKEN, data=form)
     without = server.http.post(TOKEN, data=form)
 
-    assert (answer.json()["token_type"], without.json()["token_type"]) == ("DPoP", "Bearer")
+    assert (response.json()["token_type"], without.json()["token_type"]) == ("DPoP", "Bearer")
     assert "cnf" not in claims(without.json()["access_token"])
 
 
@@ -156,10 +156,10 @@ def test_a_proof_is_for_one_token(organization: Organization) -> None:
 def test_a_proof_of_another_time_is_refused(client: Client, clock: Frozen, seconds: int) -> None:
     """Stale or made in advance; the detail tells the time, since a wrong clock is the usual cause."""
     client.get(client.proof())  # the nonce is of the frozen clock's time
-    answer = client.get(client.proof(iat=kit_clock.timestamp() + seconds))
+    response = client.get(client.proof(iat=kit_clock.timestamp() + seconds))
 
-    assert told(answer) == BAD_PROOF
-    assert str(int(kit_clock.timestamp())) in answer.json()["detail"]
+    assert told(response) == BAD_PROOF
+    assert str(int(kit_clock.timestamp())) in response.json()["detail"]
 
 
 def test_a_proof_counts_once(client: Client) -> None:
@@ -177,9 +177,9 @@ def test_a_proof_counts_once_however_many_send_it_at_once(client: Client) -> Non
     proof = client.proof()
 
     with ThreadPoolExecutor(20) as pool:
-        found = Counter(answer.status_code for answer in pool.map(client.get, [proof] * 20))
+        statuses = Counter(response.status_code for response in pool.map(client.get, [proof] * 20))
 
-    assert found == {200: 1, 401: 19}
+    assert statuses == {200: 1, 401: 19}
 
 
 def test_proofs_that_come_at_once_all_count(client: Client) -> None:
@@ -187,7 +187,7 @@ def test_proofs_that_come_at_once_all_count(client: Client) -> None:
     proofs = [client.proof() for _ in range(30)]
 
     with ThreadPoolExecutor(15) as pool:
-        assert {answer.status_code for answer in pool.map(client.get, proofs)} == {200}
+        assert {response.status_code for response in pool.map(client.get, proofs)} == {200}
 
 
 def test_two_keys_may_use_the_same_name(organization: Organization) -> None:
@@ -215,10 +215,10 @@ def test_a_token_cannot_be_bound_to_a_small_rsa_key(client: Client) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyJWT's own, while it signs
         proof = small.proof("GET", client.url, client.token)
-        asked = small.send(client.server.http, "POST", TOKEN, data={"grant_type": "client_credentials", **client.app.proof})
+        response = small.send(client.server.http, "POST", TOKEN, data={"grant_type": "client_credentials", **client.app.proof})
 
     assert told(client.get(proof)) == BAD_PROOF
-    assert (asked.status_code, asked.json()["error"]) == (400, "invalid_dpop_proof")
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_dpop_proof")
 
 
 def test_there_is_exactly_one_proof(client: Client) -> None:
@@ -280,10 +280,10 @@ def test_nonces_can_be_off(serve: Serve) -> None:
     """For clients that cannot repeat a request; all else is asked for as before."""
     client = bound(Organization(serve(dpop_nonce="off")))
 
-    answer = client.get(client.proof())
+    response = client.get(client.proof())
 
     assert client.prover.nonce is None
-    assert (answer.status_code, "dpop-nonce" in answer.headers) == (200, False)
+    assert (response.status_code, "dpop-nonce" in response.headers) == (200, False)
     assert told(client.get(client.proof(htm="POST"))) == BAD_PROOF
 
 
@@ -309,8 +309,8 @@ def test_one_of_two_nodes_takes_a_proof_that_both_get_at_once(serve: Serve) -> N
     with node(client.server) as other, ThreadPoolExecutor(8) as pool:
         for _ in range(5):
             proof = client.proof()
-            asked = [pool.submit(client.get, proof, http=http) for http in (None, other, None, other)]
-            assert sorted(each.result().status_code for each in asked) == [200, 401, 401, 401]
+            futures = [pool.submit(client.get, proof, http=http) for http in (None, other, None, other)]
+            assert sorted(each.result().status_code for each in futures) == [200, 401, 401, 401]
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
@@ -338,17 +338,17 @@ def test_a_used_proof_is_remembered_until_no_node_can_take_it(serve: Serve, cloc
 def test_a_bound_token_is_no_bearer_token(client: Client) -> None:
     """Whoever copied it has nothing, with the proof of an earlier request or without."""
     for proof in (None, client.proof()):
-        answer = client.get(proof, scheme="Bearer")
-        assert told(answer) == BAD_TOKEN
-        assert "DPoP" in answer.json()["detail"]
+        response = client.get(proof, scheme="Bearer")
+        assert told(response) == BAD_TOKEN
+        assert "DPoP" in response.json()["detail"]
     assert told(client.get(None, scheme="Bearer")) == BAD_TOKEN
 
 
 def test_an_unbound_token_is_no_bound_one(organization: Organization) -> None:
     """A client that believes to be safe learns that it is not."""
     client = bound(organization)
-    answer = organization.server.http.post(TOKEN, data={"grant_type": "client_credentials", **client.app.proof})
-    client.token = str(answer.json()["access_token"])
+    response = organization.server.http.post(TOKEN, data={"grant_type": "client_credentials", **client.app.proof})
+    client.token = str(response.json()["access_token"])
 
     assert told(client.get(client.proof())) == BAD_TOKEN
     assert told(client.get(None)) == BAD_TOKEN
@@ -379,10 +379,10 @@ def test_a_missing_scope_is_told_in_the_scheme_of_the_token(organization: Organi
     client = bound(organization)
     path = "/api/v1/agent/1/archive"
 
-    answer = client.prover.send(organization.server.http, "POST", path, client.token)
+    response = client.prover.send(organization.server.http, "POST", path, client.token)
 
-    assert told(answer) == (403, "insufficient_scope", "insufficient_scope")
-    assert 'scope="agents:write"' in answer.headers["www-authenticate"]
+    assert told(response) == (403, "insufficient_scope", "insufficient_scope")
+    assert 'scope="agents:write"' in response.headers["www-authenticate"]
 
 
 def test_an_api_key_needs_no_proof(organization: Organization) -> None:
@@ -443,9 +443,9 @@ def test_refused_proofs_count_against_their_address(serve: Serve) -> None:
     """As any other refused credential."""
     client = bound(Organization(serve(bad_key_limit=3)))
 
-    found = [client.get("x").status_code for _ in range(5)]
+    statuses = [client.get("x").status_code for _ in range(5)]
 
-    assert found == [401, 401, 401, 429, 429]
+    assert statuses == [401, 401, 401, 429, 429]
     assert client.get(client.proof()).status_code == 200
 
 
@@ -462,10 +462,10 @@ def test_a_used_proof_counts_against_the_limit_and_a_bad_one_does_not(serve: Ser
 def test_a_web_page_may_use_a_bound_token(client: Client) -> None:
     """The preflight lets the header in, and the script reads the nonce."""
     page = {"Origin": "https://app.example"}
-    asked = client.server.http.options(LIST, headers={**page, "Access-Control-Request-Headers": "authorization, dpop"})
+    preflight = client.server.http.options(LIST, headers={**page, "Access-Control-Request-Headers": "authorization, dpop"})
     refused, let = client.get(client.proof(nonce=None), headers=page), client.get(client.proof(), headers=page)
 
-    assert "dpop" in asked.headers["access-control-allow-headers"]
+    assert "dpop" in preflight.headers["access-control-allow-headers"]
     assert "dpop-nonce" in refused.headers["access-control-expose-headers"]
     assert (let.status_code, let.headers["access-control-allow-origin"]) == (200, "*")
 
@@ -486,14 +486,14 @@ def test_a_proof_costs_one_statement_and_no_other_credential_pays_for_it(client:
     ways = {"bound": client.prover, "bearer": {"Authorization": f"Bearer {plain}"}, "key": key.header}
 
     def cost(way: Any) -> list[str]:
-        with statements(client.server) as seen:
-            answer = client.get(client.proof()) if way is client.prover else client.server.http.get(LIST, headers=way)
-        assert answer.status_code == 200
-        return [each for each in seen if "oauth_assertions" in each]
+        with statements(client.server) as queries:
+            response = client.get(client.proof()) if way is client.prover else client.server.http.get(LIST, headers=way)
+        assert response.status_code == 200
+        return [each for each in queries if "oauth_assertions" in each]
 
-    found = {name: [cost(way), cost(way)][1] for name, way in ways.items()}
+    costs = {name: [cost(way), cost(way)][1] for name, way in ways.items()}
 
-    assert {name: len(each) for name, each in found.items()} == {"bound": 1, "bearer": 0, "key": 0}
+    assert {name: len(each) for name, each in costs.items()} == {"bound": 1, "bearer": 0, "key": 0}
 
 
 async def _used(server: Server) -> int:

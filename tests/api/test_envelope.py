@@ -26,25 +26,25 @@ def behind_proxy(shared: Callable[..., Server]) -> Organization:
 
 def _line(server: Server, request_id: str) -> dict[str, Any]:
     """Return the access line of a request, when it has been written."""
-    found: list[dict[str, Any]] = []
+    access_lines: list[dict[str, Any]] = []
 
     def look() -> bool:
         lines = [json.loads(line) for line in server.log.getvalue().splitlines() if request_id in line]
-        found[:] = [line for line in lines if line["event"] == "request"]
-        return bool(found)
+        access_lines[:] = [line for line in lines if line["event"] == "request"]
+        return bool(access_lines)
 
     until(look)
-    (line,) = found
+    (line,) = access_lines
     return line
 
 
 def test_every_answer_carries_a_request_id(organization: Organization) -> None:
     """Two requests never have the same one, and a refusal repeats it in its body."""
-    answers = [organization.server.http.get(LIST) for _ in range(20)]
+    responses = [organization.server.http.get(LIST) for _ in range(20)]
 
-    ids = {answer.headers["x-request-id"] for answer in answers}
+    ids = {response.headers["x-request-id"] for response in responses}
     assert len(ids) == 20
-    assert {answer.json()["requestId"] for answer in answers} == ids
+    assert {response.json()["requestId"] for response in responses} == ids
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
@@ -90,13 +90,13 @@ def test_two_request_ids_count_as_none(behind_proxy: Organization) -> None:
 def test_a_sound_traceparent_stands_in_the_line(organization: Organization) -> None:
     """The line names the caller's trace and step; what is not sound is left out (W3C Trace Context section 3.2)."""
     server, trace, parent = organization.server, "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-    found = []
+    trace_ids = []
     for header in (f"00-{trace}-{parent}-01", f"00-{trace}-{parent}-0", f"00-{'0' * 32}-{parent}-01", "rubbish"):
         response = server.http.get("/health/live", headers={"traceparent": header})
         line = _line(server, response.headers["x-request-id"])
-        found.append((line.get("trace_id"), line.get("parent_id")))
+        trace_ids.append((line.get("trace_id"), line.get("parent_id")))
 
-    assert found == [(trace, parent), (None, None), (None, None), (None, None)]
+    assert trace_ids == [(trace, parent), (None, None), (None, None), (None, None)]
 
 
 def test_a_request_that_failed_leaves_a_line_of_level_error(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +180,7 @@ def test_a_path_does_not_steer_the_terminal_of_who_reads_the_log(organization: O
 def test_a_refusal_is_a_problem_document(organization: Organization) -> None:
     """Every error has type, title, status, detail, instance, code and request id, and is never kept by a cache (property 7)."""
     key = organization.key()
-    answers = [
+    responses = [
         organization.server.http.get(LIST),
         organization.get("/agent/999999", key),
         organization.get("/agent/all", key, pageIndex=0),
@@ -189,12 +189,12 @@ def test_a_refusal_is_a_problem_document(organization: Organization) -> None:
         organization.get("/spaces", organization.key(access="billing-only")),  # type: ignore[arg-type]
     ]
 
-    for answer in answers:
-        body = answer.json()
+    for response in responses:
+        body = response.json()
         assert {"type", "title", "status", "detail", "instance", "errorCode", "requestId"} <= set(body)
-        assert body["status"] == answer.status_code
-        assert body["instance"] == answer.request.url.path
+        assert body["status"] == response.status_code
+        assert body["instance"] == response.request.url.path
         assert body["type"].startswith(f"{organization.server.url}/errors/")
         assert "message" not in body
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.headers["cache-control"] == "no-store"
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.headers["cache-control"] == "no-store"

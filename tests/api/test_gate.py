@@ -26,8 +26,8 @@ def _disable(organization: Organization, user_id: int) -> None:
 def _change_expiry(organization: Organization, key: Key, days: float) -> None:
     async def work(session: AsyncSession) -> None:
         rules = await policy.get(session, organization.id, organization.server.settings)
-        found = await api_keys.get(session, organization.id, key.id)
-        await api_keys.change_expiry(session, found, kit_clock.now() + timedelta(days=days), policy=rules, by=organization.admin.actor)
+        api_key = await api_keys.get(session, organization.id, key.id)
+        await api_keys.change_expiry(session, api_key, kit_clock.now() + timedelta(days=days), policy=rules, by=organization.admin.actor)
 
     organization.write(work)
 
@@ -218,15 +218,15 @@ def test_every_refused_key_gets_one_and_the_same_answer(organization: Organizati
     _disable(organization, colleague.id)
     _change_expiry(organization, expired, 1)
     clock.advance(timedelta(days=2))
-    shown = ["junk", credentials.new_api_key(), *(key.secret for key in (revoked, expired, foreign, orphan))]
+    secrets = ["junk", credentials.new_api_key(), *(key.secret for key in (revoked, expired, foreign, orphan))]
 
-    answers = [present(organization.server, f"ApiKey {secret}") for secret in shown]
+    responses = [present(organization.server, f"ApiKey {secret}") for secret in secrets]
 
-    assert {answer.status_code for answer in answers} == {401}
-    bodies = [same_refusal(answer) for answer in answers]
+    assert {response.status_code for response in responses} == {401}
+    bodies = [same_refusal(response) for response in responses]
     assert all(body == bodies[0] for body in bodies)
     assert bodies[0]["errorCode"] == "unauthenticated"
-    (challenges,) = {tuple(answer.headers.get_list("www-authenticate")) for answer in answers}
+    (challenges,) = {tuple(response.headers.get_list("www-authenticate")) for response in responses}
     challenge, bound = challenges
     assert (
         bound == 'DPoP realm="latchpin", algs="ES256 Ed25519 EdDSA PS256 RS256"'
@@ -234,9 +234,9 @@ def test_every_refused_key_gets_one_and_the_same_answer(organization: Organizati
     assert challenge.startswith('Bearer realm="latchpin", scope="')
     assert challenge.endswith(', ApiKey realm="latchpin"')
     assert "error=" not in challenge  # no token was sent (RFC 6750 section 3.1)
-    assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
-    names = [sorted(set(answer.headers) - {"date"}) for answer in answers]
-    assert all(found == names[0] for found in names)
+    assert {response.headers["content-type"] for response in responses} == {"application/problem+json"}
+    names = [sorted(set(response.headers) - {"date"}) for response in responses]
+    assert all(header_names == names[0] for header_names in names)
 
 
 def test_the_audit_tells_the_true_reason_of_each_refusal(organization: Organization, clock: kit_clock.Frozen) -> None:
@@ -252,9 +252,9 @@ def test_the_audit_tells_the_true_reason_of_each_refusal(organization: Organizat
         present(server, f"ApiKey {key.secret}")
     present(server, f"ApiKey {in_browser.secret}", Origin="https://evil.example")
 
-    found = {row.target_id: row.reason for row in audit(organization, "api_key.refused", organization_id=organization.id)}
+    reasons = {row.target_id: row.reason for row in audit(organization, "api_key.refused", organization_id=organization.id)}
 
-    assert found == {
+    assert reasons == {
         expired.id: "expired",
         revoked.id: "revoked",
         foreign.id: "address outside the key's networks",
@@ -310,11 +310,11 @@ def test_junk_costs_no_question_to_the_database(organization: Organization, junk
     changed = key[:20] + ("A" if key[20] != "A" else "B") + key[21:]
     presented = junk.format(key=key, changed=changed).encode()
 
-    with statements(organization.server) as seen:
+    with statements(organization.server) as queries:
         status, _ = get(organization.server, b"Authorization: ApiKey " + presented)
 
     assert status == 401
-    assert not [statement for statement in seen if "api_keys" in statement or "users" in statement]
+    assert not [statement for statement in queries if "api_keys" in statement or "users" in statement]
 
 
 def test_junk_asks_not_even_for_the_generation(serve: object, kind: str) -> None:
@@ -334,11 +334,11 @@ def test_a_remembered_key_costs_no_question_to_the_database(organization: Organi
     key = organization.key()
     assert organization.get("/agent/all", key).status_code == 200
 
-    with statements(organization.server) as seen:
+    with statements(organization.server) as queries:
         assert organization.get("/agent/all", key).status_code == 200
 
-    assert not [statement for statement in seen if "FROM api_keys" in statement]
-    assert [statement for statement in seen if "agents" in statement]
+    assert not [statement for statement in queries if "FROM api_keys" in statement]
+    assert [statement for statement in queries if "agents" in statement]
 
 
 def test_a_key_stops_working_when_it_expires(organization: Organization, clock: kit_clock.Frozen) -> None:

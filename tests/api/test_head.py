@@ -38,10 +38,10 @@ ITS_OWN = {"date", "x-request-id", "ratelimit", "connection"}
 
 def like(head: httpx.Response, get: httpx.Response) -> None:
     """Check that HEAD told all that GET tells, and sent no body."""
-    told = {name: value for name, value in head.headers.items() if name not in ITS_OWN}
+    headers = {name: value for name, value in head.headers.items() if name not in ITS_OWN}
 
     assert head.content == b""
-    assert (head.status_code, told) == (get.status_code, {name: value for name, value in get.headers.items() if name not in ITS_OWN})
+    assert (head.status_code, headers) == (get.status_code, {name: value for name, value in get.headers.items() if name not in ITS_OWN})
     assert int(head.headers["content-length"]) == len(get.content)
 
 
@@ -85,8 +85,8 @@ def test_head_needs_what_get_needs(organization: Organization, other: Organizati
 
     assert http.head(path, headers=organization.key().header).status_code == 200
     for headers, status in ((None, 401), (billing.header, 403), (other.key().header, 404)):
-        answer = http.head(path, headers=headers)
-        assert (answer.status_code, answer.content) == (status, b"")
+        response = http.head(path, headers=headers)
+        assert (response.status_code, response.content) == (status, b"")
     assert 'scope="agents:read"' in http.head(path, headers=billing.header).headers["www-authenticate"]
 
 
@@ -97,8 +97,8 @@ def test_a_proof_for_head_is_for_head(organization: Organization, path: str) -> 
     app = apps.service()
     token = prover.send(http, "POST", TOKEN, data={"grant_type": "client_credentials", **app.proof}).json()["access_token"]
 
-    def status(method: str, proved: str) -> int:
-        proof = prover.proof(proved, f"{organization.server.url}{path}", token)
+    def status(method: str, proof_method: str) -> int:
+        proof = prover.proof(proof_method, f"{organization.server.url}{path}", token)
         return http.request(method, path, headers={"Authorization": f"DPoP {token}", "DPoP": proof}).status_code
 
     assert status("HEAD", "HEAD") == status("GET", "GET") != 401
@@ -116,7 +116,7 @@ def test_head_is_worked_out_once(organization: Organization) -> None:
         after = server.http.head(LIST, headers=key.header)
 
     assert len(of_head) == len(of_get)
-    left = [int(answer.headers["ratelimit"].partition("r=")[2].partition(";")[0]) for answer in (before, after)]
+    left = [int(response.headers["ratelimit"].partition("r=")[2].partition(";")[0]) for response in (before, after)]
     assert left[0] - left[1] == 1
     until(lambda: f'"method":"HEAD","path":"{LIST}"' in server.log.getvalue())
     assert f"HEAD {LIST}" in {row.reason for row in audit(organization, "api_key.used", target_id=key.id)}
@@ -126,9 +126,9 @@ def test_nothing_that_changes_things_answers_head(organization: Organization) ->
     """A route for POST alone refuses HEAD and does nothing."""
     agent, key = organization.agent(), organization.key()
 
-    answer = organization.server.http.head(f"/api/v1/agent/{agent}/archive", headers=key.header)
+    response = organization.server.http.head(f"/api/v1/agent/{agent}/archive", headers=key.header)
 
-    assert (answer.status_code, answer.content, answer.headers["allow"]) == (405, b"", "POST")
+    assert (response.status_code, response.content, response.headers["allow"]) == (405, b"", "POST")
     assert organization.server.http.get(f"/api/v1/agent/{agent}", headers=key.header).status_code == 200
 
 

@@ -69,10 +69,10 @@ def _references(node: Any) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def served_document(server: Server) -> dict[str, Any]:
     """The document as the server gives it out."""
-    answer = server.http.get("/api-docs/openapi.json")
-    assert answer.headers["content-type"] == "application/json"
-    found: dict[str, Any] = answer.json()
-    return found
+    response = server.http.get("/api-docs/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    document: dict[str, Any] = response.json()
+    return document
 
 
 def test_the_document_is_public_and_fits_any_host(served_document: dict[str, Any]) -> None:
@@ -111,10 +111,10 @@ def _arrays(node: Any) -> Iterator[dict[str, Any]]:
 
 def test_every_list_says_what_is_in_it() -> None:
     """Generators leave out a type that has a list of nobody knows what, and the routes that answer with it."""
-    found = list(_arrays(routes.document()))
+    arrays = list(_arrays(routes.document()))
 
-    assert len(found) > 20
-    assert [each for each in found if "items" not in each] == []
+    assert len(arrays) > 20
+    assert [each for each in arrays if "items" not in each] == []
 
 
 def test_it_says_whom_to_ask_and_under_which_license() -> None:
@@ -185,8 +185,8 @@ def test_every_refusal_is_a_problem_document() -> None:
     for route in routes.every():
         for status, response in route.operation["responses"].items():
             if int(status) >= 400:
-                named = response["$ref"].removeprefix("#/components/responses/")
-                assert components["responses"][named]["content"]["application/problem+json"]["example"]["status"] == int(status)
+                response_name = response["$ref"].removeprefix("#/components/responses/")
+                assert components["responses"][response_name]["content"]["application/problem+json"]["example"]["status"] == int(status)
 
 
 def test_the_limit_and_the_wait_are_described() -> None:
@@ -197,8 +197,8 @@ def test_the_limit_and_the_wait_are_described() -> None:
     assert "WWW-Authenticate" in responses["NotAuthenticated"]["headers"]
     assert "WWW-Authenticate" in responses["NotAllowed"]["headers"]
     for route in routes.every():
-        answer = next(response for status, response in route.operation["responses"].items() if status.startswith(("2", "3")))
-        assert ("X-RateLimit-Limit" in answer["headers"]) is not route.is_public, route.name
+        success = next(response for status, response in route.operation["responses"].items() if status.startswith(("2", "3")))
+        assert ("X-RateLimit-Limit" in success["headers"]) is not route.is_public, route.name
 
 
 def test_every_sample_answer_fits_its_schema(subtests: pytest.Subtests) -> None:
@@ -244,9 +244,9 @@ def test_samples_look_like_what_is_answered(server: Server) -> None:
 
     for route in routes.every():
         if route.method == "GET" and route.name != "downloadRunFile":  # which leads elsewhere
-            answer = admin.request("GET", route.filled(ids), params=route.query(name="Retail", query="price"))
-            assert answer.status_code == 200, (route.name, answer.text)
-            assert _shape(answer.json()) == _shape(examples.answer(route.name)), route.name
+            response = admin.request("GET", route.filled(ids), params=route.query(name="Retail", query="price"))
+            assert response.status_code == 200, (route.name, response.text)
+            assert _shape(response.json()) == _shape(examples.answer(route.name)), route.name
 
 
 def test_the_explorer_loads_nothing_from_elsewhere(server: Server) -> None:
@@ -264,11 +264,11 @@ def test_the_explorer_loads_nothing_from_elsewhere(server: Server) -> None:
     files = [address for address in addresses if "/assets/" in address]
     assert len(files) == 6
     for address in files:
-        answer = server.http.get(address)
-        assert answer.status_code == 200
-        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["content-type"].count("charset") <= 1
+        response = server.http.get(address)
+        assert response.status_code == 200
+        assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["content-type"].count("charset") <= 1
     assert server.http.get("/api-docs/assets/swagger-ui-bundle.js").status_code == 404
     assert server.http.get("/api-docs/assets/..%2Fopenapi.py").status_code == 404
 

@@ -29,8 +29,8 @@ def page() -> Iterator[Page]:
 def test_the_explorer_runs_a_request_with_a_pasted_key(organization: Organization, page: Page) -> None:
     """Paste a key alone, choose List agents, Execute: the agents come back, and the browser has nothing to complain of."""
     heard = support.complaints(page.context)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    request_urls: list[str] = []
+    page.on("request", lambda request: request_urls.append(request.url))
     organization.agent("Book prices", organization.space())
     url = organization.server.url
 
@@ -45,8 +45,8 @@ def test_the_explorer_runs_a_request_with_a_pasted_key(organization: Organizatio
     block.locator(".opblock-summary-control").click()
     block.locator(".execute").click()
 
-    answer = block.locator(".live-responses-table .response").first
-    expect(answer).to_contain_text("200")
-    expect(answer).to_contain_text("Book prices")
+    response = block.locator(".live-responses-table .response").first
+    expect(response).to_contain_text("200")
+    expect(response).to_contain_text("Book prices")
     assert heard == []
-    assert all(address.startswith((url, "data:", "blob:")) for address in asked)
+    assert all(address.startswith((url, "data:", "blob:")) for address in request_urls)

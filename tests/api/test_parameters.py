@@ -34,8 +34,8 @@ def ids(home: Organization, admin: SignedIn) -> dict[str, int]:
     """One of everything that a path can name."""
     person, space = home.user(), home.space()
     admin.put(f"/spaces/{space}/members/{person.id}", {"role": "viewer"})
-    made = {"agentId": home.agent(space_id=space), "versionNumber": 1, "spaceId": space, "userId": person.id}
-    return made | {"keyId": home.key(person).id} | doors_of_a_user.opened(home, person)
+    path_ids = {"agentId": home.agent(space_id=space), "versionNumber": 1, "spaceId": space, "userId": person.id}
+    return path_ids | {"keyId": home.key(person).id} | doors_of_a_user.opened(home, person)
 
 
 def _with_query() -> Iterator[tuple[Route, dict[str, Any]]]:
@@ -54,8 +54,8 @@ def _texts(schema: dict[str, Any]) -> list[dict[str, Any]]:
 def _properties(route: Route) -> dict[str, Any]:
     """The members of a route's body with their schemas."""
     schema = route.operation["requestBody"]["content"]["application/json"]["schema"]
-    found: dict[str, Any] = routes.document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["properties"]
-    return found
+    properties: dict[str, Any] = routes.document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["properties"]
+    return properties
 
 
 def test_a_repeated_parameter_is_refused(admin: SignedIn, subtests: pytest.Subtests) -> None:
@@ -65,17 +65,17 @@ def test_a_repeated_parameter_is_refused(admin: SignedIn, subtests: pytest.Subte
         for values in (("1", "1"), ("1", "2")):
             with subtests.test(route=route.name, parameter=name, values=values):
                 query = [*route.query().items(), *((name, value) for value in values)]
-                answer = admin.request(route.method, route.filled(), params=[pair for pair in query if pair != (name, "x")])
+                response = admin.request(route.method, route.filled(), params=[pair for pair in query if pair != (name, "x")])
 
-                assert fields(answer, 400) == {name: "Give this parameter once."}
+                assert fields(response, 400) == {name: "Give this parameter once."}
 
 
 def test_all_repeated_parameters_are_named(home: Organization) -> None:
     """In `errors`, and in the detail for programs that show nothing else."""
-    answer = home.server.http.get("/api/v1/agent/all?spaceId=1&spaceId=2&name=a&name=b&sortOrder=1", headers=home.key().header)
+    response = home.server.http.get("/api/v1/agent/all?spaceId=1&spaceId=2&name=a&name=b&sortOrder=1", headers=home.key().header)
 
-    assert set(fields(answer, 400)) == {"spaceId", "name"}
-    assert "spaceId: Give this parameter once." in problem(answer, 400, "bad_request")["detail"]
+    assert set(fields(response, 400)) == {"spaceId", "name"}
+    assert "spaceId: Give this parameter once." in problem(response, 400, "bad_request")["detail"]
 
 
 def test_who_may_not_ask_learns_nothing_of_parameters(home: Organization) -> None:
@@ -92,9 +92,9 @@ def test_a_parameter_that_the_route_does_not_know_may_be_repeated(home: Organiza
 
 def test_a_download_takes_each_part_of_its_permission_once(home: Organization) -> None:
     """A signed address with a second `expires` beside the signed one is refused."""
-    answer = home.server.http.get("/api/files/1/a.csv?expires=1&expires=9999999999&signature=x")
+    response = home.server.http.get("/api/files/1/a.csv?expires=1&expires=9999999999&signature=x")
 
-    assert fields(answer, 400) == {"expires": "Give this parameter once."}
+    assert fields(response, 400) == {"expires": "Give this parameter once."}
 
 
 @pytest.mark.both_databases("PostgreSQL keeps no NUL in a text, SQLite does")
@@ -103,9 +103,9 @@ def test_nul_in_a_parameter_is_refused(admin: SignedIn, subtests: pytest.Subtest
     for route, parameter in _with_query():
         if texts := _texts(parameter["schema"]):
             with subtests.test(route=route.name, parameter=parameter["name"]):
-                answer = admin.request(route.method, route.filled(), params={**route.query(), parameter["name"]: NUL})
+                response = admin.request(route.method, route.filled(), params={**route.query(), parameter["name"]: NUL})
 
-                assert "NUL" in problem(answer, 400, "bad_request")["detail"]
+                assert "NUL" in problem(response, 400, "bad_request")["detail"]
                 assert all(kind["pattern"] == r"^[^\x00]*$" and kind["maxLength"] for kind in texts)
 
 
@@ -119,11 +119,11 @@ def test_nul_in_a_body_is_refused(admin: SignedIn, ids: dict[str, int], subtests
             if not _texts(schema):
                 continue
             with subtests.test(route=route.name, member=name):
-                answer = admin.request(route.method, route.filled(ids), json={**route.body, name: NUL})
+                response = admin.request(route.method, route.filled(ids), json={**route.body, name: NUL})
 
-                assert answer.status_code in (400, 422), answer.text
-                refused = {each["field"].partition(".")[0] for each in answer.json()["errors"]}
-                assert name in refused or name == "definition", answer.text  # whose errors have lines and columns
+                assert response.status_code in (400, 422), response.text
+                refused = {each["field"].partition(".")[0] for each in response.json()["errors"]}
+                assert name in refused or name == "definition", response.text  # whose errors have lines and columns
 
 
 def test_a_text_that_must_be_there_says_so(admin: SignedIn, ids: dict[str, int], subtests: pytest.Subtests) -> None:
@@ -134,8 +134,8 @@ def test_a_text_that_must_be_there_says_so(admin: SignedIn, ids: dict[str, int],
         if parameter["required"] or any(least):
             with subtests.test(route=route.name, parameter=parameter["name"]):
                 assert least == [1]
-                answer = admin.request(route.method, route.filled(), params={parameter["name"]: ""})
-                assert parameter["name"] in fields(answer, 400)
+                response = admin.request(route.method, route.filled(), params={parameter["name"]: ""})
+                assert parameter["name"] in fields(response, 400)
                 seen.add(parameter["name"])
     for route in routes.every():
         if route.body is not None:

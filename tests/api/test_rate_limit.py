@@ -90,7 +90,7 @@ def test_a_request_too_many_is_told_when_to_come_back(serve: Serve, clock: kit_c
 def test_every_answer_tells_the_limit(organization: Organization) -> None:
     """The contract's two headers stand on refusals as well (contract/README.md)."""
     key = organization.key()
-    answers = [
+    responses = [
         organization.get("/agent/all", key),
         organization.get("/agent/999999", key),
         organization.get("/agent/all", key, pageIndex=0),
@@ -99,9 +99,9 @@ def test_every_answer_tells_the_limit(organization: Organization) -> None:
         present(organization.server, "ApiKey junk"),
     ]
 
-    for answer in answers:
-        assert answer.headers.get_list("x-ratelimit-limit") == ["1000000"], answer
-        assert answer.headers.get_list("x-ratelimit-window-seconds") == ["60"], answer
+    for response in responses:
+        assert response.headers.get_list("x-ratelimit-limit") == ["1000000"], response
+        assert response.headers.get_list("x-ratelimit-window-seconds") == ["60"], response
 
 
 def test_keys_have_separate_budgets(serve: Serve, clock: kit_clock.Frozen) -> None:
@@ -194,10 +194,10 @@ def test_guessing_is_slowed_by_address_and_sound_keys_are_not(serve: Serve, cloc
     organization = Organization(serve(bad_key_limit=10))
     server, key = organization.server, organization.key()
 
-    answers = [present(server, f"ApiKey {credentials.new_api_key()}") for _ in range(15)]
+    responses = [present(server, f"ApiKey {credentials.new_api_key()}") for _ in range(15)]
 
-    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 5
-    assert answers[-1].headers["retry-after"] == "60"
+    assert [response.status_code for response in responses] == [401] * 10 + [429] * 5
+    assert responses[-1].headers["retry-after"] == "60"
     assert organization.get("/agent/all", key).status_code == 200
     assert organization.get("/agent/all", organization.key()).status_code == 200
     clock.advance(timedelta(seconds=60))
@@ -286,9 +286,9 @@ def test_servers_that_share_redis_share_the_budget(kind: str, templates: databas
         with ThreadPoolExecutor(2) as pool:
             halves = list(pool.map(lambda server: _parallel(server, [key], 40), (one, other)))
 
-    answers = [answer for half in halves for answer in half]
-    assert _statuses(answers) == {200: 30, 429: 50}
-    assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in answers if answer.status_code == 429)
+    responses = [response for half in halves for response in half]
+    assert _statuses(responses) == {200: 30, 429: 50}
+    assert all(1 <= int(response.headers["retry-after"]) <= 60 for response in responses if response.status_code == 429)
 
 
 def test_deployments_that_share_redis_keep_their_budgets_apart(kind: str, serve: Serve, tmp_path: Path, redis_url: str) -> None:

@@ -76,26 +76,26 @@ def runs(quiet: Server) -> Runs:
     return Runs(Organization(quiet))
 
 
-def fits(found: dict[str, Any]) -> None:
+def fits(run: dict[str, Any]) -> None:
     """Every key of the contract with a value of its type."""
     for name, kind in FIELDS.items():
-        assert name in found, name
-        assert isinstance(found[name], kind), name  # type: ignore[arg-type]
+        assert name in run, name
+        assert isinstance(run[name], kind), name  # type: ignore[arg-type]
 
 
 def test_a_start_answers_with_the_run(runs: Runs) -> None:
     """202 with every key of the contract, `runId` beside `id`, and `tableType` null; it is Queuing and says why."""
     agent = runs.organization.agent()
 
-    answer = runs.start(agent, InputParameters='{"account_password": "x"}', Parallelism=1, LogLevel="Debug", LogMode="Json", nonsense=1)
+    response = runs.start(agent, InputParameters='{"account_password": "x"}', Parallelism=1, LogLevel="Debug", LogMode="Json", nonsense=1)
 
-    found = answer.json()
-    assert answer.status_code == 202
-    fits(found)
-    assert (found["runId"], found["configId"], found["sequence"], found["spaceId"]) == (found["id"], agent, 1, 0)
-    assert (found["status"], found["tableType"], found["startTime"]) == (RunStatus.QUEUING, None, None)
-    assert found["message"] == "No worker is connected. An administrator starts one with `latchpin worker`."
-    assert runs.status(agent, found["id"])["tableType"] == "run"
+    run = response.json()
+    assert response.status_code == 202
+    fits(run)
+    assert (run["runId"], run["configId"], run["sequence"], run["spaceId"]) == (run["id"], agent, 1, 0)
+    assert (run["status"], run["tableType"], run["startTime"]) == (RunStatus.QUEUING, None, None)
+    assert run["message"] == "No worker is connected. An administrator starts one with `latchpin worker`."
+    assert runs.status(agent, run["id"])["tableType"] == "run"
 
 
 def test_bodies_are_read_as_clients_write_them(runs: Runs) -> None:
@@ -104,10 +104,10 @@ def test_bodies_are_read_as_clients_write_them(runs: Runs) -> None:
     agent = plain.agent(_without_inputs())
     last: dict[str, Any] = {}
     for body in (None, b"", b"{}", b'{"ISEXCLUSIVE": false, "parallelism": "2", "loglevel": 3, "parallelExport": "Separate"}'):
-        answer = runs.server.http.post(f"/api/v1/agent/{agent}/start", headers=runs.key.header, content=body)
-        assert answer.status_code == 202, (body, answer.text)
-        assert runs.act(agent, answer.json()["id"], "stop").status_code == 204
-        last = answer.json()
+        response = runs.server.http.post(f"/api/v1/agent/{agent}/start", headers=runs.key.header, content=body)
+        assert response.status_code == 202, (body, response.text)
+        assert runs.act(agent, response.json()["id"], "stop").status_code == 204
+        last = response.json()
     assert (last["parallelism"], last["parallelExport"]) == (2, "Separated")
 
 
@@ -131,8 +131,8 @@ def test_what_cannot_be_read_is_400_and_says_what_is_wrong(runs: Runs) -> None:
     ]
 
     for body, field in rows:
-        answer = runs.server.http.post(f"/api/v1/agent/{agent}/start", headers=runs.key.header, content=body)
-        refusal = problem(answer, 400, "bad_request")
+        response = runs.server.http.post(f"/api/v1/agent/{agent}/start", headers=runs.key.header, content=body)
+        refusal = problem(response, 400, "bad_request")
         assert (refusal.get("errors", [{}])[0].get("field")) == field, (body, refusal)
     assert runs.organization.get(f"/agent/{agent}/runs", runs.key).json() == []
 
@@ -165,10 +165,10 @@ def test_a_space_runs_as_many_as_its_limit_and_tells_the_others_their_place(runs
     assert messages()[3] == "2nd in the queue; the Space runs 2 of 2."
     runs.act(agents[0], ids[0], "stop")
 
-    found = messages()
-    assert found[0] == "Stopped while it waited; nothing was done."
-    assert found[2].startswith("No worker is connected")
-    assert found[3] == "1st in the queue; the Space runs 2 of 2."
+    texts = messages()
+    assert texts[0] == "Stopped while it waited; nothing was done."
+    assert texts[2].startswith("No worker is connected")
+    assert texts[3] == "1st in the queue; the Space runs 2 of 2."
 
 
 def test_five_runs_of_a_space_wait_behind_nobody_elses_five_hundred(runs: Runs) -> None:
@@ -198,10 +198,10 @@ def test_lists_and_totals_show_runs_newest_first(runs: Runs) -> None:
         runs.act(agent, runs.started(agent), "stop")
     runs.started(agent)
 
-    found = runs.organization.get(f"/agent/{agent}/runs", runs.key).json()
-    for each in found:
+    run_list = runs.organization.get(f"/agent/{agent}/runs", runs.key).json()
+    for each in run_list:
         fits(each)
-    assert [each["sequence"] for each in found] == [4, 3, 2, 1]
+    assert [each["sequence"] for each in run_list] == [4, 3, 2, 1]
     assert [each["sequence"] for each in runs.organization.get(f"/agent/{agent}/runs", runs.key, maxRecords=2).json()] == [4, 3]
     problem(runs.organization.get(f"/agent/{agent}/runs", runs.key, maxRecords=1001), 400, "bad_request")
     assert runs.organization.get(f"/agent/{agent}/runs/summary", runs.key).json() == {
@@ -288,11 +288,11 @@ def test_a_download_address_works_without_a_header_for_fifteen_minutes(runs: Run
     runs.server.run(store.append(f"runs/{ids['runId']}/1/log.txt", b"line\n"))
 
     with clock.Frozen(datetime.now(UTC)) as frozen:
-        answer = runs.organization.get(f"/agent/{agent}/run/{ids['runId']}/file/{ids['fileId']}/download", runs.key)
+        response = runs.organization.get(f"/agent/{agent}/run/{ids['runId']}/file/{ids['fileId']}/download", runs.key)
         frozen.advance(timedelta(minutes=14))
-        _check_download(runs, answer.headers["location"])
+        _check_download(runs, response.headers["location"])
         frozen.advance(timedelta(minutes=2))
-        problem(httpx.get(answer.headers["location"], trust_env=False), 404, "file-not-found")
+        problem(httpx.get(response.headers["location"], trust_env=False), 404, "file-not-found")
 
 
 def _check_download(runs: Runs, address: str) -> None:
@@ -311,9 +311,9 @@ def test_every_change_of_status_is_recorded_with_its_cause(runs: Runs) -> None:
     run = runs.started(agent)
     runs.act(agent, run, "stop")
 
-    found = runs.organization.write(lambda session: run_lists.transitions(session, run))
+    transitions = runs.organization.write(lambda session: run_lists.transitions(session, run))
 
-    assert [(each.ordinal, each.from_status, each.to_status, each.cause.value, each.actor_name) for each in found] == [
+    assert [(each.ordinal, each.from_status, each.to_status, each.cause.value, each.actor_name) for each in transitions] == [
         (1, None, RunStatus.QUEUING, "api_key", runs.organization.admin.email),
         (2, RunStatus.QUEUING, RunStatus.STOPPED, "api_key", runs.organization.admin.email),
     ]

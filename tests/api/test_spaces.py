@@ -29,12 +29,12 @@ def test_a_space_has_every_field_of_the_contract(organization: Organization, key
     """The scope is a word, and `access` names groups."""
     space = organization.space("Retail", default_access=True)
 
-    found = organization.get(f"/spaces/{space}", key).json()
+    space_json = organization.get(f"/spaces/{space}", key).json()
 
-    assert set(found) == FIELDS
-    assert (found["id"], found["name"], found["organizationId"]) == (space, "Retail", organization.id)
-    assert (found["scope"], found["isDefaultAccess"]) == ("Private", True)
-    assert found["access"] == ["Administrator", "User"]
+    assert set(space_json) == FIELDS
+    assert (space_json["id"], space_json["name"], space_json["organizationId"]) == (space, "Retail", organization.id)
+    assert (space_json["scope"], space_json["isDefaultAccess"]) == ("Private", True)
+    assert space_json["access"] == ["Administrator", "User"]
 
 
 def test_the_list_holds_what_the_caller_can_enter_by_name(organization: Organization, other: Organization) -> None:
@@ -46,10 +46,10 @@ def test_the_list_holds_what_the_caller_can_enter_by_name(organization: Organiza
     organization.space("hidden")
     other.space("theirs")
 
-    seen = [space["name"] for space in organization.get("/spaces", organization.key(user)).json()]
+    names = [space["name"] for space in organization.get("/spaces", organization.key(user)).json()]
     everything = [space["name"] for space in organization.get("/spaces", organization.key()).json()]
 
-    assert seen == ["Alpha", "beta"]
+    assert names == ["Alpha", "beta"]
     assert everything == ["Alpha", "beta", "hidden"]
 
 
@@ -80,10 +80,10 @@ def test_the_agents_of_a_space_include_archived_ones(organization: Organization,
     organization.agent("elsewhere", organization.space("Other"))
     organization.post(f"/agent/{archived}/archive", key)
 
-    listed = organization.get(f"/spaces/{space}/agents", key).json()
+    agents = organization.get(f"/spaces/{space}/agents", key).json()
 
-    assert [(each["name"], each["isArchived"]) for each in listed] == [("Alpha", True), ("beta", False)]
-    assert set(listed[0]) == AGENT_FIELDS
+    assert [(each["name"], each["isArchived"]) for each in agents] == [("Alpha", True), ("beta", False)]
+    assert set(agents[0]) == AGENT_FIELDS
     assert organization.get(f"/spaces/{space}/agents/count", key).json() == {"totalCount": 2}
 
 
@@ -93,8 +93,8 @@ def test_who_is_not_in_the_space_finds_none(organization: Organization) -> None:
     key = organization.key(organization.user())
 
     for path in (f"/spaces/{space}", f"/spaces/{space}/agents", f"/spaces/{space}/agents/count"):
-        found = problem(organization.get(path, key), 404, "space-not-found")
-        assert found["title"] == "Space not found"
+        refusal = problem(organization.get(path, key), 404, "space-not-found")
+        assert refusal["title"] == "Space not found"
 
 
 def test_a_removed_member_loses_the_space_at_once(organization: Organization) -> None:

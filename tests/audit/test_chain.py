@@ -71,9 +71,9 @@ async def _verify(database: Database, *expected: Checkpoint) -> Verification:
 
 async def _newest(database: Database) -> Checkpoint:
     async with database.read() as session:
-        found = await chain.newest(session)
-    assert found is not None
-    return found
+        checkpoint = await chain.newest(session)
+    assert checkpoint is not None
+    return checkpoint
 
 
 async def _row(database: Database, row_id: int) -> dict[str, Any]:
@@ -159,15 +159,15 @@ async def test_a_link_that_was_copied_is_found(database: Database) -> None:
 
 async def test_a_trail_that_was_cut_off_and_went_on_is_not_the_expected_one(database: Database, kind: str) -> None:
     """The newest row deleted, the counter set back, two events later: whole by itself, and not what was kept elsewhere."""
-    older, kept = Checkpoint(2, (await _row(database, 2))["chain"]), await _newest(database)
-    await _run(database, delete(ROWS).where(ROWS.c.id == kept.id))
+    older, newest = Checkpoint(2, (await _row(database, 2))["chain"]), await _newest(database)
+    await _run(database, delete(ROWS).where(ROWS.c.id == newest.id))
     await _run(database, text(_SET_BACK[kind]))
-    assert await _verify(database, older, kept) == Verification(None, await _newest(database), unmet=(kept,))
+    assert await _verify(database, older, newest) == Verification(None, await _newest(database), unmet=(newest,))
 
     await _record(database, "another fourth", "fifth")
 
-    found = await _verify(database, older, kept)
-    assert (found.first_broken, found.unmet, found.is_whole) == (None, (kept,), False)
+    verification = await _verify(database, older, newest)
+    assert (verification.first_broken, verification.unmet, verification.is_whole) == (None, (newest,), False)
     assert (await _verify(database, older, await _newest(database))).is_whole
 
 
@@ -176,9 +176,9 @@ async def test_a_cut_that_left_the_counter_is_found_by_the_gap(database: Databas
     await _run(database, delete(ROWS).where(ROWS.c.id == 4))
     await _record(database, "another fourth")
 
-    found = await _verify(database)
+    verification = await _verify(database)
 
-    assert found.first_broken == (5 if kind == "sqlite" else None)
+    assert verification.first_broken == (5 if kind == "sqlite" else None)
 
 
 async def test_a_counter_that_was_set_back_stops_no_change(database: Database, kind: str) -> None:
@@ -219,10 +219,10 @@ async def test_writers_at_the_same_moment_keep_one_chain(database: Database) -> 
 
     await asyncio.gather(*(one(number) for number in range(40)))
 
-    found = await _verify(database)
-    assert found.is_whole
-    assert found.newest is not None
-    assert found.newest.id == 84
+    verification = await _verify(database)
+    assert verification.is_whole
+    assert verification.newest is not None
+    assert verification.newest.id == 84
 
 
 def test_everything_that_an_ordinary_day_writes_fits(server: Server) -> None:
@@ -270,8 +270,8 @@ async def test_a_checkpoint_is_logged_each_day_and_compared_with_the_one_before(
         clock.advance(timedelta(hours=25))
         await checkpoints.write_if_due()
 
-    told = [(line["event"], line["log_level"], line.get("expected") or line["checkpoint"]) for line in lines]
-    assert told == [
+    log_events = [(line["event"], line["log_level"], line.get("expected") or line["checkpoint"]) for line in lines]
+    assert log_events == [
         ("audit.checkpoint", "info", first),
         ("audit.checkpoint", "info", first),
         ("audit.cut_off", "error", first),

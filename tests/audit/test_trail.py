@@ -83,19 +83,19 @@ def test_every_change_of_a_key_leaves_one_event(organization: Organization) -> N
     key = organization.key(description="Nightly export")
 
     async def work(session: AsyncSession) -> None:
-        found = await api_keys.get(session, organization.id, key.id)
+        api_key = await api_keys.get(session, organization.id, key.id)
         rules = await policy.get(session, organization.id, organization.server.settings)
-        await api_keys.change_expiry(session, found, kit_clock.now() + timedelta(days=9), policy=rules, by=organization.admin.actor)
-        await api_keys.change_expiry(session, found, found.expires, policy=rules, by=organization.admin.actor)
-        await api_keys.revoke(session, found, by=organization.admin.actor, reason="left the company")
-        await api_keys.revoke(session, found, by=organization.admin.actor)
-        await api_keys.delete(session, found, by=organization.admin.actor)
+        await api_keys.change_expiry(session, api_key, kit_clock.now() + timedelta(days=9), policy=rules, by=organization.admin.actor)
+        await api_keys.change_expiry(session, api_key, api_key.expires, policy=rules, by=organization.admin.actor)
+        await api_keys.revoke(session, api_key, by=organization.admin.actor, reason="left the company")
+        await api_keys.revoke(session, api_key, by=organization.admin.actor)
+        await api_keys.delete(session, api_key, by=organization.admin.actor)
 
     organization.write(work)
 
     rows = [audit(organization, f"api_key.{what}", target_id=key.id) for what in ("created", "changed", "revoked", "deleted")]
-    assert [len(found) for found in rows] == [1, 1, 1, 1]
-    assert {found[0].target_name for found in rows} == {f"Nightly export ({key.prefix}...)"}
+    assert [len(key_events) for key_events in rows] == [1, 1, 1, 1]
+    assert {key_events[0].target_name for key_events in rows} == {f"Nightly export ({key.prefix}...)"}
     assert rows[2][0].reason == "left the company"
     old, new = json.loads(rows[1][0].changes or "")["expires"]
     assert old > new
@@ -211,15 +211,15 @@ def test_events_can_be_read_newest_first_in_pages(organization: Organization) ->
     """Pages follow each other without a gap or a repetition."""
     _record(organization, *(f"e{number}" for number in range(10)))
 
-    seen: list[str] = []
+    all_names: list[str] = []
     cursor = None
     while True:
         names, cursor = _page(organization, Filters(action="space"), cursor, size=3)
-        seen += names
+        all_names += names
         if cursor is None:
             break
 
-    assert seen == [f"e{number}" for number in reversed(range(10))]
+    assert all_names == [f"e{number}" for number in reversed(range(10))]
 
 
 def test_pages_stay_as_they_are_while_events_arrive(organization: Organization) -> None:
@@ -319,11 +319,11 @@ def test_a_follower_sees_new_events_oldest_first(organization: Organization) -> 
     async def last(session: AsyncSession) -> int:
         return await session.scalar(select(func.max(AuditEvent.id))) or 0
 
-    known = organization.write(last)
+    last_id = organization.write(last)
     _record(organization, "b", "c")
 
     async def work(session: AsyncSession) -> list[str | None]:
-        return [row.target_name for row in await trail.newest(session, after=known) if row.organization_id == organization.id]
+        return [row.target_name for row in await trail.newest(session, after=last_id) if row.organization_id == organization.id]
 
     assert organization.write(work) == ["b", "c"]
 

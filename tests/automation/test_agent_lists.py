@@ -49,19 +49,19 @@ def test_everybody_in_turn_sees_what_the_access_decision_says(organization: Orga
     """Lists, pages and counts agree with it, whoever asked before."""
 
     async def work(session: AsyncSession) -> list[tuple[list[int], list[int]]]:
-        found = []
+        results = []
         for _turn, who in itertools.product(range(TURNS), everybody):
             visible = list(await session.scalars(select(Agent.id).where(access.visible_agents(who)).order_by(Agent.id)))
-            listed = sorted(each.id for each in await agent_lists.every(session, who, Filters()))
+            ids = sorted(each.id for each in await agent_lists.every(session, who, Filters()))
             page = await agent_lists.page(session, who, Filters(), number=1, size=1000)
-            assert (sorted(each.id for each in page.items), page.total) == (listed, await agent_lists.count(session, who, Filters()))
-            found.append((listed, visible))
-        return found
+            assert (sorted(each.id for each in page.items), page.total) == (ids, await agent_lists.count(session, who, Filters()))
+            results.append((ids, visible))
+        return results
 
-    found = organization.write(work)
+    results = organization.write(work)
 
-    assert [listed for listed, _ in found] == [visible for _, visible in found]
-    assert len({tuple(listed) for listed, _ in found}) > 5  # not all alike
+    assert [ids for ids, _ in results] == [visible for _, visible in results]
+    assert len({tuple(ids) for ids, _ in results}) > 5  # not all alike
 
 
 def test_everybody_in_turn_sees_their_spaces_and_what_is_in_them(organization: Organization, everybody: list[Principal]) -> None:
@@ -93,7 +93,7 @@ def test_a_filter_finds_its_own_value_and_not_that_of_the_question_before(organi
         me = organization.admin.principal
         return [sorted(each.name for each in await agent_lists.every(session, me, Filters(name=question))) for question in questions]
 
-    found = organization.write(work)
+    results = organization.write(work)
 
-    assert found == [["50 off", "50% off"], ["50% off"], ["a_b"], ["a//b", "a/b"], ["a//b"], ["a_b"]]
-    assert organization.write(work) == found
+    assert results == [["50 off", "50% off"], ["50% off"], ["a_b"], ["a//b", "a/b"], ["a//b"], ["a_b"]]
+    assert organization.write(work) == results

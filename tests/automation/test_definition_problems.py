@@ -28,12 +28,12 @@ def _problems(text: str | bytes) -> tuple[Problem, ...]:
 
 def test_all_problems_come_at_once_in_the_order_of_the_lines() -> None:
     """One attempt shows the author everything, with place, path and message."""
-    found = _problems(
+    problems = _problems(
         "version: 1\nnmae: Books\nstart_url: ftp://books.example/\nrecord:\n  selector: 'a['\n  fields:\n"
         "    - name: title\n      selectr: h2\n    - name: 2nd\n      type: nubmer\n"
     )
 
-    assert [(each.line, each.column, each.field) for each in found] == [
+    assert [(each.line, each.column, each.field) for each in problems] == [
         (1, 1, "name"),
         (2, 1, "nmae"),
         (3, 12, "start_url"),
@@ -42,8 +42,8 @@ def test_all_problems_come_at_once_in_the_order_of_the_lines() -> None:
         (9, 13, "record.fields[1].name"),
         (10, 13, "record.fields[1].type"),
     ]
-    assert found[1].message == "unknown field `nmae`; did you mean `name`?"
-    assert found[4].message == "unknown field `selectr`; did you mean `selector`?"
+    assert problems[1].message == "unknown field `nmae`; did you mean `name`?"
+    assert problems[4].message == "unknown field `selectr`; did you mean `selector`?"
 
 
 def test_a_refused_definition_is_an_invalid_input_with_a_summary() -> None:
@@ -261,9 +261,9 @@ def test_what_is_wrong_is_refused_at_its_place(case: str) -> None:
     """Each slip names its field and line, and says what would be right."""
     text, field, line, message = _REFUSED[case]
 
-    found = [(each.field, each.line) for each in _problems(text) if message in each.message]
+    positions = [(each.field, each.line) for each in _problems(text) if message in each.message]
 
-    assert found == [(field, line)]
+    assert positions == [(field, line)]
 
 
 @pytest.mark.parametrize(
@@ -294,16 +294,16 @@ def test_what_is_wrong_is_refused_at_its_place(case: str) -> None:
 )
 def test_a_start_url_that_cannot_be_used_is_refused(url: str, message: str) -> None:
     """The address is http or https, with a host in writing and with declared parameters only."""
-    found = _problems(GOOD.replace("https://books.example/", f"'{url}'"))
+    problems = _problems(GOOD.replace("https://books.example/", f"'{url}'"))
 
-    assert [(each.field, each.line) for each in found if message in each.message] == [("start_url", 3)]
+    assert [(each.field, each.line) for each in problems if message in each.message] == [("start_url", 3)]
 
 
 def test_bytes_that_are_not_utf_8_are_refused_with_their_line() -> None:
     """The author learns where the wrong byte is."""
-    (found,) = _problems(GOOD.encode() + b"description: caf\xe9\n")
+    (problem,) = _problems(GOOD.encode() + b"description: caf\xe9\n")
 
-    assert (found.line, found.column, found.message) == (9, 17, "the text is not UTF-8")
+    assert (problem.line, problem.column, problem.message) == (9, 17, "the text is not UTF-8")
 
 
 def test_a_text_over_the_size_limit_is_refused_unread() -> None:
@@ -311,9 +311,9 @@ def test_a_text_over_the_size_limit_is_refused_unread() -> None:
     room = definitions.MAX_BYTES - len(GOOD)
     assert definitions.parse(f"{GOOD}#{'x' * (room - 1)}").name == "Books"
 
-    (found,) = _problems(GOOD + "#" + "\u00e9" * (room // 2 + 1))
+    (problem,) = _problems(GOOD + "#" + "\u00e9" * (room // 2 + 1))
 
-    assert found.message == "the definition is larger than 64 KiB"
+    assert problem.message == "the definition is larger than 64 KiB"
 
 
 @pytest.mark.parametrize("flood", ["a,", "[],", "{},"])
@@ -322,18 +322,18 @@ def test_a_text_of_very_many_values_is_given_up_early(flood: str) -> None:
     text = f"{GOOD}x: [{flood * 15_000}]\n"
     assert len(text) < definitions.MAX_BYTES
 
-    found = _problems(text)
+    problems = _problems(text)
 
-    assert "the definition has more than 5,000 names and values" in [each.message for each in found]
+    assert "the definition has more than 5,000 names and values" in [each.message for each in problems]
 
 
 def test_a_message_never_repeats_a_long_or_unsafe_name() -> None:
     """An unknown field is quoted in short and without control characters."""
-    (found,) = _problems(GOOD + f'"{"x" * 500}\\x1b[2J": 1\n')
+    (problem,) = _problems(GOOD + f'"{"x" * 500}\\x1b[2J": 1\n')
 
-    assert len(found.message) < 400
-    assert len(found.field) < 60
-    assert found.message.isprintable()
+    assert len(problem.message) < 400
+    assert len(problem.field) < 60
+    assert problem.message.isprintable()
 
 
 def test_of_very_many_problems_the_first_hundred_are_listed() -> None:

@@ -155,8 +155,8 @@ def _parse_or_refuse(text: str | bytes) -> None:
         assert 1 <= len(places) <= 100
         assert places == sorted(places)
         assert min(places) >= (1, 1)
-        for told in (error.detail, *(f"{each.field} {each.message}" for each in error.problems)):
-            assert not re.search(rf"[\n\t]|{plain_text.UNSAFE.pattern}", told)  # it can be sent as JSON, and printed
+        for message in (error.detail, *(f"{each.field} {each.message}" for each in error.problems)):
+            assert not re.search(rf"[\n\t]|{plain_text.UNSAFE.pattern}", message)  # it can be sent as JSON, and printed
     assert time.thread_time() - started < 5
 
 

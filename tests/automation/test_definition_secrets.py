@@ -32,19 +32,19 @@ def _problems(text: str) -> tuple[Problem, ...]:
 
 def test_an_encrypted_parameter_has_no_default() -> None:
     """The author is told to give the value when a run is started, and the value is not repeated."""
-    (found,) = _problems(GOOD.replace("true\n", f"true\n    default: {_PLANTED}\n"))
+    (problem,) = _problems(GOOD.replace("true\n", f"true\n    default: {_PLANTED}\n"))
 
-    assert (found.line, found.field) == (7, "input_parameters[0].default")
-    assert found.message.endswith("give its value when a run is started")
+    assert (problem.line, problem.field) == (7, "input_parameters[0].default")
+    assert problem.message.endswith("give its value when a run is started")
 
 
 @pytest.mark.parametrize("name", ["password", "db_password", "api_key", "APIKEY", "client_secret", "access_token"])
 def test_a_parameter_named_like_a_secret_is_encrypted(name: str) -> None:
     """A plain parameter called password is a mistake about to happen."""
-    (found,) = _problems(GOOD.replace("access_token\n    encrypted: true", f"{name}\n    default: {_PLANTED}"))
+    (problem,) = _problems(GOOD.replace("access_token\n    encrypted: true", f"{name}\n    default: {_PLANTED}"))
 
-    assert (found.field, found.line) == ("input_parameters[0].name", 5)
-    assert "`encrypted: true`" in found.message
+    assert (problem.field, problem.line) == ("input_parameters[0].name", 5)
+    assert "`encrypted: true`" in problem.message
 
 
 @pytest.mark.parametrize("name", ["page_token_size", "passage", "secretary", "keyword", "token"])
@@ -57,17 +57,17 @@ def test_a_parameter_with_an_innocent_name_may_be_plain(name: str) -> None:
 
 def test_an_encrypted_parameter_stays_out_of_the_address() -> None:
     """Addresses are logged, by us and by others."""
-    (found,) = _problems(GOOD.replace("trade.example/", "trade.example/?t={access_token}"))
+    (problem,) = _problems(GOOD.replace("trade.example/", "trade.example/?t={access_token}"))
 
-    assert (found.field, found.line) == ("start_url", 3)
-    assert "encrypted parameter" in found.message
+    assert (problem.field, problem.line) == ("start_url", 3)
+    assert "encrypted parameter" in problem.message
 
 
 def test_a_secret_in_the_query_is_refused() -> None:
     """A key pasted into the address is named by its place."""
-    (found,) = _problems(GOOD.replace("trade.example/", f"trade.example/?api_key={_PLANTED}"))
+    (problem,) = _problems(GOOD.replace("trade.example/", f"trade.example/?api_key={_PLANTED}"))
 
-    assert (found.field, found.line) == ("start_url", 3)
+    assert (problem.field, problem.line) == ("start_url", 3)
 
 
 @pytest.mark.parametrize("name", ["Authorization", "cookie", "X-Api-Key", "X-Auth-Token"])
@@ -77,9 +77,9 @@ def test_a_secret_header_takes_its_value_from_an_encrypted_parameter(name: str, 
     if value == f"{_PLANTED} {{access_token}}":
         value = f"{_PLANTED}; a={{access_token}}"
 
-    (found,) = _problems(f"{GOOD}request:\n  headers:\n    {name}: '{value}'\n")
+    (problem,) = _problems(f"{GOOD}request:\n  headers:\n    {name}: '{value}'\n")
 
-    assert (found.field, found.line) == (f"request.headers.{name}", 13)
+    assert (problem.field, problem.line) == (f"request.headers.{name}", 13)
 
 
 @pytest.mark.parametrize("value", ["{access_token}", "Bearer {access_token}", "session={access_token}"])
@@ -94,9 +94,9 @@ def test_a_password_in_a_form_takes_its_value_from_an_encrypted_parameter() -> N
     """What holds for headers holds for the fields of a form."""
     form = f"{GOOD}request:\n  method: POST\n  form:\n    password: "
 
-    (found,) = _problems(form + _PLANTED)
+    (problem,) = _problems(form + _PLANTED)
 
-    assert found.field == "request.form.password"
+    assert problem.field == "request.form.password"
     assert definitions.parse(form + "'{access_token}'").request.form == (("password", "{access_token}"),)
 
 
@@ -104,7 +104,7 @@ def test_an_api_key_of_this_product_is_refused_anywhere() -> None:
     """Even in the documentation, and without repeating the key."""
     key = "sk-lp_" + "A1b2C3d4" * 6
 
-    (found,) = _problems(f"{GOOD}documentation: |\n  Use\n  {key}\n")
+    (problem,) = _problems(f"{GOOD}documentation: |\n  Use\n  {key}\n")
 
-    assert (found.line, found.column) == (13, 3)
-    assert key not in found.message
+    assert (problem.line, problem.column) == (13, 3)
+    assert key not in problem.message

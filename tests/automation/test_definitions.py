@@ -83,14 +83,14 @@ limits:
 
 def test_a_minimal_definition_takes_every_default() -> None:
     """What is left out has the default that the reference promises."""
-    found = definitions.parse(MINIMAL)
+    definition = definitions.parse(MINIMAL)
 
-    assert found == model.Definition(
+    assert definition == model.Definition(
         name="Books",
         start_url="https://books.example/",
         record=model.Record(selector="article", fields=(model.Field(name="title"),)),
     )
-    assert found.limits == model.Limits(
+    assert definition.limits == model.Limits(
         max_pages=100,
         max_records=10_000,
         max_run_seconds=3_600,
@@ -108,11 +108,11 @@ def test_a_complete_definition_is_already_in_canonical_form() -> None:
 
 def test_a_definition_cannot_be_changed() -> None:
     """What was checked stays as it was checked."""
-    found = definitions.parse(MINIMAL)
+    definition = definitions.parse(MINIMAL)
 
     # The type checker knows it too; here it is seen while running.
     with pytest.raises(AttributeError):
-        found.name = "Other"  # type: ignore[misc]
+        definition.name = "Other"  # type: ignore[misc]
 
 
 def test_the_type_decides_the_number_of_the_api() -> None:
@@ -128,10 +128,10 @@ def test_text_is_taken_as_it_is_written(written: str) -> None:
     """A default that YAML would read as a date, a number or a truth value is the author's text."""
     text = f"{MINIMAL}input_parameters:\n  - name: value\n    default: {written}\n"
 
-    found = definitions.parse(text)
+    definition = definitions.parse(text)
 
-    assert found.input_parameters[0].default == written
-    assert definitions.parse(definitions.dump(found)) == found
+    assert definition.input_parameters[0].default == written
+    assert definitions.parse(definitions.dump(definition)) == definition
 
 
 def test_an_empty_default_is_not_a_missing_one() -> None:
@@ -145,10 +145,10 @@ def test_an_empty_default_is_not_a_missing_one() -> None:
 
 def test_defaults_for_the_api_are_texts_and_never_secrets() -> None:
     """The map of defaults holds every declared name, and nothing for an encrypted parameter."""
-    found = definitions.parse(COMPLETE)
+    definition = definitions.parse(COMPLETE)
 
-    assert definitions.input_defaults(found) == {"category": "fiction", "q": "", "access_token": ""}
-    assert definitions.input_parameters(found) == found.input_parameters
+    assert definitions.input_defaults(definition) == {"category": "fiction", "q": "", "access_token": ""}
+    assert definitions.input_parameters(definition) == definition.input_parameters
 
 
 def test_the_parameters_of_the_start_url_come_once_and_in_order() -> None:

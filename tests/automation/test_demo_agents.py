@@ -16,11 +16,11 @@ _AGENTS = demo.demo_agents()
 @pytest.mark.parametrize("agent", _AGENTS, ids=lambda agent: agent.slug)
 def test_every_version_is_a_sound_definition_of_the_same_agent(agent: DemoAgent) -> None:
     """Each text is accepted as it is, keeps the agent's name, and differs from the one before."""
-    found = [definitions.parse(version.text) for version in agent.versions]
+    parsed_versions = [definitions.parse(version.text) for version in agent.versions]
 
-    assert len({each.name for each in found}) == 1
-    assert len(set(found)) == len(found)
-    assert all(each.description for each in found)
+    assert len({each.name for each in parsed_versions}) == 1
+    assert len(set(parsed_versions)) == len(parsed_versions)
+    assert all(each.description for each in parsed_versions)
     assert all(version.comment for version in agent.versions)
 
 

@@ -32,7 +32,7 @@ def taken(fields: str) -> list[dict[str, object]]:
     """Take the records of the page with these fields."""
     record = parsed(fields).record
     assert record is not None
-    return [found.values for found in extraction.take_records(Page.parse(PAGE, "https://books.example/list"), record)]
+    return [item.values for item in extraction.take_records(Page.parse(PAGE, "https://books.example/list"), record)]
 
 
 def test_each_type_of_field_gives_its_value() -> None:
@@ -55,7 +55,7 @@ def test_each_type_of_field_gives_its_value() -> None:
     }
 
     for field, expected in rows.items():
-        assert tuple(found["v"] for found in taken(field)) == expected, field
+        assert tuple(item["v"] for item in taken(field)) == expected, field
 
 
 def test_numbers_are_read_as_people_write_them() -> None:
@@ -77,18 +77,18 @@ def test_numbers_are_read_as_people_write_them() -> None:
     ]
 
     for text, separator, expected in rows:
-        found = values.number(text, separator)
-        assert found == expected, text
-        assert type(found) is type(expected), text
+        number = values.number(text, separator)
+        assert number == expected, text
+        assert type(number) is type(expected), text
 
 
 def test_a_record_without_a_required_value_is_told_apart() -> None:
     """The names of what is lacking; an empty list is no value."""
     record = parsed("{name: title, selector: .title, required: true}\n{name: tags, selector: li, many: true, required: true}").record
     assert record is not None
-    found = list(extraction.take_records(Page.parse(PAGE, "https://books.example/list"), record))
+    items = list(extraction.take_records(Page.parse(PAGE, "https://books.example/list"), record))
 
-    assert [extraction.complete(each.values, record.fields) for each in found] == [[], ["title", "tags"]]
+    assert [extraction.complete(each.values, record.fields) for each in items] == [[], ["title", "tags"]]
 
 
 def test_links_lead_where_the_page_says() -> None:

@@ -186,8 +186,8 @@ def test_a_hundred_runs_of_twenty_spaces_are_each_done_once(quiet: Server, runs:
     """Four workers on PostgreSQL, the one worker of the embedded database: nothing is lost and nothing is done twice."""
     organization = runs.organization
     spaces = [organization.space(f"Space {number}") for number in range(20)]
-    made = {space: runs.agent(site.agent("https://shop.example"), space) for space in spaces}
-    ids = [runs.started(made[space], IsExclusive=False) for _ in range(5) for space in spaces]
+    agents = {space: runs.agent(site.agent("https://shop.example"), space) for space in spaces}
+    ids = [runs.started(agents[space], IsExclusive=False) for _ in range(5) for space in spaces]
     crew = [Hands(quiet, f"worker-{number}") for number in range(1 if quiet.settings.is_sqlite else 4)]
 
     for hands in crew:
@@ -198,7 +198,7 @@ def test_a_hundred_runs_of_twenty_spaces_are_each_done_once(quiet: Server, runs:
         hands.release()
 
     assert sorted(run for hands in crew for run in hands.taken) == sorted(ids)
-    assert {run["status"] for space in spaces for run in organization.get(f"/agent/{made[space]}/runs", runs.key).json()} == {
+    assert {run["status"] for space in spaces for run in organization.get(f"/agent/{agents[space]}/runs", runs.key).json()} == {
         RunStatus.FAILURE
     }
 

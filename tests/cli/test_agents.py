@@ -14,8 +14,8 @@ def test_applying_a_file_makes_an_agent_and_then_adds_versions(latchpin: Command
     file = tmp_path / "books.yaml"
 
     def apply() -> tuple[str, int]:
-        shown = latchpin("agent", "apply", str(file), "--user", EMAIL, "--json").document
-        return shown["result"], shown["version"]
+        document = latchpin("agent", "apply", str(file), "--user", EMAIL, "--json").document
+        return document["result"], document["version"]
 
     file.write_text(definition("\u00c5sa's books"))
     assert apply() == ("created", 1)
@@ -23,8 +23,8 @@ def test_applying_a_file_makes_an_agent_and_then_adds_versions(latchpin: Command
     assert apply() == ("unchanged", 1)
     file.write_text(definition("\u00c5sa's books", description="Prices of all books."))
     assert apply() == ("changed", 2)
-    listed = latchpin("agent", "list", "--user", EMAIL, "--json").document
-    assert [(row["name"], row["space"], row["version"]) for row in listed] == [("\u00c5sa's books", None, 2)]
+    agents = latchpin("agent", "list", "--user", EMAIL, "--json").document
+    assert [(row["name"], row["space"], row["version"]) for row in agents] == [("\u00c5sa's books", None, 2)]
 
 
 def test_problems_of_a_definition_are_told_with_file_line_and_column(embedded: CommandLine, tmp_path: Path) -> None:
@@ -74,12 +74,12 @@ def test_an_agent_applied_in_a_space_lands_there(embedded: CommandLine) -> None:
     demo = embedded("demo", "--data-dir", str(embedded.data_dir), "--no-serve", code=None)
     assert demo.code == 0
 
-    shown = embedded(
+    agent = embedded(
         "agent", "apply", "-", "--user", "grace@latchpin.example", "--space", "retail prices", "--json", text=definition("Shelf prices")
     ).document
 
-    listed = embedded("agent", "list", "--user", "grace@latchpin.example", "--json").document
-    assert ("Shelf prices", "Retail prices") in [(row["name"], row["space"]) for row in listed if row["id"] == shown["id"]]
+    agents = embedded("agent", "list", "--user", "grace@latchpin.example", "--json").document
+    assert ("Shelf prices", "Retail prices") in [(row["name"], row["space"]) for row in agents if row["id"] == agent["id"]]
 
 
 def test_a_viewer_cannot_change_an_agent_of_a_space(embedded: CommandLine) -> None:

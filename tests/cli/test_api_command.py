@@ -27,8 +27,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CredentialsFile:
 @pytest.fixture
 def latchpin(tmp_path: Path, file: CredentialsFile) -> CommandLine:
     """The command line of a computer that has no deployment, only a configuration directory."""
-    made = command_line(tmp_path / "nowhere")
-    return CommandLine(made.environ | {"XDG_CONFIG_HOME": str(tmp_path / "config")})
+    cli = command_line(tmp_path / "nowhere")
+    return CommandLine(cli.environ | {"XDG_CONFIG_HOME": str(tmp_path / "config")})
 
 
 def stale(file: CredentialsFile, issuer: str, held: StoredCredentials) -> None:

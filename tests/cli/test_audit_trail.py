@@ -41,28 +41,28 @@ def test_a_whole_trail_verifies(latchpin: CommandLine) -> None:
     latchpin.init()
     latchpin.key()
 
-    found = latchpin("audit", "verify", "--json").document
+    report = latchpin("audit", "verify", "--json").document
 
-    assert (found["whole"], found["firstBroken"], found["newest"], found["unmet"]) == (True, None, 3, [])
-    assert found["checkpoint"].startswith("3:")
-    told = latchpin("audit", "verify", "--expect", found["checkpoint"]).out
-    assert told == f"The trail is whole. Its checkpoint, to keep elsewhere: {found['checkpoint']}\n"
+    assert (report["whole"], report["firstBroken"], report["newest"], report["unmet"]) == (True, None, 3, [])
+    assert report["checkpoint"].startswith("3:")
+    output = latchpin("audit", "verify", "--expect", report["checkpoint"]).out
+    assert output == f"The trail is whole. Its checkpoint, to keep elsewhere: {report['checkpoint']}\n"
 
 
 def test_a_trail_cut_off_at_its_end_is_not_the_expected_one(latchpin: CommandLine) -> None:
     """Without a trace in the database; the checkpoint that was kept tells, also after the trail went on."""
     latchpin.init()
     latchpin.key()
-    kept = latchpin("audit", "verify", "--json").document["checkpoint"]
+    checkpoint = latchpin("audit", "verify", "--json").document["checkpoint"]
     _tamper(latchpin, "DELETE FROM audit_events WHERE id = 3", set_back=True)
 
-    ran = latchpin("audit", "verify", "--expect", kept, code=1)
+    ran = latchpin("audit", "verify", "--expect", checkpoint, code=1)
     latchpin("user", "reset-password", EMAIL)
-    later = latchpin("audit", "verify", "--expect", kept, "--json", code=1)
+    later = latchpin("audit", "verify", "--expect", checkpoint, "--json", code=1)
 
     assert "the trail ends at event 2: its newest events were cut off" in ran.err
     assert "Event 3 is not the expected one" in later.err
-    assert (later.document["whole"], later.document["newest"], later.document["unmet"]) == (False, 3, [kept])
+    assert (later.document["whole"], later.document["newest"], later.document["unmet"]) == (False, 3, [checkpoint])
 
 
 def test_what_is_no_checkpoint_is_refused(embedded: CommandLine) -> None:

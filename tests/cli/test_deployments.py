@@ -41,11 +41,17 @@ def commands(group: click.Group = main, before: tuple[str, ...] = ()) -> Iterato
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         words = (*before, name)
-        named = " ".join(words)
+        command_name = " ".join(words)
         if isinstance(command, click.Group):
             yield from commands(command, words)
-        elif named not in WITHOUT_DEPLOYMENT:
-            more = [EMAIL] if named in TAKES_EMAIL else ["--user", EMAIL] if named in TAKES_USER else ARGUMENTS.get(named, [])
+        elif command_name not in WITHOUT_DEPLOYMENT:
+            more = (
+                [EMAIL]
+                if command_name in TAKES_EMAIL
+                else ["--user", EMAIL]
+                if command_name in TAKES_USER
+                else ARGUMENTS.get(command_name, [])
+            )
             yield (*words, *more)
 
 
@@ -73,9 +79,9 @@ def test_a_database_of_a_newer_version_is_told_in_one_line_by_every_command(
     with templates.fresh(kind, tmp_path / "data") as url:
         run_sql(tmp_path / "data", url, "UPDATE alembic_version SET version_num = '9999'")
         environ = {"LATCHPIN_DATABASE_URL": url} if url else {}
-        every = list(commands())
-        assert len(every) > len(ARGUMENTS) + len(TAKES_EMAIL) + len(TAKES_USER)
-        for command in every:
+        all_commands = list(commands())
+        assert len(all_commands) > len(ARGUMENTS) + len(TAKES_EMAIL) + len(TAKES_USER)
+        for command in all_commands:
             if kind == "postgresql" and command == ("demo",):
                 continue  # it has an embedded database always
             if command == ("backup",):

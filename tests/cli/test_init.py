@@ -7,9 +7,9 @@ from tests.cli.conftest import EMAIL, CommandLine
 
 def test_a_bad_answer_is_asked_for_again_at_once(embedded: CommandLine) -> None:
     """Each question is repeated with what is wrong, and nothing that was answered before is lost."""
-    answers = ["Acme", "n" * 201, "Ada Byron", "ada", EMAIL]
+    inputs = ["Acme", "n" * 201, "Ada Byron", "ada", EMAIL]
 
-    ran = embedded("init", text="".join(f"{each}\n" for each in answers))
+    ran = embedded("init", text="".join(f"{each}\n" for each in inputs))
 
     assert f"Administrator {EMAIL} with the temporary password" in ran.out
     assert ran.err.count("Organization") == 1

@@ -17,38 +17,38 @@ def test_a_key_made_on_the_command_line_works_at_once(latchpin: CommandLine, run
     latchpin.init()
     server = running(latchpin, workers=2)
 
-    made = latchpin.key("--access", "read-only", "--description", "Nightly export")
+    key = latchpin.key("--access", "read-only", "--description", "Nightly export")
 
-    answers = [server.get("/api/v1/agent/all", headers=header(made["key"])).status_code for _ in range(10)]
-    assert answers == [200] * 10
+    statuses = [server.get("/api/v1/agent/all", headers=header(key["key"])).status_code for _ in range(10)]
+    assert statuses == [200] * 10
 
 
 def test_a_key_revoked_on_the_command_line_is_refused_at_once(latchpin: CommandLine, running: Running) -> None:
     """When `key revoke` has ended, no process of the running server accepts the key."""
     latchpin.init()
     server = running(latchpin, workers=2)
-    made = latchpin.key()
+    key = latchpin.key()
     for _ in range(10):
-        assert server.get("/api/v1/agent/all", headers=header(made["key"])).status_code == 200
+        assert server.get("/api/v1/agent/all", headers=header(key["key"])).status_code == 200
 
-    latchpin("key", "revoke", str(made["id"]))
+    latchpin("key", "revoke", str(key["id"]))
 
-    answers = [_fresh(server, made["key"]) for _ in range(20)]
-    assert answers == [401] * 20
+    statuses = [_fresh(server, key["key"]) for _ in range(20)]
+    assert statuses == [401] * 20
 
 
 def test_keys_of_a_user_disabled_on_the_command_line_are_refused_at_once(latchpin: CommandLine, running: Running) -> None:
     """`user disable` kills the user's keys in the running server, and `user enable` does not bring them back."""
     latchpin.init()
     latchpin("user", "add", "--email", "grace@example.com", "--name", "Grace Hopper")
-    made = latchpin("key", "create", "--user", "grace@example.com", "--json").document
+    key = latchpin("key", "create", "--user", "grace@example.com", "--json").document
     server = running(latchpin)
-    assert server.get("/api/v1/agent/all", headers=header(made["key"])).status_code == 200
+    assert server.get("/api/v1/agent/all", headers=header(key["key"])).status_code == 200
 
     latchpin("user", "disable", "grace@example.com")
-    assert _fresh(server, made["key"]) == 401
+    assert _fresh(server, key["key"]) == 401
     latchpin("user", "enable", "grace@example.com")
-    assert _fresh(server, made["key"]) == 401
+    assert _fresh(server, key["key"]) == 401
 
 
 def test_a_key_does_what_its_access_says(latchpin: CommandLine, running: Running) -> None:
@@ -56,25 +56,25 @@ def test_a_key_does_what_its_access_says(latchpin: CommandLine, running: Running
     latchpin.init()
     server = running(latchpin)
 
-    made = latchpin.key("--access", "billing-only")
+    key = latchpin.key("--access", "billing-only")
 
-    refused = server.get("/api/v1/agent/all", headers=header(made["key"]))
+    refused = server.get("/api/v1/agent/all", headers=header(key["key"]))
     assert (refused.status_code, refused.json()["errorCode"]) == (403, "insufficient_scope")
 
 
 def test_changes_on_the_command_line_are_audited_as_the_command_line(latchpin: CommandLine) -> None:
     """Each change leaves one event whose credential is the command line, and none holds the key or a password."""
     password = latchpin.init().document["password"]
-    made = latchpin.key()
-    latchpin("key", "revoke", str(made["id"]))
+    key = latchpin.key()
+    latchpin("key", "revoke", str(key["id"]))
 
     lines = latchpin("audit", "tail", "--json").out
     events = [json.loads(line) for line in lines.splitlines()]
 
     assert [event["action"] for event in events] == ["organization.created", "user.created", "api_key.created", "api_key.revoked"]
     assert {event["credential"]["kind"] for event in events} == {"command_line"}
-    assert events[-1]["target"]["id"] == made["id"]
-    assert made["key"] not in lines
+    assert events[-1]["target"]["id"] == key["id"]
+    assert key["key"] not in lines
     assert password not in lines
 
 
@@ -102,15 +102,15 @@ def test_listing_shows_live_and_revoked_keys_without_the_keys(latchpin: CommandL
 def test_a_key_is_revoked_by_its_first_characters(embedded: CommandLine) -> None:
     """What the list shows is enough; a whole key is not taken, since others on the machine could read it, and is not repeated."""
     embedded.init()
-    kept, lost = embedded.key(), embedded.key()
+    live_key, revoked_key = embedded.key(), embedded.key()
 
-    whole = embedded("key", "revoke", lost["key"], code=2)
+    whole = embedded("key", "revoke", revoked_key["key"], code=2)
     unknown = embedded("key", "revoke", "sk-lp_0000", code=1)
-    done = embedded("key", "revoke", lost["prefix"])
+    done = embedded("key", "revoke", revoked_key["prefix"])
 
-    assert lost["key"] not in whole.err + whole.out
+    assert revoked_key["key"] not in whole.err + whole.out
     assert "exactly the first 10 characters" in whole.err
     assert "There is no key sk-lp_0000." in unknown.err
-    assert lost["prefix"] in done.out
+    assert revoked_key["prefix"] in done.out
     status = {each["id"]: each["status"] for each in embedded("key", "list", "--user", EMAIL, "--json").document}
-    assert status == {kept["id"]: "live", lost["id"]: "revoked"}
+    assert status == {live_key["id"]: "live", revoked_key["id"]: "revoked"}

@@ -27,11 +27,11 @@ def test_a_killed_key_create_leaves_a_key_that_works_or_none(latchpin: CommandLi
 
     refused = [key["id"] for key in printed if server.get("/api/v1/agent/all", headers=header(key["key"])).status_code != 200]
     assert refused == []
-    kept = {row["id"]: row for row in latchpin("key", "list", "--user", EMAIL, "--json").document}
-    assert {key["id"] for key in printed} <= kept.keys()
-    assert {row["status"] for row in kept.values()} == {"live"}
+    keys_by_id = {row["id"]: row for row in latchpin("key", "list", "--user", EMAIL, "--json").document}
+    assert {key["id"] for key in printed} <= keys_by_id.keys()
+    assert {row["status"] for row in keys_by_id.values()} == {"live"}
     events = [json.loads(line) for line in latchpin("audit", "tail", "-n", "1000", "--json").out.splitlines()]
-    assert sorted(event["target"]["id"] for event in events if event["action"] == "api_key.created") == sorted(kept)
+    assert sorted(event["target"]["id"] for event in events if event["action"] == "api_key.created") == sorted(keys_by_id)
     assert latchpin("audit", "verify", "--json").document["whole"] is True
 
 
@@ -49,6 +49,6 @@ def _killed_after(latchpin: CommandLine, seconds: float) -> dict[str, str] | Non
     process.kill()
     out, _ = process.communicate(timeout=30)
     with contextlib.suppress(json.JSONDecodeError):
-        found: dict[str, str] = json.loads(out)
-        return found
+        key: dict[str, str] = json.loads(out)
+        return key
     return None

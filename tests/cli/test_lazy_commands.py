@@ -35,10 +35,10 @@ def test_the_list_of_commands_says_what_each_command_says() -> None:
     """The line in `latchpin --help` is the first sentence of the command's own help."""
     context = click.Context(main)
 
-    for name, entry in ALL.items():
+    for name, lazy_command in ALL.items():
         command = main.get_command(context, name)
         assert command is not None
-        assert command.get_short_help_str(limit=500).rstrip(".") == entry.help.rstrip("."), name
+        assert command.get_short_help_str(limit=500).rstrip(".") == lazy_command.help.rstrip("."), name
 
 
 def test_completion_offers_the_commands_that_begin_so() -> None:

@@ -31,9 +31,9 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CredentialsFile:
 
 
 @contextmanager
-def scripted(answers: list[dict[str, Any]]) -> Iterator[tuple[str, list[float]]]:
+def scripted(responses: list[dict[str, Any]]) -> Iterator[tuple[str, list[float]]]:
     """Serve an issuer that gives these answers at its token endpoint; yields its address and when it was asked, by the clock."""
-    asked: list[float] = []
+    request_times: list[float] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -42,12 +42,17 @@ def scripted(answers: list[dict[str, Any]]) -> Iterator[tuple[str, list[float]]]
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             if self.path == "/device":
-                begun = {"device_code": "d", "user_code": "ABCD-EFGH", "verification_uri": f"{url}/\x1b[31menter", "expires_in": 600}
-                self.answer(200, begun)
+                device_authorization = {
+                    "device_code": "d",
+                    "user_code": "ABCD-EFGH",
+                    "verification_uri": f"{url}/\x1b[31menter",
+                    "expires_in": 600,
+                }
+                self.answer(200, device_authorization)
             else:
-                asked.append(kit_clock.timestamp())
-                found = answers.pop(0)
-                self.answer(found.pop("status", 400), found)
+                request_times.append(kit_clock.timestamp())
+                response = responses.pop(0)
+                self.answer(response.pop("status", 400), response)
 
         def answer(self, status: int, body: dict[str, Any]) -> None:
             self.send_response(status)
@@ -61,7 +66,7 @@ def scripted(answers: list[dict[str, Any]]) -> Iterator[tuple[str, list[float]]]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield url, asked
+        yield url, request_times
     finally:
         server.shutdown()
         server.server_close()
@@ -124,12 +129,12 @@ def test_it_asks_no_more_often_than_it_was_told(file: CredentialsFile, clock: Fr
     """Every five seconds, and five seconds more after each `slow_down` (RFC 8628 section 3.5); a server that fails is given time."""
     pending = {"error": "authorization_pending"}
     tokens = {"status": 200, "access_token": "a", "token_type": "Bearer", "expires_in": 900, "scope": "agents:read"}
-    begun = kit_clock.timestamp()
-    with scripted([{**pending}, {"error": "slow_down"}, {**pending}, {"status": 503}, tokens]) as (url, asked):
+    started_at = kit_clock.timestamp()
+    with scripted([{**pending}, {"error": "slow_down"}, {**pending}, {"status": 503}, tokens]) as (url, request_times):
         with Running("login", "--issuer", url).started() as login:
             login.ended(step=lambda: clock.advance(timedelta(seconds=1)))
 
-        gaps = [later - earlier for earlier, later in zip([begun, *asked], asked, strict=False)]
+        gaps = [later - earlier for earlier, later in zip([started_at, *request_times], request_times, strict=False)]
         assert [gap >= least for gap, least in zip(gaps, (5, 5, 10, 10, 20), strict=True)] == [True] * 5
     assert "\x1b" not in login.out  # what a server says cannot steer the terminal
 
@@ -141,8 +146,8 @@ def test_signing_in_again_ends_what_it_replaces(organization: Organization, file
         decide(organization, login.says(CODE))
         login.ended(step=lambda: clock.advance(timedelta(seconds=6)))
 
-    answer = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {before.access_token}"})
-    assert answer.status_code == 401
+    response = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {before.access_token}"})
+    assert response.status_code == 401
     assert file.read(organization.server.url) != before
 
 

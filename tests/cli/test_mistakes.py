@@ -30,9 +30,9 @@ MORE_COMMANDS = (
 @pytest.mark.parametrize("command", COMMANDS + MORE_COMMANDS)
 def test_each_command_explains_itself_with_an_example(command: str) -> None:
     """`--help` shows an example that begins with the command itself."""
-    shown = CliRunner().invoke(main, [*command.split(), "--help"], catch_exceptions=False).output
+    help_text = CliRunner().invoke(main, [*command.split(), "--help"], catch_exceptions=False).output
 
-    assert f"latchpin {command}" in shown.partition("Example:")[2]
+    assert f"latchpin {command}" in help_text.partition("Example:")[2]
 
 
 def test_every_problem_of_the_settings_is_named(embedded: CommandLine) -> None:
@@ -80,14 +80,14 @@ def test_a_missing_secrets_file_is_not_replaced_by_a_new_one(embedded: CommandLi
     """Without the secrets of its database a command stops, and leaves room for the file from the backup."""
     embedded.init()
     secrets = embedded.data_dir / "secrets.json"
-    kept = secrets.read_bytes()
+    content = secrets.read_bytes()
     secrets.unlink()
 
     ran = embedded("user", "list", code=3)
     assert "is missing" in ran.err
     assert not secrets.exists()
 
-    secrets.write_bytes(kept)
+    secrets.write_bytes(content)
     secrets.chmod(0o600)
     assert EMAIL in embedded("user", "list").out
 

@@ -37,16 +37,16 @@ def test_the_next_key_is_published_at_once_and_signs_later(latchpin: CommandLine
     server = running(latchpin, workers=2)
     (old,) = kids(server)
 
-    made = latchpin("keys", "rotate", "--json").document
+    next_key = latchpin("keys", "rotate", "--json").document
 
-    assert made["state"] == "next"
-    wait = datetime.fromisoformat(made["signsFrom"]) - datetime.now(UTC)
+    assert next_key["state"] == "next"
+    wait = datetime.fromisoformat(next_key["signsFrom"]) - datetime.now(UTC)
     assert timedelta(minutes=15) < wait <= timedelta(minutes=20)
     for _ in range(10):
         with httpx.Client(base_url=server.base_url, trust_env=False) as fresh:  # either process may take it
-            assert kids(fresh) == [old, made["kid"]]
+            assert kids(fresh) == [old, next_key["kid"]]
     states = {row["kid"]: row["state"] for row in latchpin("keys", "list", "--json").document}
-    assert states == {old: "signs", made["kid"]: "next"}
+    assert states == {old: "signs", next_key["kid"]: "next"}
     assert "published" in latchpin("keys", "rotate").out
 
 

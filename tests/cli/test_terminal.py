@@ -31,14 +31,14 @@ def is_harmless(ran: Ran) -> bool:
 
 def test_only_one_place_prints() -> None:
     """Every other command hands its text to `terminal.write`, which lets no control character through."""
-    found = [
+    print_calls = [
         f"{file.name}:{call.lineno}"
         for file in sorted(COMMANDS.glob("*.py"))
         for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if file.name != "terminal.py" and isinstance(call, ast.Call) and PRINTING.fullmatch(ast.unparse(call.func))
     ]
 
-    assert found == []
+    assert print_calls == []
 
 
 @pytest.mark.parametrize(

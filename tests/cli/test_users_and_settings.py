@@ -12,15 +12,15 @@ def test_a_user_is_added_with_a_temporary_password_that_is_shown_once(latchpin: 
     """`user add` prints the password; `user list` and the audit trail do not know it."""
     latchpin.init()
 
-    made = latchpin("user", "add", "--email", "Grace@example.com", "--name", "Grace Hopper", "--json").document
+    user = latchpin("user", "add", "--email", "Grace@example.com", "--name", "Grace Hopper", "--json").document
 
-    assert len(made["password"]) == 19
-    listed = latchpin("user", "list", "--json")
-    assert [(row["email"], row["group"], row["status"]) for row in listed.document] == [
+    assert len(user["password"]) == 19
+    user_list = latchpin("user", "list", "--json")
+    assert [(row["email"], row["group"], row["status"]) for row in user_list.document] == [
         (EMAIL, "Administrator", "active"),
         ("Grace@example.com", "User", "active"),
     ]
-    assert made["password"] not in listed.out + latchpin("audit", "tail", "--json").out
+    assert user["password"] not in user_list.out + latchpin("audit", "tail", "--json").out
 
 
 def test_an_address_that_differs_only_in_case_is_taken(latchpin: CommandLine) -> None:
@@ -89,10 +89,10 @@ def test_serve_on_an_empty_deployment_prints_a_one_time_link(embedded: CommandLi
     process = embedded.start("serve", "--port", str(port))
     assert process.stdout is not None
     try:
-        shown = [process.stdout.readline() for _ in range(3)]
+        lines = [process.stdout.readline() for _ in range(3)]
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
 
-    assert f"http://127.0.0.1:{port}/setup/" in shown[-1]
-    assert len(shown[-1].strip().rpartition("/")[2]) == 43
+    assert f"http://127.0.0.1:{port}/setup/" in lines[-1]
+    assert len(lines[-1].strip().rpartition("/")[2]) == 43

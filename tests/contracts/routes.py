@@ -35,8 +35,8 @@ class Route:
     @property
     def name(self) -> str:
         """The operation's id."""
-        found: str = self.operation["operationId"]
-        return found
+        operation_id: str = self.operation["operationId"]
+        return operation_id
 
     @property
     def scope(self) -> str | None:
@@ -63,10 +63,10 @@ class Route:
         """The path with ids, by default such that nothing has."""
         return re.sub(r"\{(\w+)\}", lambda match: str((ids or {}).get(match[1], NOBODY)), self.path)
 
-    def query(self, **known: str) -> dict[str, str]:
+    def query(self, **values: str) -> dict[str, str]:
         """The required parameters."""
-        wanted = [each["name"] for each in self.operation["parameters"] if each["in"] == "query" and each["required"]]
-        return {name: known.get(name, "x") for name in wanted}
+        names = [each["name"] for each in self.operation["parameters"] if each["in"] == "query" and each["required"]]
+        return {name: values.get(name, "x") for name in names}
 
 
 @cache

@@ -27,13 +27,13 @@ def api() -> list[routes.Route]:
     return [route for route in routes.every() if route.path.startswith("/api/v1")]
 
 
-def guarded(answer: httpx.Response) -> bool:
+def guarded(response: httpx.Response) -> bool:
     """Whether no cache keeps an answer and no browser guesses its type, each said once."""
-    named = [name for name, _ in answer.headers.multi_items()]
+    header_names = [name for name, _ in response.headers.multi_items()]
     return (
-        "no-store" in answer.headers.get("cache-control", "")
-        and answer.headers.get("x-content-type-options") == "nosniff"
-        and named.count("cache-control") == named.count("x-content-type-options") == 1
+        "no-store" in response.headers.get("cache-control", "")
+        and response.headers.get("x-content-type-options") == "nosniff"
+        and header_names.count("cache-control") == header_names.count("x-content-type-options") == 1
     )
 
 
@@ -53,10 +53,10 @@ def test_no_answer_of_any_route_is_stored_or_guessed(organization: Organization,
         for method, (who, headers) in itertools.product(METHODS, callers.items()):
             if who == "session" and method in CHANGING:
                 continue  # they would end the session that asks; what they answer is below
-            answer = server.http.request(method, address, headers=headers)
-            seen.add(answer.status_code)
-            if not guarded(answer):
-                lacking.append((method, address, who, answer.status_code))
+            response = server.http.request(method, address, headers=headers)
+            seen.add(response.status_code)
+            if not guarded(response):
+                lacking.append((method, address, who, response.status_code))
     assert lacking == []
     assert {200, 204, 401, 404, 405} <= seen
 
@@ -86,10 +86,10 @@ def _changes(organization: Organization, server: Server) -> Iterator[httpx.Respo
 
 def test_no_change_and_no_refusal_is_stored_or_guessed(organization: Organization) -> None:
     """What was made, and each kind of refusal, down to a body that breaks off and an address that the router never sees."""
-    answers = list(_changes(organization, organization.server))
+    responses = list(_changes(organization, organization.server))
 
-    assert [answer for answer in answers if not guarded(answer)] == []
-    assert {answer.status_code for answer in answers} >= {201, 400, 401, 404, 413, 415, 422}
+    assert [response for response in responses if not guarded(response)] == []
+    assert {response.status_code for response in responses} >= {201, 400, 401, 404, 413, 415, 422}
 
 
 def test_a_refusal_for_too_many_requests_is_not_stored_or_guessed(serve: Callable[..., Server]) -> None:
@@ -97,7 +97,7 @@ def test_a_refusal_for_too_many_requests_is_not_stored_or_guessed(serve: Callabl
     organization = Organization(serve(rate_limit=1, rate_limit_queue=0))
     key = organization.key()
 
-    answers = [organization.get("/agent/all", key) for _ in range(2)]
+    responses = [organization.get("/agent/all", key) for _ in range(2)]
 
-    assert [answer.status_code for answer in answers] == [200, 429]
-    assert all(guarded(answer) for answer in answers)
+    assert [response.status_code for response in responses] == [200, 429]
+    assert all(guarded(response) for response in responses)

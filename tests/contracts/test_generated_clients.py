@@ -75,21 +75,21 @@ def typescript(request: pytest.FixtureRequest) -> Path:
     if npm is None:
         missing("openapi-typescript", "there is no npm; install Debian's package npm")
     place = request.config.cache.mkdir("openapi-typescript")
-    wanted = [f"{name}@{version}" for name, version in NPM.items()]
+    packages = [f"{name}@{version}" for name, version in NPM.items()]
     if any(_installed(place / "node_modules" / name) != version for name, version in NPM.items()):
         quiet = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
         done = subprocess.run(
-            [str(npm), "install", *quiet, "--prefix", str(place), *wanted], capture_output=True, text=True, timeout=300, check=False
+            [str(npm), "install", *quiet, "--prefix", str(place), *packages], capture_output=True, text=True, timeout=300, check=False
         )
         if done.returncode != 0:
-            missing("openapi-typescript", f"npm cannot install {' '.join(wanted)}: {done.stderr.strip()[-400:]}")
+            missing("openapi-typescript", f"npm cannot install {' '.join(packages)}: {done.stderr.strip()[-400:]}")
     return place / "node_modules" / ".bin"
 
 
 def _installed(package: Path) -> str | None:
     described = package / "package.json"
-    found: dict[str, Any] = json.loads(described.read_text(encoding="utf-8")) if described.exists() else {}
-    return found.get("version")
+    manifest: dict[str, Any] = json.loads(described.read_text(encoding="utf-8")) if described.exists() else {}
+    return manifest.get("version")
 
 
 def test_a_python_client_has_every_operation(python_client: tuple[Path, str]) -> None:
@@ -97,8 +97,8 @@ def test_a_python_client_has_every_operation(python_client: tuple[Path, str]) ->
     place, printed = python_client
 
     assert printed.strip() == f"Generating {place}"
-    made = {path.stem.replace("_", "") for path in place.glob("latchpin_client/api/*/*.py")}
-    assert {route.name.lower() for route in routes.every()} <= made
+    modules = {path.stem.replace("_", "") for path in place.glob("latchpin_client/api/*/*.py")}
+    assert {route.name.lower() for route in routes.every()} <= modules
     audit = (place / "latchpin_client/api/administration/list_audit_events.py").read_text(encoding="utf-8")
     assert "EventPage.from_dict" in audit
 
@@ -127,7 +127,7 @@ def test_typescript_types_are_made_without_a_warning(typescript: Path, document:
     done = subprocess.run([str(typescript / "openapi-typescript"), str(document)], capture_output=True, text=True, timeout=300, check=False)
 
     assert done.returncode == 0, done.stderr
-    told = [line for line in done.stderr.splitlines() if line.strip() and "openapi-typescript 7" not in line and "🚀" not in line]
-    assert told == []
+    warnings = [line for line in done.stderr.splitlines() if line.strip() and "openapi-typescript 7" not in line and "🚀" not in line]
+    assert warnings == []
     for route in routes.every():
         assert f'operations["{route.name}"]' in done.stdout

@@ -43,9 +43,9 @@ class Target:
 
     async def _event(self, session: AsyncSession) -> int:
         query = select(AuditEvent.id).where(AuditEvent.organization_id == self.home.id).order_by(AuditEvent.id.desc()).limit(1)
-        found = await session.scalar(query)
-        assert found is not None
-        return found
+        event_id = await session.scalar(query)
+        assert event_id is not None
+        return event_id
 
     def state(self) -> Any:
         """What the owner sees of it."""
@@ -72,8 +72,8 @@ def test_the_owner_can_reach_it_all(server: Server, target: Target, objects: lis
 
     for route in objects:
         if route.method == "GET":
-            answer = admin.request("GET", route.filled(target.ids))
-            assert answer.status_code == (302 if route.name == "downloadRunFile" else 200), (route.name, answer.text)
+            response = admin.request("GET", route.filled(target.ids))
+            assert response.status_code == (302 if route.name == "downloadRunFile" else 200), (route.name, response.text)
 
 
 def test_another_organizations_administrator_finds_nothing(target: Target, objects: list[Route], subtests: pytest.Subtests) -> None:
@@ -81,10 +81,10 @@ def test_another_organizations_administrator_finds_nothing(target: Target, objec
     before = target.state()
     for route in objects:
         with subtests.test(route=route.name):
-            answer = target.stranger.request(route.method, route.filled(target.ids), json=route.body)
+            response = target.stranger.request(route.method, route.filled(target.ids), json=route.body)
 
-            problem(answer, 404)
-            assert MARK not in answer.text
+            problem(response, 404)
+            assert MARK not in response.text
             assert target.state() == before
 
 
@@ -97,12 +97,12 @@ def test_a_stranger_with_a_full_key_finds_nothing(server: Server, target: Target
         if not route.parameters:
             continue
         with subtests.test(route=route.name):
-            answer = server.http.request(route.method, route.filled(target.ids), headers=header, json=route.body)
+            response = server.http.request(route.method, route.filled(target.ids), headers=header, json=route.body)
             never = server.http.request(route.method, route.filled(nothing), headers=header, json=route.body)
 
-            refusal, other = problem(answer, 404), problem(never, 404)
+            refusal, other = problem(response, 404), problem(never, 404)
             assert refusal["errorCode"] == other["errorCode"]
-            assert MARK not in answer.text
+            assert MARK not in response.text
 
 
 @pytest.mark.parametrize("who", ["another organization", "outside the Space"])
@@ -112,14 +112,14 @@ def test_a_strangers_lists_leave_it_out(server: Server, target: Target, who: str
         if route.parameters or route.method != "GET":
             continue
         with subtests.test(route=route.name):
-            answer = server.http.get(route.path, headers=target.strangers[who].header, params=route.query(query=MARK, name=MARK))
+            response = server.http.get(route.path, headers=target.strangers[who].header, params=route.query(query=MARK, name=MARK))
 
             if route.name == "findSpace":
-                problem(answer, 404, "space-not-found")
+                problem(response, 404, "space-not-found")
             else:
-                assert answer.status_code == 200
-                assert MARK not in answer.text
-                assert answer.json() == {"totalCount": 0} or isinstance(answer.json(), list)
+                assert response.status_code == 200
+                assert MARK not in response.text
+                assert response.json() == {"totalCount": 0} or isinstance(response.json(), list)
 
 
 def test_administrative_lists_stay_in_the_organization(target: Target) -> None:
@@ -150,6 +150,6 @@ def test_a_stranger_cannot_become_a_member(target: Target, server: Server) -> No
     space = elsewhere.space()
     guest: Person = target.user
 
-    answer = SignedIn(server, elsewhere.admin).put(f"/spaces/{space}/members/{guest.id}", {"role": "viewer"})
+    response = SignedIn(server, elsewhere.admin).put(f"/spaces/{space}/members/{guest.id}", {"role": "viewer"})
 
-    problem(answer, 404, "user-not-found")
+    problem(response, 404, "user-not-found")

@@ -63,9 +63,9 @@ def _late(organization: Organization, door: str, act: Act) -> tuple[int, int]:
 @pytest.mark.parametrize("act", [_disable, _demote, _sign_out], ids=["disabled", "demoted", "signed-out"])
 def test_who_loses_the_right_while_the_body_is_under_way_changes_nothing(organization: Organization, door: str, act: Act) -> None:
     """An administrator who is disabled, demoted or signed out meanwhile makes no administrator any more."""
-    status, made = _late(organization, door, act)
+    status, count = _late(organization, door, act)
 
-    assert made == 0
+    assert count == 0
     assert status in (303, 401, 403)
 
 
@@ -77,6 +77,6 @@ def test_a_late_body_of_a_sound_session_is_taken(organization: Organization, doo
     async def nothing(_session: AsyncSession, _user: User) -> None:
         return
 
-    status, made = _late(organization, door, nothing)
+    status, count = _late(organization, door, nothing)
 
-    assert (status, made) in ((303, 1), (201, 1))
+    assert (status, count) in ((303, 1), (201, 1))

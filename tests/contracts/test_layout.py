@@ -49,9 +49,9 @@ def test_imports_go_one_way() -> None:
 
 def test_only_known_private_parts_of_libraries_are_used() -> None:
     """They change without notice: look for a public way first, else list it above and guard it by a test like the next ones."""
-    found = {str(path.relative_to(SOURCE)): set(_private_parts(path)) for path in SOURCE.rglob("*.py")}
+    parts_by_file = {str(path.relative_to(SOURCE)): set(_private_parts(path)) for path in SOURCE.rglob("*.py")}
 
-    assert {name: parts for name, parts in found.items() if parts} == PRIVATE
+    assert {name: parts for name, parts in parts_by_file.items() if parts} == PRIVATE
 
 
 def test_aiosqlite_is_the_version_whose_thread_one_trip_uses() -> None:
@@ -78,10 +78,10 @@ def test_granian_still_takes_a_socket_that_listens() -> None:
 
 def test_the_architecture_names_files_that_are_there() -> None:
     """Its walks are followed file by file."""
-    named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", (ROOT / "docs" / "architecture.md").read_text()))
+    paths = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", (ROOT / "docs" / "architecture.md").read_text()))
 
-    assert len(named) > 30
-    assert {name for name in named if not any((root / name).is_file() for root in (SOURCE, ROOT))} == set()
+    assert len(paths) > 30
+    assert {name for name in paths if not any((root / name).is_file() for root in (SOURCE, ROOT))} == set()
 
 
 def _private_parts(path: Path) -> Iterator[str]:

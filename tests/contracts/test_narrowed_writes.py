@@ -60,9 +60,9 @@ class Scene:
 
     @property
     def _inside(self) -> int:
-        found = self.spaces[IN]
-        assert found is not None
-        return found
+        space_id = self.spaces[IN]
+        assert space_id is not None
+        return space_id
 
     def _token(self, app: Any, person: Person | None = None, **where: Any) -> Tokens:
         return self.apps.tokens(app, person or self.user, **where)
@@ -128,11 +128,11 @@ def test_no_write_reaches_a_place_that_the_credential_was_not_let_into(scene: Sc
     for name, caller in scene.callers.items():
         for place in scene.spaces.keys() - caller.places:
             with subtests.test(caller=name, place=place):
-                answer = scene.send(route, caller, place)
+                response = scene.send(route, caller, place)
 
                 expected = 403 if place == PERSONAL and "agentId" not in route.parameters else 404
-                assert answer.status_code == expected, answer.text
-                problem(answer, expected)
+                assert response.status_code == expected, response.text
+                problem(response, expected)
     assert scene.state() == before
 
 
@@ -157,12 +157,12 @@ def test_every_write_is_done_where_the_credential_was_let_in(scene: Scene, subte
             continue
         for place in caller.places:
             with subtests.test(caller=name, place=place):
-                answer = scene.send(route, caller, place)
+                response = scene.send(route, caller, place)
 
-                assert answer.status_code in (200, 201, 202, 204), answer.text
-                made = answer.json()["id"] if "agentId" not in route.parameters else scene.agents[place]
-                seen = scene.apps.get(f"/agent/{made}", caller.tokens)
-                assert (seen.status_code, seen.json()["spaceId"]) == (200, scene.spaces[place])
+                assert response.status_code in (200, 201, 202, 204), response.text
+                agent_id = response.json()["id"] if "agentId" not in route.parameters else scene.agents[place]
+                agent_response = scene.apps.get(f"/agent/{agent_id}", caller.tokens)
+                assert (agent_response.status_code, agent_response.json()["spaceId"]) == (200, scene.spaces[place])
 
 
 def test_an_agent_of_an_app_has_no_owner(scene: Scene) -> None:
@@ -170,10 +170,10 @@ def test_an_agent_of_an_app_has_no_owner(scene: Scene) -> None:
     create = next(route for route in WRITES if route.name == "createAgent")
     service = scene.callers["service, editor"]
 
-    made = scene.send(create, service, IN).json()
+    agent = scene.send(create, service, IN).json()
 
-    assert made["userId"] == 0
-    (version,) = scene.apps.get(f"/agent/{made['id']}/versions", service.tokens).json()
+    assert agent["userId"] == 0
+    (version,) = scene.apps.get(f"/agent/{agent['id']}/versions", service.tokens).json()
     assert version["userName"] == "Nightly export"
 
 
@@ -186,7 +186,7 @@ def test_no_agent_is_moved_out_of_sight(scene: Scene, subtests: pytest.Subtests)
         for source, place in ((IN, OUT), (IN, PERSONAL), (OUT, IN), (PERSONAL, IN), (PERSONAL, OUT)):
             with subtests.test(caller=name, source=source, place=place):
                 path = f"/api/v1/admin/agents/{scene.agents[source]}/space"
-                answer = server.http.put(path, headers=caller.tokens.header, json={"spaceId": scene.spaces[place]})
-                problem(answer, answer.status_code)
-                assert answer.status_code in (403, 404)
+                response = server.http.put(path, headers=caller.tokens.header, json={"spaceId": scene.spaces[place]})
+                problem(response, response.status_code)
+                assert response.status_code in (403, 404)
     assert scene.state() == before

@@ -125,9 +125,9 @@ class Target:
         address = path.format(**self.ids)
         return self.server.http.post(address, content=body, headers={**bearing, "Content-Type": kind, "Accept": "text/html"})
 
-    def is_sound(self, answer: httpx.Response | int) -> bool:
+    def is_sound(self, response: httpx.Response | int) -> bool:
         """Whether an answer is no failure, and none was logged."""
-        status = answer if isinstance(answer, int) else answer.status_code
+        status = response if isinstance(response, int) else response.status_code
         return status < 500 and self.server.failure() == ""
 
 
@@ -167,8 +167,8 @@ def test_any_query_is_read_or_refused(target: Target, path: str) -> None:
     def asks(query: bytes) -> None:
         line = bytes(each for each in query if each > 32 and each != 127)
         head = b"\r\n".join(f"{name}: {value}".encode() for name, value in target.session.items())
-        answer = raw(target.server, b"GET %s?%s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%s\r\n\r\n" % (path.encode(), line, head))
-        assert target.is_sound(int(answer.split(b" ", 2)[1]))
+        response = raw(target.server, b"GET %s?%s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%s\r\n\r\n" % (path.encode(), line, head))
+        assert target.is_sound(int(response.split(b" ", 2)[1]))
 
     asks()
 
@@ -205,10 +205,10 @@ def test_any_yaml_is_read_or_refused(target: Target, way: str) -> None:
     def sends(text: str) -> None:
         if way == "page":
             sent = urlencode({"definition": text, "form_id": "a" * 20}, errors="surrogatepass").encode()
-            answer = target.send("/agents/new", sent, FORM)
+            response = target.send("/agents/new", sent, FORM)
         else:
-            answer = target.send("/api/v1/admin/agents", json.dumps({"definition": text}).encode(), JSON)
-        assert target.is_sound(answer)
+            response = target.send("/api/v1/admin/agents", json.dumps({"definition": text}).encode(), JSON)
+        assert target.is_sound(response)
 
     sends()
 
@@ -252,7 +252,7 @@ def test_any_chunks_are_read_or_refused(target: Target, path: str) -> None:
 
     @fuzzed(chunks=st.lists(_chunk | st.binary(max_size=6), max_size=3).map(b"".join))
     def sends(chunks: bytes) -> None:
-        answer = raw(target.server, "\r\n".join(head).encode() + b"\r\n\r\n" + chunks + b"\r\n!\r\n")
-        assert target.is_sound(int(answer.split(b" ", 2)[1]))
+        response = raw(target.server, "\r\n".join(head).encode() + b"\r\n\r\n" + chunks + b"\r\n!\r\n")
+        assert target.is_sound(int(response.split(b" ", 2)[1]))
 
     sends()

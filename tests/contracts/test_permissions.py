@@ -48,13 +48,13 @@ def test_a_route_opens_to_exactly_the_sets_that_carry_its_scope(server: Server, 
     """Every other set gets 403 `insufficient_scope` with the scope needed, in the body and in WWW-Authenticate."""
     for route, (name, members) in itertools.product(routes.scoped(), SETS.items()):
         with subtests.test(route=route.name, key=name):
-            answer = server.http.request(route.method, route.filled(), headers=keys[name].header, params=route.query(), json=route.body)
+            response = server.http.request(route.method, route.filled(), headers=keys[name].header, params=route.query(), json=route.body)
             if route.scope in members:
-                assert answer.status_code not in (401, 403), answer.text
+                assert response.status_code not in (401, 403), response.text
                 continue
-            refusal = problem(answer, 403, "insufficient_scope")
+            refusal = problem(response, 403, "insufficient_scope")
             assert refusal["scope"] == route.scope
-            challenge = answer.headers["www-authenticate"]
+            challenge = response.headers["www-authenticate"]
             assert challenge.startswith("Bearer ")
             assert 'error="insufficient_scope"' in challenge
             assert f'scope="{route.scope}"' in challenge
@@ -67,8 +67,8 @@ def test_a_key_that_reads_opens_nothing_that_changes(server: Server, keys: dict[
     assert len(changing) > 15
 
     for route in changing:
-        answer = server.http.request(route.method, route.filled(), headers=keys[name].header, json=route.body)
-        assert answer.status_code == 403, (route.name, answer.text)
+        response = server.http.request(route.method, route.filled(), headers=keys[name].header, json=route.body)
+        assert response.status_code == 403, (route.name, response.text)
 
 
 def test_a_runs_only_key_opens_no_space_and_no_administration(server: Server, keys: dict[str, Key]) -> None:
@@ -90,20 +90,20 @@ def test_no_api_key_opens_administration(server: Server, keys: dict[str, Key], s
     """Not even an administrator's full key; the answer says where it is done (security.md 99)."""
     for route in routes.administration():
         with subtests.test(route=route.name):
-            answer = server.http.request(route.method, route.filled(), headers=keys["full"].header, json=route.body)
+            response = server.http.request(route.method, route.filled(), headers=keys["full"].header, json=route.body)
 
-            assert "Control Center" in problem(answer, 403, "credential_not_allowed")["detail"]
+            assert "Control Center" in problem(response, 403, "credential_not_allowed")["detail"]
 
 
 def test_nothing_opens_without_a_credential_unless_it_says_so(server: Server, subtests: pytest.Subtests) -> None:
     """No credential is 401 with a challenge, on every route that is not public."""
     for route in routes.every():
         with subtests.test(route=route.name):
-            answer = server.http.request(route.method, route.filled(), params=route.query(), json=route.body)
+            response = server.http.request(route.method, route.filled(), params=route.query(), json=route.body)
 
             if route.is_public:
-                assert answer.status_code == 200
+                assert response.status_code == 200
             else:
-                problem(answer, 401, "unauthenticated")
-                assert "ApiKey" in answer.headers["www-authenticate"]
-                assert "Bearer" in answer.headers["www-authenticate"]
+                problem(response, 401, "unauthenticated")
+                assert "ApiKey" in response.headers["www-authenticate"]
+                assert "Bearer" in response.headers["www-authenticate"]

@@ -57,21 +57,21 @@ def test_what_nobody_sees_is_refused_in_every_name(administrator: Browser) -> No
     for place, (method, path, body, member) in places(administrator).items():
         at = "@example.org" if member == "email" else ""
         for text in HIDDEN:
-            answer = send(administrator, method, path, body | {member: text + at})
-            assert "invisible character" in fields(answer, 422)[member], (place, ascii(text))
+            response = send(administrator, method, path, body | {member: text + at})
+            assert "invisible character" in fields(response, 422)[member], (place, ascii(text))
         if member == "description":
             continue  # may be left out
         for text in BLANK:
-            answer = send(administrator, method, path, body | {member: text + at})
-            assert member in fields(answer, 422), (place, ascii(text))
+            response = send(administrator, method, path, body | {member: text + at})
+            assert member in fields(response, 422), (place, ascii(text))
 
 
 def test_an_app_without_a_name_to_be_seen_is_called_after_its_host(organization: Organization) -> None:
     """No consent page has an empty heading, and no app hides a sign in its name (RFC 7591 section 2)."""
     app = {"redirect_uris": ["https://app.example/cb"], "token_endpoint_auth_method": "none"}
     for text in BLANK:
-        made = organization.server.http.post("/api/oauth/register", json=app | {"client_name": text})
-        assert made.json()["client_name"] == "App at app.example", ascii(text)
+        response = organization.server.http.post("/api/oauth/register", json=app | {"client_name": text})
+        assert response.json()["client_name"] == "App at app.example", ascii(text)
     for text in HIDDEN:
         refused = organization.server.http.post("/api/oauth/register", json=app | {"client_name": text})
         assert (refused.status_code, refused.json()["error"]) == (400, "invalid_client_metadata"), ascii(text)
@@ -81,27 +81,27 @@ def test_an_address_that_differs_in_what_nobody_sees_makes_no_second_user(organi
     """Around it such signs are dropped, within it they are refused."""
     email = organization.user("Eve").email
     for twin in (f"\ufeff{email}", f"{email}\u200b", email.upper()):
-        answer = send(administrator, "POST", "/api/v1/admin/users", {"fullName": "Eve", "email": twin})
-        assert fields(answer, 422) == {"email": "Another user has this e-mail address."}, ascii(twin)
+        response = send(administrator, "POST", "/api/v1/admin/users", {"fullName": "Eve", "email": twin})
+        assert fields(response, 422) == {"email": "Another user has this e-mail address."}, ascii(twin)
 
 
 def test_people_with_any_address_sign_in(organization: Organization, administrator: Browser) -> None:
     """Their own letters, composed or in parts, an internationalized domain in either writing; no browser's check stands in the way."""
-    made = {"email": f"jürgen.groß{organization.number}@münchen.example", "fullName": "Jürgen Groß"}
-    password = send(administrator, "POST", "/api/v1/admin/users", made).json()["temporaryPassword"]
+    user = {"email": f"jürgen.groß{organization.number}@münchen.example", "fullName": "Jürgen Groß"}
+    password = send(administrator, "POST", "/api/v1/admin/users", user).json()["temporaryPassword"]
     page = organization.server.http.get("/login").text
     field = re.search(r"<input[^>]*name=\"email\"[^>]*>", page)
     assert field is not None
     assert 'type="text"' in field[0]
     assert 'inputmode="email"' in field[0]
     for typed in (
-        made["email"],
+        user["email"],
         f" JU\u0308RGEN.GROß{organization.number}@xn--mnchen-3ya.example\u200b",
     ):
         with organization.server.client() as http:
             entries = {"email": typed, "password": f"{password}\n"}
-            answer = http.post("/login", data=entries, headers={"Sec-Fetch-Site": "same-origin"})
-            assert (answer.status_code, answer.headers["location"]) == (303, "/password?next=/"), ascii(typed)
+            response = http.post("/login", data=entries, headers={"Sec-Fetch-Site": "same-origin"})
+            assert (response.status_code, response.headers["location"]) == (303, "/password?next=/"), ascii(typed)
 
 
 def test_a_password_is_set_on_one_keyboard_and_typed_on_another(organization: Organization) -> None:
@@ -135,8 +135,8 @@ def test_every_list_is_searched_in_any_case_and_with_accents_as_they_are(organiz
                 assert not any(other in results for other in FOUND if other != name), (path, ascii(term))
             audited = administrator.open(f"/api/v1/admin/audit?action=space.&search={quote(term)}").json()["events"]
             assert len(audited) == 1, ascii(term)
-            for listed in (organization.get("/agent/search", key, query=term), organization.get("/agent/all", key, name=term)):
-                assert [agent["name"] for agent in listed.json()] == [name], ascii(term)
+            for response in (organization.get("/agent/search", key, query=term), organization.get("/agent/all", key, name=term)):
+                assert [agent["name"] for agent in response.json()] == [name], ascii(term)
             assert organization.get("/spaces/search", key, name=term).json()["name"] == f"{name} Space", ascii(term)
     assert organization.get("/spaces/search", key, name="åsa öberg SPACE").json()["name"] == "Åsa Öberg Space"
     assert organization.get("/agent/search", key, query="asa oberg").json() == []
@@ -151,9 +151,9 @@ def test_a_definition_is_the_same_however_its_lines_end_and_its_letters_are_made
 
     def version(changed: str) -> int:
         path, body = f"/api/v1/admin/agents/{agent}/definition", {"definition": changed}
-        answer = organization.server.http.put(path, headers=key.header, json=body)
-        assert answer.status_code == 200, answer.text
-        return int(answer.json()["version"])
+        response = organization.server.http.put(path, headers=key.header, json=body)
+        assert response.status_code == 200, response.text
+        return int(response.json()["version"])
 
     for same in (text.replace("\n", "\r\n"), "\ufeff" + text, text.replace("\n", "\r"), text.replace("Å", "A\u030a")):
         assert version(same) == 1, ascii(same)
@@ -166,8 +166,8 @@ def test_a_definition_is_the_same_however_its_lines_end_and_its_letters_are_made
 
 def test_an_invisible_sign_in_an_agents_name_is_a_problem_of_its_line(organization: Organization) -> None:
     """With line and field, like every other."""
-    answer = organization.server.http.post(
+    response = organization.server.http.post(
         "/api/v1/admin/agents", headers=organization.key().header, json={"definition": definition("Book\u200bprices")}
     )
 
-    assert "must not hold an invisible character (U+200B)" in fields(answer, 422)["name"]
+    assert "must not hold an invisible character (U+200B)" in fields(response, 422)["name"]

@@ -148,14 +148,14 @@ def _pages(day: Planted, organization: Organization) -> None:
     with day.server.client() as browser:
         browser.post("/login", data={"email": organization.admin.email, "password": PASSWORD}, headers=OWN)
         form = browser.get(f"{address}/api-keys/new").text
-        found = re.search(r'name="form_id" value="([^"]+)"', form)
-        assert found
-        entries = {"form_id": found[1], "access": "full", "expires_in": "365", "description": "from the page"}
+        form_id_match = re.search(r'name="form_id" value="([^"]+)"', form)
+        assert form_id_match
+        entries = {"form_id": form_id_match[1], "access": "full", "expires_in": "365", "description": "from the page"}
         created = browser.post(f"{address}/api-keys/new", data=entries, headers=OWN)
-        made = re.search(r"sk-lp_[0-9A-Za-z]{49}", created.text)
-        assert made, created.text[:2000]
+        key_match = re.search(r"sk-lp_[0-9A-Za-z]{49}", created.text)
+        assert key_match, created.text[:2000]
         assert created.headers["cache-control"] == "no-store"
-        day.secrets["key from the page"] = made[0]
+        day.secrets["key from the page"] = key_match[0]
         day.heard(browser.post(f"{address}/api-keys/new", data=entries, headers=OWN))
         reset = browser.post(f"{address}/reset-password", headers=OWN)
         temporary = re.search(r"(?:[a-z2-9]{4}-){3}[a-z2-9]{4}", reset.text)
@@ -194,15 +194,15 @@ def _of_apps(browser: httpx.Client) -> dict[str, str]:
     assert form_id, form[:2000]
     service["form_id"] = form_id[1]
     data = {"name": "Data", "identifier": "https://data.example"}
-    made = browser.post("/organization/apps/new", data=service, headers=OWN).text
-    app = re.search(r'data-address="(/organization/apps/[0-9]+)"', made)
-    assert app, made[:2000]
+    created = browser.post("/organization/apps/new", data=service, headers=OWN).text
+    app = re.search(r'data-address="(/organization/apps/[0-9]+)"', created)
+    assert app, created[:2000]
     rotated = browser.post(f"{app[1]}/rotate", data={"overlap": "24"}, headers=OWN).text
     resource = browser.post("/organization/resources/new", data=data, headers=OWN).text
-    shown = {"app secret": made, "rotated secret": rotated, "resource secret": resource}
-    found = {name: re.search(r'id="the-key"[^>]*>(lps_[0-9A-Za-z]{43})<', page) for name, page in shown.items()}
-    assert all(found.values())
-    return {name: match[1] for name, match in found.items() if match}
+    pages = {"app secret": created, "rotated secret": rotated, "resource secret": resource}
+    matches = {name: re.search(r'id="the-key"[^>]*>(lps_[0-9A-Za-z]{43})<', page) for name, page in pages.items()}
+    assert all(matches.values())
+    return {name: match[1] for name, match in matches.items() if match}
 
 
 def _found(day: Planted, content: str) -> list[str]:
@@ -220,7 +220,7 @@ def test_no_secret_reaches_the_log(planted: Planted) -> None:
 
 def test_no_secret_reaches_an_answer_but_the_one_that_hands_it_out(planted: Planted) -> None:
     """Refusals and pages repeat none of the planted secrets."""
-    leaks = {name: answer[:300] for answer in planted.answers for name in _found(planted, answer)}
+    leaks = {name: response_text[:300] for response_text in planted.answers for name in _found(planted, response_text)}
 
     assert len(planted.answers) > 100
     assert leaks == {}

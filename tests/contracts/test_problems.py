@@ -56,20 +56,20 @@ def admin(server: Server) -> SignedIn:
 def test_a_wrong_method_is_405_and_says_which_are_right(admin: SignedIn, api: list[Route], subtests: pytest.Subtests) -> None:
     """Allow names the methods of the document, with HEAD beside GET; the answer to HEAD has no body, as HTTP demands."""
     for path in sorted({route.path for route in api}):
-        known = {route.method for route in api if route.path == path}
-        if "GET" in known:
-            known.add("HEAD")
+        allowed_methods = {route.method for route in api if route.path == path}
+        if "GET" in allowed_methods:
+            allowed_methods.add("HEAD")
         address = next(route for route in api if route.path == path).filled()
         for method in METHODS:
-            if method in known:
+            if method in allowed_methods:
                 continue
             with subtests.test(path=path, method=method):
-                answer = admin.request(method, address)
-                assert set(answer.headers["allow"].split(", ")) == known
+                response = admin.request(method, address)
+                assert set(response.headers["allow"].split(", ")) == allowed_methods
                 if method == "HEAD":
-                    assert (answer.status_code, answer.content) == (405, b"")
+                    assert (response.status_code, response.content) == (405, b"")
                 else:
-                    problem(answer, 405, "method_not_allowed")
+                    problem(response, 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/v2/agent/all", "/api/v1/nothing", "/api/v1/agent", "/api/v1/agent/1/nothing"])
@@ -90,19 +90,19 @@ def test_an_impossible_id_is_refused(admin: SignedIn, api: list[Route], number: 
             for name in route.parameters:
                 address = address.replace(f"{{{name}}}", number)
 
-            answer = admin.request(route.method, address, json=route.body)
+            response = admin.request(route.method, address, json=route.body)
 
-            assert answer.status_code in (400, 404), answer.text
-            assert answer.headers["content-type"] == "application/problem+json"
+            assert response.status_code in (400, 404), response.text
+            assert response.headers["content-type"] == "application/problem+json"
 
 
 def test_what_is_not_json_is_400(admin: SignedIn, with_body: list[Route], subtests: pytest.Subtests) -> None:
     """Broken and endlessly nested JSON is refused before anything is looked at."""
     for route, (kind, body) in itertools.product(with_body, NOT_JSON.items()):
         with subtests.test(route=route.name, body=kind):
-            answer = admin.request(route.method, route.filled(), content=body, headers={"Content-Type": "application/json"})
+            response = admin.request(route.method, route.filled(), content=body, headers={"Content-Type": "application/json"})
 
-            problem(answer, 400, "bad_request")
+            problem(response, 400, "bad_request")
 
 
 def test_a_huge_body_is_413(server: Server, admin: SignedIn, with_body: list[Route], subtests: pytest.Subtests) -> None:
@@ -124,9 +124,9 @@ def test_another_content_type_is_415(admin: SignedIn, strict: list[Route], conte
     """What a web page's form can send is not taken for JSON."""
     for route in strict:
         with subtests.test(route=route.name):
-            answer = admin.request(route.method, route.filled(), content=b"{}", headers={"Content-Type": content_type})
+            response = admin.request(route.method, route.filled(), content=b"{}", headers={"Content-Type": content_type})
 
-            problem(answer, 415, "unsupported_content_type")
+            problem(response, 415, "unsupported_content_type")
 
 
 @pytest.mark.parametrize("body", [[], "text", 7, True], ids=["list", "text", "number", "truth value"])
@@ -134,9 +134,9 @@ def test_json_that_is_no_object_is_422(admin: SignedIn, strict: list[Route], bod
     """The refusal says what is wanted."""
     for route in strict:
         with subtests.test(route=route.name):
-            answer = admin.request(route.method, route.filled(), json=body)
+            response = admin.request(route.method, route.filled(), json=body)
 
-            assert problem(answer, 422, "invalid")["detail"] == "Enter a JSON object."
+            assert problem(response, 422, "invalid")["detail"] == "Enter a JSON object."
 
 
 def test_a_field_that_is_not_offered_is_refused(admin: SignedIn, strict: list[Route], subtests: pytest.Subtests) -> None:
@@ -145,9 +145,9 @@ def test_a_field_that_is_not_offered_is_refused(admin: SignedIn, strict: list[Ro
         if name in route.body:
             continue
         with subtests.test(route=route.name, field=name):
-            answer = admin.request(route.method, route.filled(), json={**route.body, name: "Administrator"})
+            response = admin.request(route.method, route.filled(), json={**route.body, name: "Administrator"})
 
-            assert fields(answer) == {name: "There is no such field here."}
+            assert fields(response) == {name: "There is no such field here."}
 
 
 def test_an_unknown_parameter_is_ignored(admin: SignedIn, api: list[Route], subtests: pytest.Subtests) -> None:

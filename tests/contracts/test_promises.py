@@ -97,9 +97,9 @@ def test_promise_3_only_a_hash_is_stored_and_a_lost_key_is_replaced(organization
         assert lost.secret[10:] not in administrator.open(path).text
 
     assert administrator.send(f"{_keys(person)}/{lost.id}/delete", confirm="yes").status_code == 303
-    found = _issue(administrator, organization, person)
+    replacement = _issue(administrator, organization, person)
     assert organization.get("/agent/all", lost).status_code == 401
-    assert organization.get("/agent/all", found).status_code == 200
+    assert organization.get("/agent/all", replacement).status_code == 200
 
 
 def test_promise_4_a_key_acts_for_the_user_it_was_issued_to(organization: Organization, administrator: Browser) -> None:
@@ -131,8 +131,8 @@ def test_promise_5_revocation_is_immediate_and_requests_in_flight_complete(organ
         in_flight.sendall(head + body[:5])
         verified = server.services.keys.cache.verified
         until(lambda: any(each.value.principal.credential.id == key.id for each in list(verified.entries())))
-        answer = administrator.send(f"{_keys(person)}/{key.id}/revoke", reason="left the company")
-        assert answer.status_code == 303
+        response = administrator.send(f"{_keys(person)}/{key.id}/revoke", reason="left the company")
+        assert response.status_code == 303
         assert organization.get("/agent/all", key).status_code == 401
         in_flight.sendall(body[5:])
         done = in_flight.recv(65536)
@@ -153,12 +153,12 @@ def test_promise_6_narrower_keys_exist(organization: Organization, administrator
     }
     for access, statuses in expected.items():
         key = _issue(administrator, organization, organization.admin, access=access, description=access)
-        answers = (
+        responses = (
             organization.get("/agent/all", key),
             organization.get("/spaces", key),
             organization.post(f"/agent/{agent}/version/1/restore", key, {"content": "again"}),
         )
-        assert tuple(answer.status_code for answer in answers) == statuses, access
+        assert tuple(response.status_code for response in responses) == statuses, access
 
 
 def test_promise_7_everything_a_key_does_can_be_told_apart(organization: Organization, administrator: Browser) -> None:

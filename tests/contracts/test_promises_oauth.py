@@ -45,7 +45,7 @@ def test_promise_1_a_credential_is_exchanged_for_a_token_that_the_script_works_w
     home.member(space_id, person, Role.VIEWER)
     home.agent("Book prices", space_id)
     app, verifier = apps.register(), "v" * 64
-    asked = {
+    authorization_request = {
         "response_type": "code",
         "client_id": app.client_id,
         "redirect_uri": CALLBACK,
@@ -54,11 +54,11 @@ def test_promise_1_a_credential_is_exchanged_for_a_token_that_the_script_works_w
         "code_challenge": pkce.challenge_of(verifier),
         "code_challenge_method": "S256",
     }
-    back = Consenting(apps.server, person).authorize(str(httpx.URL("/api/oauth/authorize", params=asked)))
-    told = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
+    back = Consenting(apps.server, person).authorize(str(httpx.URL("/api/oauth/authorize", params=authorization_request)))
+    query = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
     assert back.startswith(CALLBACK)
-    assert (told["state"], told["iss"]) == ("xyz", apps.server.url)
-    form = {"grant_type": "authorization_code", "code": told["code"], "code_verifier": verifier, "redirect_uri": CALLBACK, **app.proof}
+    assert (query["state"], query["iss"]) == ("xyz", apps.server.url)
+    form = {"grant_type": "authorization_code", "code": query["code"], "code_verifier": verifier, "redirect_uri": CALLBACK, **app.proof}
     token = apps.server.http.post("/api/oauth/token", data=form).json()["access_token"]
 
     environ = {**os.environ, "SEQUENTUM_TOKEN": token, "NO_PROXY": "127.0.0.1"}
@@ -79,13 +79,13 @@ def test_promise_2_the_token_carries_who_the_user_is_and_where_they_belong(apps:
 
     tokens = apps.tokens(apps.register(), person, scope="openid profile email spaces:read")
 
-    said = claims(tokens.access)
-    assert (said["sub"], said["org"], said["role"]) == (str(person.id), home.id, "User")
-    mine = [each for each in said["spaces"] if each["id"] == retail]
+    token_claims = claims(tokens.access)
+    assert (token_claims["sub"], token_claims["org"], token_claims["role"]) == (str(person.id), home.id, "User")
+    mine = [each for each in token_claims["spaces"] if each["id"] == retail]
     assert mine == [{"id": retail, "name": "Retail", "role": "editor"}]
-    assert sorted(each["id"] for each in said["spaces"]) == sorted(each["id"] for each in apps.get("/spaces", tokens).json())
+    assert sorted(each["id"] for each in token_claims["spaces"]) == sorted(each["id"] for each in apps.get("/spaces", tokens).json())
     who = apps.server.http.get("/api/oauth/userinfo", headers=tokens.header).json()
-    assert (who["sub"], who["name"], who["email"]) == (said["sub"], "Grace User", person.email)
+    assert (who["sub"], who["name"], who["email"]) == (token_claims["sub"], "Grace User", person.email)
 
 
 def test_promise_3_tokens_are_short_lived_and_refreshed_by_the_standard_flow(apps: Apps, clock: kit_clock.Frozen) -> None:
@@ -97,10 +97,10 @@ def test_promise_3_tokens_are_short_lived_and_refreshed_by_the_standard_flow(app
     for _ in range(3):
         clock.advance(timedelta(minutes=15))
         assert apps.get("/agent/all", tokens).status_code == 401
-        answer = apps.refresh(app, tokens.refresh)
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["refresh_token"] != tokens.refresh
-        tokens = Tokens(answer.json())
+        response = apps.refresh(app, tokens.refresh)
+        assert response.status_code == 200, response.text
+        assert response.json()["refresh_token"] != tokens.refresh
+        tokens = Tokens(response.json())
         assert apps.get("/agent/all", tokens).status_code == 200
 
 
@@ -117,7 +117,7 @@ def test_promise_4_pages_and_partner_apps_use_it_and_integrations_keep_their_key
     of_page, of_app = Tokens(fetched.json()), apps.tokens(apps.register())
     assert claims(of_page.access)["client_id"] == "latchpin-control-center"
     lists = [apps.get("/agent/all", of_page), apps.get("/agent/all", of_app), home.get("/agent/all", home.key())]
-    assert [answer.status_code for answer in lists] == [200, 200, 200]
+    assert [response.status_code for response in lists] == [200, 200, 200]
     assert lists[0].json() == lists[1].json() == lists[2].json()
 
 
@@ -136,11 +136,11 @@ def test_promise_5_both_ways_in_come_to_the_same_decisions(apps: Apps) -> None:
     for name, person in people.items():
         key, tokens = home.key(person), apps.tokens(app, person, scope=" ".join(sorted(ALL)))
         for route in routes.scoped():
-            answers = [
+            responses = [
                 apps.server.http.request(route.method, route.filled(ids), headers=header, params=route.query(), json=route.body)
                 for header in (key.header, tokens.header)
             ]
-            one, other = ({"status": answer.status_code, "body": _comparable(answer)} for answer in answers)
+            one, other = ({"status": response.status_code, "body": _comparable(response)} for response in responses)
             assert one == other, (name, route.name)
         assert [apps.get("/admin/users", each).status_code for each in (tokens,)] == [home.get("/admin/users", key).status_code] == [403]
         trails = [
@@ -151,11 +151,11 @@ def test_promise_5_both_ways_in_come_to_the_same_decisions(apps: Apps) -> None:
         assert trails[0]
 
 
-def _comparable(answer: httpx.Response) -> object:
+def _comparable(response: httpx.Response) -> object:
     """Return a body without what belongs to the one request, or to the moment of a change."""
-    if not answer.content:
+    if not response.content:
         return None
-    body = answer.json()
+    body = response.json()
     if isinstance(body, dict):
         return {name: value for name, value in body.items() if name not in ("requestId", "instance", "updated", "version")}
     return len(body)

@@ -100,16 +100,16 @@ def crowd(server: Server) -> Crowd:
 def operations() -> dict[str, Any]:
     """Schemathesis's view of every operation, by its id."""
     config = schemathesis.Config(seed=1)
-    found = schemathesis.openapi.from_dict(routes.document(), config=config)
-    operations = [each.ok() for each in found.get_all_operations() if isinstance(each, Ok)]
+    schema = schemathesis.openapi.from_dict(routes.document(), config=config)
+    operations = [each.ok() for each in schema.get_all_operations() if isinstance(each, Ok)]
     return {each.definition.raw["operationId"]: each for each in operations}
 
 
 def strategies(operation: Any, ids: dict[str, int]) -> Iterator[Any]:
     """Input that fits with real ids, input that fits, and input that does not fit."""
-    known = {name: value for name, value in ids.items() if f"{{{name}}}" in operation.path}
-    if known:
-        yield operation.as_strategy(path_parameters=known)
+    path_ids = {name: value for name, value in ids.items() if f"{{{name}}}" in operation.path}
+    if path_ids:
+        yield operation.as_strategy(path_parameters=path_ids)
     yield operation.as_strategy()
     if operation.path_parameters or operation.query or operation.body:
         yield operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)

@@ -25,20 +25,20 @@ def _analyze(*args: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def units(tmp_path: Path) -> list[Path]:
     """The units, with the program of this environment for the one that an operator installs."""
-    found = []
+    copies = []
     for unit in sorted(UNITS.iterdir()):
         copy = tmp_path / unit.name
         copy.write_text(unit.read_text(encoding="utf-8").replace("/opt/latchpin/bin/latchpin", str(PROGRAM)), encoding="utf-8")
-        found.append(copy)
-    return found
+        copies.append(copy)
+    return copies
 
 
 def test_every_unit_is_verified(units: list[Path]) -> None:
     """No unknown option, no missing program, no word about any of them."""
     ran = _analyze("verify", "--man=no", *units)
 
-    named = [line for line in ran.stderr.splitlines() if "latchpin" in line]
-    assert (ran.returncode, named) == (0, []), ran.stderr
+    warnings = [line for line in ran.stderr.splitlines() if "latchpin" in line]
+    assert (ran.returncode, warnings) == (0, []), ran.stderr
 
 
 def test_every_service_is_locked_in(units: list[Path]) -> None:

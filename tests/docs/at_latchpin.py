@@ -29,9 +29,9 @@ def login(*args: str) -> int:
     assert process.stdout is not None
     for line in process.stdout:
         sys.stdout.write(line)
-        if found := _CODE.match(line.rstrip()):
+        if match := _CODE.match(line.rstrip()):
             with Reader.from_environment() as reader:
-                reader.enter_code(found[1])
+                reader.enter_code(match[1])
     return process.wait()
 
 

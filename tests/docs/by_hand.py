@@ -79,16 +79,16 @@ def _client_id(terminal: Terminal, _demo: Demo) -> None:
 
 @_step("code of the address in CODE")
 def _code(terminal: Terminal, demo: Demo) -> None:
-    found = re.search(r"http\S+", terminal.output)
-    assert found, terminal.output
+    match = re.search(r"http\S+", terminal.output)
+    assert match, terminal.output
     with demo.user() as reader:
-        terminal.shell(f"CODE={_code_of(reader.agree(found[0]))}")
+        terminal.shell(f"CODE={_code_of(reader.agree(match[0]))}")
 
 
 @_step("access_token of the answer in TOKEN, and refresh_token in REFRESH")
 def _tokens(terminal: Terminal, _demo: Demo) -> None:
-    answer = json.loads(terminal.output)
-    terminal.shell(f"TOKEN={answer['access_token']} REFRESH={answer['refresh_token']}")
+    tokens = json.loads(terminal.output)
+    terminal.shell(f"TOKEN={tokens['access_token']} REFRESH={tokens['refresh_token']}")
 
 
 @_step("refresh_token of the answer in REFRESH")
@@ -115,10 +115,10 @@ def _application(terminal: Terminal, _demo: Demo) -> None:
 
 @_step("client_id, a code and its verifier")
 def _code_for_python(terminal: Terminal, demo: Demo) -> None:
-    entry = {"client_name": "Reports", "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}
-    entry["grant_types"] = ["authorization_code", "refresh_token"]
-    answer = httpx.post(f"{demo.url}/api/oauth/register", json=entry, trust_env=False)
-    client_id, verifier = answer.json()["client_id"], secrets.token_urlsafe(48)
+    metadata = {"client_name": "Reports", "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}
+    metadata["grant_types"] = ["authorization_code", "refresh_token"]
+    response = httpx.post(f"{demo.url}/api/oauth/register", json=metadata, trust_env=False)
+    client_id, verifier = response.json()["client_id"], secrets.token_urlsafe(48)
     query = {
         "response_type": "code",
         "client_id": client_id,
@@ -152,26 +152,26 @@ request = SimpleNamespace(method="GET", path="/reports", headers={{"DPoP": proof
 def _resource(demo: Demo) -> tuple[str, str, str]:
     """Return client_id and secret of the server of an API resource, and a token that is meant for it."""
     with demo.administrator() as reader:
-        known = [each for each in reader.administer("GET", "/resources") if each["identifier"] == RESOURCE]
-        if known:
-            made = {"resource": known[0], **reader.administer("POST", f"/resources/{known[0]['id']}/rotate-secret", {})}
+        existing = [each for each in reader.administer("GET", "/resources") if each["identifier"] == RESOURCE]
+        if existing:
+            created = {"resource": existing[0], **reader.administer("POST", f"/resources/{existing[0]['id']}/rotate-secret", {})}
         else:
-            made = reader.administer("POST", "/resources", {"name": "Reports", "identifier": RESOURCE})
+            created = reader.administer("POST", "/resources", {"name": "Reports", "identifier": RESOURCE})
     form = {"grant_type": "client_credentials", "resource": RESOURCE}
-    answer = httpx.post(f"{demo.url}/api/oauth/token", data=form, auth=_service(demo), trust_env=False)
-    return made["resource"]["clientId"], made["clientSecret"], answer.json()["access_token"]
+    response = httpx.post(f"{demo.url}/api/oauth/token", data=form, auth=_service(demo), trust_env=False)
+    return created["resource"]["clientId"], created["clientSecret"], response.json()["access_token"]
 
 
 def _service(demo: Demo) -> tuple[str, str]:
-    entry = {
+    body = {
         "name": "Reports job",
         "authMethod": "client_secret_basic",
         "grantTypes": ["client_credentials"],
         "scopes": ["runs:read"],
     }
     with demo.administrator() as reader:
-        made = reader.administer("POST", "/apps", entry)
-    return made["app"]["clientId"], made["clientSecret"]
+        created = reader.administer("POST", "/apps", body)
+    return created["app"]["clientId"], created["clientSecret"]
 
 
 def _code_of(address: str) -> str:

@@ -41,21 +41,21 @@ class Reader:
 
     def administer(self, method: str, path: str, body: object = None) -> Any:
         """Call a route below /api/v1/admin; returns the document."""
-        answer = self._http.request(method, f"/api/v1/admin{path}", json=body, headers={"Accept": "application/json"})
-        answer.raise_for_status()
-        return answer.json()
+        response = self._http.request(method, f"/api/v1/admin{path}", json=body, headers={"Accept": "application/json"})
+        response.raise_for_status()
+        return response.json()
 
     def _authorize(self, page: httpx.Response) -> str:
         token = re.search(r'name="request" value="([^"]+)"', page.text)
         space = re.search(r'<option value="([^"]+)"', page.text)
         assert token, page.text
         assert space, page.text
-        entries = {"request": html.unescape(token[1]), "space": html.unescape(space[1]), "decision": "authorize"}
-        answer = self._http.post("/oauth/consent", data=entries)
-        assert answer.status_code == httpx.codes.SEE_OTHER, answer.text
-        return answer.headers["location"]
+        form = {"request": html.unescape(token[1]), "space": html.unescape(space[1]), "decision": "authorize"}
+        response = self._http.post("/oauth/consent", data=form)
+        assert response.status_code == httpx.codes.SEE_OTHER, response.text
+        return response.headers["location"]
 
-    def _follow(self, answer: httpx.Response) -> httpx.Response:
-        while answer.is_redirect and urlsplit(answer.headers["location"]).netloc in ("", urlsplit(self.url).netloc):
-            answer = self._http.get(answer.headers["location"])
-        return answer
+    def _follow(self, response: httpx.Response) -> httpx.Response:
+        while response.is_redirect and urlsplit(response.headers["location"]).netloc in ("", urlsplit(self.url).netloc):
+            response = self._http.get(response.headers["location"])
+        return response

@@ -91,8 +91,8 @@ class Terminal:
         environ = dict(each.partition("=")[::2] for each in base64.b64decode(exported).decode().split("\0") if each)
         self._python = self._python or self._start([sys.executable, "-W", "ignore", "-c", _PYTHON])
         end = uuid.uuid4().hex
-        told = json.dumps({"environ": environ, "code": code, "name": where, "end": end})
-        self.output = self._told(self._python, f"{told}\n", end, where)
+        request = json.dumps({"environ": environ, "code": code, "name": where, "end": end})
+        self.output = self._told(self._python, f"{request}\n", end, where)
         return self.output
 
     def _start(self, command: list[str]) -> subprocess.Popen[str]:

@@ -71,9 +71,9 @@ def terminal(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path, tmp_pat
                 missing("commands of the documentation on PostgreSQL", lack)
             templates: databases.Templates = request.getfixturevalue("templates")
             replaced[POSTGRESQL] = stack.enter_context(templates.empty("postgresql", tmp_path / "unused"))
-        made = Terminal(tmp_path, environ, replaced)
-        yield made
-        made.close()
+        new_terminal = Terminal(tmp_path, environ, replaced)
+        yield new_terminal
+        new_terminal.close()
 
 
 def _data_dir(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -124,12 +124,12 @@ AFTERWARDS: dict[str, Callable[[Terminal], None]] = {
 
 def test_every_block_is_run_or_says_why_not() -> None:
     """A block of another language than those that are run is text, or has a comment with the reason; no comment is left over."""
-    found = [block for page in fenced.pages() for block in fenced.blocks(page)]
+    blocks = [block for page in fenced.pages() for block in fenced.blocks(page)]
     comments = [comment for page in fenced.pages() for comment in fenced.comments(page)]
 
-    assert {block.language for block in found if not block.not_run} <= fenced.RUN | fenced.TEXTS
-    assert {words for block in found for words in block.by_hand} == set(STEPS)
-    assert len(comments) == sum(len(block.by_hand) + bool(block.not_run) for block in found)
+    assert {block.language for block in blocks if not block.not_run} <= fenced.RUN | fenced.TEXTS
+    assert {words for block in blocks for words in block.by_hand} == set(STEPS)
+    assert len(comments) == sum(len(block.by_hand) + bool(block.not_run) for block in blocks)
 
 
 def test_definitions_in_the_documentation_are_sound() -> None:

@@ -72,6 +72,6 @@ def _register(page: Page) -> tuple[str, str]:
 
 def _token(url: str, client_id: str, secret: str) -> dict[str, str]:
     form = {"grant_type": "client_credentials"}
-    answer = httpx.post(f"{url}/api/oauth/token", data=form, auth=(client_id, secret), trust_env=False)
-    assert answer.status_code == 200, answer.text
-    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    response = httpx.post(f"{url}/api/oauth/token", data=form, auth=(client_id, secret), trust_env=False)
+    assert response.status_code == 200, response.text
+    return {"Authorization": f"Bearer {response.json()['access_token']}"}

@@ -54,9 +54,9 @@ def _member_of_many(organization: Organization) -> Person:
     async def work(session: AsyncSession) -> None:
         user = await users.get(session, organization.id, person.id)
         for number in range(SPACES):
-            entry = spaces.SpaceFields(name=f"Prices of the retailers in region {number:02d}, collected every day for the whole year")
-            made = await spaces.create(session, organization.id, entry, by=organization.admin.actor)
-            await spaces.set_member(session, made, user, Role.VIEWER, by=organization.admin.actor)
+            fields = spaces.SpaceFields(name=f"Prices of the retailers in region {number:02d}, collected every day for the whole year")
+            space = await spaces.create(session, organization.id, fields, by=organization.admin.actor)
+            await spaces.set_member(session, space, user, Role.VIEWER, by=organization.admin.actor)
 
     organization.write(work)
     return person
@@ -68,15 +68,15 @@ def _comes_back(organization: Organization, state: str) -> str:
     journey, person = Journey(apps, apps.register()), organization.user()
     with closing(journey.browser.http):
 
-        def follow(answer: httpx.Response) -> httpx.Response:
-            while answer.is_redirect:
-                answer = journey.browser.open(answer.headers["location"], headers=HTML)
-            assert answer.status_code == 200, f"{answer.status_code} at {answer.url}"
-            return answer
+        def follow(response: httpx.Response) -> httpx.Response:
+            while response.is_redirect:
+                response = journey.browser.open(response.headers["location"], headers=HTML)
+            assert response.status_code == 200, f"{response.status_code} at {response.url}"
+            return response
 
         page = follow(journey.ask(state=state))
-        entries = {"email": person.email, "password": PASSWORD, "next": value_of(page.text, "next")}
-        consent = follow(journey.browser.send("/login", **entries))
+        form = {"email": person.email, "password": PASSWORD, "next": value_of(page.text, "next")}
+        consent = follow(journey.browser.send("/login", **form))
         return came(journey.agree(consent))["state"]
 
 
@@ -98,11 +98,11 @@ def test_a_member_of_many_spaces_gets_a_token_that_a_proxy_takes(organization: O
     apps = Apps(organization)
     tokens = apps.tokens(apps.register(), _member_of_many(organization))
 
-    said = claims(tokens.access)
-    assert said["spaces_omitted"] == SPACES
-    assert "spaces" not in said
-    listed = organization.server.http.get(said["spaces_uri"], headers=tokens.header)
-    assert (listed.status_code, len(listed.json())) == (200, SPACES)
+    token_claims = claims(tokens.access)
+    assert token_claims["spaces_omitted"] == SPACES
+    assert "spaces" not in token_claims
+    response = organization.server.http.get(token_claims["spaces_uri"], headers=tokens.header)
+    assert (response.status_code, len(response.json())) == (200, SPACES)
 
 
 def test_the_longest_list_that_a_token_holds_passes(organization: Organization) -> None:

@@ -78,9 +78,9 @@ async def holder(nodes: Nodes) -> Holder:
         (key,) = await own.keys(await own.user(), 1)
     prover, form = Prover(), {"grant_type": EXCHANGE, "subject_token": key.secret, "subject_token_type": API_KEY}
     with nodes.client(0) as http:
-        answer = prover.send(http, "POST", TOKEN, url=URL + TOKEN, data=form)
-    assert answer.status_code == 200, answer.text
-    return Holder(prover, str(answer.json()["access_token"]), form)
+        response = prover.send(http, "POST", TOKEN, url=URL + TOKEN, data=form)
+    assert response.status_code == 200, response.text
+    return Holder(prover, str(response.json()["access_token"]), form)
 
 
 async def test_a_proof_counts_once_at_all_nodes(nodes: Nodes) -> None:
@@ -89,12 +89,12 @@ async def test_a_proof_counts_once_at_all_nodes(nodes: Nodes) -> None:
     with nodes.client(0) as one, nodes.client(1) as two:
         for here, there in ((one, two), (two, one)) * ROUNDS:
             proof = own.proof()
-            asked = {"DPoP": own.prover.proof("POST", URL + TOKEN)}
+            headers = {"DPoP": own.prover.proof("POST", URL + TOKEN)}
 
             assert [own.get(here, proof), own.get(there, proof), own.get(here, proof)] == [200, 401, 401]
-            answers = [http.post(TOKEN, data=own.form, headers=asked) for http in (here, there)]
-            assert [each.status_code for each in answers] == [200, 400]
-            assert answers[1].json()["error"] == "invalid_dpop_proof"
+            responses = [http.post(TOKEN, data=own.form, headers=headers) for http in (here, there)]
+            assert [each.status_code for each in responses] == [200, 400]
+            assert responses[1].json()["error"] == "invalid_dpop_proof"
 
 
 async def test_one_of_many_who_send_a_proof_at_once_is_let_in(nodes: Nodes) -> None:
@@ -108,8 +108,8 @@ async def test_one_of_many_who_send_a_proof_at_once_is_let_in(nodes: Nodes) -> N
     clients = [httpx.AsyncClient(base_url=each, timeout=60, trust_env=False, limits=limits) for each in nodes.ports]
     for _ in range(ROUNDS):
         proof = own.proof()
-        found = await asyncio.gather(*(status(clients[turn % 2], proof) for turn in range(AT_ONCE)))
-        assert sorted(found) == [200] + [401] * (AT_ONCE - 1)
+        statuses = await asyncio.gather(*(status(clients[turn % 2], proof) for turn in range(AT_ONCE)))
+        assert sorted(statuses) == [200] + [401] * (AT_ONCE - 1)
     for client in clients:
         await client.aclose()
 

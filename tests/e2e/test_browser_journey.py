@@ -42,8 +42,8 @@ def test_an_administrator_issues_a_key_that_works_until_it_is_revoked(organizati
     _open_keys(page, email)
     key = _issue_key(page)
 
-    listed = promised_script(url, key)
-    assert listed.startswith("[")
+    output = promised_script(url, key)
+    assert output.startswith("[")
 
     page.reload()
     expect(page.get_by_text("Nightly export")).to_be_visible()
@@ -124,9 +124,9 @@ def test_a_new_user_must_choose_a_password_and_sees_no_administration(organizati
     expect(page.get_by_role("link", name="Agents").first).to_be_visible()
     assert page.get_by_role("link", name="Users", exact=True).count() == 0
     for path in ("/organization/users", "/organization/policy", "/audit", f"/organization/users/{person.id}/api-keys"):
-        answer = page.goto(f"{url}{path}")
-        assert answer is not None
-        assert answer.status == 404, path
+        response = page.goto(f"{url}{path}")
+        assert response is not None
+        assert response.status == 404, path
 
 
 def test_a_key_page_works_without_script(organization: Organization, chromium: Browser) -> None:
@@ -140,10 +140,10 @@ def test_a_key_page_works_without_script(organization: Organization, chromium: B
     page.get_by_label("Description").fill("No script")
     page.get_by_role("button", name="Create API key").click()
     expect(page.get_by_role("heading", name="API key created")).to_be_visible()
-    shown = page.content()
+    content = page.content()
     page.reload()
 
-    assert re.search(r"sk-lp_[0-9A-Za-z]{49}", shown)
+    assert re.search(r"sk-lp_[0-9A-Za-z]{49}", content)
     assert not re.search(r"sk-lp_[0-9A-Za-z]{49}", page.content())
     page.goto(f"{url}/organization/users/{organization.admin.id}/api-keys")
     assert page.get_by_role("row").filter(has_text="No script").count() == 1
@@ -194,5 +194,5 @@ def test_every_page_is_sound_for_assistive_technology(organization: Organization
             faults[path].append("scrolls sideways")
 
     context.close()
-    assert {path: found for path, found in faults.items() if found} == {}
+    assert {path: violations for path, violations in faults.items() if violations} == {}
     assert heard == []

@@ -79,8 +79,8 @@ def _listening() -> Iterator[Callback]:
 @pytest.fixture
 def callback() -> Iterator[Callback]:
     """The app's server."""
-    with _listening() as made:
-        yield made
+    with _listening() as callback_server:
+        yield callback_server
 
 
 def _address(url: str, app: App, callback: Callback | None, verifier: str, **more: str) -> str:
@@ -145,8 +145,8 @@ def test_a_partners_app_gets_the_space_that_its_user_chose(organization: Organiz
     assert (back["state"], back["iss"]) == ("awkward +&ä", url)
     form = {"grant_type": "authorization_code", "code": back["code"], "code_verifier": verifier, **app.proof}
     tokens = organization.server.http.post("/api/oauth/token", data=form).json()
-    seen = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {tokens['access_token']}"})
-    assert [agent["name"] for agent in seen.json()] == ["Prices"]
+    response = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+    assert [agent["name"] for agent in response.json()] == ["Prices"]
     assert tokens["refresh_token"]
     assert heard == []
 
@@ -270,12 +270,12 @@ def test_a_device_is_connected_in_the_browser(organization: Organization, contex
     heard = support.complaints(context)
     app = Apps(organization).register(name="Wall display", application_type="native", redirect_uris=(), grant_types=(DEVICE,))
     http = organization.server.http
-    asked = json.loads(http.post("/api/oauth/device_authorization", data={"scope": "agents:read", **app.proof}).text)
+    device_authorization = json.loads(http.post("/api/oauth/device_authorization", data={"scope": "agents:read", **app.proof}).text)
     page = context.new_page()
     support.sign_in(page, organization.server.url, organization.admin.email, PASSWORD)
 
-    page.goto(asked["verification_uri_complete"])
-    expect(page.get_by_label("Code")).to_have_value(asked["user_code"])
+    page.goto(device_authorization["verification_uri_complete"])
+    expect(page.get_by_label("Code")).to_have_value(device_authorization["user_code"])
     _photograph(page, "device")
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_role("heading", name="Wall display")).to_be_visible()
@@ -284,6 +284,6 @@ def test_a_device_is_connected_in_the_browser(organization: Organization, contex
     expect(page.get_by_role("heading", name="The device is connected")).to_be_visible()
     _photograph(page, "device-done")
 
-    form = {"grant_type": DEVICE, "device_code": asked["device_code"], **app.proof}
+    form = {"grant_type": DEVICE, "device_code": device_authorization["device_code"], **app.proof}
     assert http.post("/api/oauth/token", data=form).json()["access_token"]
     assert heard == []

@@ -53,9 +53,9 @@ def test_the_last_day_of_a_key_is_the_one_that_was_chosen(organization: Organiza
             expect(page.get_by_role("dialog"), zone).to_contain_text(f"until {_words(chosen)}")
 
             page.goto(keys)
-            listed = page.locator("td[data-label=Expires] time")
-            expect(listed, zone).to_have_text(_words(chosen))
-            hover = listed.get_attribute("title") or ""
+            expiry = page.locator("td[data-label=Expires] time")
+            expect(expiry, zone).to_have_text(_words(chosen))
+            hover = expiry.get_attribute("title") or ""
             assert "23:59:59 UTC" in hover
             assert "where you are" in hover
             page.get_by_label("Actions for").click()
@@ -70,15 +70,15 @@ def test_the_days_of_the_audit_log_are_the_viewers(organization: Organization, c
         with _page(chromium, signed_in, zone) as page:
             page.goto(f"{organization.server.url}/audit")
             record = page.locator("td[data-label=When]").last
-            shown = datetime.strptime((record.text_content() or "").split(",")[0].strip(), "%d %b %Y").date()  # noqa: DTZ007  a day
-            before = (shown - timedelta(days=1)).isoformat()
+            day = datetime.strptime((record.text_content() or "").split(",")[0].strip(), "%d %b %Y").date()  # noqa: DTZ007  a day
+            before = (day - timedelta(days=1)).isoformat()
             since, until = page.get_by_label("From", exact=True), page.get_by_label("to", exact=True)
             chips = page.get_by_role("group", name="Filters in force")
 
-            until.fill(shown.isoformat())
-            since.fill(shown.isoformat())
-            expect(chips, zone).to_contain_text(f"From: {_words(shown)} (UTC")
-            expect(record, zone).to_contain_text(_words(shown))
+            until.fill(day.isoformat())
+            since.fill(day.isoformat())
+            expect(chips, zone).to_contain_text(f"From: {_words(day)} (UTC")
+            expect(record, zone).to_contain_text(_words(day))
             address = page.url
             until.fill(before)
             since.fill(before)

@@ -59,15 +59,15 @@ def _closed(name: str) -> Iterator[None]:
 def _unreadable(server: Server) -> Iterator[None]:
     """Put a directory where the SQLite file was, and make the server open it anew."""
     path = server.settings.data_dir / "latchpin.db"
-    kept = path.with_name("kept.db")
+    backup = path.with_name("kept.db")
     server.run(server.database.engine.dispose())
-    path.rename(kept)
+    path.rename(backup)
     path.mkdir()
     try:
         yield
     finally:
         path.rmdir()
-        kept.rename(path)
+        backup.rename(path)
 
 
 @contextmanager
@@ -101,17 +101,17 @@ def server(serve: Callable[..., Server]) -> Server:
 @pytest.fixture
 def key(organization: Organization) -> Key:
     """A key that the server has accepted and remembers."""
-    made = organization.key()
-    assert organization.get("/agent/all", made).status_code == 200
-    return made
+    api_key = organization.key()
+    assert organization.get("/agent/all", api_key).status_code == 200
+    return api_key
 
 
 def test_without_its_database_the_server_refuses_a_remembered_key(server: Server, organization: Organization, key: Key) -> None:
     """503 with Retry-After, time after time, and 200 again once the database is back."""
     with _gone(server):
-        answers = [organization.get("/agent/all", key) for _ in range(5)]
+        responses = [organization.get("/agent/all", key) for _ in range(5)]
 
-    assert all(_is_unavailable(answer) for answer in answers), [answer.text for answer in answers]
+    assert all(_is_unavailable(response) for response in responses), [response.text for response in responses]
     assert organization.get("/agent/all", key).status_code == 200
 
 
@@ -263,7 +263,7 @@ class TestFile:
 
         assert _is_unavailable(refused), refused.text
         assert reading.status_code == 200
-        assert [found["id"] for found in organization.get("/agent/all", key).json()] == [agent]
+        assert [row["id"] for row in organization.get("/agent/all", key).json()] == [agent]
         assert organization.post(f"/agent/{agent}/archive", key).status_code < 300
 
     def test_a_change_that_finds_the_disk_full_says_so_and_the_server_is_not_ready(
@@ -272,8 +272,8 @@ class TestFile:
         """Nothing is half done, and half a minute later it is tried whether there is room."""
         agent = organization.agent()
         with _on_connect(server, "PRAGMA max_page_count = 1"):  # the file keeps its size
-            answers = (organization.post(f"/agent/{agent}/version/1/restore", key, {"content": "once more"}) for _ in range(100))
-            refused = next(answer for answer in answers if answer.status_code != 204)
+            responses = (organization.post(f"/agent/{agent}/version/1/restore", key, {"content": "once more"}) for _ in range(100))
+            refused = next(response for response in responses if response.status_code != 204)
             ready = server.http.get("/health/ready")
         server.run(server.database.engine.dispose())
         clock.advance(timedelta(seconds=31))
@@ -288,12 +288,12 @@ class TestFile:
         """A file that is no database any more is not the caller's fault, and shows no path."""
         path: Path = server.settings.data_dir / "latchpin.db"
         server.run(server.database.engine.dispose())
-        kept = path.rename(path.with_name("kept.db"))
+        backup = path.rename(path.with_name("kept.db"))
         path.write_bytes(b"not a database at all" * 1000)
 
         refused = organization.get("/agent/all", key)
         server.run(server.database.engine.dispose())
-        kept.replace(path)
+        backup.replace(path)
 
         assert _is_unavailable(refused), refused.text
         assert str(path) not in refused.text
@@ -304,15 +304,15 @@ class TestFile:
         path: Path = server.settings.data_dir / "latchpin.db"
         agent = organization.agent()
         for impostor in (None, path.with_name("impostor.db")):
-            kept = path.rename(path.with_name("kept.db"))
+            backup = path.rename(path.with_name("kept.db"))
             if impostor is not None:
-                shutil.copy(kept, impostor)
+                shutil.copy(backup, impostor)
                 impostor.rename(path)
 
             refused = organization.post(f"/agent/{agent}/archive", key)
             ready = server.http.get("/health/ready")
             was_made = impostor is None and path.exists()
-            kept.replace(path)
+            backup.replace(path)
 
             assert _is_unavailable(refused), refused.text
             assert _is_unavailable(ready), ready.text
@@ -326,11 +326,11 @@ class TestFile:
         """Deleted, replaced or truncated under a running server: the server goes on, and reads what the next process counts."""
         path = server.settings.data_dir / "latchpin.db.generation"
         for mishap in (Path.unlink, _replace, _truncate):
-            issued = anyio.run(_issued, server)
-            accepted = _status(server, issued)
+            key = anyio.run(_issued, server)
+            accepted = _status(server, key)
             mishap(path)
-            anyio.run(_revoked, server, issued)
-            assert (accepted, _status(server, issued)) == (200, 401), mishap
+            anyio.run(_revoked, server, key)
+            assert (accepted, _status(server, key)) == (200, 401), mishap
 
 
 def _replace(path: Path) -> None:
@@ -348,10 +348,10 @@ async def _issued(server: Server) -> Issued:
         return (await own.keys(await own.user(), 1))[0]
 
 
-async def _revoked(server: Server, issued: Issued) -> None:
+async def _revoked(server: Server, key: Issued) -> None:
     async with office(server) as own:
-        await own.revoke(issued)
+        await own.revoke(key)
 
 
-def _status(server: Server, issued: Issued) -> int:
-    return server.http.get("/api/v1/agent/all", headers={"Authorization": f"ApiKey {issued.secret}"}).status_code
+def _status(server: Server, key: Issued) -> int:
+    return server.http.get("/api/v1/agent/all", headers={"Authorization": f"ApiKey {key.secret}"}).status_code

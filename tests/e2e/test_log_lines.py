@@ -25,8 +25,8 @@ from tests.support.wire import until
 class Logged:
     """A running server and the lines of its standard error."""
 
-    def __init__(self, served: Serving) -> None:
-        self.served = served
+    def __init__(self, server: Serving) -> None:
+        self.served = server
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -91,7 +91,7 @@ def test_a_process_that_cannot_start_says_why_in_one_line(templates: databases.T
     """The secrets went away under a running server, or its settings file was spoiled, and a process died: a line, no bare traceback."""
     with _logging(templates, tmp_path) as logged:
         secrets = logged.served.settings.secrets_file
-        kept = secrets.rename(secrets.with_name("kept.json"))
+        backup = secrets.rename(secrets.with_name("kept.json"))
         if mishap == "damaged":
             secrets.touch(0o600)
         if mishap == "misspelt":
@@ -99,7 +99,7 @@ def test_a_process_that_cannot_start_says_why_in_one_line(templates: databases.T
         (process,) = logged.served.workers()
         os.kill(process, signal.SIGKILL)
         until(lambda: "server_process.failed" in logged.events(), seconds=60)
-        kept.replace(secrets)
+        backup.replace(secrets)
 
-    told = [line for line in logged.lines if line["event"] == "server_process.failed"]
-    assert all(line["level"] == "critical" and words in line["detail"] for line in told)
+    failures = [line for line in logged.lines if line["event"] == "server_process.failed"]
+    assert all(line["level"] == "critical" and words in line["detail"] for line in failures)

@@ -80,9 +80,9 @@ def test_the_first_characters_of_a_key_stay_on_one_line(organization: Organizati
 
     for path in ("/", mine, f"{mine}/api-keys", "/account", f"/audit?actor={organization.admin.id}"):
         page.goto(f"{organization.server.url}{path}")
-        found = page.evaluate(lines)
-        assert set(found) <= {1}, path
-        assert found or path == "/", path
+        line_counts = page.evaluate(lines)
+        assert set(line_counts) <= {1}, path
+        assert line_counts or path == "/", path
     page.context.close()
 
 

@@ -85,24 +85,24 @@ class Partner:
 
 
 @asynccontextmanager
-async def partner(served: Serving) -> AsyncIterator[Partner]:
+async def partner(server: Serving) -> AsyncIterator[Partner]:
     """Make an app with a user in the served deployment."""
     limits = Limits(max_connections=200, max_keepalive_connections=0)
     async with (
-        office(served) as own,
-        AsyncClient(base_url=served.url, timeout=60, trust_env=False, limits=limits) as http,
+        office(server) as own,
+        AsyncClient(base_url=server.url, timeout=60, trust_env=False, limits=limits) as http,
     ):
         yield Partner(own, http, await own.app(), await own.user())
 
 
-async def together(*asked: Coroutine[Any, Any, Response]) -> list[Response]:
+async def together(*requests: Coroutine[Any, Any, Response]) -> list[Response]:
     """Ask at once."""
-    return list(await asyncio.gather(*asked))
+    return list(await asyncio.gather(*requests))
 
 
-def processes(answers: list[Response]) -> int:
+def processes(responses: list[Response]) -> int:
     """Return how many server processes answered; each begins its request ids in its own way."""
-    return len({answer.headers["X-Request-Id"][:10] for answer in answers})
+    return len({response.headers["X-Request-Id"][:10] for response in responses})
 
 
 async def test_fifty_parallel_refreshes_give_one_new_pair(served: Serving) -> None:
@@ -110,13 +110,13 @@ async def test_fifty_parallel_refreshes_give_one_new_pair(served: Serving) -> No
     async with partner(served) as app:
         first = await app.granted()
 
-        answers = await together(*(app.refresh(first.refresh or "") for _ in range(AT_ONCE)))
+        responses = await together(*(app.refresh(first.refresh or "") for _ in range(AT_ONCE)))
 
-        assert {each.status_code for each in answers} == {200}, [each.text for each in answers if each.status_code != 200]
-        assert len({each.text for each in answers}) == 1
-        assert processes(answers) > 1
-        assert await app.opens(answers[0].json()["access_token"]) == 200
-        again = await app.refresh(answers[0].json()["refresh_token"])
+        assert {each.status_code for each in responses} == {200}, [each.text for each in responses if each.status_code != 200]
+        assert len({each.text for each in responses}) == 1
+        assert processes(responses) > 1
+        assert await app.opens(responses[0].json()["access_token"]) == 200
+        again = await app.refresh(responses[0].json()["refresh_token"])
         assert again.status_code == 200
 
 
@@ -149,11 +149,11 @@ async def test_of_two_who_redeem_a_code_one_gets_tokens(served: Serving) -> None
         for _ in range(ROUNDS):
             code = await app.code()
 
-            answers = await together(*(app.redeem(code) for _ in range(4)))
+            responses = await together(*(app.redeem(code) for _ in range(4)))
 
-            assert sorted(each.status_code for each in answers) == [200, 400, 400, 400], [each.text for each in answers]
-            assert {each.json()["error"] for each in answers if each.status_code == 400} == {"invalid_grant"}
-            [winner] = [each.json() for each in answers if each.status_code == 200]
+            assert sorted(each.status_code for each in responses) == [200, 400, 400, 400], [each.text for each in responses]
+            assert {each.json()["error"] for each in responses if each.status_code == 400} == {"invalid_grant"}
+            [winner] = [each.json() for each in responses if each.status_code == 200]
             assert await app.opens(winner["access_token"]) == 401
 
 
@@ -166,11 +166,11 @@ async def test_of_those_who_come_with_a_request_uri_one_gets_on(served: Serving)
         for _ in range(ROUNDS):
             query = {"client_id": app.app[1], "request_uri": (await app.http.post("/api/oauth/par", data=form)).json()["request_uri"]}
 
-            answers = await together(*(app.http.get("/api/oauth/authorize", params=query) for _ in range(8)))
+            responses = await together(*(app.http.get("/api/oauth/authorize", params=query) for _ in range(8)))
 
-            assert sorted(each.status_code for each in answers) == [303, *[400] * 7], [each.text for each in answers]
-            assert {each.json()["error"] for each in answers if each.status_code == 400} == {"invalid_request_uri"}
-            met = max(met, processes(answers))
+            assert sorted(each.status_code for each in responses) == [303, *[400] * 7], [each.text for each in responses]
+            assert {each.json()["error"] for each in responses if each.status_code == 400} == {"invalid_request_uri"}
+            met = max(met, processes(responses))
         assert met > 1
 
 
@@ -181,9 +181,9 @@ async def test_replay_and_use_of_the_successor_meet_without_a_deadlock(served: S
             first = await app.granted()
             second = (await app.refresh(first.refresh or "")).json()["refresh_token"]
 
-            answers = await together(*(app.refresh(token) for token in (first.refresh or "", second) * 3))
+            responses = await together(*(app.refresh(token) for token in (first.refresh or "", second) * 3))
 
-            assert {each.status_code for each in answers} <= {200, 400}, [each.text for each in answers]
+            assert {each.status_code for each in responses} <= {200, 400}, [each.text for each in responses]
 
 
 async def test_revoking_an_app_meets_its_refreshes_without_a_deadlock(served: Serving) -> None:
@@ -191,11 +191,11 @@ async def test_revoking_an_app_meets_its_refreshes_without_a_deadlock(served: Se
     async with partner(served) as app:
         families = [await app.granted() for _ in range(8)]
 
-        _, answers = await asyncio.gather(
+        _, responses = await asyncio.gather(
             app.own.revoke_client(families[0]), together(*(app.refresh(each.refresh or "") for each in families))
         )
 
-        assert {each.status_code for each in answers} <= {200, 400, 401}, [each.text for each in answers]
-        for each in answers:
+        assert {each.status_code for each in responses} <= {200, 400, 401}, [each.text for each in responses]
+        for each in responses:
             if each.status_code == 200:
                 assert await app.opens(each.json()["access_token"]) == 401

@@ -43,8 +43,8 @@ class SlowPost:
     def finish(self) -> int:
         """Send the rest and return the answer's status."""
         self._socket.sendall(self._body[5:])
-        with self._socket, self._socket.makefile("rb") as answer:
-            return int(answer.readline().split(b" ")[1])
+        with self._socket, self._socket.makefile("rb") as response:
+            return int(response.readline().split(b" ")[1])
 
 
 # ---- requests that outlive their key ----
@@ -120,13 +120,13 @@ def test_serve_refuses_a_postgresql_database_at_another_revision(templates: Temp
     assert "Install the newer version" in refused.stderr
 
 
-async def _keys(served: Serving, count: int) -> list[Issued]:
-    async with office(served) as own:
+async def _keys(server: Serving, count: int) -> list[Issued]:
+    async with office(server) as own:
         return await own.keys(await own.user(), count)
 
 
-async def _revoke(served: Serving, key: Issued) -> None:
-    async with office(served) as own:
+async def _revoke(server: Serving, key: Issued) -> None:
+    async with office(server) as own:
         await own.revoke(key)
 
 
@@ -134,13 +134,13 @@ def test_two_servers_that_start_at_once_on_an_empty_directory_agree(tmp_path: Pa
     """One set of secrets, one schema, one generation: both accept the same key and both refuse it once it is revoked."""
     with ExitStack() as stack:
         first, second = (stack.enter_context(serving(tmp_path, ready=False, workers=2)) for _ in range(2))
-        for served in (first, second):
-            served.wait_for("/health/ready", 200)
+        for server in (first, second):
+            server.wait_for("/health/ready", 200)
         key = anyio.run(_keys, first, 1)[0]
 
-        accepted = [served.status("/api/v1/agent/all", key.secret) for served in (first, second) for _ in range(4)]
+        accepted = [server.status("/api/v1/agent/all", key.secret) for server in (first, second) for _ in range(4)]
         anyio.run(_revoke, first, key)
-        refused = [served.status("/api/v1/agent/all", key.secret) for served in (first, second) for _ in range(4)]
+        refused = [server.status("/api/v1/agent/all", key.secret) for server in (first, second) for _ in range(4)]
 
     assert accepted == [200] * 8
     assert refused == [401] * 8
@@ -151,17 +151,17 @@ def test_two_servers_that_start_at_once_on_an_empty_directory_agree(tmp_path: Pa
 
 def test_when_a_server_process_is_killed_under_load_the_others_go_on(kind: str, templates: Templates, tmp_path: Path) -> None:
     """Nothing but 200 and 401 is ever answered, the dead one is replaced, and a key revoked meanwhile is dead everywhere."""
-    with templates.fresh(kind, tmp_path) as url, serving(tmp_path, url, workers=3) as served:
-        keys = anyio.run(_keys, served, 10)
-        before = served.workers()
+    with templates.fresh(kind, tmp_path) as url, serving(tmp_path, url, workers=3) as server:
+        keys = anyio.run(_keys, server, 10)
+        before = server.workers()
         with loads(
-            [Plan(served.settings.port, "/api/v1/agent/all", [key.secret for key in keys], str(tmp_path / "progress"))] * 2
+            [Plan(server.settings.port, "/api/v1/agent/all", [key.secret for key in keys], str(tmp_path / "progress"))] * 2
         ) as reports:
             os.kill(before[0], signal.SIGKILL)
-            anyio.run(_revoke, served, keys[0])
-            until(lambda: len(served.workers()) == 3 and before[0] not in served.workers(), "the dead process is replaced")
-            refused = {served.status("/api/v1/agent/all", keys[0].secret) for _ in range(12)} - {0}
-            accepted = {served.status("/api/v1/agent/all", keys[1].secret) for _ in range(12)} - {0}
+            anyio.run(_revoke, server, keys[0])
+            until(lambda: len(server.workers()) == 3 and before[0] not in server.workers(), "the dead process is replaced")
+            refused = {server.status("/api/v1/agent/all", keys[0].secret) for _ in range(12)} - {0}
+            accepted = {server.status("/api/v1/agent/all", keys[1].secret) for _ in range(12)} - {0}
 
     assert refused == {401}
     assert accepted == {200}
@@ -185,20 +185,20 @@ def test_a_stopping_server_lets_a_running_request_finish_and_writes_what_it_coll
     kind: str, templates: Templates, tmp_path: Path
 ) -> None:
     """SIGTERM in the middle of a request: it is answered, the exit is clean, and every use is in the audit trail."""
-    with templates.fresh(kind, tmp_path) as url, serving(tmp_path, url) as served:
-        key = anyio.run(_keys, served, 1)[0]
-        uses = [served.status("/api/v1/agent/all", key.secret) for _ in range(7)]
-        slow = SlowPost(served.settings.port, "/api/v1/agent/1/version/1/restore", key.secret)
-        until(lambda: served.status("/health/live") == 200, "the server has read what was sent before")
+    with templates.fresh(kind, tmp_path) as url, serving(tmp_path, url) as server:
+        key = anyio.run(_keys, server, 1)[0]
+        uses = [server.status("/api/v1/agent/all", key.secret) for _ in range(7)]
+        slow = SlowPost(server.settings.port, "/api/v1/agent/1/version/1/restore", key.secret)
+        until(lambda: server.status("/health/live") == 200, "the server has read what was sent before")
 
-        served.process.send_signal(signal.SIGTERM)
-        until(lambda: served.status("/health/live") == 0, "no new connection is taken")
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: server.status("/health/live") == 0, "no new connection is taken")
         finished = slow.finish()
-        code = served.process.wait(40)
-        seen, counted = anyio.run(_left_behind, served.settings, key.id)
+        code = server.process.wait(40)
+        has_last_use, counted = anyio.run(_left_behind, server.settings, key.id)
 
     assert uses == [200] * 7
     assert finished == 404  # there is no such agent; what counts is that the request was answered
     assert code == 0
-    assert seen
+    assert has_last_use
     assert counted == 8

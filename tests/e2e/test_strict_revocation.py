@@ -35,14 +35,14 @@ async def test_no_request_that_begins_after_a_revocation_was_answered_is_accepte
 ) -> None:
     """A thousand keys are revoked, by another process and over HTTP in turn, while four processes hammer four server processes."""
     async with office(served) as own:
-        issued = [key for _ in range(REVOCATIONS // 200) for key in await own.keys(await own.user(), 200)]
+        keys = [key for _ in range(REVOCATIONS // 200) for key in await own.keys(await own.user(), 200)]
 
         async with await own.pages() as pages:
 
             def revoke(index: int) -> Awaitable[float]:
-                return own.revoke(issued[index]) if index % 2 else revoke_over_http(pages, issued[index])
+                return own.revoke(keys[index]) if index % 2 else revoke_over_http(pages, keys[index])
 
-            result = await under_load(served, "/api/v1/agent/all", issued, revoke, tmp_path)
+            result = await under_load(served, "/api/v1/agent/all", keys, revoke, tmp_path)
 
     tell(capsys, f"revocation, {kind}", result)
     assert result.late == 0
@@ -57,18 +57,18 @@ async def test_every_other_narrowing_change_holds_at_once(
     """A user disabled, a Space member removed, an administrator demoted, a key deleted: no later request sees the Space any more."""
     async with office(served) as own:
         space_id = await own.space()
-        issued = [(await own.keys(await own.user(_GROUPS[turn % len(_GROUPS)]), 1))[0] for turn in range(len(_GROUPS) * ROUNDS)]
-        for key in issued:
+        keys = [(await own.keys(await own.user(_GROUPS[turn % len(_GROUPS)]), 1))[0] for turn in range(len(_GROUPS) * ROUNDS)]
+        for key in keys:
             await own.member(space_id, key, Role.VIEWER)
 
         def remove(key: Issued) -> Awaitable[float]:
             return own.member(space_id, key, None)
 
         async def narrow(turn: int) -> float:
-            assert await asyncio.to_thread(served.status, f"/api/v1/spaces/{space_id}", issued[turn].secret) == 200
-            return await (own.disable, remove, own.demote, own.delete)[turn % len(_GROUPS)](issued[turn])
+            assert await asyncio.to_thread(served.status, f"/api/v1/spaces/{space_id}", keys[turn].secret) == 200
+            return await (own.disable, remove, own.demote, own.delete)[turn % len(_GROUPS)](keys[turn])
 
-        result = await under_load(served, f"/api/v1/spaces/{space_id}", issued, narrow, tmp_path)
+        result = await under_load(served, f"/api/v1/spaces/{space_id}", keys, narrow, tmp_path)
 
     tell(capsys, f"other narrowing changes, {kind}", result)
     assert result.late == 0
@@ -80,9 +80,9 @@ async def test_a_sooner_expiry_holds_in_every_process(
 ) -> None:
     """An expiry moved to the next moment is kept by processes that remember the later one."""
     async with office(served) as own:
-        issued = await own.keys(await own.user(), ROUNDS)
+        keys = await own.keys(await own.user(), ROUNDS)
 
-        result = await under_load(served, "/api/v1/agent/all", issued, lambda index: own.expire(issued[index]), tmp_path)
+        result = await under_load(served, "/api/v1/agent/all", keys, lambda index: own.expire(keys[index]), tmp_path)
 
     tell(capsys, f"sooner expiry, {kind}", result)
     assert result.late == 0

@@ -36,12 +36,12 @@ def expected(scope: SpaceScope, *, default_access: bool, role: Role | None, grou
         return Role.VIEWER if scope is SpaceScope.GLOBAL else None
     if group is Group.ADMINISTRATOR:
         return Role.EDITOR
-    found = [role] if role else []
+    held_roles = [role] if role else []
     if default_access:
-        found.append(Role.OPERATOR)
+        held_roles.append(Role.OPERATOR)
     if scope is not SpaceScope.PRIVATE:
-        found.append(Role.VIEWER)
-    return max(found, default=None)
+        held_roles.append(Role.VIEWER)
+    return max(held_roles, default=None)
 
 
 def principal(person: Person, kind: CredentialKind = CredentialKind.API_KEY, scopes: frozenset[Scope] = frozenset(Scope)) -> Principal:
@@ -81,10 +81,10 @@ def test_every_combination_of_space_and_user_gives_exactly_the_right_role(organi
                 organization.member(space_id, person, role)
 
     for scope, default, role, group, at_home in CASES:
-        found = _seen(organization, principal(people[role, group, at_home]), spaces[scope, default])
+        actual = _seen(organization, principal(people[role, group, at_home]), spaces[scope, default])
         right = expected(scope, default_access=default, role=role, group=group, at_home=at_home)
-        if found != (right is not None, right is not None, right):
-            wrong.append((scope, default, role, group, at_home, found, right))
+        if actual != (right is not None, right is not None, right):
+            wrong.append((scope, default, role, group, at_home, actual, right))
 
     assert len(CASES) == 96
     assert wrong == []
@@ -185,7 +185,7 @@ def test_administration_is_closed_to_an_ordinary_users_session() -> None:
 
 
 @pytest.mark.parametrize("named", Access)
-@pytest.mark.parametrize("permission", [found for found in DECLARED if found.scope], ids=lambda permission: permission.name)
+@pytest.mark.parametrize("permission", [each for each in DECLARED if each.scope], ids=lambda permission: permission.name)
 def test_a_key_opens_what_its_scopes_say(permission: Permission, named: Access) -> None:
     """And names the scope that is needed where it does not."""
     who = principal(USER, scopes=SETS[named])

@@ -36,10 +36,10 @@ Serve = Callable[..., Server]
 
 def _by_route(rows: list[AuditEvent]) -> dict[str, int]:
     """Add up what was written at once and what was written as totals."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for row in rows:
-        found[row.reason or ""] += row.count
-    return dict(found)
+        counts[row.reason or ""] += row.count
+    return dict(counts)
 
 
 def test_the_first_use_is_noted_at_once(organization: Organization) -> None:
@@ -71,11 +71,11 @@ def test_last_use_is_written_at_most_once_a_minute(organization: Organization, c
 def test_last_use_is_not_written_after_revocation(organization: Organization) -> None:
     """A use that was noted before the revocation is not written after it, nor is a refused try (security.md 102)."""
     key = organization.key()
-    doors = organization.server.services
+    services = organization.server.services
 
     organization.revoke(key)
     organization.get("/agent/all", key)
-    doors.activity._last_used["api_key", key.id] = (kit_clock.timestamp(), "127.0.0.1")
+    services.activity._last_used["api_key", key.id] = (kit_clock.timestamp(), "127.0.0.1")
 
     assert stored(organization, key).last_used is None
 
@@ -151,9 +151,9 @@ def test_a_flood_of_refusals_is_bounded(serve: Serve, clock: kit_clock.Frozen) -
 
     async def flood() -> None:
         for number in range(10_000):
-            shown = f"sk-lp_{number:04d}..."
+            prefix = f"sk-lp_{number:04d}..."
             collected.refused(
-                RejectedCredential(RejectionReason.UNKNOWN, name=shown), Origin(f"203.0.113.{number % 250}", "x", f"request-{number}")
+                RejectedCredential(RejectionReason.UNKNOWN, name=prefix), Origin(f"203.0.113.{number % 250}", "x", f"request-{number}")
             )
 
     organization.server.run(flood())
@@ -178,8 +178,8 @@ def test_a_flood_is_blamed_on_nobody(serve: Serve, clock: kit_clock.Frozen) -> N
     organization.server.run(flood())
     organization.get("/agent/all", dead)
 
-    (known,) = audit(organization, "api_key.refused", target_id=dead.id)
-    assert (known.count, known.address, known.reason) == (1, "127.0.0.1", "revoked")
+    (event,) = audit(organization, "api_key.refused", target_id=dead.id)
+    assert (event.count, event.address, event.reason) == (1, "127.0.0.1", "revoked")
     (together,) = audit(organization, "api_key.refused", target_name="many keys or addresses")
     assert (together.actor_name, together.actor_id, together.organization_id, together.address) == ("unknown", None, None, None)
     assert together.count == 800
@@ -206,8 +206,8 @@ def test_what_cannot_be_written_is_kept(organization: Organization) -> None:
     collected = Activity(away)
 
     async def fail_then_write() -> None:
-        doors = server.services
-        verified = await doors.keys.look_up(key.secret.encode(), await doors.generation.current())
+        services = server.services
+        verified = await services.keys.look_up(key.secret.encode(), await services.generation.current())
         collected.used(verified, "GET", "/api/v1/agent/all", RequestContext("request-1", "127.0.0.1", {}))
         with pytest.raises(Unavailable):
             await collected.flush(everything=True)
@@ -272,9 +272,9 @@ def test_what_did_not_work_is_no_use_that_was_done(organization: Organization) -
         organization.get(path, key)
     organization.post(f"/agent/{agent}/archive", key)
 
-    told = {(row.outcome, row.reason) for row in audit(organization, "api_key.used", target_id=key.id)}
+    outcomes = {(row.outcome, row.reason) for row in audit(organization, "api_key.used", target_id=key.id)}
 
-    assert told == {
+    assert outcomes == {
         ("failed", "GET (no such route)"),
         ("failed", "GET /api/v1/agent/{agent_id}"),
         ("failed", "GET /api/v1/agent/search"),
@@ -305,12 +305,12 @@ class Presenter:
 
     def verified(self, key: Key) -> Verified:
         """The key as the gate knows it."""
-        doors = self.organization.server.services
+        services = self.organization.server.services
 
         async def find() -> Verified:
-            found = await doors.keys.look_up(key.secret.encode(), await doors.generation.current())
-            assert isinstance(found, Verified)
-            return found
+            verified_key = await services.keys.look_up(key.secret.encode(), await services.generation.current())
+            assert isinstance(verified_key, Verified)
+            return verified_key
 
         return self.organization.server.run(find())
 
@@ -333,9 +333,9 @@ def test_addresses_of_one_subnet_are_counted_together(organization: Organization
     presenter.use(verified, "2001:db8:0:8::1")
     presenter.use(verified, "203.0.113.9")
 
-    told = {(row.address, row.count) for row in presenter.rows(key)}
+    counts = {(row.address, row.count) for row in presenter.rows(key)}
 
-    assert told == {("2001:db8:0:7::/64", 999), ("2001:db8:0:8::1", 1), ("203.0.113.9", 1)}
+    assert counts == {("2001:db8:0:7::/64", 999), ("2001:db8:0:8::1", 1), ("203.0.113.9", 1)}
 
 
 def test_one_credential_hides_neither_its_own_uses_nor_anothers(organization: Organization) -> None:
@@ -365,11 +365,11 @@ def test_nothing_is_dropped_without_a_count(organization: Organization) -> None:
         for number in range(4):
             presenter.use(presenter.verified(key), f"203.0.113.{number}")
 
-    told = sum(row.count for key in keys for row in presenter.rows(key))
+    total = sum(row.count for key in keys for row in presenter.rows(key))
     (many,) = audit(organization, "api_key.used", target_name="many credentials", organization_id=organization.id)
 
-    assert (many.count, many.actor_name, many.address, many.credential_id) == (36 - told, "unknown", None, None)
-    assert told < 36
+    assert (many.count, many.actor_name, many.address, many.credential_id) == (36 - total, "unknown", None, None)
+    assert total < 36
 
 
 def test_one_refused_key_hides_no_other(organization: Organization) -> None:
@@ -387,7 +387,7 @@ def test_one_refused_key_hides_no_other(organization: Organization) -> None:
     organization.server.run(collected.flush(everything=True))
 
     rows = audit(organization, "api_key.refused", target_id=dead.id)
-    (seen,) = audit(organization, "api_key.refused", target_id=other.id)
+    (event,) = audit(organization, "api_key.refused", target_id=other.id)
 
     assert (len(rows), sum(row.count for row in rows)) == (activity.MOST_REFUSALS_OF_ONE + 1, 5_000)
-    assert seen.address == "2001:db8:ffff::1"
+    assert event.address == "2001:db8:ffff::1"

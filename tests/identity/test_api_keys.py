@@ -34,8 +34,8 @@ def _create(organization: Organization, new: KeyParameters, person: Person | Non
         server = organization.server
         user = await users.get(session, organization.id, (person or organization.admin).id)
         rules = await policy.get(session, organization.id, server.settings)
-        issued = await api_keys.create(session, user, new, policy=rules, secrets=server.services.secrets, by=organization.admin.actor)
-        return Key(issued.key.id, issued.secret, issued.key.prefix)
+        issued_key = await api_keys.create(session, user, new, policy=rules, secrets=server.services.secrets, by=organization.admin.actor)
+        return Key(issued_key.key.id, issued_key.secret, issued_key.key.prefix)
 
     return organization.write(work)
 
@@ -81,8 +81,8 @@ def test_an_expiry_cannot_be_changed_beyond_the_maximum(organization: Organizati
 
     async def work(session: AsyncSession) -> None:
         rules = await policy.get(session, organization.id, organization.server.settings)
-        found = await api_keys.get(session, organization.id, key.id)
-        await api_keys.change_expiry(session, found, kit_clock.now() + 800 * DAY, policy=rules, by=organization.admin.actor)
+        api_key = await api_keys.get(session, organization.id, key.id)
+        await api_keys.change_expiry(session, api_key, kit_clock.now() + 800 * DAY, policy=rules, by=organization.admin.actor)
 
     with pytest.raises(Invalid):
         organization.write(work)
@@ -97,8 +97,8 @@ def test_a_revoked_key_cannot_be_brought_back(organization: Organization) -> Non
 
     async def work(session: AsyncSession) -> None:
         rules = await policy.get(session, organization.id, organization.server.settings)
-        found = await api_keys.get(session, organization.id, key.id)
-        await api_keys.change_expiry(session, found, kit_clock.now() + DAY, policy=rules, by=organization.admin.actor)
+        api_key = await api_keys.get(session, organization.id, key.id)
+        await api_keys.change_expiry(session, api_key, kit_clock.now() + DAY, policy=rules, by=organization.admin.actor)
 
     with pytest.raises(Conflict):
         organization.write(work)
@@ -235,8 +235,10 @@ def test_a_key_for_a_user_who_was_just_removed_is_told_as_that(organization: Org
         async with server.database.transaction() as session:
             session.add(read_before)
             rules = await policy.get(session, organization.id, server.settings)
-            by, kept = organization.admin.actor, server.services.secrets
-            await api_keys.create(session, read_before, KeyParameters(idempotency_key="late"), policy=rules, secrets=kept, by=by)
+            by, deployment_secrets = organization.admin.actor, server.services.secrets
+            await api_keys.create(
+                session, read_before, KeyParameters(idempotency_key="late"), policy=rules, secrets=deployment_secrets, by=by
+            )
 
     with pytest.raises(Missing):
         server.run(late())
@@ -264,8 +266,8 @@ def test_a_reason_that_holds_a_key_is_refused(organization: Organization) -> Non
     key = organization.key()
 
     async def work(session: AsyncSession) -> None:
-        found = await api_keys.get(session, organization.id, key.id)
-        await api_keys.revoke(session, found, by=organization.admin.actor, reason=f"leaked: {key.secret}")
+        api_key = await api_keys.get(session, organization.id, key.id)
+        await api_keys.revoke(session, api_key, by=organization.admin.actor, reason=f"leaked: {key.secret}")
 
     with pytest.raises(Invalid) as refused:
         organization.write(work)
@@ -416,7 +418,7 @@ def test_a_key_of_another_deployment_is_unknown(serve: Callable[..., Server], or
 def test_the_secrets_say_nothing_of_themselves(organization: Organization) -> None:
     """A key just made, and the deployment's secrets, do not show in a traceback or a debugger's print."""
     new = organization.server.services.secrets
-    issued = api_keys.IssuedKey(ApiKey(prefix="sk-lp_test"), "sk-lp_secret")
+    issued_key = api_keys.IssuedKey(ApiKey(prefix="sk-lp_test"), "sk-lp_secret")
 
-    assert "sk-lp_secret" not in repr(issued)
+    assert "sk-lp_secret" not in repr(issued_key)
     assert repr(new) == f"Secrets(current_pepper={new.current_pepper})"

@@ -78,12 +78,12 @@ def test_each_access_opens_what_its_name_says(organization: Organization) -> Non
     keys = {access: organization.key(access=access) for access in Access}
 
     def may(access: Access) -> tuple[bool, bool, bool]:
-        answers = (
+        responses = (
             organization.get("/agent/all", keys[access]),
             organization.get("/spaces", keys[access]),
             organization.post(f"/agent/{agent}/version/1/restore", keys[access], {"content": "again"}),
         )
-        return tuple(answer.is_success for answer in answers)  # type: ignore[return-value]
+        return tuple(response.is_success for response in responses)  # type: ignore[return-value]
 
     assert may(Access.FULL) == (True, True, True)
     assert may(Access.READ_ONLY) == (True, True, False)
@@ -192,9 +192,9 @@ def test_a_key_sees_nothing_of_another_organization(organization: Organization, 
 
     assert _names(organization, key) == []
     missing = organization.get("/agent/999999", key).json()
-    found = organization.get(f"/agent/{theirs}", key).json()
-    assert found["status"] == missing["status"] == 404
-    assert found["detail"].replace(str(theirs), "N") == missing["detail"].replace("999999", "N")
+    refusal = organization.get(f"/agent/{theirs}", key).json()
+    assert refusal["status"] == missing["status"] == 404
+    assert refusal["detail"].replace(str(theirs), "N") == missing["detail"].replace("999999", "N")
     assert organization.get(f"/spaces/{space}", key).status_code == 404
 
 
@@ -207,9 +207,9 @@ def test_what_was_verified_counts_for_one_generation(organization: Organization)
     server, key = organization.server, organization.key()
     keys = ApiKeyVerifier(server.database, server.services.secrets)
 
-    found = _look_up(server, keys, key, 7)
+    verified_key = _look_up(server, keys, key, 7)
 
-    assert keys.cached(key.secret.encode(), 7) is found
+    assert keys.cached(key.secret.encode(), 7) is verified_key
     assert keys.cached(key.secret.encode(), 8) is None
     assert keys.cached(key.secret.encode(), 6) is None
 
@@ -237,24 +237,24 @@ def test_a_refused_key_is_not_remembered(organization: Organization) -> None:
 
 def test_the_memory_of_keys_is_bounded(organization: Organization) -> None:
     """However many keys there are, a process remembers so many and forgets the oldest."""
-    server, made = organization.server, [organization.key() for _ in range(5)]
+    server, api_keys = organization.server, [organization.key() for _ in range(5)]
     keys = ApiKeyVerifier(server.database, server.services.secrets, capacity=3)
 
-    for key in made:
+    for key in api_keys:
         assert isinstance(_look_up(server, keys, key), Verified)
 
     assert len(keys.cache.verified) == 3
-    assert keys.cached(made[0].secret.encode(), 1) is None
-    assert keys.cached(made[4].secret.encode(), 1) is not None
+    assert keys.cached(api_keys[0].secret.encode(), 1) is None
+    assert keys.cached(api_keys[4].secret.encode(), 1) is not None
 
 
 def test_memory_holds_no_key(organization: Organization) -> None:
     """A dump of the process's memory of keys shows digests (security.md 101)."""
     server, key = organization.server, organization.key()
     keys = ApiKeyVerifier(server.database, server.services.secrets)
-    found = _look_up(server, keys, key)
+    verified_key = _look_up(server, keys, key)
 
-    assert key.secret not in repr(found)
+    assert key.secret not in repr(verified_key)
     assert all(key.secret.encode() not in digest and len(digest) == 32 for digest in keys.cache.verified)
 
 
@@ -274,8 +274,8 @@ def test_requests_that_come_together_ask_the_database_once(organization: Organiz
     async def together() -> list[object]:
         return list(await asyncio.gather(*(keys.look_up(key.secret.encode(), 1) for _ in range(20))))
 
-    with statements(server) as seen:
-        found = server.run(together())
+    with statements(server) as queries:
+        results = server.run(together())
 
-    assert len({id(each) for each in found}) == 1
-    assert len([each for each in seen if "FROM api_keys" in each]) == 1
+    assert len({id(each) for each in results}) == 1
+    assert len([each for each in queries if "FROM api_keys" in each]) == 1

@@ -30,10 +30,10 @@ def test_a_key_carries_at_least_256_random_bits() -> None:
 
 def test_no_two_keys_are_alike_and_every_place_varies() -> None:
     """The operating system's generator fills the whole random part (security.md 91)."""
-    made = [credentials.new_api_key() for _ in range(2000)]
+    keys = [credentials.new_api_key() for _ in range(2000)]
 
-    assert len(set(made)) == len(made)
-    varying = [len({key[place] for key in made}) for place in range(7, credentials.LENGTH - 6)]
+    assert len(set(keys)) == len(keys)
+    varying = [len({key[place] for key in keys}) for place in range(7, credentials.LENGTH - 6)]
     assert min(varying) > 40
 
 
@@ -82,10 +82,10 @@ def test_nearly_a_key_is_not_a_key(text: str) -> None:
 
 def test_what_may_be_shown_tells_four_random_characters() -> None:
     """The display prefix leaves more than 230 bits unknown (security.md 91)."""
-    shown = credentials.display_prefix(KEY)
+    prefix = credentials.display_prefix(KEY)
 
-    assert shown == KEY[:10]
-    assert len(KEY) - 6 - len(shown) == 39
+    assert prefix == KEY[:10]
+    assert len(KEY) - 6 - len(prefix) == 39
 
 
 def test_the_digest_depends_on_the_pepper_and_on_the_whole_key() -> None:
@@ -100,10 +100,10 @@ def test_the_digest_depends_on_the_pepper_and_on_the_whole_key() -> None:
 
 def test_a_token_for_cookies_carries_256_random_bits() -> None:
     """Sessions and one-time links are as hard to guess as keys."""
-    made = {credentials.new_token() for _ in range(500)}
+    tokens = {credentials.new_token() for _ in range(500)}
 
-    assert len(made) == 500
-    assert all(len(token) == 43 and set(token) <= set(base62.ALPHABET) for token in made)
+    assert len(tokens) == 500
+    assert all(len(token) == 43 and set(token) <= set(base62.ALPHABET) for token in tokens)
 
 
 def test_a_temporary_password_can_be_read_out_and_not_guessed() -> None:

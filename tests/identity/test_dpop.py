@@ -31,15 +31,15 @@ LETTERS = string.ascii_letters + string.digits + "-_.=+/ ~"
 ONE = Prover()
 
 
-def judged(proof: str | bytes, wanted: ProofRequirements = WANTED) -> Proof | ProofError:
+def judged(proof: str | bytes, requirements: ProofRequirements = WANTED) -> Proof | ProofError:
     """Judge a proof."""
-    return dpop.verify(proof.encode() if isinstance(proof, str) else proof, wanted)
+    return dpop.verify(proof.encode() if isinstance(proof, str) else proof, requirements)
 
 
-def reason(proof: str | bytes, wanted: ProofRequirements = WANTED) -> RejectionReason | None:
+def reason(proof: str | bytes, requirements: ProofRequirements = WANTED) -> RejectionReason | None:
     """Return why a proof is refused, None where it counts."""
-    found = judged(proof, wanted)
-    return found.reason if isinstance(found, ProofError) else None
+    result = judged(proof, requirements)
+    return result.reason if isinstance(result, ProofError) else None
 
 
 def sound(**changed: Any) -> str:
@@ -52,10 +52,10 @@ def test_a_proof_of_each_algorithm_counts(alg: str) -> None:
     """And tells the key's thumbprint as RFC 7638 has it."""
     prover = PROVERS[alg]
 
-    found = judged(prover.proof("GET", URL, TOKEN, jti="the-one", nonce="n"))
+    verified = judged(prover.proof("GET", URL, TOKEN, jti="the-one", nonce="n"))
 
-    assert isinstance(found, Proof)
-    assert (found.jkt, found.jti, found.nonce) == (prover.jkt, "the-one", "n")
+    assert isinstance(verified, Proof)
+    assert (verified.jkt, verified.jti, verified.nonce) == (prover.jkt, "the-one", "n")
 
 
 def test_the_example_of_the_standard_counts() -> None:
@@ -67,10 +67,10 @@ def test_the_example_of_the_standard_counts() -> None:
         "qRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg"
     )
     with Frozen(datetime.fromtimestamp(1562262616, UTC)):
-        found = judged(proof, ProofRequirements("POST", "https://server.example.com/token"))
+        verified = judged(proof, ProofRequirements("POST", "https://server.example.com/token"))
 
-    assert isinstance(found, Proof)
-    assert found.jkt == "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+    assert isinstance(verified, Proof)
+    assert verified.jkt == "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 
 
 @pytest.mark.parametrize("htm", ["POST", "get", "", None, 1, ["GET"]])
@@ -226,11 +226,11 @@ def test_a_private_key_is_refused() -> None:
     """Whoever sends one has given it away (section 4.3)."""
     secret = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(ONE.key))
 
-    found = judged(sound(header={"jwk": secret}))
+    error = judged(sound(header={"jwk": secret}))
 
-    assert isinstance(found, ProofError)
-    assert found.reason is RejectionReason.PROOF_KEY
-    assert secret["d"] not in found.detail
+    assert isinstance(error, ProofError)
+    assert error.reason is RejectionReason.PROOF_KEY
+    assert secret["d"] not in error.detail
 
 
 def test_a_small_rsa_key_is_refused() -> None:
@@ -362,6 +362,6 @@ def test_rsa_keys_of_a_usual_size_count(bits: int) -> None:
 
 def sealed(header: dict[str, Any]) -> str:
     """Return a proof with any header, under a signature that would be ES256's; what is wrong with the header must be seen first."""
-    said = {name: value for name, value in header.items() if value is not None}
+    jose_header = {name: value for name, value in header.items() if value is not None}
     claims = jwt.decode(sound(), options={"verify_signature": False})
-    return ".".join([b64(json.dumps(said).encode()), b64(json.dumps(claims).encode()), b64(b"\x01" * 64)])
+    return ".".join([b64(json.dumps(jose_header).encode()), b64(json.dumps(claims).encode()), b64(b"\x01" * 64)])

@@ -156,11 +156,11 @@ def test_addresses_that_differ_in_case_are_one(address: str) -> None:
 def test_accepted_networks_can_be_read_again_and_fit_their_column(parts: list[str]) -> None:
     """Nonsense is refused with what was wrong; nothing that was kept fails later, when a request comes."""
     form = FieldValidation()
-    kept = form.networks("networks", parts)
+    networks = form.networks("networks", parts)
 
     if not form.problems:
-        assert len(kept) <= 2000
-        assert {ipaddress.ip_network(text) for text in kept.split()} == {ipaddress.ip_network(part.strip()) for part in parts}
+        assert len(networks) <= 2000
+        assert {ipaddress.ip_network(text) for text in networks.split()} == {ipaddress.ip_network(part.strip()) for part in parts}
 
 
 @given(st.integers())

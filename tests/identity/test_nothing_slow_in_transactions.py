@@ -26,15 +26,15 @@ def test_no_password_is_hashed_while_others_wait_to_write(organization: Organiza
     """Made, reset, changed, proved and tried: by pages and by the API, rightly and wrongly."""
     server, person = organization.server, organization.user()
     admin, owner = SignedIn(server, organization.admin), SignedIn(server, person)
-    entry = {"full_name": "Eve", "email": f"eve.{organization.number}@example.com", "group": "User", "password": NEXT}
-    made = {"fullName": "Ida", "email": f"ida.{organization.number}@example.com", "group": "User"}
+    form = {"full_name": "Eve", "email": f"eve.{organization.number}@example.com", "group": "User", "password": NEXT}
+    body = {"fullName": "Ida", "email": f"ida.{organization.number}@example.com", "group": "User"}
     changed = {"current_password": PASSWORD, "new_password": NEXT}
 
     with server.without_batches(), watching() as watch:
         statuses = [
-            admin.request("POST", "/organization/users/new", data=entry).status_code,
-            admin.request("POST", "/organization/users/new", data={**entry, "password": "short"}).status_code,
-            admin.post("/users", made).status_code,
+            admin.request("POST", "/organization/users/new", data=form).status_code,
+            admin.request("POST", "/organization/users/new", data={**form, "password": "short"}).status_code,
+            admin.post("/users", body).status_code,
             owner.request("POST", "/account/password", data={**changed, "current_password": "wrong"}).status_code,
             owner.request("POST", "/account/password", data=changed).status_code,
             _sign_in(server, person, NEXT),
@@ -57,12 +57,12 @@ def test_the_first_administrators_password_is_hashed_before(serve: Callable[...,
         async with server.database.transaction() as session:
             return await organizations.offer_setup(session)
 
-    entry = {"organization": "Acme", "full_name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+    form = {"organization": "Acme", "full_name": "Ada", "email": "ada@example.com", "password": PASSWORD}
     token = server.run(offer())
     with server.without_batches(), watching() as watch:
-        answer = server.http.post(f"/setup/{token}", data=entry, headers={"Sec-Fetch-Site": "same-origin"})
+        response = server.http.post(f"/setup/{token}", data=form, headers={"Sec-Fetch-Site": "same-origin"})
 
-    assert answer.status_code == 303, answer.text
+    assert response.status_code == 303, response.text
     assert "hashing" in watch.ran
     assert watch.held == []
 

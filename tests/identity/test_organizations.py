@@ -67,17 +67,17 @@ class Fresh:
         async def work(session: AsyncSession) -> tuple[int, int]:
             return len((await session.scalars(select(Organization))).all()), len((await session.scalars(select(User))).all())
 
-        found: tuple[int, int] = self.write(work)
-        return found
+        counts: tuple[int, int] = self.write(work)
+        return counts
 
 
 @pytest.fixture
 def fresh(kind: str, templates: Templates, tmp_path: Path, clock: kit_clock.Frozen) -> Iterator[Fresh]:
     """A deployment of the test's own, empty."""
     with templates.fresh(kind, tmp_path) as url, asyncio.Runner() as runner:
-        made = Fresh(settings.load({}, data_dir=tmp_path, database_url=url or None), runner)
-        yield made
-        runner.run(made.database.close())
+        deployment = Fresh(settings.load({}, data_dir=tmp_path, database_url=url or None), runner)
+        yield deployment
+        runner.run(deployment.database.close())
 
 
 def test_there_is_no_default_administrator(fresh: Fresh) -> None:
@@ -91,10 +91,10 @@ def test_the_first_run_token_works_until_there_is_a_user(fresh: Fresh) -> None:
     assert token is not None
     assert fresh.opens(token)
 
-    made = fresh.run(fresh.begin())
+    created_user = fresh.run(fresh.begin())
 
-    assert made.user.user_group == Group.ADMINISTRATOR
-    assert not made.user.must_change_password
+    assert created_user.user.user_group == Group.ADMINISTRATOR
+    assert not created_user.user.must_change_password
     assert not fresh.opens(token)
     assert fresh.offer() is None
 
@@ -103,9 +103,9 @@ def test_the_first_run_token_is_forgotten_with_its_use(fresh: Fresh) -> None:
     """It opens nothing again, not even where all users are gone."""
     token = fresh.offer()
     assert token is not None
-    made = fresh.run(fresh.begin())
+    created_user = fresh.run(fresh.begin())
 
-    fresh.write(lambda session: session.execute(delete(User).where(User.id == made.user.id)))
+    fresh.write(lambda session: session.execute(delete(User).where(User.id == created_user.user.id)))
 
     assert not fresh.opens(token)
 
@@ -227,7 +227,7 @@ def test_organizations_are_found_by_id_and_listed_oldest_first(organization: Acm
     """One that is not there is missing."""
 
     async def work(session: AsyncSession) -> tuple[str, list[int]]:
-        ids = [found.id for found in await organizations.list_all(session)]
+        ids = [each.id for each in await organizations.list_all(session)]
         return (await organizations.get(session, organization.id)).name, ids
 
     name, ids = organization.write(work)
@@ -255,6 +255,6 @@ def test_the_oldest_administrator_stands_in_where_nobody_is_named(organization: 
     async def work(session: AsyncSession) -> User | None:
         return await organizations.owner_of(session, organization.id)
 
-    found = organization.write(work)
-    assert found is not None
-    assert found.id == organization.admin.id
+    owner = organization.write(work)
+    assert owner is not None
+    assert owner.id == organization.admin.id

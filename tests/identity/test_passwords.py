@@ -181,10 +181,10 @@ async def test_a_hash_of_before_that_rule_still_counts() -> None:
 async def test_a_temporary_password_may_be_copied_with_blanks_around_it() -> None:
     """And with what else nobody sees; a chosen password is taken as it is."""
     temporary = credentials.temporary_password()
-    kept = await passwords.hash_password(temporary)
+    password_hash = await passwords.hash_password(temporary)
 
     for typed in (f" {temporary}", f"{temporary}\r\n", f"\ufeff{temporary}\u200b "):
-        assert await passwords.matches(typed, kept), typed
+        assert await passwords.matches(typed, password_hash), typed
     assert not await passwords.matches(f"{GOOD} ", await passwords.hash_password(GOOD))
     assert await passwords.matches(f"{GOOD} ", await passwords.hash_password(f"{GOOD} "))
 

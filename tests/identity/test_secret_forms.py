@@ -18,7 +18,7 @@ def test_every_secret_has_the_form_that_is_documented(organization: Organization
     """Its own and no other, alone and in the middle of what it travels in."""
     apps = Apps(organization)
     native = {"redirect_uris": ["http://127.0.0.1/callback"], "token_endpoint_auth_method": "none"}
-    issued = {
+    secrets_by_form = {
         secret_forms.API_KEY: organization.key().secret,
         secret_forms.CLIENT_SECRET: apps.register(confidential=True).secret or "",
         secret_forms.REFRESH_TOKEN: apps.tokens(apps.register()).refresh,
@@ -26,8 +26,8 @@ def test_every_secret_has_the_form_that_is_documented(organization: Organization
         secret_forms.DEVICE_CODE: begin(organization, device(organization))["device_code"],
     }
 
-    assert set(issued) == set(secret_forms.ALL)
-    for form, secret in issued.items():
+    assert set(secrets_by_form) == set(secret_forms.ALL)
+    for form, secret in secrets_by_form.items():
         assert f"`{form.pattern}`" in PAGE
         assert secret.startswith(form.prefix)
         assert [each for each in secret_forms.ALL if re.fullmatch(each.pattern, secret)] == [form]

@@ -92,12 +92,12 @@ def test_a_token_stands_for_its_user_and_says_when_the_password_was_given(browse
     """With the session as credential."""
     opened = browser.open_()
 
-    found = browser.find(opened.token)
+    signed_in = browser.find(opened.token)
 
-    assert found is not None
-    assert found.principal.user_id == browser.organization.admin.id
-    assert found.principal.credential.id == opened.session_id
-    assert found.reauthenticated_at == kit_clock.now()
+    assert signed_in is not None
+    assert signed_in.principal.user_id == browser.organization.admin.id
+    assert signed_in.principal.credential.id == opened.session_id
+    assert signed_in.reauthenticated_at == kit_clock.now()
 
 
 def test_a_token_is_stored_as_a_digest_and_never_twice_the_same(browser: Browser) -> None:
@@ -137,14 +137,14 @@ def test_use_keeps_a_session_alive_and_is_noted_at_most_once_a_minute(browser: B
     opened = browser.open_()
     idle = timedelta(minutes=browser.settings.session_idle_minutes)
     clock.advance(MINUTE - timedelta(seconds=1))
-    found = browser.find(opened.token)
-    assert found is not None
-    assert not found.needs_renewal
+    signed_in = browser.find(opened.token)
+    assert signed_in is not None
+    assert not signed_in.needs_renewal
 
     clock.advance(idle - 2 * MINUTE)
-    found = browser.find(opened.token)
-    assert found is not None
-    assert found.needs_renewal
+    signed_in = browser.find(opened.token)
+    assert signed_in is not None
+    assert signed_in.needs_renewal
     browser.touch(opened)
     clock.advance(idle - MINUTE)
 
@@ -180,9 +180,9 @@ def test_renewing_gives_a_new_token_and_the_old_one_is_dead(browser: Browser, cl
 
     token = browser.organization.write(renew)
 
-    found = browser.find(token)
-    assert found is not None
-    assert found.is_fresh(browser.settings)
+    signed_in = browser.find(token)
+    assert signed_in is not None
+    assert signed_in.is_fresh(browser.settings)
     assert browser.find(opened.token) is None
     assert browser.row(opened).expires == ends
 

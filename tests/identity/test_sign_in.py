@@ -35,15 +35,15 @@ def door(organization: Organization, clock: kit_clock.Frozen) -> Iterator[Door]:
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Count the Argon2 verifications."""
-    seen: list[str] = []
+    hashes: list[str] = []
     verify = argon2.PasswordHasher.verify
 
     def counting(self: argon2.PasswordHasher, against: str, password: str) -> bool:
-        seen.append(against)
+        hashes.append(against)
         return bool(verify(self, against, password))
 
     monkeypatch.setattr(argon2.PasswordHasher, "verify", counting)
-    return seen
+    return hashes
 
 
 # ---- who comes in ----
@@ -227,9 +227,9 @@ def _signed_in(door: Door, person: Person) -> tuple[sessions.SignedInUser, sessi
     async def work(session: AsyncSession) -> tuple[sessions.SignedInUser, sessions.NewSession]:
         user = await users.get(session, door.organization.id, person.id)
         opened = await sessions.open_(session, user, door.server.settings, Origin())
-        found = await sessions.find(session, opened.token, door.server.settings)
-        assert found is not None
-        return found, opened
+        signed_in = await sessions.find(session, opened.token, door.server.settings)
+        assert signed_in is not None
+        return signed_in, opened
 
     return door.organization.write(work)
 

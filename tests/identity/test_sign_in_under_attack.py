@@ -211,21 +211,21 @@ def test_refusals_that_nobody_follows_are_written_when_the_counters_are_swept(do
 # ---- how much is worked on at once ----
 
 
-def _turn_away(looked: sign_in.Lookup, tries: int) -> None:
+def _turn_away(lookup: sign_in.Lookup, tries: int) -> None:
     """Let tries come while all places of their client subnet are taken."""
     with ExitStack() as stack:
         for _ in range(sign_in_load.MOST_AT_ONCE):
-            stack.enter_context(sign_in.reserve_slot(looked))
+            stack.enter_context(sign_in.reserve_slot(lookup))
         for _ in range(tries):
-            with pytest.raises(Throttled), sign_in.reserve_slot(looked):
+            with pytest.raises(Throttled), sign_in.reserve_slot(lookup):
                 pass
 
 
 def _failures(door: Door, *buckets: bytes) -> list[int]:
     async def work(session: AsyncSession) -> list[int]:
         rows = await session.scalars(select(SignInFailures).where(SignInFailures.bucket.in_(buckets)))
-        found = {row.bucket: row.failures for row in rows.all()}
-        return [found.get(bucket, 0) for bucket in buckets]
+        failures = {row.bucket: row.failures for row in rows.all()}
+        return [failures.get(bucket, 0) for bucket in buckets]
 
     return door.organization.write(work)
 

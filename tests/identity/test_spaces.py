@@ -21,12 +21,12 @@ from tests.support.people import Organization, Person
 from tests.support.wire import audit
 
 
-def change(organization: Organization, space_id: int, **entry: Any) -> Space:
+def change(organization: Organization, space_id: int, **fields: Any) -> Space:
     """Save a Space's form."""
 
     async def work(session: AsyncSession) -> Space:
         space = await spaces.owned(session, organization.id, space_id)
-        return await spaces.change(session, space, SpaceFields(**{"name": "Retail", **entry}), by=organization.admin.actor)
+        return await spaces.change(session, space, SpaceFields(**{"name": "Retail", **fields}), by=organization.admin.actor)
 
     return organization.write(work)
 
@@ -42,8 +42,8 @@ def read(organization: Organization, work: Callable[[AsyncSession], Any]) -> Any
 
 def find(organization: Organization, name: str, person: Person | None = None) -> str:
     """Find a Space by name, as the API does."""
-    found: Space = read(organization, lambda session: spaces.find(session, (person or organization.admin).principal, name))
-    return found.name
+    space: Space = read(organization, lambda session: spaces.find(session, (person or organization.admin).principal, name))
+    return space.name
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,9 @@ def test_a_users_spaces_are_listed_with_the_roles(organization: Organization) ->
     organization.member(organization.space("B"), person, Role.OPERATOR)
     organization.member(organization.space("a"), person, Role.VIEWER)
 
-    found = read(organization, lambda session: spaces.roles_of(session, person.id))
+    memberships = read(organization, lambda session: spaces.roles_of(session, person.id))
 
-    assert [(space.name, role) for space, role in found] == [("a", Role.VIEWER), ("B", Role.OPERATOR)]
+    assert [(space.name, role) for space, role in memberships] == [("a", Role.VIEWER), ("B", Role.OPERATOR)]
 
 
 async def _waits_for_a_lock(session: AsyncSession) -> bool:
@@ -258,5 +258,5 @@ def test_two_who_name_one_member_at_a_moment_come_one_after_the_other(organizati
 
     server.run(race())
 
-    told = [json.loads(each.changes or "") for each in audit(organization, "space.member_changed", target_id=space_id)]
-    assert told == [{person.email: [None, "viewer"]}, {person.email: ["viewer", "editor"]}]
+    changes = [json.loads(each.changes or "") for each in audit(organization, "space.member_changed", target_id=space_id)]
+    assert changes == [{person.email: [None, "viewer"]}, {person.email: ["viewer", "editor"]}]

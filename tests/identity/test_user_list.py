@@ -32,7 +32,7 @@ def page(organization: Organization, **choice: Any) -> CountedPage[UserSummary]:
 
 def names(organization: Organization, **choice: Any) -> list[str]:
     """Read the names of one page."""
-    return [listed.user.full_name for listed in page(organization, **choice).items]
+    return [row.user.full_name for row in page(organization, **choice).items]
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ def test_a_search_with_a_nul_is_no_server_error(people: Organization) -> None:
 
 def test_pages_leave_nobody_out_and_show_nobody_twice(people: Organization) -> None:
     """Also where the sorted column is equal for all."""
-    found = [name for number in range(1, 5) for name in names(people, number=number, size=1, sort="status")]
+    all_names = [name for number in range(1, 5) for name in names(people, number=number, size=1, sort="status")]
 
-    assert sorted(found) == sorted(names(people))
+    assert sorted(all_names) == sorted(names(people))
     assert page(people, number=5, size=1).items == ()
 
 
@@ -116,8 +116,8 @@ def test_live_keys_and_those_that_expire_soon_are_counted(organization: Organiza
 
 
 def _counts(organization: Organization) -> tuple[int, int]:
-    listed = page(organization).items[0]
-    return listed.active_keys, listed.keys_expiring
+    row = page(organization).items[0]
+    return row.active_keys, row.keys_expiring
 
 
 def test_users_sort_by_their_number_of_live_keys(people: Organization) -> None:

@@ -39,9 +39,9 @@ def test_the_last_active_administrator_stays(organization: Organization, last: s
     with pytest.raises(Conflict, match="last active administrator"):
         acts[last]()
 
-    kept = row(organization, organization.admin)
-    assert kept is not None
-    assert (kept.status, kept.user_group) == (UserStatus.ACTIVE, "Administrator")
+    user = row(organization, organization.admin)
+    assert user is not None
+    assert (user.status, user.user_group) == (UserStatus.ACTIVE, "Administrator")
 
 
 @pytest.mark.parametrize("act", ["disable", "demote"])

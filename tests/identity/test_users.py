@@ -26,24 +26,24 @@ pytestmark = pytest.mark.both_databases("an address that is taken is told by eac
 
 def test_a_new_user_gets_a_temporary_password_that_must_be_changed(organization: Organization) -> None:
     """It exists in the clear only in the answer, has about 80 random bits, and is kept as Argon2id."""
-    made = create(organization)
+    created_user = create(organization)
 
-    assert len(made.password) == 19
-    assert made.user.must_change_password
-    assert made.user.password_hash.startswith("$argon2id$")
-    assert made.password not in made.user.password_hash
-    assert made.password not in repr(made)
-    assert organization.server.run(passwords.matches(made.password, made.user.password_hash))
+    assert len(created_user.password) == 19
+    assert created_user.user.must_change_password
+    assert created_user.user.password_hash.startswith("$argon2id$")
+    assert created_user.password not in created_user.user.password_hash
+    assert created_user.password not in repr(created_user)
+    assert organization.server.run(passwords.matches(created_user.password, created_user.user.password_hash))
 
 
 def test_making_a_user_is_one_audit_event_without_the_password(organization: Organization) -> None:
     """Who, whom, and with which group."""
-    made = create(organization, group=Group.ADMINISTRATOR)
+    created_user = create(organization, group=Group.ADMINISTRATOR)
 
-    [event] = audit(organization, "user.created", target_id=made.user.id)
+    [event] = audit(organization, "user.created", target_id=created_user.user.id)
     assert event.actor_name == organization.admin.email
     assert "Administrator" in str(event.changes)
-    assert made.password not in str(event.changes)
+    assert created_user.password not in str(event.changes)
 
 
 @pytest.mark.parametrize("change", [str.upper, str.title, lambda text: f"  {text} "])

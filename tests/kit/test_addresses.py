@@ -104,13 +104,13 @@ FORWARDED = {
 def test_a_forwarded_address_may_have_brackets_and_a_port() -> None:
     """As proxies of cloud providers write it; text that is no address is none."""
     for text, expected in FORWARDED.items():
-        found = addresses.read_forwarded(text)
-        assert (None if found is None else str(found)) == expected, text
+        address = addresses.read_forwarded(text)
+        assert (None if address is None else str(address)) == expected, text
 
 
 @given(st.ip_addresses(), st.integers(0, 65535))
 def test_every_address_is_read_with_its_port(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> None:
     """The port changes nothing."""
-    shown = f"[{address}]" if address.version == 6 else str(address)
+    text = f"[{address}]" if address.version == 6 else str(address)
 
-    assert addresses.read_forwarded(f"{shown}:{port}") == addresses.read(str(address))
+    assert addresses.read_forwarded(f"{text}:{port}") == addresses.read(str(address))

@@ -82,8 +82,8 @@ def _grows(value: ast.expr | None) -> bool:
     if not isinstance(value, ast.Call):
         return False
     name = ast.unparse(value.func).partition("[")[0].rpartition(".")[2]
-    made = [ast.unparse(each.value).rpartition(".")[2] for each in value.keywords if each.arg == "default_factory"]
-    return (name in _GROWING and not value.args) or (name == "field" and bool(_GROWING.intersection(made)))
+    factories = [ast.unparse(each.value).rpartition(".")[2] for each in value.keywords if each.arg == "default_factory"]
+    return (name in _GROWING and not value.args) or (name == "field" and bool(_GROWING.intersection(factories)))
 
 
 def _maps() -> Iterator[str]:

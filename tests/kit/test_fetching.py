@@ -26,8 +26,8 @@ from tests.support.ports import free_port
 @pytest.fixture
 def publisher() -> Iterator[Publisher]:
     """A server on the loopback address."""
-    with published() as serving:
-        yield serving
+    with published() as document_server:
+        yield document_server
 
 
 def fetcher(limits: Limits | None = None, resolve: Resolve | None = None, *, private: bool = True) -> Fetcher:
@@ -46,18 +46,18 @@ async def test_a_json_document_is_fetched(publisher: Publisher) -> None:
     """With how long it may be kept, and nothing about us or our users sent along."""
     url = publisher.json("/app.json", {"a": 1}, cache="public, max-age=600")
 
-    found = await fetcher().get(url, asker=None)
+    fetched = await fetcher().get(url, asker=None)
 
-    assert (found.document, found.max_age) == ({"a": 1}, 600)
+    assert (fetched.document, fetched.max_age) == ({"a": 1}, 600)
     assert set(publisher.headers[0]) == {"host", "accept", "accept-encoding", "user-agent", "connection"}
 
 
 @pytest.mark.parametrize(("cache", "seconds"), [(None, None), ("no-store", 0), ("max-age=5, no-cache", 0), ('max-age="7"', 7)])
 async def test_how_long_a_document_may_be_kept_is_read(publisher: Publisher, cache: str | None, seconds: int | None) -> None:
     """As its server says it (security.md 73)."""
-    found = await fetcher().get(publisher.json("/app.json", {}, cache=cache), asker=None)
+    fetched = await fetcher().get(publisher.json("/app.json", {}, cache=cache), asker=None)
 
-    assert found.max_age == seconds
+    assert fetched.max_age == seconds
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -137,14 +137,14 @@ async def test_a_slow_server_is_left(publisher: Publisher, monkeypatch: pytest.M
 )
 async def test_a_host_that_leads_inside_is_refused(address: str) -> None:
     """One inner address among public ones is enough, and nothing is connected to (security.md 71)."""
-    asked: list[str] = []
+    lookups: list[str] = []
 
     async def resolve(host: str, _port: int) -> Sequence[str]:
-        asked.append(host)
+        lookups.append(host)
         return ["198.51.99.1", address]
 
     assert "no public address" in await refused(fetcher(resolve=resolve, private=False), "https://app.example/app.json")
-    assert asked == ["app.example"]
+    assert lookups == ["app.example"]
 
 
 @pytest.mark.parametrize(
@@ -181,23 +181,23 @@ async def test_the_checked_address_is_the_connected_one() -> None:
         first.json("/app.json", {"who": "the checked one"})
         second.json("/app.json", {"who": "the other one"})
 
-        found = await fetcher(resolve=resolve).get(f"http://app.example:{port}/app.json", asker=None)
+        fetched = await fetcher(resolve=resolve).get(f"http://app.example:{port}/app.json", asker=None)
 
-    assert found.document == {"who": "the checked one"}
+    assert fetched.document == {"who": "the checked one"}
     assert asked == 1
     assert (first.headers[0]["host"], second.asked) == (f"app.example:{port}", [])
 
 
 async def test_the_certificate_must_be_the_hosts(tmp_path: Path) -> None:
     """TLS goes by the name, not by the address that was connected to (security.md 71)."""
-    serving, trusting = certificate(tmp_path, "app.example")
+    server_tls, client_tls = certificate(tmp_path, "app.example")
 
     async def resolve(_host: str, _port: int) -> Sequence[str]:
         return ["127.0.0.1"]
 
-    with published(tls=serving) as publisher:
+    with published(tls=server_tls) as publisher:
         publisher.json("/app.json", {"a": 1})
-        fetch = Fetcher(InProcess(), is_private_let=True, resolve=resolve, tls=trusting)
+        fetch = Fetcher(InProcess(), is_private_let=True, resolve=resolve, tls=client_tls)
 
         assert (await fetch.get(f"https://app.example:{publisher.port}/app.json", asker=None)).document == {"a": 1}
         assert "cannot be reached" in await refused(fetch, f"https://other.example:{publisher.port}/app.json")
@@ -259,7 +259,7 @@ async def test_fetches_are_limited_at_the_same_time(publisher: Publisher, limits
         await fetch.get(url, asker="203.0.113.9")
     release.set()
 
-    assert [found.document for found in await asyncio.gather(*waiting)] == [{}, {}]
+    assert [fetched.document for fetched in await asyncio.gather(*waiting)] == [{}, {}]
     assert (await fetch.get(url, asker="203.0.113.9")).document == {}
 
 
@@ -267,7 +267,7 @@ def certificate(folder: Path, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext
     """Return TLS for a server with a certificate for a host, and for a client that trusts that certificate alone."""
     key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    made = (
+    cert = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -280,7 +280,7 @@ def certificate(folder: Path, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext
     )
     path = folder / "both.pem"
     encoded = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + encoded)
-    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    serving.load_cert_chain(path)
-    return serving, ssl.create_default_context(cadata=made.public_bytes(serialization.Encoding.PEM).decode())
+    path.write_bytes(cert.public_bytes(serialization.Encoding.PEM) + encoded)
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_tls.load_cert_chain(path)
+    return server_tls, ssl.create_default_context(cadata=cert.public_bytes(serialization.Encoding.PEM).decode())

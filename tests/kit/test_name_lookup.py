@@ -34,10 +34,10 @@ class Silence:
 @pytest.fixture
 def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[Silence]:
     """A network in which some names are never answered."""
-    made = Silence()
-    monkeypatch.setattr(socket, "getaddrinfo", made)
-    yield made
-    made.may_answer.set()
+    resolver = Silence()
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    yield resolver
+    resolver.may_answer.set()
     _all_are_back()
 
 
@@ -52,7 +52,7 @@ async def test_names_that_do_not_resolve_hold_none_of_the_loops_threads(silence:
     fetcher = Fetcher(InProcess(), limits=Limits(at_once=100, per_asker=100))
     urls = [f"https://{number}.silent.example/app.json" for number in range(40)]
 
-    asked = hanging = {asyncio.create_task(fetcher.get(url, asker=None)) for url in urls}
+    fetches = hanging = {asyncio.create_task(fetcher.get(url, asker=None)) for url in urls}
     while len(hanging) > name_lookup.MOST:
         _, hanging = await asyncio.wait(hanging, return_when=asyncio.FIRST_COMPLETED)
     lookup = asyncio.ensure_future(asyncio.get_running_loop().getaddrinfo("localhost", 80))
@@ -60,13 +60,13 @@ async def test_names_that_do_not_resolve_hold_none_of_the_loops_threads(silence:
     is_free = lookup.done()
     for task in hanging:
         task.cancel()
-    await asyncio.gather(*asked, return_exceptions=True)
+    await asyncio.gather(*fetches, return_exceptions=True)
     (refusal,) = await asyncio.gather(fetcher.get("https://localhost/app.json", asker=None), return_exceptions=True)
     silence.may_answer.set()
 
     assert is_free
     assert len(hanging) == name_lookup.MOST
-    assert all(isinstance(task.exception(), Throttled) for task in asked - hanging)
+    assert all(isinstance(task.exception(), Throttled) for task in fetches - hanging)
     assert isinstance(refusal, Throttled)
     assert "too many names" in refusal.detail
     await asyncio.to_thread(_all_are_back)

@@ -51,17 +51,17 @@ TABLE = [
 def test_names_are_kept_or_refused_as_the_table_says() -> None:
     """The table is the rule; a refused text is refused whole."""
     for typed, expected, why in TABLE:
-        kept = plain_text.normalize(typed)
-        found = None if plain_text.line_fault(kept) else kept
-        assert found == expected, why
+        normalized = plain_text.normalize(typed)
+        result = None if plain_text.line_fault(normalized) else normalized
+        assert result == expected, why
 
 
 def test_a_text_of_several_lines_has_line_feeds_however_they_were_typed() -> None:
     """CRLF and CR are the line ends of other systems; tabs may stay."""
-    kept = plain_text.normalize("\r\none\r\n\ttwo\rthree\r\n")
+    normalized = plain_text.normalize("\r\none\r\n\ttwo\rthree\r\n")
 
-    assert kept == "one\n\ttwo\nthree"
-    assert plain_text.lines_fault(kept) is None
+    assert normalized == "one\n\ttwo\nthree"
+    assert plain_text.lines_fault(normalized) is None
     assert plain_text.lines_fault("one\u200btwo") is not None
 
 
@@ -71,20 +71,20 @@ def test_a_text_of_several_lines_has_line_feeds_however_they_were_typed() -> Non
 @example("\u2800\ufe0f\u2800")
 def test_normalizing_twice_changes_nothing_more(text: str) -> None:
     """What is kept is in its one form, composed, and with nothing blank around it."""
-    kept = plain_text.normalize(text)
+    normalized = plain_text.normalize(text)
 
-    assert plain_text.normalize(kept) == kept == unicodedata.normalize("NFC", kept)
-    assert kept == kept.strip()
+    assert plain_text.normalize(normalized) == normalized == unicodedata.normalize("NFC", normalized)
+    assert normalized == normalized.strip()
 
 
 @given(st.text(min_size=1, max_size=40))
 def test_an_accepted_line_can_be_seen_and_hides_nothing(text: str) -> None:
     """Two accepted names that differ differ to the eye as well, but for letters that look alike."""
-    kept = plain_text.normalize(text)
+    normalized = plain_text.normalize(text)
 
-    if kept and plain_text.line_fault(kept) is None:
-        assert plain_text.is_visible(kept)
-        assert not set(kept) & set("\u00ad\u200b\u200e\u200f\u2060\u3164\ufeff\n\0")
+    if normalized and plain_text.line_fault(normalized) is None:
+        assert plain_text.is_visible(normalized)
+        assert not set(normalized) & set("\u00ad\u200b\u200e\u200f\u2060\u3164\ufeff\n\0")
 
 
 def test_search_takes_case_and_blanks_alike_and_accents_apart() -> None:
@@ -101,6 +101,6 @@ def test_search_takes_case_and_blanks_alike_and_accents_apart() -> None:
 @given(st.characters())
 def test_every_letter_is_among_its_own_variants(letter: str) -> None:
     """And all of them fold to one."""
-    for found in plain_text.variants(letter):
-        assert {plain_text.fold(each) for each in found} == {plain_text.fold(found)[0]}
+    for variant in plain_text.variants(letter):
+        assert {plain_text.fold(each) for each in variant} == {plain_text.fold(variant)[0]}
         assert plain_text.fold(letter)[0] in {plain_text.fold(each) for each in "".join(plain_text.variants(letter))}

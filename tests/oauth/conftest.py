@@ -32,8 +32,8 @@ def go(partners: Apps, partner: App) -> Iterator[Go]:
 
         def begin(app: App | None = None, person: Person | None = None, *, signed_in: bool = True, **more: Any) -> Journey:
             who = (person or partners.organization.admin) if signed_in else None
-            made = Journey(partners, app or partner, who, **more)
-            stack.callback(made.browser.http.close)
-            return made
+            journey = Journey(partners, app or partner, who, **more)
+            stack.callback(journey.browser.http.close)
+            return journey
 
         yield begin

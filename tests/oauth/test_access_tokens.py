@@ -54,9 +54,9 @@ def app(apps: Apps) -> App:
     return apps.register()
 
 
-def refused(answer: httpx.Response) -> bool:
+def refused(response: httpx.Response) -> bool:
     """Whether the answer is the one that makes apps refresh."""
-    return answer.status_code == 401 and 'error="invalid_token"' in answer.headers["www-authenticate"]
+    return response.status_code == 401 and 'error="invalid_token"' in response.headers["www-authenticate"]
 
 
 # ---- what it says ----
@@ -71,12 +71,12 @@ def test_a_token_says_what_the_profile_asks_for(apps: Apps, app: App) -> None:
     token = apps.tokens(app, person, reach=Reach.SPACE, space_id=space_id).access
 
     assert header(token)["typ"] == "at+jwt"
-    said = claims(token)
-    assert set(said) >= {"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "sid", "org", "role", "spaces"}
-    assert (said["iss"], said["sub"], said["client_id"]) == (apps.server.url, str(person.id), app.client_id)
-    assert said["aud"] != app.client_id
-    assert (said["org"], said["role"], said["space"]) == (home.id, "User", space_id)
-    assert said["spaces"] == [{"id": space_id, "name": "Retail", "role": "operator"}]
+    payload = claims(token)
+    assert set(payload) >= {"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "sid", "org", "role", "spaces"}
+    assert (payload["iss"], payload["sub"], payload["client_id"]) == (apps.server.url, str(person.id), app.client_id)
+    assert payload["aud"] != app.client_id
+    assert (payload["org"], payload["role"], payload["space"]) == (home.id, "User", space_id)
+    assert payload["spaces"] == [{"id": space_id, "name": "Retail", "role": "operator"}]
 
 
 def test_the_audience_is_our_api_where_no_resource_is_asked_for(apps: Apps, app: App) -> None:
@@ -116,16 +116,16 @@ def test_a_token_fits_into_a_header_however_many_spaces_there_are(alone: Apps) -
 
     async def work(session: AsyncSession) -> None:
         for number in range(MOST_SPACES):
-            entry = spaces.SpaceFields(name=f"{number} {long}")
-            await spaces.create(session, home.id, entry, by=BY)
+            fields = spaces.SpaceFields(name=f"{number} {long}")
+            await spaces.create(session, home.id, fields, by=BY)
 
     home.write(work)
     tokens = alone.tokens(app)
 
-    said = claims(tokens.access)
-    assert "spaces" not in said
-    assert said["spaces_omitted"] == MOST_SPACES
-    assert said["spaces_uri"] == f"{alone.server.url}/api/v1/spaces"
+    payload = claims(tokens.access)
+    assert "spaces" not in payload
+    assert payload["spaces_omitted"] == MOST_SPACES
+    assert payload["spaces_uri"] == f"{alone.server.url}/api/v1/spaces"
     assert len(tokens.access) < 4096
     assert len(alone.get("/spaces", tokens).json()) == MOST_SPACES
 
@@ -157,14 +157,14 @@ def test_losing_one_of_very_many_spaces_is_noticed(alone: Apps) -> None:
             await spaces.create(session, home.id, spaces.SpaceFields(name=f"Space {number}"), by=BY) for number in range(MOST_SPACES + 1)
         ]
 
-    made = [space.id for space in home.write(work)]
-    for space_id in made:
+    space_ids = [space.id for space in home.write(work)]
+    for space_id in space_ids:
         home.member(space_id, person, Role.VIEWER)
     tokens = alone.tokens(app, person)
     assert claims(tokens.access)["spaces_omitted"] == MOST_SPACES + 1
     assert alone.get("/agent/all", tokens).status_code == 200
 
-    home.member(made[50], person, None)
+    home.member(space_ids[50], person, None)
 
     assert refused(alone.get("/agent/all", tokens))
 
@@ -192,12 +192,12 @@ def test_scope_and_role_decide_together(apps: Apps, app: App) -> None:
 
 def test_a_missing_scope_is_told_with_what_would_do(apps: Apps, app: App) -> None:
     """403, `insufficient_scope`, the scopes needed and where to read about us, as RFC 6750 section 3.1 says (security.md 51)."""
-    answer = apps.get("/spaces", apps.tokens(app, scope="agents:read"))
+    response = apps.get("/spaces", apps.tokens(app, scope="agents:read"))
 
-    assert answer.status_code == 403
-    assert answer.json()["errorCode"] == "insufficient_scope"
-    assert answer.json()["scope"] == "spaces:read"
-    challenge = answer.headers["www-authenticate"]
+    assert response.status_code == 403
+    assert response.json()["errorCode"] == "insufficient_scope"
+    assert response.json()["scope"] == "spaces:read"
+    challenge = response.headers["www-authenticate"]
     assert challenge.startswith('Bearer realm="latchpin", error="insufficient_scope", scope="spaces:read"')
     assert f'resource_metadata="{apps.server.url}/.well-known/oauth-protected-resource"' in challenge
 
@@ -212,10 +212,10 @@ def test_identity_scopes_open_nothing_of_the_api(apps: Apps, app: App, scope: st
 
 def test_a_call_without_credential_is_told_how_to_come_in(apps: Apps) -> None:
     """401 with `resource_metadata` and `scope`, and no `error` where nothing was sent (security.md 52)."""
-    answer = apps.server.http.get(LIST)
+    response = apps.server.http.get(LIST)
 
-    assert answer.status_code == 401
-    challenge = answer.headers["www-authenticate"]
+    assert response.status_code == 401
+    challenge = response.headers["www-authenticate"]
     assert f'scope="{scopes.serialize(scopes.ALL)}"' in challenge
     assert f'resource_metadata="{apps.server.url}/.well-known/oauth-protected-resource"' in challenge
     assert "error=" not in challenge
@@ -223,11 +223,11 @@ def test_a_call_without_credential_is_told_how_to_come_in(apps: Apps) -> None:
 
 def test_a_refused_token_is_told_to_be_refused(apps: Apps) -> None:
     """401 with `error="invalid_token"` besides (security.md 52)."""
-    answer = apps.server.http.get(LIST, headers={"Authorization": "Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2ln"})
+    response = apps.server.http.get(LIST, headers={"Authorization": "Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2ln"})
 
-    assert refused(answer)
-    assert "resource_metadata=" in answer.headers["www-authenticate"]
-    assert answer.json()["detail"].startswith("The access token was not accepted. Refresh it")
+    assert refused(response)
+    assert "resource_metadata=" in response.headers["www-authenticate"]
+    assert response.json()["detail"].startswith("The access token was not accepted. Refresh it")
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
@@ -235,10 +235,10 @@ def test_a_token_in_the_address_is_refused(apps: Apps, app: App) -> None:
     """Addresses end in logs (RFC 6750 section 5.3, security.md 53); the trail calls it a token's misuse."""
     tokens = apps.tokens(app)
 
-    answer = apps.server.http.get(LIST, params={"access_token": tokens.access})
+    response = apps.server.http.get(LIST, params={"access_token": tokens.access})
 
-    assert answer.status_code == 401
-    assert answer.json()["detail"].startswith("An access token in the address is not accepted")
+    assert response.status_code == 401
+    assert response.json()["detail"].startswith("An access token in the address is not accepted")
     assert audit(apps.organization, "access_token.refused", reason="not in the Authorization header as Bearer")
 
 
@@ -246,9 +246,9 @@ def test_a_token_in_header_and_address_is_two_credentials(apps: Apps, app: App) 
     """A sound header does not excuse the address (security.md 53)."""
     tokens = apps.tokens(app)
 
-    answer = apps.server.http.get(LIST, params={"access_token": tokens.access}, headers=tokens.header)
+    response = apps.server.http.get(LIST, params={"access_token": tokens.access}, headers=tokens.header)
 
-    assert (answer.status_code, answer.json()["errorCode"]) == (400, "two_credentials")
+    assert (response.status_code, response.json()["errorCode"]) == (400, "two_credentials")
 
 
 def test_a_token_in_the_body_or_a_cookie_is_refused(apps: Apps, app: App) -> None:
@@ -256,13 +256,13 @@ def test_a_token_in_the_body_or_a_cookie_is_refused(apps: Apps, app: App) -> Non
     tokens, agent = apps.tokens(app), apps.organization.agent()
     path, session = f"/api/v1/agent/{agent}/version/1/restore", cookie_names.of(apps.server.settings)
 
-    answers = [
+    responses = [
         apps.server.http.post(path, data={"access_token": tokens.access}),
         apps.server.http.post(path, json={"access_token": tokens.access}),
         apps.server.http.get(LIST, headers={"Cookie": f"access_token={tokens.access}; {session}={tokens.access}"}),
     ]
 
-    assert [answer.status_code for answer in answers] == [401, 401, 401]
+    assert [response.status_code for response in responses] == [401, 401, 401]
 
 
 def test_a_token_next_to_another_credential_is_refused(apps: Apps, app: App) -> None:
@@ -270,13 +270,13 @@ def test_a_token_next_to_another_credential_is_refused(apps: Apps, app: App) -> 
     tokens, key = apps.tokens(app), apps.organization.key()
     bearer = tokens.header["Authorization"]
     http = apps.server.http
-    answers = [
+    responses = [
         http.get(LIST, headers=[("Authorization", bearer), ("Authorization", key.header["Authorization"])]),
         http.get(LIST, headers={"Authorization": f"{bearer}, {bearer}"}),
         http.get(LIST, headers={"Authorization": bearer, "Cookie": f"{cookie_names.of(apps.server.settings)}=abcdefg"}),
     ]
 
-    assert {(answer.status_code, answer.json()["errorCode"]) for answer in answers} == {(400, "two_credentials")}
+    assert {(response.status_code, response.json()["errorCode"]) for response in responses} == {(400, "two_credentials")}
 
 
 def test_the_scheme_may_be_written_in_any_case(apps: Apps, app: App) -> None:
@@ -290,19 +290,19 @@ def test_the_scheme_may_be_written_in_any_case(apps: Apps, app: App) -> None:
 def test_another_sites_page_may_call_with_a_token(apps: Apps, app: App) -> None:
     """The preflight is answered without credential, and the answers can be read; cookies are never let (Fetch, CORS)."""
     origin = {"Origin": "https://partner.example"}
-    asked = apps.server.http.options(
+    preflight = apps.server.http.options(
         LIST, headers={**origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
     )
 
-    assert asked.status_code == 204
-    assert asked.headers["access-control-allow-origin"] == "*"
-    assert "authorization" in asked.headers["access-control-allow-headers"]
-    assert "access-control-allow-credentials" not in asked.headers
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-origin"] == "*"
+    assert "authorization" in preflight.headers["access-control-allow-headers"]
+    assert "access-control-allow-credentials" not in preflight.headers
     tokens = apps.tokens(app)
     for sent, status in ((tokens.header, 200), ({"Authorization": "Bearer a.b.c"}, 401)):
-        answer = apps.server.http.get(LIST, headers={**origin, **sent})
-        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (status, "*")
-        assert "www-authenticate" in answer.headers["access-control-expose-headers"]
+        response = apps.server.http.get(LIST, headers={**origin, **sent})
+        assert (response.status_code, response.headers["access-control-allow-origin"]) == (status, "*")
+        assert "www-authenticate" in response.headers["access-control-expose-headers"]
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
@@ -324,8 +324,8 @@ def test_an_app_for_one_space_sees_that_space_only(alone: Apps) -> None:
 
     for mine, tokens in bound.items():
         assert [each["name"] for each in alone.get("/agent/all", tokens).json()] == [mine]
-        found = alone.server.http.get("/api/v1/agent/search", params={"query": "Prices of"}, headers=tokens.header)
-        assert {each["name"] for each in found.json()} == {mine}
+        response = alone.server.http.get("/api/v1/agent/search", params={"query": "Prices of"}, headers=tokens.header)
+        assert {each["name"] for each in response.json()} == {mine}
         counted = alone.server.http.get("/api/v1/agent/search/count", params={"query": "Prices of"}, headers=tokens.header)
         assert counted.json() == {"totalCount": 1}, counted.text
         personal = alone.get("/agent/personal/count", tokens)
@@ -370,9 +370,9 @@ def test_a_global_space_is_read_and_not_changed(alone: Apps) -> None:
 
 def test_no_token_opens_administration(apps: Apps, app: App) -> None:
     """Users, keys and apps are for administrators who are signed in, whatever scopes an administrator's app has."""
-    answer = apps.server.http.get("/api/v1/admin/users", headers=apps.tokens(app).header)
+    response = apps.server.http.get("/api/v1/admin/users", headers=apps.tokens(app).header)
 
-    assert (answer.status_code, answer.json()["errorCode"]) == (403, "credential_not_allowed")
+    assert (response.status_code, response.json()["errorCode"]) == (403, "credential_not_allowed")
 
 
 # ---- when it stops ----
@@ -409,8 +409,8 @@ def test_a_lost_role_ends_the_token_and_a_refresh_tells_the_truth(apps: Apps, ap
 
     assert refused(apps.get("/spaces", tokens))
     again = Tokens(apps.refresh(app, tokens.refresh).json())
-    told = [each["role"] for each in claims(again.access)["spaces"] if each["id"] == space_id]
-    assert told == ([left.word] if left else [])
+    roles = [each["role"] for each in claims(again.access)["spaces"] if each["id"] == space_id]
+    assert roles == ([left.word] if left else [])
     assert apps.get("/spaces", again).status_code == 200
 
 
@@ -479,12 +479,12 @@ def _delete_client(apps: Apps, app: App, person: Person, tokens: Tokens) -> None
 
 
 def _revoke_token(apps: Apps, app: App, person: Person, tokens: Tokens) -> None:
-    said = claims(tokens.access)
+    payload = claims(tokens.access)
 
     async def work(session: AsyncSession) -> None:
-        grant = await session.scalar(select(OAuthGrant).where(OAuthGrant.sid == said["sid"]))
+        grant = await session.scalar(select(OAuthGrant).where(OAuthGrant.sid == payload["sid"]))
         assert grant is not None
-        session.add(RevokedToken(jti=said["jti"], grant_id=grant.id, expires=kit_clock.now() + timedelta(hours=1)))
+        session.add(RevokedToken(jti=payload["jti"], grant_id=grant.id, expires=kit_clock.now() + timedelta(hours=1)))
         invalidate(session)
 
     apps.organization.write(work)
@@ -633,7 +633,7 @@ def test_an_app_of_its_own_loses_a_space_at_once(apps: Apps) -> None:
 
     async def take_back(session: AsyncSession) -> None:
         client = await client_admin.get(session, home.id, service.pk)
-        entry = client_admin.ClientFields(
+        fields = client_admin.ClientFields(
             name="Nightly export",
             auth_method="client_secret_post",
             redirect_uris=(),
@@ -641,7 +641,7 @@ def test_an_app_of_its_own_loses_a_space_at_once(apps: Apps) -> None:
             scopes=("spaces:read",),
             spaces={},
         )
-        await client_admin.change(session, client, entry, by=BY)
+        await client_admin.change(session, client, fields, by=BY)
 
     home.write(take_back)
 
@@ -690,10 +690,10 @@ def test_tokens_of_a_key_share_the_keys_own_limit(apps: Apps) -> None:
     }
     traded = [Tokens(apps.server.http.post("/api/oauth/token", data=form).json()) for _ in range(3)]
 
-    answers = [home.get("/agent/all", key), *(apps.get("/agent/all", each) for each in traded)]
+    responses = [home.get("/agent/all", key), *(apps.get("/agent/all", each) for each in traded)]
 
-    assert [limits(answer)["x-ratelimit-limit"] for answer in answers] == ["4"] * 4
-    assert [limits(answer)["ratelimit"].partition(";t=")[0] for answer in answers] == [f'"default";r={left}' for left in (3, 2, 1, 0)]
+    assert [limits(response)["x-ratelimit-limit"] for response in responses] == ["4"] * 4
+    assert [limits(response)["ratelimit"].partition(";t=")[0] for response in responses] == [f'"default";r={left}' for left in (3, 2, 1, 0)]
 
 
 def test_a_token_seen_before_costs_no_query(apps: Apps, app: App) -> None:
@@ -702,11 +702,11 @@ def test_a_token_seen_before_costs_no_query(apps: Apps, app: App) -> None:
     never = Tokens({"access_token": resigned(apps.server, one.access, jti="another")})
     apps.get("/agent/999999", one)
 
-    with statements(apps.server) as seen:
+    with statements(apps.server) as queries:
         apps.server.http.get("/api/v1/nothing", headers=one.header)
         apps.server.http.get("/api/v1/nothing", headers=never.header)
 
-    assert [each for each in seen if "oauth" in each or "signing" in each or "users" in each] == []
+    assert [each for each in queries if "oauth" in each or "signing" in each or "users" in each] == []
 
 
 def test_the_trail_tells_what_an_app_did_and_when_it_was_last_used(apps: Apps, app: App) -> None:
@@ -741,23 +741,25 @@ def test_the_trail_tells_the_true_reason_of_each_refusal(apps: Apps, app: App, c
         home.member(space_id, person, Role.VIEWER)
         return person, apps.tokens(app, person, scope=scope)
 
-    told: dict[str, Tokens] = {}
+    tokens_by_reason: dict[str, Tokens] = {}
     for reason, end in (("grant ended", _end_grant), ("revoked", _revoke_token)):
-        person, told[reason] = of()
-        end(apps, app, person, told[reason])
-    person, told["token claims more than its user has now"] = of()
+        person, tokens_by_reason[reason] = of()
+        end(apps, app, person, tokens_by_reason[reason])
+    person, tokens_by_reason["token claims more than its user has now"] = of()
     home.member(space_id, person, None)
     _, sound = of()
-    told["token for another resource"] = Tokens({"access_token": resigned(server, sound.access, aud="https://other.example")})
-    told["token from the future"] = Tokens({"access_token": resigned(server, sound.access, nbf=int(kit_clock.timestamp()) + 600)})
-    told["expired"] = Tokens({"access_token": resigned(server, sound.access, exp=int(kit_clock.timestamp()) - 1)})
-    answers = {reason: apps.get("/agent/all", each) for reason, each in told.items()}
+    tokens_by_reason["token for another resource"] = Tokens({"access_token": resigned(server, sound.access, aud="https://other.example")})
+    tokens_by_reason["token from the future"] = Tokens(
+        {"access_token": resigned(server, sound.access, nbf=int(kit_clock.timestamp()) + 600)}
+    )
+    tokens_by_reason["expired"] = Tokens({"access_token": resigned(server, sound.access, exp=int(kit_clock.timestamp()) - 1)})
+    responses = {reason: apps.get("/agent/all", each) for reason, each in tokens_by_reason.items()}
 
-    assert {answer.json()["detail"] for answer in answers.values()} == {answers["expired"].json()["detail"]}
+    assert {response.json()["detail"] for response in responses.values()} == {responses["expired"].json()["detail"]}
     rows = audit(home, "access_token.refused", organization_id=home.id)
-    assert {row.reason for row in rows} == set(told)
+    assert {row.reason for row in rows} == set(tokens_by_reason)
     assert all(row.credential_kind == "access_token" and row.target_name == "Partner" for row in rows)
-    assert all(token.access not in str(vars(row)) for row in rows for token in told.values())
+    assert all(token.access not in str(vars(row)) for row in rows for token in tokens_by_reason.values())
 
 
 # ---- what never happens ----
@@ -767,13 +769,13 @@ def test_the_api_has_no_way_to_send_a_token_on() -> None:
     """No module behind the gate opens connections; only the fetching of client metadata does, and no token reaches it (security.md 56)."""
     outward = {"httpx", "aiohttp", "requests", "urllib.request", "socket", "http.client"}
     package = Path(latchpin.__file__).parent
-    found = {}
+    outward_imports = {}
     for folder in ("api", "automation", "identity", "audit"):
         for file in (package / folder).rglob("*.py"):
             tree = ast.parse(file.read_text(encoding="utf-8"))
             imported = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
             imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
             if imported & outward:
-                found[file.name] = imported & outward
+                outward_imports[file.name] = imported & outward
 
-    assert found == {}
+    assert outward_imports == {}

@@ -30,21 +30,23 @@ def apps(organization: Organization) -> Apps:
 
 def register(apps: Apps, identifier: str, *, may_call_api: bool = False) -> int:
     """Register a resource and return its id."""
-    kept = apps.server.services.secrets
+    secrets = apps.server.services.secrets
 
     async def work(session: AsyncSession) -> int:
-        entry = ResourceFields(name="Prices", identifier=identifier, may_call_api=may_call_api)
-        made = await resource_admin.create(session, apps.organization.id, entry, settings=apps.server.settings, secrets=kept, by=BY)
-        return made.resource.row.id
+        fields = ResourceFields(name="Prices", identifier=identifier, may_call_api=may_call_api)
+        created_resource = await resource_admin.create(
+            session, apps.organization.id, fields, settings=apps.server.settings, secrets=secrets, by=BY
+        )
+        return created_resource.resource.row.id
 
     return apps.organization.write(work)
 
 
-def error(answer: httpx.Response) -> str:
+def error(response: httpx.Response) -> str:
     """Return the error of a refusal."""
-    assert answer.status_code == 400, answer.text
-    found: str = answer.json()["error"]
-    return found
+    assert response.status_code == 400, response.text
+    code: str = response.json()["error"]
+    return code
 
 
 @pytest.mark.parametrize(
@@ -119,10 +121,10 @@ def test_a_token_for_another_resource_is_refused_here_and_here_only(apps: Apps) 
     register(apps, PRICES)
     tokens = apps.tokens(apps.register(), resource=PRICES)
 
-    answer = apps.get("/agent/all", tokens)
+    response = apps.get("/agent/all", tokens)
 
-    assert answer.status_code == 401
-    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+    assert response.status_code == 401
+    assert 'error="invalid_token"' in response.headers["www-authenticate"]
     assert Verifier(apps.server.url, audience=PRICES).verify(tokens.access).subject == str(apps.organization.admin.id)
     with pytest.raises(InvalidToken):
         Verifier(apps.server.url, audience=STOCK).verify(tokens.access)
@@ -136,8 +138,8 @@ def test_a_resource_that_may_call_the_api_does_until_it_may_not(apps: Apps) -> N
     assert [apps.get("/agent/all", each).status_code for each in (tokens, slashed)] == [200, 200]
 
     async def close(session: AsyncSession) -> None:
-        found = await resource_admin.get(session, apps.organization.id, resource_id)
-        await resource_admin.change(session, found, name="Prices", may_call_api=False, by=BY)
+        resource = await resource_admin.get(session, apps.organization.id, resource_id)
+        await resource_admin.change(session, resource, name="Prices", may_call_api=False, by=BY)
 
     apps.organization.write(close)
 
@@ -207,8 +209,10 @@ def test_a_token_without_a_resource_is_for_our_api_by_both_of_its_names(apps: Ap
 def test_the_second_audience_is_the_deployments_own_or_none() -> None:
     """Where a setting names another, or takes it away; then the old name opens nothing (security.md 43)."""
     url = "https://latchpin.example"
-    for named, expected in ((None, [url, "Sequentum Enterprise"]), ("Our API", [url, "Our API"]), ("", [url])):
-        chosen = settings.load({"LATCHPIN_PUBLIC_URL": url} | ({} if named is None else {"LATCHPIN_LEGACY_AUDIENCE": named}))
+    for legacy_audience, expected in ((None, [url, "Sequentum Enterprise"]), ("Our API", [url, "Our API"]), ("", [url])):
+        chosen = settings.load(
+            {"LATCHPIN_PUBLIC_URL": url} | ({} if legacy_audience is None else {"LATCHPIN_LEGACY_AUDIENCE": legacy_audience})
+        )
         assert default_audience(chosen) == expected
         assert set(expected) <= own_audiences(chosen)
-        assert ("Sequentum Enterprise" in own_audiences(chosen)) is (named is None)
+        assert ("Sequentum Enterprise" in own_audiences(chosen)) is (legacy_audience is None)

@@ -13,9 +13,9 @@ def test_an_app_calls_the_api_with_what_its_code_was_traded_for(organization: Or
 
     tokens = apps.tokens(apps.register())
 
-    answer = apps.get("/agent/all", tokens)
-    assert answer.status_code == 200, answer.text
-    assert [each["name"] for each in answer.json()] == ["Book prices"]
+    response = apps.get("/agent/all", tokens)
+    assert response.status_code == 200, response.text
+    assert [each["name"] for each in response.json()] == ["Book prices"]
 
 
 def test_a_refresh_token_is_traded_for_new_tokens(organization: Organization) -> None:

@@ -242,15 +242,15 @@ def test_a_missing_response_type_is_refused(go: Go) -> None:
 def test_the_endpoint_answers_no_script_of_another_site(go: Go) -> None:
     """No CORS header, in success, error and JSON alike (security.md 15)."""
     journey = go()
-    answers = [
+    responses = [
         journey.ask(),
         journey.ask(response_type="token"),
         journey.ask(client_id="app_unknown"),
         journey.browser.open(f"{PATH}?{journey.query(client_id='app_unknown')}", headers={"Origin": "https://other.example"}),
     ]
 
-    for answer in answers:
-        assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+    for response in responses:
+        assert not [name for name in response.headers if name.lower().startswith("access-control-")]
 
 
 def test_unknown_parameters_are_ignored(go: Go) -> None:
@@ -290,30 +290,30 @@ def test_what_cannot_be_granted_goes_back_with_its_error(go: Go, changes: dict[s
 
 def test_scopes_that_cannot_be_granted_are_left_out_and_scope_tells_what_was(partners: Apps, go: Go) -> None:
     """Unknown ones and those beyond what an administrator lets the app have; clients ask for what metadata lists (security.md 8)."""
-    listed = " ".join(partners.server.http.get("/.well-known/oauth-authorization-server").json()["scopes_supported"])
+    scopes_supported = " ".join(partners.server.http.get("/.well-known/oauth-authorization-server").json()["scopes_supported"])
     limited = partners.register(scopes=("agents:read",))
     cases = [
         (partners.register(), "openid profile groups", "openid profile"),
-        (limited, listed, "agents:read offline_access"),
+        (limited, scopes_supported, "agents:read offline_access"),
         (partners.register(scopes=("agents:read",)), "agents:read billing:read", "agents:read"),
         (partners.register(grant_types=("authorization_code",)), "agents:read offline_access", "agents:read"),
     ]
 
-    for app, asked, granted in cases:
+    for app, requested, granted in cases:
         journey = go(app)
-        tokens = journey.redeem(journey.agree(journey.ask(scope=asked)))
-        assert tokens["scope"] == claims(tokens["access_token"])["scope"] == granted, asked
-        assert ("refresh_token" in tokens) is ("offline_access" in granted), asked
+        tokens = journey.redeem(journey.agree(journey.ask(scope=requested)))
+        assert tokens["scope"] == claims(tokens["access_token"])["scope"] == granted, requested
+        assert ("refresh_token" in tokens) is ("offline_access" in granted), requested
 
 
 def test_where_no_scope_remains_the_request_is_refused(partners: Apps, go: Go) -> None:
     """What can be had is named, so that the app's makers need not guess (security.md 8)."""
     limited = partners.register(scopes=("agents:read",))
 
-    for app, asked in ((limited, "billing:read groups"), (partners.register(grant_types=("authorization_code",)), "offline_access")):
-        back = came(go(app).ask(scope=asked))
-        assert back["error"] == "invalid_scope", asked
-        assert "agents:read" in back["error_description"], asked
+    for app, requested in ((limited, "billing:read groups"), (partners.register(grant_types=("authorization_code",)), "offline_access")):
+        back = came(go(app).ask(scope=requested))
+        assert back["error"] == "invalid_scope", requested
+        assert "agents:read" in back["error_description"], requested
     assert came(go(partners.register(scopes=("openid",))).ask(scope=None))["error"] == "invalid_scope"  # the default is the API's own
 
 
@@ -384,16 +384,16 @@ def test_after_signing_in_a_person_comes_back_to_a_long_request(go: Go, organiza
     """Whatever the app put into it, which is kept here: on the way it stands in no address, which a proxy could refuse for its length."""
     journey, state = go(signed_in=False), secrets.token_hex(1500)
     door = journey.ask(state=state)
-    wanted = parse_qs(urlsplit(door.headers["location"]).query)["next"][0]
+    next_url = parse_qs(urlsplit(door.headers["location"]).query)["next"][0]
 
-    signed_in = journey.browser.send("/login", email=organization.admin.email, password=PASSWORD, next=wanted)
+    signed_in = journey.browser.send("/login", email=organization.admin.email, password=PASSWORD, next=next_url)
     back = journey.browser.walk(signed_in)
 
     assert back.status_code == 200
-    assert max(len(answer.headers["location"]) for answer in (door, signed_in)) < 1000
+    assert max(len(response.headers["location"]) for response in (door, signed_in)) < 1000
     assert state not in str(back.request.url)
     assert came(journey.agree(back))["state"] == state
-    assert journey.browser.open(wanted, headers=HTML).status_code == 400  # it was answered, once
+    assert journey.browser.open(next_url, headers=HTML).status_code == 400  # it was answered, once
 
 
 def test_a_long_posted_request_is_kept_as_well(go: Go, organization: Organization) -> None:
@@ -412,9 +412,9 @@ def test_another_account_takes_a_long_request_along(go: Go, organization: Organi
     journey, state = go(), "s" * 1500
     chosen = journey.answer(journey.ask(state=state, prompt="select_account"), "/oauth/account", choice="other")
     location = chosen.headers["location"]
-    wanted = parse_qs(urlsplit(location).query)["next"][0]
+    next_url = parse_qs(urlsplit(location).query)["next"][0]
 
-    back = journey.browser.walk(journey.browser.send("/login", email=organization.admin.email, password=PASSWORD, next=wanted))
+    back = journey.browser.walk(journey.browser.send("/login", email=organization.admin.email, password=PASSWORD, next=next_url))
 
     assert len(location) < 1000
     assert came(journey.agree(back))["state"] == state
@@ -424,11 +424,11 @@ def test_a_long_request_is_no_way_around_sending_ahead(partners: Apps, go: Go) -
     """What is kept of a browser's request never counts as what an app sent ahead (RFC 9126 section 5; security.md 89)."""
     journey = go(partners.register(require_pushed=True), signed_in=False)
     door = journey.ask(state="s" * 1500)
-    wanted = parse_qs(urlsplit(door.headers["location"]).query)["next"][0]
+    next_url = parse_qs(urlsplit(door.headers["location"]).query)["next"][0]
 
-    back = journey.browser.walk(journey.browser.send("/login", email=partners.organization.admin.email, password=PASSWORD, next=wanted))
+    back = journey.browser.walk(journey.browser.send("/login", email=partners.organization.admin.email, password=PASSWORD, next=next_url))
 
-    assert "continued" not in wanted
+    assert "continued" not in next_url
     assert came(back)["error"] == "invalid_request"
 
 

@@ -48,11 +48,11 @@ def test_an_app_proves_itself_by_its_key(organization: Organization) -> None:
 
 def test_the_two_names_of_ed25519_are_one_algorithm(organization: Organization) -> None:
     """A key that is published under one name fits a signature under the other, and no key fits beyond that (RFC 9864 section 2.2)."""
-    for named in ("Ed25519", "EdDSA"):
-        signer = Signer(organization, OKPKey.generate_key("Ed25519", {"kid": "ed-1", "alg": named}))
+    for published_alg in ("Ed25519", "EdDSA"):
+        signer = Signer(organization, OKPKey.generate_key("Ed25519", {"kid": "ed-1", "alg": published_alg}))
         unnamed = OKPKey.import_key({name: value for name, value in signer.key.as_dict(private=True).items() if name != "alg"})
         for alg in ("Ed25519", "EdDSA"):
-            assert signer.is_let(signer.assertion(unnamed, alg=alg)), (named, alg)
+            assert signer.is_let(signer.assertion(unnamed, alg=alg)), (published_alg, alg)
     fixed = Signer(organization, RSAKey.import_key({**RSA_KEY.as_dict(private=True), "alg": "PS256"}))
     assert not fixed.is_let(fixed.assertion(RSA_KEY, alg="RS256"))
 
@@ -102,11 +102,11 @@ def test_the_refusal_names_what_is_wrong_with_the_assertion_itself(signer: Signe
         ({"iat": now + 600}, "nbf and iat"),
     ]
 
-    for claims, told in cases:
-        known = signer.ask(signer.assertion(**claims)).json()["error_description"]
-        unknown = signer.ask(signer.assertion(iss="app_nobody", sub="app_nobody", **claims)).json()["error_description"]
-        assert told in known
-        assert known == unknown
+    for claims, expected in cases:
+        description = signer.ask(signer.assertion(**claims)).json()["error_description"]
+        unknown_client_description = signer.ask(signer.assertion(iss="app_nobody", sub="app_nobody", **claims)).json()["error_description"]
+        assert expected in description
+        assert description == unknown_client_description
     assert set(reasons(signer.organization, "client.refused")) == {"wrong client secret or assertion"}
 
 
@@ -207,9 +207,9 @@ def test_a_key_is_found_by_its_name_or_tried(organization: Organization) -> None
 @pytest.mark.parametrize("assertion", ["", "x", "a.b", "a.b.c", "a.b.c.d", "é.é.é", "x" * 9000])
 def test_what_is_no_assertion_is_refused(signer: Signer, assertion: str) -> None:
     """Without an error of ours."""
-    answer = signer.ask(assertion)
+    response = signer.ask(assertion)
 
-    assert (answer.status_code, answer.json()["error"]) in ((401, "invalid_client"), (400, "invalid_request"))
+    assert (response.status_code, response.json()["error"]) in ((401, "invalid_client"), (400, "invalid_request"))
 
 
 def test_keys_are_fetched_from_where_the_app_publishes_them(served: tuple[Organization, Publisher]) -> None:

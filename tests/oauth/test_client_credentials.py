@@ -18,9 +18,9 @@ from tests.support.tokens import claims, reasons, with_client
 
 def own(organization: Organization, app: App, **more: str) -> Tokens:
     """Return a token for the app itself."""
-    answer = Apps(organization).own(app, **more)
-    assert answer.status_code == 200, answer.text
-    return Tokens(answer.json())
+    response = Apps(organization).own(app, **more)
+    assert response.status_code == 200, response.text
+    return Tokens(response.json())
 
 
 def test_it_gets_what_was_assigned_or_less(organization: Organization) -> None:
@@ -44,9 +44,9 @@ def test_it_gets_nothing_that_was_not_assigned(organization: Organization) -> No
         refused = apps.own(app, scope=scope)
         assert (refused.status_code, refused.json()["error"]) == (400, "invalid_scope"), scope
     for scope in ("agents:read agents:write", "agents:read offline_access", "openid agents:read nonsense"):
-        answer = apps.own(app, scope=scope).json()
-        assert answer["scope"] == claims(answer["access_token"])["scope"] == "agents:read", scope
-        assert "id_token" not in answer
+        tokens = apps.own(app, scope=scope).json()
+        assert tokens["scope"] == claims(tokens["access_token"])["scope"] == "agents:read", scope
+        assert "id_token" not in tokens
 
 
 def test_without_assigned_scopes_it_is_not_even_registered(organization: Organization) -> None:
@@ -59,10 +59,10 @@ def test_its_subject_can_be_no_users(organization: Organization) -> None:
     """`sub` is the client_id, which is never a number, as a user's is (security.md 67)."""
     app = Apps(organization).service()
 
-    found = claims(own(organization, app).access)
+    payload = claims(own(organization, app).access)
 
-    assert found["sub"] == found["client_id"] == app.client_id
-    assert not found["sub"].isdigit()
+    assert payload["sub"] == payload["client_id"] == app.client_id
+    assert not payload["sub"].isdigit()
     assert client_admin.new_client_id().startswith("app_")
 
 
@@ -98,14 +98,14 @@ def test_what_is_taken_from_it_is_gone_at_once(organization: Organization) -> No
     tokens = own(organization, app)
     assert apps.get("/agent/all", tokens).status_code == 200
 
-    entry = ClientFields(
+    fields = ClientFields(
         name="Export",
         auth_method="client_secret_post",
         grant_types=("client_credentials",),
         scopes=("spaces:read",),
         spaces={space_id: Role.VIEWER},
     )
-    with_client(organization, app, lambda session, client, by: client_admin.change(session, client, entry, by=by))
+    with_client(organization, app, lambda session, client, by: client_admin.change(session, client, fields, by=by))
     assert apps.get("/agent/all", tokens).status_code == 403
     assert apps.get("/spaces", tokens).status_code == 200
 

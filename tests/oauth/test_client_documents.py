@@ -42,36 +42,36 @@ class Far:
 
     def authorize(self, client_id: str, redirect_uri: str = CALLBACK) -> httpx.Response:
         """Begin an authorization; who is taken for an app is sent to sign in."""
-        asked = {
+        params = {
             "response_type": "code",
             "client_id": client_id,
             "redirect_uri": redirect_uri,
             "code_challenge": "c" * 43,
             "code_challenge_method": "S256",
         }
-        return self.server.http.get(AUTHORIZE, params=asked)
+        return self.server.http.get(AUTHORIZE, params=params)
 
     def is_let(self, client_id: str, redirect_uri: str = CALLBACK) -> bool:
         """Whether the app is taken for one."""
-        answer = self.authorize(client_id, redirect_uri)
-        assert answer.status_code in (303, 400), answer.text
-        return answer.status_code == 303
+        response = self.authorize(client_id, redirect_uri)
+        assert response.status_code in (303, 400), response.text
+        return response.status_code == 303
 
     def why(self, client_id: str) -> str:
         """Return why an app is not taken for one."""
-        answer = self.authorize(client_id)
-        assert answer.status_code == 400, answer.text
-        assert "location" not in answer.headers
-        return str(answer.json()["error_description"])
+        response = self.authorize(client_id)
+        assert response.status_code == 400, response.text
+        assert "location" not in response.headers
+        return str(response.json()["error_description"])
 
     def row(self, client_id: str) -> OAuthClient | None:
         """Return what the database has."""
 
         async def work(session: AsyncSession) -> OAuthClient | None:
-            found = await session.scalar(select(OAuthClient).where(OAuthClient.client_id == client_id))
-            if found is not None:
-                session.expunge(found)
-            return found
+            client = await session.scalar(select(OAuthClient).where(OAuthClient.client_id == client_id))
+            if client is not None:
+                session.expunge(client)
+            return client
 
         return self.organization.write(work)
 
@@ -86,8 +86,8 @@ class Far:
 @pytest.fixture
 def publisher() -> Iterator[Publisher]:
     """Where apps publish."""
-    with published() as serving:
-        yield serving
+    with published() as document_server:
+        yield document_server
 
 
 @pytest.fixture
@@ -176,20 +176,29 @@ def test_private_addresses_are_refused(server: Server, publisher: Publisher) -> 
     """A deployment without the setting for development connects to none (security.md 71)."""
     far = Far(server, publisher)
 
-    found = [
+    reasons = [
         far.why(f"https://{host}/app.json") for host in (f"127.0.0.1:{publisher.port}", f"localhost:{publisher.port}", "169.254.169.254")
     ]
 
-    assert all("no public address" in each for each in found)
+    assert all("no public address" in each for each in reasons)
     assert publisher.asked == []
 
 
 def test_a_document_must_name_its_own_address(far: Far) -> None:
     """One character more, less, or other, and it is somebody else's (security.md 69)."""
     own = f"{far.publisher.url}/app.json"
-    named = [own + "x", own + "/", own + "?", own + "%20", own[:-1], own.replace("app", "App"), own.replace("http", "https"), " " + own]
+    client_ids = [
+        own + "x",
+        own + "/",
+        own + "?",
+        own + "%20",
+        own[:-1],
+        own.replace("app", "App"),
+        own.replace("http", "https"),
+        " " + own,
+    ]
 
-    for each in named:
+    for each in client_ids:
         assert "the very address" in far.why(far.publisher.client(client_id=each))
     assert far.row(own) is None
 
@@ -217,7 +226,7 @@ _SECRETS: list[dict[str, Any]] = [
 
 def test_a_document_holds_no_secret(far: Far) -> None:
     """Everybody can read it: no secret, no method that needs one, no symmetric or private key (security.md 72)."""
-    wrongly_let = [said for said in _SECRETS if far.is_let(far.publisher.client(**said))]
+    wrongly_let = [metadata for metadata in _SECRETS if far.is_let(far.publisher.client(**metadata))]
 
     assert wrongly_let == []
     assert far.is_let(far.publisher.client())
@@ -242,7 +251,7 @@ _UNSOUND: list[dict[str, Any]] = [
 
 def test_an_unsound_document_is_refused(far: Far) -> None:
     """By the same rules as every app's addresses (security.md 6)."""
-    wrongly_let = [said for said in _UNSOUND if far.is_let(far.publisher.client(**said))]
+    wrongly_let = [metadata for metadata in _UNSOUND if far.is_let(far.publisher.client(**metadata))]
 
     assert wrongly_let == []
     assert far.is_let(far.publisher.client())
@@ -286,17 +295,17 @@ def test_a_document_fetch_follows_no_redirect(far: Far) -> None:
     far.publisher.pages["/page.json"] = Page(far.publisher.pages["/sound.json"].body, headers={"Content-Type": "text/html"})
     long = far.publisher.client("/long.json", software_id="x" * 5000)
 
-    found = [far.why(far.publisher.url + path) for path in ("/moved.json", "/page.json", "/gone.json")] + [far.why(long)]
+    reasons = [far.why(far.publisher.url + path) for path in ("/moved.json", "/page.json", "/gone.json")] + [far.why(long)]
 
-    assert ["302" in found[0], "content type" in found[1], "404" in found[2], "longer" in found[3]] == [True] * 4
+    assert ["302" in reasons[0], "content type" in reasons[1], "404" in reasons[2], "longer" in reasons[3]] == [True] * 4
     assert far.publisher.asked.count("/sound.json") == 0
 
 
 def test_a_document_is_kept_as_its_server_says_within_bounds(far: Far, clock: Frozen) -> None:
     """Five minutes at least, a day at most, an hour where nothing is said (security.md 73)."""
-    said = {None: 3600, "max-age=600": 600, "max-age=0": 300, "no-store": 300, "max-age=1": 300, "max-age=999999": 86400}
+    lifetimes = {None: 3600, "max-age=600": 600, "max-age=0": 300, "no-store": 300, "max-age=1": 300, "max-age=999999": 86400}
 
-    for number, (cache, fresh) in enumerate(said.items()):
+    for number, (cache, fresh) in enumerate(lifetimes.items()):
         client_id, path = far.publisher.client(f"/{number}.json", cache=cache), f"/{number}.json"
         far.is_let(client_id)
         clock.advance(timedelta(seconds=fresh - 1))
@@ -333,8 +342,8 @@ def test_another_version_of_an_app_asks_for_consent_again(far: Far, clock: Froze
         {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [EC_KEY.as_dict(private=False), key]}},
         {"client_name": "Farther app"},
     ]
-    for said in changes:
-        far.publisher.client(**said)
+    for change in changes:
+        far.publisher.client(**change)
         clock.advance(timedelta(hours=2))
         assert far.app(client_id) == first
         versions.append(getattr(far.row(client_id), "version", None))
@@ -376,14 +385,14 @@ def test_an_app_stays_for_a_day_while_its_document_cannot_be_reached(far: Far, c
     clock.advance(timedelta(hours=2))
 
     stays = [far.is_let(client_id) for _ in range(3)]
-    asked = len(far.publisher.asked)
+    fetches = len(far.publisher.asked)
     clock.advance(timedelta(minutes=2))
     stays.append(far.is_let(client_id))
-    asked_again = len(far.publisher.asked)
+    later_fetches = len(far.publisher.asked)
     clock.advance(timedelta(hours=24))
 
     assert stays == [True] * 4
-    assert (asked, asked_again) == (2, 3)
+    assert (fetches, later_fetches) == (2, 3)
     assert not far.is_let(client_id)
 
 
@@ -422,9 +431,9 @@ def test_many_who_name_a_document_at_once_cause_one_fetch(far: Far) -> None:
 
     async def all_() -> list[int]:
         async with httpx.AsyncClient(base_url=far.server.url, trust_env=False, timeout=20) as http:
-            asked = {"client_id": client_id, "redirect_uri": CALLBACK, "response_type": "code"}
-            answers = await asyncio.gather(*(http.get(AUTHORIZE, params=asked) for _ in range(20)))
-            return [each.status_code for each in answers]
+            params = {"client_id": client_id, "redirect_uri": CALLBACK, "response_type": "code"}
+            responses = await asyncio.gather(*(http.get(AUTHORIZE, params=params) for _ in range(20)))
+            return [each.status_code for each in responses]
 
     assert set(asyncio.run(all_())) == {303}
     assert far.publisher.asked == ["/app.json"]
@@ -437,26 +446,26 @@ def test_two_nodes_that_meet_a_document_at_once_know_one_app(far: Far) -> None:
     far.publisher.pages["/app.json"].wait = release
 
     with node(far.server) as other, ThreadPoolExecutor(2) as pool:
-        asked = {"client_id": client_id, "redirect_uri": CALLBACK, "response_type": "code"}
-        answers = [pool.submit(http.get, AUTHORIZE, params=asked) for http in (far.server.http, other)]
+        params = {"client_id": client_id, "redirect_uri": CALLBACK, "response_type": "code"}
+        futures = [pool.submit(http.get, AUTHORIZE, params=params) for http in (far.server.http, other)]
         far.publisher.wait_for(2)
         release.set()
-        found = [each.result().status_code for each in answers]
+        statuses = [each.result().status_code for each in futures]
 
-    assert found == [303, 303]
+    assert statuses == [303, 303]
     assert far.row(client_id) is not None
 
 
 def test_an_address_can_cause_so_many_fetches(far: Far) -> None:
     """Then it waits, while those who use known apps do not (security.md 74)."""
-    known = far.publisher.client()
-    far.is_let(known)
+    client_id = far.publisher.client()
+    far.is_let(client_id)
 
-    answers = [far.authorize(f"{far.publisher.url}/none-{number}.json").status_code for number in range(25)]
+    statuses = [far.authorize(f"{far.publisher.url}/none-{number}.json").status_code for number in range(25)]
 
-    assert answers[-1] == 429
+    assert statuses[-1] == 429
     assert len(far.publisher.asked) <= 20
-    assert far.is_let(known)
+    assert far.is_let(client_id)
 
 
 def test_so_many_apps_are_known_by_documents(serve: Serve, publisher: Publisher, clock: Frozen) -> None:

@@ -61,11 +61,11 @@ class Scene:
         self.admin.put("/app-policy", {"needsApproval": True})
         self.journey: Journey = go(self.app, organization.user("Grace User"))
 
-    def change(self, **said: Any) -> None:
+    def change(self, **changes: Any) -> None:
         """Send the entry whole, as the app does, with what the test says differently."""
-        body = {"client_id": self.entry.client_id, **WEB, **said}
-        answer = self.entry.call("PUT", body=body)
-        assert answer.status_code == 200, answer.text
+        body = {"client_id": self.entry.client_id, **WEB, **changes}
+        response = self.entry.call("PUT", body=body)
+        assert response.status_code == 200, response.text
 
     def approve(self) -> None:
         """Approve the app as it is now."""
@@ -80,14 +80,14 @@ class Scene:
 @pytest.fixture
 def scene(organization: Organization, go: Go) -> Scene:
     """An app that was asked for, approved and agreed to."""
-    made = Scene(organization, go)
-    assert made.journey.ask().status_code == 403
-    made.approve()
-    page = made.journey.ask()
+    new_scene = Scene(organization, go)
+    assert new_scene.journey.ask().status_code == 403
+    new_scene.approve()
+    page = new_scene.journey.ask()
     assert "Nobody here has checked it" in _words(page)
-    came(made.journey.agree(page))
-    assert "code" in came(made.journey.ask())
-    return made
+    came(new_scene.journey.agree(page))
+    assert "code" in came(new_scene.journey.ask())
+    return new_scene
 
 
 def test_another_version_waits_for_approval_and_asks_again(scene: Scene, subtests: pytest.Subtests) -> None:
@@ -107,13 +107,15 @@ def test_another_version_waits_for_approval_and_asks_again(scene: Scene, subtest
 
 def test_another_order_is_no_other_version(organization: Organization) -> None:
     """Nor is a narrower scope, nor another way to send the same secret."""
-    entry = Entry(organization, **{**WEB, "redirect_uris": [CALLBACK, f"{CALLBACK}/2"], "token_endpoint_auth_method": "client_secret_post"})
-    body = {"client_id": entry.client_id, **WEB, "redirect_uris": [f"{CALLBACK}/2", CALLBACK], "scope": "spaces:read"}
+    registration = Entry(
+        organization, **{**WEB, "redirect_uris": [CALLBACK, f"{CALLBACK}/2"], "token_endpoint_auth_method": "client_secret_post"}
+    )
+    body = {"client_id": registration.client_id, **WEB, "redirect_uris": [f"{CALLBACK}/2", CALLBACK], "scope": "spaces:read"}
     body |= {"grant_types": WEB["grant_types"][::-1], "token_endpoint_auth_method": "client_secret_basic"}
 
-    assert entry.call("PUT", body=body).status_code == 200
+    assert registration.call("PUT", body=body).status_code == 200
 
-    assert entry.row().version == 1
+    assert registration.row().version == 1
 
 
 def test_every_column_that_people_see_makes_another_version() -> None:
@@ -193,20 +195,20 @@ def test_a_device_is_connected_to_the_app_that_the_page_showed(partners: Apps, g
     """In the same way; the device waits meanwhile."""
     organization = partners.organization
     app, admin = device(organization), SignedIn(organization.server, organization.admin)
-    begun = begin(organization, app)
+    device_authorization = begin(organization, app)
     journey = go(app)
-    page = journey.browser.send("/device", user_code=begun["user_code"])
-    entry = {"name": "Radio", "grantTypes": [DEVICE, "refresh_token"]}
-    assert admin.put(f"/apps/{app.pk}", entry).status_code == 200
+    page = journey.browser.send("/device", user_code=device_authorization["user_code"])
+    body = {"name": "Radio", "grantTypes": [DEVICE, "refresh_token"]}
+    assert admin.put(f"/apps/{app.pk}", body).status_code == 200
 
     again = journey.answer(page, decision="authorize", space="all")
 
     assert again.status_code == 422
     assert "Radio" in again.text
-    assert said(poll(organization, app, begun)) == "authorization_pending"
+    assert said(poll(organization, app, device_authorization)) == "authorization_pending"
     journey.browser.send("/oauth/consent", request=_token(again), decision="authorize", space="all")
     clock.advance(timedelta(seconds=30))
-    assert poll(organization, app, begun).status_code == 200
+    assert poll(organization, app, device_authorization).status_code == 200
 
 
 def test_an_app_of_another_organization_waits_again_too(
@@ -240,14 +242,14 @@ def test_an_administrator_approves_what_they_saw(scene: Scene, administrator: Br
     path = f"/organization/apps/{scene.app.pk}/approve"
     browser = administrator
     scene.change(client_name="First change")
-    seen = value_of(browser.open(path).text, "version")
+    version = value_of(browser.open(path).text, "version")
     scene.change(client_name="Second change")
 
-    refused = browser.send(path, version=seen)
+    refused = browser.send(path, version=version)
 
     assert refused.status_code == 422
     assert "Second change" in refused.text
-    problem(scene.admin.post(f"/apps/{scene.app.pk}/approve", {"version": int(seen)}), 409, "conflict")
+    problem(scene.admin.post(f"/apps/{scene.app.pk}/approve", {"version": int(version)}), 409, "conflict")
     assert scene.status == "waiting"
     assert browser.send(path, version=value_of(refused.text, "version")).status_code == 303
     assert scene.status == "active"

@@ -22,9 +22,9 @@ pytestmark = pytest.mark.both_databases("a code is spent by a conditional update
 OTHER_VERIFIER = "another-verifier-that-is-long-enough-to-be-one"
 
 
-def refused(answer: httpx.Response, error: str = "invalid_grant") -> bool:
+def refused(response: httpx.Response, error: str = "invalid_grant") -> bool:
     """Whether an answer is a refusal with this error and no token."""
-    return answer.status_code == 400 and answer.json()["error"] == error and "access_token" not in answer.json()
+    return response.status_code == 400 and response.json()["error"] == error and "access_token" not in response.json()
 
 
 def test_the_database_holds_a_digest_of_the_code(organization: Organization) -> None:
@@ -150,8 +150,8 @@ def test_a_resource_beyond_the_grants_is_refused(organization: Organization) -> 
     code = apps.code(app, resource=server.identifier)
 
     assert refused(apps.redeem(app, code, resource="https://elsewhere.example"), "invalid_target")
-    answer = apps.redeem(app, code, resource=server.identifier)
-    assert claims(answer.json()["access_token"])["aud"] == server.identifier
+    response = apps.redeem(app, code, resource=server.identifier)
+    assert claims(response.json()["access_token"])["aud"] == server.identifier
 
 
 def test_scope_and_space_are_those_of_the_consent(organization: Organization) -> None:
@@ -160,12 +160,12 @@ def test_scope_and_space_are_those_of_the_consent(organization: Organization) ->
     app, space_id = apps.register(), organization.space("Retail")
     code = apps.code(app, scope="agents:read", reach=Reach.SPACE, space_id=space_id)
 
-    answer = apps.redeem(app, code, scope=OFFLINE, space="all").json()
+    tokens = apps.redeem(app, code, scope=OFFLINE, space="all").json()
 
-    assert answer["scope"] == "agents:read"
-    found = claims(answer["access_token"])
-    assert (found["scope"], found["space"]) == ("agents:read", space_id)
-    assert [each["id"] for each in found["spaces"]] == [space_id]
+    assert tokens["scope"] == "agents:read"
+    payload = claims(tokens["access_token"])
+    assert (payload["scope"], payload["space"]) == ("agents:read", space_id)
+    assert [each["id"] for each in payload["spaces"]] == [space_id]
 
 
 @pytest.mark.parametrize("scope", ["agents:read", "agents:read offline_access"])
@@ -196,9 +196,9 @@ def test_parameters_in_the_address_count_for_nothing(organization: Organization)
     tokens = apps.tokens(app)
     form = {"grant_type": "refresh_token", **app.proof}
 
-    answer = organization.server.http.post(TOKEN, params={**form, "refresh_token": tokens.refresh}, data=form)
+    response = organization.server.http.post(TOKEN, params={**form, "refresh_token": tokens.refresh}, data=form)
 
-    assert refused(answer, "invalid_request")
+    assert refused(response, "invalid_request")
     assert apps.refresh(app, tokens.refresh).status_code == 200
 
 

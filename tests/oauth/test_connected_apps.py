@@ -81,13 +81,17 @@ def test_grants_of_one_app_are_one_entry(organization: Organization, apps: Apps,
     apps.tokens(app, grace, scope="runs:read offline_access")
     apps.tokens(app)
 
-    (entry,) = _of(organization, grace)
+    (connected_app,) = _of(organization, grace)
 
-    assert (entry.client.id, entry.active) == (app.pk, True)
-    assert entry.scopes == "agents:read runs:read spaces:read offline_access"
-    assert {(place.reach, place.name) for place in entry.places} == {(Reach.PERSONAL, None), (Reach.SPACE, "Retail"), (Reach.ALL, None)}
-    assert entry.until is not None
-    assert entry.last_used is not None
+    assert (connected_app.client.id, connected_app.active) == (app.pk, True)
+    assert connected_app.scopes == "agents:read runs:read spaces:read offline_access"
+    assert {(place.reach, place.name) for place in connected_app.places} == {
+        (Reach.PERSONAL, None),
+        (Reach.SPACE, "Retail"),
+        (Reach.ALL, None),
+    }
+    assert connected_app.until is not None
+    assert connected_app.last_used is not None
 
 
 def test_what_ends_with_the_browser_session_has_no_end_of_its_own_and_goes_with_it(
@@ -95,8 +99,8 @@ def test_what_ends_with_the_browser_session_has_no_end_of_its_own_and_goes_with_
 ) -> None:
     """A grant without offline_access is listed as long as the session lives."""
     apps.tokens(apps.register(), grace, scope="agents:read")
-    (entry,) = _of(organization, grace)
-    assert entry.until is None
+    (connected_app,) = _of(organization, grace)
+    assert connected_app.until is None
 
     changes.on(organization, grace, lambda session, user: sessions.end_all(session, user.id))
 
@@ -108,9 +112,9 @@ def test_an_app_with_nothing_but_the_users_word_is_listed(organization: Organiza
     app = apps.register()
     _agreed(organization, grace, app.pk)
 
-    (entry,) = _of(organization, grace)
+    (connected_app,) = _of(organization, grace)
 
-    assert (entry.client.id, entry.active, entry.until) == (app.pk, False, None)
+    assert (connected_app.client.id, connected_app.active, connected_app.until) == (app.pk, False, None)
 
 
 def test_an_app_tells_when_it_was_last_used_after_its_grant_has_ended(
@@ -125,8 +129,8 @@ def test_an_app_tells_when_it_was_last_used_after_its_grant_has_ended(
     used_at = kit_clock.now()
     changes.on(organization, grace, lambda session, user: sessions.end_all(session, user.id))
 
-    (entry,) = _of(organization, grace)
-    assert (entry.active, entry.last_used) == (False, used_at)
+    (connected_app,) = _of(organization, grace)
+    assert (connected_app.active, connected_app.last_used) == (False, used_at)
     clock.advance(timedelta(days=200))
     organization.write(grants.purge_expired)
     counted = select(func.count(OAuthGrant.id)).where(OAuthGrant.user_id == grace.id)
@@ -204,9 +208,9 @@ def test_what_a_key_was_exchanged_for_is_told_with_the_key_and_ends_with_it(orga
     form = {"grant_type": EXCHANGE, "subject_token": key.secret, "subject_token_type": API_KEY, "scope": "agents:read"}
     assert organization.server.http.post("/api/oauth/token", data=form).status_code == 200
 
-    (entry,) = _of(organization, grace)
-    assert entry.last_used is not None
-    assert entry.until == stored(organization, key).expires
+    (connected_app,) = _of(organization, grace)
+    assert connected_app.last_used is not None
+    assert connected_app.until == stored(organization, key).expires
     page = _account(organization, grace)
     assert "At most, with API key Nightly export: Everything the API offers" in page
     assert "Never" not in page[page.index("Connected apps") : page.index("My API keys")]
@@ -239,9 +243,9 @@ def test_an_administrator_sees_and_ends_what_a_user_allowed(organization: Organi
     app = apps.register(name="Partner")
     tokens = apps.tokens(app, grace)
 
-    (entry,) = admin.get(f"/users/{grace.id}/grants").json()
-    assert (entry["appId"], entry["name"], entry["active"]) == (app.pk, "Partner", True)
-    assert entry["places"] == [{"reach": "all", "space": None}]
+    (connected_app,) = admin.get(f"/users/{grace.id}/grants").json()
+    assert (connected_app["appId"], connected_app["name"], connected_app["active"]) == (app.pk, "Partner", True)
+    assert connected_app["places"] == [{"reach": "all", "space": None}]
     assert admin.delete(f"/users/{grace.id}/grants/{app.pk}").status_code == 204
 
     assert apps.get("/agent/all", tokens).status_code == 401
@@ -254,10 +258,10 @@ def test_an_administrator_sees_and_ends_what_a_user_allowed(organization: Organi
 def test_an_administrator_sees_and_ends_a_users_sessions(organization: Organization, apps: Apps, admin: SignedIn, grace: Person) -> None:
     """The browser is signed out by the next request, and what apps held through it ends too."""
     browser = SignedIn(organization.server, grace)
-    (listed,) = admin.get(f"/users/{grace.id}/sessions").json()
-    assert listed["address"] == "127.0.0.1"
+    (session,) = admin.get(f"/users/{grace.id}/sessions").json()
+    assert session["address"] == "127.0.0.1"
 
-    assert admin.delete(f"/users/{grace.id}/sessions/{listed['id']}").status_code == 204
+    assert admin.delete(f"/users/{grace.id}/sessions/{session['id']}").status_code == 204
 
     assert browser.request("GET", "/api/v1/agent/all").status_code == 401
     assert admin.get(f"/users/{grace.id}/sessions").json() == []
@@ -278,12 +282,12 @@ def test_users_of_another_organization_are_out_of_reach(other: Organization, adm
     app = theirs.register()
     tokens = theirs.tokens(app, person)
 
-    for answer in (
+    for response in (
         admin.get(f"/users/{person.id}/sessions"),
         admin.get(f"/users/{person.id}/grants"),
         admin.delete(f"/users/{person.id}/grants/{app.pk}"),
     ):
-        problem(answer, 404, "user-not-found")
+        problem(response, 404, "user-not-found")
     assert theirs.get("/agent/all", tokens).status_code == 200
 
 

@@ -35,8 +35,8 @@ OWN_HEADERS = (
 
 
 def _claims(tokens: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = jwt.decode(tokens["access_token"], options={"verify_signature": False})
-    return found
+    claims: dict[str, Any] = jwt.decode(tokens["access_token"], options={"verify_signature": False})
+    return claims
 
 
 def _words(page: httpx.Response) -> str:
@@ -51,7 +51,7 @@ def test_the_card_says_who_asks_for_what_where_and_for_how_long(partners: Apps, 
 
     words = _words(go(app).ask(scope="agents:read runs:read email offline_access"))
 
-    for said in (
+    for text in (
         "Northwind Reports",
         "northwind.example",
         "wants to act for Ada Admin in",
@@ -66,7 +66,7 @@ def test_the_card_says_who_asks_for_what_where_and_for_how_long(partners: Apps, 
         f"Signed in as {partners.organization.admin.email}",
         "Use another account",
     ):
-        assert said in words
+        assert text in words
     assert "Run, schedule and change agents" not in words
 
 
@@ -100,13 +100,13 @@ def test_an_app_that_could_refresh_and_does_not_ask_may_be_let_stay_connected(pa
 def test_a_device_may_be_let_stay_connected_too(partners: Apps, go: Go) -> None:
     """It asks as other apps do, and its person decides as for them."""
     app, people = device(partners.organization), partners.organization
-    begun = begin(people, app, scope="agents:read")
+    device_authorization = begin(people, app, scope="agents:read")
     journey = go(app)
-    page = journey.browser.send("/device", user_code=begun["user_code"])
+    page = journey.browser.send("/device", user_code=device_authorization["user_code"])
     assert "Stay connected" in page.text
     journey.answer(page, decision="authorize", space="all", stay="yes")
 
-    tokens = poll(people, app, begun).json()
+    tokens = poll(people, app, device_authorization).json()
     assert tokens["scope"] == "agents:read offline_access"
     assert partners.refresh(app, tokens["refresh_token"]).status_code == 200
 
@@ -239,10 +239,10 @@ def test_an_app_with_a_scheme_of_its_own_is_opened_from_a_page_that_stays(partne
         assert "This opens the program for com.example.app: addresses" in _words(page)
         assert {name: page.headers[name] for name, _ in OWN_HEADERS} == dict(OWN_HEADERS)
         assert _onward(page) == html.unescape(re.findall(r'http-equiv="refresh" content="0;url=([^"]+)"', page.text)[0])
-    answer = parse_qs(urlsplit(_onward(allowed)).query)
+    params = parse_qs(urlsplit(_onward(allowed)).query)
     assert _onward(allowed).startswith(uri + "&code=")
-    assert answer["state"] == ["a;b'c"]
-    form = {"grant_type": "authorization_code", "code": answer["code"][0], "code_verifier": journey.verifier, **journey.app.proof}
+    assert params["state"] == ["a;b'c"]
+    form = {"grant_type": "authorization_code", "code": params["code"][0], "code_verifier": journey.verifier, **journey.app.proof}
     assert partners.server.http.post("/api/oauth/token", data=form).status_code == 200
     assert "error=access_denied" in _onward(denied)
     assert journey.ask(scope="nonsense", prompt="none").text.count("error=invalid_scope") == 2  # the other ways to an app, too
@@ -353,8 +353,8 @@ def test_the_chosen_space_binds_the_code_the_token_and_what_the_app_sees(partner
 
     tokens = journey.redeem(journey.agree(journey.ask(), str(retail)))
 
-    seen = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json()
-    assert [agent["name"] for agent in seen] == ["Prices"]
+    agents = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json()
+    assert [agent["name"] for agent in agents] == ["Prices"]
     assert _claims(tokens)["space"] == retail
 
 
@@ -367,8 +367,8 @@ def test_the_personal_space_can_be_chosen(partners: Apps, go: Go) -> None:
 
     tokens = journey.redeem(journey.agree(journey.ask(), "personal"))
 
-    seen = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json()
-    assert [agent["name"] for agent in seen] == ["Notes"]
+    agents = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json()
+    assert [agent["name"] for agent in agents] == ["Notes"]
 
 
 @pytest.mark.parametrize("space", ["", "everything", "0", "999999", "99999999999", "-1", "²"])
@@ -524,8 +524,8 @@ def test_an_app_from_elsewhere_waits_for_an_administrator_where_the_policy_says_
     async def work(session: Any) -> Any:
         return await session.get(OAuthApproval, (organization.id, app.pk))
 
-    asked = organization.write(work)
-    assert (asked.approved, asked.asked_by_name) == (None, "Grace User")
+    approval = organization.write(work)
+    assert (approval.approved, approval.asked_by_name) == (None, "Grace User")
 
     _policy(organization, app, approved=True)
     page = journey.ask()

@@ -54,15 +54,15 @@ def test_a_refusal_with_a_way_on_names_where_it_leads(organization: Organization
 def test_the_way_in_names_where_the_app_is(organization: Organization, app: App, uri: str) -> None:
     """The sign-in page, and the page for a password of one's own, go on to the app without another question where it was let in before."""
     journey = Journey(Apps(organization), app, redirect_uri=uri)
-    named = "Your bank" + (", " if ADDRESSES[uri].startswith("the program") else " at ") + ADDRESSES[uri]
+    destination = "Your bank" + (", " if ADDRESSES[uri].startswith("the program") else " at ") + ADDRESSES[uri]
     with closing(journey.browser.http):
         sign_in = journey.browser.open(journey.ask().headers["location"], headers=HTML)
     newcomer = Journey(Apps(organization), app, organization.user(temporary=True), redirect_uri=uri)
     with closing(newcomer.browser.http):
         choose = newcomer.browser.open(newcomer.ask().headers["location"], headers=HTML)
 
-    assert f"to continue to {named}" in _words(sign_in)
-    assert f"You then go on to {named}." in _words(choose)
+    assert f"to continue to {destination}" in _words(sign_in)
+    assert f"You then go on to {destination}." in _words(choose)
 
 
 def test_connected_apps_name_where_they_lead(organization: Organization, app: App, uri: str) -> None:

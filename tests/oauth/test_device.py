@@ -23,12 +23,12 @@ pytestmark = pytest.mark.both_databases("codes are spent and attempts are counte
 def test_a_device_gets_tokens_once_a_person_agreed(organization: Organization) -> None:
     """Pending before, tokens after, and they work."""
     apps, app = Apps(organization), device(organization)
-    begun = begin(organization, app)
-    assert said(poll(organization, app, begun)) == "authorization_pending"
+    device_authorization = begin(organization, app)
+    assert said(poll(organization, app, device_authorization)) == "authorization_pending"
 
-    assert approve(organization, begun["user_code"]) is True
+    assert approve(organization, device_authorization["user_code"]) is True
 
-    tokens = Tokens(poll(organization, app, begun).json())
+    tokens = Tokens(poll(organization, app, device_authorization).json())
     assert tokens.answer["scope"] == SCOPE
     assert apps.get("/agent/all", tokens).status_code == 200
     assert apps.refresh(app, tokens.refresh).status_code == 200
@@ -36,12 +36,12 @@ def test_a_device_gets_tokens_once_a_person_agreed(organization: Organization) -
 
 def test_a_device_learns_where_to_send_the_person(organization: Organization) -> None:
     """Section 3.2: the code in two groups, the page, how long, how often."""
-    begun = begin(organization, device(organization))
+    device_authorization = begin(organization, device(organization))
 
     page = f"{organization.server.url}/device"
-    assert begun["verification_uri"] == page
-    assert begun["verification_uri_complete"] == f"{page}?user_code={begun['user_code']}"
-    assert (begun["expires_in"], begun["interval"]) == (600, 5)
+    assert device_authorization["verification_uri"] == page
+    assert device_authorization["verification_uri_complete"] == f"{page}?user_code={device_authorization['user_code']}"
+    assert (device_authorization["expires_in"], device_authorization["interval"]) == (600, 5)
 
 
 def test_the_code_is_hard_to_guess_and_easy_to_type(organization: Organization) -> None:
@@ -69,61 +69,61 @@ def test_the_code_is_hard_to_guess_and_easy_to_type(organization: Organization) 
 
 def test_the_database_holds_neither_code(organization: Organization) -> None:
     """The short one as HMAC, since 34 bits would be guessed from a plain digest (security.md 90)."""
-    begun = begin(organization, device(organization))
+    device_authorization = begin(organization, device(organization))
 
     async def work(_session: AsyncSession, row: DeviceCode) -> str:
         return str([getattr(row, column.name) for column in DeviceCode.__table__.columns])
 
-    kept = str(decide(organization, begun["user_code"], work))
-    assert begun["device_code"] not in kept
-    assert begun["user_code"].replace("-", "") not in kept
+    row_text = str(decide(organization, device_authorization["user_code"], work))
+    assert device_authorization["device_code"] not in row_text
+    assert device_authorization["user_code"].replace("-", "") not in row_text
 
 
 def test_asking_too_fast_is_slowed(organization: Organization, clock: Frozen) -> None:
     """Each time the wait is five seconds longer (security.md 90, RFC 8628 section 3.5)."""
     app = device(organization)
-    begun = begin(organization, app)
-    assert said(poll(organization, app, begun)) == "authorization_pending"
+    device_authorization = begin(organization, app)
+    assert said(poll(organization, app, device_authorization)) == "authorization_pending"
 
     clock.advance(timedelta(seconds=2))
-    assert said(poll(organization, app, begun)) == "slow_down"
+    assert said(poll(organization, app, device_authorization)) == "slow_down"
     clock.advance(timedelta(seconds=5))
-    assert said(poll(organization, app, begun)) == "slow_down"
+    assert said(poll(organization, app, device_authorization)) == "slow_down"
     clock.advance(timedelta(seconds=15))
-    assert said(poll(organization, app, begun)) == "authorization_pending"
+    assert said(poll(organization, app, device_authorization)) == "authorization_pending"
 
 
 def test_asking_in_time_is_never_too_fast(organization: Organization, clock: Frozen) -> None:
     """Every five seconds, as it was told."""
     app = device(organization)
-    begun = begin(organization, app)
+    device_authorization = begin(organization, app)
 
     for _ in range(4):
-        assert said(poll(organization, app, begun)) == "authorization_pending"
+        assert said(poll(organization, app, device_authorization)) == "authorization_pending"
         clock.advance(timedelta(seconds=5))
 
 
 def test_a_code_is_used_once(organization: Organization) -> None:
     """The second use is refused, and the first one's tokens live on."""
     apps, app = Apps(organization), device(organization)
-    begun = begin(organization, app)
-    approve(organization, begun["user_code"])
-    tokens = Tokens(poll(organization, app, begun).json())
+    device_authorization = begin(organization, app)
+    approve(organization, device_authorization["user_code"])
+    tokens = Tokens(poll(organization, app, device_authorization).json())
 
-    assert said(poll(organization, app, begun)) == "invalid_grant"
+    assert said(poll(organization, app, device_authorization)) == "invalid_grant"
     assert apps.get("/spaces", tokens).status_code == 200
 
 
 def test_a_refusal_is_told(organization: Organization) -> None:
     """And stays."""
     app = device(organization)
-    begun = begin(organization, app)
+    device_authorization = begin(organization, app)
 
-    assert decide(organization, begun["user_code"], device_codes.deny) is True
+    assert decide(organization, device_authorization["user_code"], device_codes.deny) is True
 
-    assert said(poll(organization, app, begun)) == "access_denied"
-    assert approve(organization, begun["user_code"]) is None
-    assert said(poll(organization, app, begun)) == "access_denied"
+    assert said(poll(organization, app, device_authorization)) == "access_denied"
+    assert approve(organization, device_authorization["user_code"]) is None
+    assert said(poll(organization, app, device_authorization)) == "access_denied"
 
 
 def test_a_code_expires_after_ten_minutes(organization: Organization, clock: Frozen) -> None:
@@ -142,12 +142,12 @@ def test_a_code_expires_after_ten_minutes(organization: Organization, clock: Fro
 def test_only_the_app_that_began_gets_tokens(organization: Organization) -> None:
     """Another app's question is about an unknown code."""
     app, stranger = device(organization), device(organization)
-    begun = begin(organization, app)
-    approve(organization, begun["user_code"])
+    device_authorization = begin(organization, app)
+    approve(organization, device_authorization["user_code"])
 
-    assert said(poll(organization, stranger, begun)) == "invalid_grant"
+    assert said(poll(organization, stranger, device_authorization)) == "invalid_grant"
     assert said(poll(organization, app, {"device_code": "lpd_junk"})) == "invalid_grant"
-    assert poll(organization, app, begun).status_code == 200
+    assert poll(organization, app, device_authorization).status_code == 200
 
 
 def test_an_app_that_is_not_registered_for_devices_cannot_begin(organization: Organization) -> None:
@@ -162,13 +162,13 @@ def test_an_app_that_is_not_registered_for_devices_cannot_begin(organization: Or
 def test_a_confidential_app_proves_itself(organization: Organization) -> None:
     """When it begins and when it asks."""
     app = device(organization, confidential=True)
-    begun = begin(organization, app)
-    approve(organization, begun["user_code"])
+    device_authorization = begin(organization, app)
+    approve(organization, device_authorization["user_code"])
 
     nameless = App(app.pk, app.client_id)
-    assert poll(organization, nameless, begun).json()["error"] == "invalid_client"
+    assert poll(organization, nameless, device_authorization).json()["error"] == "invalid_client"
     assert organization.server.http.post(BEGIN, data=nameless.proof).json()["error"] == "invalid_client"
-    assert poll(organization, app, begun).status_code == 200
+    assert poll(organization, app, device_authorization).status_code == 200
 
 
 def test_scope_and_resource_are_checked_at_once(organization: Organization) -> None:
@@ -179,19 +179,19 @@ def test_scope_and_resource_are_checked_at_once(organization: Organization) -> N
     assert said(http.post(BEGIN, data={**app.proof, "scope": "agents:write"})) == "invalid_scope"
     assert said(http.post(BEGIN, data={**app.proof, "scope": "nonsense"})) == "invalid_scope"
     assert said(http.post(BEGIN, data={**app.proof, "resource": "https://elsewhere.example"})) == "invalid_target"
-    begun = begin(organization, app, scope="agents:read", resource=server.identifier)
-    approve(organization, begun["user_code"])
-    assert claims(poll(organization, app, begun).json()["access_token"])["aud"] == server.identifier
+    device_authorization = begin(organization, app, scope="agents:read", resource=server.identifier)
+    approve(organization, device_authorization["user_code"])
+    assert claims(poll(organization, app, device_authorization).json()["access_token"])["aud"] == server.identifier
 
 
 def test_the_command_line_needs_no_registration(organization: Organization) -> None:
     """It comes with the product; its person may be of any organization."""
     app = App(0, "latchpin-cli")
-    begun = begin(organization, app)
+    device_authorization = begin(organization, app)
 
-    approve(organization, begun["user_code"], organization.user())
+    approve(organization, device_authorization["user_code"], organization.user())
 
-    assert Apps(organization).get("/spaces", Tokens(poll(organization, app, begun).json())).status_code == 200
+    assert Apps(organization).get("/spaces", Tokens(poll(organization, app, device_authorization).json())).status_code == 200
 
 
 def test_a_resource_that_the_persons_organization_does_not_know_is_refused(organization: Organization, other: Organization) -> None:
@@ -209,12 +209,12 @@ def test_a_resource_that_the_persons_organization_does_not_know_is_refused(organ
 def test_nobody_decides_twice(organization: Organization) -> None:
     """Two browsers that agree and refuse at a time: one is too late."""
     app = device(organization)
-    begun = begin(organization, app)
+    device_authorization = begin(organization, app)
 
     async def both(session: AsyncSession, row: DeviceCode) -> tuple[bool, bool]:
         return await device_codes.deny(session, row), await device_codes.deny(session, row)
 
-    assert decide(organization, begun["user_code"], both) == (True, False)
+    assert decide(organization, device_authorization["user_code"], both) == (True, False)
 
 
 def test_beginning_is_limited_like_the_token_endpoint(serve: Any) -> None:
@@ -230,12 +230,12 @@ def test_beginning_is_limited_like_the_token_endpoint(serve: Any) -> None:
 def test_a_disabled_persons_agreement_is_worth_nothing(organization: Organization) -> None:
     """Though they agreed before."""
     app, user = device(organization), organization.user()
-    begun = begin(organization, app)
-    approve(organization, begun["user_code"], user)
+    device_authorization = begin(organization, app)
+    approve(organization, device_authorization["user_code"], user)
 
     async def disable(session: AsyncSession) -> None:
         await users.disable(session, await users.get(session, organization.id, user.id), by=organization.admin.actor)
 
     organization.write(disable)
 
-    assert said(poll(organization, app, begun)) == "invalid_grant"
+    assert said(poll(organization, app, device_authorization)) == "invalid_grant"

@@ -21,10 +21,10 @@ PUBLIC = {"RSA": {"kty", "n", "e", "kid", "alg", "use"}, "EC": {"kty", "crv", "x
 
 def document(server: Server, path: str, **headers: str) -> dict[str, Any]:
     """Return a metadata document; headers with `_` for `-`."""
-    answer = server.http.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    response = server.http.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    assert response.status_code == 200, response.text
+    metadata: dict[str, Any] = response.json()
+    return metadata
 
 
 @pytest.mark.parametrize("path", AS_FORMS)
@@ -38,35 +38,39 @@ def test_a_path_that_is_no_issuer_or_resource_of_ours_has_no_document(server: Se
     elsewhere = ["/mcp", "/api", "/api/oauth", "/api/v1/agent", "/api/v1x", "/tenant/1", "/%2e%2e", "/API/V1"]
 
     for path in [*(form + rest for form in (OAUTH, OPENID, RESOURCE) for rest in elsewhere), "/api/oauth" + OPENID]:
-        answer = server.http.get(path)
-        assert answer.status_code == 404, path
-        assert "issuer" not in answer.json(), path
-        assert answer.headers["access-control-allow-origin"] == "*", path
+        response = server.http.get(path)
+        assert response.status_code == 404, path
+        assert "issuer" not in response.json(), path
+        assert response.headers["access-control-allow-origin"] == "*", path
 
 
 def test_clients_in_browsers_may_ask_wherever_they_go(server: Server) -> None:
     """With the headers that they send: each address of the documents, the documents themselves, and the API (Fetch, CORS preflight)."""
-    told = document(server, OPENID)
+    metadata = document(server, OPENID)
     pages = {"authorization_endpoint", "end_session_endpoint"}  # a browser goes there itself
-    endpoints = [value.removeprefix(server.url) for name, value in told.items() if name.endswith("_endpoint") and name not in pages]
+    endpoints = [value.removeprefix(server.url) for name, value in metadata.items() if name.endswith("_endpoint") and name not in pages]
     assert len(endpoints) == 7
-    wanted = ["mcp-protocol-version", "authorization", "content-type", "dpop", "accept"]
-    asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": ", ".join(wanted)}
+    header_names = ["mcp-protocol-version", "authorization", "content-type", "dpop", "accept"]
+    headers = {
+        "Origin": "https://app.example",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": ", ".join(header_names),
+    }
 
     for path in [*AS_FORMS, *RS_FORMS, *endpoints, "/api/oauth/certs", "/api/oauth/register/app_1", LIST, "/api/v1/runs/1"]:
-        answer = server.http.options(path, headers=asked)
-        assert answer.status_code == 204, path
-        assert answer.headers["access-control-allow-origin"] == "*", path
-        assert set(wanted) <= set(answer.headers["access-control-allow-headers"].split(", ")), path
-        assert "access-control-allow-credentials" not in answer.headers, path
-    authorize = server.http.options(told["authorization_endpoint"], headers=asked)
+        response = server.http.options(path, headers=headers)
+        assert response.status_code == 204, path
+        assert response.headers["access-control-allow-origin"] == "*", path
+        assert set(header_names) <= set(response.headers["access-control-allow-headers"].split(", ")), path
+        assert "access-control-allow-credentials" not in response.headers, path
+    authorize = server.http.options(metadata["authorization_endpoint"], headers=headers)
     assert "access-control-allow-origin" not in authorize.headers  # security.md 15
 
 
 @pytest.mark.parametrize("path", [*AS_FORMS, *RS_FORMS])
 def test_no_header_of_a_request_changes_who_we_are(server: Server, path: str) -> None:
     """Neither Host nor what proxies add: whoever could would send an app's tokens elsewhere (security.md 82)."""
-    told = document(server, path)
+    metadata = document(server, path)
 
     evil = document(
         server,
@@ -78,7 +82,7 @@ def test_no_header_of_a_request_changes_who_we_are(server: Server, path: str) ->
         Forwarded="host=evil.example;proto=https",
     )
 
-    assert evil == told
+    assert evil == metadata
     assert "evil" not in str(evil)
 
 
@@ -105,30 +109,30 @@ def test_both_documents_say_the_same(server: Server) -> None:
 
 def test_what_is_advertised_answers(server: Server) -> None:
     """No endpoint of the document is missing, or takes another method than its specification says (security.md 81)."""
-    told = document(server, OPENID)
+    metadata = document(server, OPENID)
     asked_by_get = {"authorization_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"}
-    endpoints = {name: value for name, value in told.items() if name.endswith("_endpoint") or name == "jwks_uri"}
+    endpoints = {name: value for name, value in metadata.items() if name.endswith("_endpoint") or name == "jwks_uri"}
 
     for name, address in endpoints.items():
         assert address.startswith(server.url + "/"), name
-        answer = server.http.get(address) if name in asked_by_get else server.http.post(address)
-        assert answer.status_code not in (404, 405), (name, answer.status_code)
-        assert answer.status_code < 500, (name, answer.status_code)
+        response = server.http.get(address) if name in asked_by_get else server.http.post(address)
+        assert response.status_code not in (404, 405), (name, response.status_code)
+        assert response.status_code < 500, (name, response.status_code)
 
 
 def test_every_advertised_grant_is_known_and_no_other(server: Server) -> None:
     """What the list leaves out is refused in the same words as nonsense (security.md 12, 81)."""
-    told = document(server, OAUTH)["grant_types_supported"]
+    grant_types = document(server, OAUTH)["grant_types_supported"]
 
     def error(grant_type: str) -> str:
         form = {"grant_type": grant_type, "client_id": "nobody", "client_secret": "x" * 40}
-        found: str = server.http.post("/api/oauth/token", data=form).json()["error"]
-        return found
+        code: str = server.http.post("/api/oauth/token", data=form).json()["error"]
+        return code
 
-    assert {"authorization_code", "refresh_token", "client_credentials"} <= set(told)
-    assert all(error(each) != "unsupported_grant_type" for each in told)
+    assert {"authorization_code", "refresh_token", "client_credentials"} <= set(grant_types)
+    assert all(error(each) != "unsupported_grant_type" for each in grant_types)
     for each in ("password", "implicit", "nonsense", "urn:ietf:params:oauth:grant-type:jwt-bearer"):
-        assert each not in told
+        assert each not in grant_types
         assert error(each) == "unsupported_grant_type"
     assert document(server, OAUTH)["response_types_supported"] == ["code"]
 
@@ -136,22 +140,22 @@ def test_every_advertised_grant_is_known_and_no_other(server: Server) -> None:
 @pytest.mark.parametrize("path", [*AS_FORMS, *RS_FORMS, "/api/oauth/certs"])
 def test_metadata_and_keys_can_be_read_by_scripts_and_kept_for_a_while(server: Server, path: str) -> None:
     """They are public, for at most ten minutes (security.md 15, 85)."""
-    answer = server.http.get(path, headers={"Origin": "https://partner.example"})
+    response = server.http.get(path, headers={"Origin": "https://partner.example"})
 
-    assert answer.headers["access-control-allow-origin"] == "*"
-    assert answer.headers["content-type"].startswith("application/json")
-    assert answer.headers["cache-control"] in ("public, max-age=300", "public, max-age=600")
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["content-type"].startswith("application/json")
+    assert response.headers["cache-control"] in ("public, max-age=300", "public, max-age=600")
 
 
 @pytest.mark.parametrize("path", RS_FORMS)
 def test_the_resource_names_its_issuer_and_its_own_scopes(server: Server, path: str) -> None:
     """Root and path form alike; `offline_access` belongs to the authorization server and is not listed (security.md 54)."""
-    told = document(server, path)
+    metadata = document(server, path)
 
-    assert told["authorization_servers"] == [server.settings.public_url]
-    assert told["scopes_supported"] == scopes.serialize(scopes.ALL).split()
-    assert "offline_access" not in told["scopes_supported"]
-    assert told["bearer_methods_supported"] == ["header"]
+    assert metadata["authorization_servers"] == [server.settings.public_url]
+    assert metadata["scopes_supported"] == scopes.serialize(scopes.ALL).split()
+    assert "offline_access" not in metadata["scopes_supported"]
+    assert metadata["bearer_methods_supported"] == ["header"]
 
 
 def test_the_resource_is_the_one_that_the_address_was_made_from(server: Server) -> None:

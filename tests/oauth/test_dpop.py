@@ -59,21 +59,21 @@ def refresh(apps: Apps, app: App, token: str, prover: Prover | None, **more: str
     return ask(apps.server, prover, grant_type="refresh_token", refresh_token=token, **app.proof, **more)
 
 
-def sound(answer: httpx.Response, prover: Prover) -> dict[str, Any]:
+def sound(response: httpx.Response, prover: Prover) -> dict[str, Any]:
     """Return an answer whose access token is bound to a key, and opens the API with its proof and not without."""
-    assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    assert told["token_type"] == "DPoP"
-    assert claims(told["access_token"])["cnf"] == {"jkt": prover.jkt}
-    return told
+    assert response.status_code == 200, response.text
+    tokens: dict[str, Any] = response.json()
+    assert tokens["token_type"] == "DPoP"
+    assert claims(tokens["access_token"])["cnf"] == {"jkt": prover.jkt}
+    return tokens
 
 
-def said(answer: httpx.Response) -> str:
+def said(response: httpx.Response) -> str:
     """Return the error of a refusal, which nobody stores."""
-    assert answer.status_code == 400, answer.text
-    assert answer.headers["cache-control"] == "no-store"
-    assert set(answer.json()) == {"error", "error_description"}
-    return str(answer.json()["error"])
+    assert response.status_code == 400, response.text
+    assert response.headers["cache-control"] == "no-store"
+    assert set(response.json()) == {"error", "error_description"}
+    return str(response.json()["error"])
 
 
 # ---- every grant (section 5) ----
@@ -84,10 +84,10 @@ def test_a_code_is_traded_for_bound_tokens(apps: Apps, alg: str) -> None:
     """From the code on, with a key of each algorithm; the token opens the API with a proof."""
     app, prover = apps.register(), PROVERS[alg]
 
-    told = sound(redeem(apps, app, apps.code(app), prover), prover)
+    tokens = sound(redeem(apps, app, apps.code(app), prover), prover)
 
-    assert prover.send(apps.server.http, "GET", LIST, told["access_token"]).status_code == 200
-    assert apps.server.http.get(LIST, headers={"Authorization": f"Bearer {told['access_token']}"}).status_code == 401
+    assert prover.send(apps.server.http, "GET", LIST, tokens["access_token"]).status_code == 200
+    assert apps.server.http.get(LIST, headers={"Authorization": f"Bearer {tokens['access_token']}"}).status_code == 401
 
 
 def test_a_refreshed_token_is_bound(apps: Apps) -> None:
@@ -106,23 +106,23 @@ def test_a_service_gets_bound_tokens(apps: Apps) -> None:
     app, one, other = apps.service(), Prover(), Prover()
 
     for prover in (one, other):
-        told = sound(ask(apps.server, prover, grant_type="client_credentials", **app.proof), prover)
-        assert prover.send(apps.server.http, "GET", LIST, told["access_token"]).status_code == 200
+        tokens = sound(ask(apps.server, prover, grant_type="client_credentials", **app.proof), prover)
+        assert prover.send(apps.server.http, "GET", LIST, tokens["access_token"]).status_code == 200
 
 
 def test_a_device_gets_bound_tokens(organization: Organization) -> None:
     """With the proof of the request that gets them; those before need none."""
     app, prover = device(organization), Prover()
-    begun = begin(organization, app)
-    form = {"grant_type": DEVICE, "device_code": begun["device_code"], **app.proof}
+    device_authorization = begin(organization, app)
+    form = {"grant_type": DEVICE, "device_code": device_authorization["device_code"], **app.proof}
     assert said(ask(organization.server, prover, **form)) == "authorization_pending"
-    approve(organization, begun["user_code"])
+    approve(organization, device_authorization["user_code"])
 
-    told = sound(ask(organization.server, prover, **form), prover)
+    tokens = sound(ask(organization.server, prover, **form), prover)
 
     apps = Apps(organization)
-    assert said(refresh(apps, app, told["refresh_token"], Prover())) == "invalid_grant"
-    sound(refresh(apps, app, told["refresh_token"], prover), prover)
+    assert said(refresh(apps, app, tokens["refresh_token"], Prover())) == "invalid_grant"
+    sound(refresh(apps, app, tokens["refresh_token"], prover), prover)
 
 
 def test_a_key_is_exchanged_for_a_bound_token(organization: Organization) -> None:
@@ -130,10 +130,10 @@ def test_a_key_is_exchanged_for_a_bound_token(organization: Organization) -> Non
     key, prover = organization.key(), Prover()
     form = {"grant_type": EXCHANGE, "subject_token": key.secret, "subject_token_type": token_exchange.API_KEY}
 
-    told = sound(ask(organization.server, prover, **form), prover)
+    tokens = sound(ask(organization.server, prover, **form), prover)
     without = ask(organization.server, None, **form).json()
 
-    assert prover.send(organization.server.http, "GET", LIST, told["access_token"]).status_code == 200
+    assert prover.send(organization.server.http, "GET", LIST, tokens["access_token"]).status_code == 200
     assert (without["token_type"], "cnf" in claims(without["access_token"])) == ("Bearer", False)
 
 
@@ -141,10 +141,10 @@ def test_without_a_proof_everything_is_as_it_was(apps: Apps) -> None:
     """Bearer tokens for those who do not ask."""
     app = apps.register()
 
-    answer = redeem(apps, app, apps.code(app), None).json()
-    again = refresh(apps, app, answer["refresh_token"], None).json()
+    tokens = redeem(apps, app, apps.code(app), None).json()
+    again = refresh(apps, app, tokens["refresh_token"], None).json()
 
-    assert (answer["token_type"], again["token_type"]) == ("Bearer", "Bearer")
+    assert (tokens["token_type"], again["token_type"]) == ("Bearer", "Bearer")
     assert "cnf" not in claims(again["access_token"])
 
 
@@ -317,12 +317,12 @@ def test_the_window_is_for_the_same_key(apps: Apps) -> None:
     app, prover = apps.register(), Prover()
     first = sound(redeem(apps, app, apps.code(app), prover), prover)
 
-    answers = [refresh(apps, app, first["refresh_token"], prover).json() for _ in range(2)]
+    bodies = [refresh(apps, app, first["refresh_token"], prover).json() for _ in range(2)]
 
-    assert answers[0] == answers[1]
+    assert bodies[0] == bodies[1]
     assert said(refresh(apps, app, first["refresh_token"], Prover())) == "invalid_grant"
     assert said(refresh(apps, app, first["refresh_token"], None)) == "invalid_dpop_proof"
-    sound(refresh(apps, app, answers[0]["refresh_token"], prover), prover)
+    sound(refresh(apps, app, bodies[0]["refresh_token"], prover), prover)
 
 
 def test_the_window_of_a_confidential_client_is_for_the_same_key(apps: Apps) -> None:
@@ -340,10 +340,10 @@ def test_the_window_of_a_confidential_client_is_for_the_same_key(apps: Apps) -> 
 def test_a_confidential_client_may_change_its_key(apps: Apps) -> None:
     """Its refresh tokens are bound to its own credential (section 5)."""
     app, one, other = apps.register(confidential=True), Prover(), Prover()
-    told = sound(redeem(apps, app, apps.code(app), one), one)
+    tokens = sound(redeem(apps, app, apps.code(app), one), one)
 
-    told = sound(refresh(apps, app, told["refresh_token"], other), other)
-    plain = refresh(apps, app, told["refresh_token"], None).json()
+    tokens = sound(refresh(apps, app, tokens["refresh_token"], other), other)
+    plain = refresh(apps, app, tokens["refresh_token"], None).json()
 
     assert plain["token_type"] == "Bearer"
 
@@ -379,11 +379,11 @@ def test_parallel_refreshes_with_proofs_give_one_new_pair(apps: Apps) -> None:
     first = sound(redeem(apps, app, apps.code(app), prover), prover)
 
     with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda _: refresh(apps, app, first["refresh_token"], prover), range(20)))
+        responses = list(pool.map(lambda _: refresh(apps, app, first["refresh_token"], prover), range(20)))
 
-    assert {each.status_code for each in answers} == {200}
-    assert len({each.text for each in answers}) == 1
-    sound(refresh(apps, app, answers[0].json()["refresh_token"], prover), prover)
+    assert {each.status_code for each in responses} == {200}
+    assert len({each.text for each in responses}) == 1
+    sound(refresh(apps, app, responses[0].json()["refresh_token"], prover), prover)
 
 
 def test_the_trail_tells_who_refreshed_with_another_key(organization: Organization) -> None:
@@ -411,8 +411,8 @@ def test_a_client_that_must_is_refused_without_a_proof(organization: Organizatio
     assert said(redeem(apps, app, code, None)) == "invalid_dpop_proof"
     assert said(ask(apps.server, None, grant_type="client_credentials", **service.proof)) == "invalid_dpop_proof"
 
-    told = sound(redeem(apps, app, code, prover), prover)
-    assert said(refresh(apps, app, told["refresh_token"], None)) == "invalid_dpop_proof"
+    tokens = sound(redeem(apps, app, code, prover), prover)
+    assert said(refresh(apps, app, tokens["refresh_token"], None)) == "invalid_dpop_proof"
     sound(ask(apps.server, prover, grant_type="client_credentials", **service.proof), prover)
     assert set(reasons(organization, "client.refused")) == {"no DPoP proof"}
 
@@ -427,12 +427,12 @@ def test_a_bound_code_needs_its_key(apps: Apps) -> None:
 
     assert [said(redeem(apps, app, code, Prover())) for _ in range(4)] == ["invalid_grant"] * 4
     assert said(redeem(apps, app, code, None)) == "invalid_dpop_proof"
-    told = sound(redeem(apps, app, code, prover), prover)
+    tokens = sound(redeem(apps, app, code, prover), prover)
 
     assert said(redeem(apps, app, code, Prover())) == "invalid_grant"
-    sound(refresh(apps, app, told["refresh_token"], prover), prover)
+    sound(refresh(apps, app, tokens["refresh_token"], prover), prover)
     assert said(redeem(apps, app, code, prover)) == "invalid_grant"  # the second use ends what the first one got (security.md 23)
-    assert said(refresh(apps, app, told["refresh_token"], prover)) == "invalid_grant"
+    assert said(refresh(apps, app, tokens["refresh_token"], prover)) == "invalid_grant"
 
 
 def test_a_person_takes_the_key_of_the_request_to_the_code(apps: Apps, go: Go) -> None:
@@ -454,10 +454,10 @@ def test_a_proof_that_is_sent_ahead_binds_the_code(apps: Apps, go: Go, named: bo
     journey = go()
     form = dict(parse_qsl(journey.query()))
     form |= {"dpop_jkt": prover.jkt} if named else {}
-    answer = prover.send(apps.server.http, "POST", PAR, data=form)
-    assert answer.status_code == 201, answer.text
+    response = prover.send(apps.server.http, "POST", PAR, data=form)
+    assert response.status_code == 201, response.text
 
-    code = came(journey.agree(journey.go_on(answer.json()["request_uri"])))["code"]
+    code = came(journey.agree(journey.go_on(response.json()["request_uri"])))["code"]
     traded = {"grant_type": "authorization_code", "code": code, "code_verifier": journey.verifier, **journey.app.proof}
 
     assert said(ask(apps.server, None, **traded)) == "invalid_dpop_proof"
@@ -487,17 +487,17 @@ def test_introspection_tells_the_key(organization: Organization) -> None:
     """`cnf` and the token's type, to its client and to the server of its resource (section 6.2)."""
     apps, prover, server = Apps(organization), Prover(), resource(organization)
     app = apps.register(confidential=True)
-    told = sound(redeem(apps, app, apps.code(app, resource=server.identifier), prover), prover)
-    plain = refresh(apps, app, told["refresh_token"], None).json()
+    tokens = sound(redeem(apps, app, apps.code(app, resource=server.identifier), prover), prover)
+    plain = refresh(apps, app, tokens["refresh_token"], None).json()
 
     def introspect(token: str, **who: Any) -> dict[str, Any]:
         form = {"token": token, **who.pop("form", {})}
-        found: dict[str, Any] = organization.server.http.post("/api/oauth/introspect", data=form, **who).json()
-        return {name: found.get(name) for name in ("active", "token_type", "cnf")}
+        introspection: dict[str, Any] = organization.server.http.post("/api/oauth/introspect", data=form, **who).json()
+        return {name: introspection.get(name) for name in ("active", "token_type", "cnf")}
 
     bound = {"active": True, "token_type": "DPoP", "cnf": {"jkt": prover.jkt}}
-    assert introspect(told["access_token"], form=app.proof) == bound
-    assert introspect(told["access_token"], auth=server.proof) == bound
+    assert introspect(tokens["access_token"], form=app.proof) == bound
+    assert introspect(tokens["access_token"], auth=server.proof) == bound
     assert introspect(plain["access_token"], auth=server.proof) == {"active": True, "token_type": "Bearer", "cnf": None}
 
 
@@ -505,16 +505,16 @@ def test_userinfo_asks_for_the_proof(organization: Organization) -> None:
     """As the API does: a bound token only under its scheme, a proof for each request (section 7)."""
     apps, prover, http = Apps(organization), Prover(), organization.server.http
     app, url = apps.register(), organization.server.url + USERINFO
-    told = sound(redeem(apps, app, apps.code(app, scope=f"{OFFLINE} openid"), prover), prover)
-    token = told["access_token"]
+    tokens = sound(redeem(apps, app, apps.code(app, scope=f"{OFFLINE} openid"), prover), prover)
+    token = tokens["access_token"]
     used = prover.proof("GET", url, token)
 
     def get(proof: str | None, scheme: str = "DPoP") -> tuple[int, str]:
         headers = {"Authorization": f"{scheme} {token}"} | ({} if proof is None else {"DPoP": proof})
-        answer = http.get(USERINFO, headers=headers)
-        challenge = answer.headers.get("www-authenticate", "DPoP ")
+        response = http.get(USERINFO, headers=headers)
+        challenge = response.headers.get("www-authenticate", "DPoP ")
         assert challenge.startswith("DPoP "), challenge
-        return answer.status_code, answer.json().get("error", "")
+        return response.status_code, response.json().get("error", "")
 
     assert get(used) == (200, "")
     assert get(used) == (401, "invalid_dpop_proof")
@@ -534,12 +534,12 @@ def test_userinfo_gives_the_nonce_and_takes_no_unbound_token_for_a_bound_one(org
     plain = redeem(apps, app, apps.code(app, scope="openid"), None).json()["access_token"]
     bound = sound(redeem(apps, app, apps.code(app, scope="openid"), prover), prover)["access_token"]
 
-    asked = http.get(USERINFO, headers={"Authorization": f"DPoP {bound}", "DPoP": prover.proof("GET", url, bound, nonce=None)})
+    without_nonce = http.get(USERINFO, headers={"Authorization": f"DPoP {bound}", "DPoP": prover.proof("GET", url, bound, nonce=None)})
     refused = http.get(USERINFO, headers={"Authorization": f"DPoP {plain}", "DPoP": prover.proof("GET", url, plain)})
     nobody = http.get(USERINFO)
 
-    assert asked.headers["dpop-nonce"] == prover.nonce
-    assert "DPoP-Nonce" in asked.headers["access-control-expose-headers"]
+    assert without_nonce.headers["dpop-nonce"] == prover.nonce
+    assert "DPoP-Nonce" in without_nonce.headers["access-control-expose-headers"]
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_token")
     assert nobody.headers["www-authenticate"].endswith(f', DPoP realm="latchpin", algs="{" ".join(ALGORITHMS)}"')
 
@@ -560,8 +560,8 @@ def test_the_metadata_tells_the_algorithms(server: Server) -> None:
 def test_a_web_page_may_send_a_proof(server: Server) -> None:
     """The preflight lets the header in."""
     for path in (TOKEN, USERINFO, PAR):
-        asked = server.http.options(path, headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"})
-        assert "dpop" in asked.headers["access-control-allow-headers"]
+        preflight = server.http.options(path, headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"})
+        assert "dpop" in preflight.headers["access-control-allow-headers"]
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")

@@ -72,8 +72,8 @@ def _authlib_app(issuer: str, client_id: str, client_secret: str) -> Starlette:
     )
 
     async def sign_in(request: Request) -> Response:
-        found: Response = await oauth.latchpin.authorize_redirect(request, "https://testserver/callback")
-        return found
+        response: Response = await oauth.latchpin.authorize_redirect(request, "https://testserver/callback")
+        return response
 
     async def callback(request: Request) -> Response:
         token = await oauth.latchpin.authorize_access_token(request)
@@ -144,10 +144,10 @@ def test_authlib_proves_itself_with_a_key_at_every_endpoint(apps: Apps) -> None:
         client.register_client_auth_method(PrivateKeyJWT())
         token = client.fetch_token(metadata["token_endpoint"], grant_type="client_credentials")
         own = client.client_auth("private_key_jwt")
-        told = client.post(metadata["introspection_endpoint"], data={"token": token["access_token"]}, auth=own).json()
+        introspection = client.post(metadata["introspection_endpoint"], data={"token": token["access_token"]}, auth=own).json()
         revoked = client.post(metadata["revocation_endpoint"], data={"token": token["access_token"]}, auth=own)
 
-        assert told["active"] is True
+        assert introspection["active"] is True
         assert revoked.status_code == 200, revoked.text
         assert client.get(f"{apps.server.url}/api/v1/agent/all").status_code == 401
 
@@ -185,15 +185,15 @@ class _Kept:
         self.client = client_info
 
 
-def _mcp_provider(organization: Organization, kept: _Kept, **more: Any) -> OAuthClientProvider:
+def _mcp_provider(organization: Organization, storage: _Kept, **more: Any) -> OAuthClientProvider:
     person = Consenting(organization.server, organization.admin)
 
     async def redirect(address: str) -> None:
-        kept.answers.append(await asyncio.to_thread(person.authorize, address))
+        storage.answers.append(await asyncio.to_thread(person.authorize, address))
 
     async def callback() -> AuthorizationCodeResult:
-        answered = parse_qs(urlsplit(kept.answers[-1]).query)
-        return AuthorizationCodeResult(code=answered["code"][0], state=answered["state"][0], iss=answered["iss"][0])
+        params = parse_qs(urlsplit(storage.answers[-1]).query)
+        return AuthorizationCodeResult(code=params["code"][0], state=params["state"][0], iss=params["iss"][0])
 
     metadata = OAuthClientMetadata(
         client_name="MCP client",
@@ -202,14 +202,14 @@ def _mcp_provider(organization: Organization, kept: _Kept, **more: Any) -> OAuth
         response_types=["code"],
         token_endpoint_auth_method="none",
     )
-    return OAuthClientProvider(f"{organization.server.url}/api/v1", metadata, kept, redirect, callback, **more)
+    return OAuthClientProvider(f"{organization.server.url}/api/v1", metadata, storage, redirect, callback, **more)
 
 
 async def _ask(organization: Organization, provider: OAuthClientProvider) -> list[str]:
     async with httpx2.AsyncClient(auth=provider, timeout=30, trust_env=False) as client:
-        answer = await client.get(f"{organization.server.url}/api/v1/agent/all")
-        assert answer.status_code == 200, answer.text
-        return [each["name"] for each in answer.json()]
+        response = await client.get(f"{organization.server.url}/api/v1/agent/all")
+        assert response.status_code == 200, response.text
+        return [each["name"] for each in response.json()]
 
 
 @pytest.fixture

@@ -23,18 +23,18 @@ INACTIVE = {"active": False}
 
 def as_app(organization: Organization, app: App, token: str) -> dict[str, Any]:
     """Ask as a confidential app."""
-    answer = organization.server.http.post(INTROSPECT, data={"token": token, **app.proof})
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    response = organization.server.http.post(INTROSPECT, data={"token": token, **app.proof})
+    assert response.status_code == 200, response.text
+    introspection: dict[str, Any] = response.json()
+    return introspection
 
 
 def as_server(organization: Organization, server: ResourceServer, token: str, **more: str) -> dict[str, Any]:
     """Ask as the server of a resource."""
-    answer = organization.server.http.post(INTROSPECT, data={"token": token, **more}, auth=server.proof)
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    response = organization.server.http.post(INTROSPECT, data={"token": token, **more}, auth=server.proof)
+    assert response.status_code == 200, response.text
+    introspection: dict[str, Any] = response.json()
+    return introspection
 
 
 def test_an_app_learns_what_its_own_token_says(organization: Organization) -> None:
@@ -45,14 +45,14 @@ def test_an_app_learns_what_its_own_token_says(organization: Organization) -> No
     organization.member(space_id, user, Role.VIEWER)
     tokens = apps.tokens(app, user)
 
-    told = as_app(organization, app, tokens.access)
+    introspection = as_app(organization, app, tokens.access)
 
     carried = claims(tokens.access)
     names = ("iss", "aud", "sub", "client_id", "scope", "exp", "iat", "jti", "sid", "org", "role", "space", "spaces")
-    assert told["active"] is True
-    assert told["token_type"] == "Bearer"
-    assert {name: told[name] for name in names} == {name: carried[name] for name in names}
-    assert {"id": space_id, "name": "Retail", "role": "viewer"} in told["spaces"]  # beside global ones of other organizations
+    assert introspection["active"] is True
+    assert introspection["token_type"] == "Bearer"
+    assert {name: introspection[name] for name in names} == {name: carried[name] for name in names}
+    assert {"id": space_id, "name": "Retail", "role": "viewer"} in introspection["spaces"]  # beside global ones of other organizations
 
 
 def test_an_app_learns_what_its_own_refresh_token_is_worth(organization: Organization) -> None:
@@ -61,9 +61,9 @@ def test_an_app_learns_what_its_own_refresh_token_is_worth(organization: Organiz
     app = apps.register(confidential=True)
     tokens = apps.tokens(app)
 
-    told = as_app(organization, app, tokens.refresh)
+    introspection = as_app(organization, app, tokens.refresh)
 
-    assert (told["active"], told["client_id"], told["sub"]) == (True, app.client_id, str(organization.admin.id))
+    assert (introspection["active"], introspection["client_id"], introspection["sub"]) == (True, app.client_id, str(organization.admin.id))
     apps.refresh(app, tokens.refresh)
     assert as_app(organization, app, tokens.refresh) == INACTIVE
 
@@ -134,12 +134,16 @@ def test_a_server_is_told_of_its_organizations_api_keys(organization: Organizati
     """Who, and with which scopes; keys of others and revoked ones are inactive."""
     server, key = resource(organization), organization.key(access=Access.READ_ONLY)
 
-    told = as_server(organization, server, key.secret)
+    introspection = as_server(organization, server, key.secret)
 
-    assert told["active"] is True
-    assert (told["token_type"], told["sub"], told["username"]) == ("ApiKey", str(organization.admin.id), organization.admin.email)
-    assert told["scope"] == "agents:read runs:read spaces:read billing:read"
-    assert "client_id" not in told
+    assert introspection["active"] is True
+    assert (introspection["token_type"], introspection["sub"], introspection["username"]) == (
+        "ApiKey",
+        str(organization.admin.id),
+        organization.admin.email,
+    )
+    assert introspection["scope"] == "agents:read runs:read spaces:read billing:read"
+    assert "client_id" not in introspection
     assert as_server(organization, server, other.key().secret) == INACTIVE
     organization.revoke(key)
     assert as_server(organization, server, key.secret) == INACTIVE
@@ -181,7 +185,7 @@ def test_a_token_is_told_with_the_scopes_that_still_count(organization: Organiza
     token = apps.own(app).json()["access_token"]
     assert as_app(organization, app, token)["scope"] == "agents:read spaces:read"
 
-    entry = ClientFields(name="Export", auth_method="client_secret_post", grant_types=("client_credentials",), scopes=("spaces:read",))
-    with_client(organization, app, lambda session, client, by: client_admin.change(session, client, entry, by=by))
+    fields = ClientFields(name="Export", auth_method="client_secret_post", grant_types=("client_credentials",), scopes=("spaces:read",))
+    with_client(organization, app, lambda session, client, by: client_admin.change(session, client, fields, by=by))
 
     assert as_app(organization, app, token)["scope"] == "spaces:read"

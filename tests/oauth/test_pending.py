@@ -50,8 +50,8 @@ def test_of_many_pages_that_nobody_answers_the_oldest_go_first(go: Go, organizat
 
     assert _waiting(organization, journey.app) == 3
     gone = [journey.agree(page) for page in pages[:2]]
-    assert [answer.status_code for answer in gone] == [400, 400]
-    assert all("begin again" in answer.text for answer in gone)
+    assert [response.status_code for response in gone] == [400, 400]
+    assert all("begin again" in response.text for response in gone)
     assert all("code" in came(journey.agree(page)) for page in pages[2:])
 
 

@@ -105,9 +105,9 @@ def test_a_sign_in_that_is_young_enough_counts(go: Go, clock: Frozen) -> None:
 def test_who_signs_in_for_the_request_is_not_asked_again(organization: Organization, go: Go, asked: dict[str, str]) -> None:
     """Otherwise they would go round in circles (security.md 19)."""
     journey = go(signed_in=False)
-    wanted = _door(journey, **asked)
+    next_url = _door(journey, **asked)
 
-    page = journey.browser.walk(journey.browser.send("/login", email=organization.admin.email, password=PASSWORD, next=wanted))
+    page = journey.browser.walk(journey.browser.send("/login", email=organization.admin.email, password=PASSWORD, next=next_url))
 
     assert "wants to act for" in page.text
 
@@ -121,9 +121,9 @@ def test_select_account_offers_to_go_on_or_to_change(organization: Organization,
     assert "wants to act for" in journey.answer(page, "/oauth/account", choice="continue").text
 
     away = journey.answer(journey.ask(prompt="select_account"), "/oauth/account", choice="other")
-    wanted = parse_qs(urlsplit(away.headers["location"]).query)["next"][0]
+    next_url = parse_qs(urlsplit(away.headers["location"]).query)["next"][0]
     assert journey.browser.open("/agents").headers["location"].startswith("/login")
-    consent = journey.browser.walk(journey.browser.send("/login", email=grace.email, password=PASSWORD, next=wanted))
+    consent = journey.browser.walk(journey.browser.send("/login", email=grace.email, password=PASSWORD, next=next_url))
 
     assert "Grace User" in consent.text
     sub = jwt.decode(journey.redeem(journey.agree(consent))["access_token"], options={"verify_signature": False})["sub"]
@@ -154,12 +154,12 @@ def test_a_temporary_password_is_changed_first_and_the_request_goes_on(organizat
     """A new user's first way in may be through an app."""
     grace = organization.user("Grace User", temporary=True)
     journey = go(signed_in=False)
-    wanted = _door(journey)
+    next_url = _door(journey)
     browser = journey.browser
-    browser.send("/login", email=grace.email, password=PASSWORD, next=wanted)
+    browser.send("/login", email=grace.email, password=PASSWORD, next=next_url)
 
     again = journey.ask().headers["location"]
     assert again.startswith("/password?next=")
-    changed = browser.send("/password", current_password=PASSWORD, new_password="another long pass phrase", next=wanted)
+    changed = browser.send("/password", current_password=PASSWORD, new_password="another long pass phrase", next=next_url)
 
     assert "wants to act for" in browser.walk(changed).text

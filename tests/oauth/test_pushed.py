@@ -30,13 +30,13 @@ from tests.web.browser import value_of
 CONSENT = "wants to act for"
 
 
-def _is_over(answer: httpx.Response) -> None:
+def _is_over(response: httpx.Response) -> None:
     """Check that a reference does not count, and that nobody was sent anywhere for it."""
-    assert answer.status_code == 400, answer.text
-    assert "location" not in answer.headers
-    assert "This link is used up" in answer.text
-    assert "Go back to the app and begin again." in answer.text
-    assert "invalid_request_uri" in answer.text
+    assert response.status_code == 400, response.text
+    assert "location" not in response.headers
+    assert "This link is used up" in response.text
+    assert "Go back to the app and begin again." in response.text
+    assert "invalid_request_uri" in response.text
 
 
 def _next(door: httpx.Response) -> str:
@@ -46,9 +46,9 @@ def _next(door: httpx.Response) -> str:
     return parse_qs(urlsplit(location).query)["next"][0]
 
 
-def _sign_in(journey: Journey, person: Person, wanted: str) -> httpx.Response:
+def _sign_in(journey: Journey, person: Person, next_url: str) -> httpx.Response:
     """Sign in to a page, and go there."""
-    return journey.browser.walk(journey.browser.send("/login", email=person.email, password=PASSWORD, next=wanted))
+    return journey.browser.walk(journey.browser.send("/login", email=person.email, password=PASSWORD, next=next_url))
 
 
 def test_what_was_sent_ahead_leads_to_tokens(organization: Organization, go: Go) -> None:
@@ -79,9 +79,9 @@ def test_looking_where_a_link_leads_uses_nothing_up(go: Go) -> None:
     journey = go()
     request_uri = journey.pushed()
 
-    looked = journey.browser.http.head(PATH, params={"client_id": journey.app.client_id, "request_uri": request_uri}, headers=HTML)
+    response = journey.browser.http.head(PATH, params={"client_id": journey.app.client_id, "request_uri": request_uri}, headers=HTML)
 
-    assert (looked.status_code, looked.content, "location" in looked.headers) == (200, b"", False)
+    assert (response.status_code, response.content, "location" in response.headers) == (200, b"", False)
     onward(journey.visit(request_uri))
 
 
@@ -166,9 +166,9 @@ def test_of_two_who_come_at_the_same_time_one_gets_on(go: Go) -> None:
     for _ in range(4):
         request_uri = journeys[0].pushed()
         with ThreadPoolExecutor(len(journeys)) as pool:
-            answers = list(pool.map(Journey.visit, journeys, [request_uri] * len(journeys)))
+            responses = list(pool.map(Journey.visit, journeys, [request_uri] * len(journeys)))
 
-        assert sorted(answer.status_code for answer in answers) == [303, *[400] * 7]
+        assert sorted(response.status_code for response in responses) == [303, *[400] * 7]
 
 
 def test_the_page_can_be_loaded_again_until_it_is_answered(go: Go) -> None:
@@ -195,9 +195,9 @@ def test_of_two_windows_that_agree_at_the_same_time_one_gets_a_code(go: Go) -> N
         address = onward(journey.visit(journey.pushed(prompt="consent")))
         pages = [journey.browser.open(address, headers=HTML) for _ in range(4)]
         with ThreadPoolExecutor(len(pages)) as pool:
-            answers = list(pool.map(journey.agree, pages))
+            responses = list(pool.map(journey.agree, pages))
 
-        assert sorted(answer.status_code for answer in answers) == [303, 409, 409, 409]
+        assert sorted(response.status_code for response in responses) == [303, 409, 409, 409]
 
 
 def test_a_request_that_was_agreed_to_before_is_answered_once(go: Go) -> None:
@@ -245,8 +245,8 @@ def test_the_way_back_after_sign_in_tells_nothing_that_could_be_altered(go: Go, 
 
     assert set(parse_qs(urlsplit(_next(door)).query)) == {"client_id", "request_uri"}
     assert request_uri not in _next(door)
-    for told in ("secret-state", "agents", "partner.example"):
-        assert told not in str(door.headers) + door.text
+    for text in ("secret-state", "agents", "partner.example"):
+        assert text not in str(door.headers) + door.text
 
     page = _sign_in(journey, organization.admin, _next(door))
     assert CONSENT in page.text
@@ -328,12 +328,12 @@ def test_another_account_can_be_chosen(organization: Organization, go: Go, clock
     assert "Continue as Ada Admin" in page.text
 
     away = journey.answer(page, "/oauth/account", choice="other")
-    wanted = _next(away)
-    assert wanted != address
+    next_url = _next(away)
+    assert next_url != address
     assert journey.browser.open("/agents").headers["location"].startswith("/login")
     _is_over(journey.browser.open(address, headers=HTML))
     clock.advance(timedelta(seconds=5))
-    consent = _sign_in(journey, grace, wanted)
+    consent = _sign_in(journey, grace, next_url)
 
     assert "Grace User" in consent.text
     back = journey.agree(consent)
@@ -398,11 +398,11 @@ def test_the_browsers_secret_is_out_of_reach_of_scripts(go: Go) -> None:
 
 def test_over_tls_the_browsers_secret_is_for_this_very_host(tmp_path: Path) -> None:
     """With the prefix that no other host can set it by."""
-    made = par_cookie.cookie(settings.load({}, data_dir=tmp_path, public_url="https://latchpin.example"), "secret")
+    cookie = par_cookie.cookie(settings.load({}, data_dir=tmp_path, public_url="https://latchpin.example"), "secret")
 
-    assert made.key == "__Host-latchpin-asked"
-    assert made.secure
-    assert made.domain is None
+    assert cookie.key == "__Host-latchpin-asked"
+    assert cookie.secure
+    assert cookie.domain is None
 
 
 def test_an_app_that_must_send_ahead_is_refused_otherwise(partners: Apps, go: Go) -> None:
@@ -441,13 +441,13 @@ def test_a_deployment_can_want_it_of_all_apps(serve: Any) -> None:
         assert token.status_code == 200, token.text
         assert came(journey.ask())["error"] == "invalid_request"
         assert "code" in came(journey.agree(journey.go_on(journey.pushed())))
-        asked = organization.server.http.post("/api/oauth/device_authorization", data=app.proof).json()
-        page = journey.browser.send("/device", user_code=asked["user_code"])
+        device_authorization = organization.server.http.post("/api/oauth/device_authorization", data=app.proof).json()
+        page = journey.browser.send("/device", user_code=device_authorization["user_code"])
         assert journey.answer(page, decision="authorize", space="all").headers["location"] == "/device/allowed"
-        answer = organization.server.http.post(
-            "/api/oauth/token", data={"grant_type": device, "device_code": asked["device_code"], **app.proof}
+        response = organization.server.http.post(
+            "/api/oauth/token", data={"grant_type": device, "device_code": device_authorization["device_code"], **app.proof}
         )
-        assert answer.status_code == 200
+        assert response.status_code == 200
 
 
 @pytest.mark.parametrize("source", [ClientSource.DYNAMIC, ClientSource.DOCUMENT])
@@ -463,7 +463,7 @@ def test_errors_of_a_new_app_do_not_go_by_themselves(partners: Apps, go: Go, sou
     assert "Continue to partner.example" in refused.text
 
 
-def _change(partners: Apps, app: App, **entry: Any) -> None:
+def _change(partners: Apps, app: App, **fields: Any) -> None:
     """Change an app's entry as an administrator does."""
-    changed = ClientFields(**{"name": "Partner", **entry})
+    changed = ClientFields(**{"name": "Partner", **fields})
     with_client(partners.organization, app, lambda session, client, by: client_admin.change(session, client, changed, by=by))

@@ -25,8 +25,8 @@ from tests.support.people import Organization
 CONSENT = "wants to act for"
 
 
-def _said(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]
+def _said(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["error"]
 
 
 def _kept(organization: Organization, app: App) -> list[PushedRequest]:
@@ -46,17 +46,17 @@ def _count(organization: Organization) -> int:
 def test_a_sound_request_gets_a_reference_of_256_random_bits_for_a_minute(go: Go) -> None:
     """201 with `request_uri` and `expires_in`, which nobody stores (section 2.2)."""
     journey = go()
-    answers = [journey.push() for _ in range(2)]
+    responses = [journey.push() for _ in range(2)]
 
-    for answer in answers:
-        assert answer.status_code == 201
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert answer.headers["Content-Type"] == "application/json"
-        assert set(answer.json()) == {"request_uri", "expires_in"}
-        assert answer.json()["expires_in"] == 60
-        assert answer.json()["request_uri"].startswith("urn:ietf:params:oauth:request_uri:")
-        assert len(answer.json()["request_uri"].removeprefix(par.PUSHED_PREFIX)) == 43  # base62 characters of 256 bits
-    assert answers[0].json()["request_uri"] != answers[1].json()["request_uri"]
+    for response in responses:
+        assert response.status_code == 201
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Content-Type"] == "application/json"
+        assert set(response.json()) == {"request_uri", "expires_in"}
+        assert response.json()["expires_in"] == 60
+        assert response.json()["request_uri"].startswith("urn:ietf:params:oauth:request_uri:")
+        assert len(response.json()["request_uri"].removeprefix(par.PUSHED_PREFIX)) == 43  # base62 characters of 256 bits
+    assert responses[0].json()["request_uri"] != responses[1].json()["request_uri"]
 
 
 def test_an_app_proves_itself_as_at_the_token_endpoint(partners: Apps, go: Go) -> None:
@@ -71,9 +71,9 @@ def test_an_app_proves_itself_as_at_the_token_endpoint(partners: Apps, go: Go) -
     in_header = http.post(PAR, data=bare, headers=header)  # which says who it is
     in_form = http.post(PAR, data={**form, "client_secret": app.secret or ""})
 
-    for answer in (in_header, in_form):
-        assert answer.status_code == 201
-        assert CONSENT in journey.go_on(answer.json()["request_uri"]).text
+    for response in (in_header, in_form):
+        assert response.status_code == 201
+        assert CONSENT in journey.go_on(response.json()["request_uri"]).text
     assert _said(http.post(PAR, data=form)) == (401, "invalid_client")
     assert _said(http.post(PAR, data={**form, "client_secret": "lps_wrong"})) == (401, "invalid_client")
 
@@ -93,8 +93,8 @@ def test_no_credential_is_kept(partners: Apps, go: Go, organization: Organizatio
     (row,) = _kept(organization, app)
 
     assert row.digest == credentials.token_digest(request_uri.removeprefix(par.PUSHED_PREFIX))
-    kept = parse_qs(row.parameters)
-    assert set(kept) == {
+    params = parse_qs(row.parameters)
+    assert set(params) == {
         "client_id",
         "redirect_uri",
         "response_type",
@@ -126,12 +126,12 @@ def test_everything_that_is_read_of_a_request_can_be_sent_ahead(partners: Apps, 
     go(app).pushed(**sent)
 
     (row,) = _kept(organization, app)
-    kept = parse_qs(row.parameters)
+    params = parse_qs(row.parameters)
 
     for name, value in sent.items():
-        assert kept[name] == (value if isinstance(value, list) else [value])
-    told = {"scopes": "scope"}
-    assert {told.get(each.name, each.name) for each in fields(AuthorizationRequest)} <= set(kept)
+        assert params[name] == (value if isinstance(value, list) else [value])
+    parameter_names = {"scopes": "scope"}
+    assert {parameter_names.get(each.name, each.name) for each in fields(AuthorizationRequest)} <= set(params)
 
 
 @pytest.mark.parametrize(
@@ -176,29 +176,29 @@ def test_an_app_without_the_code_flow_is_refused(partners: Apps, go: Go) -> None
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_only_post_is_taken(organization: Organization, method: str) -> None:
     """405, as JSON, with the method that is (section 2.3)."""
-    answer = organization.server.http.request(method, PAR)
+    response = organization.server.http.request(method, PAR)
 
-    assert answer.status_code == 405
-    assert answer.json()["error"] == "invalid_request"
-    assert "POST" in answer.headers["Allow"]
+    assert response.status_code == 405
+    assert response.json()["error"] == "invalid_request"
+    assert "POST" in response.headers["Allow"]
 
 
 def test_a_request_that_is_too_large_is_refused(go: Go) -> None:
     """413 (section 2.3)."""
-    answer = go().push(state="x" * 60_000)
+    response = go().push(state="x" * 60_000)
 
-    assert _said(answer) == (413, "invalid_request")
+    assert _said(response) == (413, "invalid_request")
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_no_more_is_kept_than_a_browser_may_bring(go: Go, organization: Organization) -> None:
     """So that nobody fills the database with the help of an app that needs no secret; what came encoded counts as it is kept."""
-    asked = go()
+    journey = go()
 
-    assert asked.push(state="x" * 7000).status_code == 201
-    assert _said(asked.push(state="x" * 9000)) == (400, "invalid_request")
-    assert _said(asked.push(state='"' * 3000)) == (400, "invalid_request")
-    assert len(_kept(organization, asked.app)) == 1
+    assert journey.push(state="x" * 7000).status_code == 201
+    assert _said(journey.push(state="x" * 9000)) == (400, "invalid_request")
+    assert _said(journey.push(state='"' * 3000)) == (400, "invalid_request")
+    assert len(_kept(organization, journey.app)) == 1
 
 
 def test_another_kind_of_body_is_refused(organization: Organization) -> None:
@@ -212,11 +212,11 @@ def test_an_app_is_limited_as_at_the_token_endpoint(serve: Any) -> None:
     app = Apps(organization).register()
     http = organization.server.http
 
-    answers = [http.post(PAR, data=app.proof) for _ in range(4)]
+    responses = [http.post(PAR, data=app.proof) for _ in range(4)]
 
-    assert [answer.status_code for answer in answers] == [400, 400, 400, 429]
-    assert answers[3].json()["error"] == "slow_down"
-    assert 1 <= int(answers[3].headers["Retry-After"]) <= 60
+    assert [response.status_code for response in responses] == [400, 400, 400, 429]
+    assert responses[3].json()["error"] == "slow_down"
+    assert 1 <= int(responses[3].headers["Retry-After"]) <= 60
     other = Apps(organization).register()
     assert http.post(PAR, data=other.proof).status_code == 400
 
@@ -224,9 +224,9 @@ def test_an_app_is_limited_as_at_the_token_endpoint(serve: Any) -> None:
 def test_a_web_page_may_ask(organization: Organization) -> None:
     """Apps in browsers send ahead, too; the preflight is answered like the token endpoint's."""
     http = organization.server.http
-    asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    headers = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
 
-    ours, tokens = (http.options(path, headers=asked) for path in (PAR, "/api/oauth/token"))
+    ours, tokens = (http.options(path, headers=headers) for path in (PAR, "/api/oauth/token"))
 
     assert ours.status_code == tokens.status_code == 204
     for name in ("Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers"):

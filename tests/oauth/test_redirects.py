@@ -131,7 +131,7 @@ def test_any_port_of_a_loopback_address_matches(registered: str, port: int, any_
 def test_the_path_of_a_loopback_address_must_match_all_the_same(registered: str, port: int) -> None:
     """Only the port is free (security.md 4)."""
     bare = registered.partition("?")[0]
-    with_port = _PORT.sub(lambda found: f"http://{found.group(1)}:{port}", bare)
+    with_port = _PORT.sub(lambda match: f"http://{match.group(1)}:{port}", bare)
 
     for added in ("/x", "%20", "?y", "/..", "/"):
         assert not redirects.matches(with_port + added, bare, any_port=True)
@@ -217,10 +217,10 @@ def test_what_may_be_registered_is_https_local_or_an_apps_own(uri: str) -> None:
 @pytest.mark.parametrize("sent", VARIANTS[:-1])
 def test_the_authorization_endpoint_sends_nobody_to_a_variant(organization: Organization, sent: str) -> None:
     """It answers for itself, with 400 (security.md 3, 7)."""
-    answer = authorize(Apps(organization), sent)
+    response = authorize(Apps(organization), sent)
 
-    assert answer.status_code == 400
-    assert "location" not in answer.headers
+    assert response.status_code == 400
+    assert "location" not in response.headers
 
 
 def test_the_authorization_endpoint_takes_the_registered_address(organization: Organization) -> None:

@@ -36,20 +36,20 @@ def row(organization: Organization, token: str) -> RefreshToken:
     return organization.write(work)
 
 
-def refused(answer: httpx.Response, body: dict[str, str] = INVALID) -> bool:
+def refused(response: httpx.Response, body: dict[str, str] = INVALID) -> bool:
     """Whether an answer is exactly this refusal."""
-    return answer.status_code == 400 and answer.json() == body
+    return response.status_code == 400 and response.json() == body
 
 
 def test_every_use_gives_another_token(organization: Organization) -> None:
     """Confidential apps' tokens rotate too (security.md 29)."""
     apps = Apps(organization)
     for app in (apps.register(), apps.register(confidential=True)):
-        seen = [apps.tokens(app).refresh]
+        refresh_tokens = [apps.tokens(app).refresh]
         for _ in range(3):
-            seen.append(apps.refresh(app, seen[-1]).json()["refresh_token"])
+            refresh_tokens.append(apps.refresh(app, refresh_tokens[-1]).json()["refresh_token"])
 
-        assert len(set(seen)) == 4
+        assert len(set(refresh_tokens)) == 4
 
 
 def test_the_database_holds_a_digest_of_the_token(organization: Organization) -> None:
@@ -57,9 +57,9 @@ def test_the_database_holds_a_digest_of_the_token(organization: Organization) ->
     apps = Apps(organization)
     token = apps.tokens(apps.register()).refresh
 
-    kept = row(organization, token)
+    token_row = row(organization, token)
 
-    assert token not in str([getattr(kept, column.name) for column in RefreshToken.__table__.columns])
+    assert token not in str([getattr(token_row, column.name) for column in RefreshToken.__table__.columns])
     assert len(token) == len("lpr_") + 43
 
 
@@ -86,12 +86,12 @@ def test_an_honest_repetition_gets_the_same_answer(organization: Organization, c
     apps = Apps(organization)
     app = apps.register()
     first = apps.tokens(app)
-    answer = apps.refresh(app, first.refresh).json()
+    tokens = apps.refresh(app, first.refresh).json()
 
     clock.advance(timedelta(seconds=10))
-    assert apps.refresh(app, first.refresh).json() == answer
+    assert apps.refresh(app, first.refresh).json() == tokens
 
-    assert apps.get("/spaces", Tokens(answer)).status_code == 200
+    assert apps.get("/spaces", Tokens(tokens)).status_code == 200
     assert reasons(organization, "grant.replayed") == []
     assert len(audit(organization, "grant.refreshed", organization_id=organization.id)) == 1
 
@@ -102,11 +102,11 @@ def test_a_repetition_with_another_scope_or_resource_is_refused(organization: Or
     apps = Apps(organization)
     app = apps.register()
     token = apps.tokens(app).refresh
-    answer = apps.refresh(app, token, **first).json()
+    tokens = apps.refresh(app, token, **first).json()
 
     assert refused(apps.refresh(app, token, scope="agents:read spaces:read"))
     assert refused(apps.refresh(app, token, **first, resource=organization.server.url))
-    assert apps.refresh(app, token, **first).json() == answer
+    assert apps.refresh(app, token, **first).json() == tokens
 
 
 def test_another_app_gets_nothing_within_the_window(organization: Organization) -> None:
@@ -141,18 +141,18 @@ def test_the_kept_answer_cannot_be_opened_from_the_database(organization: Organi
     apps = Apps(organization)
     app = apps.register()
     first = apps.tokens(app)
-    answer = apps.refresh(app, first.refresh).json()
+    tokens = apps.refresh(app, first.refresh).json()
 
-    kept = row(organization, first.refresh)
+    token_row = row(organization, first.refresh)
 
-    assert kept.sealed is not None
-    assert answer["refresh_token"].encode() not in kept.sealed
-    assert answer["access_token"].encode() not in kept.sealed
+    assert token_row.sealed is not None
+    assert tokens["refresh_token"].encode() not in token_row.sealed
+    assert tokens["access_token"].encode() not in token_row.sealed
     secrets = organization.server.services.secrets
-    for key in (kept.digest, secrets.master, secrets.derive("refresh-answer"), *secrets.peppers.values()):
+    for key in (token_row.digest, secrets.master, secrets.derive("refresh-answer"), *secrets.peppers.values()):
         with pytest.raises(sealing.DecryptionError):
-            sealing.unseal(key, kept.sealed, str(kept.id))
-    assert apps.refresh(app, first.refresh).json() == answer
+            sealing.unseal(key, token_row.sealed, str(token_row.id))
+    assert apps.refresh(app, first.refresh).json() == tokens
 
 
 def test_a_kept_answer_goes_with_its_user(organization: Organization) -> None:
@@ -235,10 +235,10 @@ def test_scope_is_never_widened(organization: Organization) -> None:
         refused = apps.refresh(app, token, scope=scope)
         assert (refused.status_code, refused.json()["error"]) == (400, "invalid_scope"), scope
     for scope in ("agents:read agents:write", "agents:read openid"):
-        answer = apps.refresh(app, token, scope=scope).json()
-        assert answer["scope"] == claims(answer["access_token"])["scope"] == "agents:read", scope
-        assert "id_token" not in answer
-        token = answer["refresh_token"]
+        tokens = apps.refresh(app, token, scope=scope).json()
+        assert tokens["scope"] == claims(tokens["access_token"])["scope"] == "agents:read", scope
+        assert "id_token" not in tokens
+        token = tokens["refresh_token"]
 
 
 def test_resources_are_those_of_the_grant_or_fewer(organization: Organization) -> None:
@@ -248,8 +248,8 @@ def test_resources_are_those_of_the_grant_or_fewer(organization: Organization) -
     app = apps.register()
     token = apps.tokens(app, resource=f"{one.identifier} {two.identifier}").refresh
 
-    answer = apps.refresh(app, token, resource=never.identifier)
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_target")
+    response = apps.refresh(app, token, resource=never.identifier)
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_target")
     narrowed = apps.refresh(app, token, resource=two.identifier).json()
     assert claims(narrowed["access_token"])["aud"] == two.identifier
     whole = apps.refresh(app, narrowed["refresh_token"]).json()
@@ -261,9 +261,9 @@ def test_a_public_app_must_say_who_it_is(organization: Organization) -> None:
     apps = Apps(organization)
     tokens = apps.tokens(apps.register())
 
-    answer = organization.server.http.post(TOKEN, data={"grant_type": "refresh_token", "refresh_token": tokens.refresh})
+    response = organization.server.http.post(TOKEN, data={"grant_type": "refresh_token", "refresh_token": tokens.refresh})
 
-    assert refused(answer, {"error": "invalid_request", "error_description": "client_id is required"})
+    assert refused(response, {"error": "invalid_request", "error_description": "client_id is required"})
 
 
 def test_a_confidential_apps_token_needs_its_secret(organization: Organization) -> None:
@@ -272,9 +272,11 @@ def test_a_confidential_apps_token_needs_its_secret(organization: Organization) 
     app = apps.register(confidential=True)
     token = apps.tokens(app).refresh
 
-    answer = organization.server.http.post(TOKEN, data={"grant_type": "refresh_token", "refresh_token": token, "client_id": app.client_id})
+    response = organization.server.http.post(
+        TOKEN, data={"grant_type": "refresh_token", "refresh_token": token, "client_id": app.client_id}
+    )
 
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
     assert apps.refresh(app, token).status_code == 200
 
 

@@ -36,76 +36,76 @@ NATIVE = {
 Serve = Callable[..., Server]
 
 
-def register(server: Server, token: str | None = None, **said: Any) -> httpx.Response:
+def register(server: Server, token: str | None = None, **changes: Any) -> httpx.Response:
     """Register the native app, with what the test says differently; None leaves a member out."""
-    body = {name: value for name, value in (NATIVE | said).items() if value is not None}
+    body = {name: value for name, value in (NATIVE | changes).items() if value is not None}
     return server.http.post(PATH, json=body, headers={"Authorization": f"Bearer {token}"} if token else {})
 
 
 def test_an_app_registers_and_gets_tokens_for_a_user(organization: Organization) -> None:
     """A registered app is an app like any other."""
-    made = register(organization.server)
-    apps, app = Apps(organization), made.json()
+    response = register(organization.server)
+    apps, app = Apps(organization), response.json()
     organization.agent("Book prices")
 
     tokens = apps.tokens(as_app(organization, app["client_id"]), redirect_uri="http://127.0.0.1/callback")
 
-    assert made.status_code == 201, made.text
+    assert response.status_code == 201, response.text
     assert [each["name"] for each in apps.get("/agent/all", tokens).json()] == ["Book prices"]
 
 
 def test_the_answer_holds_what_was_registered(organization: Organization, clock: Frozen) -> None:
     """With the time of issue, and how the app looks after its entry (security.md 79, RFC 7591 section 3.2.1)."""
-    answer = register(organization.server)
-    entry = answer.json()
+    response = register(organization.server)
+    registration = response.json()
 
-    assert {name: entry[name] for name in NATIVE} == NATIVE
-    assert entry["client_id_issued_at"] == int(clock._at)
-    assert entry["registration_client_uri"] == f"{organization.server.url}{PATH}/{entry['client_id']}"
-    assert "client_secret" not in entry
-    assert answer.headers["cache-control"] == "no-store"
+    assert {name: registration[name] for name in NATIVE} == NATIVE
+    assert registration["client_id_issued_at"] == int(clock._at)
+    assert registration["registration_client_uri"] == f"{organization.server.url}{PATH}/{registration['client_id']}"
+    assert "client_secret" not in registration
+    assert response.headers["cache-control"] == "no-store"
 
 
 def test_generated_client_ids_are_no_addresses(organization: Organization) -> None:
     """A client_id that begins with https:// is a metadata document (security.md 77)."""
-    made = [register(organization.server).json()["client_id"] for _ in range(5)] + [client_admin.new_client_id() for _ in range(100)]
+    client_ids = [register(organization.server).json()["client_id"] for _ in range(5)] + [client_admin.new_client_id() for _ in range(100)]
 
-    assert len(set(made)) == 105
-    assert not any(each.startswith("http") or each.isdigit() for each in made)
+    assert len(set(client_ids)) == 105
+    assert not any(each.startswith("http") or each.isdigit() for each in client_ids)
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", None])
 def test_a_confidential_app_gets_a_secret_once(organization: Organization, method: str | None) -> None:
     """It does not run out. Who says nothing authenticates by Basic (RFC 7591 section 2)."""
-    entry = register(organization.server, token_endpoint_auth_method=method).json()
+    registration = register(organization.server, token_endpoint_auth_method=method).json()
 
-    assert entry["token_endpoint_auth_method"] == (method or "client_secret_basic")
-    assert entry["client_secret_expires_at"] == 0
-    assert len(entry["client_secret"]) > 40
+    assert registration["token_endpoint_auth_method"] == (method or "client_secret_basic")
+    assert registration["client_secret_expires_at"] == 0
+    assert len(registration["client_secret"]) > 40
 
 
 def test_an_app_may_prove_itself_by_its_own_key(organization: Organization) -> None:
     """private_key_jwt with public keys."""
-    answer = register(organization.server, token_endpoint_auth_method="private_key_jwt", jwks={"keys": [RSA_KEY.as_dict(private=False)]})
+    response = register(organization.server, token_endpoint_auth_method="private_key_jwt", jwks={"keys": [RSA_KEY.as_dict(private=False)]})
 
-    assert answer.status_code == 201, answer.text
-    assert answer.json()["jwks"]["keys"][0]["n"] == RSA_KEY.as_dict(private=False)["n"]
+    assert response.status_code == 201, response.text
+    assert response.json()["jwks"]["keys"][0]["n"] == RSA_KEY.as_dict(private=False)["n"]
 
 
 def test_an_app_can_bind_itself_to_more(organization: Organization) -> None:
     """To requests sent ahead (RFC 9126 section 6) and to tokens with proof of a key (RFC 9449 section 5.2); by default to neither."""
     flags: dict[str, Any] = {"require_pushed_authorization_requests": True, "dpop_bound_access_tokens": True}
 
-    asked, plain = register(organization.server, **flags).json(), register(organization.server).json()
+    strict, plain = register(organization.server, **flags).json(), register(organization.server).json()
 
-    assert {name: asked[name] for name in flags} == flags
+    assert {name: strict[name] for name in flags} == flags
     assert [plain[name] for name in flags] == [False, False]
 
 
 def test_an_app_that_must_send_ahead_is_refused_otherwise(organization: Organization) -> None:
     """It has said so itself (security.md 89)."""
-    entry = register(organization.server, require_pushed_authorization_requests=True).json()
-    journey = Journey(Apps(organization), as_app(organization, entry["client_id"]), organization.admin, redirect_uri=NATIVE_CALLBACK)
+    registration = register(organization.server, require_pushed_authorization_requests=True).json()
+    journey = Journey(Apps(organization), as_app(organization, registration["client_id"]), organization.admin, redirect_uri=NATIVE_CALLBACK)
     with closing(journey.browser.http):
         refused, taken = journey.ask(), journey.go_on(journey.pushed())
 
@@ -116,19 +116,19 @@ def test_an_app_that_must_send_ahead_is_refused_otherwise(organization: Organiza
 
 def test_an_app_that_only_trades_codes_is_accepted(organization: Organization) -> None:
     """Without refresh tokens, said or by default (security.md 79)."""
-    for said in (["authorization_code"], None):
-        entry = register(organization.server, grant_types=said, response_types=None, scope="agents:read").json()
+    for grant_types in (["authorization_code"], None):
+        registration = register(organization.server, grant_types=grant_types, response_types=None, scope="agents:read").json()
 
-        assert entry["grant_types"] == ["authorization_code"]
-        assert entry["scope"] == "agents:read"
+        assert registration["grant_types"] == ["authorization_code"]
+        assert registration["scope"] == "agents:read"
 
 
 def test_unknown_metadata_is_ignored(organization: Organization) -> None:
     """RFC 7591 section 2 (security.md 79)."""
-    answer = register(organization.server, software_statement_of_tomorrow={"a": [1]}, logo_uri="http://10.0.0.1/logo.png", contacts=[1])
+    response = register(organization.server, software_statement_of_tomorrow={"a": [1]}, logo_uri="http://10.0.0.1/logo.png", contacts=[1])
 
-    assert answer.status_code == 201
-    assert not {"software_statement_of_tomorrow", "logo_uri", "contacts"} & answer.json().keys()
+    assert response.status_code == 201
+    assert not {"software_statement_of_tomorrow", "logo_uri", "contacts"} & response.json().keys()
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,9 @@ def test_unknown_metadata_is_ignored(organization: Organization) -> None:
 )
 def test_redirect_addresses_must_fit_the_kind_of_app(organization: Organization, app_kind: str | None, uri: str) -> None:
     """Local programs are native, and plain http goes to the loopback address only (security.md 6, 79)."""
-    answer = register(organization.server, application_type=app_kind, redirect_uris=["https://partner.example/fine", uri])
+    response = register(organization.server, application_type=app_kind, redirect_uris=["https://partner.example/fine", uri])
 
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_redirect_uri")
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_redirect_uri")
 
 
 def test_the_kind_of_an_app_is_seen_by_its_addresses(organization: Organization) -> None:
@@ -171,10 +171,12 @@ def test_the_kind_of_an_app_is_seen_by_its_addresses(organization: Organization)
         ("native", [web], "native"),
     ]
 
-    for said, uris, kind in cases:
-        entry = register(organization.server, application_type=said, redirect_uris=uris).json()
-        assert entry["application_type"] == kind, (said, uris)
-        assert any("application_type is native" in note for note in entry["latchpin_notes"]) is (said == "web" != kind), (said, uris)
+    for application_type, uris, kind in cases:
+        registration = register(organization.server, application_type=application_type, redirect_uris=uris).json()
+        assert registration["application_type"] == kind, (application_type, uris)
+        assert any("application_type is native" in note for note in registration["latchpin_notes"]) is (
+            application_type == "web" != kind
+        ), (application_type, uris)
 
 
 def test_empty_text_and_null_count_as_not_sent(organization: Organization) -> None:
@@ -188,10 +190,10 @@ def test_empty_text_and_null_count_as_not_sent(organization: Organization) -> No
     http, varying = organization.server.http, {"client_id", "client_id_issued_at", "client_secret"}
     varying |= {"registration_access_token", "registration_client_uri"}
 
-    def entry(said: dict[str, Any]) -> dict[str, Any]:
-        answer = http.post(PATH, json=said)
-        assert answer.status_code == 201, (said, answer.text)
-        return {name: value for name, value in answer.json().items() if name not in varying}
+    def entry(metadata: dict[str, Any]) -> dict[str, Any]:
+        response = http.post(PATH, json=metadata)
+        assert response.status_code == 201, (metadata, response.text)
+        return {name: value for name, value in response.json().items() if name not in varying}
 
     expected = entry(plain)
     for nothing in ("", None):
@@ -202,9 +204,9 @@ def test_empty_text_and_null_count_as_not_sent(organization: Organization) -> No
 def test_an_app_on_a_device_may_have_a_scheme_without_a_dot(organization: Organization) -> None:
     """As Cursor has; its users are warned and asked each time, since another app can take the scheme as well (RFC 8252 section 8.4)."""
     uri = "cursor://anysphere.cursor-mcp/oauth/callback"
-    entry = register(organization.server, application_type=None, redirect_uris=[uri]).json()
+    registration = register(organization.server, application_type=None, redirect_uris=[uri]).json()
     apps = Apps(organization)
-    journey = Journey(apps, as_app(organization, entry["client_id"]), organization.admin, redirect_uri=uri)
+    journey = Journey(apps, as_app(organization, registration["client_id"]), organization.admin, redirect_uri=uri)
     with closing(journey.browser.http):
         for _ in range(2):
             page = journey.ask()
@@ -219,17 +221,17 @@ def test_an_app_on_a_device_may_have_a_scheme_without_a_dot(organization: Organi
 
 def test_the_answer_says_how_to_get_refresh_tokens(organization: Organization) -> None:
     """To an app that registered for them and not for the scope that gives them; nothing where there is nothing to say."""
-    for scope, grants, told in (
+    for scope, grants, expected in (
         (None, ["authorization_code", "refresh_token"], True),
         ("agents:read", ["authorization_code", "refresh_token"], True),
         ("agents:read offline_access", ["authorization_code", "refresh_token"], False),
         ("agents:read", ["authorization_code"], False),
     ):
-        entry = register(organization.server, scope=scope, grant_types=grants).json()
-        assert any("offline_access" in note for note in entry.get("latchpin_notes", [])) is told, (scope, grants)
-        own = {"Authorization": f"Bearer {entry['registration_access_token']}"}
-        shown = organization.server.http.get(f"{PATH}/{entry['client_id']}", headers=own).json()
-        assert shown.get("latchpin_notes") == entry.get("latchpin_notes")
+        registration = register(organization.server, scope=scope, grant_types=grants).json()
+        assert any("offline_access" in note for note in registration.get("latchpin_notes", [])) is expected, (scope, grants)
+        own = {"Authorization": f"Bearer {registration['registration_access_token']}"}
+        current = organization.server.http.get(f"{PATH}/{registration['client_id']}", headers=own).json()
+        assert current.get("latchpin_notes") == registration.get("latchpin_notes")
 
 
 @pytest.mark.parametrize(
@@ -266,10 +268,10 @@ def test_the_answer_says_how_to_get_refresh_tokens(organization: Organization) -
 )
 def test_unsound_metadata_is_refused(organization: Organization, said: dict[str, Any], error: str) -> None:
     """In the words of RFC 7591 section 3.2.2; client_credentials is given by administrators only."""
-    answer = register(organization.server, **said)
+    response = register(organization.server, **said)
 
-    assert (answer.status_code, answer.json()["error"]) == (400, error)
-    assert answer.headers["cache-control"] == "no-store"
+    assert (response.status_code, response.json()["error"]) == (400, error)
+    assert response.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize(
@@ -284,10 +286,10 @@ def test_unsound_metadata_is_refused(organization: Organization, said: dict[str,
 )
 def test_a_body_that_is_no_metadata_is_refused(organization: Organization, body: bytes, content_type: str, status: int) -> None:
     """And a long one is not read."""
-    answer = organization.server.http.post(PATH, content=body, headers={"Content-Type": content_type})
+    response = organization.server.http.post(PATH, content=body, headers={"Content-Type": content_type})
 
-    assert answer.status_code == status
-    assert "error" in answer.json()
+    assert response.status_code == status
+    assert "error" in response.json()
 
 
 def test_registration_can_be_off(serve: Serve) -> None:
@@ -322,11 +324,11 @@ def test_an_address_registers_so_many_an_hour(serve: Serve, clock: Frozen) -> No
     """Ten by default, whatever comes of them (security.md 78)."""
     server = serve(registration_limit=3)
 
-    answers = [register(server, grant_types=grants) for grants in (None, ["implicit"], None, None)]
+    responses = [register(server, grant_types=grants) for grants in (None, ["implicit"], None, None)]
     clock.advance(timedelta(hours=1, seconds=1))
 
-    assert [each.status_code for each in answers] == [201, 400, 201, 429]
-    assert int(answers[-1].headers["retry-after"]) > 3000
+    assert [each.status_code for each in responses] == [201, 400, 201, 429]
+    assert int(responses[-1].headers["retry-after"]) > 3000
     assert register(server).status_code == 201
 
 
@@ -334,10 +336,10 @@ def test_so_many_apps_register_in_all(serve: Serve) -> None:
     """However many addresses they come from (security.md 78)."""
     server = serve(registration_most=2)
 
-    answers = [register(server) for _ in range(3)]
+    responses = [register(server) for _ in range(3)]
 
-    assert [each.status_code for each in answers] == [201, 201, 503]
-    assert answers[-1].json()["error"] == "temporarily_unavailable"
+    assert [each.status_code for each in responses] == [201, 201, 503]
+    assert responses[-1].json()["error"] == "temporarily_unavailable"
 
 
 def test_an_unused_app_is_removed_after_a_day(serve: Serve, clock: Frozen) -> None:
@@ -358,10 +360,10 @@ def test_an_unused_app_is_removed_after_a_day(serve: Serve, clock: Frozen) -> No
 
 def test_a_web_page_may_register_an_app(server: Server) -> None:
     """Apps that run in browsers do."""
-    asked = server.http.options(PATH, headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"})
+    preflight = server.http.options(PATH, headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"})
 
-    assert asked.status_code == 204
-    assert "POST" in asked.headers["access-control-allow-methods"]
+    assert preflight.status_code == 204
+    assert "POST" in preflight.headers["access-control-allow-methods"]
     assert register(server).headers["access-control-allow-origin"] == "*"
 
 

@@ -20,32 +20,32 @@ CALLBACK = "http://127.0.0.1/callback"
 class Entry:
     """One registration as its app sees it."""
 
-    def __init__(self, organization: Organization, **said: Any) -> None:
+    def __init__(self, organization: Organization, **changes: Any) -> None:
         self.organization = organization
         self.http = organization.server.http
-        self.made = register(organization.server, **said).json()
+        self.made = register(organization.server, **changes).json()
         self.client_id: str = self.made["client_id"]
         self.token: str = self.made["registration_access_token"]
 
     def call(self, method: str, token: str | None = None, *, client_id: str | None = None, body: Any = None) -> httpx.Response:
         """Call the management endpoint; with "" no token is sent."""
-        shown = self.token if token is None else token
-        headers = {"Authorization": f"Bearer {shown}"} if shown else {}
+        bearer_token = self.token if token is None else token
+        headers = {"Authorization": f"Bearer {bearer_token}"} if bearer_token else {}
         return self.http.request(method, f"{PATH}/{client_id or self.client_id}", headers=headers, json=body)
 
-    def replace(self, **said: Any) -> httpx.Response:
+    def replace(self, **changes: Any) -> httpx.Response:
         """Send the entry whole, with what the test says differently; None leaves a member out."""
-        body = {"client_id": self.client_id, **NATIVE, **said}
+        body = {"client_id": self.client_id, **NATIVE, **changes}
         return self.call("PUT", body={name: value for name, value in body.items() if value is not None})
 
     def row(self) -> OAuthClient:
         """Return what the database has."""
 
         async def work(session: AsyncSession) -> OAuthClient:
-            found = await session.scalar(select(OAuthClient).where(OAuthClient.client_id == self.client_id))
-            assert found is not None
-            session.expunge(found)
-            return found
+            client = await session.scalar(select(OAuthClient).where(OAuthClient.client_id == self.client_id))
+            assert client is not None
+            session.expunge(client)
+            return client
 
         return self.organization.write(work)
 
@@ -58,19 +58,19 @@ def entry(organization: Organization) -> Entry:
 
 def test_an_app_reads_its_entry(entry: Entry) -> None:
     """With all that it registered (security.md 80, RFC 7592 section 2.1)."""
-    answer = entry.call("GET")
+    response = entry.call("GET")
 
-    assert answer.status_code == 200
-    assert answer.json() == entry.made
-    assert answer.headers["cache-control"] == "no-store"
+    assert response.status_code == 200
+    assert response.json() == entry.made
+    assert response.headers["cache-control"] == "no-store"
 
 
 def test_a_secret_is_told_once(organization: Organization) -> None:
     """It is kept as a digest, so reading the entry cannot tell it (security.md 80)."""
-    entry = Entry(organization, token_endpoint_auth_method="client_secret_post")
+    registration = Entry(organization, token_endpoint_auth_method="client_secret_post")
 
-    assert "client_secret" in entry.made
-    assert "client_secret" not in entry.call("GET").json()
+    assert "client_secret" in registration.made
+    assert "client_secret" not in registration.call("GET").json()
 
 
 def test_the_registration_token_is_kept_as_a_digest(entry: Entry) -> None:
@@ -86,11 +86,11 @@ def test_the_registration_token_is_kept_as_a_digest(entry: Entry) -> None:
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_an_app_replaces_its_entry(entry: Entry) -> None:
     """What it leaves out goes (security.md 80, RFC 7592 section 2.2)."""
-    answer = entry.replace(client_name="Better app", grant_types=None)
+    response = entry.replace(client_name="Better app", grant_types=None)
 
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["client_name"] == entry.call("GET").json()["client_name"] == "Better app"
-    assert answer.json()["grant_types"] == ["authorization_code"]
+    assert response.status_code == 200, response.text
+    assert response.json()["client_name"] == entry.call("GET").json()["client_name"] == "Better app"
+    assert response.json()["grant_types"] == ["authorization_code"]
     assert entry.row().version == 2
 
 
@@ -139,10 +139,10 @@ def test_an_app_that_becomes_confidential_gets_a_secret(entry: Entry) -> None:
 )
 def test_an_unsound_replacement_changes_nothing(entry: Entry, said: dict[str, Any]) -> None:
     """The same checks as at registration, and those of RFC 7592 section 2.2."""
-    answer = entry.replace(client_name="Changed", **said)
+    response = entry.replace(client_name="Changed", **said)
 
-    assert answer.status_code == 400
-    assert answer.json()["error"] in ("invalid_client_metadata", "invalid_redirect_uri")
+    assert response.status_code == 400
+    assert response.json()["error"] in ("invalid_client_metadata", "invalid_redirect_uri")
     assert entry.call("GET").json() == entry.made
 
 
@@ -164,9 +164,9 @@ def test_an_app_removes_itself_with_all_that_users_allowed_it(entry: Entry) -> N
     app = as_app(entry.organization, entry.client_id)
     tokens = apps.tokens(app, redirect_uri=CALLBACK)
 
-    answer = entry.call("DELETE")
+    response = entry.call("DELETE")
 
-    assert (answer.status_code, answer.content) == (204, b"")
+    assert (response.status_code, response.content) == (204, b"")
     assert apps.get("/agent/all", tokens).status_code == 401
     assert apps.refresh(app, tokens.refresh).json()["error"] == "invalid_client"
     assert entry.call("GET").status_code == 401
@@ -179,14 +179,14 @@ def test_nobody_else_looks_after_an_entry(entry: Entry, organization: Organizati
     access = apps.tokens(as_app(organization, entry.client_id), redirect_uri=CALLBACK).access
     body = {"client_id": entry.client_id, **NATIVE, "client_name": "Taken over"} if method == "PUT" else None
 
-    answers = [entry.call(method, token, body=body) for token in ("", "wrong", another.token, entry.token[:-1], access)]
-    answers.append(entry.call(method, client_id="app_unknown", body=body))
-    answers.append(entry.call(method, client_id=apps.register().client_id, body=body))
-    answers.append(entry.call(method, client_id="latchpin-control-center", body=body))
+    responses = [entry.call(method, token, body=body) for token in ("", "wrong", another.token, entry.token[:-1], access)]
+    responses.append(entry.call(method, client_id="app_unknown", body=body))
+    responses.append(entry.call(method, client_id=apps.register().client_id, body=body))
+    responses.append(entry.call(method, client_id="latchpin-control-center", body=body))
 
-    assert {(each.status_code, each.json()["error"]) for each in answers} == {(401, "invalid_token")}
-    assert len({each.text for each in answers}) == 1
-    assert answers[0].headers["www-authenticate"].startswith("Bearer")
+    assert {(each.status_code, each.json()["error"]) for each in responses} == {(401, "invalid_token")}
+    assert len({each.text for each in responses}) == 1
+    assert responses[0].headers["www-authenticate"].startswith("Bearer")
     assert entry.call("GET").json() == entry.made
 
 
@@ -203,8 +203,8 @@ def test_what_an_app_does_with_its_entry_is_in_the_trail(entry: Entry) -> None:
         )
         return list(rows.all())
 
-    found = entry.organization.write(work)
+    events = entry.organization.write(work)
 
-    assert [each.action for each in found] == ["client.created", "client.changed", "client.secret_added", "client.revoked"]
-    assert found[0].address == "127.0.0.1"
-    assert entry.token not in str([each.changes for each in found])
+    assert [each.action for each in events] == ["client.created", "client.changed", "client.secret_added", "client.revoked"]
+    assert events[0].address == "127.0.0.1"
+    assert entry.token not in str([each.changes for each in events])

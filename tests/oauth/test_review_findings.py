@@ -36,19 +36,19 @@ def test_codes_of_our_own_app_go_to_our_own_port_only(go: Go) -> None:
     ours = journey.browser.server.settings.public_url + CALLBACK
 
     assert ours.startswith("http://127.0.0.1:")  # where other apps may have any port
-    answer = journey.ask(client_id=CONTROL_CENTER, redirect_uri=f"http://127.0.0.1:9{CALLBACK}")
+    response = journey.ask(client_id=CONTROL_CENTER, redirect_uri=f"http://127.0.0.1:9{CALLBACK}")
 
-    assert answer.status_code == 400
-    assert "location" not in answer.headers
+    assert response.status_code == 400
+    assert "location" not in response.headers
 
 
 def _signed_in(organization: Organization, person: Person) -> SignedInUser:
     async def work(session: AsyncSession) -> SignedInUser:
         user = await users.get(session, organization.id, person.id)
         opened = await sessions.open_(session, user, organization.server.settings, Origin())
-        found = await sessions.find(session, opened.token, organization.server.settings)
-        assert found is not None
-        return found
+        signed_in_user = await sessions.find(session, opened.token, organization.server.settings)
+        assert signed_in_user is not None
+        return signed_in_user
 
     return organization.write(work)
 
@@ -76,13 +76,13 @@ def test_a_request_that_meets_the_end_of_its_consent_leaves_no_grant(go: Go, org
     journey = go(None, person)
     came(journey.agree(journey.ask()))
     encoded = journey.query().encode()
-    serving = organization.server.services
+    services = organization.server.services
     who = _signed_in(organization, person)
 
     async def come_again() -> Outcome:
-        to = await authorization_request.target(serving, encoded, await serving.now())
+        to = await authorization_request.target(services, encoded, await services.now())
         async with organization.server.database.transaction() as session:
-            return await authorize.begin(session, serving, to, encoded, who)
+            return await authorize.begin(session, services, to, encoded, who)
 
     outcome = meet(organization.server, lambda session: changed(session, organization, person), come_again)
 
@@ -133,10 +133,10 @@ def test_a_consent_page_leads_to_no_address_that_was_taken_from_the_app(go: Go, 
     moved = ClientFields(name="Partner", redirect_uris=("https://moved.example/callback",))
 
     with_client(organization, partner, lambda session, client, by: client_admin.change(session, client, moved, by=by))
-    answer = journey.agree(page)
+    response = journey.agree(page)
 
-    assert answer.status_code == 409
-    assert "location" not in answer.headers
+    assert response.status_code == 409
+    assert "location" not in response.headers
 
 
 def test_an_assertion_nested_without_end_is_refused_like_any_other(organization: Organization) -> None:
@@ -144,10 +144,10 @@ def test_an_assertion_nested_without_end_is_refused_like_any_other(organization:
     deep = f"eyJhbGciOiJSUzI1NiJ9.{base64.urlsafe_b64encode(b'[' * 5000).decode()}.aa"
     form = {"grant_type": "client_credentials", "client_assertion_type": TYPE, "client_assertion": deep.replace("=", "")}
 
-    answer = organization.server.http.post(TOKEN, data=form)
+    response = organization.server.http.post(TOKEN, data=form)
 
-    assert answer.status_code == 401
-    assert answer.json()["error"] == "invalid_client"
+    assert response.status_code == 401
+    assert response.json()["error"] == "invalid_client"
 
 
 @pytest.mark.parametrize("path", ["/oauth/account", "/oauth/confirm"])
@@ -155,12 +155,12 @@ def test_a_device_is_not_decided_by_the_steps_of_an_app(go: Go, partners: Apps, 
     """Their forms lead nowhere with a device's token, and it still waits."""
     journey = go()
     app = partners.register(name="Television", grant_types=(DEVICE,), redirect_uris=())
-    begun = partners.server.http.post("/api/oauth/device_authorization", data=app.proof).json()
-    page = journey.browser.send("/device", user_code=begun["user_code"])
+    device_authorization = partners.server.http.post("/api/oauth/device_authorization", data=app.proof).json()
+    page = journey.browser.send("/device", user_code=device_authorization["user_code"])
 
-    answer = journey.answer(page, path, choice="this", password=PASSWORD)
+    response = journey.answer(page, path, choice="this", password=PASSWORD)
 
-    assert answer.status_code == 409
+    assert response.status_code == 409
     assert journey.agree(page).headers["location"] == "/device/allowed"
 
 
@@ -185,8 +185,8 @@ def test_a_token_of_an_exchanged_key_is_active_in_the_keys_networks_only(organiz
     token = organization.server.http.post(TOKEN, data=form).json()["access_token"]
 
     def active(**more: str) -> bool:
-        answer = organization.server.http.post("/api/oauth/introspect", data={"token": token, **more}, auth=server.proof)
-        return bool(answer.json()["active"])
+        response = organization.server.http.post("/api/oauth/introspect", data={"token": token, **more}, auth=server.proof)
+        return bool(response.json()["active"])
 
     assert active(client_address="127.0.0.9")
     assert not active(client_address="192.0.2.9")
@@ -214,7 +214,7 @@ def test_signing_out_is_no_way_to_an_address_that_an_app_registered_itself(organ
     hint = str(partners.tokens(app, scope="openid").answer["id_token"])
 
     with organization.server.client() as stranger:
-        answer = stranger.get("/api/oauth/logout", params={"id_token_hint": hint, "post_logout_redirect_uri": onward})
+        response = stranger.get("/api/oauth/logout", params={"id_token_hint": hint, "post_logout_redirect_uri": onward})
 
-    assert answer.status_code == 303
-    assert answer.headers["location"] == "/login"
+    assert response.status_code == 303
+    assert response.headers["location"] == "/login"

@@ -60,8 +60,8 @@ def test_a_revoked_access_token_is_refused_from_the_next_request_on(organization
     assert refused.status_code == 401
     assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
     again = apps.refresh(app, tokens.refresh).json()["access_token"]
-    answer = organization.server.http.get("/api/v1/spaces", headers={"Authorization": f"Bearer {again}"})
-    assert answer.status_code == 200
+    response = organization.server.http.get("/api/v1/spaces", headers={"Authorization": f"Bearer {again}"})
+    assert response.status_code == 200
     assert len(audit(organization, "grant.token_revoked", organization_id=organization.id)) == 1
 
 
@@ -71,9 +71,9 @@ def test_revoking_twice_is_no_mistake(organization: Organization) -> None:
     app = apps.register()
     tokens = apps.tokens(app)
 
-    answers = [revoke(organization, app, token) for token in (tokens.access, tokens.access, tokens.refresh, tokens.refresh)]
+    responses = [revoke(organization, app, token) for token in (tokens.access, tokens.access, tokens.refresh, tokens.refresh)]
 
-    assert {each.status_code for each in answers} == {200}
+    assert {each.status_code for each in responses} == {200}
     assert len(audit(organization, "grant.token_revoked", organization_id=organization.id)) == 1
 
 
@@ -81,9 +81,9 @@ def test_unknown_tokens_get_the_same_answer(organization: Organization) -> None:
     """Nobody learns which token exists (security.md 64)."""
     app = Apps(organization).register()
 
-    answers = [revoke(organization, app, token) for token in ("junk", "lpr_junk", "a.b.c")]
+    responses = [revoke(organization, app, token) for token in ("junk", "lpr_junk", "a.b.c")]
 
-    assert {(each.status_code, each.text) for each in answers} == {(200, "{}")}
+    assert {(each.status_code, each.text) for each in responses} == {(200, "{}")}
 
 
 def test_tokens_of_another_app_are_left_alone(organization: Organization) -> None:
@@ -131,6 +131,6 @@ def test_an_api_key_is_not_revoked_here(organization: Organization) -> None:
 
 def test_a_web_page_may_ask(organization: Organization) -> None:
     """Browser apps revoke their tokens themselves (security.md 15)."""
-    answer = organization.server.http.options(REVOKE, headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"})
+    response = organization.server.http.options(REVOKE, headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"})
 
-    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (204, "*")
+    assert (response.status_code, response.headers["Access-Control-Allow-Origin"]) == (204, "*")

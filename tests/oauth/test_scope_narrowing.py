@@ -48,30 +48,30 @@ def test_narrowing_again_never_widens(granted: frozenset[str], steps: list[froze
     """However often, each is a part of the one before."""
     held = granted
     for step in steps:
-        wanted = step & held
-        if wanted:
-            narrower = scope.narrowed(" ".join(sorted(wanted)), held)
+        requested = step & held
+        if requested:
+            narrower = scope.narrowed(" ".join(sorted(requested)), held)
             assert narrower <= held <= granted
             held = narrower
 
 
 @given(sets, sets)
-def test_words_too_many_are_left_out_and_only_an_empty_rest_is_refused(granted: frozenset[str], asked: frozenset[str]) -> None:
+def test_words_too_many_are_left_out_and_only_an_empty_rest_is_refused(granted: frozenset[str], requested: frozenset[str]) -> None:
     """The token's `scope` tells what was granted (security.md 8, 36)."""
-    narrowed = allowed(scope.narrowed, " ".join(sorted(asked)), granted)
+    narrowed = allowed(scope.narrowed, " ".join(sorted(requested)), granted)
 
-    assert narrowed == (asked & granted or None)
+    assert narrowed == (requested & granted or None)
 
 
 @given(text=texts, may=sets, offline=st.booleans())
 def test_an_app_never_asks_for_more_than_it_may(text: str | None, may: frozenset[str], *, offline: bool) -> None:
     """What an administrator assigned is the bound; nothing assigned is no bound, and offline_access is for those who refresh."""
-    asked = allowed(partial(scope.asked, offline=offline), text, may)
+    requested = allowed(partial(scope.asked, offline=offline), text, may)
 
-    if asked is not None:
-        assert set() < asked <= set(EVERY)
-        assert not may or asked <= may | {OFFLINE}
-        assert OFFLINE not in asked or (offline and OFFLINE in (text or ""))
+    if requested is not None:
+        assert set() < requested <= set(EVERY)
+        assert not may or requested <= may | {OFFLINE}
+        assert OFFLINE not in requested or (offline and OFFLINE in (text or ""))
 
 
 @pytest.mark.parametrize("text", ["", " ", "AGENTS:READ", "agents:read,spaces:read", "agents:read\tspaces:read", "*", "agents:*"])

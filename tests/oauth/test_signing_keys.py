@@ -50,9 +50,9 @@ def service(apps: Apps) -> App:
 
 def token(apps: Apps, service: App) -> Tokens:
     """Return a fresh token."""
-    answer = apps.own(service)
-    assert answer.status_code == 200, answer.text
-    return Tokens(answer.json())
+    response = apps.own(service)
+    assert response.status_code == 200, response.text
+    return Tokens(response.json())
 
 
 def rotate(apps: Apps, *, at_once: bool = False) -> str:
@@ -82,8 +82,8 @@ def rows(server: Server) -> list[SigningKey]:
 
 def private_members(server: Server) -> list[str]:
     """Return what must never be seen: the private members of the keys, as a JWK writes them."""
-    found = [each.key.as_dict(private=True) for each in ring(server)._ring.held]
-    return [str(key[name]) for key in found for name in PRIVATE if name in key]
+    jwks = [each.key.as_dict(private=True) for each in ring(server)._ring.held]
+    return [str(key[name]) for key in jwks for name in PRIVATE if name in key]
 
 
 # ---- algorithms ----
@@ -102,8 +102,8 @@ def test_each_algorithm_works_from_end_to_end(serve: Callable[..., Server], algo
     (published,) = apps.server.http.get(CERTS).json()["keys"]
     assert published["alg"] == algorithm
     key = jwt.PyJWK(published, algorithm="EdDSA" if algorithm == "Ed25519" else algorithm)  # the library knows the older name only
-    said = jwt.decode(tokens.access, key.key, algorithms=[algorithm], audience=apps.server.url, issuer=apps.server.url)
-    assert said["scope"] == "agents:read openid offline_access"
+    payload = jwt.decode(tokens.access, key.key, algorithms=[algorithm], audience=apps.server.url, issuer=apps.server.url)
+    assert payload["scope"] == "agents:read openid offline_access"
     whole = jwt.decode_complete(tokens.answer["id_token"], key.key, algorithms=[algorithm], audience=app.client_id)
     assert whole["payload"]["at_hash"] == _at_hash(tokens.access, algorithm)
     metadata = apps.server.http.get("/.well-known/openid-configuration").json()
@@ -204,20 +204,20 @@ def test_the_old_key_stays_until_its_last_token_has_expired(apps: Apps, service:
 
 def test_a_rotation_loses_no_request_at_any_minute(apps: Apps, service: App, clock: kit_clock.Frozen) -> None:
     """A token of every minute of an hour, each asked with until it expires, here and in a process that reads keys late (security.md 85)."""
-    server, living = apps.server, [token(apps, service)]
+    server, active_tokens = apps.server, [token(apps, service)]
     late = KeyRing(server.database, server.services.secrets, server.settings)
     signed_by = set()
     for minute in range(60):
         if minute in (5, 12):  # the second comes before the first one signs
             rotate(apps)
         clock.advance(timedelta(minutes=1))
-        living = [each for each in living if claims(each.access)["exp"] > kit_clock.timestamp()]
-        living.append(token(apps, service))
-        signed_by.add(header(living[-1].access)["kid"])
+        active_tokens = [each for each in active_tokens if claims(each.access)["exp"] > kit_clock.timestamp()]
+        active_tokens.append(token(apps, service))
+        signed_by.add(header(active_tokens[-1].access)["kid"])
         if minute % 9 == 0:
             server.run(late.ready(0))
-        assert {apps.get("/agent/all", each).status_code for each in (living[0], living[-1])} == {200}
-        for each in living:
+        assert {apps.get("/agent/all", each).status_code for each in (active_tokens[0], active_tokens[-1])} == {200}
+        for each in active_tokens:
             server.run(late.ready(0))
             assert late.verify(each.access.encode(), typ="at+jwt")
 
@@ -234,9 +234,9 @@ def test_a_rotation_under_load_loses_no_request(apps: Apps, service: App, clock:
     def load() -> None:
         with apps.server.client() as http:
             while not over.is_set():
-                answer = http.post("/api/oauth/token", data={"grant_type": "client_credentials", **service.proof})
-                statuses.append(answer.status_code)
-                bearing = {"Authorization": f"Bearer {answer.json().get('access_token')}"}
+                response = http.post("/api/oauth/token", data={"grant_type": "client_credentials", **service.proof})
+                statuses.append(response.status_code)
+                bearing = {"Authorization": f"Bearer {response.json().get('access_token')}"}
                 statuses.append(http.get("/api/v1/agent/all", headers=bearing).status_code)
 
     token(apps, service)
@@ -272,8 +272,8 @@ def test_keys_are_replaced_by_themselves(apps: Apps, service: App, clock: kit_cl
     clock.advance(LEAD)
 
     assert header(token(apps, service).access)["kid"] != first
-    made = audit(apps.organization, "deployment.signing_key_rotated")
-    assert [row.actor_name for row in made] == ["Latchpin", "Latchpin"]
+    events = audit(apps.organization, "deployment.signing_key_rotated")
+    assert [row.actor_name for row in events] == ["Latchpin", "Latchpin"]
 
 
 @pytest.mark.both_databases("the generation is raised, a file on SQLite and a column on PostgreSQL")
@@ -312,10 +312,10 @@ def test_those_who_come_together_read_the_keys_once(apps: Apps, service: App) ->
     async def together() -> None:
         await asyncio.gather(*(ring(server).ready(10**9) for _ in range(20)))
 
-    with statements(server) as seen:
+    with statements(server) as queries:
         server.run(together())
 
-    assert len([each for each in seen if "FROM signing_keys" in each]) == 1
+    assert len([each for each in queries if "FROM signing_keys" in each]) == 1
 
 
 def test_a_key_is_opened_once(apps: Apps, service: App) -> None:
@@ -380,13 +380,13 @@ def test_private_keys_are_in_no_log_answer_or_page(apps: Apps, service: App) -> 
     rotate(apps)
     apps.get("/agent/all", tokens)
     signed_in = SignedIn(server, apps.organization.admin)
-    shown = [server.http.get(path).text for path in (CERTS, "/.well-known/openid-configuration")]
-    shown += [signed_in.request("GET", path, headers={"Accept": "text/html"}).text for path in ("/", "/audit", "/organization/users")]
-    shown += [server.log.getvalue(), repr(ring(server)), repr(ring(server)._ring), str(vars(rows(server)[0]).get("public"))]
+    texts = [server.http.get(path).text for path in (CERTS, "/.well-known/openid-configuration")]
+    texts += [signed_in.request("GET", path, headers={"Accept": "text/html"}).text for path in ("/", "/audit", "/organization/users")]
+    texts += [server.log.getvalue(), repr(ring(server)), repr(ring(server)._ring), str(vars(rows(server)[0]).get("public"))]
     secret = private_members(server)
 
     assert len(secret) == 2 * len(PRIVATE)
-    assert [each for each in secret for one in shown if each in one] == []
+    assert [each for each in secret for one in texts if each in one] == []
 
 
 def test_the_trail_names_a_new_key_and_nothing_of_it(apps: Apps, service: App) -> None:

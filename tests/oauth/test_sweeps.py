@@ -71,8 +71,8 @@ def test_a_kept_answer_is_dropped_when_its_window_is_over(organization: Organiza
 
     async def sealed(session: AsyncSession) -> int:
         ours = select(OAuthGrant.id).where(OAuthGrant.organization_id == organization.id)
-        kept = select(func.count()).where(RefreshToken.sealed.is_not(None), RefreshToken.grant_id.in_(ours))
-        return await session.scalar(kept) or 0
+        query = select(func.count()).where(RefreshToken.sealed.is_not(None), RefreshToken.grant_id.in_(ours))
+        return await session.scalar(query) or 0
 
     organization.write(refresh_token.purge_expired)
     assert organization.write(sealed) == 1

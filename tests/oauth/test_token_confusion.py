@@ -42,22 +42,22 @@ def sound(home: Organization) -> Tokens:
 
 def ask(server: Server, token: str | bytes) -> httpx.Response:
     """Ask the API with a token."""
-    shown = token.encode() if isinstance(token, str) else token
-    return server.http.get(LIST, headers={b"Authorization": b"Bearer " + shown})
+    token_bytes = token.encode() if isinstance(token, str) else token
+    return server.http.get(LIST, headers={b"Authorization": b"Bearer " + token_bytes})
 
 
 def is_refused(server: Server, token: str | bytes) -> bool:
     """Whether it gets the one answer of refused tokens, and the server has not failed on it."""
-    answer = ask(server, token)
-    assert answer.status_code == 401, (answer.status_code, answer.text)
-    return 'error="invalid_token"' in answer.headers["www-authenticate"]
+    response = ask(server, token)
+    assert response.status_code == 401, (response.status_code, response.text)
+    return 'error="invalid_token"' in response.headers["www-authenticate"]
 
 
 def pem(server: Server) -> bytes:
     """Return the server's public key as text, as an attacker has it."""
-    found = ring(server)._signing().key
-    assert isinstance(found, RSAKey)
-    return found.as_pem(private=False)
+    key = ring(server)._signing().key
+    assert isinstance(key, RSAKey)
+    return key.as_pem(private=False)
 
 
 # ---- algorithms ----
@@ -65,11 +65,11 @@ def pem(server: Server) -> bytes:
 
 def test_a_token_without_signature_is_refused(server: Server, sound: Tokens) -> None:
     """`alg: none` in any spelling, and a sound header with no signature (security.md 46)."""
-    of, said = header(sound.access), claims(sound.access)
+    jose_header, payload = header(sound.access), claims(sound.access)
 
     for name in ("none", "None", "NONE", "nOnE", ""):
-        assert is_refused(server, assembled({**of, "alg": name}, said, b"x"))
-        assert is_refused(server, assembled({**of, "alg": name}, said))
+        assert is_refused(server, assembled({**jose_header, "alg": name}, payload, b"x"))
+        assert is_refused(server, assembled({**jose_header, "alg": name}, payload))
     assert is_refused(server, sound.access.rpartition(".")[0] + ".")
 
 
@@ -101,12 +101,12 @@ def test_a_sound_signature_under_another_rsa_algorithm_is_refused(server: Server
 
 def test_a_stranger_key_is_refused_whatever_it_calls_itself(server: Server, sound: Tokens) -> None:
     """The `kid` is a name, not a proof (security.md 46, 47)."""
-    of, said = header(sound.access), claims(sound.access)
+    jose_header, payload = header(sound.access), claims(sound.access)
 
-    assert is_refused(server, forged(of, said, MINE))
-    assert is_refused(server, forged({**of, "kid": "another"}, said, MINE))
-    without = {name: value for name, value in of.items() if name != "kid"}
-    assert is_refused(server, forged(without, said, MINE))
+    assert is_refused(server, forged(jose_header, payload, MINE))
+    assert is_refused(server, forged({**jose_header, "kid": "another"}, payload, MINE))
+    without = {name: value for name, value in jose_header.items() if name != "kid"}
+    assert is_refused(server, forged(without, payload, MINE))
 
 
 @pytest.mark.parametrize(
@@ -137,19 +137,19 @@ def test_an_unknown_kid_asks_the_database_once_a_second(sound: Tokens, server: S
     clock.advance(timedelta(seconds=2))
     ask(server, sound.access)  # the ring is read anew for the time that passed
 
-    with statements(server) as seen:
+    with statements(server) as queries:
         for number in range(20):
             assert is_refused(server, forged({**header(sound.access), "kid": f"made up {number}"}, claims(sound.access), MINE))
 
-    assert len([each for each in seen if "FROM signing_keys" in each]) == 1
+    assert len([each for each in queries if "FROM signing_keys" in each]) == 1
 
 
 def test_a_key_that_another_process_just_made_is_found(sound: Tokens, server: Server, clock: kit_clock.Frozen) -> None:
     """The one refresh finds it, and the token is accepted (security.md 47, 85)."""
     clock.advance(timedelta(seconds=2))
-    known = ring(server)
+    server_ring = ring(server)
     token = sound.access
-    known._ring = key_ring._Ring((), {}, {"keys": []}, known._ring.generation, kit_clock.monotonic(), known._ring.turn)
+    server_ring._ring = key_ring._Ring((), {}, {"keys": []}, server_ring._ring.generation, kit_clock.monotonic(), server_ring._ring.turn)
 
     assert ask(server, token).status_code == 200
 
@@ -192,11 +192,11 @@ def test_a_refresh_token_and_a_code_are_no_access_tokens(server: Server, home: O
     apps = Apps(home)
     code = apps.code(apps.register()).code
 
-    with statements(server) as seen:
-        answers = [is_refused(server, each) for each in (sound.refresh, code)]
+    with statements(server) as queries:
+        outcomes = [is_refused(server, each) for each in (sound.refresh, code)]
 
-    assert answers == [True, True]
-    assert [each for each in seen if "oauth" in each or "signing_keys" in each] == []
+    assert outcomes == [True, True]
+    assert [each for each in queries if "oauth" in each or "signing_keys" in each] == []
 
 
 # ---- headers ----
@@ -213,9 +213,9 @@ def test_a_header_that_must_be_understood_is_not(server: Server, sound: Tokens, 
     registry = key_ring._REGISTRY
     signature = registry.get_alg(of["alg"]).sign(plain.encode(), key)
 
-    answer = ask(server, f"{plain}.{encoded(signature)}")
+    response = ask(server, f"{plain}.{encoded(signature)}")
 
-    assert answer.status_code == 401
+    assert response.status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -243,11 +243,11 @@ def test_a_header_that_is_no_object_is_refused(server: Server, sound: Tokens, of
 @pytest.mark.parametrize("size", [16_000, 17_000, 60_000])
 def test_a_huge_token_is_refused(server: Server, sound: Tokens, size: int) -> None:
     """In bounded work: what is too long is not even taken apart (security.md 123)."""
-    of, said, signature = sound.access.split(".")
+    jose_header, payload, signature = sound.access.split(".")
 
-    answer = ask(server, f"{of}.{said + 'A' * (size - len(sound.access))}.{signature}")
+    response = ask(server, f"{jose_header}.{payload + 'A' * (size - len(sound.access))}.{signature}")
 
-    assert answer.status_code in (400, 401, 431)
+    assert response.status_code in (400, 401, 431)
 
 
 @pytest.mark.parametrize(
@@ -255,11 +255,11 @@ def test_a_huge_token_is_refused(server: Server, sound: Tokens, size: int) -> No
 )
 def test_text_of_another_form_is_refused(server: Server, token: str) -> None:
     """Junk costs no question to the database, and never fails (security.md 46)."""
-    with statements(server) as seen:
-        answer = ask(server, token)
+    with statements(server) as queries:
+        response = ask(server, token)
 
-    assert answer.status_code == 401
-    assert [each for each in seen if "oauth" in each or "signing_keys" in each] == []
+    assert response.status_code == 401
+    assert [each for each in queries if "oauth" in each or "signing_keys" in each] == []
 
 
 def test_a_changed_letter_anywhere_is_refused(server: Server, sound: Tokens) -> None:
@@ -361,16 +361,16 @@ def test_claims_that_are_no_object_are_refused(server: Server, sound: Tokens, sa
     plain = assembled(header(sound.access), said).rpartition(".")[0]
     signature = key_ring._REGISTRY.get_alg(key.algorithm).sign(plain.encode(), key.key)
 
-    answer = ask(server, f"{plain}.{encoded(signature)}")
+    response = ask(server, f"{plain}.{encoded(signature)}")
 
-    assert answer.status_code == 401
+    assert response.status_code == 401
 
 
 def test_a_claim_that_stands_twice_counts_once(server: Server, sound: Tokens) -> None:
     """The last one, for every check alike: nobody checks the first and uses the second (RFC 7519 section 4)."""
     key = ring(server)._signing()
-    said = json.dumps(claims(sound.access))
-    doubled = (said[:-1] + ', "iss": "https://evil.example"}').encode()
+    payload = json.dumps(claims(sound.access))
+    doubled = (payload[:-1] + ', "iss": "https://evil.example"}').encode()
     plain = assembled(header(sound.access), doubled).rpartition(".")[0]
 
     assert is_refused(server, f"{plain}.{encoded(key_ring._REGISTRY.get_alg(key.algorithm).sign(plain.encode(), key.key))}")
@@ -416,9 +416,9 @@ def test_no_claim_of_any_shape_makes_the_verifier_fail(server: Server, sound: To
     async def look_up() -> object:
         return await doors.tokens.look_up(token, await doors.generation.current())
 
-    found = server.run(look_up())
+    result = server.run(look_up())
 
-    assert type(found).__name__ in ("Verified", "RejectedCredential")
+    assert type(result).__name__ in ("Verified", "RejectedCredential")
 
 
 @settings(max_examples=200, deadline=None)

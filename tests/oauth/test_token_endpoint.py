@@ -43,9 +43,9 @@ def post(organization: Organization, form: dict[str, str], headers: dict[str, st
     return organization.server.http.post(TOKEN, data=form, headers=headers)
 
 
-def said(answer: httpx.Response) -> tuple[int, str]:
+def said(response: httpx.Response) -> tuple[int, str]:
     """Return status and error."""
-    return answer.status_code, answer.json()["error"]
+    return response.status_code, response.json()["error"]
 
 
 def test_answers_are_json_that_nobody_stores(organization: Organization) -> None:
@@ -54,7 +54,7 @@ def test_answers_are_json_that_nobody_stores(organization: Organization) -> None
     app = apps.register()
     http = organization.server.http
 
-    for answer in (
+    for response in (
         apps.redeem(app, apps.code(app)),
         apps.refresh(app, "junk"),
         post(organization, {"grant_type": "password"}),
@@ -66,9 +66,9 @@ def test_answers_are_json_that_nobody_stores(organization: Organization) -> None
         http.get("/api/oauth/userinfo"),
         http.post("/api/oauth/device_authorization", data={}),
     ):
-        assert answer.headers["Cache-Control"] == "no-store", answer.request.url
-        assert answer.headers["Pragma"] == "no-cache"
-        assert answer.headers["Content-Type"] == "application/json"
+        assert response.headers["Cache-Control"] == "no-store", response.request.url
+        assert response.headers["Pragma"] == "no-cache"
+        assert response.headers["Content-Type"] == "application/json"
 
 
 def test_two_ways_of_proving_a_client_are_refused(organization: Organization) -> None:
@@ -92,9 +92,9 @@ def test_a_repeated_parameter_is_refused(organization: Organization, field: str)
     app = service(organization, "client_secret_post")
     form = {**CREDENTIALS, **app.proof, "scope": "agents:read"}
 
-    answer = organization.server.http.post(TOKEN, data={**form, field: [form[field], form[field]]})
+    response = organization.server.http.post(TOKEN, data={**form, field: [form[field], form[field]]})
 
-    assert said(answer) == (400, "invalid_request")
+    assert said(response) == (400, "invalid_request")
 
 
 def test_a_failed_header_says_how_to_do_it(organization: Organization) -> None:
@@ -106,9 +106,9 @@ def test_a_failed_header_says_how_to_do_it(organization: Organization) -> None:
     unreadable = post(organization, CREDENTIALS, {"Authorization": "Basic !"})
     foreign = post(organization, CREDENTIALS, {"Authorization": "Bearer a.b.c"})
 
-    for answer in (in_header, unreadable, foreign):
-        assert said(answer) == (401, "invalid_client")
-        assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
+    for response in (in_header, unreadable, foreign):
+        assert said(response) == (401, "invalid_client")
+        assert response.headers["WWW-Authenticate"].startswith("Basic realm=")
     assert said(in_form) == (401, "invalid_client")
     assert reasons(organization, "client.refused") == ["wrong client secret or assertion"] * 2
 
@@ -143,9 +143,9 @@ def test_another_method_than_the_apps_own_is_refused_and_audited_as_such(organiz
     ]
 
     for form, due in tried:
-        answer = post(organization, {**CREDENTIALS, **form})
-        assert said(answer) == (401, "invalid_client"), form
-        assert due in answer.json()["error_description"], form
+        response = post(organization, {**CREDENTIALS, **form})
+        assert said(response) == (401, "invalid_client"), form
+        assert due in response.json()["error_description"], form
     assert (
         reasons(organization, "client.refused") == ["another client authentication method than the app's"] * 3
     )  # one of each app, with its number
@@ -167,42 +167,42 @@ def test_a_public_client_that_sends_a_secret_is_refused(organization: Organizati
 
 def test_get_is_not_taken(organization: Organization) -> None:
     """405 with the methods that are (security.md 62)."""
-    answer = organization.server.http.get(TOKEN)
+    response = organization.server.http.get(TOKEN)
 
-    assert answer.status_code == 405
-    assert "POST" in answer.headers["Allow"]
+    assert response.status_code == 405
+    assert "POST" in response.headers["Allow"]
 
 
 @pytest.mark.parametrize("body", [{"json": CREDENTIALS}, {"files": {"grant_type": (None, "client_credentials")}}, {"content": b""}])
 def test_another_kind_of_body_gets_a_clear_error(organization: Organization, body: Any) -> None:
     """JSON, multipart and nothing (security.md 62)."""
-    answer = organization.server.http.post(TOKEN, **body)
+    response = organization.server.http.post(TOKEN, **body)
 
-    assert said(answer) == (400, "invalid_request")
-    assert "application/x-www-form-urlencoded" in answer.json()["error_description"]
+    assert said(response) == (400, "invalid_request")
+    assert "application/x-www-form-urlencoded" in response.json()["error_description"]
 
 
 @pytest.mark.parametrize("body", [b"grant_type=%ff%fe", b"\xff=1", b"&".join(b"p%d=1" % n for n in range(61)), b"grant_type=%00x"])
 def test_a_form_that_cannot_be_read_is_refused(organization: Organization, body: bytes) -> None:
     """Bytes that are no text, NUL, and endless parameters."""
-    answer = organization.server.http.post(TOKEN, content=body, headers={"Content-Type": "application/x-www-form-urlencoded"})
+    response = organization.server.http.post(TOKEN, content=body, headers={"Content-Type": "application/x-www-form-urlencoded"})
 
-    assert said(answer) == (400, "invalid_request")
+    assert said(response) == (400, "invalid_request")
 
 
 def test_what_is_missing_is_named_in_known_words(organization: Organization) -> None:
     """Existing clients know the texts (contract)."""
     assert post(organization, {"client_id": "x"}).json()["error_description"] == "grant_type is required"
-    answer = post(organization, {"grant_type": "authorization_code", "code": "x"})
-    assert answer.json() == {"error": "invalid_request", "error_description": "client_id is required"}
+    response = post(organization, {"grant_type": "authorization_code", "code": "x"})
+    assert response.json() == {"error": "invalid_request", "error_description": "client_id is required"}
 
 
 @pytest.mark.parametrize("grant_type", ["password", "implicit", "urn:ietf:params:oauth:grant-type:saml2-bearer", "AUTHORIZATION_CODE"])
 def test_other_grant_types_are_not_supported(organization: Organization, grant_type: str) -> None:
     """The password grant among them (security.md 12)."""
-    answer = post(organization, {"grant_type": grant_type, "username": "ada", "password": "x", "client_id": "x"})
+    response = post(organization, {"grant_type": grant_type, "username": "ada", "password": "x", "client_id": "x"})
 
-    assert said(answer) == (400, "unsupported_grant_type")
+    assert said(response) == (400, "unsupported_grant_type")
 
 
 def test_a_client_uses_its_own_grant_types_only(organization: Organization) -> None:
@@ -227,8 +227,8 @@ def test_an_unknown_client_costs_the_same_comparison_as_a_known_one(organization
     counts = []
     for client_id in (app.client_id, "app_nobody"):
         compared.clear()
-        answer = post(organization, {**CREDENTIALS, "client_id": client_id, "client_secret": "lps_wrong"})
-        assert said(answer) == (401, "invalid_client")
+        response = post(organization, {**CREDENTIALS, "client_id": client_id, "client_secret": "lps_wrong"})
+        assert said(response) == (401, "invalid_client")
         counts.append(compared.count(32))
 
     assert counts[0] == counts[1] > 0
@@ -238,25 +238,25 @@ def test_unknown_and_wrong_get_the_same_answer(organization: Organization) -> No
     """Nobody learns which client exists (security.md 66)."""
     app = service(organization, "client_secret_post")
 
-    answers = [
+    responses = [
         post(organization, {**CREDENTIALS, "client_id": client_id, "client_secret": "lps_wrong"})
         for client_id in (app.client_id, "app_nobody")
     ]
 
-    assert answers[0].text == answers[1].text
+    assert responses[0].text == responses[1].text
 
 
 def test_two_secrets_live_while_one_replaces_the_other(organization: Organization) -> None:
     """Both count until the older one runs out."""
-    app, made = service(organization, "client_secret_post"), []
-    kept = organization.server.services.secrets
+    app, new_secrets = service(organization, "client_secret_post"), []
+    secrets = organization.server.services.secrets
 
     async def rotate(session: AsyncSession, client: Any, by: Any) -> None:
-        made.append(await client_admin.rotate_secret(session, client, secrets=kept, overlap=timedelta(hours=1), by=by))
+        new_secrets.append(await client_admin.rotate_secret(session, client, secrets=secrets, overlap=timedelta(hours=1), by=by))
 
     with_client(organization, app, rotate)
 
-    for secret in (app.secret or "", made[0]):
+    for secret in (app.secret or "", new_secrets[0]):
         assert post(organization, {**CREDENTIALS, "client_id": app.client_id, "client_secret": secret}).status_code == 200
 
 
@@ -301,8 +301,10 @@ def test_no_secret_is_kept_by_the_rate_limiter(organization: Organization) -> No
 def test_a_web_page_may_ask(organization: Organization) -> None:
     """Browser apps trade their codes themselves (security.md 15)."""
     for path in (TOKEN, "/api/oauth/device_authorization"):
-        answer = organization.server.http.options(path, headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"})
-        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (204, "*")
+        response = organization.server.http.options(
+            path, headers={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+        )
+        assert (response.status_code, response.headers["Access-Control-Allow-Origin"]) == (204, "*")
         assert organization.server.http.post(path, data={}).headers["Access-Control-Allow-Origin"] == "*"
 
 
@@ -312,8 +314,8 @@ def test_what_metadata_advertises_answers(organization: Organization) -> None:
     metadata = http.get("/.well-known/openid-configuration").json()
 
     for name in ("token", "revocation", "introspection", "device_authorization"):
-        answer = http.post(metadata[f"{name}_endpoint"], data={"client_id": "nobody", "grant_type": "refresh_token", "token": "x"})
-        assert said(answer) == (401, "invalid_client"), name
+        response = http.post(metadata[f"{name}_endpoint"], data={"client_id": "nobody", "grant_type": "refresh_token", "token": "x"})
+        assert said(response) == (401, "invalid_client"), name
     assert http.get(metadata["userinfo_endpoint"]).status_code == 401
     for grant_type in metadata["grant_types_supported"]:
         assert said(post(organization, {"grant_type": grant_type, "client_id": "nobody"})) == (401, "invalid_client"), grant_type

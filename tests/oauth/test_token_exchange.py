@@ -28,9 +28,9 @@ def exchange(organization: Organization, secret: str, *, page: str = "", **more:
 
 def exchanged(organization: Organization, key: Key, **more: str) -> Tokens:
     """Return the token that a key was traded for."""
-    answer = exchange(organization, key.secret, **more)
-    assert answer.status_code == 200, answer.text
-    return Tokens(answer.json())
+    response = exchange(organization, key.secret, **more)
+    assert response.status_code == 200, response.text
+    return Tokens(response.json())
 
 
 def test_a_key_is_traded_for_a_short_token_without_registering_an_app(organization: Organization) -> None:
@@ -44,8 +44,8 @@ def test_a_key_is_traded_for_a_short_token_without_registering_an_app(organizati
     assert tokens.answer["token_type"] == "Bearer"
     assert tokens.answer["expires_in"] == 900
     assert "refresh_token" not in tokens.answer
-    answer = Apps(organization).get("/agent/all", tokens)
-    assert [each["name"] for each in answer.json()] == ["Book prices"]
+    response = Apps(organization).get("/agent/all", tokens)
+    assert [each["name"] for each in response.json()] == ["Book prices"]
 
 
 def test_a_token_has_the_scopes_of_its_key_or_fewer(organization: Organization) -> None:
@@ -120,10 +120,10 @@ def test_a_bad_key_gets_one_answer_and_is_noted_with_its_reason(organization: Or
     revoked = organization.key()
     organization.revoke(revoked)
 
-    answers = [exchange(organization, secret) for secret in ("junk", revoked.secret)]
+    responses = [exchange(organization, secret) for secret in ("junk", revoked.secret)]
 
-    assert {(each.status_code, each.json()["error"]) for each in answers} == {(400, "invalid_request")}
-    assert len({each.text for each in answers}) == 1
+    assert {(each.status_code, each.json()["error"]) for each in responses} == {(400, "invalid_request")}
+    assert len({each.text for each in responses}) == 1
     assert reasons(organization, "api_key.refused") == ["revoked"]
 
 
@@ -146,9 +146,9 @@ def test_a_key_that_a_web_page_exchanges_is_refused(organization: Organization) 
     """Whoever reads the page reads the key."""
     key = organization.key()
 
-    answer = exchange(organization, key.secret, page="https://shop.example")
+    response = exchange(organization, key.secret, page="https://shop.example")
 
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
     assert reasons(organization, "api_key.refused") == ["sent by a web page"]
 
 

@@ -33,14 +33,14 @@ CLAIMS = st.dictionaries(
 
 def membership(spaces: dict[int, Role], group: Group = Group.USER, organization: int = 1, space: str | int = "all") -> Membership:
     """Return a membership with these roles."""
-    listed = tuple(SpaceRole(space_id, f"Space {space_id}", role) for space_id, role in sorted(spaces.items()))
-    return Membership(organization, group, space, listed)
+    space_roles = tuple(SpaceRole(space_id, f"Space {space_id}", role) for space_id, role in sorted(spaces.items()))
+    return Membership(organization, group, space, space_roles)
 
 
 def over_the_wire(claims: dict[str, Any]) -> dict[str, Any]:
     """Return claims as a token brings them back."""
-    found: dict[str, Any] = json.loads(json.dumps(claims))
-    return found
+    decoded_claims: dict[str, Any] = json.loads(json.dumps(claims))
+    return decoded_claims
 
 
 def outcome(call: Callable[[], T]) -> T | Exception:
@@ -69,24 +69,24 @@ def test_a_token_is_covered_exactly_where_it_claims_no_more_than_is_true(
 @given(spaces=SPACES, group=st.sampled_from(list(Group)), space=st.one_of(st.sampled_from(["all", "personal"]), st.integers(1, 12)))
 def test_a_fresh_token_is_covered_by_what_it_was_made_from(spaces: dict[int, Role], group: Group, space: str | int) -> None:
     """Whatever it is, a token is good at the moment that it is issued."""
-    found = membership(spaces, group, 7, space)
+    token_membership = membership(spaces, group, 7, space)
 
-    assert found.covers(over_the_wire(found.claims()))
-    assert not membership(spaces, group, 8, space).covers(over_the_wire(found.claims()))
+    assert token_membership.covers(over_the_wire(token_membership.claims()))
+    assert not membership(spaces, group, 8, space).covers(over_the_wire(token_membership.claims()))
 
 
 @given(spaces=st.dictionaries(st.integers(1, 2**31), st.tuples(NAMES, ROLES), max_size=130))
 def test_the_claim_fits_into_a_header_whatever_the_names_are(spaces: dict[int, tuple[str, Role]]) -> None:
     """The list is left out where it would not fit, and then says how many there are and which, by a digest."""
-    found = Membership(1, Group.USER, "all", tuple(SpaceRole(each, name, role) for each, (name, role) in spaces.items()))
+    token_membership = Membership(1, Group.USER, "all", tuple(SpaceRole(each, name, role) for each, (name, role) in spaces.items()))
 
-    claims = over_the_wire(found.claims())
+    claims = over_the_wire(token_membership.claims())
 
     assert len(json.dumps(claims, ensure_ascii=False, separators=(",", ":")).encode()) < MOST_BYTES + 200
     assert ("spaces" in claims) is not ("spaces_omitted" in claims)
     if len(spaces) > MOST_SPACES:
         assert claims["spaces_omitted"] == len(spaces)
-    assert found.covers(claims)
+    assert token_membership.covers(claims)
 
 
 @given(first=st.dictionaries(st.integers(1, 200), ROLES, min_size=101), second=st.dictionaries(st.integers(1, 200), ROLES))
@@ -113,39 +113,39 @@ def test_claims_of_any_shape_are_judged_and_break_nothing(claims: dict[str, Any]
 @given(granted=WORDS, asked=WORDS)
 def test_narrowing_gives_what_was_asked_for_and_never_more_than_was_granted(granted: frozenset[str], asked: frozenset[str]) -> None:
     """Where nothing remains it is refused with `invalid_scope` (RFC 6749 section 6, security.md 8, 36)."""
-    found = outcome(lambda: scope.narrowed(" ".join(asked), granted))
+    result = outcome(lambda: scope.narrowed(" ".join(asked), granted))
 
     if asked & granted:
-        assert found == asked & granted
+        assert result == asked & granted
     else:
-        assert isinstance(found, OAuthError)
-        assert found.error == "invalid_scope"
+        assert isinstance(result, OAuthError)
+        assert result.error == "invalid_scope"
 
 
 @given(text=st.one_of(st.none(), st.text(max_size=60), WORDS.map(" ".join)), allowed=WORDS, granted=WORDS, offline=st.booleans())
 def test_no_text_widens_a_scope(text: str | None, allowed: frozenset[str], granted: frozenset[str], *, offline: bool) -> None:
     """Whatever stands in the parameter, what comes out is within what may be had, or it is refused (security.md 36, 50)."""
-    may = (allowed or frozenset(scopes.EVERY)) | {scopes.OFFLINE}
-    most_asked = may if offline else may - {scopes.OFFLINE}
-    for found, most in (
+    allowed_scopes = (allowed or frozenset(scopes.EVERY)) | {scopes.OFFLINE}
+    most_asked = allowed_scopes if offline else allowed_scopes - {scopes.OFFLINE}
+    for result, most in (
         (outcome(lambda: scope.narrowed(text, granted)), granted),
         (outcome(lambda: scope.asked(text, allowed, offline=offline)), most_asked),
     ):
-        if isinstance(found, Exception):
-            assert isinstance(found, OAuthError)
-            assert found.error == "invalid_scope"
+        if isinstance(result, Exception):
+            assert isinstance(result, OAuthError)
+            assert result.error == "invalid_scope"
         else:
-            assert found <= most
+            assert result <= most
 
 
 @given(words=st.lists(st.one_of(st.sampled_from(scopes.EVERY), st.text(max_size=12))))
 def test_only_the_apis_own_words_are_scopes_of_the_api(words: list[str]) -> None:
     """Exact and case-sensitive; writing them and reading them again changes nothing."""
-    found = scopes.api(words)
+    api_scopes = scopes.api(words)
 
-    assert {each.value for each in found} == set(words) & {each.value for each in scopes.ALL}
-    assert scopes.parse(scopes.serialize(found)) == found
-    assert scopes.api(scopes.ordered(words).split()) == found
+    assert {each.value for each in api_scopes} == set(words) & {each.value for each in scopes.ALL}
+    assert scopes.parse(scopes.serialize(api_scopes)) == api_scopes
+    assert scopes.api(scopes.ordered(words).split()) == api_scopes
 
 
 # ---- headers ----
@@ -168,22 +168,22 @@ QUERIES = st.one_of(
 @given(seen=SEEN, query=QUERIES)
 def test_no_header_and_no_address_makes_the_gate_fail(seen: dict[bytes, bytes], query: bytes) -> None:
     """One credential, none, or one of the documented refusals: never two, and never an exception of another kind (security.md 53)."""
-    found = outcome(lambda: authorization_header.read(seen, query, COOKIE))
+    result = outcome(lambda: authorization_header.read(seen, query, COOKIE))
 
-    if isinstance(found, Exception):
-        assert isinstance(found, Unauthenticated | Malformed)
+    if isinstance(result, Exception):
+        assert isinstance(result, Unauthenticated | Malformed)
         return
-    assert sum(each is not None for each in (found.api_key, found.bearer, found.session)) <= 1
-    if found.bearer is not None:
+    assert sum(each is not None for each in (result.api_key, result.bearer, result.session)) <= 1
+    if result.bearer is not None:
         assert seen[b"authorization"].lower().startswith((b"bearer", b"dpop"))
-        assert not found.bearer.startswith(b"sk-lp_")
+        assert not result.bearer.startswith(b"sk-lp_")
     assert b"access_token=" not in query
 
 
 @given(secret=SECRETS, scheme=SCHEMES)
 def test_what_is_refused_is_not_repeated(secret: bytes, scheme: bytes) -> None:
     """A refusal ends in logs and on screens, so nothing of the header is in it."""
-    found = outcome(lambda: authorization_header.read({b"authorization": scheme + b"MARK" + secret}, b"", COOKIE))
+    result = outcome(lambda: authorization_header.read({b"authorization": scheme + b"MARK" + secret}, b"", COOKIE))
 
-    if isinstance(found, LatchpinError):
-        assert "MARK" not in str(found) + found.detail
+    if isinstance(result, LatchpinError):
+        assert "MARK" not in str(result) + result.detail

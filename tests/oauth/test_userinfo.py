@@ -68,10 +68,10 @@ def test_post_works_with_the_token_in_the_header(organization: Organization) -> 
     apps = Apps(organization)
     tokens = apps.tokens(apps.register(), scope="openid")
 
-    answer = organization.server.http.post(USERINFO, headers=tokens.header)
+    response = organization.server.http.post(USERINFO, headers=tokens.header)
 
-    assert answer.json() == {"sub": str(organization.admin.id)}
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert response.json() == {"sub": str(organization.admin.id)}
+    assert response.headers["Cache-Control"] == "no-store"
 
 
 def test_without_openid_it_is_closed(organization: Organization) -> None:
@@ -142,8 +142,8 @@ def test_a_web_page_may_ask_and_read_the_answer(organization: Organization) -> N
     before = http.options(
         USERINFO, headers={**page, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
     )
-    answer = http.get(USERINFO, headers={**page, **tokens.header})
+    response = http.get(USERINFO, headers={**page, **tokens.header})
 
     assert before.status_code == 204
     assert {"authorization", "dpop"} <= set(before.headers["Access-Control-Allow-Headers"].split(", "))
-    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert response.headers["Access-Control-Allow-Origin"] == "*"

@@ -38,8 +38,8 @@ _QUERY = select(*_COLUMNS).order_by(Space.name.desc())
 
 
 async def _read(database: Database, query: Any) -> list[Listed]:
-    (found,) = await fetch_one(database.executor, select(rows(query)), {})
-    return msgspec.json.decode(found, type=list[Listed])
+    (document,) = await fetch_one(database.executor, select(rows(query)), {})
+    return msgspec.json.decode(document, type=list[Listed])
 
 
 async def test_every_type_and_text_comes_as_in_rows_and_in_the_same_order(database: Database) -> None:
@@ -63,10 +63,10 @@ async def test_every_type_and_text_comes_as_in_rows_and_in_the_same_order(databa
     async with database.read() as session:
         as_rows = [Listed(*each) for each in await session.execute(_QUERY)]
 
-    found = await _read(database, _QUERY)
+    decoded = await _read(database, _QUERY)
 
-    assert found == as_rows
-    assert sorted(each.name for each in found) == sorted(NAMES)
+    assert decoded == as_rows
+    assert sorted(each.name for each in decoded) == sorted(NAMES)
     assert await _read(database, _QUERY.limit(2).offset(1)) == as_rows[1:3]
 
 

@@ -122,9 +122,9 @@ async def test_many_who_wait_share_one_query(query: SharedQuery, monkeypatch: py
     """A hundred requests that come together cost one query, or two where one was already on its way."""
     sent = _counted(query, monkeypatch)
 
-    answers = await asyncio.gather(*(query.current() for _ in range(100)))
+    generations = await asyncio.gather(*(query.current() for _ in range(100)))
 
-    assert set(answers) == {1}
+    assert set(generations) == {1}
     assert len(sent) == 1
 
 
@@ -136,10 +136,10 @@ async def test_nobody_gets_the_answer_of_a_query_that_was_sent_before_they_came(
     ask = query._ask
 
     async def slow() -> int:
-        found = await ask()
+        generation = await ask()
         read.set()
         await hold.wait()
-        return found
+        return generation
 
     monkeypatch.setattr(query, "_ask", slow)
     early = asyncio.create_task(query.current())
@@ -166,7 +166,7 @@ async def test_a_failed_query_is_unavailable_for_all_who_wait_and_the_next_one_w
 
     first = await asyncio.gather(*(query.current() for _ in range(5)), return_exceptions=True)
 
-    assert all(isinstance(answer, Unavailable) or answer == 1 for answer in first), first
+    assert all(isinstance(result, Unavailable) or result == 1 for result in first), first
     assert await query.current() == 1
 
 
@@ -174,9 +174,9 @@ async def test_a_database_that_is_gone_is_unavailable(query: SharedQuery, monkey
     """No connection, no answer, no number."""
     nowhere = SharedQuery("postgresql+asyncpg://postgres@127.0.0.1:1/nothing")
 
-    answers = await asyncio.gather(*(nowhere.current() for _ in range(3)), return_exceptions=True)
+    results = await asyncio.gather(*(nowhere.current() for _ in range(3)), return_exceptions=True)
 
-    assert [type(answer) for answer in answers] == [Unavailable] * 3
+    assert [type(result) for result in results] == [Unavailable] * 3
     await nowhere.close()
 
 

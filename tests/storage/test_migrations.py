@@ -27,8 +27,8 @@ pytestmark = pytest.mark.both_databases("each database alters tables in its own 
 
 def _differences(connection: Connection) -> list[Any]:
     context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": _is_ours})
-    found: list[Any] = compare_metadata(context, Base.metadata)
-    return found
+    differences: list[Any] = compare_metadata(context, Base.metadata)
+    return differences
 
 
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
@@ -158,9 +158,9 @@ async def test_agents_and_their_versions_survive_the_tables_copy(empty: Settings
     for change, revision in ((migrate.upgrade, "0010"), (_downgrade, "0009"), (migrate.upgrade, "head")):
         await change(engine, revision)
         async with engine.begin() as connection:
-            kept = (await connection.execute(text("SELECT agent_id, definition FROM agent_versions"))).all()
+            rows = (await connection.execute(text("SELECT agent_id, definition FROM agent_versions"))).all()
             enforced = empty.is_sqlite and await connection.scalar(text("PRAGMA foreign_keys"))
-        assert kept == [(1, "version: 1")]
+        assert rows == [(1, "version: 1")]
         assert enforced == empty.is_sqlite
     async with engine.execution_options(latchpin_writes=True).begin() as connection:
         new = await connection.scalar(text(_AGENT + " RETURNING id"))
@@ -197,15 +197,15 @@ async def test_what_refreshes_asked_for_has_names_after_upgrading(empty: Setting
     async with engine.execution_options(latchpin_writes=True).begin() as connection:
         for statement in _GRANT_OF_BEFORE:
             await connection.execute(text(statement))
-        for number, asked in enumerate(before):
-            await connection.execute(text(_REFRESH_TOKEN), {"digest": bytes([number]) * 32, "asked": asked})
+        for number, parameters in enumerate(before):
+            await connection.execute(text(_REFRESH_TOKEN), {"digest": bytes([number]) * 32, "asked": parameters})
 
     await migrate.upgrade(engine)
-    named = await _asked(engine)
+    after = await _asked(engine)
     await _downgrade(engine, "0016")
 
-    assert named[0] == {"scope": "a b", "resource": ["https://api.example"], "jkt": None, "bound_to": None}
-    assert named[1:] == [
+    assert after[0] == {"scope": "a b", "resource": ["https://api.example"], "jkt": None, "bound_to": None}
+    assert after[1:] == [
         {"scope": None, "resource": [], "jkt": "key", "bound_to": "key"},
         {"scope": "a", "resource": [], "jkt": None, "bound_to": None},
         None,
@@ -216,8 +216,8 @@ async def test_what_refreshes_asked_for_has_names_after_upgrading(empty: Setting
 
 async def _asked(engine: AsyncEngine) -> list[Any]:
     async with engine.connect() as connection:
-        kept = (await connection.scalars(text("SELECT asked FROM oauth_refresh_tokens ORDER BY id"))).all()
-    return [None if each is None else json.loads(each) for each in kept]
+        values = (await connection.scalars(text("SELECT asked FROM oauth_refresh_tokens ORDER BY id"))).all()
+    return [None if each is None else json.loads(each) for each in values]
 
 
 _GRANT_OF_BEFORE = (

@@ -94,9 +94,9 @@ def test_each_cause_is_logged_once_a_minute_with_its_count(clock: Frozen) -> Non
 def test_callers_are_told_whether_it_is_full_read_only_or_away() -> None:
     """Each has its own words."""
     outages = OutageLog()
-    told = {str(outages.refusal(OSError(number, "")).detail) for number in (errno.ENOSPC, errno.EROFS, errno.ECONNREFUSED)}
+    details = {str(outages.refusal(OSError(number, "")).detail) for number in (errno.ENOSPC, errno.EROFS, errno.ECONNREFUSED)}
 
-    assert len(told) == 3
+    assert len(details) == 3
 
 
 async def test_a_database_whose_disk_is_nearly_full_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,21 +46,21 @@ async def _found(chosen: Settings, pairs: list[tuple[str, str]]) -> list[tuple[b
     database = Database(chosen)
     try:
         async with database.read() as session:
-            found = []
+            outcomes = []
             for whole, part in pairs:
                 column = literal(plain_text.normalize(whole), String())
                 row = (await session.execute(select(contains(column, part), equals(column, part)))).one()
-                found.append((bool(row[0]), bool(row[1])))
-            return found
+                outcomes.append((bool(row[0]), bool(row[1])))
+            return outcomes
     finally:
         await database.close()
 
 
 def test_case_is_passed_over_and_accents_count_in_every_script(chosen: Settings) -> None:
     """Signs that mean something in patterns stand for themselves."""
-    found = anyio.run(_found, chosen, [(whole, part) for whole, part, _, _ in TABLE])
+    outcomes = anyio.run(_found, chosen, [(whole, part) for whole, part, _, _ in TABLE])
 
-    for (whole, part, within, all_of_it), outcome in zip(TABLE, found, strict=True):
+    for (whole, part, within, all_of_it), outcome in zip(TABLE, outcomes, strict=True):
         assert outcome == (within, all_of_it), (whole, part)
 
 
@@ -71,9 +71,9 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf"]), max_size=8
 @given(pairs=st.lists(st.tuples(TEXTS, TEXTS), min_size=30, max_size=30))
 def test_both_databases_find_what_folding_finds(chosen: Settings, pairs: list[tuple[str, str]]) -> None:
     """For any text whatever."""
-    found = anyio.run(_found, chosen, pairs)
+    outcomes = anyio.run(_found, chosen, pairs)
 
-    for (whole, part), (within, all_of_it) in zip(pairs, found, strict=True):
-        kept, term = (plain_text.fold(plain_text.normalize(text)) for text in (whole, part))
-        assert within == (term in kept), (whole, part)
-        assert all_of_it == (term == kept), (whole, part)
+    for (whole, part), (within, all_of_it) in zip(pairs, outcomes, strict=True):
+        haystack, term = (plain_text.fold(plain_text.normalize(text)) for text in (whole, part))
+        assert within == (term in haystack), (whole, part)
+        assert all_of_it == (term == haystack), (whole, part)

@@ -26,8 +26,8 @@ def path(tmp_path: Path) -> Path:
 
 def _made(path: Path) -> Secrets:
     """Make a secrets file, as a first run does."""
-    with secrets.first_run(path) as made:
-        return made
+    with secrets.first_run(path) as new_secrets:
+        return new_secrets
 
 
 def test_the_file_is_made_for_its_owner_alone(path: Path) -> None:
@@ -50,10 +50,17 @@ def test_the_same_secrets_are_read_again(path: Path) -> None:
 
 def test_every_secret_has_at_least_256_bits_and_its_own_value(path: Path) -> None:
     """Deployments share nothing, and purposes share nothing."""
-    made = _made(path)
+    new_secrets = _made(path)
     other = _made(path.with_name("other.json"))
 
-    texts = [made.master, *made.peppers.values(), made.derive("audit"), made.derive("device"), other.master, *other.peppers.values()]
+    texts = [
+        new_secrets.master,
+        *new_secrets.peppers.values(),
+        new_secrets.derive("audit"),
+        new_secrets.derive("device"),
+        other.master,
+        *other.peppers.values(),
+    ]
 
     assert min(map(len, texts)) >= 32
     assert len(set(texts)) == len(texts)
@@ -136,12 +143,12 @@ async def test_secrets_of_another_deployment_are_refused(database: Database, pat
 
 def test_the_text_of_secrets_shows_none_of_them(path: Path) -> None:
     """Nor does an error message quote the file."""
-    made = _made(path)
-    shown = repr(made) + str(made)
+    new_secrets = _made(path)
+    text = repr(new_secrets) + str(new_secrets)
 
-    assert str(made.master) not in shown
-    assert all(str(pepper) not in shown for pepper in made.peppers.values())
-    assert json.loads(path.read_text(encoding="ascii"))["master"] not in shown
+    assert str(new_secrets.master) not in text
+    assert all(str(pepper) not in text for pepper in new_secrets.peppers.values())
+    assert json.loads(path.read_text(encoding="ascii"))["master"] not in text
 
 
 def test_processes_that_start_at_once_agree_on_one_file(path: Path) -> None:
@@ -152,8 +159,8 @@ def test_processes_that_start_at_once_agree_on_one_file(path: Path) -> None:
     )
     running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(8)]
 
-    seen = {process.communicate(timeout=60)[0].strip() for process in running}
+    fingerprints = {process.communicate(timeout=60)[0].strip() for process in running}
 
-    assert seen == {secrets.load(path).fingerprint()}
+    assert fingerprints == {secrets.load(path).fingerprint()}
     assert [process.returncode for process in running] == [0] * 8
     assert os.listdir(path.parent) == ["secrets.json"]  # noqa: PTH208  names alone

@@ -28,14 +28,14 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def opened() -> Iterator[Opener]:
     """Opens counters, and closes them when the test is over."""
-    every: list[SharedCounter] = []
+    counters: list[SharedCounter] = []
 
     def open_(path: Path) -> SharedCounter:
-        every.append(SharedCounter(path))
-        return every[-1]
+        counters.append(SharedCounter(path))
+        return counters[-1]
 
     yield open_
-    for counter in every:
+    for counter in counters:
         asyncio.run(counter.close())
 
 

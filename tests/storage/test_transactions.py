@@ -138,9 +138,9 @@ async def test_writers_at_the_same_moment_wait_for_each_other(database: Database
 
     async def add() -> None:
         async with database.transaction() as session:
-            found = await session.scalar(select(Organization).where(Organization.id == row.id).with_for_update())
-            assert found is not None
-            found.name = str(int(found.name) + 1)
+            organization = await session.scalar(select(Organization).where(Organization.id == row.id).with_for_update())
+            assert organization is not None
+            organization.name = str(int(organization.name) + 1)
 
     await asyncio.gather(*(add() for _ in range(20)))
 
@@ -206,13 +206,13 @@ async def test_a_glance_goes_before_and_after_transactions_on_one_connection(dat
             raise Conflict("no")
 
     for number in range(3):
-        seen = await fetch_one(database.executor, _HOW_MANY, {})
+        result = await fetch_one(database.executor, _HOW_MANY, {})
         with pytest.raises(Conflict):
             await refused()
         async with database.transaction() as session:
             session.add(_organization(str(number)))
 
-        assert seen == (number,)
+        assert result == (number,)
 
     assert await _names(database) == ["0", "1", "2"]
 
@@ -278,10 +278,10 @@ async def test_an_answered_change_of_the_embedded_database_survives_a_power_cut(
     with shortcuts.durable_commits():
         opened = Database(settings.load({}, data_dir=tmp_path), may_create=True)
         async with opened.transaction() as one, opened.read() as other:
-            found = [await session.scalar(text("PRAGMA synchronous")) for session in (one, other)]
+            levels = [await session.scalar(text("PRAGMA synchronous")) for session in (one, other)]
         await opened.close()
 
-    assert found == [2, 2]
+    assert levels == [2, 2]
 
 
 def test_the_embedded_database_is_its_owner_s_alone(tmp_path: Path) -> None:

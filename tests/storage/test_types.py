@@ -29,11 +29,11 @@ async def test_a_time_comes_back_as_the_same_moment_in_utc(database: Database) -
         session.add(row := Organization(name="Acme", created=given_at))
 
     async with database.read() as session:
-        found = await session.get(Organization, row.id)
+        organization = await session.get(Organization, row.id)
 
-    assert found is not None
-    assert found.created == given_at
-    assert found.created.tzinfo is UTC
+    assert organization is not None
+    assert organization.created == given_at
+    assert organization.created.tzinfo is UTC
 
 
 async def test_a_time_without_a_zone_is_refused(database: Database) -> None:

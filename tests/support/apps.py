@@ -78,21 +78,21 @@ class Apps:
         self.organization = organization
         self.server = organization.server
 
-    def register(self, *, confidential: bool = False, **entry: Any) -> App:
+    def register(self, *, confidential: bool = False, **client_fields: Any) -> App:
         """Register an app: public with code and refresh by default, `confidential` with a secret sent in the form."""
         fields = {
             "name": "Partner",
             "auth_method": "client_secret_post" if confidential else "none",
             "redirect_uris": (CALLBACK,),
-            **entry,
+            **client_fields,
         }
 
         async def work(session: AsyncSession) -> App:
-            kept = self.server.services.secrets
-            made = await client_admin.create(
-                session, self.organization.id, ClientFields(**fields), secrets=kept, by=self.organization.admin.actor
+            deployment_secrets = self.server.services.secrets
+            created = await client_admin.create(
+                session, self.organization.id, ClientFields(**fields), secrets=deployment_secrets, by=self.organization.admin.actor
             )
-            return App(made.client.id, made.client.client_id, made.secret)
+            return App(created.client.id, created.client.client_id, created.secret)
 
         return self.organization.write(work)
 
@@ -152,9 +152,9 @@ class Apps:
 
     def tokens(self, app: App, person: Person | None = None, **what: Any) -> Tokens:
         """Return tokens of a fresh grant."""
-        answer = self.redeem(app, self.code(app, person, **what))
-        assert answer.status_code == 200, answer.text
-        return Tokens(answer.json())
+        response = self.redeem(app, self.code(app, person, **what))
+        assert response.status_code == 200, response.text
+        return Tokens(response.json())
 
     def refresh(self, app: App, refresh_token: str, **more: str) -> httpx.Response:
         """Trade a refresh token at the token endpoint."""

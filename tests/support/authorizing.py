@@ -56,14 +56,14 @@ class Journey:
     def push(self, **changes: Any) -> httpx.Response:
         """Send a request ahead as the app does, over a connection of its own."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        proof = {"client_secret": self.app.secret} if self.app.secret else {}
-        return self.apps.server.http.post(PAR, content=self.query(**{**proof, **changes}), headers=headers)
+        client_auth = {"client_secret": self.app.secret} if self.app.secret else {}
+        return self.apps.server.http.post(PAR, content=self.query(**{**client_auth, **changes}), headers=headers)
 
     def pushed(self, **changes: Any) -> str:
         """Send a sound request ahead, and return its `request_uri`."""
-        answer = self.push(**changes)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["request_uri"])
+        response = self.push(**changes)
+        assert response.status_code == 201, response.text
+        return str(response.json()["request_uri"])
 
     def visit(self, request_uri: str, **more: Any) -> httpx.Response:
         """Send the browser to the authorization endpoint with what was sent ahead; where it goes on is not followed."""
@@ -74,10 +74,10 @@ class Journey:
         """Visit, and follow the redirect to the address where the request goes on in this browser."""
         return self.browser.open(onward(self.visit(request_uri)), headers=HTML)
 
-    def answer(self, page: httpx.Response, path: str = "/oauth/consent", **entries: str) -> httpx.Response:
+    def answer(self, page: httpx.Response, path: str = "/oauth/consent", **form: str) -> httpx.Response:
         """Answer a question, with its token."""
         assert page.status_code == 200, page.text
-        return self.browser.send(path, request=value_of(page.text, "request"), **entries)
+        return self.browser.send(path, request=value_of(page.text, "request"), **form)
 
     def agree(self, page: httpx.Response, space: str = "all") -> httpx.Response:
         """Press Authorize."""
@@ -86,10 +86,10 @@ class Journey:
     def redeem(self, back: httpx.Response) -> dict[str, Any]:
         """Trade the code that came back for tokens."""
         form = {"grant_type": "authorization_code", "code": came(back)["code"], "code_verifier": self.verifier, **self.app.proof}
-        answer = self.apps.server.http.post("/api/oauth/token", data=form)
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        response = self.apps.server.http.post("/api/oauth/token", data=form)
+        assert response.status_code == 200, response.text
+        tokens: dict[str, Any] = response.json()
+        return tokens
 
 
 def onward(first: httpx.Response) -> str:

@@ -59,8 +59,10 @@ def picture(page: Page, name: str) -> None:
 
 def serious_faults(page: Page) -> list[str]:
     """Return what axe finds serious or critical on the page, one line each."""
-    found = Axe().run(page).response["violations"]
-    return [f"{each['id']}: {each['help']} at {each['nodes'][0]['target']}" for each in found if each["impact"] in ("serious", "critical")]
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {each['help']} at {each['nodes'][0]['target']}" for each in violations if each["impact"] in ("serious", "critical")
+    ]
 
 
 def complaints(context: BrowserContext) -> list[str]:

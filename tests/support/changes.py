@@ -15,12 +15,12 @@ from latchpin.storage.models import User
 from tests.support.people import Organization, Person
 
 
-def create(organization: Organization, **entry: Any) -> users.CreatedUser:
+def create(organization: Organization, **fields: Any) -> users.CreatedUser:
     """Make a user as an administrator does, by default with a temporary password."""
-    typed = entry.pop("password", None)
+    typed = fields.pop("password", None)
     password = organization.server.run(passwords.temporary() if typed is None else passwords.hashed(typed))
-    known = {"full_name": "Grace Hopper", "email": f"grace.{organization.number}@example.com", "password": password}
-    new = NewUser(**{**known, **entry})
+    defaults = {"full_name": "Grace Hopper", "email": f"grace.{organization.number}@example.com", "password": password}
+    new = NewUser(**{**defaults, **fields})
 
     async def work(session: AsyncSession) -> users.CreatedUser:
         return await users.create(session, organization.id, new, by=organization.admin.actor)

@@ -23,19 +23,19 @@ class Consenting:
     def authorize(self, address: str, **choices: str) -> str:
         """Return the address that the app is called back at; `choices` are entries of the consent form, by field name."""
         with self.server.client() as browser:
-            answer = browser.get(address, headers=_ASKS)
+            response = browser.get(address, headers=_ASKS)
             for _ in range(_MOST_STEPS):
-                location = answer.headers.get("location", "")
-                if answer.is_redirect and not location.startswith(("/", self.server.url)):
+                location = response.headers.get("location", "")
+                if response.is_redirect and not location.startswith(("/", self.server.url)):
                     return str(location)
-                answer = browser.get(location, headers=_ASKS) if answer.is_redirect else self._fill(browser, answer, choices)
-        message = f"the authorization leads nowhere: {answer.status_code} {answer.text[:2000]}"
+                response = browser.get(location, headers=_ASKS) if response.is_redirect else self._fill(browser, response, choices)
+        message = f"the authorization leads nowhere: {response.status_code} {response.text[:2000]}"
         raise AssertionError(message)
 
-    def _fill(self, browser: httpx.Client, answer: httpx.Response, choices: dict[str, str]) -> httpx.Response:
-        assert answer.status_code == 200, f"{answer.status_code} {answer.text[:3000]}"
+    def _fill(self, browser: httpx.Client, response: httpx.Response, choices: dict[str, str]) -> httpx.Response:
+        assert response.status_code == 200, f"{response.status_code} {response.text[:3000]}"
         forms = _Forms()
-        forms.feed(answer.text)
+        forms.feed(response.text)
         action, fields = next(form for form in forms.found if form[0].startswith(("/login", "/oauth/consent", AUTHORIZE)))
         if action.startswith("/login"):
             fields |= {"email": self.person.email, "password": PASSWORD}

@@ -60,9 +60,9 @@ def _count(column: str, owner: Any, name: str) -> None:
     real: Callable[..., Any] = getattr(owner, name)
 
     @functools.wraps(real)
-    def counting(*args: Any, **named: Any) -> Any:
+    def counting(*args: Any, **kwargs: Any) -> Any:
         _costs[_file][column] += 1
-        return real(*args, **named)
+        return real(*args, **kwargs)
 
     setattr(owner, name, counting)
 
@@ -96,9 +96,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Charge what finding the tests takes."""
     began = _spent()
-    found = yield
+    result = yield
     _charge(began)
-    return found
+    return result
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -115,9 +115,9 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the process that started this one, or write the table."""
-    told: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
-    if told is not None:
-        told["costs"] = {file: dict(costs) for file, costs in _costs.items()}
+    worker_output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if worker_output is not None:
+        worker_output["costs"] = {file: dict(costs) for file, costs in _costs.items()}
         return
     PLACE.parent.mkdir(exist_ok=True)
     total: Counter[str] = sum(_costs.values(), Counter())

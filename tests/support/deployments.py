@@ -27,11 +27,11 @@ class Deployments:
         key = kind, repr(sorted(overrides.items()))
         if key not in self._shared:
             self._shared[key] = self._open.enter_context(self.own(kind, **overrides))
-        found = self._shared[key]
-        found.clear_log()
-        found.take_over()
-        found.close_global_spaces()
-        return found
+        deployment = self._shared[key]
+        deployment.clear_log()
+        deployment.take_over()
+        deployment.close_global_spaces()
+        return deployment
 
     @contextmanager
     def own(self, kind: str, **overrides: Any) -> Iterator[Server]:

@@ -23,29 +23,29 @@ BEGIN = "/api/oauth/device_authorization"
 SCOPE = "agents:read spaces:read offline_access"
 
 
-def device(organization: Organization, **entry: Any) -> App:
+def device(organization: Organization, **fields: Any) -> App:
     """Register an app for devices."""
-    return Apps(organization).register(name="Television", grant_types=(DEVICE, "refresh_token"), redirect_uris=(), **entry)
+    return Apps(organization).register(name="Television", grant_types=(DEVICE, "refresh_token"), redirect_uris=(), **fields)
 
 
 def begin(organization: Organization, app: App, **more: str) -> dict[str, Any]:
     """Begin as a device does."""
-    answer = organization.server.http.post(BEGIN, data={"scope": SCOPE, **app.proof, **more})
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    response = organization.server.http.post(BEGIN, data={"scope": SCOPE, **app.proof, **more})
+    assert response.status_code == 200, response.text
+    device_authorization: dict[str, Any] = response.json()
+    return device_authorization
 
 
-def poll(organization: Organization, app: App, begun: dict[str, Any], **more: str) -> httpx.Response:
+def poll(organization: Organization, app: App, device_authorization: dict[str, Any], **more: str) -> httpx.Response:
     """Ask how far it has come."""
-    form = {"grant_type": DEVICE, "device_code": begun["device_code"], **app.proof, **more}
+    form = {"grant_type": DEVICE, "device_code": device_authorization["device_code"], **app.proof, **more}
     return organization.server.http.post(TOKEN, data=form)
 
 
-def said(answer: httpx.Response) -> str:
+def said(response: httpx.Response) -> str:
     """Return the error of a refusal."""
-    assert answer.status_code == 400, answer.text
-    return str(answer.json()["error"])
+    assert response.status_code == 400, response.text
+    return str(response.json()["error"])
 
 
 def decide(organization: Organization, user_code: str, work: Callable[[AsyncSession, DeviceCode], Awaitable[T]]) -> T | None:

@@ -55,8 +55,8 @@ class Door:
         """Take all steps of one try but the place, in the server's event loop."""
         secrets = self.server.services.secrets
         async with self.server.database.read() as session:
-            looked = await sign_in.look_up(session, tried, secrets)
-        checked = await sign_in.check(looked, tried.password)
+            lookup = await sign_in.look_up(session, tried, secrets)
+        checked = await sign_in.check(lookup, tried.password)
         async with self.server.database.transaction() as session:
             return await sign_in.attempt(session, tried, self.server.settings, secrets, checked=checked)
 
@@ -78,8 +78,8 @@ class Door:
 
         async def all_() -> list[Outcome]:
             async with self.server.database.read() as session:
-                looked = await sign_in.look_up(session, tried, secrets)
-            checked = await sign_in.check(looked, tried.password)
+                lookup = await sign_in.look_up(session, tried, secrets)
+            checked = await sign_in.check(lookup, tried.password)
             await asyncio.gather(*(self._connect() for _ in range(tries)))  # all connections are there before it begins
             return await asyncio.gather(*(one(checked) for _ in range(tries)))
 
@@ -112,10 +112,10 @@ def meet(server: Server, first: Callable[[AsyncSession], Awaitable[Any]], second
         async with server.database.transaction() as session:
             await first(session)
             await session.flush()
-            begun = asyncio.create_task(second())
+            task = asyncio.create_task(second())
             if not server.settings.is_sqlite:  # there the second waits for the one write lock anyway
                 await _somebody_waits(server)
-        return (await asyncio.gather(begun, return_exceptions=True))[0]
+        return (await asyncio.gather(task, return_exceptions=True))[0]
 
     return server.run(both())
 

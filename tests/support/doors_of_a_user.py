@@ -14,12 +14,12 @@ def resource(
     organization: Organization, name: str = "Data service", identifier: str = "https://data.example"
 ) -> resource_admin.CreatedResource:
     """Register an API resource of an organization."""
-    entry = resource_admin.ResourceFields(name=name, identifier=identifier)
+    fields = resource_admin.ResourceFields(name=name, identifier=identifier)
 
     async def work(session: AsyncSession) -> resource_admin.CreatedResource:
-        served = organization.server
+        server = organization.server
         return await resource_admin.create(
-            session, organization.id, entry, settings=served.settings, secrets=served.services.secrets, by=organization.admin.actor
+            session, organization.id, fields, settings=server.settings, secrets=server.services.secrets, by=organization.admin.actor
         )
 
     return organization.write(work)

@@ -36,19 +36,19 @@ def pages() -> list[Path]:
 
 def comments(page: Path) -> list[str]:
     """Return the words of all comments of the convention on a page."""
-    return [found["text"] for found in _PART.finditer(page.read_text(encoding="utf-8")) if found["what"]]
+    return [match["text"] for match in _PART.finditer(page.read_text(encoding="utf-8")) if match["what"]]
 
 
 def blocks(page: Path) -> Iterator[Block]:
     """Yield a page's blocks in order."""
     text, not_run = page.read_text(encoding="utf-8"), ""
     by_hand: list[str] = []
-    for found in _PART.finditer(text):
-        if found["what"] == "by hand":
-            by_hand.append(found["text"])
-        elif found["what"] == "not run":
-            not_run = found["text"]
+    for match in _PART.finditer(text):
+        if match["what"] == "by hand":
+            by_hand.append(match["text"])
+        elif match["what"] == "not run":
+            not_run = match["text"]
         else:
-            line = text.count("\n", 0, found.start()) + 1
-            yield Block(page.name, line, found["language"], found["code"], not_run, tuple(by_hand))
+            line = text.count("\n", 0, match.start()) + 1
+            yield Block(page.name, line, match["language"], match["code"], not_run, tuple(by_hand))
             not_run, by_hand = "", []

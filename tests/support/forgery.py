@@ -15,8 +15,8 @@ from tests.support.server import Server
 
 def ring(server: Server) -> KeyRing:
     """Return the server's own keys."""
-    found: KeyRing = server.services.tokens._ring
-    return found
+    key_ring: KeyRing = server.services.tokens._ring
+    return key_ring
 
 
 def header(token: str) -> dict[str, Any]:
@@ -31,21 +31,21 @@ def claims(token: str) -> dict[str, Any]:
 
 def resigned(server: Server, token: str, *, typ: str = "at+jwt", without: str | None = None, **changed: Any) -> str:
     """Return a token with other claims that the server itself signed, as no endpoint of it would."""
-    wanted = {**claims(token), **changed}
+    payload = {**claims(token), **changed}
     if without is not None:
-        del wanted[without]
-    return ring(server).sign(wanted, typ=typ)
+        del payload[without]
+    return ring(server).sign(payload, typ=typ)
 
 
-def forged(of: dict[str, Any], said: Any, key: Key) -> str:
+def forged(of: dict[str, Any], payload: Any, key: Key) -> str:
     """Return a compact JWS under a key of the forger's."""
     registry = jws.JWSRegistry(algorithms=[of["alg"]], strict_check_header=False)
-    return jws.serialize_compact(of, json.dumps(said), key, registry=registry)
+    return jws.serialize_compact(of, json.dumps(payload), key, registry=registry)
 
 
-def assembled(of: Any, said: Any, signature: bytes = b"") -> str:
+def assembled(of: Any, payload: Any, signature: bytes = b"") -> str:
     """Return three parts with dots between, whatever they say; `bytes` are taken as they are."""
-    parts = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in (of, said)]
+    parts = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in (of, payload)]
     return ".".join(map(encoded, [*parts, signature]))
 
 
@@ -55,5 +55,5 @@ def encoded(part: bytes) -> str:
 
 
 def _opened(part: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return found
+    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return decoded

@@ -135,7 +135,7 @@ def _out(process: subprocess.Popen[str]) -> IO[str]:
     return process.stdout
 
 
-async def _connection(plan: Plan, requests: Sequence[bytes], progress: Progress, report: Report, seen: Counter[str]) -> None:
+async def _connection(plan: Plan, requests: Sequence[bytes], progress: Progress, report: Report, statuses: Counter[str]) -> None:
     """Send one request after the other; a broken connection is made anew, as clients do."""
     while not progress.stopped:
         try:
@@ -157,7 +157,7 @@ async def _connection(plan: Plan, requests: Sequence[bytes], progress: Progress,
                     report.broken += 1
                     raise
                 report.requests += 1
-                seen[str(status)] += 1
+                statuses[str(status)] += 1
                 server = headers.get(b"x-request-id", b"")[:10].decode()  # each server process begins its ids in its own way
                 report.servers[server] = report.servers.get(server, 0) + 1
                 if status == 200:
@@ -166,11 +166,11 @@ async def _connection(plan: Plan, requests: Sequence[bytes], progress: Progress,
 
 
 async def _run(plan: Plan) -> Report:
-    report, seen = Report(), Counter[str]()
+    report, statuses = Report(), Counter[str]()
     progress = Progress(Path(plan.progress))
     requests = [get(plan.path, key, plan.scheme) for key in plan.keys]
-    await asyncio.gather(*(_connection(plan, requests, progress, report, seen) for _ in range(plan.connections)))
-    report.statuses = dict(seen)
+    await asyncio.gather(*(_connection(plan, requests, progress, report, statuses) for _ in range(plan.connections)))
+    report.statuses = dict(statuses)
     return report
 
 

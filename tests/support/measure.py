@@ -74,9 +74,9 @@ class Measure:
     def _count(self, where: object, name: str, what: str) -> None:
         original: Callable[..., Any] = getattr(where, name)
 
-        def counted(*args: Any, **named: Any) -> Any:
+        def counted(*args: Any, **kwargs: Any) -> Any:
             self._counts[what] += 1
-            return original(*args, **named)
+            return original(*args, **kwargs)
 
         setattr(where, name, counted)
 
@@ -128,11 +128,11 @@ def read(place: Path) -> list[dict[str, Any]]:
 
 
 def _statements(tests: list[dict[str, Any]], kind: str) -> dict[str, list[str]]:
-    found = defaultdict(list)
+    tests_by_statement = defaultdict(list)
     for each in tests:
         for statement in each[kind]:
-            found[statement].append(each["test"])
-    return found
+            tests_by_statement[statement].append(each["test"])
+    return tests_by_statement
 
 
 def tell(place: Path, other: Path | None) -> Iterator[str]:
@@ -147,11 +147,11 @@ def tell(place: Path, other: Path | None) -> Iterator[str]:
         yield f"{group}: " + ", ".join(f"{what} {round(many, 1)}" for what, many in counts.items())
     for each in sorted(tests, key=lambda one: -one["wall"])[:60]:
         yield f"{each['wall']:8.2f} {each['cpu']:8.2f} {each['children']:8.2f} {each['test']}"
-    found = _statements(tests, "postgresql")
-    yield f"{len(found)} statements on PostgreSQL"
-    wanted = _statements(tests, "sqlite") if other is None else _statements(read(other), "postgresql")
-    for statement, where in sorted(wanted.items()):
-        if statement not in found:
+    postgresql_statements = _statements(tests, "postgresql")
+    yield f"{len(postgresql_statements)} statements on PostgreSQL"
+    expected_statements = _statements(tests, "sqlite") if other is None else _statements(read(other), "postgresql")
+    for statement, where in sorted(expected_statements.items()):
+        if statement not in postgresql_statements:
             yield f"not on PostgreSQL: {statement[:400]}   [{len(where)}: {where[0]}]"
 
 

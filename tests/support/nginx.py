@@ -32,9 +32,9 @@ class Proxy:
 
 def documented() -> str:
     """Return the server block of the how-to."""
-    found = re.search(r"```nginx\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None
-    return found[1]
+    match = re.search(r"```nginx\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL)
+    assert match is not None
+    return match[1]
 
 
 def with_own_buffers() -> str:

@@ -52,16 +52,16 @@ class Granted(Issued):
 class Office:
     """Makes and changes things in a database that others serve. Changes return when they were answered (monotonic seconds)."""
 
-    def __init__(self, chosen: Settings, kept: Secrets) -> None:
-        self.settings, self.secrets = chosen, kept
+    def __init__(self, chosen: Settings, deployment_secrets: Secrets) -> None:
+        self.settings, self.secrets = chosen, deployment_secrets
         self.database = Database(chosen)
         self.organization_id = self.admin_id = 0
 
     async def begin(self) -> None:
         """Make the organization with an administrator who stays."""
         async with self.database.transaction() as session:
-            made = await organizations.create(session, "Acme", by=BY)
-            self.organization_id = made.id
+            organization = await organizations.create(session, "Acme", by=BY)
+            self.organization_id = organization.id
         self.admin_id = await self.user(Group.ADMINISTRATOR)
         async with self.database.transaction() as session:
             (await users.get(session, self.organization_id, self.admin_id)).must_change_password = False
@@ -81,18 +81,18 @@ class Office:
         async with self.database.transaction() as session:
             user = await users.get(session, self.organization_id, user_id)
             rules = await policy.get(session, self.organization_id, self.settings)
-            made = [
+            issued_keys = [
                 await api_keys.create(session, user, api_keys.KeyParameters(), policy=rules, secrets=self.secrets, by=BY)
                 for _ in range(count)
             ]
-            return [Issued(issued.key.id, user_id, self.organization_id, issued.secret) for issued in made]
+            return [Issued(issued_key.key.id, user_id, self.organization_id, issued_key.secret) for issued_key in issued_keys]
 
     async def app(self) -> tuple[int, str]:
         """Register a public app; return its row's id and its client_id."""
-        entry = client_admin.ClientFields(name="Partner", auth_method="none", redirect_uris=(CALLBACK,))
+        fields = client_admin.ClientFields(name="Partner", auth_method="none", redirect_uris=(CALLBACK,))
         async with self.database.transaction() as session:
-            made = await client_admin.create(session, self.organization_id, entry, secrets=self.secrets, by=BY)
-            return made.client.id, made.client.client_id
+            created = await client_admin.create(session, self.organization_id, fields, secrets=self.secrets, by=BY)
+            return created.client.id, created.client.client_id
 
     async def granted(self, http: AsyncClient, app: tuple[int, str], user_id: int, scope: str = OFFLINE) -> Granted:
         """Let a user allow an app everything, and trade the code over HTTP for tokens, as the app does."""
@@ -112,10 +112,10 @@ class Office:
             grant = await grants.create(session, new, self.settings)
             code = await codes.issue(session, grant, codes.CodeBinding(CALLBACK, pkce.challenge_of(verifier)))
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier, "client_id": client_id}
-        answer = await http.post(TOKEN, data=form)
-        assert answer.is_success, answer.text
-        found = answer.json()
-        refresh, secret = found.get("refresh_token"), found["access_token"]
+        response = await http.post(TOKEN, data=form)
+        assert response.is_success, response.text
+        tokens = response.json()
+        refresh, secret = tokens.get("refresh_token"), tokens["access_token"]
         return Granted(grant.id, user_id, self.organization_id, secret, refresh, client_pk, client_id, browser.session_id)
 
     async def end(self, granted: Granted) -> float:
@@ -150,11 +150,11 @@ class Office:
             await work(session)
         return time.monotonic()
 
-    async def revoke(self, issued: Issued) -> float:
+    async def revoke(self, key: Issued) -> float:
         """Revoke a key as the command line does; return when it was answered."""
 
         async def work(session: AsyncSession) -> None:
-            await api_keys.revoke(session, await api_keys.get(session, issued.organization_id, issued.id), by=BY)
+            await api_keys.revoke(session, await api_keys.get(session, key.organization_id, key.id), by=BY)
 
         return await self.change(work)
 
@@ -170,49 +170,49 @@ class Office:
         async with self.database.transaction() as session:
             return (await spaces.create(session, self.organization_id, spaces.SpaceFields(name="Retail"), by=BY)).id
 
-    async def member(self, space_id: int, issued: Issued, role: Role | None) -> float:
+    async def member(self, space_id: int, key: Issued, role: Role | None) -> float:
         """Give the key's user a role in the Space, or take it away; return when it was answered."""
 
         async def work(session: AsyncSession) -> None:
             space = await spaces.owned(session, self.organization_id, space_id)
-            user = await users.get(session, self.organization_id, issued.user_id)
+            user = await users.get(session, self.organization_id, key.user_id)
             if user.user_group == Group.USER:  # an administrator sees the Space without being a member
                 await spaces.set_member(session, space, user, role, by=BY)
 
         return await self.change(work)
 
-    async def disable(self, issued: Issued) -> float:
+    async def disable(self, key: Issued) -> float:
         """Disable the key's user."""
 
         async def work(session: AsyncSession) -> None:
-            await users.disable(session, await users.get(session, self.organization_id, issued.user_id), by=BY)
+            await users.disable(session, await users.get(session, self.organization_id, key.user_id), by=BY)
 
         return await self.change(work)
 
-    async def demote(self, issued: Issued) -> float:
+    async def demote(self, key: Issued) -> float:
         """Make the key's administrator an ordinary user."""
 
         async def work(session: AsyncSession) -> None:
-            user = await users.get(session, self.organization_id, issued.user_id)
+            user = await users.get(session, self.organization_id, key.user_id)
             await users.change(session, user, group=Group.USER, by=BY)
 
         return await self.change(work)
 
-    async def delete(self, issued: Issued) -> float:
+    async def delete(self, key: Issued) -> float:
         """Delete the key's entry."""
 
         async def work(session: AsyncSession) -> None:
-            await api_keys.delete(session, await api_keys.get(session, issued.organization_id, issued.id), by=BY)
+            await api_keys.delete(session, await api_keys.get(session, key.organization_id, key.id), by=BY)
 
         return await self.change(work)
 
-    async def expire(self, issued: Issued) -> float:
+    async def expire(self, key: Issued) -> float:
         """Move the key's expiry to a moment from now; return that moment, once it is over, on the monotonic clock."""
         async with self.database.transaction() as session:
             rules = await policy.get(session, self.organization_id, self.settings)
-            key = await api_keys.get(session, self.organization_id, issued.id)
+            row = await api_keys.get(session, self.organization_id, key.id)
             expires = clock.now() + timedelta(milliseconds=200)
-            await api_keys.change_expiry(session, key, expires, policy=rules, by=BY)
+            await api_keys.change_expiry(session, row, expires, policy=rules, by=BY)
         answered = time.monotonic()
         left = (expires - clock.now()).total_seconds()
         over = answered + left
@@ -220,24 +220,24 @@ class Office:
         return max(answered, over)
 
 
-async def revoke_over_http(pages: AsyncClient, issued: Issued) -> float:
+async def revoke_over_http(pages: AsyncClient, key: Issued) -> float:
     """Revoke a key as the Control Center does; return when it was answered."""
-    answer = await pages.post(f"/api/v1/admin/keys/{issued.id}/revoke")
-    assert answer.is_success, answer.text
+    response = await pages.post(f"/api/v1/admin/keys/{key.id}/revoke")
+    assert response.is_success, response.text
     return time.monotonic()
 
 
 async def withdraw_over_http(http: AsyncClient, granted: Granted, *, token: str | None = None) -> float:
     """Revoke a token as its app does (RFC 7009), by default the refresh token with its whole grant; return when it was answered."""
-    answer = await http.post("/api/oauth/revoke", data={"token": token or granted.refresh or "", "client_id": granted.client_id})
-    assert answer.is_success, answer.text
+    response = await http.post("/api/oauth/revoke", data={"token": token or granted.refresh or "", "client_id": granted.client_id})
+    assert response.is_success, response.text
     return time.monotonic()
 
 
 @asynccontextmanager
-async def office(served: Serving | Server) -> AsyncIterator[Office]:
+async def office(server: Serving | Server) -> AsyncIterator[Office]:
     """Open the served deployment's database a second time, with a fresh organization."""
-    opened = Office(served.settings, secrets.load(served.settings.secrets_file))
+    opened = Office(server.settings, secrets.load(server.settings.secrets_file))
     try:
         await opened.begin()
         yield opened

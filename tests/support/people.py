@@ -106,7 +106,7 @@ class Organization:
 
     async def _begin(self, session: AsyncSession) -> tuple[int, Person]:
         nobody = Actor("test")
-        made = await organizations.create(session, f"Organization {self.number}", by=nobody)
+        organization = await organizations.create(session, f"Organization {self.number}", by=nobody)
         new = users.NewUser(
             full_name="Ada Admin",
             email=f"ada.{self.number}@example.com",
@@ -114,8 +114,8 @@ class Organization:
             password=self._password,
             temporary=False,
         )
-        user = (await users.create(session, made.id, new, by=nobody)).user
-        return made.id, Person(user.id, user.email, user.full_name, made.id, Group.ADMINISTRATOR)
+        user = (await users.create(session, organization.id, new, by=nobody)).user
+        return organization.id, Person(user.id, user.email, user.full_name, organization.id, Group.ADMINISTRATOR)
 
     def user(self, name: str = "Grace User", group: Group = Group.USER, *, temporary: bool = False) -> Person:
         """Add a user with the password PASSWORD."""
@@ -123,8 +123,8 @@ class Organization:
 
         async def work(session: AsyncSession) -> Person:
             new = users.NewUser(full_name=name, email=email, group=group, password=self._password, temporary=temporary)
-            made = (await users.create(session, self.id, new, by=self.admin.actor)).user
-            return Person(made.id, email, name, self.id, group)
+            user = (await users.create(session, self.id, new, by=self.admin.actor)).user
+            return Person(user.id, email, name, self.id, group)
 
         return self.write(work)
 
@@ -147,8 +147,8 @@ class Organization:
                 expires_at=expires, description=description, access=access, networks=networks, rate_limit=rate_limit
             )
             secrets = self.server.application.services.secrets
-            issued = await api_keys.create(session, user, new, policy=rules, secrets=secrets, by=self.admin.actor)
-            return Key(issued.key.id, issued.secret, issued.key.prefix)
+            issued_key = await api_keys.create(session, user, new, policy=rules, secrets=secrets, by=self.admin.actor)
+            return Key(issued_key.key.id, issued_key.secret, issued_key.key.prefix)
 
         return self.write(work)
 
@@ -162,10 +162,10 @@ class Organization:
 
     def space(self, name: str = "Retail", scope: SpaceScope = SpaceScope.PRIVATE, *, default_access: bool = False) -> int:
         """Make a Space and return its id."""
-        entry = spaces.SpaceFields(name=name, scope=scope, is_default_access=default_access)
+        fields = spaces.SpaceFields(name=name, scope=scope, is_default_access=default_access)
 
         async def work(session: AsyncSession) -> int:
-            return (await spaces.create(session, self.id, entry, by=self.admin.actor)).id
+            return (await spaces.create(session, self.id, fields, by=self.admin.actor)).id
 
         return self.write(work)
 

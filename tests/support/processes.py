@@ -24,9 +24,9 @@ from tests.support.ports import free_port
 
 def environment(data_dir: Path, database_url: str = "", **values: Any) -> dict[str, str]:
     """Return an environment that names a deployment; `values` are further settings."""
-    named = {"data_dir": data_dir, "database_url": database_url, **values}
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("LATCHPIN_")}
-    return kept | {settings.variable(name): str(value) for name, value in named.items() if value != ""}
+    overrides = {"data_dir": data_dir, "database_url": database_url, **values}
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith("LATCHPIN_")}
+    return inherited | {settings.variable(name): str(value) for name, value in overrides.items() if value != ""}
 
 
 @dataclass(slots=True)
@@ -60,14 +60,14 @@ class Serving:
 
     def wait_for(self, path: str, status: int, *, seconds: float = 20) -> None:
         """Return once a GET is answered with this status."""
-        found = 0
+        last_status = 0
         for _ in range(int(seconds / 0.05)):
             if self.process.poll() is not None:
                 break
-            if (found := self.status(path)) == status:
+            if (last_status := self.status(path)) == status:
                 return
             threading.Event().wait(0.05)
-        message = f"{path} answered {found}, not {status}:\n{self.log()[-3000:]}"
+        message = f"{path} answered {last_status}, not {status}:\n{self.log()[-3000:]}"
         raise AssertionError(message)
 
     def stop(self) -> int:
@@ -101,14 +101,14 @@ def serving(data_dir: Path, database_url: str = "", *, ready: bool = True, **val
     output = data_dir / f"serve-{chosen['port']}.log"
     with output.open("wb") as file:
         process = subprocess.Popen([sys.executable, "-m", "latchpin", "serve"], env=env, cwd=ROOT, stdout=file, stderr=file)
-    served = Serving(process, settings.load({name: text for name, text in env.items() if name.startswith("LATCHPIN_")}), output)
+    server = Serving(process, settings.load({name: text for name, text in env.items() if name.startswith("LATCHPIN_")}), output)
     try:
         if ready:
-            served.wait_for("/health/ready", 200)
-        yield served
+            server.wait_for("/health/ready", 200)
+        yield server
     finally:
         try:
-            served.stop()
+            server.stop()
         except subprocess.TimeoutExpired:
             process.kill()
             raise

@@ -30,8 +30,8 @@ class Prover:
     def __init__(self, key: Any = None, alg: str = "ES256") -> None:
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         self.alg = alg
-        made = json.loads(jwt.get_algorithm_by_name(alg).to_jwk(self.key.public_key()))
-        self.jwk: dict[str, str] = {name: made[name] for name in sorted({"kty", "crv", "x", "y", "n", "e"} & made.keys())}
+        jwk = json.loads(jwt.get_algorithm_by_name(alg).to_jwk(self.key.public_key()))
+        self.jwk: dict[str, str] = {name: jwk[name] for name in sorted({"kty", "crv", "x", "y", "n", "e"} & jwk.keys())}
         self.nonce: str | None = None
 
     @property
@@ -41,24 +41,24 @@ class Prover:
 
     def proof(self, method: str, url: str, token: str | None = None, *, header: dict[str, Any] | None = None, **claims: Any) -> str:
         """Return a proof that is sound but for what the test says; None leaves a claim or a header out."""
-        said = {"htm": method, "htu": url, "iat": int(kit_clock.timestamp()), "jti": secrets.token_urlsafe(16), "nonce": self.nonce}
+        payload = {"htm": method, "htu": url, "iat": int(kit_clock.timestamp()), "jti": secrets.token_urlsafe(16), "nonce": self.nonce}
         if token is not None:
-            said["ath"] = b64(sha256(token.encode()).digest())
-        said = {name: value for name, value in (said | claims).items() if value is not None}
+            payload["ath"] = b64(sha256(token.encode()).digest())
+        payload = {name: value for name, value in (payload | claims).items() if value is not None}
         protected = {"typ": "dpop+jwt", "jwk": self.jwk, **(header or {})}
-        return jwt.encode(said, self.key, algorithm=self.alg, headers=protected)
+        return jwt.encode(payload, self.key, algorithm=self.alg, headers=protected)
 
     def send(self, http: httpx.Client, method: str, path: str, token: str | None = None, **request: Any) -> httpx.Response:
         """Send a request with a proof, and once more where the server asks for its nonce (sections 8 and 9), as every client does."""
         headers = request.pop("headers", {}) | ({"Authorization": f"DPoP {token}"} if token is not None else {})
         url = str(request.pop("url", None) or http.base_url.join(path)).partition("?")[0]
-        answer = http.request(method, path, headers=headers | {"DPoP": self.proof(method, url, token)}, **request)
-        asked = "use_dpop_nonce" in answer.text
-        self.nonce = answer.headers.get("dpop-nonce", self.nonce)
-        if asked:
-            answer = http.request(method, path, headers=headers | {"DPoP": self.proof(method, url, token)}, **request)
-            self.nonce = answer.headers.get("dpop-nonce", self.nonce)
-        return answer
+        response = http.request(method, path, headers=headers | {"DPoP": self.proof(method, url, token)}, **request)
+        needs_nonce = "use_dpop_nonce" in response.text
+        self.nonce = response.headers.get("dpop-nonce", self.nonce)
+        if needs_nonce:
+            response = http.request(method, path, headers=headers | {"DPoP": self.proof(method, url, token)}, **request)
+            self.nonce = response.headers.get("dpop-nonce", self.nonce)
+        return response
 
 
 def small_rsa() -> Prover:

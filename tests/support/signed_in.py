@@ -17,8 +17,8 @@ class SignedIn:
     def __init__(self, server: Server, person: Person) -> None:
         self._server = server
         with server.client(headers={"Sec-Fetch-Site": "same-origin"}) as client:
-            answer = client.post("/login", data={"email": person.email, "password": PASSWORD, "next": "/"})
-            assert answer.status_code == 303, answer.text
+            response = client.post("/login", data={"email": person.email, "password": PASSWORD, "next": "/"})
+            assert response.status_code == 303, response.text
             cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
         self.headers = {"Cookie": cookies, "Sec-Fetch-Site": "same-origin"}
 
@@ -48,19 +48,19 @@ class SignedIn:
         return self.request("DELETE", f"/api/v1/admin{path}")
 
 
-def problem(answer: httpx.Response, status: int, code: str | None = None) -> dict[str, Any]:
+def problem(response: httpx.Response, status: int, code: str | None = None) -> dict[str, Any]:
     """Check that an answer is a problem document of this status and return it."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = answer.json()
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
     assert {"type", "title", "status", "detail", "instance", "errorCode", "requestId"} <= set(body)
     assert body["status"] == status
-    assert body["instance"] == answer.request.url.path
+    assert body["instance"] == response.request.url.path
     assert code is None or body["errorCode"] == code
     assert problem_types.get(body["type"].rpartition("/")[2]).code == body["errorCode"], "the type has no page: see latchpin/problem_types"
     return body
 
 
-def fields(answer: httpx.Response, status: int = 422) -> dict[str, str]:
+def fields(response: httpx.Response, status: int = 422) -> dict[str, str]:
     """Check that an entry was refused and return its fields with what is said of them."""
-    return {each["field"]: each["message"] for each in problem(answer, status).get("errors", [])}
+    return {each["field"]: each["message"] for each in problem(response, status).get("errors", [])}

@@ -60,11 +60,11 @@ class Signer:
             "iat": now,
             "exp": now + 60,
         }
-        said = {name: value for name, value in (sound | claims).items() if value is not None}
+        payload = {name: value for name, value in (sound | claims).items() if value is not None}
         signing = key or self.key
         protected = {"alg": alg, **({"kid": signing.kid} if signing.kid else {}), **(header or {})}
         protected = {name: value for name, value in protected.items() if value is not None}
-        return jws.serialize_compact(protected, json.dumps(said), signing, registry=_Any())
+        return jws.serialize_compact(protected, json.dumps(payload), signing, registry=_Any())
 
     def ask(self, assertion: str, http: httpx.Client | None = None, **more: str) -> httpx.Response:
         """Ask for a token with an assertion."""
@@ -73,9 +73,9 @@ class Signer:
 
     def is_let(self, assertion: str, http: httpx.Client | None = None) -> bool:
         """Whether an assertion is taken; what is not is told in one way."""
-        answer = self.ask(assertion, http)
-        assert answer.status_code == 200 or (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), answer.text
-        return answer.status_code == 200
+        response = self.ask(assertion, http)
+        assert response.status_code == 200 or (response.status_code, response.json()["error"]) == (401, "invalid_client"), response.text
+        return response.status_code == 200
 
 
 async def _publish_at(app: App, jwks_uri: str, session: AsyncSession) -> None:

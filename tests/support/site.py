@@ -98,14 +98,14 @@ def site(*, products: int = 30, host: str = "127.0.0.1") -> Iterator[Site]:
     with ThreadingHTTPServer((host, 0), handler) as server:
         server.daemon_threads = True
         address = f"{host}:{server.server_port}"
-        made = Site(f"http://{address}", address, products)
-        handler.site = made  # type: ignore[attr-defined]
+        running_site = Site(f"http://{address}", address, products)
+        handler.site = running_site  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
-            yield made
+            yield running_site
         finally:
-            made.gate.set()
+            running_site.gate.set()
             server.shutdown()
             thread.join()
 

@@ -75,8 +75,8 @@ class Running:
         """Wait until its output matches, and return the first group."""
         until = time.monotonic() + 20
         while time.monotonic() < until:
-            if found := re.search(pattern, self.out):
-                return found[1]
+            if match := re.search(pattern, self.out):
+                return match[1]
             if not self._thread.is_alive():
                 break
             self._thread.join(0.02)
@@ -123,15 +123,15 @@ def refuse(organization: Organization, user_code: str) -> None:
 def signed_in(organization: Organization, file: CredentialsFile, person: Person | None = None) -> tuple[StoredCredentials, int]:
     """Sign in as `latchpin login` does, without waiting; returns what is kept, and the grant's id."""
     server = organization.server
-    asked = server.http.post("/api/oauth/device_authorization", data={"client_id": COMMAND_LINE, "scope": SCOPE}).json()
-    grant_id = decide(organization, asked["user_code"], person)
-    form = {"grant_type": DEVICE_CODE, "device_code": asked["device_code"], "client_id": COMMAND_LINE}
-    answer: dict[str, Any] = server.http.post("/api/oauth/token", data=form).json()
+    device_authorization = server.http.post("/api/oauth/device_authorization", data={"client_id": COMMAND_LINE, "scope": SCOPE}).json()
+    grant_id = decide(organization, device_authorization["user_code"], person)
+    form = {"grant_type": DEVICE_CODE, "device_code": device_authorization["device_code"], "client_id": COMMAND_LINE}
+    tokens: dict[str, Any] = server.http.post("/api/oauth/token", data=form).json()
     held = StoredCredentials(
-        access_token=answer["access_token"],
-        refresh_token=answer["refresh_token"],
-        expires=clock.timestamp() + answer["expires_in"],
-        scope=answer["scope"],
+        access_token=tokens["access_token"],
+        refresh_token=tokens["refresh_token"],
+        expires=clock.timestamp() + tokens["expires_in"],
+        scope=tokens["scope"],
         client_id=COMMAND_LINE,
     )
     file.write(server.url, held, current=True)

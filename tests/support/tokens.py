@@ -21,8 +21,8 @@ from tests.support.wire import audit
 def claims(token: str) -> dict[str, Any]:
     """Return what a JWT claims, unproved."""
     payload = token.split(".")[1]
-    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return found
+    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return decoded
 
 
 def reasons(organization: Organization, action: str) -> list[str | None]:
@@ -42,14 +42,14 @@ class ResourceServer:
 
 def resource(organization: Organization, identifier: str = "https://api.partner.example", *, may_call_api: bool = False) -> ResourceServer:
     """Register an API resource of an organization."""
-    kept = organization.server.services.secrets
-    entry = resource_admin.ResourceFields(name="Partner API", identifier=identifier, may_call_api=may_call_api)
+    secrets = organization.server.services.secrets
+    fields = resource_admin.ResourceFields(name="Partner API", identifier=identifier, may_call_api=may_call_api)
 
     async def work(session: AsyncSession) -> ResourceServer:
-        made = await resource_admin.create(
-            session, organization.id, entry, settings=organization.server.settings, secrets=kept, by=organization.admin.actor
+        created = await resource_admin.create(
+            session, organization.id, fields, settings=organization.server.settings, secrets=secrets, by=organization.admin.actor
         )
-        return ResourceServer(made.resource.row.id, identifier, (made.resource.client.client_id, made.secret))
+        return ResourceServer(created.resource.row.id, identifier, (created.resource.client.client_id, created.secret))
 
     return organization.write(work)
 

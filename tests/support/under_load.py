@@ -57,27 +57,27 @@ class Result:
 
 
 async def under_load(
-    served: Serving, path: str, issued: Sequence[Issued], change: Change, place: Path, *, scheme: str = "ApiKey"
+    server: Serving, path: str, credentials: Sequence[Issued], change: Change, place: Path, *, scheme: str = "ApiKey"
 ) -> Result:
     """Make the change to one credential after the other while four processes send requests with those around it."""
     progress = Progress(place / "progress")
-    plan = Plan(served.settings.port, path, [each.secret for each in issued], str(place / "progress"), scheme=scheme)
+    plan = Plan(server.settings.port, path, [each.secret for each in credentials], str(place / "progress"), scheme=scheme)
     answered: dict[int, float] = {}
     with loads([plan] * PROCESSES) as reports:
-        while served.process.poll() is None and not await _warm(served, issued[: plan.ahead], scheme):
+        while server.process.poll() is None and not await _warm(server, credentials[: plan.ahead], scheme):
             pass
         began = time.monotonic()
-        for first in range(0, len(issued), AT_ONCE):
+        for first in range(0, len(credentials), AT_ONCE):
             progress.position = first
-            batch = range(first, min(first + AT_ONCE, len(issued)))
+            batch = range(first, min(first + AT_ONCE, len(credentials)))
             answered.update(zip(batch, await asyncio.gather(*map(change, batch)), strict=True))
         seconds = time.monotonic() - began
-        afterwards = [served.status(path, each.secret, scheme) for each in issued[-plan.behind :]]
+        afterwards = [server.status(path, each.secret, scheme) for each in credentials[-plan.behind :]]
     return Result(reports, answered, seconds, afterwards)
 
 
-async def _warm(served: Serving, first: Sequence[Issued], scheme: str) -> bool:
-    return all([await asyncio.to_thread(served.status, "/api/v1/spaces", each.secret, scheme) == 200 for each in first])
+async def _warm(server: Serving, first: Sequence[Issued], scheme: str) -> bool:
+    return all([await asyncio.to_thread(server.status, "/api/v1/spaces", each.secret, scheme) == 200 for each in first])
 
 
 def tell(capsys: pytest.CaptureFixture[str], name: str, result: Result, what: str = "keys") -> None:

@@ -29,11 +29,11 @@ def raw(server: Server, request: bytes, *, seconds: float = 15) -> bytes:
 
 
 def _received(connection: socket.socket) -> bytes:
-    answer = b""
+    response = b""
     with suppress(OSError):
         while part := connection.recv(65536):
-            answer += part
-    return answer
+            response += part
+    return response
 
 
 def get(server: Server, *headers: bytes, path: str = LIST) -> tuple[int, bytes]:
@@ -45,23 +45,23 @@ def get(server: Server, *headers: bytes, path: str = LIST) -> tuple[int, bytes]:
 
 def present(server: Server, authorization: str, **headers: str) -> httpx.Response:
     """Ask for the list of agents with this Authorization header, and others with `_` for `-`."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return server.http.get(LIST, headers={"Authorization": authorization, **named})
+    extra_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return server.http.get(LIST, headers={"Authorization": authorization, **extra_headers})
 
 
 @contextmanager
 def statements(server: Server) -> Iterator[list[str]]:
     """Collect the SQL that requests make the server's engine execute within the block: its own batches wait until the block ends."""
-    seen: list[str] = []
+    queries: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        seen.append(statement)
+        queries.append(statement)
 
     engine = server.database.engine.sync_engine
     with server.without_batches():
         event.listen(engine, "before_cursor_execute", note)
         try:
-            yield seen
+            yield queries
         finally:
             event.remove(engine, "before_cursor_execute", note)
 
@@ -83,9 +83,9 @@ def stored(organization: Organization, key: Key) -> ApiKey:
     organization.server.flush()
 
     async def work(session: AsyncSession) -> ApiKey:
-        found = await session.get(ApiKey, key.id)
-        assert found is not None
-        return found
+        api_key = await session.get(ApiKey, key.id)
+        assert api_key is not None
+        return api_key
 
     return organization.write(work)
 

@@ -91,16 +91,16 @@ class Runs:
 
     def started(self, agent_id: int, **body: Any) -> int:
         """Start a run, which must be possible, and return its id."""
-        answer = self.start(agent_id, **body)
-        assert answer.status_code == 202, answer.text
-        return int(answer.json()["id"])
+        response = self.start(agent_id, **body)
+        assert response.status_code == 202, response.text
+        return int(response.json()["id"])
 
     def status(self, agent_id: int, run_id: int) -> dict[str, Any]:
         """Return a run."""
-        answer = self.organization.get(f"/agent/{agent_id}/run/{run_id}/status", self.key)
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        response = self.organization.get(f"/agent/{agent_id}/run/{run_id}/status", self.key)
+        assert response.status_code == 200, response.text
+        run_status: dict[str, Any] = response.json()
+        return run_status
 
     def act(self, agent_id: int, run_id: int, verb: str) -> httpx.Response:
         """Stop, kill or restart a run."""
@@ -108,25 +108,25 @@ class Runs:
 
     def wait(self, agent_id: int, run_id: int, *statuses: RunStatus, seconds: float = 60) -> dict[str, Any]:
         """Return a run once it has one of these statuses, by default a final one."""
-        wanted = set(statuses) or FINISHED
+        expected = set(statuses) or FINISHED
         until = time.monotonic() + seconds
-        while (found := self.status(agent_id, run_id))["status"] not in wanted:
-            assert time.monotonic() < until, f"still {RunStatus(found['status']).name}: {found}"
+        while (run_status := self.status(agent_id, run_id))["status"] not in expected:
+            assert time.monotonic() < until, f"still {RunStatus(run_status['status']).name}: {run_status}"
             time.sleep(0.05)
-        return found
+        return run_status
 
     def files(self, agent_id: int, run_id: int) -> dict[str, dict[str, Any]]:
         """Return a run's files by name."""
-        answer = self.organization.get(f"/agent/{agent_id}/run/{run_id}/files", self.key)
-        assert answer.status_code == 200, answer.text
-        return {each["name"]: each for each in answer.json()}
+        response = self.organization.get(f"/agent/{agent_id}/run/{run_id}/files", self.key)
+        assert response.status_code == 200, response.text
+        return {each["name"]: each for each in response.json()}
 
     def text(self, agent_id: int, run_id: int, name: str) -> str:
         """Download a file as the official client does, without the header at the second address."""
         file = self.files(agent_id, run_id)[name]
-        answer = self.organization.get(f"/agent/{agent_id}/run/{run_id}/file/{file['id']}/download", self.key)
-        assert answer.status_code == 302, answer.text
-        return httpx.get(answer.headers["location"], trust_env=False).text
+        response = self.organization.get(f"/agent/{agent_id}/run/{run_id}/file/{file['id']}/download", self.key)
+        assert response.status_code == 302, response.text
+        return httpx.get(response.headers["location"], trust_env=False).text
 
 
 def until_seen(look: Callable[[], bool], *, seconds: float = 60) -> None:

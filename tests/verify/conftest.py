@@ -60,10 +60,10 @@ def resource(organization: Organization) -> Resource:
     server = organization.server
 
     async def work(session: AsyncSession) -> Resource:
-        entry = resource_admin.ResourceFields(name="Reports", identifier=IDENTIFIER)
-        made = await resource_admin.create(
-            session, organization.id, entry, settings=server.settings, secrets=server.services.secrets, by=organization.admin.actor
+        fields = resource_admin.ResourceFields(name="Reports", identifier=IDENTIFIER)
+        created_resource = await resource_admin.create(
+            session, organization.id, fields, settings=server.settings, secrets=server.services.secrets, by=organization.admin.actor
         )
-        return Resource(server.url, IDENTIFIER, made.resource.client.client_id, made.secret)
+        return Resource(server.url, IDENTIFIER, created_resource.resource.client.client_id, created_resource.secret)
 
     return organization.write(work)

@@ -41,8 +41,8 @@ def test_an_api_takes_tokens_for_itself_only(framework: str, apps: Apps, app: Ap
 
     metadata = get("/.well-known/oauth-protected-resource")
     assert metadata.json()["authorization_servers"] == [resource.issuer]
-    answer = get("/reports", headers=sound.header)
-    assert (answer.status_code, answer.json()["for"]) == (200, str(apps.organization.admin.id))
+    response = get("/reports", headers=sound.header)
+    assert (response.status_code, response.json()["for"]) == (200, str(apps.organization.admin.id))
     anonymous = get("/reports")
     assert anonymous.status_code == 401
     assert f'resource_metadata="{IDENTIFIER}/.well-known/oauth-protected-resource"' in anonymous.headers["www-authenticate"]
@@ -79,10 +79,10 @@ def test_the_partner_app_asks_with_pkce_and_state(apps: Apps) -> None:
         assert "Sign in with Latchpin" in browser.get("/").text
 
         target = urlsplit(browser.get("/login").headers["location"])
-        asked = {name: values[0] for name, values in parse_qs(target.query).items()}
+        params = {name: values[0] for name, values in parse_qs(target.query).items()}
         assert f"{target.scheme}://{target.netloc}{target.path}" == f"{apps.server.url}/api/oauth/authorize"
-        assert (asked["client_id"], asked["code_challenge_method"]) == (app.client_id, "S256")
-        assert len(asked["code_challenge"]) == 43
+        assert (params["client_id"], params["code_challenge_method"]) == (app.client_id, "S256")
+        assert len(params["code_challenge"]) == 43
 
         forged = browser.get("/callback", params={"code": "x", "state": "wrong", "iss": apps.server.url})
         assert "does not belong" in forged.text

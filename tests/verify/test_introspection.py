@@ -27,25 +27,35 @@ def end(apps: Apps, grant_id: int) -> None:
 
 def basic(apps: Apps, app: App, **form: str) -> dict[str, str]:
     """Return the token endpoint's answer to an app that proves itself by HTTP Basic."""
-    found: dict[str, str] = apps.server.http.post(TOKEN, data=form, auth=(app.client_id, app.secret or "")).json()
-    return found
+    tokens: dict[str, str] = apps.server.http.post(TOKEN, data=form, auth=(app.client_id, app.secret or "")).json()
+    return tokens
 
 
 def test_a_token_for_the_resource_is_told(apps: Apps, app: App, resource: Resource) -> None:
     """The server of a resource learns of a token for it what the token itself says."""
     tokens = apps.tokens(app, resource=IDENTIFIER, scope="agents:read")
 
-    told = resource.introspector().verify(tokens.access)
-    read = resource.verifier.verify(tokens.access)
+    introspected_token = resource.introspector().verify(tokens.access)
+    verified_token = resource.verifier.verify(tokens.access)
 
-    assert (told.subject, told.client_id, told.scopes, told.sid, told.expires) == (
-        read.subject,
-        read.client_id,
-        read.scopes,
-        read.sid,
-        read.expires,
+    assert (
+        introspected_token.subject,
+        introspected_token.client_id,
+        introspected_token.scopes,
+        introspected_token.sid,
+        introspected_token.expires,
+    ) == (
+        verified_token.subject,
+        verified_token.client_id,
+        verified_token.scopes,
+        verified_token.sid,
+        verified_token.expires,
     )
-    assert (told.organization, told.role, told.spaces) == (read.organization, read.role, read.spaces)
+    assert (introspected_token.organization, introspected_token.role, introspected_token.spaces) == (
+        verified_token.organization,
+        verified_token.role,
+        verified_token.spaces,
+    )
 
 
 async def test_the_same_holds_in_an_event_loop(apps: Apps, app: App, resource: Resource) -> None:

@@ -60,53 +60,53 @@ def tokens(apps: Apps, app: App, resource: Resource) -> Tokens:
 async def test_a_sound_token_reaches_the_application(get: Get, tokens: Tokens, apps: Apps) -> None:
     """The application finds the token in its scope; the scheme may be written in any case."""
     for scheme in ("Bearer", "bearer", "BEARER"):
-        answer = await get("/", {"Authorization": f"{scheme} {tokens.access}"})
+        response = await get("/", {"Authorization": f"{scheme} {tokens.access}"})
 
-        assert (answer.status_code, answer.text) == (200, str(apps.organization.admin.id))
+        assert (response.status_code, response.text) == (200, str(apps.organization.admin.id))
 
 
 async def test_without_a_token_the_way_to_one_is_told(get: Get) -> None:
     """401 names the metadata and the scopes, and no error, for nobody made one (security.md 52)."""
-    answer = await get("/")
+    response = await get("/")
 
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == f'Bearer scope="agents:read", resource_metadata="{METADATA}"'
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == f'Bearer scope="agents:read", resource_metadata="{METADATA}"'
     assert (await get("/", {"Authorization": "Basic YTpi"})).status_code == 401
 
 
 async def test_a_bad_token_is_told_as_such(get: Get, tokens: Tokens, apps: Apps, app: App) -> None:
     """Junk, a token for another resource and a changed one get 401 with `invalid_token` (security.md 45, 52)."""
     for text in ("junk", apps.tokens(app).access, tokens.access[:-6] + "AAAAAA"):
-        answer = await get("/", {"Authorization": f"Bearer {text}"})
+        response = await get("/", {"Authorization": f"Bearer {text}"})
 
-        assert answer.status_code == 401
-        assert answer.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
-        assert f'resource_metadata="{METADATA}"' in answer.headers["www-authenticate"]
-        assert answer.headers["cache-control"] == "no-store"
-        assert text not in answer.text
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"].startswith('Bearer error="invalid_token"')
+        assert f'resource_metadata="{METADATA}"' in response.headers["www-authenticate"]
+        assert response.headers["cache-control"] == "no-store"
+        assert text not in response.text
 
 
 async def test_a_missing_scope_is_403_with_all_that_are_needed(get: Get, tokens: Tokens, apps: Apps, app: App) -> None:
     """The middleware's own scopes and those that a route asks for are answered alike (security.md 51)."""
-    answer = await get("/runs", tokens.header)
-    assert answer.status_code == 403
-    assert answer.headers["www-authenticate"].startswith('Bearer error="insufficient_scope"')
-    assert 'scope="runs:read"' in answer.headers["www-authenticate"]
-    assert answer.json()["error"] == "insufficient_scope"
+    response = await get("/runs", tokens.header)
+    assert response.status_code == 403
+    assert response.headers["www-authenticate"].startswith('Bearer error="insufficient_scope"')
+    assert 'scope="runs:read"' in response.headers["www-authenticate"]
+    assert response.json()["error"] == "insufficient_scope"
 
     lacking = apps.tokens(app, resource=IDENTIFIER, scope="runs:read")
-    answer = await get("/", lacking.header)
-    assert (answer.status_code, 'scope="agents:read"' in answer.headers["www-authenticate"]) == (403, True)
+    response = await get("/", lacking.header)
+    assert (response.status_code, 'scope="agents:read"' in response.headers["www-authenticate"]) == (403, True)
 
 
 @pytest.mark.parametrize("name", ["access_token", "Access_Token", "access%5Ftoken", "%61ccess_token"])
 async def test_a_token_in_the_address_is_refused(name: str, get: Get, tokens: Tokens) -> None:
     """Alone and beside a sound header, however it is spelled, it gets 400 and is not used (security.md 53)."""
     for headers in ({}, tokens.header):
-        answer = await get(f"/?a=1&{name}={tokens.access}", headers)
+        response = await get(f"/?a=1&{name}={tokens.access}", headers)
 
-        assert answer.status_code == 400
-        assert answer.json()["error"] == "invalid_request"
+        assert response.status_code == 400
+        assert response.json()["error"] == "invalid_request"
 
 
 async def test_a_token_in_the_body_or_a_cookie_is_not_looked_at(get: Get, tokens: Tokens) -> None:
@@ -165,10 +165,10 @@ async def test_without_its_issuer_it_lets_nobody_in(tokens: Tokens) -> None:
     """Where the keys cannot be had, the answer is 503 and says when to try again: never in, and never told that the token is bad."""
     guarded = RequireToken(application, Verifier("http://127.0.0.1:9", audience=IDENTIFIER))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=guarded), base_url="http://reports.example") as client:
-        answer = await client.get("/", headers=tokens.header)
+        response = await client.get("/", headers=tokens.header)
 
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-    assert "www-authenticate" not in answer.headers
+    assert (response.status_code, response.headers["retry-after"]) == (503, "2")
+    assert "www-authenticate" not in response.headers
 
 
 async def test_a_refusal_after_the_answer_has_begun_is_not_hidden(get: Get, tokens: Tokens) -> None:

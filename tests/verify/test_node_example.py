@@ -43,10 +43,10 @@ class Node:
     """The example in a folder of its own; `verify` asks it about texts, each run being a process that knows no keys yet."""
 
     def __init__(self, folder: Path, issuer: str) -> None:
-        found = shutil.which("node")
-        if found is None:
+        node_path = shutil.which("node")
+        if node_path is None:
             missing("the example for Node", "there is no node; install Debian's package nodejs")
-        self._node, self._folder = str(found), folder
+        self._node, self._folder = str(node_path), folder
         (code,) = [block for block in re.findall(r"```js\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL) if "verify" in block]
         (folder / "verify.mjs").write_text(code.replace("https://latchpin.example", issuer), encoding="utf-8")
         (folder / "driver.mjs").write_text(DRIVER, encoding="utf-8")
@@ -58,10 +58,10 @@ class Node:
             [self._node, "driver.mjs"], cwd=self._folder, input=json.dumps(texts), capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout)
-        self.fetched = told["fetched"]
-        answers: list[dict[str, Any]] = told["answers"]
-        return answers
+        output = json.loads(done.stdout)
+        self.fetched = output["fetched"]
+        results: list[dict[str, Any]] = output["answers"]
+        return results
 
 
 @pytest.fixture
@@ -74,9 +74,9 @@ def test_a_token_for_the_api_is_taken(node: Node, apps: Apps, app: App) -> None:
     """With its claims; the keys are fetched once for many tokens."""
     token = apps.tokens(app, resource=IDENTIFIER, scope="openid runs:read").access
 
-    answers = node.verify(token, token, token)
+    results = node.verify(token, token, token)
 
-    assert answers == [{"claims": claims(token)}] * 3
+    assert results == [{"claims": claims(token)}] * 3
     assert node.fetched == 1
 
 
@@ -100,25 +100,25 @@ def test_what_is_no_token_for_the_api_is_refused(node: Node, apps: Apps, app: Ap
         "",
     )
 
-    assert ["refused" in answer for answer in node.verify(*texts, tokens.access)] == [True] * len(texts) + [False]
+    assert ["refused" in result for result in node.verify(*texts, tokens.access)] == [True] * len(texts) + [False]
 
 
 def test_a_token_under_another_key_or_algorithm_is_refused(node: Node, apps: Apps, app: App) -> None:
     """Unsigned, signed with the public key as a password, by a stranger's key under our name, or under a name that nobody knows."""
     token = apps.tokens(app, resource=IDENTIFIER).access
-    said, known = claims(token), jwt.get_unverified_header(token)
+    payload, unverified_header = claims(token), jwt.get_unverified_header(token)
     stranger = rsa.generate_private_key(65537, 2048)
-    header = {"typ": "at+jwt", "kid": known["kid"]}
+    header = {"typ": "at+jwt", "kid": unverified_header["kid"]}
 
     forged = [
-        jwt.encode(said, "", algorithm="none", headers=header),
-        jwt.encode(said, "p" * 32, algorithm="HS256", headers=header),
-        jwt.encode(said, stranger, algorithm="RS256", headers=header),
-        jwt.encode(said, stranger, algorithm="RS256", headers={**header, "kid": "unknown"}),
-        jwt.encode(said, stranger, algorithm="RS512", headers=header),
+        jwt.encode(payload, "", algorithm="none", headers=header),
+        jwt.encode(payload, "p" * 32, algorithm="HS256", headers=header),
+        jwt.encode(payload, stranger, algorithm="RS256", headers=header),
+        jwt.encode(payload, stranger, algorithm="RS256", headers={**header, "kid": "unknown"}),
+        jwt.encode(payload, stranger, algorithm="RS512", headers=header),
     ]
 
-    assert ["refused" in answer for answer in node.verify(token, *forged)] == [False] + [True] * len(forged)
+    assert ["refused" in result for result in node.verify(token, *forged)] == [False] + [True] * len(forged)
     assert node.fetched == 1  # an unknown key is looked for once a minute at most
 
 
@@ -127,18 +127,18 @@ def test_a_token_of_another_time_is_refused(node: Node, apps: Apps, app: App, cl
     """By the clock of the machine that Node runs on."""
     clock.advance(timedelta(hours=hours))
 
-    (answer,) = node.verify(apps.tokens(app, resource=IDENTIFIER).access)
+    (result,) = node.verify(apps.tokens(app, resource=IDENTIFIER).access)
 
-    assert answer == {"refused": f"invalid token: {reason}"}
+    assert result == {"refused": f"invalid token: {reason}"}
 
 
 def test_a_token_of_another_issuer_is_refused(tmp_path: Path, apps: Apps, app: App, resource: Resource) -> None:
     """Even where the keys are the same: the address must be the very one."""
     other = Node(tmp_path, f"{resource.issuer}/")
 
-    (answer,) = other.verify(apps.tokens(app, resource=IDENTIFIER).access)
+    (result,) = other.verify(apps.tokens(app, resource=IDENTIFIER).access)
 
-    assert answer == {"refused": "invalid token: of another issuer, or for somebody else"}
+    assert result == {"refused": "invalid token: of another issuer, or for somebody else"}
 
 
 def test_a_token_that_is_bound_to_a_key_is_refused(node: Node, apps: Apps) -> None:
@@ -146,6 +146,6 @@ def test_a_token_that_is_bound_to_a_key_is_refused(node: Node, apps: Apps) -> No
     form = {"grant_type": "client_credentials", "resource": IDENTIFIER, **apps.service().proof}
     bound = Prover().send(apps.server.http, "POST", TOKEN, data=form).json()["access_token"]
 
-    (answer,) = node.verify(bound)
+    (result,) = node.verify(bound)
 
-    assert answer == {"refused": "invalid token: bound to a key, so it needs a proof"}
+    assert result == {"refused": "invalid token: bound to a key, so it needs a proof"}

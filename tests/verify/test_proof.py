@@ -234,12 +234,12 @@ def test_the_verifier_takes_a_token_with_its_proof(resource: Resource, prover: P
     """And tells whose key it is; without a proof, or with another's, it is refused."""
     verifier = resource.verifier
 
-    found = verifier.verify(token, proof=Proof("GET", URL, prover.proof("GET", URL, token)))
+    verified_token = verifier.verify(token, proof=Proof("GET", URL, prover.proof("GET", URL, token)))
 
-    assert (found.is_bound, found.jkt) == (True, prover.jkt)
-    with pytest.raises(InvalidToken) as told:
+    assert (verified_token.is_bound, verified_token.jkt) == (True, prover.jkt)
+    with pytest.raises(InvalidToken) as caught:
         verifier.verify(token)
-    assert told.value.www_authenticate().startswith('DPoP error="invalid_token"')
+    assert caught.value.www_authenticate().startswith('DPoP error="invalid_token"')
     with pytest.raises(InvalidProof):
         verifier.verify(token, proof=Proof("GET", URL, Prover().proof("GET", URL, token)))
 
@@ -331,10 +331,10 @@ async def test_the_middleware_refuses_what_is_not_proved(get: Get, prover: Prove
 async def test_a_missing_scope_is_told_in_the_scheme_of_the_token(get: Get, prover: Prover, token: str) -> None:
     """403 under DPoP."""
     url = f"{IDENTIFIER}/runs/all"
-    answer = await get("/runs/all", {"Authorization": f"DPoP {token}", "DPoP": prover.proof("GET", url, token)})
+    response = await get("/runs/all", {"Authorization": f"DPoP {token}", "DPoP": prover.proof("GET", url, token)})
 
-    assert answer.status_code == 403
-    assert answer.headers["www-authenticate"].startswith('DPoP error="insufficient_scope"')
+    assert response.status_code == 403
+    assert response.headers["www-authenticate"].startswith('DPoP error="insufficient_scope"')
 
 
 async def test_both_schemes_are_offered(get: Get) -> None:
@@ -361,7 +361,7 @@ def test_an_address_that_is_none_is_refused_at_the_start(resource: Resource, ori
         RequireToken(application, resource.verifier, origin=origin)
 
 
-def _told(answer: httpx.Response) -> str:
+def _told(response: httpx.Response) -> str:
     """Return the scheme and the error of a 401."""
-    assert answer.status_code == 401, answer.text
-    return str(answer.headers["www-authenticate"]).partition(",")[0]
+    assert response.status_code == 401, response.text
+    return str(response.headers["www-authenticate"]).partition(",")[0]

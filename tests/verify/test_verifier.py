@@ -65,16 +65,16 @@ async def _ready(server: Server) -> Any:
 @contextmanager
 def issuer(**changed: Any) -> Iterator[Issuer]:
     """Serve metadata and keys of an issuer that is made up; yields its address, its documents (to change) and the paths asked for."""
-    asked: list[str] = []
+    paths: list[str] = []
     documents: dict[str, Any] = {}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
-            found = documents.get(self.path)
-            self.send_response(200 if found is not None else 404)
+            paths.append(self.path)
+            document = documents.get(self.path)
+            self.send_response(200 if document is not None else 404)
             self.end_headers()
-            self.wfile.write(json.dumps(found).encode())
+            self.wfile.write(json.dumps(document).encode())
 
         def log_message(self, *_: Any) -> None: ...
 
@@ -84,7 +84,7 @@ def issuer(**changed: Any) -> Iterator[Issuer]:
     url = f"http://127.0.0.1:{server.server_port}"
     documents["/.well-known/oauth-authorization-server"] = {"issuer": url, "jwks_uri": f"{url}/keys", **changed}
     try:
-        yield url, documents, asked
+        yield url, documents, paths
     finally:
         server.shutdown()
         server.server_close()
@@ -138,9 +138,9 @@ async def test_the_same_holds_in_an_event_loop(apps: Apps, app: App) -> None:
     tokens = apps.tokens(app)
     verifier = verifier_of(apps.server)
 
-    found = await asyncio.gather(*(verifier.verify_async(tokens.access) for _ in range(20)))
+    verified_tokens = await asyncio.gather(*(verifier.verify_async(tokens.access) for _ in range(20)))
 
-    assert {each.subject for each in found} == {verifier.verify(tokens.access).subject}
+    assert {each.subject for each in verified_tokens} == {verifier.verify(tokens.access).subject}
 
 
 def test_a_scope_that_the_token_lacks_is_named(apps: Apps, app: App) -> None:
@@ -264,7 +264,7 @@ def test_a_key_that_the_token_brings_along_is_refused(apps: Apps, app: App) -> N
     """`jku`, `jwk`, `x5u` and `x5c` are refused, nothing is fetched from where they point, and their key opens nothing (security.md 46)."""
     header, claims = parts_of(apps.tokens(app).access)
     own = RSAKey.generate_key(2048)
-    with issuer() as (url, documents, asked):
+    with issuer() as (url, documents, paths):
         documents["/keys"] = {"keys": [public(own, header["kid"])]}
         brought = {"jku": f"{url}/keys", "x5u": f"{url}/cert", "jwk": own.as_dict(private=False), "x5c": ["MIIB"]}
         for name, value in brought.items():
@@ -275,7 +275,7 @@ def test_a_key_that_the_token_brings_along_is_refused(apps: Apps, app: App) -> N
                 with pytest.raises(InvalidToken):
                     verifier_of(apps.server).verify(text)
 
-    assert asked == []
+    assert paths == []
 
 
 def test_a_foreign_key_under_our_keys_name_is_refused(apps: Apps, app: App) -> None:
@@ -300,11 +300,11 @@ def test_a_strange_kid_is_refused(kid: Any, apps: Apps, app: App) -> None:
 )
 def test_junk_is_refused_before_anything_is_fetched(text: str) -> None:
     """What has no form of a token costs no question to the issuer."""
-    with issuer() as (url, _, asked):
+    with issuer() as (url, _, paths):
         with pytest.raises(InvalidToken):
             Verifier(url, audience="api").verify(text)
 
-        assert asked == []
+        assert paths == []
 
 
 def test_a_token_of_a_foreign_issuer_is_refused(apps: Apps, app: App, serve: Callable[..., Server]) -> None:
@@ -333,14 +333,14 @@ def test_rotation_is_never_noticed(serve: Callable[..., Server], clock: Frozen) 
         lambda session: signing_keys.rotate(session, apps.server.services.secrets, apps.server.settings, by=Actor("test"))
     )
 
-    seen: list[Tokens] = []
+    all_tokens: list[Tokens] = []
     for _ in range(12):
-        seen.append(apps.tokens(app))
-        for tokens in seen[-3:]:
+        all_tokens.append(apps.tokens(app))
+        for tokens in all_tokens[-3:]:
             verifier.verify(tokens.access)
         clock.advance(timedelta(minutes=4))
 
-    kids = [parts_of(tokens.access)[0]["kid"] for tokens in seen]
+    kids = [parts_of(tokens.access)[0]["kid"] for tokens in all_tokens]
     assert kids[0] != rotated
     assert kids[-1] == rotated
 
@@ -370,48 +370,48 @@ def test_a_key_taken_down_is_refused_after_ten_minutes(serve: Callable[..., Serv
 def test_an_unknown_key_is_looked_for_once_a_minute(clock: Frozen) -> None:
     """However many tokens name unknown keys, the keys are fetched once a minute for them, and then refused (security.md 47)."""
     key = RSAKey.generate_key(2048)
-    with issuer() as (url, documents, asked):
+    with issuer() as (url, documents, paths):
         documents["/keys"] = {"keys": [public(key)]}
         verifier = Verifier(url, audience="api", clock=kit_clock.timestamp)
         verifier.verify(made_up(url, key))
-        assert asked.count("/keys") == 1
+        assert paths.count("/keys") == 1
 
         for number in range(20):
             with pytest.raises(InvalidToken):
                 verifier.verify(made_up(url, key, f"unknown-{number}"))
-        assert asked.count("/keys") == 2
+        assert paths.count("/keys") == 2
 
         clock.advance(timedelta(seconds=61))
         documents["/keys"]["keys"].append(public(key, "two"))
         verifier.verify(made_up(url, key, "two"))
-        assert asked.count("/keys") == 3
-        assert asked.count("/.well-known/oauth-authorization-server") == 1
+        assert paths.count("/keys") == 3
+        assert paths.count("/.well-known/oauth-authorization-server") == 1
 
 
 async def test_an_unknown_key_is_looked_for_once_by_all_at_once() -> None:
     """A hundred requests that come together ask the issuer once for a key that is not known (security.md 47)."""
     key = RSAKey.generate_key(2048)
-    with issuer() as (url, documents, asked):
+    with issuer() as (url, documents, paths):
         documents["/keys"] = {"keys": [public(key)]}
         verifier = Verifier(url, audience="api")
         await asyncio.gather(*(verifier.verify_async(made_up(url, key)) for _ in range(50)))
-        assert asked.count("/keys") == 1
+        assert paths.count("/keys") == 1
 
         documents["/keys"]["keys"].append(public(key, "two"))
         text = made_up(url, key, "two")
         await asyncio.gather(*(verifier.verify_async(text) for _ in range(100)))
-        assert asked.count("/keys") == 2
+        assert paths.count("/keys") == 2
 
 
 def test_metadata_of_another_issuer_is_not_believed() -> None:
     """Metadata must name the very address it was asked for (RFC 8414 section 3.3)."""
     key = RSAKey.generate_key(2048)
-    with issuer(issuer="https://other.example") as (url, documents, asked):
+    with issuer(issuer="https://other.example") as (url, documents, paths):
         documents["/keys"] = {"keys": [public(key)]}
         with pytest.raises(IssuerUnreachable, match="another issuer"):
             Verifier(url, audience="api").verify(made_up(url, key))
 
-        assert "/keys" not in asked
+        assert "/keys" not in paths
 
 
 def test_keys_are_not_fetched_in_the_clear() -> None:
@@ -440,7 +440,7 @@ def test_published_secrets_and_encryption_keys_are_passed_over() -> None:
 def test_an_issuer_that_is_gone_lets_nobody_in(clock: Frozen) -> None:
     """Without keys nothing can be said: 503, and after ten minutes not even the known keys count; it recovers by itself."""
     key = RSAKey.generate_key(2048)
-    with issuer() as (url, documents, asked):
+    with issuer() as (url, documents, paths):
         documents["/keys"] = {"keys": [public(key)]}
         verifier = Verifier(url, audience="api", clock=kit_clock.timestamp)
         verifier.verify(made_up(url, key))
@@ -452,7 +452,7 @@ def test_an_issuer_that_is_gone_lets_nobody_in(clock: Frozen) -> None:
         for _ in range(5):
             with pytest.raises(IssuerUnreachable):
                 verifier.verify(made_up(url, key))
-        assert asked.count("/keys") == 2  # and one that does not answer is not asked again and again
+        assert paths.count("/keys") == 2  # and one that does not answer is not asked again and again
 
         documents["/keys"] = published
         clock.advance(timedelta(seconds=2))
@@ -501,6 +501,6 @@ def test_no_refusal_repeats_the_token(apps: Apps, app: App) -> None:
     for text in (access[:-4] + "AAAA", access + ".x", access.split(".")[1]):
         with pytest.raises(InvalidToken) as refused:
             verifier.verify(text)
-        shown = str(refused.value) + repr(refused.value) + refused.value.www_authenticate()
-        assert not any(piece and piece in shown for piece in text.split("."))
+        refusal_text = str(refused.value) + repr(refused.value) + refused.value.www_authenticate()
+        assert not any(piece and piece in refusal_text for piece in text.split("."))
     assert "claims" not in repr(verifier.verify(access))

@@ -111,7 +111,7 @@ SESSIONS = (
 
 def facts(**changes: Any) -> apps.ApplicationFacts:
     """What an app is made of."""
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "client_authentication": "With its secret, by HTTP Basic",
         "grant_types": ("Authorization code", "Refresh token"),
         "addresses": ("https://dashboard.northwind.example/callback", "http://127.0.0.1/callback"),
@@ -127,7 +127,7 @@ def facts(**changes: Any) -> apps.ApplicationFacts:
         "require_pushed": False,
         "dpop_bound": False,
     }
-    return apps.ApplicationFacts(**{**known, **changes})
+    return apps.ApplicationFacts(**{**defaults, **changes})
 
 
 ASKED = facts(

@@ -23,24 +23,24 @@ class Browser:
 
     def sign_in(self, person: Person, password: str = PASSWORD) -> httpx.Response:
         """Sign in, to the end of the Control Center's own flow; the answer is the first redirect, or the refused page."""
-        answer = self.send("/login", email=person.email, password=password, next="/")
-        self.walk(answer)
-        return answer
+        response = self.send("/login", email=person.email, password=password, next="/")
+        self.walk(response)
+        return response
 
-    def walk(self, answer: httpx.Response) -> httpx.Response:
+    def walk(self, response: httpx.Response) -> httpx.Response:
         """Follow the Control Center's own authorization flow, and return the redirect that leaves it."""
-        while answer.is_redirect and answer.headers["location"].startswith((AUTHORIZE, f"{self.server.url}{CALLBACK}")):
-            answer = self.open(answer.headers["location"])
-        return answer
+        while response.is_redirect and response.headers["location"].startswith((AUTHORIZE, f"{self.server.url}{CALLBACK}")):
+            response = self.open(response.headers["location"])
+        return response
 
     def open(self, path: str, **more: Any) -> httpx.Response:
         """Open a page."""
         return self.http.get(path, **more)
 
-    def send(self, path: str, *, headers: Any = None, **entries: Any) -> httpx.Response:
+    def send(self, path: str, *, headers: Any = None, **form: Any) -> httpx.Response:
         """Send a form from one of our own pages."""
         given = {"Sec-Fetch-Site": "same-origin"} if headers is None else headers
-        return self.http.post(path, data=entries or None, headers=given)
+        return self.http.post(path, data=form or None, headers=given)
 
     def field(self, path: str, name: str) -> str:
         """Open a page and return the value of one of its fields."""
@@ -50,11 +50,11 @@ class Browser:
 def value_of(page: str, name: str) -> str:
     """Return the value of a field in a page."""
     tag = next(tag for tag in re.findall(r"<input[^>]+>", page) if f'name="{name}"' in tag)
-    found = re.search(r'value="([^"]*)"', tag)
-    return html.unescape(found[1]) if found else ""
+    match = re.search(r'value="([^"]*)"', tag)
+    return html.unescape(match[1]) if match else ""
 
 
 def key_in(page: str) -> str:
     """Return the full key that a page shows, or an empty text."""
-    found = re.search(r'id="the-key"[^>]*>(sk-lp_[0-9A-Za-z]+)<', page)
-    return found[1] if found else ""
+    match = re.search(r'id="the-key"[^>]*>(sk-lp_[0-9A-Za-z]+)<', page)
+    return match[1] if match else ""

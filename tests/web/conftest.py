@@ -30,14 +30,14 @@ def browse() -> Iterator[Browse]:
 @pytest.fixture
 def administrator(organization: Organization, browse: Browse) -> Browser:
     """An administrator's browser, signed in."""
-    made = browse(organization.server)
-    made.sign_in(organization.admin)
-    return made
+    browser = browse(organization.server)
+    browser.sign_in(organization.admin)
+    return browser
 
 
 @pytest.fixture
 def user(organization: Organization, browse: Browse) -> Browser:
     """An ordinary user's browser, signed in."""
-    made = browse(organization.server)
-    made.sign_in(organization.user())
-    return made
+    browser = browse(organization.server)
+    browser.sign_in(organization.user())
+    return browser

@@ -167,8 +167,8 @@ def _agents() -> Iterator[tuple[str, str, Any]]:
         Problem(0, "", "The record needs at least one field."),
     )
     yield "agent-edit", "agents/edit.html", automation.AgentEditor(frame, Form({"definition": DEFINITION}), AGENTS[0], (), ())
-    kept = Form({"definition": DEFINITION}, kept=True)
-    yield "agent-edit-kept", "agents/edit.html", automation.AgentEditor(frame, kept, AGENTS[0], (), ())
+    draft = Form({"definition": DEFINITION}, kept=True)
+    yield "agent-edit-kept", "agents/edit.html", automation.AgentEditor(frame, draft, AGENTS[0], (), ())
     yield (
         "agent-new-refused",
         "agents/edit.html",
@@ -279,10 +279,10 @@ def _rest() -> Iterator[tuple[str, str, Any]]:
     yield "error-outside", "errors/outside.html", organization.ErrorPage(shell("", None), 404, errors[2][1], errors[2][2], 0, "01JD7M2QZX")
     yield "problem-types", "problem_types/list.html", types.Types(shell("", None), problem_types.EVERY)
     for slug in ("insufficient-scope", "invalid-definition", "api-key-not-found"):
-        found = problem_types.get(slug)
-        example = json.dumps(found.example("https://latchpin.example"), indent=2)
-        title = problem_types.TITLES[found.status]
-        yield f"problem-type-{slug}", "problem_types/details.html", types.Type(shell("", None), found, title, example)
+        problem_type = problem_types.get(slug)
+        example = json.dumps(problem_type.example("https://latchpin.example"), indent=2)
+        title = problem_types.TITLES[problem_type.status]
+        yield f"problem-type-{slug}", "problem_types/details.html", types.Type(shell("", None), problem_type, title, example)
     form = Form({"plain": "Maya Lindqvist", "choice": "full", "card": "read-only", "day": "2027-11-24"})
     refused = Form({"refused_email": "maya"}, {"refused_email": "Enter a full e-mail address, like name@example.com."})
     yield "components", "components/index.html", organization.Components(shell(""), form, refused, ACCESSES, LIVE[1], EVENTS[0])

@@ -18,13 +18,13 @@ def _folder(folder: Path, **files: str) -> Path:
 
 def test_modules_import_each_other_by_the_names_that_browsers_may_keep() -> None:
     """Every import of our own modules leads to a file that is there."""
-    found = assets.load()
-    imported = {name for asset in found.by_hashed_name.values() for name in re.findall(rb'from "\./([^"]+)"', asset.content)}
-    plain = {name for asset in found.by_hashed_name.values() for name in re.findall(rb'from "([^"]+)"', asset.content)}
+    static_assets = assets.load()
+    imported = {name for asset in static_assets.by_hashed_name.values() for name in re.findall(rb'from "\./([^"]+)"', asset.content)}
+    plain = {name for asset in static_assets.by_hashed_name.values() for name in re.findall(rb'from "([^"]+)"', asset.content)}
 
-    assert len(found.modules) > 5
+    assert len(static_assets.modules) > 5
     assert not imported
-    assert {name.decode() for name in plain} <= set(found.modules)
+    assert {name.decode() for name in plain} <= set(static_assets.modules)
 
 
 def test_a_change_of_what_a_module_imports_changes_its_own_name(tmp_path: Path) -> None:

@@ -20,15 +20,15 @@ from tests.web.conftest import Browse
 
 
 def _make(browser: Browser, name: str, space: str = "personal") -> str:
-    answer = browser.send("/agents/new", definition=definition(name), space=space, comment="First")
-    assert answer.status_code == 303
-    return answer.headers["location"]
+    response = browser.send("/agents/new", definition=definition(name), space=space, comment="First")
+    assert response.status_code == 303
+    return response.headers["location"]
 
 
 def _space(administrator: Browser, name: str, scope: str = "Private") -> str:
-    made = administrator.send("/spaces/new", name=name, description="", scope=scope)
-    assert made.status_code == 303
-    return made.headers["location"].split("?")[0]
+    response = administrator.send("/spaces/new", name=name, description="", scope=scope)
+    assert response.status_code == 303
+    return response.headers["location"].split("?")[0]
 
 
 def test_an_agent_is_made_changed_and_restored(user: Browser) -> None:
@@ -47,11 +47,11 @@ def test_a_refused_definition_names_its_lines_and_is_kept(user: Browser) -> None
     """The editor comes back with each problem's line and the text as it was typed."""
     typed = "version: 1\nname: <b>x</b>\nstart_url: nonsense\n"
 
-    answer = user.send("/agents/new", definition=typed, space="personal")
+    response = user.send("/agents/new", definition=typed, space="personal")
 
-    assert answer.status_code == 422
-    assert 'data-line="3"' in answer.text
-    assert "name: &lt;b&gt;x&lt;/b&gt;" in answer.text
+    assert response.status_code == 422
+    assert 'data-line="3"' in response.text
+    assert "name: &lt;b&gt;x&lt;/b&gt;" in response.text
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
@@ -81,9 +81,9 @@ def test_the_page_lists_the_latest_hundred_versions_and_says_so(organization: Or
     assert page.count("<strong>Version ") == 100
     assert "<strong>Version 901<" in page
     assert "The latest 100 versions are listed" in page
-    for answer in (saved, restored):
-        assert answer.status_code == 422
-        assert "Create a new agent" in answer.text
+    for response in (saved, restored):
+        assert response.status_code == 422
+        assert "Create a new agent" in response.text
 
 
 def test_the_pages_name_nobody_of_another_organization(serve: Callable[..., Server], browse: Browse) -> None:
@@ -163,10 +163,10 @@ def test_two_spaces_of_one_name_are_refused(administrator: Browser) -> None:
     """The form comes back with the name marked."""
     _space(administrator, "Twice")
 
-    answer = administrator.send("/spaces/new", name="Twice", description="", scope="Private")
+    response = administrator.send("/spaces/new", name="Twice", description="", scope="Private")
 
-    assert answer.status_code == 422
-    assert 'id="name-error"' in answer.text
+    assert response.status_code == 422
+    assert 'id="name-error"' in response.text
 
 
 def test_an_agent_that_a_service_made_is_owned_by_an_app(organization: Organization, administrator: Browser) -> None:
@@ -175,11 +175,11 @@ def test_an_agent_that_a_service_made_is_owned_by_an_app(organization: Organizat
     tokens = Tokens(apps.own(apps.service("agents:read agents:write", {space: Role.EDITOR})).json())
     body = {"definition": definition(), "spaceId": space}
 
-    made = organization.server.http.post("/api/v1/admin/agents", headers=tokens.header, json=body).json()
+    agent = organization.server.http.post("/api/v1/admin/agents", headers=tokens.header, json=body).json()
 
     assert ">An app</td>" in administrator.open("/agents").text
-    assert "<dd>An app</dd>" in administrator.open(f"/agents/{made['id']}").text
-    assert "Nightly export" in administrator.open(f"/agents/{made['id']}?tab=versions").text
+    assert "<dd>An app</dd>" in administrator.open(f"/agents/{agent['id']}").text
+    assert "Nightly export" in administrator.open(f"/agents/{agent['id']}?tab=versions").text
 
 
 def test_archiving_can_be_undone_from_the_message(user: Browser) -> None:
@@ -189,11 +189,11 @@ def test_archiving_can_be_undone_from_the_message(user: Browser) -> None:
 
     page = user.open("/agents").text
     planted = toasts.write(Toast("success", "Well done", undo="/logout"), settings.load({}))
-    shown = toasts.read(planted.value)
+    toast = toasts.read(planted.value)
 
     assert f'action="{address}/unarchive"' in page
-    assert shown is not None
-    assert shown.undo == ""
+    assert toast is not None
+    assert toast.undo == ""
 
 
 def test_an_agent_is_moved_to_another_space(organization: Organization, administrator: Browser, user: Browser, browse: Browse) -> None:
@@ -230,11 +230,11 @@ def test_a_space_is_deleted_once_its_agents_have_another(organization: Organizat
     agent, archived = organization.agent("Book prices", old), organization.agent("Toy prices", old)
     administrator.send(f"/agents/{archived}/archive")
 
-    asked = administrator.open(f"/spaces/{old}/delete").text
+    confirm_page = administrator.open(f"/spaces/{old}/delete").text
     refused = administrator.send(f"/spaces/{old}/delete")
     deleted = administrator.send(f"/spaces/{old}/delete", move_to=str(new))
 
-    assert "Move its 2 agents to" in asked
+    assert "Move its 2 agents to" in confirm_page
     assert refused.status_code == 422
     assert 'id="move_to-error"' in refused.text
     assert deleted.headers["location"] == "/spaces"

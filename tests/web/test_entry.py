@@ -38,9 +38,9 @@ def test_signing_in_never_leads_to_another_site(organization: Organization, brow
     for planted in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"):
         browser = browse(organization.server)
 
-        answer = browser.send("/login", email=organization.admin.email, password=PASSWORD, next=planted)
+        response = browser.send("/login", email=organization.admin.email, password=PASSWORD, next=planted)
 
-        assert browser.walk(answer).headers["location"] == "/"
+        assert browser.walk(response).headers["location"] == "/"
 
 
 def test_unknown_and_wrong_look_the_same(organization: Organization, browse: Browse) -> None:
@@ -169,10 +169,10 @@ def test_a_burst_of_tries_is_turned_away_and_holds_no_connection(
             held = organization.server.database.engine.sync_engine.pool.checkedout()  # type: ignore[attr-defined]
         finally:
             go_on.set()
-    answers = [done.result() for done in at_once]
+    responses = [done.result() for done in at_once]
 
-    assert [answer.status_code for answer in answers] == [429] * 6
-    assert {answer.headers["retry-after"] for answer in answers} == {"2"}
+    assert [response.status_code for response in responses] == [429] * 6
+    assert {response.headers["retry-after"] for response in responses} == {"2"}
     assert held < 4  # whatever works in the background may hold one
     assert sorted(done.result().status_code for done in tries) == [422] * 4 + [429] * 6
     noted = audit(organization, "session.sign_in_refused", reason="too many at the same moment", target_id=organization.admin.id)
@@ -187,11 +187,11 @@ def test_too_many_tries_are_told_to_wait(serve: Callable[..., Server], browse: B
     for _ in range(5):
         browser.sign_in(person, "not the password")
 
-    answer = browser.sign_in(person)
+    response = browser.sign_in(person)
 
-    assert answer.status_code == 429
-    assert int(answer.headers["retry-after"]) > 0
-    assert "Too many tries" in answer.text
+    assert response.status_code == 429
+    assert int(response.headers["retry-after"]) > 0
+    assert "Too many tries" in response.text
 
 
 def test_the_first_run_page_works_once(serve: Callable[..., Server], browse: Browse) -> None:
@@ -203,16 +203,16 @@ def test_the_first_run_page_works_once(serve: Callable[..., Server], browse: Bro
             return await organizations.offer_setup(opened) or ""
 
     browser, address = browse(server), f"/setup/{server.run(offer())}"
-    entries = {"organization": "Northwind", "full_name": "Maya", "email": "maya@example.com", "password": "violet anchor nine"}
+    form = {"organization": "Northwind", "full_name": "Maya", "email": "maya@example.com", "password": "violet anchor nine"}
 
-    shown = browser.open(address)
-    weak = browser.send(address, **{**entries, "password": "password"})
-    made = browser.send(address, **entries)
-    again = browser.send(address, **entries)
+    setup_page = browser.open(address)
+    weak = browser.send(address, **{**form, "password": "password"})
+    response = browser.send(address, **form)
+    again = browser.send(address, **form)
 
-    assert shown.status_code == 200
+    assert setup_page.status_code == 200
     assert weak.status_code == 422
-    assert made.status_code == 303
+    assert response.status_code == 303
     assert browser.open("/organization/users").status_code == 200
     assert again.status_code == 404
 

@@ -63,22 +63,22 @@ def _mistaken(organization: Organization, person: Person) -> dict[str, tuple[dic
 
 
 def _marked(page: str) -> set[str]:
-    found = set(re.findall(r'<p class="field-error" id="([\w-]+)-error"', page))
-    return found | ({"definition"} if "data-invalid" in page else set())
+    marked_fields = set(re.findall(r'<p class="field-error" id="([\w-]+)-error"', page))
+    return marked_fields | ({"definition"} if "data-invalid" in page else set())
 
 
 def test_forms_tell_all_their_mistakes_at_once(organization: Organization, administrator: Browser, person: Person, clock: Frozen) -> None:
     """Also long after the password was given: nobody types it for a form that is then refused."""
     mistaken = _mistaken(organization, person)
     clock.advance(timedelta(minutes=11))
-    for path, (entries, fields) in mistaken.items():
-        answer = administrator.send(path, **entries)
+    for path, (form, fields) in mistaken.items():
+        response = administrator.send(path, **form)
 
-        assert answer.status_code == 422, path
-        assert _marked(answer.text) == fields, path
+        assert response.status_code == 422, path
+        assert _marked(response.text) == fields, path
         problems = len(fields) if path != "/agents/new" else 2  # those of the definition have a list of their own
         heading = "There's a problem" if problems == 1 else f"There are {problems} problems"
-        assert heading in html.unescape(answer.text), path
+        assert heading in html.unescape(response.text), path
 
 
 def test_a_sound_form_asks_for_the_password_and_changes_nothing_before(
@@ -103,16 +103,16 @@ def test_a_sound_form_asks_for_the_password_and_changes_nothing_before(
         f"{address}/disable": {"from": "profile"},
     }
     lists = ("/organization/users", f"{address}/api-keys", "/organization/apps", "/audit")
-    for path, entries in sound.items():
+    for path, form in sound.items():
         clock.advance(timedelta(minutes=11))
         before = [_rows(administrator.open(each).text) for each in lists]
 
-        asked = administrator.send(path, **entries)
+        prompt = administrator.send(path, **form)
         unchanged = [_rows(administrator.open(each).text) for each in lists]
-        done = administrator.send(path, **entries, confirm_password=PASSWORD)
+        done = administrator.send(path, **form, confirm_password=PASSWORD)
 
-        assert asked.status_code == 403, path
-        assert "Confirm your identity" in asked.text, path
+        assert prompt.status_code == 403, path
+        assert "Confirm your identity" in prompt.text, path
         assert unchanged == before, path
         assert done.status_code in (200, 303), path
         assert [_rows(administrator.open(each).text) for each in lists] != before, path
@@ -128,7 +128,7 @@ def test_what_the_state_forbids_is_told_before_the_password_is_asked_for(
     """The last administrator can be neither disabled nor deleted, with or without a password."""
     clock.advance(timedelta(minutes=11))
     for change in ("disable", "delete"):
-        answer = administrator.send(f"/organization/users/{organization.admin.id}/{change}")
+        response = administrator.send(f"/organization/users/{organization.admin.id}/{change}")
 
-        assert answer.status_code == 422, change
-        assert "Confirm your identity" not in answer.text, change
+        assert response.status_code == 422, change
+        assert "Confirm your identity" not in response.text, change

@@ -73,18 +73,18 @@ def test_a_form_of_another_site_changes_nothing(organization: Organization, admi
     """A change that our own pages did not ask for is refused, with a page that says so."""
     person = organization.user()
 
-    answer = administrator.send(f"/organization/users/{person.id}/disable", headers=headers)
+    response = administrator.send(f"/organization/users/{person.id}/disable", headers=headers)
 
-    assert answer.status_code == 403
-    assert "nothing was changed" in answer.text
+    assert response.status_code == 403
+    assert "nothing was changed" in response.text
     assert "Disabled" not in administrator.open(f"/organization/users/{person.id}").text
 
 
 def test_our_own_origin_is_enough_where_browsers_send_no_fetch_headers(administrator: Browser) -> None:
     """On plain HTTP off loopback browsers send only Origin; our own is accepted."""
-    answer = administrator.send("/logout", headers={"Origin": administrator.server.url})
+    response = administrator.send("/logout", headers={"Origin": administrator.server.url})
 
-    assert answer.status_code == 303
+    assert response.status_code == 303
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nowhere", "/agents/99999999999", "/login"])
@@ -104,9 +104,9 @@ def test_static_files_are_kept_for_a_year_under_a_name_of_their_content(administ
     page = administrator.open("/").text
     address = page.split('rel="stylesheet" href="')[1].split('"')[0]
 
-    found = administrator.open(address)
+    response = administrator.open(address)
 
-    assert found.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert administrator.open("/static/app.000000000000.css").status_code == 404
 
 
@@ -135,10 +135,10 @@ def test_nonsense_in_an_address_shows_a_page_all_the_same(administrator: Browser
 
 def test_a_cursor_of_somebody_else_is_refused_plainly(administrator: Browser) -> None:
     """A cursor that we did not give out is a bad request, with a page of ours."""
-    answer = administrator.open("/audit?cursor=nonsense")
+    response = administrator.open("/audit?cursor=nonsense")
 
-    assert answer.status_code == 400
-    assert "<h1>" in answer.text
+    assert response.status_code == 400
+    assert "<h1>" in response.text
 
 
 @pytest.mark.parametrize(
@@ -155,18 +155,18 @@ def test_a_form_that_cannot_be_read_is_refused(administrator: Browser, content_t
     """What no page of ours sends is a bad request and changes nothing."""
     headers = {"Sec-Fetch-Site": "same-origin", "Content-Type": content_type}
 
-    answer = administrator.http.post("/organization/users/new", content=body, headers=headers)
+    response = administrator.http.post("/organization/users/new", content=body, headers=headers)
 
-    assert answer.status_code == 400
+    assert response.status_code == 400
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_fields_that_a_form_does_not_have_are_ignored(organization: Organization, administrator: Browser) -> None:
     """An organization, a status or a password cannot be slipped in beside a name."""
     person = organization.user()
-    entries = {"full_name": "New Name", "email": person.email, "group": "User"}
+    form = {"full_name": "New Name", "email": person.email, "group": "User"}
 
-    administrator.send(f"/organization/users/{person.id}/edit", **entries, organization_id="1", status="disabled", password="x")
+    administrator.send(f"/organization/users/{person.id}/edit", **form, organization_id="1", status="disabled", password="x")
     page = administrator.open(f"/organization/users/{person.id}").text
 
     assert "New Name" in page
@@ -175,6 +175,6 @@ def test_fields_that_a_form_does_not_have_are_ignored(organization: Organization
 
 def test_every_audit_event_has_words() -> None:
     """No event of the trail is shown by its bare name."""
-    known = {event.action for event in events.ALL}
+    actions = {event.action for event in events.ALL}
 
-    assert known <= {name for name, each in audit_messages.MESSAGES.items() if isinstance(each, audit_messages.Message)}
+    assert actions <= {name for name, each in audit_messages.MESSAGES.items() if isinstance(each, audit_messages.Message)}

@@ -44,21 +44,21 @@ def sign_in_again(browser: Browser, away: httpx.Response, person: Person) -> htt
     """Follow a form's answer to the sign-in page, sign in, and open the page that this leads to."""
     assert away.status_code == 303, away.text
     door = browser.open(away.headers["location"])
-    wanted = html.unescape(re.findall(r'name="next" value="([^"]*)"', door.text)[0])
-    there = browser.walk(browser.send("/login", email=person.email, password=PASSWORD, next=wanted))
+    next_url = html.unescape(re.findall(r'name="next" value="([^"]*)"', door.text)[0])
+    there = browser.walk(browser.send("/login", email=person.email, password=PASSWORD, next=next_url))
     return browser.open(there.headers["location"])
 
 
-def sent_too_late(organization: Organization, browser: Browser, person: Person, path: str, **entries: Any) -> httpx.Response:
+def sent_too_late(organization: Organization, browser: Browser, person: Person, path: str, **form: Any) -> httpx.Response:
     """Send a form after the session has ended."""
     end_sessions(organization, person)
-    return browser.send(path, **entries)
+    return browser.send(path, **form)
 
 
 def typed_in(page: str, name: str) -> str:
     """Return what a text area of a page holds."""
-    found = re.search(rf'<textarea[^>]*name="{name}"[^>]*>\n(.*?)</textarea>', page, re.DOTALL)
-    return html.unescape(found[1]) if found else ""
+    match = re.search(rf'<textarea[^>]*name="{name}"[^>]*>\n(.*?)</textarea>', page, re.DOTALL)
+    return html.unescape(match[1]) if match else ""
 
 
 def count(organization: Organization, model: type[Agent | FormDraft]) -> int:
@@ -158,10 +158,10 @@ def test_a_box_that_was_emptied_stays_empty(organization: Organization, administ
 def test_no_secret_is_kept(organization: Organization, administrator: Browser) -> None:
     """Neither the field of a password nor what looks like a key or token in another; the page makes a password of its own."""
     key = organization.key().secret
-    entries = {"full_name": f"Grace {key}", "email": JWT, "group": f'{{"kty":"RSA","d": "{"s" * 40}"}}', "authentication": PEM}
+    form = {"full_name": f"Grace {key}", "email": JWT, "group": f'{{"kty":"RSA","d": "{"s" * 40}"}}', "authentication": PEM}
 
     away = sent_too_late(
-        organization, administrator, organization.admin, "/organization/users/new", password="a-password-typed", form_id="x" * 20, **entries
+        organization, administrator, organization.admin, "/organization/users/new", password="a-password-typed", form_id="x" * 20, **form
     )
     text = _kept(organization, administrator, "/organization/users/new")
     page = sign_in_again(administrator, away, organization.admin)
@@ -192,9 +192,9 @@ def test_no_secret_of_an_app_is_kept(prefix: str) -> None:
 def _kept(organization: Organization, browser: Browser, path: str) -> dict[str, str]:
     async def work(session: AsyncSession) -> dict[str, str]:
         token = browser.http.cookies[cookie_names.of(organization.server.settings, "kept")]
-        found = await form_drafts.find(session, organization.admin.id, path, token, organization.server.services.secrets)
-        assert found is not None
-        return found
+        draft = await form_drafts.find(session, organization.admin.id, path, token, organization.server.services.secrets)
+        assert draft is not None
+        return draft
 
     return organization.write(work)
 
@@ -368,14 +368,14 @@ def test_an_idle_session_keeps_it_too(serve: Callable[..., Server], browse: Brow
 def test_every_form_that_is_kept_has_a_page_of_its_own_that_draws_it(server: Server) -> None:
     """A form declares that it carries typed text; GET of its address is what the person comes back to."""
     routes = server.application.litestar.routes
-    found = [
+    form_routes = [
         (route.path, {method for each in route.route_handlers for method in each.http_methods})  # type: ignore[union-attr]
         for route in routes
         if any("typed_text" in each.opt for each in getattr(route, "route_handlers", ()))
     ]
 
-    assert len(found) >= 12
-    assert all({"GET", "POST"} <= methods for _, methods in found), found
+    assert len(form_routes) >= 12
+    assert all({"GET", "POST"} <= methods for _, methods in form_routes), form_routes
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")

@@ -42,10 +42,10 @@ def test_a_key_is_shown_once_and_works(organization: Organization, administrator
 
 def test_sending_the_form_again_makes_no_second_key(administrator: Browser, person: Person) -> None:
     """The same form sent twice leads to the list, which holds one key."""
-    entries = _entries(administrator, person)
-    administrator.send(f"{_keys(person)}/new", **entries)
+    form = _entries(administrator, person)
+    administrator.send(f"{_keys(person)}/new", **form)
 
-    again = administrator.send(f"{_keys(person)}/new", **entries)
+    again = administrator.send(f"{_keys(person)}/new", **form)
 
     assert again.status_code == 303
     assert again.headers["location"] == _keys(person)
@@ -79,13 +79,13 @@ def test_a_revoked_key_is_refused_by_the_next_request(organization: Organization
 )
 def test_a_refused_entry_is_marked_and_kept(administrator: Browser, person: Person, field: str, entries: dict[str, str]) -> None:
     """A refused form comes back with 422, the field marked, what was typed, and no key is made."""
-    answer = administrator.send(f"{_keys(person)}/new", **_entries(administrator, person, **entries))
+    response = administrator.send(f"{_keys(person)}/new", **_entries(administrator, person, **entries))
 
-    assert answer.status_code == 422
-    assert f'id="{field}-error"' in answer.text
-    assert key_in(answer.text) == ""
+    assert response.status_code == 422
+    assert f'id="{field}-error"' in response.text
+    assert key_in(response.text) == ""
     if field != "description":
-        assert value_of(answer.text, "description") == "Nightly export"
+        assert value_of(response.text, "description") == "Nightly export"
     assert "No active API keys" in administrator.open(_keys(person)).text
 
 
@@ -94,25 +94,25 @@ def test_what_somebody_typed_is_never_markup(administrator: Browser, person: Per
     typed = "<img src=x onerror=alert(1)>"
     page = administrator.send(f"{_keys(person)}/new", **_entries(administrator, person, description=typed))
 
-    for shown in (page.text, administrator.open(_keys(person)).text, administrator.open("/audit").text):
-        assert typed not in shown
-        assert "&lt;img src=x onerror=alert(1)&gt;" in shown
+    for text in (page.text, administrator.open(_keys(person)).text, administrator.open("/audit").text):
+        assert typed not in text
+        assert "&lt;img src=x onerror=alert(1)&gt;" in text
 
 
 def test_an_old_proof_asks_for_the_password_and_then_goes_on(administrator: Browser, person: Person, clock: Frozen) -> None:
     """Eleven minutes after the password the form is interrupted; with the password it is carried out as it was typed."""
-    entries = _entries(administrator, person)
+    form = _entries(administrator, person)
     clock.advance(timedelta(minutes=11))
 
-    asked = administrator.send(f"{_keys(person)}/new", **entries)
-    wrong = administrator.send(f"{_keys(person)}/new", **entries, confirm_password="not the password")
-    kept = {name: value_of(asked.text, name) for name in entries}
-    made = administrator.send(f"{_keys(person)}/new", **kept, confirm_password=PASSWORD)
+    prompt = administrator.send(f"{_keys(person)}/new", **form)
+    wrong = administrator.send(f"{_keys(person)}/new", **form, confirm_password="not the password")
+    resent_form = {name: value_of(prompt.text, name) for name in form}
+    response = administrator.send(f"{_keys(person)}/new", **resent_form, confirm_password=PASSWORD)
 
-    assert asked.status_code == wrong.status_code == 403
-    assert "Confirm your identity" in asked.text
+    assert prompt.status_code == wrong.status_code == 403
+    assert "Confirm your identity" in prompt.text
     assert "This is not your password" in wrong.text
-    assert key_in(made.text)
+    assert key_in(response.text)
     assert administrator.open(_keys(person)).text.count("Actions for Nightly export") == 1
 
 
@@ -121,7 +121,7 @@ def test_the_keys_of_another_organization_are_not_there(administrator: Browser, 
     stranger = other.user()
     key = other.key(stranger)
 
-    answers = [
+    responses = [
         administrator.open(f"/organization/users/{stranger.id}"),
         administrator.open(_keys(stranger)),
         administrator.open(f"{_keys(stranger)}/{key.id}/revoke"),
@@ -129,7 +129,7 @@ def test_the_keys_of_another_organization_are_not_there(administrator: Browser, 
         administrator.send(f"/organization/users/{stranger.id}/disable"),
     ]
 
-    assert {answer.status_code for answer in answers} == {404}
+    assert {response.status_code for response in responses} == {404}
     assert other.server.http.get("/api/v1/agent/all", headers=key.header).status_code == 200
 
 
@@ -137,9 +137,9 @@ def test_a_key_is_only_found_under_its_own_user(organization: Organization, admi
     """An address that joins a user with somebody else's key leads nowhere."""
     key = organization.key(organization.user("Somebody Else"))
 
-    answer = administrator.send(f"{_keys(person)}/{key.id}/revoke")
+    response = administrator.send(f"{_keys(person)}/{key.id}/revoke")
 
-    assert answer.status_code == 404
+    assert response.status_code == 404
     assert organization.server.http.get("/api/v1/agent/all", headers=key.header).status_code == 200
 
 

@@ -40,17 +40,17 @@ def _made(organization: Organization, page: str) -> App:
     return App(_pk(organization, client_id[1]), client_id[1], secret[1])
 
 
-def _register(administrator: Browser, **entries: str) -> httpx.Response:
+def _register(administrator: Browser, **form: str) -> httpx.Response:
     """Fill in the form of a new app, and send it."""
-    form_id = administrator.field(f"{BASE}/new?kind={entries['kind']}", "form_id")
-    return administrator.send(f"{BASE}/new", **{"form_id": form_id, **entries})
+    form_id = administrator.field(f"{BASE}/new?kind={form['kind']}", "form_id")
+    return administrator.send(f"{BASE}/new", **{"form_id": form_id, **form})
 
 
 def _pk(organization: Organization, client_id: str) -> int:
     async def work(session: AsyncSession) -> int:
-        found = await session.scalar(select(OAuthClient.id).where(OAuthClient.client_id == client_id))
-        assert found is not None
-        return found
+        pk = await session.scalar(select(OAuthClient.id).where(OAuthClient.client_id == client_id))
+        assert pk is not None
+        return pk
 
     return organization.write(work)
 
@@ -99,12 +99,12 @@ def test_a_secret_is_shown_once_and_works(organization: Organization, administra
 
 def test_a_public_app_leads_straight_to_its_page(administrator: Browser) -> None:
     """It has no secret to show; its page holds what the app needs to know."""
-    entries = {"kind": "public", "name": "Phone", "application_type": "native", "redirect_uris": "com.example.phone:/back"}
+    form = {"kind": "public", "name": "Phone", "application_type": "native", "redirect_uris": "com.example.phone:/back"}
 
-    made = _register(administrator, **entries)
-    page = administrator.open(made.headers["location"]).text
+    response = _register(administrator, **form)
+    page = administrator.open(response.headers["location"]).text
 
-    assert made.status_code == 303
+    assert response.status_code == 303
     assert re.search(r'id="client-id">app_[0-9A-Za-z]{22}<', page)
     assert f'id="issuer">{administrator.server.settings.public_url}<' in page
     assert "/.well-known/openid-configuration" in page
@@ -125,12 +125,12 @@ def test_a_public_app_leads_straight_to_its_page(administrator: Browser) -> None
 )
 def test_a_refused_entry_is_marked_and_kept(administrator: Browser, field: str, entries: dict[str, str]) -> None:
     """422, the field marked and opened to view, what was typed kept, and nothing registered."""
-    answer = _register(administrator, **{**WEB, **entries})
+    response = _register(administrator, **{**WEB, **entries})
 
-    assert answer.status_code == 422
-    assert f'id="{field}-error"' in answer.text
+    assert response.status_code == 422
+    assert f'id="{field}-error"' in response.text
     if field != "name":
-        assert value_of(answer.text, "name") == WEB["name"]
+        assert value_of(response.text, "name") == WEB["name"]
     assert "No apps yet" in administrator.open(BASE).text
 
 
@@ -152,24 +152,24 @@ def test_a_form_that_is_sent_twice_at_the_same_moment_registers_one_app(administ
     """The database decides."""
     form_id = administrator.field(f"{BASE}/new?kind=service", "form_id")
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda _: administrator.send(f"{BASE}/new", **SERVICE, form_id=form_id), range(6)))
+        responses = list(pool.map(lambda _: administrator.send(f"{BASE}/new", **SERVICE, form_id=form_id), range(6)))
 
-    made = [_made(organization, answer.text) for answer in answers if answer.status_code == 200]
-    assert len(made) == 1
-    assert [answer.headers["location"] for answer in answers if answer.status_code != 200] == [f"{BASE}/{made[0].pk}"] * 5
+    apps = [_made(organization, response.text) for response in responses if response.status_code == 200]
+    assert len(apps) == 1
+    assert [response.headers["location"] for response in responses if response.status_code != 200] == [f"{BASE}/{apps[0].pk}"] * 5
     assert _count(organization) == 1
 
 
 @pytest.mark.parametrize("form_id", ["", "short", "x" * 65, "with a space in it"])
 def test_a_form_without_its_number_registers_nothing(administrator: Browser, organization: Organization, form_id: str) -> None:
     """It comes back filled in and with a number, to be sent once more."""
-    answer = administrator.send(f"{BASE}/new", **WEB, form_id=form_id)
+    response = administrator.send(f"{BASE}/new", **WEB, form_id=form_id)
 
-    assert answer.status_code == 422
-    assert "This form cannot be sent again" in answer.text
-    assert value_of(answer.text, "name") == WEB["name"]
+    assert response.status_code == 422
+    assert "This form cannot be sent again" in response.text
+    assert value_of(response.text, "name") == WEB["name"]
     assert _count(organization) == 0
-    assert administrator.send(f"{BASE}/new", **WEB, form_id=value_of(answer.text, "form_id")).status_code == 200
+    assert administrator.send(f"{BASE}/new", **WEB, form_id=value_of(response.text, "form_id")).status_code == 200
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
@@ -180,12 +180,12 @@ def test_a_form_that_made_an_app_of_others_leads_to_none_of_theirs(
     theirs = browse(other.server)
     theirs.sign_in(other.admin)
     form_id = theirs.field(f"{BASE}/new?kind=public", "form_id")
-    entries = {"kind": "public", "name": "Theirs", "application_type": "web", "redirect_uris": CALLBACK, "form_id": form_id}
-    assert theirs.send(f"{BASE}/new", **entries).status_code == 303
+    form = {"kind": "public", "name": "Theirs", "application_type": "web", "redirect_uris": CALLBACK, "form_id": form_id}
+    assert theirs.send(f"{BASE}/new", **form).status_code == 303
 
-    answer = administrator.send(f"{BASE}/new", **entries)
+    response = administrator.send(f"{BASE}/new", **form)
 
-    assert (answer.status_code, answer.headers["location"]) == (303, BASE)
+    assert (response.status_code, response.headers["location"]) == (303, BASE)
     assert _count(organization) == 0
 
 
@@ -224,10 +224,10 @@ def test_a_service_gets_what_is_ticked_and_no_more(organization: Organization, a
     app = _made(organization, _register(administrator, **SERVICE, **{f"space_{space}": "viewer", "scope_spaces:read": "yes"}).text)
     token = apps.own(app).json()["access_token"]
     header = {"Authorization": f"Bearer {token}"}
-    listed = organization.server.http.get("/api/v1/spaces", headers=header)
+    response = organization.server.http.get("/api/v1/spaces", headers=header)
     page = administrator.open(f"{BASE}/{app.pk}").text
 
-    assert [each["id"] for each in listed.json()] == [space]
+    assert [each["id"] for each in response.json()] == [space]
     assert "Retail" in page
     administrator.send(f"{BASE}/{app.pk}/edit", **SERVICE, **{f"space_{other}": "operator"})
     assert organization.server.http.get("/api/v1/spaces", headers=header).status_code in (401, 403)
@@ -343,32 +343,32 @@ def test_the_list_is_searched_and_sorted_in_the_address(administrator: Browser, 
     apps.register(name="Zebra")
     apps.register(name="Aardvark")
 
-    found = administrator.open(f"{BASE}?q=zebr").text
-    turned = administrator.open(f"{BASE}?sort=name&order=desc").text
+    search_page = administrator.open(f"{BASE}?q=zebr").text
+    sorted_page = administrator.open(f"{BASE}?sort=name&order=desc").text
 
-    assert "Zebra" in found
-    assert "Aardvark" not in found
-    assert turned.index("Zebra") < turned.index("Aardvark")
+    assert "Zebra" in search_page
+    assert "Aardvark" not in search_page
+    assert sorted_page.index("Zebra") < sorted_page.index("Aardvark")
     assert administrator.open(f"{BASE}?sort=secret&order=odd&page=-1&status=odd").status_code == 200
 
 
 def test_the_contracts_own_address_leads_to_the_list(administrator: Browser, user: Browser) -> None:
     """Admin > MCP Integrations; for administrators only."""
-    answer = administrator.open("/manage/admin/mcp-integrations")
+    response = administrator.open("/manage/admin/mcp-integrations")
 
-    assert (answer.status_code, answer.headers["location"]) == (303, BASE)
+    assert (response.status_code, response.headers["location"]) == (303, BASE)
     assert user.open("/manage/admin/mcp-integrations").status_code == 404
 
 
 def test_an_old_proof_asks_for_the_password_and_then_goes_on(administrator: Browser, organization: Organization, clock: Frozen) -> None:
     """Eleven minutes after the password the form is interrupted, and carried out with it as it was typed."""
     clock.advance(timedelta(minutes=11))
-    asked = _register(administrator, **WEB)
-    made = administrator.send(f"{BASE}/new", **WEB, form_id=value_of(asked.text, "form_id"), confirm_password=PASSWORD)
+    prompt = _register(administrator, **WEB)
+    response = administrator.send(f"{BASE}/new", **WEB, form_id=value_of(prompt.text, "form_id"), confirm_password=PASSWORD)
 
-    assert asked.status_code == 403
-    assert "Confirm your identity" in asked.text
-    assert _made(organization, made.text).secret is not None
+    assert prompt.status_code == 403
+    assert "Confirm your identity" in prompt.text
+    assert _made(organization, response.text).secret is not None
     assert administrator.open(BASE).text.count("Actions for Price dashboard") == 1
 
 
@@ -404,15 +404,15 @@ def test_a_resource_and_its_servers_secret(administrator: Browser) -> None:
     """Registered with an address; the secret is shown once, rotated, and gone with the resource."""
     base = "/organization/resources"
     assert "No API resources yet" in administrator.open(base).text
-    made = administrator.send(f"{base}/new", name="Data service", identifier="https://data.example/")
-    secret = re.search(r'id="the-key"[^>]*>(lps_[0-9A-Za-z]+)<', made.text)
+    response = administrator.send(f"{base}/new", name="Data service", identifier="https://data.example/")
+    secret = re.search(r'id="the-key"[^>]*>(lps_[0-9A-Za-z]+)<', response.text)
     assert secret
-    assert made.headers["cache-control"] == "no-store"
-    listed = administrator.open(base).text
-    here = re.search(rf'href="({base}/\d+)"', listed)
+    assert response.headers["cache-control"] == "no-store"
+    list_page = administrator.open(base).text
+    here = re.search(rf'href="({base}/\d+)"', list_page)
     assert here
-    assert "https://data.example" in listed
-    assert secret[1] not in listed
+    assert "https://data.example" in list_page
+    assert secret[1] not in list_page
 
     rotated = administrator.send(f"{here[1]}/rotate", overlap="24")
     assert "lps_" in rotated.text
@@ -426,10 +426,10 @@ def test_a_resource_and_its_servers_secret(administrator: Browser) -> None:
 
 def test_another_organizations_resource_is_not_there(administrator: Browser, other: Organization) -> None:
     """Like everything of theirs."""
-    made = resource(other)
+    created = resource(other)
 
     for path in ("", "/rotate", "/delete"):
-        address = f"/organization/resources/{made.resource.row.id}{path}"
+        address = f"/organization/resources/{created.resource.row.id}{path}"
         assert administrator.open(address).status_code == 404
         assert administrator.send(address, name="Mine", overlap="0").status_code == 404
 
@@ -445,12 +445,12 @@ def test_a_user_withdraws_an_app(organization: Organization, browse: Browse, app
     browser = browse(organization.server)
     browser.sign_in(grace)
 
-    listed = browser.open("/account").text
+    account_page = browser.open("/account").text
     confirmation = browser.open(f"/account/apps/{app.pk}/withdraw").text
     done = browser.send(f"/account/apps/{app.pk}/withdraw")
 
-    assert "Partner" in listed
-    assert "See agents and their schedules" in listed
+    assert "Partner" in account_page
+    assert "See agents and their schedules" in account_page
     assert "next request is refused" in confirmation
     assert done.headers["location"] == "/account#apps"
     assert apps.get("/agent/all", tokens).status_code == 401

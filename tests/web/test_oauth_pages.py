@@ -34,14 +34,16 @@ def television(organization: Organization) -> App:
 
 
 def _ask(server: Server, app: App, scope: str = "agents:read offline_access") -> dict[str, Any]:
-    answer = server.http.post("/api/oauth/device_authorization", data={"scope": scope, **app.proof})
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    response = server.http.post("/api/oauth/device_authorization", data={"scope": scope, **app.proof})
+    assert response.status_code == 200, response.text
+    device_authorization: dict[str, Any] = response.json()
+    return device_authorization
 
 
-def _poll(server: Server, app: App, asked: dict[str, Any]) -> httpx.Response:
-    return server.http.post("/api/oauth/token", data={"grant_type": DEVICE, "device_code": asked["device_code"], **app.proof})
+def _poll(server: Server, app: App, device_authorization: dict[str, Any]) -> httpx.Response:
+    return server.http.post(
+        "/api/oauth/token", data={"grant_type": DEVICE, "device_code": device_authorization["device_code"], **app.proof}
+    )
 
 
 def _typed(browser: Browser, code: str) -> httpx.Response:
@@ -50,12 +52,12 @@ def _typed(browser: Browser, code: str) -> httpx.Response:
 
 def test_a_typed_code_shows_the_app_and_asks(administrator: Browser, organization: Organization, television: App) -> None:
     """The client, what it wants, and from where it asked; nothing is granted by typing (security.md 90)."""
-    asked = _ask(organization.server, television)
+    device_authorization = _ask(organization.server, television)
 
-    page = _typed(administrator, asked["user_code"])
+    page = _typed(administrator, device_authorization["user_code"])
 
     assert page.status_code == 200
-    for said in (
+    for text in (
         "Wall display",
         "wants to act for",
         "See agents and their schedules",
@@ -63,8 +65,8 @@ def test_a_typed_code_shows_the_app_and_asks(administrator: Browser, organizatio
         "127.0.0.1",
         "Go on only if the device is in front of you",
     ):
-        assert said in page.text
-    assert _poll(organization.server, television, asked).json()["error"] == "authorization_pending"
+        assert text in page.text
+    assert _poll(organization.server, television, device_authorization).json()["error"] == "authorization_pending"
 
 
 def test_an_allowed_device_gets_its_tokens(administrator: Browser, organization: Organization, television: App, clock: Frozen) -> None:
@@ -72,51 +74,51 @@ def test_an_allowed_device_gets_its_tokens(administrator: Browser, organization:
     retail = organization.space("Retail")
     organization.agent("Prices", retail)
     organization.agent("Notes")
-    asked = _ask(organization.server, television)
-    page = _typed(administrator, asked["user_code"])
+    device_authorization = _ask(organization.server, television)
+    page = _typed(administrator, device_authorization["user_code"])
 
     done = administrator.send("/oauth/consent", request=value_of(page.text, "request"), decision="authorize", space=str(retail))
     clock.advance(timedelta(seconds=6))
-    tokens = _poll(organization.server, television, asked).json()
+    tokens = _poll(organization.server, television, device_authorization).json()
 
     assert (done.status_code, done.headers["location"]) == (303, "/device/allowed")
     assert "The device is connected" in administrator.open("/device/allowed").text
     assert tokens["refresh_token"]
-    seen = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json()
-    assert [agent["name"] for agent in seen] == ["Prices"]
+    agents = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {tokens['access_token']}"}).json()
+    assert [agent["name"] for agent in agents] == ["Prices"]
 
 
 def test_a_denied_device_gets_nothing(administrator: Browser, organization: Organization, television: App) -> None:
     """And learns it."""
-    asked = _ask(organization.server, television)
-    page = _typed(administrator, asked["user_code"])
+    device_authorization = _ask(organization.server, television)
+    page = _typed(administrator, device_authorization["user_code"])
 
     done = administrator.send("/oauth/consent", request=value_of(page.text, "request"), decision="deny")
 
     assert done.headers["location"] == "/device/denied"
-    assert _poll(organization.server, television, asked).json()["error"] == "access_denied"
+    assert _poll(organization.server, television, device_authorization).json()["error"] == "access_denied"
 
 
 def test_an_address_with_the_code_only_fills_it_in(administrator: Browser, organization: Organization, television: App) -> None:
     """Whoever sends somebody a link has not got them to agree (security.md 90)."""
-    asked = _ask(organization.server, television)
+    device_authorization = _ask(organization.server, television)
 
-    page = administrator.open(asked["verification_uri_complete"])
+    page = administrator.open(device_authorization["verification_uri_complete"])
 
-    assert value_of(page.text, "user_code") == asked["user_code"]
+    assert value_of(page.text, "user_code") == device_authorization["user_code"]
     assert "Wall display" not in page.text
-    assert _poll(organization.server, television, asked).json()["error"] == "authorization_pending"
+    assert _poll(organization.server, television, device_authorization).json()["error"] == "authorization_pending"
 
 
 def test_a_code_survives_signing_in(organization: Organization, browse: Browse, television: App) -> None:
     """A person who is not signed in comes back to the filled field."""
-    asked = _ask(organization.server, television)
+    device_authorization = _ask(organization.server, television)
     browser = browse(organization.server)
 
-    location = browser.open(asked["verification_uri_complete"]).headers["location"]
+    location = browser.open(device_authorization["verification_uri_complete"]).headers["location"]
 
     assert location.startswith("/login?next=")
-    assert asked["user_code"] in location
+    assert device_authorization["user_code"] in location
 
 
 @pytest.mark.parametrize(
@@ -126,9 +128,9 @@ def test_case_dashes_and_blanks_do_not_matter(
     administrator: Browser, organization: Organization, television: App, change: Callable[[str], str]
 ) -> None:
     """People type as they like (RFC 8628 section 6.1)."""
-    asked = _ask(organization.server, television)
+    device_authorization = _ask(organization.server, television)
 
-    assert "Wall display" in _typed(administrator, change(asked["user_code"])).text
+    assert "Wall display" in _typed(administrator, change(device_authorization["user_code"])).text
 
 
 @pytest.mark.parametrize("code", ["", "BCDF-GHJK", "not a code", "é" * 50, "<script>"])
@@ -143,15 +145,15 @@ def test_a_wrong_code_keeps_what_was_typed(administrator: Browser, code: str) ->
 
 def test_guessing_is_slowed_for_a_person(administrator: Browser, organization: Organization, television: App, clock: Frozen) -> None:
     """After ten tries in ten minutes the right code does not help either (security.md 90)."""
-    asked = _ask(organization.server, television)
+    device_authorization = _ask(organization.server, television)
     for _ in range(10):
         assert _typed(administrator, "BCDF-GHJK").status_code == 422
 
-    stopped = _typed(administrator, asked["user_code"])
+    stopped = _typed(administrator, device_authorization["user_code"])
 
     assert stopped.status_code == 429
     assert int(stopped.headers["Retry-After"]) > 0
-    assert value_of(stopped.text, "user_code") == asked["user_code"]
+    assert value_of(stopped.text, "user_code") == device_authorization["user_code"]
     clock.advance(timedelta(seconds=601))
     assert _typed(administrator, "BCDF-GHJK").status_code == 422
 
@@ -184,27 +186,27 @@ def test_of_two_people_who_typed_the_code_one_decides(
     organization: Organization, administrator: Browser, user: Browser, television: App
 ) -> None:
     """The second gets a page that says so."""
-    asked = _ask(organization.server, television)
-    pages = [(browser, _typed(browser, asked["user_code"])) for browser in (administrator, user)]
+    device_authorization = _ask(organization.server, television)
+    pages = [(browser, _typed(browser, device_authorization["user_code"])) for browser in (administrator, user)]
 
-    answers = [
+    responses = [
         browser.send("/oauth/consent", request=value_of(page.text, "request"), decision="authorize", space="all") for browser, page in pages
     ]
 
-    assert [answer.status_code for answer in answers] == [303, 409]
-    assert "answered already" in answers[1].text
+    assert [response.status_code for response in responses] == [303, 409]
+    assert "answered already" in responses[1].text
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
 def test_a_device_of_a_revoked_app_is_refused(administrator: Browser, organization: Organization, television: App) -> None:
     """With a page."""
-    asked = _ask(organization.server, television)
+    device_authorization = _ask(organization.server, television)
 
     async def work(session: Any) -> None:
         (await session.get(OAuthClient, television.pk)).status = "revoked"
 
     organization.write(work)
-    assert _typed(administrator, asked["user_code"]).status_code == 409
+    assert _typed(administrator, device_authorization["user_code"]).status_code == 409
 
 
 def test_a_code_sent_by_another_site_is_refused(administrator: Browser) -> None:
@@ -218,13 +220,13 @@ def test_a_device_cannot_get_a_token_for_a_resource_that_the_persons_organizatio
 ) -> None:
     """What its own organization registered counts for that organization (security.md 44)."""
     far = Apps(other).register(redirect_uris=(), grant_types=(DEVICE,), application_type="native")
-    asked = _ask(other.server, far)
+    device_authorization = _ask(other.server, far)
 
     async def work(session: Any) -> None:
         (await session.scalars(select(DeviceCode).where(DeviceCode.oauth_client_id == far.pk))).one().resource = "https://far.example"
 
     other.write(work)
-    refused = _typed(administrator, asked["user_code"])
+    refused = _typed(administrator, device_authorization["user_code"])
     assert refused.status_code == 409
     assert "your organization does not know" in refused.text
 
@@ -232,9 +234,9 @@ def test_a_device_cannot_get_a_token_for_a_resource_that_the_persons_organizatio
 def test_a_device_that_cannot_refresh_is_promised_minutes(administrator: Browser, organization: Organization) -> None:
     """Whatever it asked for."""
     app = Apps(organization).register(redirect_uris=(), grant_types=(DEVICE,), application_type="native")
-    asked = _ask(organization.server, app)
+    device_authorization = _ask(organization.server, app)
 
-    assert "For 15 minutes" in _typed(administrator, asked["user_code"]).text
+    assert "For 15 minutes" in _typed(administrator, device_authorization["user_code"]).text
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ def test_a_new_user_signs_in_with_the_temporary_password(organization: Organizat
     password = administrator.field(f"{USERS}/new", "password")
     email = f"new.{organization.number}@example.com"
 
-    made = administrator.send(f"{USERS}/new", full_name="New Person", email=email, group="User", password=password)
+    response = administrator.send(f"{USERS}/new", full_name="New Person", email=email, group="User", password=password)
     began = browse(organization.server).send("/login", email=email, password=password)
 
-    assert made.headers["location"] == USERS
+    assert response.headers["location"] == USERS
     assert began.headers["location"].startswith("/password")
     assert "New Person" in administrator.open(USERS).text
 
@@ -44,11 +44,11 @@ def test_a_refused_user_is_marked_and_kept(organization: Organization, administr
         **entries,
     }
 
-    answer = administrator.send(f"{USERS}/new", **typed)
+    response = administrator.send(f"{USERS}/new", **typed)
 
-    assert answer.status_code == 422
-    assert f'id="{field}-error"' in answer.text
-    assert value_of(answer.text, "email") == typed["email"]
+    assert response.status_code == 422
+    assert f'id="{field}-error"' in response.text
+    assert value_of(response.text, "email") == typed["email"]
     assert "Kept Name" not in administrator.open(USERS).text
 
 
@@ -58,10 +58,10 @@ def test_an_address_that_another_organization_uses_is_refused(
     """An e-mail address is one person's in the whole deployment, whatever its case."""
     taken = other.admin.email.upper()
 
-    answer = administrator.send(f"{USERS}/new", full_name="X", email=taken, group="User", password="violet anchor nine")
+    response = administrator.send(f"{USERS}/new", full_name="X", email=taken, group="User", password="violet anchor nine")
 
-    assert answer.status_code == 422
-    assert 'id="email-error"' in answer.text
+    assert response.status_code == 422
+    assert 'id="email-error"' in response.text
 
 
 def test_disabling_ends_sessions_and_keys_and_enabling_does_not_revive_keys(
@@ -88,13 +88,13 @@ def test_disabling_ends_sessions_and_keys_and_enabling_does_not_revive_keys(
 def test_the_last_administrator_stays(organization: Organization, administrator: Browser, change: str) -> None:
     """The page says why and nothing changes."""
     me = organization.admin
-    entries = {"full_name": me.full_name, "email": me.email, "group": "User"} if change == "demote" else {}
+    form = {"full_name": me.full_name, "email": me.email, "group": "User"} if change == "demote" else {}
     path = f"{USERS}/{me.id}/edit" if change == "demote" else f"{USERS}/{me.id}/{change}"
 
-    answer = administrator.send(path, **entries)
+    response = administrator.send(path, **form)
 
-    assert answer.status_code == 422
-    assert "administrator" in answer.text
+    assert response.status_code == 422
+    assert "administrator" in response.text
     assert administrator.open(USERS).status_code == 200
 
 
@@ -133,11 +133,11 @@ def test_searching_and_sorting_are_in_the_address(organization: Organization, ad
     """A search finds by name and e-mail, and says so when nothing matches."""
     organization.user("Zelda Zimmer")
 
-    found = administrator.open(f"{USERS}?q=zelda").text
+    search_page = administrator.open(f"{USERS}?q=zelda").text
     none = administrator.open(f"{USERS}?q=nobody-like-this").text
 
-    assert "Zelda Zimmer" in found
-    assert organization.admin.email not in found.split('id="results"')[1]
+    assert "Zelda Zimmer" in search_page
+    assert organization.admin.email not in search_page.split('id="results"')[1]
     assert "No users match" in none
 
 
@@ -149,12 +149,12 @@ def test_a_persons_name_opens_their_page(organization: Organization, administrat
     administrator.send(f"/spaces/{space}/members/new", user=str(person.id), role="editor")
     here = f"{USERS}/{person.id}"
 
-    listed, page = administrator.open(USERS).text, administrator.open(here).text
-    asked = administrator.open(f"{here}/disable?from=profile").text
-    disabled = administrator.send(f"{here}/disable", **{"from": value_of(asked, "from")})
+    list_page, page = administrator.open(USERS).text, administrator.open(here).text
+    confirm_page = administrator.open(f"{here}/disable?from=profile").text
+    disabled = administrator.send(f"{here}/disable", **{"from": value_of(confirm_page, "from")})
 
-    assert f'href="{here}"' in listed
-    for shown in (
+    assert f'href="{here}"' in list_page
+    for text in (
         "Nightly export",
         "Retail prices",
         "Editor",
@@ -163,6 +163,6 @@ def test_a_persons_name_opens_their_page(organization: Organization, administrat
         f"{here}/api-keys",
         f"/audit?actor={person.id}",
     ):
-        assert shown in page, shown
+        assert text in page, text
     assert disabled.headers["location"] == here
     assert administrator.send(f"{here}/enable", **{"from": ""}).headers["location"] == USERS

@@ -16,36 +16,36 @@ from tests.support.server import Server
 @pytest.mark.parametrize("found", problem_types.EVERY, ids=lambda each: each.code)
 def test_every_type_has_a_page_that_is_open_to_everybody(server: Server, found: ProblemType) -> None:
     """Without signing in: what it means, why it happens, what to do next, which status, and an example with our own address."""
-    answer = server.http.get(f"/errors/{found.slug}")
-    shown = html.unescape(answer.text).replace("<code>", "`").replace("</code>", "`")
+    response = server.http.get(f"/errors/{found.slug}")
+    page_text = html.unescape(response.text).replace("<code>", "`").replace("</code>", "`")
 
-    assert answer.status_code == 200
-    assert all(text in shown for text in (found.heading, found.meaning, found.why, found.advice, f"Status {found.status}"))
-    assert f'"type": "{server.url}/errors/{found.slug}"' in shown
-    assert answer.headers["content-security-policy"] == render.HEADERS["Content-Security-Policy"]
+    assert response.status_code == 200
+    assert all(text in page_text for text in (found.heading, found.meaning, found.why, found.advice, f"Status {found.status}"))
+    assert f'"type": "{server.url}/errors/{found.slug}"' in page_text
+    assert response.headers["content-security-policy"] == render.HEADERS["Content-Security-Policy"]
 
 
 def test_the_type_of_a_refusal_opens_its_page(organization: Organization) -> None:
     """What the API says is an address that a browser can follow."""
     http = organization.server.http
-    told = http.get("/api/v1/agent/all").json()
+    problem = http.get("/api/v1/agent/all").json()
 
-    assert told["type"].startswith(organization.server.url)
-    assert "Authentication required" in http.get(told["type"]).text
+    assert problem["type"].startswith(organization.server.url)
+    assert "Authentication required" in http.get(problem["type"]).text
 
 
 def test_all_types_are_listed(server: Server) -> None:
     """The list leads to every page, each once."""
-    answer = server.http.get("/errors")
+    response = server.http.get("/errors")
 
-    assert answer.status_code == 200
-    assert [answer.text.count(f'href="/errors/{each.slug}"') for each in problem_types.EVERY] == [1] * len(problem_types.EVERY)
+    assert response.status_code == 200
+    assert [response.text.count(f'href="/errors/{each.slug}"') for each in problem_types.EVERY] == [1] * len(problem_types.EVERY)
 
 
 @pytest.mark.parametrize("slug", ["nothing", "insufficient_scope", "Conflict", "conflict/more", "%3Cscript%3E"])
 def test_an_address_that_no_document_names_is_404(server: Server, slug: str) -> None:
     """It looks like every address where nothing is."""
-    answer = server.http.get(f"/errors/{slug}")
+    response = server.http.get(f"/errors/{slug}")
 
-    assert answer.status_code == 404
-    assert "Page not found" in answer.text
+    assert response.status_code == 404
+    assert "Page not found" in response.text

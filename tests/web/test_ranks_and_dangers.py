@@ -44,10 +44,10 @@ def test_what_ends_something_is_in_the_colour_of_danger(drawn: list[tuple[str, s
     seen = set()
     for name, page in drawn:
         for classes, words in _buttons(page):
-            if found := _ENDINGS.match(words):
+            if match := _ENDINGS.match(words):
                 with subtests.test(page=name, button=words):
                     assert "button-danger" in classes
-                    seen.add(found[1])
+                    seen.add(match[1])
 
     assert seen >= {"Revoke", "Delete", "Disable", "Block"}
 
@@ -63,7 +63,7 @@ def test_the_policy_is_saved_by_one_button(drawn: list[tuple[str, str]]) -> None
 
 def test_no_warning_stands_within_the_sentence_of_consent(drawn: list[tuple[str, str]]) -> None:
     """Who wants to act for whom and where is read in one go; warnings come after it."""
-    sentences = [(page, found) for _, page in drawn if (found := re.search(r"wants to act for.*?</select>", page, re.DOTALL))]
+    sentences = [(page, match) for _, page in drawn if (match := re.search(r"wants to act for.*?</select>", page, re.DOTALL))]
 
     assert any("summary-warning" in page for page, _ in sentences)
     for _, sentence in sentences:

@@ -23,9 +23,9 @@ def _changing(router: Router) -> Iterator[HTTPRouteHandler]:
 
 def test_every_form_of_the_administration_needs_a_recent_password() -> None:
     """Whoever adds a page that changes something says from where its user comes back, or the page is listed here with its reason."""
-    found = {handler.fn.__name__ for handler in _changing(routes.ADMINISTRATORS) if reauth.OPTION not in handler.opt}
+    handler_names = {handler.fn.__name__ for handler in _changing(routes.ADMINISTRATORS) if reauth.OPTION not in handler.opt}
 
-    assert found == _LETS
+    assert handler_names == _LETS
 
 
 def test_a_route_that_needs_a_recent_password_changes_things_in_the_transaction_that_asks_for_it() -> None:

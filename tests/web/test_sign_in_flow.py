@@ -27,26 +27,28 @@ def test_signing_in_runs_the_code_flow_with_pkce_as_the_first_party_client(organ
     answered = browser.open(began)
     entered = browser.open(answered.headers["location"])
 
-    asked = parse_qs(urlsplit(began).query)
+    query = parse_qs(urlsplit(began).query)
     assert urlsplit(began).path == AUTHORIZE
-    assert asked["client_id"] == [CONTROL_CENTER]
-    assert asked["code_challenge_method"] == ["S256"]
+    assert query["client_id"] == [CONTROL_CENTER]
+    assert query["code_challenge_method"] == ["S256"]
     assert answered.headers["location"].startswith(f"{organization.server.url}{CALLBACK}?")
     assert entered.headers["location"] == "/agents"
 
 
 def test_a_pages_script_gets_a_short_lived_token_of_its_session(administrator: Browser, organization: Organization) -> None:
     """It opens the API as the person who is signed in, and says so."""
-    made = administrator.send(TOKEN)
+    token_response = administrator.send(TOKEN)
 
-    assert made.status_code == 200, made.text
-    assert made.headers["cache-control"] == "no-store"
-    claims = jwt.decode(made.json()["access_token"], options={"verify_signature": False})
+    assert token_response.status_code == 200, token_response.text
+    assert token_response.headers["cache-control"] == "no-store"
+    claims = jwt.decode(token_response.json()["access_token"], options={"verify_signature": False})
     assert claims["sub"] == str(organization.admin.id)
     assert claims["client_id"] == CONTROL_CENTER
     assert claims["exp"] - claims["iat"] == 15 * 60
-    answer = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {made.json()['access_token']}"})
-    assert answer.status_code == 200, answer.text
+    response = organization.server.http.get(
+        "/api/v1/agent/all", headers={"Authorization": f"Bearer {token_response.json()['access_token']}"}
+    )
+    assert response.status_code == 200, response.text
 
 
 def test_signing_out_ends_the_sessions_tokens_too(administrator: Browser, organization: Organization) -> None:
@@ -55,15 +57,15 @@ def test_signing_out_ends_the_sessions_tokens_too(administrator: Browser, organi
 
     administrator.send("/logout")
 
-    answer = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {token}"})
-    assert answer.status_code == 401
+    response = organization.server.http.get("/api/v1/agent/all", headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == 401
 
 
 def test_another_site_gets_no_token_of_a_session(administrator: Browser) -> None:
     """The cookie alone is not enough: the request must come from one of our pages."""
-    answer = administrator.send(TOKEN, headers={"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"})
+    response = administrator.send(TOKEN, headers={"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"})
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
 def test_an_answer_that_this_browser_did_not_ask_for_is_refused(organization: Organization, browse: Browse) -> None:

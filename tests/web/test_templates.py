@@ -26,14 +26,14 @@ def environment() -> Environment:
 def _used(environment: Environment, template: str, seen: frozenset[str] = frozenset()) -> set[str]:
     source, _, _ = environment.loader.get_source(environment, template)  # type: ignore[union-attr]
     tree = environment.parse(source)
-    known = {node.target for node in tree.find_all(nodes.Import)} | {node.name for node in tree.find_all(nodes.Macro)}
-    found = meta.find_undeclared_variables(tree) - known
+    defined_names = {node.target for node in tree.find_all(nodes.Import)} | {node.name for node in tree.find_all(nodes.Macro)}
+    undeclared_names = meta.find_undeclared_variables(tree) - defined_names
     kin = [node.template for node in tree.find_all(nodes.Extends)] + [node.template for node in tree.find_all(nodes.Include)]
     for other in kin:
         name = other.as_const()
         if name not in seen:
-            found |= _used(environment, name, seen | {name})
-    return found - PROVIDED
+            undeclared_names |= _used(environment, name, seen | {name})
+    return undeclared_names - PROVIDED
 
 
 @pytest.mark.parametrize(("name", "template", "view"), PAGES, ids=IDS)
@@ -70,7 +70,7 @@ def test_a_page_that_asks_for_a_password_tells_password_managers_whose(environme
 @pytest.mark.parametrize(("template", "kind"), sorted({(template, type(view)) for _, template, view in PAGES}, key=str), ids=str)
 def test_a_template_uses_what_its_page_gives(environment: Environment, template: str, kind: Any) -> None:
     """A template names no variable that its page does not give, and a page gives nothing that no template of it uses."""
-    given = {entry.name for entry in fields(kind)}
+    given = {field.name for field in fields(kind)}
     same_kind = {other for _, other, view in PAGES if type(view) is kind}
     used_by_any = set().union(*(_used(environment, other) for other in same_kind))
 

@@ -15,8 +15,8 @@ from tests.support.workers import Runs, WorkerProcess, working
 @pytest.fixture(scope="session")
 def shop() -> Iterator[Site]:
     """A site of thirty products."""
-    with site() as made:
-        yield made
+    with site() as running_site:
+        yield running_site
 
 
 @pytest.fixture(scope="module")

@@ -34,8 +34,8 @@ LEASE = 6  # seconds, the shortest there is
 @pytest.fixture
 def shop() -> Iterator[Site]:
     """A site of this test's own, whose slow pages wait for its gate."""
-    with site.site() as made:
-        yield made
+    with site.site() as running_site:
+        yield running_site
 
 
 @pytest.fixture

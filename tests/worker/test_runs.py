@@ -35,9 +35,9 @@ def test_a_run_can_be_watched_while_it_goes_on(runs: Runs, shop: Site) -> None:
 
     running = runs.wait(agent, run_id, RunStatus.RUNNING)
     until_seen(lambda: runs.status(agent, run_id)["dataCount"] == 3)
-    shown = runs.organization.get(f"/agent/{agent}", runs.key).json()
-    assert (shown["isActive"], shown["status"]) == (True, RunStatus.RUNNING)
-    assert shown["lastActivity"] is not None
+    summary = runs.organization.get(f"/agent/{agent}", runs.key).json()
+    assert (summary["isActive"], summary["status"]) == (True, RunStatus.RUNNING)
+    assert summary["lastActivity"] is not None
     assert running["serverName"]
     until_seen(lambda: "3 records" in runs.text(agent, run_id, "log.txt"))
 
@@ -95,10 +95,10 @@ def test_a_run_that_cannot_read_a_page_fails_and_can_be_restarted(runs: Runs, sh
 def test_a_synchronous_start_answers_with_the_records(runs: Runs, shop: Site) -> None:
     """A JSON array; a failed run is 422 with its message; one that takes longer than `Timeout` is 408 with the run's id, and goes on."""
     agent = runs.agent(site.agent(shop.url))
-    answer = runs.start(agent, IsRunSynchronously=True)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"].startswith("application/json")
-    assert len(answer.json()) == 30
+    response = runs.start(agent, IsRunSynchronously=True)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("application/json")
+    assert len(response.json()) == 30
 
     refusal = problem(runs.start(runs.agent(site.agent(shop.url, path="/gone")), isRunSynchronously=True), 422, "run_failed")
     assert "answered 404" in refusal["detail"]

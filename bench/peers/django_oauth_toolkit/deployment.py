@@ -76,13 +76,13 @@ def make(families: int) -> dict[str, list[str]]:
             hash_client_secret=False,
         )
     app, user = Application.objects.get(client_id="bench-refresh"), User.objects.create(username="bench")
-    made = []
+    refresh_tokens = []
     for _ in range(families):
         until = timezone.now() + timedelta(hours=1)
         access = AccessToken.objects.create(user=user, application=app, token=secrets.token_urlsafe(24), expires=until, scope="agents:read")
-        made.append(secrets.token_urlsafe(24))
-        RefreshToken.objects.create(user=user, application=app, token=made[-1], access_token=access)
-    return {"opaque": made}
+        refresh_tokens.append(secrets.token_urlsafe(24))
+        RefreshToken.objects.create(user=user, application=app, token=refresh_tokens[-1], access_token=access)
+    return {"opaque": refresh_tokens}
 
 
 if __name__ == "__main__":

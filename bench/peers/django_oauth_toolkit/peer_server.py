@@ -50,5 +50,5 @@ def serve() -> Iterator[Peer]:
 
 
 def _token(url: str) -> str:
-    with urllib.request.urlopen(url, data=urllib.parse.urlencode(_OWN).encode(), timeout=10) as answer:  # noqa: S310  our own server
-        return str(json.load(answer)["access_token"])
+    with urllib.request.urlopen(url, data=urllib.parse.urlencode(_OWN).encode(), timeout=10) as response:  # noqa: S310  our own server
+        return str(json.load(response)["access_token"])

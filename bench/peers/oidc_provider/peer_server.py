@@ -31,11 +31,11 @@ def serve() -> Iterator[Peer]:
     try:
         with process.running(["node", "server.mjs", str(_PORT), str(CONNECTIONS)], f"{url}/jwks", log, cwd=place):
             families = json.loads(log.read_text().strip().splitlines()[-1])
-            issued, refreshed = {}, {}
+            token_requests, refreshed = {}, {}
             for kind, words in KINDS.items():
-                asked = {"grant_type": "client_credentials", "scope": "agents:read", "resource": f"https://{kind}.example/", **_PROOF}
-                issued[f"oidc-provider, {words}"] = Request(f"{url}/token", form=asked)
+                form = {"grant_type": "client_credentials", "scope": "agents:read", "resource": f"https://{kind}.example/", **_PROOF}
+                token_requests[f"oidc-provider, {words}"] = Request(f"{url}/token", form=form)
                 refreshed[f"oidc-provider, {words}"] = Chains(f"{url}/token", _PROOF, families[kind])
-            yield Peer("oidc-provider", issued, refreshed)
+            yield Peer("oidc-provider", token_requests, refreshed)
     except process.NotStarted as error:
         raise Unavailable(str(error)) from error
