@@ -68,7 +68,7 @@ class _Gathers:
 def pytest_configure(config: pytest.Config) -> None:
     """Listen to the other processes, and let the programs that tests start take Ctrl-C as they do on a terminal."""
     config.pluginmanager.register(_Gathers())
-    if place := os.environ.get("LATCHPIN_TEST_MEASURE"):
+    if place := os.environ.get("TEST_MEASURE"):
         from tests.support.measure import Measure
 
         config.pluginmanager.register(Measure(Path(place)))

@@ -1,6 +1,6 @@
-"""What each test costs, and which SQL statements each database was given: written where LATCHPIN_TEST_MEASURE names a folder.
+"""What each test costs, and which SQL statements each database was given: written where TEST_MEASURE names a folder.
 
-`LATCHPIN_TEST_MEASURE=build/costs make test`, then `python -m tests.support.measure build/costs` tells the dearest folders and
+`TEST_MEASURE=build/costs make test`, then `python -m tests.support.measure build/costs` tells the dearest folders and
 tests, and the statements that were executed on SQLite alone, as PostgreSQL would be given them. With a second folder it names
 the statements that PostgreSQL was given there and not in the first.
 """
