@@ -14,12 +14,11 @@ from pathlib import Path
 
 import click
 
-from latchpin import app, problem_types, settings
+from latchpin import app, problem_types, secret_forms, settings
 from latchpin.api.routing import PERMISSION, api_handlers
 from latchpin.audit import events
 from latchpin.cli import main as command_line
 from latchpin.identity import scopes
-from latchpin.kit import secret_forms
 from latchpin.settings import Settings, variable
 from latchpin.storage import secrets
 

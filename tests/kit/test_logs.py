@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from latchpin import settings
+from latchpin import secret_forms, settings
 from latchpin.identity import credentials
-from latchpin.kit import logs, secret_forms
+from latchpin.kit import logs
 from latchpin.kit.log_stream import LogStream
 
 

@@ -12,7 +12,8 @@ import re
 import secrets
 import zlib
 
-from latchpin.kit import base62, secret_forms
+from latchpin import secret_forms
+from latchpin.kit import base62
 
 PREFIX = secret_forms.API_KEY.prefix
 _CHECKSUM = 6  # 62**6 > 2**32

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hmac
 
+from latchpin import secret_forms
 from latchpin.identity import credentials
-from latchpin.kit import base62, clock, secret_forms
+from latchpin.kit import base62, clock
 from latchpin.oauth.clients import Client
 from latchpin.storage.secrets import Secrets
 

@@ -13,8 +13,9 @@ from datetime import timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from latchpin import secret_forms
 from latchpin.identity import credentials
-from latchpin.kit import clock, secret_forms
+from latchpin.kit import clock
 from latchpin.oauth.clients import Client
 from latchpin.storage.models import DeviceCode, OAuthGrant
 from latchpin.storage.models.oauth_grant import DeviceStatus

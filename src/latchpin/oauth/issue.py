@@ -10,11 +10,12 @@ from typing import Any
 from sqlalchemy import Table, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from latchpin import secret_forms
 from latchpin.audit import Actor
 from latchpin.identity import activity, credentials, dpop, tokens
 from latchpin.identity.active_grant import ActiveGrant
 from latchpin.identity.scopes import OPENID
-from latchpin.kit import clock, secret_forms
+from latchpin.kit import clock
 from latchpin.oauth.authorization_server import AuthorizationServer
 from latchpin.storage.models import OAuthGrant, RefreshToken
 

@@ -14,11 +14,12 @@ from typing import Any
 from sqlalchemy import and_, delete, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from latchpin import secret_forms
 from latchpin.audit import Actor, Origin, events, record
 from latchpin.audit.actor import anonymous
 from latchpin.identity import credentials
 from latchpin.identity.roles import CredentialKind
-from latchpin.kit import clock, secret_forms
+from latchpin.kit import clock
 from latchpin.oauth import auth_methods, client_admin, client_metadata, client_secrets, client_versions, clients
 from latchpin.oauth.errors import OAuthError
 from latchpin.settings import Settings

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from latchpin.kit import secret_forms
+from latchpin import secret_forms
 from tests.support.apps import Apps
 from tests.support.devices import begin, device
 from tests.support.people import Organization
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "reference" / "secret-forms.md").read_text(encoding="utf-8")
 
 
