@@ -51,4 +51,7 @@ REGISTRATION_TOKEN = SecretForm(
 )
 DEVICE_CODE = SecretForm("device code", "lpd_", _RANDOM, "10 minutes, one use", "deny the device, or wait")
 ALL = (API_KEY, CLIENT_SECRET, REFRESH_TOKEN, REGISTRATION_TOKEN, DEVICE_CODE)
-ANY = rf"\b(?:{API_KEY.prefix}[0-9A-Za-z]{{{API_KEY.length}}}|lp[{''.join(each.prefix[2] for each in ALL[1:])}]_[0-9A-Za-z]{{{_RANDOM}}})\b"
+_LETTERS = "".join(each.prefix[2] for each in ALL[1:])
+ANY = rf"\b(?:{API_KEY.prefix}[0-9A-Za-z]{{{API_KEY.length}}}|lp[{_LETTERS}]_[0-9A-Za-z]{{{_RANDOM}}})\b"
+PREFIX = rf"(?:{API_KEY.prefix}|\blp[{_LETTERS}]_)"  # what any of them begins with, for striking out also what was cut off
+PASTED_API_KEY = rf"{API_KEY.prefix}[0-9A-Za-z]{{20,}}"  # a key in a text of somebody's, whole or nearly

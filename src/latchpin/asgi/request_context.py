@@ -42,7 +42,7 @@ _WANTED = frozenset(
         b"x-request-id",
     )
 )
-_REQUEST_ID = re.compile(rb"(?!.*sk-lp_)[A-Za-z0-9._-]{8,64}")
+_REQUEST_ID = re.compile(rb"(?!.*" + PREFIX.encode() + rb")[A-Za-z0-9._-]{8,64}")
 _KEY_IN_PATH = re.compile(PREFIX + "[0-9A-Za-z]*")
 _SLASHES = re.compile("/{2,}")
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})

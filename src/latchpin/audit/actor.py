@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_KEY = re.compile(r"sk-lp_([0-9A-Za-z]{4})[0-9A-Za-z]{5,}")
+from latchpin import secret_forms
+
+_PREFIX = secret_forms.API_KEY.prefix
+_KEY = re.compile(rf"({_PREFIX}[0-9A-Za-z]{{4}})[0-9A-Za-z]{{5,}}")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -46,4 +49,4 @@ def one_line(text: str, limit: int) -> str:
 
     What looks like an API key keeps only its display prefix: people paste keys into descriptions, programs into their User-Agent.
     """
-    return _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", _KEY.sub(r"sk-lp_\1...", text))[:limit]
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", _KEY.sub(r"\1...", text))[:limit]

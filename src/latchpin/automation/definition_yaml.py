@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import yaml
 
+from latchpin import secret_forms
 from latchpin.automation.definition_problems import MAX_PROBLEMS, DefinitionError, Problem, Problems
 from latchpin.kit import plain_text
 
@@ -20,7 +21,7 @@ MAX_DEPTH: Final = 10
 MAX_NODES: Final = 5_000  # a full definition has a few hundred; far more would only keep the process busy
 _NULL: Final = "tag:yaml.org,2002:null"
 
-_OWN_KEY: Final = re.compile(r"sk-lp_[0-9A-Za-z]{20,}")
+_OWN_KEY: Final = re.compile(secret_forms.PASTED_API_KEY)
 
 
 class Place(NamedTuple):

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 
 import idna
 
+from latchpin import secret_forms
 from latchpin.errors import FieldProblem, Invalid
 from latchpin.kit import plain_text
 
 _LOCAL = re.compile(r"[^@\s\"(),:;<>\[\]\\]{1,64}")
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9-]{1,63}")
-_API_KEY = re.compile(r"sk-lp_[0-9A-Za-z]{20,}")
+_API_KEY = re.compile(secret_forms.PASTED_API_KEY)
 _INT32 = 2**31 - 1
 
 

@@ -13,10 +13,9 @@ from urllib.parse import urlencode, urlsplit
 from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException
 
-from latchpin import services
+from latchpin import secret_forms, services
 from latchpin.errors import Malformed
 from latchpin.identity import form_drafts, sessions
-from latchpin.identity.credentials import PREFIX
 from latchpin.kit import cookie_names
 from latchpin.services import AnyRequest
 from latchpin.settings import Settings
@@ -33,7 +32,8 @@ _SECRET_NAME = re.compile("password|secret|token")
 # What looks like a key or secret of ours, a private key (PEM; JWK, of which RSA's factors tell as much as `d`) or a JWT: people paste
 # them into texts.
 _PASTED = re.compile(
-    rf"{PREFIX}[0-9A-Za-z]+|\blp[a-z]_[0-9A-Za-z]{{20,}}|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END|\Z)"
+    rf"{secret_forms.API_KEY.prefix}[0-9A-Za-z]+|{secret_forms.PREFIX}[0-9A-Za-z]{{20,}}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END|\Z)"
     r'|("(?:d|p|q|dp|dq|qi|k)"\s*:\s*)"[^"]*"|\beyJ[\w-]+\.[\w.-]*',
     re.DOTALL,
 )

@@ -7,11 +7,13 @@ from datetime import date, datetime
 
 from markupsafe import Markup, escape
 
+from latchpin import secret_forms
+
 _MINUTE = 60
 _UNITS = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
 
 
-_PREFIX = re.compile(r"\b(?:sk-lp_|lp[a-z]_)\w+(?:\.{3}|…)?")
+_PREFIX = re.compile(secret_forms.PREFIX + r"\w+(?:\.{3}|…)?")
 
 
 def unbroken(text: str) -> Markup:
