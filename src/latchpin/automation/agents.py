@@ -16,10 +16,10 @@ from latchpin.audit import Actor, events, record
 from latchpin.automation import definitions
 from latchpin.errors import Conflict, Denied, Missing
 from latchpin.identity import access
-from latchpin.identity.fields import FieldValidation
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import CredentialKind, Role
 from latchpin.kit import clock, plain_text
+from latchpin.kit.fields import FieldValidation
 from latchpin.storage.models import Agent, AgentVersion, Run, Space
 from latchpin.storage.models.agent import ConfigType
 

@@ -11,7 +11,7 @@ import click
 from latchpin.cli import terminal
 from latchpin.cli.deployment import data_dir_option, example, initialized, json_option, load_settings, print_json, run_async
 from latchpin.identity import organizations, passwords
-from latchpin.identity.fields import FieldValidation
+from latchpin.kit.fields import FieldValidation
 
 _QUESTIONS: Mapping[str, str] = {"organization": "Organization", "full_name": "Your full name", "email": "Your e-mail"}
 

@@ -17,10 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, Missing
 from latchpin.identity import active_keys, credentials, scopes
-from latchpin.identity.fields import FieldValidation
 from latchpin.identity.policy import KeyPolicy
 from latchpin.identity.scopes import Access
 from latchpin.kit import clock
+from latchpin.kit.fields import FieldValidation
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import ApiKey, User
 from latchpin.storage.models.user import UserStatus

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, Missing
 from latchpin.identity import credentials, users
-from latchpin.identity.fields import FieldValidation
 from latchpin.identity.passwords import Hashed
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
+from latchpin.kit.fields import FieldValidation
 from latchpin.storage.models import Deployment, Organization, User
 from latchpin.storage.secrets import Secrets, SecretsError
 from latchpin.storage.upsert import insert

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Missing
-from latchpin.identity.fields import FieldValidation
 from latchpin.kit import clock
+from latchpin.kit.fields import FieldValidation
 from latchpin.settings import Settings
 from latchpin.storage.models import Organization
 

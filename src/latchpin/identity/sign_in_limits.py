@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, case, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.identity.fields import email_key
 from latchpin.kit import client_subnet, clock
+from latchpin.kit.fields import email_key
 from latchpin.storage.models import SignInFailures
 from latchpin.storage.upsert import insert
 

@@ -15,11 +15,11 @@ from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, FieldProblem, Invalid, Missing
 from latchpin.identity import grants
 from latchpin.identity.access import visible_spaces
-from latchpin.identity.fields import FieldValidation
 from latchpin.identity.principal import Principal
 from latchpin.identity.roles import Group, Role
 from latchpin.identity.space_lists import SpaceRow
 from latchpin.kit import clock, plain_text
+from latchpin.kit.fields import FieldValidation
 from latchpin.storage import search
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import Agent, Space, SpaceMember, User

@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, FieldProblem, Invalid, Missing
 from latchpin.identity import active_keys, api_keys, grants, passwords, sessions
-from latchpin.identity.fields import FieldValidation, email_key
 from latchpin.identity.passwords import Hashed
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
+from latchpin.kit.fields import FieldValidation, email_key
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import Agent, ApiKey, Run, User
 from latchpin.storage.models.user import UserStatus

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, Invalid, Missing
 from latchpin.identity import grants
-from latchpin.identity.fields import FieldValidation
 from latchpin.identity.roles import Role
 from latchpin.kit import base62, clock
+from latchpin.kit.fields import FieldValidation
 from latchpin.oauth import auth_methods, client_checks, client_secrets, client_versions
 from latchpin.oauth.client_checks import DEVICE, EXCHANGE, GRANT_TYPES, ClientFields
 from latchpin.storage.generation import invalidate

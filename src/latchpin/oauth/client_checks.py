@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from latchpin.identity import jwk
-from latchpin.identity.fields import FieldValidation
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import ALL, EVERY, ordered
+from latchpin.kit.fields import FieldValidation
 from latchpin.oauth import auth_methods, redirects
 
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"

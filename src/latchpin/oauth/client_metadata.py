@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from latchpin.identity import jwk
-from latchpin.identity.fields import FieldValidation
 from latchpin.identity.scopes import EVERY, OFFLINE, ordered
+from latchpin.kit.fields import FieldValidation
 from latchpin.oauth import auth_methods, redirects
 from latchpin.oauth.client_admin import DEVICE
 from latchpin.oauth.errors import OAuthError

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict, Missing
 from latchpin.identity.active_grant import own_audiences
-from latchpin.identity.fields import FieldValidation
 from latchpin.kit import clock
+from latchpin.kit.fields import FieldValidation
 from latchpin.oauth import client_admin, client_checks, resources
 from latchpin.oauth.redirects import LOOPBACK
 from latchpin.settings import Settings

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from latchpin.errors import Invalid
-from latchpin.identity.fields import FieldValidation, email_key
+from latchpin.kit.fields import FieldValidation, email_key
 
 
 def _line(text: str, most: int = 200) -> str | None:
