@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.automation import agent_lists
 from latchpin.automation.agent_lists import Filters
 from latchpin.errors import Missing
-from latchpin.identity import access, space_lists, spaces
+from latchpin.identity import access, spaces
 from latchpin.identity.principal import Principal
+from latchpin.identity.queries import space_lists
 from latchpin.identity.roles import Role
 from latchpin.storage.models import Agent
 from latchpin.storage.models.space import SpaceScope

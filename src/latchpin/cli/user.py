@@ -9,9 +9,10 @@ import click
 from latchpin.cli import terminal
 from latchpin.cli.actors import find_organization, find_user
 from latchpin.cli.deployment import data_dir_option, example, json_option, open_deployment, print_json, print_table, run_async
-from latchpin.identity import passwords, user_list, users
+from latchpin.identity import passwords, users
+from latchpin.identity.queries import user_list
+from latchpin.identity.queries.user_list import UserSummary
 from latchpin.identity.roles import Group
-from latchpin.identity.user_list import UserSummary
 from latchpin.kit import clock
 from latchpin.storage import Session
 

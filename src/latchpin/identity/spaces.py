@@ -16,8 +16,8 @@ from latchpin.errors import Conflict, FieldProblem, Invalid, Missing
 from latchpin.identity import grants
 from latchpin.identity.access import visible_spaces
 from latchpin.identity.principal import Principal
+from latchpin.identity.queries.space_lists import SpaceRow
 from latchpin.identity.roles import Group, Role
-from latchpin.identity.space_lists import SpaceRow
 from latchpin.kit import clock, plain_text
 from latchpin.kit.fields import FieldValidation
 from latchpin.storage import search

@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 from latchpin.identity import active_keys, scopes
+from latchpin.identity.queries.user_list import UserSummary
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import Access
-from latchpin.identity.user_list import UserSummary
 from latchpin.storage.models import AgentVersion, ApiKey, BrowserSession, Space, User
 from latchpin.storage.models.user import UserStatus
 from latchpin.web.views.api_keys import KeyOwner, KeyRow, KeyState

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from latchpin.identity import access, overview, spaces
+from latchpin.identity import access, spaces
 from latchpin.identity.principal import Principal
+from latchpin.identity.queries import overview
 from latchpin.identity.roles import Role
 from latchpin.storage import Session
 from latchpin.storage.models import Space

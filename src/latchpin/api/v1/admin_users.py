@@ -13,7 +13,8 @@ from latchpin.api.bodies import Body, Name, Time, json_body
 from latchpin.api.parameters import text_parameter
 from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, requires
 from latchpin.errors import Malformed
-from latchpin.identity import active_keys, api_keys, passwords, roles, user_list, users
+from latchpin.identity import active_keys, api_keys, passwords, roles, users
+from latchpin.identity.queries import user_list
 from latchpin.identity.roles import Group
 from latchpin.storage.models import User
 

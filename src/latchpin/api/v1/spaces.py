@@ -14,9 +14,10 @@ from latchpin.api.v1.agents import Count
 from latchpin.automation import agent_lists
 from latchpin.automation.agent_lists import Filters
 from latchpin.errors import Malformed
-from latchpin.identity import roles, space_lists, spaces
+from latchpin.identity import roles, spaces
 from latchpin.identity.principal import Principal
-from latchpin.identity.space_lists import SpaceRow
+from latchpin.identity.queries import space_lists
+from latchpin.identity.queries.space_lists import SpaceRow
 from latchpin.kit import plain_text
 from latchpin.storage.models import Space
 

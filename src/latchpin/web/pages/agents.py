@@ -10,7 +10,7 @@ from latchpin.automation import agent_lists, agents
 from latchpin.automation.agent_lists import Filters
 from latchpin.automation.definitions import Definition
 from latchpin.errors import Invalid
-from latchpin.identity import overview
+from latchpin.identity.queries import overview
 from latchpin.storage import Session
 from latchpin.storage.models import Agent
 from latchpin.storage.models import AgentVersion as StoredVersion

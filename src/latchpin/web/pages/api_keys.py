@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from litestar import Response, get, post
 
 from latchpin.errors import Conflict, Invalid, Missing
-from latchpin.identity import active_keys, api_keys, overview, policy, users
+from latchpin.identity import active_keys, api_keys, policy, users
+from latchpin.identity.queries import overview
 from latchpin.kit import clock
 from latchpin.storage import Session
 from latchpin.storage.models import ApiKey, User

@@ -11,7 +11,7 @@ from litestar import Response, get
 from latchpin.audit import trail
 from latchpin.audit.trail import Filters
 from latchpin.errors import Missing
-from latchpin.identity import overview, user_list
+from latchpin.identity.queries import overview, user_list
 from latchpin.storage.models import AuditEvent
 from latchpin.web import audit_messages, audit_view, forms, lists, render, time_filters
 from latchpin.web.page_context import SignedIn

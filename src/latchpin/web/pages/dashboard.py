@@ -8,7 +8,8 @@ from latchpin.audit import trail
 from latchpin.audit.trail import Filters as AuditFilters
 from latchpin.automation import agent_lists
 from latchpin.automation.agent_lists import Filters
-from latchpin.identity import api_keys, overview, spaces
+from latchpin.identity import api_keys, spaces
+from latchpin.identity.queries import overview
 from latchpin.kit import clock
 from latchpin.web import audit_view, render, rows
 from latchpin.web.page_context import SignedIn

@@ -5,7 +5,8 @@ from __future__ import annotations
 from litestar import Response, get, post
 
 from latchpin.errors import FieldProblem, Invalid
-from latchpin.identity import overview, policy
+from latchpin.identity import policy
+from latchpin.identity.queries import overview
 from latchpin.oauth import approvals
 from latchpin.web import forms, reauth, render
 from latchpin.web.page_context import PageContext, SignedIn

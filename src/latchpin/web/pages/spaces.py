@@ -11,7 +11,8 @@ from litestar import Response, get, post
 from latchpin.automation import agent_lists, space_counts
 from latchpin.automation.agent_lists import Filters
 from latchpin.errors import FieldProblem, Invalid, Missing
-from latchpin.identity import spaces, user_list, users
+from latchpin.identity import spaces, users
+from latchpin.identity.queries import user_list
 from latchpin.identity.roles import Role
 from latchpin.identity.spaces import SpaceFields
 from latchpin.kit import plain_text

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from litestar import Response, get, post
 
 from latchpin.errors import Conflict, FieldProblem, Invalid
-from latchpin.identity import api_keys, credentials, passwords, user_list, users
+from latchpin.identity import api_keys, credentials, passwords, users
+from latchpin.identity.queries import user_list
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
 from latchpin.storage.models import User

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Invalid, Malformed
-from latchpin.identity import user_list, users
+from latchpin.identity import users
+from latchpin.identity.queries import user_list
+from latchpin.identity.queries.user_list import UserSummary
 from latchpin.identity.roles import Group
-from latchpin.identity.user_list import UserSummary
 from latchpin.kit import clock as kit_clock
 from latchpin.kit.pages import CountedPage
 from tests.support.people import Organization
