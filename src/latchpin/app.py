@@ -28,7 +28,7 @@ from latchpin.audit import chain
 from latchpin.audit.checkpoints import CheckpointLog
 from latchpin.automation.run_engine import open_engine
 from latchpin.errors import Unavailable
-from latchpin.identity import deployment, form_drafts, grants, sessions, sign_in, signing_keys
+from latchpin.identity import deployment, grants, sessions, sign_in, signing_keys
 from latchpin.identity.activity import Activity
 from latchpin.identity.api_key_verifier import ApiKeyVerifier
 from latchpin.identity.bearer import AccessTokenVerifier
@@ -47,7 +47,7 @@ from latchpin.oauth.endpoints import routes as oauth
 from latchpin.oauth.grants import refresh_token
 from latchpin.services import Services
 from latchpin.settings import Settings
-from latchpin.storage import Database, secrets
+from latchpin.storage import Database, form_drafts, secrets
 from latchpin.storage.generation import open_generation
 from latchpin.storage.secrets import Secrets
 from latchpin.web import routes as pages

@@ -14,10 +14,11 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.identity import credentials, form_drafts, sessions, users
+from latchpin.identity import credentials, sessions, users
 from latchpin.kit import cookie_names
 from latchpin.kit.clock import Frozen
 from latchpin.oauth import client_secrets, issue, registration
+from latchpin.storage import form_drafts
 from latchpin.storage.models import Agent, BrowserSession, FormDraft, User
 from latchpin.web import drafts, templating
 from tests.support import slow_body
@@ -192,7 +193,7 @@ def test_no_secret_of_an_app_is_kept(prefix: str) -> None:
 def _kept(organization: Organization, browser: Browser, path: str) -> dict[str, str]:
     async def work(session: AsyncSession) -> dict[str, str]:
         token = browser.http.cookies[cookie_names.of(organization.server.settings, "kept")]
-        draft = await form_drafts.find(session, organization.admin.id, path, token, organization.server.services.secrets)
+        draft = await drafts.read(session, organization.admin.id, path, token, organization.server.services.secrets)
         assert draft is not None
         return draft
 

@@ -95,6 +95,15 @@ async def find(session: AsyncSession, token: str, settings: Settings) -> SignedI
     )
 
 
+async def owner_of(session: AsyncSession, token: str) -> int | None:
+    """Return the active user whose session, active or ended, a cookie's token stands for; ended ones are known for 30 days."""
+    return await session.scalar(
+        select(BrowserSession.user_id)
+        .join(User, User.id == BrowserSession.user_id)
+        .where(BrowserSession.digest == credentials.token_digest(token), User.status == UserStatus.ACTIVE)
+    )
+
+
 async def touch(session: AsyncSession, session_id: int) -> None:
     """Note that a session was used; call it at most once a minute per session (`SignedInUser.stale` says when)."""
     await session.execute(update(BrowserSession).where(BrowserSession.id == session_id).values(last_seen=clock.now()))

@@ -1,29 +1,37 @@
 """Forms that were sent when their browser session had ended: what was typed is drawn again after signing in.
 
 Nothing is sent by itself, and nothing secret is kept: the person looks at what they had typed, and sends it.
+
+Only the latest form of a user is kept, sealed, and bound to its page and to a token that the browser alone holds: whoever once had the
+cookie of an ended session can neither read it nor put text before its owner's eyes.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException
 
 from latchpin import secret_forms, services
 from latchpin.errors import Malformed
-from latchpin.identity import form_drafts, sessions
-from latchpin.kit import cookie_names
+from latchpin.identity import credentials, sessions
+from latchpin.kit import clock, cookie_names, sealing
 from latchpin.services import AnyRequest
 from latchpin.settings import Settings
-from latchpin.storage import Session
+from latchpin.storage import Session, form_drafts
+from latchpin.storage.secrets import Secrets
 from latchpin.web import cookies, entries
 from latchpin.web.entries import Entries
 from latchpin.web.views.common import Form
 
+LIFETIME = timedelta(minutes=30)
+MOST_BYTES = 128 * 1024
 _TYPED = "typed_text"
 _MARK = "kept"
 # One-time ids of a form belong to the page that they were drawn for.
@@ -64,7 +72,7 @@ async def save(request: AnyRequest) -> SavedDraft | None:
     if in_address is None or not token:
         return None
     async with server.database.read() as session:
-        user_id = await form_drafts.owner(session, token)
+        user_id = await sessions.owner_of(session, token)
     if user_id is None:
         return None
     try:
@@ -73,7 +81,7 @@ async def save(request: AnyRequest) -> SavedDraft | None:
         return None
     path, saved_entries = request.scope["path"], without_secrets(form_entries)
     async with server.database.transaction() as session:
-        draft_token = await form_drafts.save(session, user_id, path, saved_entries, server.secrets)
+        draft_token = await put(session, user_id, path, saved_entries, server.secrets)
     if draft_token is None:
         return None
     query = {name: form_entries[name] for name in in_address if name in form_entries}
@@ -86,7 +94,29 @@ async def find(session: Session, request: AnyRequest, user_id: int) -> Entries |
     token = request.cookies.get(_name(server.settings))
     if request.method != "GET" or not token or _MARK not in request.query_params:
         return None
-    return await form_drafts.find(session, user_id, request.scope["path"], token, server.secrets)
+    return await read(session, user_id, request.scope["path"], token, server.secrets)
+
+
+async def put(session: Session, user_id: int, path: str, form_entries: Entries, secrets: Secrets) -> str | None:
+    """Keep a form's entries, which must hold no secret; returns the token for the browser's cookie, None where they are too many."""
+    plain = msgspec.json.encode(form_entries)
+    if len(plain) > MOST_BYTES:
+        return None
+    token = credentials.new_token()
+    sealed = sealing.seal(_key(secrets), plain, _about(user_id, path))
+    await form_drafts.put(session, user_id, digest=credentials.token_digest(token), sealed=sealed, expires_at=clock.now() + LIFETIME)
+    return token
+
+
+async def read(session: Session, user_id: int, path: str, token: str, secrets: Secrets) -> Entries | None:
+    """Return what was kept for this user, page and browser, or None."""
+    sealed = await form_drafts.find(session, user_id, credentials.token_digest(token))
+    if sealed is None:
+        return None
+    try:
+        return msgspec.json.decode(sealing.unseal(_key(secrets), sealed, _about(user_id, path)), type=dict[str, str])
+    except sealing.DecryptionError:  # it is of another page, or the secrets were replaced
+        return None
 
 
 def fill(form: Form, saved_entries: Entries) -> Form:
@@ -109,10 +139,18 @@ def without_secrets(form_entries: Entries) -> Entries:
     }
 
 
+def _key(secrets: Secrets) -> bytes:
+    return secrets.derive("kept-forms")
+
+
+def _about(user_id: int, path: str) -> str:
+    return f"{user_id} {path}"
+
+
 def _name(settings: Settings) -> str:
     return cookie_names.of(settings, "kept")
 
 
 def _cookie(settings: Settings, token: str) -> Cookie:
-    age = int(form_drafts.LIFETIME.total_seconds())
+    age = int(LIFETIME.total_seconds())
     return cookies.lasting(settings, _name(settings), token, age)
