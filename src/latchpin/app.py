@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-import structlog
 from litestar import Litestar, Router
 from litestar.types import ASGIApp, ControllerRouterHandler
 
@@ -36,6 +35,7 @@ from latchpin.identity.key_ring import KeyRing
 from latchpin.identity.proofs import ProofVerifier
 from latchpin.kit import logs
 from latchpin.kit.fetching import Fetcher
+from latchpin.kit.logger import Logger
 from latchpin.kit.rate_limit import open_counter
 from latchpin.oauth import client_assertion, clients, codes, device_codes, par, pending, registration, revocation
 from latchpin.oauth.authorization_server import STATE
@@ -53,7 +53,7 @@ from latchpin.storage.secrets import Secrets
 from latchpin.web import routes as pages
 from latchpin.web.pages import errors as page_errors
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 _SWEEP_SECONDS = 3600
 V1 = (*agents.HANDLERS, *runs.HANDLERS, *run_files.HANDLERS, *spaces.HANDLERS, *admin.HANDLERS)
 

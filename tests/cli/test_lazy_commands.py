@@ -10,6 +10,7 @@ import pytest
 
 from latchpin.cli import main
 from latchpin.cli.commands import ALL
+from tests.cli.conftest import EMAIL, CommandLine
 
 HEAVY = ("sqlalchemy", "litestar", "alembic", "granian", "httpx", "jinja2", "cryptography")
 
@@ -25,6 +26,23 @@ try:
 except SystemExit:
     pass
 print([name for name in {HEAVY!r} if name in sys.modules])
+"""
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert printed.splitlines()[-1] == "[]"
+
+
+def test_a_command_on_a_database_that_is_up_to_date_imports_nothing_for_migrations_logs_or_postgresql(embedded: CommandLine) -> None:
+    """`latchpin key list` finds the database at the newest revision, writes no log line, and asks no other database."""
+    embedded.init()
+    code = f"""
+import sys
+from latchpin.cli import main
+try:
+    main(["key", "list", "--user", {EMAIL!r}, "--data-dir", {str(embedded.data_dir)!r}])
+except SystemExit as end:
+    assert not end.code
+print([name for name in ("alembic", "structlog", "asyncpg", "litestar", "granian", "httpx") if name in sys.modules])
 """
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 

@@ -10,6 +10,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -61,6 +62,14 @@ async def test_upgrading_an_empty_database_makes_exactly_what_the_models_say(emp
         assert await connection.run_sync(_differences) == []
     assert await migrate.current(engine) == migrate.head()
     await engine.dispose()
+
+
+def test_the_newest_revision_is_known_without_alembic() -> None:
+    """The names of the files say what Alembic finds inside them, so that a process whose database is up to date need not import it."""
+    scripts = ScriptDirectory.from_config(migrate.config())
+
+    assert migrate.head() == scripts.get_current_head()
+    assert set(migrate.revisions()) == {each.revision for each in scripts.walk_revisions()}
 
 
 async def test_downgrading_to_nothing_and_upgrading_again_works(empty: Settings) -> None:

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from typing import Any
 
-import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers.base import BaseRouteHandler
@@ -19,8 +18,9 @@ from latchpin.asgi import problems
 from latchpin.errors import FieldProblem, Invalid, LatchpinError
 from latchpin.identity.access import InsufficientScope
 from latchpin.kit import context, methods
+from latchpin.kit.logger import Logger
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 _DETAILS = {
     404: "There is nothing at this address. The addresses are listed at /api-docs.",
     405: "This address does not take this method. See /api-docs.",

@@ -6,15 +6,14 @@ together is bounded here; what one body may hold is bounded where it is read. Ea
 
 from __future__ import annotations
 
-import structlog
-
 from latchpin.errors import Overloaded, Throttled
 from latchpin.kit import client_subnet
 from latchpin.kit.counted_lines import CountedLines
+from latchpin.kit.logger import Logger
 
 BODIES_PER_SUBNET, BODIES_IN_ALL = 8, 64  # of the largest size that the deployment takes
 _WAIT_SECONDS = 5
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class BodyBudget:

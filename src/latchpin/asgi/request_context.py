@@ -15,7 +15,6 @@ import time
 from itertools import count
 from typing import Any
 
-import structlog
 from litestar.enums import ScopeType
 from litestar.exceptions import ClientException
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,9 +24,10 @@ from latchpin.asgi.access_log import AccessLog
 from latchpin.asgi.body_budget import BodyBudget
 from latchpin.identity.credentials import PREFIX
 from latchpin.kit import addresses, context, trace_context
+from latchpin.kit.logger import Logger
 from latchpin.settings import Settings
 
-_error_log = structlog.get_logger(__name__)
+_error_log = Logger(__name__)
 _WANTED = frozenset(
     (
         b"authorization",

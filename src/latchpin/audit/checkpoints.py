@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from latchpin.audit import chain
 from latchpin.audit.chain import Checkpoint
 from latchpin.errors import Unavailable
 from latchpin.kit import clock
+from latchpin.kit.logger import Logger
 from latchpin.storage import Database
 
 DAY_SECONDS = 86_400
 _LOOK_SECONDS = 60
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class CheckpointLog:

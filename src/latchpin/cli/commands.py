@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
+from latchpin.kit.collector import no_collection
+
 
 class CommandEntry(NamedTuple):
     """Where a command is defined, and the line that `latchpin --help` shows for it."""
@@ -56,7 +58,8 @@ class LazyGroup(click.Group):
         entry = ALL.get(cmd_name)
         if entry is None:
             return None
-        command: click.Command = getattr(import_module(f"latchpin.cli.{entry.module}"), cmd_name)
+        with no_collection():
+            command: click.Command = getattr(import_module(f"latchpin.cli.{entry.module}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  as above

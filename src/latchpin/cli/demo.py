@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,11 +37,11 @@ def demo(data_dir: Path, port: int, no_serve: bool) -> None:
         del os.environ[name]  # a demo is never somebody's real deployment
     os.environ |= {"LATCHPIN_LOG_LEVEL": "warning", "LATCHPIN_ACCESS_LOG": "off"}
     chosen = load_settings(data_dir, host="127.0.0.1", port=port)
-    listener = None if no_serve else serve.bind(chosen.host, chosen.port)
-    facts = _facts(chosen, data_dir / "demo.json")
-    terminal.write(_text(facts, chosen.access_token_minutes))
-    if listener is not None:
-        serve.run(chosen, listener)
+    with nullcontext() if no_serve else serve.bind(chosen.host, chosen.port) as listener:
+        facts = _facts(chosen, data_dir / "demo.json")
+        terminal.write(_text(facts, chosen.access_token_minutes))
+        if listener is not None:
+            serve.run(chosen, listener)
 
 
 @run_async

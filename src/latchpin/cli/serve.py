@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-import structlog
 
 from latchpin import __version__
 from latchpin import settings_values as value
@@ -20,6 +19,7 @@ from latchpin.cli.deployment import Deployment, data_dir_option, example, fail, 
 from latchpin.errors import Unavailable
 from latchpin.identity import organizations
 from latchpin.kit import clock, logs
+from latchpin.kit.logger import Logger
 from latchpin.serving.supervisor import Program, Supervisor
 from latchpin.settings import Settings, variable
 from latchpin.storage.outages import is_passing
@@ -27,7 +27,7 @@ from latchpin.storage.outages import is_passing
 BACKLOG = 2048  # connections that wait to be taken
 _MORE_SECONDS = 10  # that a worker gets to hand its runs back, beyond the time that it lets them go on
 _ASK_AGAIN_SECONDS = 1.0
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 def _host(_context: click.Context, _parameter: click.Parameter, given: str | None) -> str | None:
@@ -50,10 +50,10 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, workers: in
     A worker that executes runs is started beside the server, unless LATCHPIN_WORKER=off.
     """
     chosen = load_settings(data_dir, host=host, port=port, workers=workers)
-    listener = bind(chosen.host, chosen.port)
-    logs.configure(chosen)
-    announce(chosen)
-    run(chosen, listener)
+    with bind(chosen.host, chosen.port) as listener:
+        logs.configure(chosen)
+        announce(chosen)
+        run(chosen, listener)
 
 
 def run(chosen: Settings, listener: socket.socket, *, target: str = "latchpin.app:create") -> None:

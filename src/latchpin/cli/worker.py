@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from latchpin.cli.deployment import data_dir_option, example, fail, load_settings, open_deployment, run_async
+from latchpin.kit.collector import no_collection
 from latchpin.serving.parent_process import end_with_parent
 from latchpin.settings import Settings
 
@@ -51,11 +52,12 @@ def only_worker(chosen: Settings) -> Iterator[None]:
 @run_async
 async def work(chosen: Settings) -> None:
     """Work until asked to stop."""
-    from latchpin.automation.run_engine import open_engine
-    from latchpin.kit import logs
-    from latchpin.worker.context import WorkerContext
-    from latchpin.worker.main import Worker, stop_on_signals
-    from latchpin.worker.spare import SpareChild
+    with no_collection():
+        from latchpin.automation.run_engine import open_engine
+        from latchpin.kit import logs
+        from latchpin.worker.context import WorkerContext
+        from latchpin.worker.main import Worker, stop_on_signals
+        from latchpin.worker.spare import SpareChild
 
     logs.configure(chosen)
     logs.capture_uncaught()

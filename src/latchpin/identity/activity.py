@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Hashable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-import structlog
 from sqlalchemy import or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,6 +24,7 @@ from latchpin.identity.tallies import Counters, UseCounter, subnet
 from latchpin.identity.verified import RejectedCredential, Verified, name_of
 from latchpin.kit import clock
 from latchpin.kit.context import RequestContext
+from latchpin.kit.logger import Logger
 from latchpin.storage import Database
 from latchpin.storage.models import ApiKey, OAuthClient, OAuthGrant
 
@@ -37,7 +37,7 @@ MOST_REFUSALS_OF_ONE = 50
 MOST_USES = 20_000
 MOST_USES_OF_ONE = 300  # of one credential; the API has some 80 routes
 FLUSH_SECONDS = 0.5
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER_METHOD = "(other method)"
 _OTHERS = "other routes and addresses"

@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
 from sqlalchemy import delete
 
 from latchpin.errors import Unavailable
 from latchpin.kit import clock
+from latchpin.kit.logger import Logger
 from latchpin.storage import Database
 from latchpin.storage.models import AssertionId
 from latchpin.storage.upsert import insert
 
 PURGE_SECONDS = 60
 _MOST_AT_ONCE = 200
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import TextIO
 
-import structlog
+from latchpin.kit.logger import Logger
 
 
 class LogStream:
@@ -29,7 +29,7 @@ class LogStream:
                 return len(text)
             lost, self._lost = self._lost, 0
         if lost:
-            structlog.get_logger(__name__).error("log.lines_lost", count=lost)
+            Logger(__name__).error("log.lines_lost", count=lost)
         return len(text)
 
     def flush(self) -> None:

@@ -15,11 +15,12 @@ from structlog.stdlib import ProcessorFormatter, add_logger_name
 from latchpin import secret_forms
 from latchpin.kit import context, plain_text
 from latchpin.kit.log_stream import LogStream
+from latchpin.kit.logger import Logger
 from latchpin.settings import Settings
 
 _TELLING = re.compile(r"password|secret|token|authorization|cookie|api_?key|digest|pepper", re.IGNORECASE)
 _SECRET = re.compile(rf"({secret_forms.PREFIX})[0-9A-Za-z]{{4,}}|\b(eyJ)[\w-]{{8,}}\.[\w-]+\.[\w-]*")
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class _LibraryHandler(logging.StreamHandler[LogStream]):

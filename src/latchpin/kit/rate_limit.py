@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
-import structlog
 from limits.aio.storage import RedisStorage
 from limits.errors import StorageError
 
 from latchpin.errors import Throttled
 from latchpin.kit import client_subnet, clock
+from latchpin.kit.logger import Logger
 from latchpin.settings import Settings
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 MOST_WINDOWS = 50_000
 _LONGEST_KEY = 100  # characters; in a longer key a caller's own words are told by a digest
 _ASK_AGAIN_SECONDS = 2.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key
 
@@ -19,13 +18,14 @@ from latchpin.identity import jwk
 from latchpin.kit import clock
 from latchpin.kit.cache import Cache, SingleFlight
 from latchpin.kit.fetching import Fetcher, FetchError
+from latchpin.kit.logger import Logger
 from latchpin.oauth.clients import Client
 
 KEPT_SECONDS = 600.0
 ASK_AGAIN_SECONDS = 60.0
 MOST_BYTES = 20_000  # certificates often come along, which we do not read
 _MOST_KEYS, _CAPACITY = 20, 1000
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class ClientKeys:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from datetime import timedelta
 from urllib.parse import SplitResult, urlsplit
 
-import structlog
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +21,7 @@ from latchpin.identity.roles import CredentialKind
 from latchpin.kit import clock
 from latchpin.kit.cache import Cache, SingleFlight
 from latchpin.kit.fetching import FetchedDocument, Fetcher, FetchError
+from latchpin.kit.logger import Logger
 from latchpin.oauth import client_metadata, client_versions
 from latchpin.oauth.client_metadata import ClientMetadata
 from latchpin.oauth.errors import OAuthError
@@ -36,7 +36,7 @@ LEAST, USUAL, MOST = timedelta(minutes=5), timedelta(hours=1), timedelta(days=1)
 GRACE = timedelta(days=1)  # for how long an app stays as it was when its document cannot be reached
 ASK_AGAIN_SECONDS = 60.0
 _DOTS = frozenset({".", "..", "%2e", ".%2e", "%2e.", "%2e%2e"})
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 def client_id_problem(client_id: str) -> str | None:

@@ -12,7 +12,6 @@ import sys
 from importlib import import_module
 from typing import Any
 
-import structlog
 import uvloop
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
@@ -22,6 +21,8 @@ from granian.server.embed import Server
 
 from latchpin.errors import Unavailable
 from latchpin.kit import logs
+from latchpin.kit.collector import no_collection
+from latchpin.kit.logger import Logger
 from latchpin.serving.parent_process import end_with_parent, tell_ready
 from latchpin.settings import Settings, SettingsError
 from latchpin.storage.migrate import UnsupportedDatabase
@@ -37,7 +38,7 @@ SERVER_LOGGERS: dict[str, Any] = {
     "loggers": {"_granian": {"propagate": True}, "granian.access": {"propagate": True}},
 }
 _MORE_SECONDS = 5  # after which a process without a parent that could kill it ends by itself
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class _Server(Server):
@@ -66,7 +67,8 @@ class _Server(Server):
 async def serve(target: str, listener: int) -> None:
     """Serve the application that the factory `module:function` makes, until SIGTERM. Before it is ready, the signal just ends it."""
     module, _, factory = target.partition(":")
-    application = getattr(import_module(module), factory)()
+    with no_collection():
+        application = getattr(import_module(module), factory)()
     chosen: Settings = application.services.settings
     async with application.litestar.lifespan():
         server = _Server(application, listener, chosen.workers)

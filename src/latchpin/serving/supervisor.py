@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-import structlog
+from latchpin.kit.logger import Logger
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds between an end and the next start
 _LIVED_WELL = 60.0  # seconds after which an end is not one of a row
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import asyncpg
 from sqlalchemy import update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,6 +25,9 @@ from latchpin.storage.outages import OutageLog
 from latchpin.storage.pooler import Pooler
 from latchpin.storage.shared_counter import SharedCounter
 from latchpin.storage.sqlite_file import sqlite_file
+
+if TYPE_CHECKING:  # imported where PostgreSQL is used
+    import asyncpg
 
 _INVALIDATES = "latchpin_narrows"
 
@@ -80,6 +82,8 @@ class SharedQuery:
 
     async def current(self) -> int:
         """Return a generation from a query that starts after this call; raises Unavailable where it gets no answer."""
+        import asyncpg  # noqa: PLC0415  as above
+
         if self._next is None:
             self._next = asyncio.create_task(self._after(self._running))
         try:

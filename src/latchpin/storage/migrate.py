@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -18,6 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 import latchpin
 from latchpin.errors import Unavailable
 from latchpin.storage.time_limit import seconds_of, time_limit
+
+if TYPE_CHECKING:  # imported where a migration runs: nearly every process finds its database up to date, and asks only for its revision
+    from alembic.config import Config
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class UnsupportedDatabase(Exception):
@@ -30,19 +33,24 @@ class WrongRevision(UnsupportedDatabase):
 
 def config() -> Config:
     """Return Alembic's configuration for this package's migrations."""
+    from alembic.config import Config  # noqa: PLC0415  as above
+
     cfg = Config()
-    cfg.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    cfg.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     cfg.set_main_option("path_separator", "os")
     return cfg
 
 
+@cache
+def revisions() -> tuple[str, ...]:
+    """Return the revisions that this version of the product knows, the oldest first: a migration's file is named after its revision."""
+    names = (each.name for each in (_MIGRATIONS / "versions").iterdir())
+    return tuple(sorted(match[1] for name in names if (match := re.fullmatch(r"(\d{4})_\w+\.py", name))))
+
+
 def head() -> str:
     """Return the revision that this version of the product needs."""
-    revision = ScriptDirectory.from_config(config()).get_current_head()
-    if revision is None:  # pragma: no branch  a package without migrations cannot exist
-        message = "no migrations are installed"
-        raise RuntimeError(message)
-    return revision
+    return revisions()[-1]
 
 
 async def current(engine: AsyncEngine) -> str | None:
@@ -64,6 +72,8 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
 
     Raises Unavailable where the database does not answer, or somebody else holds its lock for long.
     """
+    if revision == "head" and await current(engine) == head():
+        return
     try:
         async with schema_transaction(engine) as connection:
             await connection.run_sync(_upgrade, revision)
@@ -116,8 +126,10 @@ def _require_utf8(connection: Connection) -> None:
 
 def _revision(connection: Connection) -> str | None:
     """Return the database's revision, or None for an empty database; raises WrongRevision for one that this version does not know."""
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current is not None and current not in {each.revision for each in ScriptDirectory.from_config(config()).walk_revisions()}:
+    if not connection.dialect.has_table(connection, "alembic_version"):
+        return None
+    current: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+    if current is not None and current not in revisions():
         message = (
             f"The database is at revision {current}, which a newer version of Latchpin made; this one ({latchpin.__version__}) knows up to "
             f"{head()}. Install the newer version, or restore the backup that was made before the upgrade"
@@ -131,6 +143,8 @@ def _upgrade(connection: Connection, revision: str) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7202331)")  # one upgrade at a time
     _require_utf8(connection)
     _revision(connection)
+    from alembic import command  # noqa: PLC0415  as above
+
     cfg = config()
     cfg.attributes["connection"] = connection
     command.upgrade(cfg, revision)

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
-import structlog
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from latchpin.errors import Malformed, Unavailable
 from latchpin.kit import clock
 from latchpin.kit.counted_lines import CountedLines
+from latchpin.kit.logger import Logger
 from latchpin.storage.sqlite_file import DatabaseFileLost
 
 _UNWRITABLE_SECONDS = 30.0  # after a write failed for lack of room or right, for so long nothing is said to be writable
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class Outage(Enum):

@@ -6,11 +6,13 @@ driver sends a statement and its values apart, and a pooler may send the two to 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import asyncpg
 from sqlalchemy import Dialect
 from sqlalchemy.util import await_
+
+if TYPE_CHECKING:  # imported where PostgreSQL is used
+    import asyncpg
 
 
 class Pooler:
@@ -32,6 +34,8 @@ class Pooler:
 
     async def connect_alone(self, url: str, **options: Any) -> asyncpg.Connection:  # noqa: ANN401  the driver's own
         """Connect by the driver itself, for queries that go through `value`."""
+        import asyncpg  # noqa: PLC0415  as above
+
         connection = await asyncpg.connect(url, **options, **({"statement_cache_size": 0} if self.is_there else {}))
         if self.is_there is None:
             self.is_there = await stands_between(connection)

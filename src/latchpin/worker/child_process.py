@@ -13,15 +13,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
 
-import structlog
-
+from latchpin.kit.logger import Logger
 from latchpin.worker import messages, specification
 from latchpin.worker.messages import Message
 from latchpin.worker.specification import Specification
 
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _MOST_ERRORS = 20_000  # bytes of the child's standard error that are kept
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class BrokenPipe(Exception):

@@ -13,13 +13,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import structlog
-
 from latchpin.automation import run_files, run_leases
 from latchpin.automation.run_leases import Counters, Orders, Outcome, TakenRun
 from latchpin.automation.run_lifecycle import Cause, LeaseLost
 from latchpin.errors import Unavailable
 from latchpin.kit import clock
+from latchpin.kit.logger import Logger
 from latchpin.storage import Session
 from latchpin.storage.models.agent import RunStatus
 from latchpin.storage.models.run import LogMode, RunFileType, TransitionCause
@@ -35,7 +34,7 @@ _RETRY_SECONDS = 0.5
 _UNREPORTED = "Its worker could not reach the database in time, so the run was ended."
 _LATE_SECONDS = 30  # that a child may need beyond the longest time of its run
 _MIB = 1024 * 1024
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,9 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from latchpin.automation import run_leases, workers
 from latchpin.errors import Unavailable
+from latchpin.kit.logger import Logger
 from latchpin.storage.models import Worker as WorkerRow
 from latchpin.worker import preparation
 from latchpin.worker.context import PULSE_SECONDS, WorkerContext
@@ -22,7 +21,7 @@ from latchpin.worker.sweep import purge, sweep
 
 _SWEEP_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 class Worker:

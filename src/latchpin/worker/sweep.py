@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import structlog
-
 from latchpin.automation import admission, run_files, run_leases, run_lifecycle, workers
+from latchpin.kit.logger import Logger
 from latchpin.worker.context import WorkerContext
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 
 
 async def sweep(context: WorkerContext, *, gone: frozenset[int] | None = None) -> None:

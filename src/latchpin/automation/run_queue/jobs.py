@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
-import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.automation.run_queue.interface import Handler
+from latchpin.kit.logger import Logger
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.models.agent import RunStatus
@@ -25,7 +25,7 @@ _HEARTBEAT_SECONDS, SILENT_SECONDS = 5.0, 20.0
 _PAUSE_SECONDS = 1.0  # before the next try where the database is away, or no slot is free
 # A cut network ends its connections, which libpq would keep for hours.
 _NETWORK = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 _DEFER = text("""
     SELECT procrastinate_defer_jobs_v1(ARRAY[
         ROW(:queue, :task, CAST(:priority AS integer), NULL, NULL, jsonb_build_object('run_id', CAST(:run_id AS bigint)), NULL)

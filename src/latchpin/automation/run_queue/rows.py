@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.automation.run_queue.interface import Handler
 from latchpin.errors import Unavailable
+from latchpin.kit.logger import Logger
 from latchpin.kit.wakeup import Wakeup
 from latchpin.storage import Database
 from latchpin.storage.database import after_commit
@@ -18,7 +18,7 @@ from latchpin.storage.models import Run
 from latchpin.storage.models.agent import RunStatus
 
 _POLL_SECONDS = 1.0  # where a nudge was lost
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 _ADMITTED = (Run.status == RunStatus.QUEUING, Run.admitted_at.is_not(None), Run.ended_at.is_(None))
 
 

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import structlog
 from litestar import Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from latchpin.errors import LatchpinError, Throttled, Unavailable
 from latchpin.kit import context, cors, methods
+from latchpin.kit.logger import Logger
 from latchpin.oauth.authorization_server import AnyRequest
 from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.params import MOST_BODY_BYTES
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 NO_STORE: Mapping[str, str] = {
     "Cache-Control": "no-store",
     "Pragma": "no-cache",

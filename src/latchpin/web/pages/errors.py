@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import structlog
 from litestar import Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
@@ -13,6 +12,7 @@ from litestar.types import ExceptionHandlersMap
 from latchpin import services
 from latchpin.errors import Conflict, Denied, Invalid, LatchpinError, Missing, Overloaded, Throttled, Unauthenticated, Unavailable
 from latchpin.kit import context, methods, same_origin
+from latchpin.kit.logger import Logger
 from latchpin.oauth.authorization_request import PATH
 from latchpin.services import AnyRequest
 from latchpin.web import login_context, page_context, reauth, render
@@ -20,7 +20,7 @@ from latchpin.web.page_context import PageContext, PasswordChangeRequired, SignI
 from latchpin.web.reauth import ReauthenticationRequired
 from latchpin.web.views.organization import ErrorPage
 
-_log = structlog.get_logger(__name__)
+_log = Logger(__name__)
 _NOWHERE = (404, "Page not found", "The address is wrong, what it showed was deleted, or you have no access to it.")
 _KINDS: tuple[tuple[type[LatchpinError], int, str], ...] = (
     (Invalid, 400, "This cannot be read"),

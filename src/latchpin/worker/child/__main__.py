@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 
+from latchpin.kit.collector import no_collection
 from latchpin.worker.child import limits, outbound
 
 _CPU_MARGIN = 60  # seconds beyond the longest time of a run
@@ -25,12 +26,13 @@ def main() -> None:
     os.close(nothing)
     warnings.simplefilter("ignore")
 
-    from latchpin.worker import messages, specification  # noqa: PLC0415  loaded when the pipe is safe
-    from latchpin.worker.child.channel import Channel  # noqa: PLC0415  as above
-    from latchpin.worker.child.crawl import crawl  # noqa: PLC0415  as above
-    from latchpin.worker.child.crawl_settings import load_components  # noqa: PLC0415  as above
+    with no_collection():
+        from latchpin.worker import messages, specification  # noqa: PLC0415  loaded when the pipe is safe
+        from latchpin.worker.child.channel import Channel  # noqa: PLC0415  as above
+        from latchpin.worker.child.crawl import crawl  # noqa: PLC0415  as above
+        from latchpin.worker.child.crawl_settings import load_components  # noqa: PLC0415  as above
 
-    load_components()
+        load_components()
     channel = Channel(source, target)
     os.write(target, messages.READY)
     spec = specification.decode(channel.read_line())
