@@ -9,6 +9,7 @@ from latchpin.api.routing import require_permission, requires
 from latchpin.app import Application, build
 from latchpin.identity import roles
 from latchpin.kit import logs
+from latchpin.storage import secrets
 
 
 @get("/bench/trivial", sync_to_thread=False)
@@ -27,4 +28,4 @@ def create() -> Application:
     """Build from the environment."""
     chosen = settings.load()
     logs.configure(chosen)
-    return build(chosen, also=[open_, guarded])
+    return build(chosen, secrets.load(chosen.secrets_file), also=[open_, guarded])
