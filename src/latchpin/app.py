@@ -21,7 +21,9 @@ from latchpin.api.routing import admit, require_declared_permissions
 from latchpin.api.v1 import admin, agents, run_files, runs, spaces
 from latchpin.asgi.access_log import AccessLog
 from latchpin.asgi.authentication import AuthenticationMiddleware
+from latchpin.asgi.cors import CorsMiddleware
 from latchpin.asgi.head import HeadMiddleware
+from latchpin.asgi.rate_limit import RateLimiter, RateLimitMiddleware
 from latchpin.asgi.request_context import RequestContextMiddleware
 from latchpin.audit import chain
 from latchpin.audit.checkpoints import CheckpointLog
@@ -98,9 +100,12 @@ def build(
     )
     litestar.state[STATE] = services
     require_declared_permissions(litestar)
+    limiter = RateLimiter(services.counter, chosen)
     layers: list[Callable[[ASGIApp], ASGIApp]] = [  # the outermost first
         lambda inner: RequestContextMiddleware(inner, chosen, log),
-        lambda inner: AuthenticationMiddleware(inner, services),
+        lambda inner: CorsMiddleware(inner, chosen, limiter),
+        lambda inner: AuthenticationMiddleware(inner, services, limiter),
+        lambda inner: RateLimitMiddleware(inner, limiter),
         HeadMiddleware,
     ]
     outermost: ASGIApp = litestar

@@ -6,15 +6,16 @@ same answer; the audit trail gets the true reason. What was verified under the p
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from latchpin.asgi import authorization_header, cors, dpop_proof, problems
-from latchpin.asgi.authorization_header import ParsedAuthorization
+from latchpin.asgi import authorization_header, dpop_proof, refusals
+from latchpin.asgi.authorization_header import AUTHORIZATION, ParsedAuthorization
 from latchpin.asgi.dpop_proof import ProofRejected
-from latchpin.asgi.rate_limit import RateLimiter
+from latchpin.asgi.rate_limit import CALLER, RateLimiter
 from latchpin.audit import Origin
 from latchpin.errors import BadToken, Denied, LatchpinError, Unauthenticated
 from latchpin.identity import dpop, sessions
@@ -22,26 +23,26 @@ from latchpin.identity.authentication import RequestCredential, authenticate
 from latchpin.identity.dpop import Proof
 from latchpin.identity.proofs import REPLAYED
 from latchpin.identity.roles import CredentialKind
+from latchpin.identity.sessions import SignedInUser
 from latchpin.identity.verified import RejectedCredential, RejectionReason, Verified, refusal_of
-from latchpin.kit import client_subnet, context, same_origin
+from latchpin.kit import context, same_origin
 from latchpin.kit.rate_limit import ClientGone, count_refusal
 from latchpin.services import Services
 
 PRINCIPAL = "latchpin_principal"
 SIGNED_IN = "latchpin_signed_in"
-_BODYLESS = frozenset({"GET", "HEAD"})
 _GUARDED = "/api/v1"
 _NO_ROUTE = "(no such route)"
 
 
 class AuthenticationMiddleware:
-    """Authenticates everything below /api/v1 and limits its rate."""
+    """Authenticates everything below /api/v1, and answers what the layers inside of it refuse."""
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
+    def __init__(self, app: ASGIApp, services: Services, limiter: RateLimiter) -> None:
         self._app = app
         self._services = services
         self._settings = settings = services.settings
-        self._limiter = RateLimiter(services.counter, settings)
+        self._limiter = limiter
         self._own_origins = same_origin.own_origins(settings)
         self._cookie = sessions.cookie_name(settings)
 
@@ -51,56 +52,47 @@ class AuthenticationMiddleware:
             await self._app(scope, receive, send)
             return
         request = context.of(scope)
-        watched = receive if scope["method"] in _BODYLESS else None
         try:
             try:
-                authorization = authorization_header.read(request.seen, scope["query_string"], self._cookie)
+                authorization: ParsedAuthorization = scope.get(AUTHORIZATION) or authorization_header.read(  # type: ignore[assignment]
+                    request.seen, scope["query_string"], self._cookie
+                )
             except (
                 Unauthenticated,
                 authorization_header.TwoCredentials,
             ) as error:  # in a wrong place: noted like any other that is refused
                 await self._note(_misused(error), request)
                 raise
-            if scope["method"] == "OPTIONS" and authorization.origin is not None:
-                await self._preflight(request, send)
-                return
             if authorization.api_key is None and authorization.bearer is None:
-                await self._with_session(authorization, scope, request, watched)
+                scope[CALLER] = await self._signed_in(authorization, scope, request)  # type: ignore[literal-required]
                 await self._app(scope, receive, send)
                 return
-            verified = await self._verified(authorization, scope, request, watched)
-            scope[PRINCIPAL] = verified.principal  # type: ignore[literal-required]
+            caller = await self._caller(authorization, scope, request)
+            scope[CALLER] = caller  # type: ignore[literal-required]
             try:
                 await self._app(scope, receive, send)
             finally:
-                self._services.activity.used(verified, scope["method"], scope.get("path_template") or _NO_ROUTE, request)
+                if caller.is_admitted:
+                    self._services.activity.used(caller.verified, scope["method"], scope.get("path_template") or _NO_ROUTE, request)
         except LatchpinError as error:
-            await self._answer(error, scope, request, send)
+            await refusals.answer(error, scope, send, self._limiter, self._settings.public_url)
         except ClientGone:
             return
 
-    async def _preflight(self, request: context.RequestContext, send: Send) -> None:
-        """Answer a browser's question whether another site's page may call with a token (Fetch, CORS preflight). Cookies are never let."""
-        await self._limiter.count(f"preflight:{client_subnet.of(request.address)}", None, request, None)
-        await cors.answer_preflight(send)
-
-    async def _verified(
+    async def _caller(
         self,
         authorization: ParsedAuthorization,
         scope: Any,  # noqa: ANN401  the server's dictionary
         request: context.RequestContext,
-        watched: Receive | None,
-    ) -> Verified:
-        """Return the sound credential of a request, counted against its limit; raises Unauthenticated, Denied, Throttled, Unavailable."""
+    ) -> _CredentialCaller:
+        """Return whose sound credential a request carries; raises Unauthenticated, Denied, Throttled, Unavailable."""
         if authorization.api_key is not None:
             credential = RequestCredential(CredentialKind.API_KEY, authorization.api_key)
         else:
             credential = RequestCredential(CredentialKind.ACCESS_TOKEN, authorization.bearer or b"")
             if authorization.is_dpop:
                 request.scheme = dpop.SCHEME
-            if authorization.origin is not None:
-                request.headers += cors.READABLE  # a token may be used by another site's page, and its script read the answer
-        verified = await self._authenticated(credential, request)
+        verified = await self.authenticated(credential, request)
         if authorization.origin is not None and authorization.api_key is not None and authorization.origin not in self._own_origins:
             await self._note(refusal_of(verified.principal, RejectionReason.IN_BROWSER), request)
             raise authorization_header.InBrowser
@@ -110,12 +102,12 @@ class AuthenticationMiddleware:
             if isinstance(judged, ProofRejected):
                 raise await self._unproved(judged, verified, request)
             proof = judged
-        request.limiter_key = verified.limiter_key
-        if await self._limiter.count(verified.limiter_key, verified.rate_limit, request, watched):
-            verified = await self._authenticated(credential, request)  # it waited, and what was true before may not be any more
-        if proof is not None and not await self._services.proofs.first_use(proof):
+        return _CredentialCaller(self, scope, request, credential, verified, proof)
+
+    async def use_up(self, proof: Proof, verified: Verified, request: context.RequestContext) -> None:
+        """Use a proof for the first time; raises BadToken where it was used before."""
+        if not await self._services.proofs.first_use(proof):
             raise await self._unproved(dpop_proof.proof_rejected(REPLAYED), verified, request)
-        return verified
 
     async def _unproved(self, rejection: ProofRejected, verified: Verified, request: context.RequestContext) -> BadToken:
         """Note why a sound token does not count, and return what to raise."""
@@ -123,7 +115,7 @@ class AuthenticationMiddleware:
             await self._note(refusal_of(verified.principal, rejection.reason), request)
         return rejection.error
 
-    async def _authenticated(self, credential: RequestCredential, request: context.RequestContext) -> Verified:
+    async def authenticated(self, credential: RequestCredential, request: context.RequestContext) -> Verified:
         """Return the credential where it is sound; else notes the true reason and raises Unauthenticated, or BadToken for a token."""
         result = await authenticate(self._services, credential, request.address)
         if isinstance(result, RejectedCredential):
@@ -131,14 +123,13 @@ class AuthenticationMiddleware:
             raise authorization_header.rejection(credential.kind)
         return result
 
-    async def _with_session(
+    async def _signed_in(
         self,
         authorization: ParsedAuthorization,
         scope: Any,  # noqa: ANN401  the server's dictionary
         request: context.RequestContext,
-        watched: Receive | None,
-    ) -> None:
-        """Admit a signed-in browser of our own pages; no other site may use the cookie (SameSite, and the origin checked here)."""
+    ) -> _SessionCaller:
+        """Return whose browser it is that is signed in; no other site may use the cookie (SameSite, and the origin checked here)."""
         if authorization.session is None:
             await self._count_refusal(request)
             raise Unauthenticated(authorization_header.HOW_TO)
@@ -151,10 +142,7 @@ class AuthenticationMiddleware:
             raise Denied("This request did not come from the Control Center's own pages.", code="cross_site")
         if signed_in.must_change_password:
             raise Denied("Choose a new password in the Control Center first.", code="password_change_required")
-        request.limiter_key = f"session:{signed_in.session_id}"
-        await self._limiter.count(request.limiter_key, None, request, watched)
-        scope[PRINCIPAL] = signed_in.principal
-        scope[SIGNED_IN] = signed_in
+        return _SessionCaller(scope, signed_in)
 
     async def _note(self, refused: RejectedCredential, request: context.RequestContext) -> None:
         """Note a refused credential with its true reason, for the audit trail; raises Throttled where an address has too many."""
@@ -165,16 +153,53 @@ class AuthenticationMiddleware:
         """Slow the guessing of credentials by address; a good credential never comes here."""
         await count_refusal(self._services.counter, request.address, self._settings.bad_key_limit)
 
-    async def _answer(self, error: LatchpinError, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  as above
-        public_url = self._settings.public_url
-        response = problems.of_error(
-            error, instance=scope["path"], public_url=public_url, request_id=request.request_id, scheme=request.scheme
-        )
-        headers = response.headers
-        if not self._limiter.has_told(request):
-            headers = [*headers, *self._limiter.usual]
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body, "more_body": False})
+
+class _CredentialCaller:
+    """The caller of a request with a key or a token, as `rate_limit.Caller`."""
+
+    __slots__ = ("_credential", "_gate", "_proof", "_request", "_scope", "is_admitted", "limiter_key", "rate_limit", "verified")
+
+    def __init__(
+        self,
+        gate: AuthenticationMiddleware,
+        scope: Any,  # noqa: ANN401  the server's dictionary
+        request: context.RequestContext,
+        credential: RequestCredential,
+        verified: Verified,
+        proof: Proof | None,
+    ) -> None:
+        self._gate, self._scope, self._request, self._credential, self._proof = gate, scope, request, credential, proof
+        self.verified = verified
+        self.limiter_key, self.rate_limit = verified.limiter_key, verified.rate_limit
+        self.is_admitted = False
+
+    async def admit(self, *, waited: bool) -> None:
+        """Give the route its principal; a proof is used up only by a request that is within its limit."""
+        if waited:  # what was true before may not be any more
+            self.verified = await self._gate.authenticated(self._credential, self._request)
+        if self._proof is not None:
+            await self._gate.use_up(self._proof, self.verified, self._request)
+        self._scope[PRINCIPAL] = self.verified.principal
+        self.is_admitted = True
+
+
+@dataclass(frozen=True, slots=True)
+class _SessionCaller:
+    """The caller of a request of our own pages, as `rate_limit.Caller`."""
+
+    scope: Any
+    signed_in: SignedInUser
+    rate_limit: int | None = None
+
+    @property
+    def limiter_key(self) -> str:
+        """The session, which has a limit of its own."""
+        return f"session:{self.signed_in.session_id}"
+
+    async def admit(self, *, waited: bool) -> None:  # noqa: ARG002  of the protocol
+        """Give the route its principal."""
+        self.scope[PRINCIPAL] = self.signed_in.principal
+        self.scope[SIGNED_IN] = self.signed_in
 
 
 def _misused(error: LatchpinError) -> RejectedCredential:

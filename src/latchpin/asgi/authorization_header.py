@@ -28,6 +28,7 @@ _REJECTED_BEARER = (
     "The access token was not accepted. Refresh it (grant_type=refresh_token at /api/oauth/token), or send the user through authorization "
     "again; an administrator sees the reason in the audit log."
 )
+AUTHORIZATION = "latchpin_authorization"  # where a layer that had to read it leaves it in the scope
 _MOST_HEADER = 4096
 _MOST_TOKEN = 16_384
 _MOST_PARAMETERS = 500

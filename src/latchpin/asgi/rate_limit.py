@@ -1,19 +1,53 @@
-"""Rate limits of the API's callers: counting, waiting for the next window, and the headers that tell where a caller stands."""
+"""Rate limits of the API's callers: counting, waiting for the next window, and the headers that tell where a caller stands.
+
+The layer stands inside of authentication, which says whose request it is: a credential that does not count uses up nobody's limit.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import Protocol
 
-from litestar.types import Receive
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from latchpin.errors import Throttled
 from latchpin.kit import clock, context
 from latchpin.kit.rate_limit import InProcess, InRedis, Queue, Window
 from latchpin.settings import Settings
 
+CALLER = "latchpin_caller"
+_BODYLESS = frozenset({"GET", "HEAD"})
 _LIMIT = b"x-ratelimit-limit"
 _MOST_LIMITS = 1000  # whose headers are remembered; each key may have a limit of its own
+
+
+class Caller(Protocol):
+    """Whose request it is, as authentication leaves it in the scope under CALLER; no `rate_limit` of its own means the usual one."""
+
+    limiter_key: str
+    rate_limit: int | None
+
+    async def admit(self, *, waited: bool) -> None:
+        """Take the request as one that is within its limit; raises where what was true before it `waited` is not any more."""
+
+
+class RateLimitMiddleware:
+    """Counts the requests of callers that authentication found, and has those beyond their limit wait, or refuses them."""
+
+    def __init__(self, app: ASGIApp, limiter: RateLimiter) -> None:
+        self._app = app
+        self._limiter = limiter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection; raises Throttled, ClientGone, and what `Caller.admit` raises, for the layer around it to answer."""
+        caller: Caller | None = scope.get(CALLER)  # type: ignore[assignment]
+        if caller is not None:
+            request = context.of(scope)
+            request.limiter_key = caller.limiter_key
+            watched = receive if request.method in _BODYLESS else None
+            await caller.admit(waited=await self._limiter.count(caller.limiter_key, caller.rate_limit, request, watched))
+        await self._app(scope, receive, send)
 
 
 class RateLimiter:

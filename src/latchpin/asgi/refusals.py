@@ -1,0 +1,23 @@
+"""What a layer before the routes answers where it refuses a request: a problem document, with where the caller stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.types import Send
+
+from latchpin.asgi import problems
+from latchpin.asgi.rate_limit import RateLimiter
+from latchpin.errors import LatchpinError
+from latchpin.kit import context
+
+
+async def answer(error: LatchpinError, scope: Any, send: Send, limiter: RateLimiter, public_url: str) -> None:  # noqa: ANN401  the server's dictionary
+    """Send the answer; to somebody who was not counted it tells the usual limit."""
+    request = context.of(scope)
+    response = problems.of_error(error, instance=scope["path"], public_url=public_url, request_id=request.request_id, scheme=request.scheme)
+    headers = response.headers
+    if not limiter.has_told(request):
+        headers = [*headers, *limiter.usual]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body, "more_body": False})
