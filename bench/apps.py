@@ -66,7 +66,9 @@ async def families(data_dir: Path, app: App, count: int) -> list[str]:
     async with database.transaction() as session:
         for text in texts:
             grant = await _grant(session, data_dir, app)
-            session.add(RefreshToken(digest=credentials.token_digest(text), grant_id=grant.id, created=clock.now(), expires=grant.expires))
+            session.add(
+                RefreshToken(digest=credentials.token_digest(text), grant_id=grant.id, created_at=clock.now(), expires_at=grant.expires_at)
+            )
     await database.close()
     return texts
 

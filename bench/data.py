@@ -103,9 +103,9 @@ async def fill(data_dir: Path, total: int) -> None:
                     "prefix": "sk-lp_0000",
                     "scopes": first.scopes,
                     "networks": "",
-                    "created": now,
+                    "created_at": now,
                     "created_by_name": "bench",
-                    "expires": now + timedelta(days=365),
+                    "expires_at": now + timedelta(days=365),
                 }
                 for _ in range(size)
             ]

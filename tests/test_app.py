@@ -106,7 +106,7 @@ async def test_starting_sweeps_what_is_over(chosen: Settings) -> None:
     """Counters of failed sign-ins do not pile up with every address that ever tried."""
     application = build(chosen)
     async with AsyncTestClient(application.litestar), application.services.database.transaction() as session:
-        session.add(SignInFailures(bucket=b"x" * 32, failures=1, window_ends=clock.now() - timedelta(minutes=1)))
+        session.add(SignInFailures(bucket=b"x" * 32, failures=1, window_ends_at=clock.now() - timedelta(minutes=1)))
 
     again = build(chosen)
     async with AsyncTestClient(again.litestar):

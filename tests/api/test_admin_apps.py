@@ -50,7 +50,7 @@ def _ask(organization: Organization, app: App, *, approved: bool | None = None) 
             oauth_client_id=app.pk,
             approved=approved,
             asked_by_name="Grace User",
-            at=datetime(2026, 1, 1, tzinfo=UTC),
+            updated_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
         session.add(row)
 

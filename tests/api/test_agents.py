@@ -46,8 +46,8 @@ def five(organization: Organization) -> list[str]:
         at = START + timedelta(days=number)
         ago = START - timedelta(days=number)
         _set(
-            organization, agent, config_type=kinds[number], status=statuses[number], created=at, updated=ago,
-            last_activity=at if statuses[number] else None, archived=at if name == "epsilon" else None,
+            organization, agent, config_type=kinds[number], status=statuses[number], created_at=at, updated_at=ago,
+            last_activity_at=at if statuses[number] else None, archived_at=at if name == "epsilon" else None,
         )  # fmt: skip
     return names
 

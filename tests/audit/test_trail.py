@@ -86,7 +86,7 @@ def test_every_change_of_a_key_leaves_one_event(organization: Organization) -> N
         api_key = await api_keys.get(session, organization.id, key.id)
         rules = await policy.get(session, organization.id, organization.server.settings)
         await api_keys.change_expiry(session, api_key, kit_clock.now() + timedelta(days=9), policy=rules, by=organization.admin.actor)
-        await api_keys.change_expiry(session, api_key, api_key.expires, policy=rules, by=organization.admin.actor)
+        await api_keys.change_expiry(session, api_key, api_key.expires_at, policy=rules, by=organization.admin.actor)
         await api_keys.revoke(session, api_key, by=organization.admin.actor, reason="left the company")
         await api_keys.revoke(session, api_key, by=organization.admin.actor)
         await api_keys.delete(session, api_key, by=organization.admin.actor)
@@ -132,7 +132,7 @@ def test_a_record_that_cannot_be_written_undoes_its_change(organization: Organiz
         organization.write(work)
 
     async def revoked(session: AsyncSession) -> object:
-        return await session.scalar(select(ApiKey.revoked).where(ApiKey.id == key.id))
+        return await session.scalar(select(ApiKey.revoked_at).where(ApiKey.id == key.id))
 
     assert organization.write(revoked) is None
     assert organization.get("/agent/all", key).status_code == 200

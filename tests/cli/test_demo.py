@@ -90,17 +90,17 @@ def test_the_demo_has_a_past(embedded: CommandLine, tmp_path: Path) -> None:
         assert "whole" in embedded("audit", "verify", "--data-dir", str(place)).out
 
     assert stories[0] == stories[1]
-    keys = {row[0]: row[1:] for row in rows(place, "SELECT description, created, last_used, expires, revoked FROM api_keys")}
+    keys = {row[0]: row[1:] for row in rows(place, "SELECT description, created_at, last_used_at, expires_at, revoked_at FROM api_keys")}
     assert len({created for created, *_ in keys.values()}) == len(keys)
     assert now - moment(keys["Demo script"][1]) < timedelta(hours=1)
     assert now - moment(keys["Weekly report"][1]) < timedelta(days=7)
     assert timedelta(days=11) < moment(keys["Weekly report"][2]) - now < timedelta(days=13)
     assert keys["Old laptop"][1] < keys["Old laptop"][3]
     assert moment(keys["Trial import"][2]) < now
-    people = rows(place, "SELECT created, last_sign_in FROM users")
+    people = rows(place, "SELECT created_at, last_sign_in_at FROM users")
     assert len({created[:10] for created, _ in people}) >= 4
     assert sum(signed_in is not None for _, signed_in in people) == 4
-    assert len({created[:10] for (created,) in rows(place, "SELECT created FROM agents")}) == 12
+    assert len({created[:10] for (created,) in rows(place, "SELECT created_at FROM agents")}) == 12
 
 
 def test_a_second_start_finds_what_is_there(embedded: CommandLine, tmp_path: Path) -> None:

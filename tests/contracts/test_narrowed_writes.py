@@ -75,7 +75,7 @@ class Scene:
         """Every agent of the organization with its versions."""
 
         async def work(session: AsyncSession) -> Any:
-            agents = select(Agent.id, Agent.space_id, Agent.user_id, Agent.version, Agent.archived).where(
+            agents = select(Agent.id, Agent.space_id, Agent.user_id, Agent.version, Agent.archived_at).where(
                 Agent.organization_id == self.home.id
             )
             versions = select(AgentVersion.id).join(Agent, Agent.id == AgentVersion.agent_id).where(Agent.organization_id == self.home.id)

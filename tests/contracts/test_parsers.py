@@ -60,8 +60,8 @@ HEADERS = (
 )  # fmt: skip
 COOKIES = ("latchpin", "latchpin_flow", "latchpin_toast", "latchpin_device", "latchpin_kept", "latchpin_asked", "theme")
 NAMES = ("client_id", "redirect_uri", "state", "request_uri", "scope", "resource", "grant_type", "code", "token", "email", "password",
-         "next", "name", "full_name", "group", "definition", "form_id", "prompt", "max_age", "expires", "id_token_hint", "user_code",
-         "page", "query", "sort", "client_secret", "client_assertion", "kept")  # fmt: skip
+         "next", "name", "full_name", "group", "definition", "idempotency_key", "prompt", "max_age", "expires", "id_token_hint",
+         "user_code", "page", "query", "sort", "client_secret", "client_assertion", "kept")  # fmt: skip
 
 _text = st.text(max_size=12) | st.sampled_from(
     ["\x00", "\ud800", "\r\n", "9" * 30, "-1", "a@b.example", "https://a.example/[", "urn:x", "//"]
@@ -204,7 +204,7 @@ def test_any_yaml_is_read_or_refused(target: Target, way: str) -> None:
     @fuzzed(text=slipped | added | quoted | tree | st.text(max_size=40))
     def sends(text: str) -> None:
         if way == "page":
-            sent = urlencode({"definition": text, "form_id": "a" * 20}, errors="surrogatepass").encode()
+            sent = urlencode({"definition": text, "idempotency_key": "a" * 20}, errors="surrogatepass").encode()
             response = target.send("/agents/new", sent, FORM)
         else:
             response = target.send("/api/v1/admin/agents", json.dumps({"definition": text}).encode(), JSON)

@@ -148,9 +148,9 @@ def _pages(day: Planted, organization: Organization) -> None:
     with day.server.client() as browser:
         browser.post("/login", data={"email": organization.admin.email, "password": PASSWORD}, headers=OWN)
         form = browser.get(f"{address}/api-keys/new").text
-        form_id_match = re.search(r'name="form_id" value="([^"]+)"', form)
-        assert form_id_match
-        entries = {"form_id": form_id_match[1], "access": "full", "expires_in": "365", "description": "from the page"}
+        idempotency_key_match = re.search(r'name="idempotency_key" value="([^"]+)"', form)
+        assert idempotency_key_match
+        entries = {"idempotency_key": idempotency_key_match[1], "access": "full", "expires_in": "365", "description": "from the page"}
         created = browser.post(f"{address}/api-keys/new", data=entries, headers=OWN)
         key_match = re.search(r"sk-lp_[0-9A-Za-z]{49}", created.text)
         assert key_match, created.text[:2000]
@@ -190,9 +190,9 @@ def _of_apps(browser: httpx.Client) -> dict[str, str]:
     """Register an app and an API resource, and rotate the app's secret; each secret may stand in its one answer only."""
     service = {"kind": "service", "name": "Nightly", "auth_method": "client_secret_basic", "scope_agents:read": "yes"}
     form = browser.get("/organization/apps/new?kind=service").text
-    form_id = re.search(r'name="form_id" value="([^"]+)"', form)
-    assert form_id, form[:2000]
-    service["form_id"] = form_id[1]
+    idempotency_key = re.search(r'name="idempotency_key" value="([^"]+)"', form)
+    assert idempotency_key, form[:2000]
+    service["idempotency_key"] = idempotency_key[1]
     data = {"name": "Data", "identifier": "https://data.example"}
     created = browser.post("/organization/apps/new", data=service, headers=OWN).text
     app = re.search(r'data-address="(/organization/apps/[0-9]+)"', created)

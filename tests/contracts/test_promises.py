@@ -42,7 +42,9 @@ def _keys(person: Person) -> str:
 def _issue(administrator: Browser, organization: Organization, person: Person, **chosen: str) -> Key:
     """Make a key on the page, as an administrator does."""
     entries = {"access": "full", "expires_in": "365", "description": "From the page", **chosen}
-    page = administrator.send(f"{_keys(person)}/new", form_id=administrator.field(f"{_keys(person)}/new", "form_id"), **entries)
+    page = administrator.send(
+        f"{_keys(person)}/new", idempotency_key=administrator.field(f"{_keys(person)}/new", "idempotency_key"), **entries
+    )
     secret = key_in(page.text)
     assert secret, page.text[:2000]
     (row,) = [row for row in audit(organization, "api_key.created") if row.target_name and secret[:10] in row.target_name]
@@ -73,14 +75,14 @@ def test_promise_2_only_an_administrator_issues_keys_per_user_for_one_year(organ
 
     row = stored(organization, key)
     assert (row.user_id, row.created_by_id, row.description) == (person.id, organization.admin.id, "Nightly export")
-    assert timedelta(days=364) < row.expires - row.created < timedelta(days=367)
+    assert timedelta(days=364) < row.expires_at - row.created_at < timedelta(days=367)
     colleague = Browser(organization.server)
     with colleague.http:
         colleague.sign_in(person)
         for path in (_keys(person), f"{_keys(person)}/new", f"/organization/users/{organization.admin.id}/api-keys"):
             assert colleague.open(path).status_code in (403, 404)
             assert organization.server.http.get(path, headers=key.header).status_code in (302, 303, 401, 403, 404)
-        refused = colleague.send(f"{_keys(person)}/new", form_id="a" * 20, access="full", expires_in="365")
+        refused = colleague.send(f"{_keys(person)}/new", idempotency_key="a" * 20, access="full", expires_in="365")
         assert refused.status_code in (403, 404)
     assert len(audit(organization, "api_key.created", organization_id=organization.id)) == 1
 

@@ -178,7 +178,7 @@ async def _left_behind(chosen: settings.Settings, key_id: int) -> tuple[bool, in
         counted = await session.scalar(uses) or 0
     await database.close()
     assert key is not None
-    return key.last_used is not None, counted
+    return key.last_used_at is not None, counted
 
 
 def test_a_stopping_server_lets_a_running_request_finish_and_writes_what_it_collected(

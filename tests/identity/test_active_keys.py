@@ -26,7 +26,7 @@ def test_python_and_sql_agree(organization: Organization, clock: kit_clock.Froze
 
     async def arrange(session: AsyncSession) -> None:
         for key, (ends_in, revoked_at) in zip(keys, cases, strict=True):
-            await session.execute(update(ApiKey).where(ApiKey.id == key.id).values(expires=now + ends_in, revoked=revoked_at))
+            await session.execute(update(ApiKey).where(ApiKey.id == key.id).values(expires_at=now + ends_in, revoked_at=revoked_at))
 
     async def compare(session: AsyncSession, at: datetime | None) -> None:
         rows = (await session.scalars(select(ApiKey))).all()
@@ -43,6 +43,6 @@ def test_a_key_is_expired_at_the_moment_that_it_names(clock: kit_clock.Frozen) -
     """And revoked is said before expired."""
     now = kit_clock.now()
 
-    assert active_keys.status(ApiKey(revoked=None, expires=now)) == "expired"
-    assert active_keys.status(ApiKey(revoked=None, expires=now + timedelta(microseconds=1))) == "active"
-    assert active_keys.status(ApiKey(revoked=now, expires=now)) == "revoked"
+    assert active_keys.status(ApiKey(revoked_at=None, expires_at=now)) == "expired"
+    assert active_keys.status(ApiKey(revoked_at=None, expires_at=now + timedelta(microseconds=1))) == "active"
+    assert active_keys.status(ApiKey(revoked_at=now, expires_at=now)) == "revoked"

@@ -45,11 +45,11 @@ def _by_route(rows: list[AuditEvent]) -> dict[str, int]:
 def test_the_first_use_is_noted_at_once(organization: Organization) -> None:
     """A new key's first request shows within a second, with its address, and nobody has to ask for it (security.md 102)."""
     key = organization.key()
-    assert stored(organization, key).last_used is None
+    assert stored(organization, key).last_used_at is None
 
     organization.get("/agent/all", key)
 
-    until(lambda: stored(organization, key).last_used is not None)
+    until(lambda: stored(organization, key).last_used_at is not None)
     assert stored(organization, key).last_used_address == "127.0.0.1"
 
 
@@ -57,15 +57,15 @@ def test_last_use_is_written_at_most_once_a_minute(organization: Organization, c
     """A busy key costs one write a minute (security.md 102)."""
     key, first = organization.key(), kit_clock.now()
     organization.get("/agent/all", key)
-    assert stored(organization, key).last_used == first
+    assert stored(organization, key).last_used_at == first
 
     clock.advance(timedelta(seconds=59))
     organization.get("/agent/all", key)
-    assert stored(organization, key).last_used == first
+    assert stored(organization, key).last_used_at == first
 
     clock.advance(timedelta(seconds=1))
     organization.get("/agent/all", key)
-    assert stored(organization, key).last_used == first + timedelta(seconds=60)
+    assert stored(organization, key).last_used_at == first + timedelta(seconds=60)
 
 
 def test_last_use_is_not_written_after_revocation(organization: Organization) -> None:
@@ -77,7 +77,7 @@ def test_last_use_is_not_written_after_revocation(organization: Organization) ->
     organization.get("/agent/all", key)
     services.activity._last_used["api_key", key.id] = (kit_clock.timestamp(), "127.0.0.1")
 
-    assert stored(organization, key).last_used is None
+    assert stored(organization, key).last_used_at is None
 
 
 def test_uses_are_counted_by_route(organization: Organization, clock: kit_clock.Frozen) -> None:
@@ -128,7 +128,7 @@ def test_addresses_that_do_not_exist_are_counted_together(organization: Organiza
     rows = audit(organization, "api_key.used", target_id=key.id)
 
     assert _by_route(rows) == {"GET (no such route)": 4}
-    assert stored(organization, key).last_used is not None
+    assert stored(organization, key).last_used_at is not None
 
 
 def test_equal_refusals_are_counted_in_one_event(organization: Organization) -> None:
@@ -220,7 +220,7 @@ def test_what_cannot_be_written_is_kept(organization: Organization) -> None:
 
     (row,) = audit(organization, "api_key.used", target_id=key.id)
     assert row.count == 2
-    assert stored(organization, key).last_used is not None
+    assert stored(organization, key).last_used_at is not None
 
 
 def _nowhere(server: Server) -> Settings:

@@ -57,14 +57,14 @@ def _count(organization: Organization) -> int:
 
 def test_a_key_lives_one_year_when_nobody_says_otherwise(organization: Organization, clock: kit_clock.Frozen) -> None:
     """The default is one year from today (security.md 96)."""
-    assert stored(organization, organization.key()).expires == kit_clock.now() + 365 * DAY
+    assert stored(organization, organization.key()).expires_at == kit_clock.now() + 365 * DAY
 
 
 def test_a_key_may_live_as_long_as_the_policy_allows(organization: Organization, clock: kit_clock.Frozen) -> None:
     """The last allowed day counts to its end; the next one is refused (security.md 96)."""
     latest = kit_clock.now() + 731 * DAY
 
-    assert stored(organization, _create(organization, KeyParameters(expires_at=latest))).expires == latest
+    assert stored(organization, _create(organization, KeyParameters(expires_at=latest))).expires_at == latest
     assert _refused_fields(organization, KeyParameters(expires_at=latest + timedelta(seconds=1))) == {"expires"}
 
 
@@ -77,7 +77,7 @@ def test_an_expiry_in_the_past_is_refused(organization: Organization, clock: kit
 def test_an_expiry_cannot_be_changed_beyond_the_maximum(organization: Organization, clock: kit_clock.Frozen) -> None:
     """The maximum counts for changes as for new keys, and a refused change changes nothing (security.md 96)."""
     key = organization.key()
-    before = stored(organization, key).expires
+    before = stored(organization, key).expires_at
 
     async def work(session: AsyncSession) -> None:
         rules = await policy.get(session, organization.id, organization.server.settings)
@@ -87,7 +87,7 @@ def test_an_expiry_cannot_be_changed_beyond_the_maximum(organization: Organizati
     with pytest.raises(Invalid):
         organization.write(work)
 
-    assert stored(organization, key).expires == before
+    assert stored(organization, key).expires_at == before
 
 
 def test_a_revoked_key_cannot_be_brought_back(organization: Organization) -> None:
@@ -181,14 +181,14 @@ def test_a_form_that_is_sent_twice_makes_one_key(organization: Organization) -> 
 
 def test_a_form_sent_twice_at_the_same_moment_makes_one_key(organization: Organization) -> None:
     """Two requests that race leave one key and one plain refusal."""
-    server, form_id = organization.server, f"race-{organization.id}"
+    server, idempotency_key = organization.server, f"race-{organization.id}"
 
     async def one() -> str:
         try:
             async with server.database.transaction() as session:
                 user = await users.get(session, organization.id, organization.admin.id)
                 rules = await policy.get(session, organization.id, server.settings)
-                new = KeyParameters(idempotency_key=form_id)
+                new = KeyParameters(idempotency_key=idempotency_key)
                 await api_keys.create(session, user, new, policy=rules, secrets=server.services.secrets, by=organization.admin.actor)
         except AlreadyIssued:
             return "refused"
@@ -201,9 +201,9 @@ def test_a_form_sent_twice_at_the_same_moment_makes_one_key(organization: Organi
     assert _count(organization) == 1
 
 
-def test_an_endless_form_id_is_refused(organization: Organization) -> None:
+def test_an_endless_idempotency_key_is_refused(organization: Organization) -> None:
     """The hidden field of the form is checked like the visible ones."""
-    assert _refused_fields(organization, KeyParameters(idempotency_key="x" * 65)) == {"form_id"}
+    assert _refused_fields(organization, KeyParameters(idempotency_key="x" * 65)) == {"idempotency_key"}
 
 
 def test_a_disabled_user_gets_no_key(organization: Organization) -> None:
@@ -299,7 +299,7 @@ def test_no_key_slips_past_a_user_who_is_being_disabled(organization: Organizati
         await asyncio.gather(*(make() for _ in range(4)), disable(), *(make() for _ in range(4)))
 
     async def alive(session: AsyncSession) -> int:
-        return await session.scalar(select(func.count()).where(ApiKey.user_id == person.id, ApiKey.revoked.is_(None))) or 0
+        return await session.scalar(select(func.count()).where(ApiKey.user_id == person.id, ApiKey.revoked_at.is_(None))) or 0
 
     server.run(race())
 
@@ -322,9 +322,9 @@ def test_a_user_holds_at_most_200_keys(organization: Organization) -> None:
                     pepper_version=1,
                     prefix="sk-lp_test",
                     scopes="agents:read",
-                    created=kit_clock.now(),
+                    created_at=kit_clock.now(),
                     created_by_name="test",
-                    expires=kit_clock.now() + DAY,
+                    expires_at=kit_clock.now() + DAY,
                 )
             )
 

@@ -117,7 +117,7 @@ def test_a_first_run_token_opens_nothing_beside_a_user(fresh: Fresh) -> None:
 
     async def plant(session: AsyncSession) -> None:
         row = await session.get_one(Deployment, 1)
-        row.setup_digest, row.setup_expires = credentials.token_digest(token), kit_clock.now() + timedelta(hours=1)
+        row.setup_digest, row.setup_expires_at = credentials.token_digest(token), kit_clock.now() + timedelta(hours=1)
 
     fresh.write(plant)
 

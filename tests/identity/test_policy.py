@@ -70,6 +70,6 @@ def test_a_smaller_maximum_pulls_the_default_down(organization: Organization) ->
 
 def _expiry(organization: Organization, key_id: int) -> object:
     async def work(session: AsyncSession) -> object:
-        return (await api_keys.get(session, organization.id, key_id)).expires
+        return (await api_keys.get(session, organization.id, key_id)).expires_at
 
     return organization.write(work)

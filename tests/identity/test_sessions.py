@@ -169,7 +169,7 @@ def test_a_session_ends_at_its_longest_however_much_it_is_used(browser: Browser,
 def test_renewing_gives_a_new_token_and_the_old_one_is_dead(browser: Browser, clock: kit_clock.Frozen) -> None:
     """The absolute end stays where it was."""
     opened = browser.open_()
-    ends = browser.row(opened).expires
+    ends = browser.row(opened).expires_at
     clock.advance(11 * MINUTE)
     stale = browser.find(opened.token)
     assert stale is not None
@@ -184,7 +184,7 @@ def test_renewing_gives_a_new_token_and_the_old_one_is_dead(browser: Browser, cl
     assert signed_in is not None
     assert signed_in.is_fresh(browser.settings)
     assert browser.find(opened.token) is None
-    assert browser.row(opened).expires == ends
+    assert browser.row(opened).expires_at == ends
 
 
 def test_an_ended_session_is_dead_and_cannot_be_renewed(browser: Browser) -> None:

@@ -55,7 +55,7 @@ def test_the_right_password_opens_a_session_and_is_noted(door: Door) -> None:
 
     assert outcome.session is not None
     assert outcome.user is not None
-    assert outcome.user.last_sign_in == kit_clock.now()
+    assert outcome.user.last_sign_in_at == kit_clock.now()
     [event] = audit(door.organization, "session.signed_in", target_id=door.person.id)
     assert (event.credential_id, event.address) == (outcome.session.session_id, door.address(1))
 

@@ -484,7 +484,7 @@ def _revoke_token(apps: Apps, app: App, person: Person, tokens: Tokens) -> None:
     async def work(session: AsyncSession) -> None:
         grant = await session.scalar(select(OAuthGrant).where(OAuthGrant.sid == payload["sid"]))
         assert grant is not None
-        session.add(RevokedToken(jti=payload["jti"], grant_id=grant.id, expires=kit_clock.now() + timedelta(hours=1)))
+        session.add(RevokedToken(jti=payload["jti"], grant_id=grant.id, expires_at=kit_clock.now() + timedelta(hours=1)))
         invalidate(session)
 
     apps.organization.write(work)
@@ -725,7 +725,7 @@ def test_the_trail_tells_what_an_app_did_and_when_it_was_last_used(apps: Apps, a
 
     async def last_used(session: AsyncSession) -> object:
         grant = await session.get(OAuthGrant, rows[0].target_id)
-        return grant and grant.last_used
+        return grant and grant.last_used_at
 
     assert apps.organization.write(last_used) is not None
 

@@ -58,7 +58,7 @@ def _agreed(organization: Organization, person: Person, client_pk: int) -> None:
 
     async def work(session: AsyncSession) -> None:
         row = OAuthConsent(user_id=person.id, oauth_client_id=client_pk, client_version=1, scopes="agents:read", reach=Reach.ALL)
-        row.created = row.updated = kit_clock.now()
+        row.created_at = row.updated_at = kit_clock.now()
         session.add(row)
 
     organization.write(work)
@@ -91,7 +91,7 @@ def test_grants_of_one_app_are_one_entry(organization: Organization, apps: Apps,
         (Reach.ALL, None),
     }
     assert connected_app.until is not None
-    assert connected_app.last_used is not None
+    assert connected_app.last_used_at is not None
 
 
 def test_what_ends_with_the_browser_session_has_no_end_of_its_own_and_goes_with_it(
@@ -130,12 +130,12 @@ def test_an_app_tells_when_it_was_last_used_after_its_grant_has_ended(
     changes.on(organization, grace, lambda session, user: sessions.end_all(session, user.id))
 
     (connected_app,) = _of(organization, grace)
-    assert (connected_app.active, connected_app.last_used) == (False, used_at)
+    assert (connected_app.active, connected_app.last_used_at) == (False, used_at)
     clock.advance(timedelta(days=200))
     organization.write(grants.purge_expired)
     counted = select(func.count(OAuthGrant.id)).where(OAuthGrant.user_id == grace.id)
 
-    assert [each.last_used for each in _of(organization, grace)] == [used_at]
+    assert [each.last_used_at for each in _of(organization, grace)] == [used_at]
     assert organization.write(lambda session: session.scalar(counted)) == 1
     page = _account(organization, grace)
     assert "Nothing now. Without asking it can have again: See agents and their schedules" in page
@@ -209,8 +209,8 @@ def test_what_a_key_was_exchanged_for_is_told_with_the_key_and_ends_with_it(orga
     assert organization.server.http.post("/api/oauth/token", data=form).status_code == 200
 
     (connected_app,) = _of(organization, grace)
-    assert connected_app.last_used is not None
-    assert connected_app.until == stored(organization, key).expires
+    assert connected_app.last_used_at is not None
+    assert connected_app.until == stored(organization, key).expires_at
     page = _account(organization, grace)
     assert "At most, with API key Nightly export: Everything the API offers" in page
     assert "Never" not in page[page.index("Connected apps") : page.index("My API keys")]

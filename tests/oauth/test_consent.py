@@ -541,7 +541,7 @@ def test_a_blocked_app_stays_out_without_the_policy_too(partners: Apps, other: P
     app, organization = Apps(other).register(), partners.organization
 
     async def work(session: Any) -> None:
-        session.add(OAuthApproval(organization_id=organization.id, oauth_client_id=app.pk, approved=False, at=kit_clock.now()))
+        session.add(OAuthApproval(organization_id=organization.id, oauth_client_id=app.pk, approved=False, updated_at=kit_clock.now()))
 
     assert go(app).ask().status_code == 200
     organization.write(work)

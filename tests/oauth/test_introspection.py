@@ -158,7 +158,7 @@ def test_a_key_that_is_told_active_was_used(organization: Organization) -> None:
 
     (row,) = audit(organization, "api_key.used", target_id=key.id)
     assert (row.reason, row.outcome, row.credential_id) == ("POST /api/oauth/introspect", "done", key.id)
-    assert stored(organization, key).last_used is not None
+    assert stored(organization, key).last_used_at is not None
 
 
 def test_an_app_that_is_no_server_is_told_of_no_api_key(organization: Organization) -> None:

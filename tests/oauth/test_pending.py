@@ -32,7 +32,7 @@ def _waiting(organization: Organization, app: App) -> int:
         rows = select(func.count()).select_from(StoredAuthorizationRequest)
         return (
             await session.scalar(
-                rows.where(StoredAuthorizationRequest.oauth_client_id == app.pk, StoredAuthorizationRequest.used.is_(None))
+                rows.where(StoredAuthorizationRequest.oauth_client_id == app.pk, StoredAuthorizationRequest.used_at.is_(None))
             )
             or 0
         )

@@ -90,7 +90,7 @@ def test_a_request_that_meets_the_end_of_its_consent_leaves_no_grant(go: Go, org
 
     async def living(session: AsyncSession) -> list[OAuthGrant]:
         theirs = select(OAuthGrant).where(OAuthGrant.user_id == person.id, OAuthGrant.oauth_client_id == journey.app.pk)
-        return list(await session.scalars(theirs.where(OAuthGrant.ended.is_(None))))
+        return list(await session.scalars(theirs.where(OAuthGrant.ended_at.is_(None))))
 
     assert organization.write(living) == []
 

@@ -91,6 +91,6 @@ def test_the_last_use_of_an_app_is_noted(organization: Organization) -> None:
     organization.server.flush()
 
     async def work(session: AsyncSession) -> list[bool]:
-        return [(await session.get_one(OAuthClient, app.pk)).last_used is not None for app in (by_code, by_itself, never)]
+        return [(await session.get_one(OAuthClient, app.pk)).last_used_at is not None for app in (by_code, by_itself, never)]
 
     assert organization.write(work) == [True, True, False]

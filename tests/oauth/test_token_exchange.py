@@ -110,7 +110,7 @@ def test_a_key_that_is_traded_was_used(organization: Organization) -> None:
     used = {(row.reason, row.count) for row in audit(organization, "api_key.used", target_id=key.id)}
     assert {reason for reason, _ in used} == {"POST /api/oauth/token"}
     assert sum(count for _, count in used) == 3
-    assert stored(organization, key).last_used is not None
+    assert stored(organization, key).last_used_at is not None
     calls = audit(organization, "access_token.used", organization_id=organization.id)
     assert sum(row.count for row in calls) == 3
 

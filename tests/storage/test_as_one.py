@@ -30,7 +30,7 @@ class Listed(msgspec.Struct, array_like=True):
     scope: SpaceScope
     is_default_access: bool
     run_retention_hours: int | None
-    created: datetime
+    created_at: datetime
 
 
 _COLUMNS = tuple(Space.__table__.c[name] for name in Listed.__struct_fields__)
@@ -45,7 +45,7 @@ async def _read(database: Database, query: Any) -> list[Listed]:
 async def test_every_type_and_text_comes_as_in_rows_and_in_the_same_order(database: Database) -> None:
     """Nulls, times to the microsecond, true and false, words of a list, and whatever a text may hold."""
     async with database.transaction() as session:
-        session.add(organization := Organization(name="Acme", created=START))
+        session.add(organization := Organization(name="Acme", created_at=START))
         await session.flush()
         for number, name in enumerate(NAMES):
             at = START + timedelta(microseconds=number * 100_001)
@@ -56,8 +56,8 @@ async def test_every_type_and_text_comes_as_in_rows_and_in_the_same_order(databa
                 scope=list(SpaceScope)[number % 3],
                 is_default_access=number % 2 == 0,
                 run_retention_hours=number or None,
-                created=at,
-                updated=at,
+                created_at=at,
+                updated_at=at,
             )
             session.add(space)
     async with database.read() as session:

@@ -78,7 +78,7 @@ async def test_a_change_that_waited_for_its_turn_is_refused(database: Database, 
 
 
 def _organization() -> Organization:
-    return Organization(name="Acme", created=clock.now())
+    return Organization(name="Acme", created_at=clock.now())
 
 
 async def _write(database: Database) -> None:

@@ -7,9 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,35 +17,15 @@ from latchpin.kit import clock
 from latchpin.settings import Settings
 from latchpin.storage import Database, migrate
 from latchpin.storage.database import create_engine
-from latchpin.storage.models import Base, Organization
+from latchpin.storage.models import Organization
 from tests.support.ports import free_port
+from tests.support.schema import differences, downgrade
 
 pytestmark = pytest.mark.both_databases("each database alters tables in its own way")
 
 
-def _differences(connection: Connection) -> list[Any]:
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": _is_ours})
-    differences: list[Any] = compare_metadata(context, Base.metadata)
-    return differences
-
-
-def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    """Whether a name in the database is one of our models' and not of the job queue's package."""
-    return kind != "table" or not str(name).startswith("procrastinate_")
-
-
 def _tables(connection: Connection) -> set[str]:
     return set(inspect(connection).get_table_names()) - {"alembic_version"}
-
-
-async def _downgrade(engine: AsyncEngine, revision: str) -> None:
-    def run(connection: Connection) -> None:
-        cfg = migrate.config()
-        cfg.attributes["connection"] = connection
-        command.downgrade(cfg, revision)
-
-    async with migrate.schema_transaction(engine) as connection:
-        await connection.run_sync(run)
 
 
 async def test_upgrading_an_empty_database_makes_exactly_what_the_models_say(empty: Settings) -> None:
@@ -59,7 +36,7 @@ async def test_upgrading_an_empty_database_makes_exactly_what_the_models_say(emp
     await migrate.upgrade(engine)
 
     async with engine.connect() as connection:
-        assert await connection.run_sync(_differences) == []
+        assert await connection.run_sync(differences) == []
     assert await migrate.current(engine) == migrate.head()
     await engine.dispose()
 
@@ -77,14 +54,14 @@ async def test_downgrading_to_nothing_and_upgrading_again_works(empty: Settings)
     engine = create_engine(empty)
     await migrate.upgrade(engine)
 
-    await _downgrade(engine, "base")
+    await downgrade(engine, "base")
     async with engine.connect() as connection:
         left = await connection.run_sync(_tables)
     await migrate.upgrade(engine)
 
     assert left == set()
     async with engine.connect() as connection:
-        assert await connection.run_sync(_differences) == []
+        assert await connection.run_sync(differences) == []
     await engine.dispose()
 
 
@@ -128,7 +105,7 @@ async def test_the_id_of_a_deleted_row_does_not_come_back(database: Database) ->
 
     async def add() -> int:
         async with database.transaction() as session:
-            row = Organization(name="Acme", created=clock.now())
+            row = Organization(name="Acme", created_at=clock.now())
             session.add(row)
             await session.flush()
             return row.id
@@ -164,7 +141,7 @@ async def test_agents_and_their_versions_survive_the_tables_copy(empty: Settings
         for statement in _AGENTS_OF_BEFORE:
             await connection.execute(text(statement))
 
-    for change, revision in ((migrate.upgrade, "0010"), (_downgrade, "0009"), (migrate.upgrade, "head")):
+    for change, revision in ((migrate.upgrade, "0010"), (downgrade, "0009"), (migrate.upgrade, "head")):
         await change(engine, revision)
         async with engine.begin() as connection:
             rows = (await connection.execute(text("SELECT agent_id, definition FROM agent_versions"))).all()
@@ -172,7 +149,7 @@ async def test_agents_and_their_versions_survive_the_tables_copy(empty: Settings
         assert rows == [(1, "version: 1")]
         assert enforced == empty.is_sqlite
     async with engine.execution_options(latchpin_writes=True).begin() as connection:
-        new = await connection.scalar(text(_AGENT + " RETURNING id"))
+        new = await connection.scalar(text(_AGENT.replace("created, updated", "created_at, updated_at") + " RETURNING id"))
     assert new == 3
     await engine.dispose()
 
@@ -209,9 +186,9 @@ async def test_what_refreshes_asked_for_has_names_after_upgrading(empty: Setting
         for number, parameters in enumerate(before):
             await connection.execute(text(_REFRESH_TOKEN), {"digest": bytes([number]) * 32, "asked": parameters})
 
-    await migrate.upgrade(engine)
+    await migrate.upgrade(engine, "0017")
     after = await _asked(engine)
-    await _downgrade(engine, "0016")
+    await downgrade(engine, "0016")
 
     assert after[0] == {"scope": "a b", "resource": ["https://api.example"], "jkt": None, "bound_to": None}
     assert after[1:] == [

@@ -26,7 +26,7 @@ _HOW_MANY = select(func.count()).select_from(Organization)
 
 
 def _organization(name: str) -> Organization:
-    return Organization(name=name, created=clock.now())
+    return Organization(name=name, created_at=clock.now())
 
 
 async def _names(database: Database) -> list[str]:
@@ -248,7 +248,7 @@ async def test_foreign_keys_are_kept_on_both_engines(database: Database) -> None
     with pytest.raises(IntegrityError):
         async with database.transaction() as session:
             await session.execute(
-                text("INSERT INTO space_members (space_id, user_id, role, created) VALUES (999, 999, 1, '2026-01-01 00:00:00')")
+                text("INSERT INTO space_members (space_id, user_id, role, created_at) VALUES (999, 999, 1, '2026-01-01 00:00:00')")
             )
 
 

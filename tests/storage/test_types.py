@@ -26,21 +26,21 @@ async def test_a_time_comes_back_as_the_same_moment_in_utc(database: Database) -
     """Whatever zone it was given in, to the microsecond."""
     given_at = datetime(2026, 3, 29, 2, 30, 0, 123456, timezone(timedelta(hours=-5, minutes=-30)))
     async with database.transaction() as session:
-        session.add(row := Organization(name="Acme", created=given_at))
+        session.add(row := Organization(name="Acme", created_at=given_at))
 
     async with database.read() as session:
         organization = await session.get(Organization, row.id)
 
     assert organization is not None
-    assert organization.created == given_at
-    assert organization.created.tzinfo is UTC
+    assert organization.created_at == given_at
+    assert organization.created_at.tzinfo is UTC
 
 
 async def test_a_time_without_a_zone_is_refused(database: Database) -> None:
     """It could be any of 38 moments."""
     with pytest.raises(StatementError, match="without a zone"):
         async with database.transaction() as session:
-            session.add(Organization(name="Acme", created=datetime(2026, 1, 1)))  # noqa: DTZ001  what is refused
+            session.add(Organization(name="Acme", created_at=datetime(2026, 1, 1)))  # noqa: DTZ001  what is refused
 
 
 @given(st.datetimes(timezones=st.timezones(), min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1)))  # noqa: DTZ001  bounds

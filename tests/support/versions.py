@@ -16,7 +16,14 @@ def many_versions(organization: Organization, agent_id: int, count: int) -> None
 
     async def work(session: AsyncSession) -> None:
         rows = [
-            {"agent_id": agent_id, "version": number, "definition": text, "file_size": len(text), "user_name": "x", "created": clock.now()}
+            {
+                "agent_id": agent_id,
+                "version": number,
+                "definition": text,
+                "file_size": len(text),
+                "user_name": "x",
+                "created_at": clock.now(),
+            }
             for number in range(2, count + 1)
         ]
         await session.execute(insert(AgentVersion), rows)

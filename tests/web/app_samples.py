@@ -30,8 +30,8 @@ def app(number: int, name: str, kind: apps.Kind, state: apps.AppState = "active"
         "own": True,
         "state": state,
         "users": number * 3 % 11,
-        "last_used": before(minutes=7 + number * 420),
-        "created": before(days=20 * number + 4),
+        "last_used_at": before(minutes=7 + number * 420),
+        "created_at": before(days=20 * number + 4),
         "has_secret": kind != "public",
     }
     return apps.AppRow(**{**facts, **changes})
@@ -39,7 +39,7 @@ def app(number: int, name: str, kind: apps.Kind, state: apps.AppState = "active"
 
 DASHBOARD = app(1, "Price dashboard", "confidential")
 NIGHTLY = app(2, "Nightly export", "service", users=0)
-PHONE = app(3, "Field phone app", "public", last_used=None, users=0)
+PHONE = app(3, "Field phone app", "public", last_used_at=None, users=0)
 ASSISTANT = app(
     4,
     "Research assistant for analysts",
@@ -49,7 +49,7 @@ ASSISTANT = app(
     source="Metadata document",
     client_id="https://assistant.research.example/oauth/client-metadata.json",
     users=0,
-    last_used=None,
+    last_used_at=None,
 )
 PARTNER = app(5, "Partner portal", "confidential", own=False, source="Another organization")
 BLOCKED = app(6, "Inspector", "public", "blocked", own=False, source="Registered itself", users=0)
@@ -121,7 +121,7 @@ def facts(**changes: Any) -> apps.ApplicationFacts:
         "rights": READ,
         "spaces": (),
         "created_by": "maya@northwind.example",
-        "revoked": None,
+        "revoked_at": None,
         "revoked_by": "",
         "decision": "",
         "require_pushed": False,
@@ -159,7 +159,7 @@ def _app() -> Iterator[tuple[str, str, Any]]:
     )
     yield "app-service", "apps/details.html", apps.AppDetails(frame, NIGHTLY, SERVICE, (NEWER,), (), ISSUER)
     yield "app-waiting", "apps/details.html", apps.AppDetails(frame, ASSISTANT, ASKED, (), (), ISSUER)
-    ended = facts(revoked=before(days=9), revoked_by="maya@northwind.example", keys="https://old.northwind.example/jwks")
+    ended = facts(revoked_at=before(days=9), revoked_by="maya@northwind.example", keys="https://old.northwind.example/jwks")
     yield "app-revoked", "apps/details.html", apps.AppDetails(frame, GONE, ended, (), (), ISSUER)
     yield "app-secret", "apps/secret.html", _secret(DASHBOARD, facts(), (OLDER, NEWER), first=False, basic=True)
     yield "app-secret-service", "apps/secret.html", _secret(NIGHTLY, SERVICE, (NEWER,), first=True, basic=False)
@@ -218,11 +218,11 @@ def _resources() -> Iterator[tuple[str, str, Any]]:
     frame = shell("resources")
     data = apps.ResourceRow(
         1, "Data service", "https://data.northwind.example", may_call_api=False, client_id=NIGHTLY.client_id, secrets=(OLDER, NEWER),
-        created=before(days=40),
+        created_at=before(days=40),
     )  # fmt: skip
     tools = apps.ResourceRow(
         2, "Tools for assistants", "https://tools.northwind.example:8443/mcp", may_call_api=True, client_id=DASHBOARD.client_id,
-        secrets=(NEWER,), created=before(days=4),
+        secrets=(NEWER,), created_at=before(days=4),
     )  # fmt: skip
     yield "resources", "resources/list.html", apps.Resources(frame, (data, tools))
     yield "resources-empty", "resources/list.html", apps.Resources(frame, ())

@@ -62,13 +62,13 @@ def key(number: int, description: str, access: str, state: api_keys.KeyState, da
         "access": access,
         "scopes": ALL_SCOPES if access == "Full access" else ("agents:read", "agents:write", "runs:read"),
         "networks": (),
-        "created": before(days=40 * number + 3),
+        "created_at": before(days=40 * number + 3),
         "created_by": "Maya Lindqvist",
-        "expires": NOW + timedelta(days=days),
-        "last_used": before(minutes=4 + number * 700),
+        "expires_at": NOW + timedelta(days=days),
+        "last_used_at": before(minutes=4 + number * 700),
         "last_used_address": "203.0.113.24",
         "state": state,
-        "revoked": None,
+        "revoked_at": None,
         "revoked_by": "",
         "revoked_reason": "",
     }
@@ -78,10 +78,10 @@ def key(number: int, description: str, access: str, state: api_keys.KeyState, da
 LIVE = (
     key(0, "Nightly export on build-3", "Full access", "active", 362),
     key(1, "Grafana dashboard", "Read-only", "expiring", 12, networks=("203.0.113.0/24",)),
-    key(2, "", "Runs-only", "active", 87, last_used=None, last_used_address=""),
+    key(2, "", "Runs-only", "active", 87, last_used_at=None, last_used_address=""),
 )
 INACTIVE = (
-    key(3, "Old laptop", "Full access", "revoked", 190, revoked=before(days=9), revoked_by="Maya Lindqvist"),
+    key(3, "Old laptop", "Full access", "revoked", 190, revoked_at=before(days=9), revoked_by="Maya Lindqvist"),
     key(4, "Finance sync 2025", "Billing-only", "expired", -21),
 )
 LIFETIME = api_keys.Lifetime(365, 730, NOW.date(), date(2027, 11, 24), date(2026, 11, 25), date(2028, 11, 23))
@@ -137,7 +137,7 @@ SPACE = automation.SpaceRow(
     members=4,
     agents=6,
     role="Editor",
-    created=before(days=220),
+    created_at=before(days=220),
     manageable=True,
 )
 SPACES = (
@@ -151,7 +151,7 @@ SPACES = (
         members=2,
         agents=3,
         role="Viewer",
-        created=before(days=120),
+        created_at=before(days=120),
         manageable=True,
     ),
     automation.SpaceRow(
@@ -163,7 +163,7 @@ SPACES = (
         members=1,
         agents=2,
         role="Viewer",
-        created=before(days=12),
+        created_at=before(days=12),
         manageable=False,
     ),
 )

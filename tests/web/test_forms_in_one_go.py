@@ -13,7 +13,7 @@ from tests.support.apps import Apps
 from tests.support.people import PASSWORD, Organization, Person
 from tests.web.browser import Browser
 
-_FORM_ID = "f" * 24
+_IDEMPOTENCY_KEY = "f" * 24
 _KEY = "sk-lp_" + "A" * 49
 
 
@@ -36,7 +36,7 @@ def _mistaken(organization: Organization, person: Person) -> dict[str, tuple[dic
         f"{user}/edit": ({"full_name": "", "email": organization.admin.email, "group": ""}, {"full_name", "email", "group"}),
         f"{user}/api-keys/new": (
             {
-                "form_id": _FORM_ID,
+                "idempotency_key": _IDEMPOTENCY_KEY,
                 "expires_in": "custom",
                 "expires_on": "tomorrow",
                 "description": _KEY,
@@ -49,7 +49,14 @@ def _mistaken(organization: Organization, person: Person) -> dict[str, tuple[dic
         f"{user}/api-keys/{key.id}/revoke": ({"reason": _KEY}, {"reason"}),
         "/organization/policy": ({"default_days": "ten", "max_days": "0"}, {"default_days", "max_days"}),
         "/organization/apps/new": (
-            {"kind": "confidential", "form_id": _FORM_ID, "name": "", "redirect_uris": "nowhere", "client_uri": "ftp://x", "jwks_uri": ""},
+            {
+                "kind": "confidential",
+                "idempotency_key": _IDEMPOTENCY_KEY,
+                "name": "",
+                "redirect_uris": "nowhere",
+                "client_uri": "ftp://x",
+                "jwks_uri": "",
+            },
             {"name", "redirect_uris", "client_uri"},
         ),
         f"/organization/apps/{app.pk}/edit": ({"name": "", "redirect_uris": ""}, {"name", "redirect_uris"}),
@@ -93,10 +100,10 @@ def test_a_sound_form_asks_for_the_password_and_changes_nothing_before(
             "group": "User",
             "password": "violet anchor nine",
         },
-        f"{address}/api-keys/new": {"form_id": _FORM_ID, "expires_in": "30", "access": "full", "description": "Made once"},
+        f"{address}/api-keys/new": {"idempotency_key": _IDEMPOTENCY_KEY, "expires_in": "30", "access": "full", "description": "Made once"},
         "/organization/apps/new": {
             "kind": "confidential",
-            "form_id": _FORM_ID,
+            "idempotency_key": _IDEMPOTENCY_KEY,
             "name": "Price dashboard",
             "redirect_uris": "https://app.example.com/callback",
         },

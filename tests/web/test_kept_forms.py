@@ -162,14 +162,20 @@ def test_no_secret_is_kept(organization: Organization, administrator: Browser) -
     form = {"full_name": f"Grace {key}", "email": JWT, "group": f'{{"kty":"RSA","d": "{"s" * 40}"}}', "authentication": PEM}
 
     away = sent_too_late(
-        organization, administrator, organization.admin, "/organization/users/new", password="a-password-typed", form_id="x" * 20, **form
+        organization,
+        administrator,
+        organization.admin,
+        "/organization/users/new",
+        password="a-password-typed",
+        idempotency_key="x" * 20,
+        **form,
     )
     text = _kept(organization, administrator, "/organization/users/new")
     page = sign_in_again(administrator, away, organization.admin)
 
     assert text["full_name"] == "Grace [not kept]"
     assert "password" not in text
-    assert "form_id" not in text
+    assert "idempotency_key" not in text
     assert not any(secret in repr(text) for secret in (key, JWT, "a-password-typed", "s" * 40, "MIIEpAIBAAKCAQEA"))
     assert not any(secret in page.text for secret in (key, JWT, "a-password-typed", "s" * 40, "MIIEpAIBAAKCAQEA"))
     assert re.search(r'name="password" value="[^"]{12,}"', page.text)

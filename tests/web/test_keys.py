@@ -22,8 +22,8 @@ def _keys(person: Person) -> str:
 
 
 def _entries(administrator: Browser, person: Person, **changes: str) -> dict[str, str]:
-    form_id = administrator.field(f"{_keys(person)}/new", "form_id")
-    return {"form_id": form_id, "expires_in": "365", "access": "read-only", "description": "Nightly export", **changes}
+    idempotency_key = administrator.field(f"{_keys(person)}/new", "idempotency_key")
+    return {"idempotency_key": idempotency_key, "expires_in": "365", "access": "read-only", "description": "Nightly export", **changes}
 
 
 def test_a_key_is_shown_once_and_works(organization: Organization, administrator: Browser, person: Person) -> None:

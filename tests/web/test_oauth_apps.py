@@ -42,8 +42,8 @@ def _made(organization: Organization, page: str) -> App:
 
 def _register(administrator: Browser, **form: str) -> httpx.Response:
     """Fill in the form of a new app, and send it."""
-    form_id = administrator.field(f"{BASE}/new?kind={form['kind']}", "form_id")
-    return administrator.send(f"{BASE}/new", **{"form_id": form_id, **form})
+    idempotency_key = administrator.field(f"{BASE}/new?kind={form['kind']}", "idempotency_key")
+    return administrator.send(f"{BASE}/new", **{"idempotency_key": idempotency_key, **form})
 
 
 def _pk(organization: Organization, client_id: str) -> int:
@@ -137,10 +137,10 @@ def test_a_refused_entry_is_marked_and_kept(administrator: Browser, field: str, 
 @pytest.mark.parametrize("entries", [WEB, SERVICE], ids=["web", "service"])
 def test_a_form_that_is_sent_twice_registers_one_app(administrator: Browser, organization: Organization, entries: dict[str, str]) -> None:
     """The second answer leads to the app that the first made; its secret is not shown again."""
-    form_id = administrator.field(f"{BASE}/new?kind={entries['kind']}", "form_id")
-    first = _made(organization, administrator.send(f"{BASE}/new", **entries, form_id=form_id).text)
+    idempotency_key = administrator.field(f"{BASE}/new?kind={entries['kind']}", "idempotency_key")
+    first = _made(organization, administrator.send(f"{BASE}/new", **entries, idempotency_key=idempotency_key).text)
 
-    again = administrator.send(f"{BASE}/new", **entries, form_id=form_id)
+    again = administrator.send(f"{BASE}/new", **entries, idempotency_key=idempotency_key)
 
     assert (again.status_code, again.headers["location"]) == (303, f"{BASE}/{first.pk}")
     assert "lps_" not in again.text
@@ -150,9 +150,9 @@ def test_a_form_that_is_sent_twice_registers_one_app(administrator: Browser, org
 
 def test_a_form_that_is_sent_twice_at_the_same_moment_registers_one_app(administrator: Browser, organization: Organization) -> None:
     """The database decides."""
-    form_id = administrator.field(f"{BASE}/new?kind=service", "form_id")
+    idempotency_key = administrator.field(f"{BASE}/new?kind=service", "idempotency_key")
     with ThreadPoolExecutor(6) as pool:
-        responses = list(pool.map(lambda _: administrator.send(f"{BASE}/new", **SERVICE, form_id=form_id), range(6)))
+        responses = list(pool.map(lambda _: administrator.send(f"{BASE}/new", **SERVICE, idempotency_key=idempotency_key), range(6)))
 
     apps = [_made(organization, response.text) for response in responses if response.status_code == 200]
     assert len(apps) == 1
@@ -160,16 +160,16 @@ def test_a_form_that_is_sent_twice_at_the_same_moment_registers_one_app(administ
     assert _count(organization) == 1
 
 
-@pytest.mark.parametrize("form_id", ["", "short", "x" * 65, "with a space in it"])
-def test_a_form_without_its_number_registers_nothing(administrator: Browser, organization: Organization, form_id: str) -> None:
+@pytest.mark.parametrize("idempotency_key", ["", "short", "x" * 65, "with a space in it"])
+def test_a_form_without_its_number_registers_nothing(administrator: Browser, organization: Organization, idempotency_key: str) -> None:
     """It comes back filled in and with a number, to be sent once more."""
-    response = administrator.send(f"{BASE}/new", **WEB, form_id=form_id)
+    response = administrator.send(f"{BASE}/new", **WEB, idempotency_key=idempotency_key)
 
     assert response.status_code == 422
     assert "This form cannot be sent again" in response.text
     assert value_of(response.text, "name") == WEB["name"]
     assert _count(organization) == 0
-    assert administrator.send(f"{BASE}/new", **WEB, form_id=value_of(response.text, "form_id")).status_code == 200
+    assert administrator.send(f"{BASE}/new", **WEB, idempotency_key=value_of(response.text, "idempotency_key")).status_code == 200
 
 
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
@@ -179,8 +179,8 @@ def test_a_form_that_made_an_app_of_others_leads_to_none_of_theirs(
     """Somebody who learned of the number finds the list, and nothing in it."""
     theirs = browse(other.server)
     theirs.sign_in(other.admin)
-    form_id = theirs.field(f"{BASE}/new?kind=public", "form_id")
-    form = {"kind": "public", "name": "Theirs", "application_type": "web", "redirect_uris": CALLBACK, "form_id": form_id}
+    idempotency_key = theirs.field(f"{BASE}/new?kind=public", "idempotency_key")
+    form = {"kind": "public", "name": "Theirs", "application_type": "web", "redirect_uris": CALLBACK, "idempotency_key": idempotency_key}
     assert theirs.send(f"{BASE}/new", **form).status_code == 303
 
     response = administrator.send(f"{BASE}/new", **form)
@@ -364,7 +364,7 @@ def test_an_old_proof_asks_for_the_password_and_then_goes_on(administrator: Brow
     """Eleven minutes after the password the form is interrupted, and carried out with it as it was typed."""
     clock.advance(timedelta(minutes=11))
     prompt = _register(administrator, **WEB)
-    response = administrator.send(f"{BASE}/new", **WEB, form_id=value_of(prompt.text, "form_id"), confirm_password=PASSWORD)
+    response = administrator.send(f"{BASE}/new", **WEB, idempotency_key=value_of(prompt.text, "idempotency_key"), confirm_password=PASSWORD)
 
     assert prompt.status_code == 403
     assert "Confirm your identity" in prompt.text

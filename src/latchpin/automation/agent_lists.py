@@ -29,15 +29,15 @@ from latchpin.storage.search import contains_parameter, parameters
 SORTS = ("name", "lastActivity", "created", "updated", "status", "configType")
 _COLUMNS: dict[str, Any] = {
     "name": func.lower(Agent.name),
-    "lastActivity": Agent.last_activity,
-    "created": Agent.created,
-    "updated": Agent.updated,
+    "lastActivity": Agent.last_activity_at,
+    "created": Agent.created_at,
+    "updated": Agent.updated_at,
     "status": Agent.status,
     "configType": Agent.config_type,
 }
 _CONDITIONS: dict[str, ColumnElement[bool]] = {
-    "current": Agent.archived.is_(None),
-    "archived": Agent.archived.is_not(None),
+    "current": Agent.archived_at.is_(None),
+    "archived": Agent.archived_at.is_not(None),
     "name": contains_parameter(Agent.name, "name"),
     "text": or_(contains_parameter(Agent.name, "text"), contains_parameter(Agent.description, "text")),
     "never_ran": Agent.status.is_(None),
@@ -65,10 +65,10 @@ class AgentRow(msgspec.Struct, array_like=True, frozen=True):
     status: RunStatus | None
     validation_status: ValidationStatus
     version: int
-    last_activity: datetime | None
-    archived: datetime | None
-    created: datetime
-    updated: datetime
+    last_activity_at: datetime | None
+    archived_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
     active_runs: int
 
 

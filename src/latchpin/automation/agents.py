@@ -86,7 +86,7 @@ async def create(
     require_sound_comment(comment)
     at = clock.now()
     owner_id = principal.user_id or None
-    agent = Agent(organization_id=principal.organization_id, space_id=space_id, user_id=owner_id, version=0, created=at)
+    agent = Agent(organization_id=principal.organization_id, space_id=space_id, user_id=owner_id, version=0, created_at=at)
     _apply(agent, parsed)
     session.add(agent)
     await session.flush()
@@ -195,15 +195,15 @@ async def _names_of_spaces(session: AsyncSession, *ids: int | None) -> dict[int 
 
 async def archive(session: AsyncSession, agent: Agent, *, by: Actor) -> None:
     """Hide an agent without deleting it; doing it twice changes nothing."""
-    if agent.archived is None:
-        agent.archived = clock.now()
+    if agent.archived_at is None:
+        agent.archived_at = clock.now()
         record(session, events.AgentArchived(target_id=agent.id, target_name=agent.name), by)
 
 
 async def unarchive(session: AsyncSession, agent: Agent, *, by: Actor) -> None:
     """Bring an archived agent back; doing it twice changes nothing."""
-    if agent.archived is not None:
-        agent.archived = None
+    if agent.archived_at is not None:
+        agent.archived_at = None
         record(session, events.AgentUnarchived(target_id=agent.id, target_name=agent.name), by)
 
 
@@ -230,7 +230,7 @@ def _apply(agent: Agent, parsed: definitions.Definition) -> None:
     agent.config_type = ConfigType(int(parsed.type.config_type))
     agent.start_url = parsed.start_url
     agent.input_parameters = msgspec.json.encode(definitions.input_defaults(parsed)).decode()
-    agent.updated = clock.now()
+    agent.updated_at = clock.now()
 
 
 async def _add_version(session: AsyncSession, agent: Agent, text: str, comment: str | None, by: Actor) -> None:
@@ -247,7 +247,7 @@ async def _add_version(session: AsyncSession, agent: Agent, text: str, comment: 
         comments=_short(comment),
         user_id=by.user_id,
         user_name=_author(by)[:200],
-        created=clock.now(),
+        created_at=clock.now(),
     )
     session.add(row)
     await session.flush()

@@ -219,7 +219,7 @@ async def _touch_agent(session: AsyncSession, run: Run, to: RunStatus, at: datet
         .where(Agent.id == run.agent_id)
         .values(
             active_runs=unfinished,
-            last_activity=at,
+            last_activity_at=at,
             status=case((Agent.started_runs == run.sequence, int(to)), else_=Agent.status),
         )
         .execution_options(synchronize_session=False)

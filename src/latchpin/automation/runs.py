@@ -84,7 +84,7 @@ async def get_agent_to_start(session: AsyncSession, principal: Principal, agent_
 
 def require_startable(agent: Agent) -> None:
     """Raise Conflict where an agent is archived."""
-    if agent.archived is not None:
+    if agent.archived_at is not None:
         raise Conflict("The agent is archived. Unarchive it to start it.", code="agent_archived")
 
 

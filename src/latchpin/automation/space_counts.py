@@ -23,7 +23,7 @@ async def of_spaces(session: AsyncSession, space_ids: Iterable[int]) -> dict[int
     """Return the counts of Spaces by id. Give only ids that were found visible."""
     ids = list(space_ids)
     agents = await session.execute(
-        select(Agent.space_id, func.count()).where(Agent.space_id.in_(ids), Agent.archived.is_(None)).group_by(Agent.space_id)
+        select(Agent.space_id, func.count()).where(Agent.space_id.in_(ids), Agent.archived_at.is_(None)).group_by(Agent.space_id)
     )
     members = await session.execute(
         select(SpaceMember.space_id, func.count()).where(SpaceMember.space_id.in_(ids)).group_by(SpaceMember.space_id)

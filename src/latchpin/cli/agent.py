@@ -145,7 +145,7 @@ def _listed(row: AgentRow, names: dict[int, str]) -> dict[str, object]:
         "name": row.name,
         "space": None if row.space_id is None else names.get(row.space_id),
         "version": row.version,
-        "archived": row.archived is not None,
+        "archived": row.archived_at is not None,
     }
 
 

@@ -64,7 +64,7 @@ async def connect_partner(
     )
     grant = await grants.create(session, new, deployment.settings)
     grants.activate(session, grant, app, by=actor(user, origin))
-    app.last_used = clock.now()
+    app.last_used_at = clock.now()
     return grant
 
 
@@ -73,4 +73,4 @@ async def call_as_partner(session: Session, app: OAuthClient, grant: OAuthGrant,
     credential = Credential(CredentialKind.ACCESS_TOKEN, grant.id, app.name)
     principal = Principal(user.user_id, user.organization_id, user.full_name, user.email, user.group, credential)
     await activity.write_use(session, principal, what, _PARTNER_SERVER, count=count)
-    app.last_used = clock.now()
+    app.last_used_at = clock.now()

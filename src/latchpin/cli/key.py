@@ -80,7 +80,7 @@ async def create(
             "id": issued_key.key.id,
             "key": issued_key.secret,
             "prefix": issued_key.key.prefix,
-            "expires": clock.iso(issued_key.key.expires),
+            "expires": clock.iso(issued_key.key.expires_at),
         }
     if as_json:
         print_json(document)
@@ -156,7 +156,7 @@ def _listed(row: ApiKey) -> dict[str, object]:
         "description": row.description or "",
         "access": access.value if access else row.scopes,
         "status": status,
-        "created": clock.iso(row.created),
-        "expires": clock.iso(row.expires),
-        "lastUsed": clock.iso(row.last_used) if row.last_used else None,
+        "created": clock.iso(row.created_at),
+        "expires": clock.iso(row.expires_at),
+        "lastUsed": clock.iso(row.last_used_at) if row.last_used_at else None,
     }

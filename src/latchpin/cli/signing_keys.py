@@ -74,8 +74,8 @@ def _listed(row: SigningKey) -> dict[str, object]:
         "kid": row.kid,
         "algorithm": row.algorithm,
         "state": state,
-        "created": clock.iso(row.created),
+        "created": clock.iso(row.created_at),
         "signsFrom": clock.iso(row.signs_from),
         "signsUntil": clock.iso(row.signs_until) if row.signs_until else None,
-        "leaves": clock.iso(row.leaves) if row.leaves else None,
+        "leaves": clock.iso(row.published_until) if row.published_until else None,
     }

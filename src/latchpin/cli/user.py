@@ -142,5 +142,5 @@ def _listed(each: UserSummary) -> dict[str, object]:
         "group": row.user_group,
         "status": row.status.value,
         "liveKeys": each.active_keys,
-        "lastSignIn": clock.iso(row.last_sign_in) if row.last_sign_in else None,
+        "lastSignIn": clock.iso(row.last_sign_in_at) if row.last_sign_in_at else None,
     }

@@ -41,7 +41,7 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class ActiveGrant:
-    """A grant that counts. `expires` is seconds since the epoch; `audiences` are those whose tokens our API takes.
+    """A grant that counts. `expires_at` is seconds since the epoch; `audiences` are those whose tokens our API takes.
 
     `identity_scopes` are what is granted besides the API's own scopes: openid, profile, email, offline_access.
     """
@@ -112,7 +112,7 @@ _RESOURCES_AND_REVOKED = union_all(
         OAuthResource.organization_id == bindparam("organization_id"), OAuthResource.may_call_api.is_(True)
     ),
     select(RevokedToken.jti, literal(value=False)).where(
-        RevokedToken.grant_id == bindparam("grant_id"), RevokedToken.expires > bindparam("now")
+        RevokedToken.grant_id == bindparam("grant_id"), RevokedToken.expires_at > bindparam("now")
     ),
 )
 
@@ -131,11 +131,11 @@ async def _assess(session: AsyncSession, row: Any, settings: Settings) -> Active
         return _rejected(RejectionReason.MEMBERSHIP_LOST, grant, client, user)
     params = {"organization_id": grant.organization_id, "grant_id": grant.id, "now": clock.now()}
     also = (await session.execute(_RESOURCES_AND_REVOKED, params)).all()
-    ends = [grant.expires]
+    ends = [grant.expires_at]
     if key is not None:
-        ends.append(key.expires)
+        ends.append(key.expires_at)
     if browser is not None and _needs_browser(grant):
-        ends.append(browser.expires)
+        ends.append(browser.expires_at)
     allowed = [text for text, is_resource in also if is_resource]
     return ActiveGrant(
         grant_id=grant.id,
@@ -172,16 +172,16 @@ def _browser_rejection(grant: OAuthGrant, browser: BrowserSession | None, settin
     if not _needs_browser(grant):
         return None
     at = clock.now()
-    if browser is None or browser.ended is not None or browser.expires <= at:
+    if browser is None or browser.ended_at is not None or browser.expires_at <= at:
         return RejectionReason.SESSION_ENDED
-    return RejectionReason.SESSION_ENDED if browser.last_seen <= at - timedelta(minutes=settings.session_idle_minutes) else None
+    return RejectionReason.SESSION_ENDED if browser.last_seen_at <= at - timedelta(minutes=settings.session_idle_minutes) else None
 
 
 def _rejection_reason(grant: OAuthGrant, client: OAuthClient, user: User | None, key: ApiKey | None) -> RejectionReason | None:
     at = clock.now()
     faults = (
-        (grant.ended is not None, RejectionReason.GRANT_ENDED),
-        (grant.expires <= at, RejectionReason.EXPIRED),
+        (grant.ended_at is not None, RejectionReason.GRANT_ENDED),
+        (grant.expires_at <= at, RejectionReason.EXPIRED),
         (client.status is not ClientStatus.ACTIVE, RejectionReason.CLIENT_REVOKED),
         (grant.kind is not GrantKind.SERVICE and (user is None or user.status is not UserStatus.ACTIVE), RejectionReason.USER_DISABLED),
         (grant.kind is GrantKind.EXCHANGE and (key is None or active_keys.status(key, at) == "revoked"), RejectionReason.REVOKED),

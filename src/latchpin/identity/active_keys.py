@@ -18,9 +18,9 @@ Status = Literal["active", "expired", "revoked"]
 
 def status(key: ApiKey, at: datetime | None = None) -> Status:
     """Return what a key is at a moment, by default now. A key is expired at the very moment that it names."""
-    if key.revoked is not None:
+    if key.revoked_at is not None:
         return "revoked"
-    return "active" if key.expires > (at or clock.now()) else "expired"
+    return "active" if key.expires_at > (at or clock.now()) else "expired"
 
 
 def is_active(key: ApiKey, at: datetime | None = None) -> bool:
@@ -30,4 +30,4 @@ def is_active(key: ApiKey, at: datetime | None = None) -> bool:
 
 def active(at: datetime | None = None) -> ColumnElement[bool]:
     """The same as a condition on ApiKey."""
-    return and_(ApiKey.revoked.is_(None), ApiKey.expires > (at or clock.now()))
+    return and_(ApiKey.revoked_at.is_(None), ApiKey.expires_at > (at or clock.now()))

@@ -281,8 +281,8 @@ async def _write_last_used(session: AsyncSession, which: tuple[str, int], at: fl
     if kind == CredentialKind.CLIENT:
         await session.execute(
             update(OAuthClient)
-            .where(OAuthClient.id == credential_id, or_(OAuthClient.last_used.is_(None), OAuthClient.last_used <= before))
-            .values(last_used=when)
+            .where(OAuthClient.id == credential_id, or_(OAuthClient.last_used_at.is_(None), OAuthClient.last_used_at <= before))
+            .values(last_used_at=when)
         )
         return
     if kind == CredentialKind.ACCESS_TOKEN:
@@ -290,14 +290,14 @@ async def _write_last_used(session: AsyncSession, which: tuple[str, int], at: fl
             update(OAuthGrant)
             .where(
                 OAuthGrant.id == credential_id,
-                OAuthGrant.ended.is_(None),
-                or_(OAuthGrant.last_used.is_(None), OAuthGrant.last_used <= before),
+                OAuthGrant.ended_at.is_(None),
+                or_(OAuthGrant.last_used_at.is_(None), OAuthGrant.last_used_at <= before),
             )
-            .values(last_used=when)
+            .values(last_used_at=when)
         )
         return
     await session.execute(
         update(ApiKey)
-        .where(ApiKey.id == credential_id, ApiKey.revoked.is_(None), or_(ApiKey.last_used.is_(None), ApiKey.last_used <= before))
-        .values(last_used=when, last_used_address=address and address[:64])
+        .where(ApiKey.id == credential_id, ApiKey.revoked_at.is_(None), or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at <= before))
+        .values(last_used_at=when, last_used_address=address and address[:64])
     )

@@ -87,7 +87,7 @@ def _verified(key: ApiKey, user: User, generation: int) -> Verified:
         principal,
         generation,
         clock.monotonic(),
-        key.expires.timestamp(),
+        key.expires_at.timestamp(),
         tuple(ipaddress.ip_network(network) for network in key.networks.split()),
         key.rate_limit,
     )

@@ -60,12 +60,12 @@ async def create(session: AsyncSession, user: User, new: KeyParameters, *, polic
     """Make a key for `user`. The caller must have checked that `by` administers the user's organization.
 
     Raises Invalid for an expiry in the past or beyond the policy and for unsound fields, Conflict for a disabled user or too many
-    keys, AlreadyIssued where `form_id` was used before.
+    keys, AlreadyIssued where `idempotency_key` was used before.
     """
     form = FieldValidation()
     description = form.optional_line("description", new.description, most=500)
     networks = form.networks("networks", new.networks)
-    form.line("form_id", new.idempotency_key or "", most=64, required=False)
+    form.line("idempotency_key", new.idempotency_key or "", most=64, required=False)
     form.number("rate_limit", new.rate_limit, least=1, most=1_000_000)
     expires = _checked_expiry(form, new.expires_at or policy.default_expiry(), policy)
     form.done()
@@ -81,14 +81,14 @@ async def create(session: AsyncSession, user: User, new: KeyParameters, *, polic
         scopes=scopes.serialize(scopes.SETS[new.access]),
         networks=networks,
         rate_limit=new.rate_limit,
-        created=clock.now(),
+        created_at=clock.now(),
         created_by_id=by.user_id,
         created_by_name=by.name[:200],
-        form_id=new.idempotency_key,
-        expires=expires,
+        idempotency_key=new.idempotency_key,
+        expires_at=expires,
     )
     try:
-        key: ApiKey | None = await session.scalar(row.on_conflict_do_nothing(index_elements=[ApiKey.form_id]).returning(ApiKey))
+        key: ApiKey | None = await session.scalar(row.on_conflict_do_nothing(index_elements=[ApiKey.idempotency_key]).returning(ApiKey))
     except IntegrityError:
         raise Conflict("Somebody that this key depends on was removed at the same moment. Open the page again.") from None
     if key is None:
@@ -126,14 +126,14 @@ def label(key: ApiKey) -> str:
 
 async def change_expiry(session: AsyncSession, key: ApiKey, expires: datetime, *, policy: KeyPolicy, by: Actor) -> ApiKey:
     """Set another expiry, sooner or later, within the policy. An expired key lives again; a revoked one raises Conflict."""
-    if key.revoked is not None:
+    if key.revoked_at is not None:
         raise Conflict("A revoked key stays revoked. Create a new key instead.")
     form = FieldValidation()
     expires = _checked_expiry(form, expires, policy)
     form.done()
-    if expires != key.expires:
-        changes = {"expires": (clock.iso(key.expires), clock.iso(expires))}
-        key.expires = expires
+    if expires != key.expires_at:
+        changes = {"expires": (clock.iso(key.expires_at), clock.iso(expires))}
+        key.expires_at = expires
         invalidate(session)
         record(session, events.ApiKeyChanged(target_id=key.id, target_name=label(key), changes=changes), by)
     return key
@@ -147,9 +147,9 @@ async def revoke(session: AsyncSession, key: ApiKey, *, by: Actor, reason: str =
     form = FieldValidation()
     reason = form.line("reason", reason, most=200)
     form.done()
-    if key.revoked is not None:
+    if key.revoked_at is not None:
         return False
-    key.revoked, key.revoked_by_name, key.revoked_reason = clock.now(), by.name[:200], reason
+    key.revoked_at, key.revoked_by_name, key.revoked_reason = clock.now(), by.name[:200], reason
     invalidate(session)
     record(session, events.ApiKeyRevoked(target_id=key.id, target_name=label(key), reason=reason), by)
     return True
@@ -157,7 +157,7 @@ async def revoke(session: AsyncSession, key: ApiKey, *, by: Actor, reason: str =
 
 async def revoke_all(session: AsyncSession, user: User, *, by: Actor, reason: str) -> int:
     """Revoke every key of a user; returns how many were still unrevoked."""
-    keys = await session.scalars(select(ApiKey).where(ApiKey.user_id == user.id, ApiKey.revoked.is_(None)))
+    keys = await session.scalars(select(ApiKey).where(ApiKey.user_id == user.id, ApiKey.revoked_at.is_(None)))
     count = 0
     for key in keys.all():
         count += await revoke(session, key, by=by, reason=reason)

@@ -149,7 +149,7 @@ async def _versions_in_use(session: AsyncSession) -> list[int]:
     """Return the versions of peppers under which something is kept that counts now."""
     now = clock.now()
     keys = select(ApiKey.pepper_version).where(active_keys.active(now))
-    clients = select(OAuthClientSecret.pepper_version).where(func.coalesce(OAuthClientSecret.expires, now) >= now)
+    clients = select(OAuthClientSecret.pepper_version).where(func.coalesce(OAuthClientSecret.expires_at, now) >= now)
     return sorted((await session.scalars(keys.union(clients))).all())
 
 

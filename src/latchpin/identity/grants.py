@@ -59,8 +59,8 @@ async def create(session: AsyncSession, new: NewGrant, settings: Settings) -> OA
         space_id=new.space_id,
         resource=new.resource,
         auth_time=new.auth_time,
-        created=at,
-        expires=at + lifetime,
+        created_at=at,
+        expires_at=at + lifetime,
     )
     session.add(grant)
     await session.flush()
@@ -69,8 +69,8 @@ async def create(session: AsyncSession, new: NewGrant, settings: Settings) -> OA
 
 def activate(session: AsyncSession, grant: OAuthGrant, client: OAuthClient, *, by: Actor) -> None:
     """Note that a grant has its first token."""
-    if grant.begun is None:
-        grant.begun = grant.last_used = clock.now()
+    if grant.activated_at is None:
+        grant.activated_at = grant.last_used_at = clock.now()
         changes = {"scopes": (None, grant.scopes), "space": (None, str(grant.space_id or grant.reach.value))}
         record(session, events.GrantActivated(target_id=grant.id, target_name=client.name, changes=changes), by)
 
@@ -79,9 +79,12 @@ def active() -> ColumnElement[bool]:
     """The condition on OAuthGrant for those that have begun and neither ended nor run out, nor has the API key that was exchanged."""
     at = clock.now()
     key = aliased(ApiKey)
-    has_key = exists().where(key.id == OAuthGrant.api_key_id, key.revoked.is_(None), key.expires > at)
+    has_key = exists().where(key.id == OAuthGrant.api_key_id, key.revoked_at.is_(None), key.expires_at > at)
     return and_(
-        OAuthGrant.begun.is_not(None), OAuthGrant.ended.is_(None), OAuthGrant.expires > at, or_(OAuthGrant.api_key_id.is_(None), has_key)
+        OAuthGrant.activated_at.is_not(None),
+        OAuthGrant.ended_at.is_(None),
+        OAuthGrant.expires_at > at,
+        or_(OAuthGrant.api_key_id.is_(None), has_key),
     )
 
 
@@ -131,10 +134,10 @@ async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], re
     """End grants; each row is ended by one conditional update, so two who end it at a time record it once."""
     await session.flush()
     result = await session.execute(
-        select(OAuthGrant.id, OAuthClient.name, OAuthClient.source, OAuthGrant.begun, User.email, OAuthGrant.organization_id)
+        select(OAuthGrant.id, OAuthClient.name, OAuthClient.source, OAuthGrant.activated_at, User.email, OAuthGrant.organization_id)
         .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
         .outerjoin(User, User.id == OAuthGrant.user_id)
-        .where(OAuthGrant.ended.is_(None), *where)
+        .where(OAuthGrant.ended_at.is_(None), *where)
         .order_by(OAuthGrant.id)
     )
     count = 0
@@ -144,8 +147,8 @@ async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], re
     for grant_id, name, source, activated_at, email, organization_id in rows:
         ended = await session.execute(
             update(OAuthGrant)
-            .where(OAuthGrant.id == grant_id, OAuthGrant.ended.is_(None))
-            .values(ended=clock.now(), ended_reason=reason[:200])
+            .where(OAuthGrant.id == grant_id, OAuthGrant.ended_at.is_(None))
+            .values(ended_at=clock.now(), ended_reason=reason[:200])
             .returning(OAuthGrant.id)
         )
         if ended.one_or_none() is not None and activated_at is not None:
@@ -168,13 +171,15 @@ async def purge_expired(session: AsyncSession) -> None:
     long_ago = at - timedelta(days=30)
     same_app = (OAuthGrant.user_id, OAuthGrant.oauth_client_id)
     later, consent = aliased(OAuthGrant), (OAuthConsent.user_id, OAuthConsent.oauth_client_id)
-    used_later = exists().where(later.user_id == same_app[0], later.oauth_client_id == same_app[1], later.last_used > OAuthGrant.last_used)
+    used_later = exists().where(
+        later.user_id == same_app[0], later.oauth_client_id == same_app[1], later.last_used_at > OAuthGrant.last_used_at
+    )
     tells_last_use = and_(exists().where(consent[0] == same_app[0], consent[1] == same_app[1]), not_(used_later))
     await session.execute(
         delete(OAuthGrant).where(
             or_(
-                and_(OAuthGrant.begun.is_(None), OAuthGrant.created < at - _UNBEGUN),
-                and_(or_(OAuthGrant.ended < long_ago, OAuthGrant.expires < long_ago), not_(tells_last_use)),
+                and_(OAuthGrant.activated_at.is_(None), OAuthGrant.created_at < at - _UNBEGUN),
+                and_(or_(OAuthGrant.ended_at < long_ago, OAuthGrant.expires_at < long_ago), not_(tells_last_use)),
             )
         )
     )

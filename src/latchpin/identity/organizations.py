@@ -46,7 +46,7 @@ async def deployment_row(session: AsyncSession, secrets: Secrets) -> Deployment:
 
 async def _initialize(session: AsyncSession, secrets: Secrets) -> None:
     """Make the row; where another process is making it at the same moment, wait for that one and leave it."""
-    values = {"id": 1, "generation": 1, "secrets_fingerprint": secrets.fingerprint(), "created": clock.now()}
+    values = {"id": 1, "generation": 1, "secrets_fingerprint": secrets.fingerprint(), "created_at": clock.now()}
     await session.execute(insert(session, Deployment).values(values).on_conflict_do_nothing())
 
 
@@ -55,7 +55,7 @@ async def create(session: AsyncSession, name: str, *, by: Actor) -> Organization
     form = FieldValidation()
     clean = form.line("organization", name, most=200)
     form.done()
-    organization = Organization(name=clean, created=clock.now())
+    organization = Organization(name=clean, created_at=clock.now())
     session.add(organization)
     await session.flush()
     event = events.OrganizationCreated(target_id=organization.id, target_name=clean, organization_id=organization.id)
@@ -91,7 +91,7 @@ async def first_administrator(
     new_organization = await create(session, organization, by=by)
     new = users.NewUser(full_name=full_name, email=email, group=Group.ADMINISTRATOR, password=password, temporary=temporary)
     if row is not None:
-        row.setup_digest = row.setup_expires = None
+        row.setup_digest = row.setup_expires_at = None
     return await users.create(session, new_organization.id, new, by=by)
 
 
@@ -101,14 +101,14 @@ async def offer_setup(session: AsyncSession) -> str | None:
     if row is None or await users.count(session):
         return None
     token = credentials.new_token()
-    row.setup_digest, row.setup_expires = credentials.token_digest(token), clock.now() + timedelta(hours=SETUP_LINK_HOURS)
+    row.setup_digest, row.setup_expires_at = credentials.token_digest(token), clock.now() + timedelta(hours=SETUP_LINK_HOURS)
     return token
 
 
 async def is_setup_token(session: AsyncSession, token: str) -> bool:
     """Whether this token opens the first-run page now."""
     row = await session.get(Deployment, 1)
-    if row is None or row.setup_digest is None or row.setup_expires is None or row.setup_expires <= clock.now():
+    if row is None or row.setup_digest is None or row.setup_expires_at is None or row.setup_expires_at <= clock.now():
         return False
     return hmac.compare_digest(row.setup_digest, credentials.token_digest(token)) and not await users.count(session)
 

@@ -32,7 +32,7 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class SignedInUser:
-    """Who a cookie stands for. `proved` is when the password was last given; `stale` asks the edge to call `touch`."""
+    """Who a cookie stands for. `reauthenticated_at` is when the password was last given; `stale` asks the edge to call `touch`."""
 
     principal: Principal
     session_id: int
@@ -51,10 +51,10 @@ async def open_(session: AsyncSession, user: User, settings: Settings, origin: O
     row = BrowserSession(
         user_id=user.id,
         digest=credentials.token_digest(token),
-        created=at,
-        last_seen=at,
-        proved=at,
-        expires=at + timedelta(hours=settings.session_max_hours),
+        created_at=at,
+        last_seen_at=at,
+        reauthenticated_at=at,
+        expires_at=at + timedelta(hours=settings.session_max_hours),
         address=(origin.address or "")[:64],
         user_agent=one_line(origin.user_agent or "", 400),
     )
@@ -72,9 +72,9 @@ async def find(session: AsyncSession, token: str, settings: Settings) -> SignedI
             .join(User, User.id == BrowserSession.user_id)
             .where(
                 BrowserSession.digest == credentials.token_digest(token),
-                BrowserSession.ended.is_(None),
-                BrowserSession.expires > at,
-                BrowserSession.last_seen > at - timedelta(minutes=settings.session_idle_minutes),
+                BrowserSession.ended_at.is_(None),
+                BrowserSession.expires_at > at,
+                BrowserSession.last_seen_at > at - timedelta(minutes=settings.session_idle_minutes),
                 User.status == UserStatus.ACTIVE,
             )
         )
@@ -91,7 +91,11 @@ async def find(session: AsyncSession, token: str, settings: Settings) -> SignedI
         credential=Credential(CredentialKind.SESSION, browser_session.id, "browser session"),
     )
     return SignedInUser(
-        principal, browser_session.id, browser_session.proved, user.must_change_password, at - browser_session.last_seen >= _SEEN_EVERY
+        principal,
+        browser_session.id,
+        browser_session.reauthenticated_at,
+        user.must_change_password,
+        at - browser_session.last_seen_at >= _SEEN_EVERY,
     )
 
 
@@ -106,16 +110,16 @@ async def owner_of(session: AsyncSession, token: str) -> int | None:
 
 async def touch(session: AsyncSession, session_id: int) -> None:
     """Note that a session was used; call it at most once a minute per session (`SignedInUser.stale` says when)."""
-    await session.execute(update(BrowserSession).where(BrowserSession.id == session_id).values(last_seen=clock.now()))
+    await session.execute(update(BrowserSession).where(BrowserSession.id == session_id).values(last_seen_at=clock.now()))
 
 
 async def renew(session: AsyncSession, session_id: int) -> str:
     """Note that the password was given again, under a new token, which is returned; the old token is dead. Raises Missing."""
     row = await session.get(BrowserSession, session_id)
-    if row is None or row.ended is not None:
+    if row is None or row.ended_at is not None:
         raise Missing("session", session_id)
     token = credentials.new_token()
-    row.digest, row.proved = credentials.token_digest(token), clock.now()
+    row.digest, row.reauthenticated_at = credentials.token_digest(token), clock.now()
     return token
 
 
@@ -126,11 +130,11 @@ async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> li
         select(BrowserSession)
         .where(
             BrowserSession.user_id == user_id,
-            BrowserSession.ended.is_(None),
-            BrowserSession.expires > at,
-            BrowserSession.last_seen > at - timedelta(minutes=settings.session_idle_minutes),
+            BrowserSession.ended_at.is_(None),
+            BrowserSession.expires_at > at,
+            BrowserSession.last_seen_at > at - timedelta(minutes=settings.session_idle_minutes),
         )
-        .order_by(BrowserSession.last_seen.desc(), BrowserSession.id.desc())
+        .order_by(BrowserSession.last_seen_at.desc(), BrowserSession.id.desc())
     )
     return list(rows.all())
 
@@ -145,8 +149,8 @@ async def end(
     row = await session.scalar(select(BrowserSession).where(BrowserSession.id == session_id, BrowserSession.user_id == user_id))
     if row is None:
         raise Missing("session", session_id)
-    if row.ended is None:
-        row.ended = clock.now()
+    if row.ended_at is None:
+        row.ended_at = clock.now()
         await grants.end_of_sessions(session, [row.id], reason="signed out", by=by)
         event = events.SignedOut if signed_out else events.SessionEnded
         record(session, event(target_id=user_id, target_name=name or by.name), by)
@@ -158,12 +162,12 @@ async def replace(session: AsyncSession, token: str, *, by: Actor) -> None:
         await session.execute(
             select(BrowserSession, User)
             .join(User, User.id == BrowserSession.user_id)
-            .where(BrowserSession.digest == credentials.token_digest(token), BrowserSession.ended.is_(None))
+            .where(BrowserSession.digest == credentials.token_digest(token), BrowserSession.ended_at.is_(None))
         )
     ).one_or_none()
     if row is not None:
         browser_session, user = row
-        browser_session.ended = clock.now()
+        browser_session.ended_at = clock.now()
         await grants.end_of_sessions(session, [browser_session.id], reason="another sign-in took its place", by=by)
         event = events.SessionEnded(target_id=user.id, target_name=user.email, organization_id=user.organization_id)
         record(session, event, by)
@@ -173,15 +177,15 @@ async def end_all(session: AsyncSession, user_id: int, *, but: int | None = None
     """End every session of a user, except the one with id `but`."""
     await session.execute(
         update(BrowserSession)
-        .where(BrowserSession.user_id == user_id, BrowserSession.ended.is_(None), BrowserSession.id != (but or 0))
-        .values(ended=clock.now())
+        .where(BrowserSession.user_id == user_id, BrowserSession.ended_at.is_(None), BrowserSession.id != (but or 0))
+        .values(ended_at=clock.now())
     )
 
 
 async def purge_expired(session: AsyncSession) -> None:
     """Remove sessions that ended or ran out more than 30 days ago."""
     long_ago = clock.now() - timedelta(days=30)
-    await session.execute(delete(BrowserSession).where(BrowserSession.expires < long_ago))
+    await session.execute(delete(BrowserSession).where(BrowserSession.expires_at < long_ago))
 
 
 def cookie_name(settings: Settings) -> str:

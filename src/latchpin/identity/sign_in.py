@@ -122,7 +122,7 @@ async def attempt(
 
 
 async def _open_session(session: AsyncSession, tried: Attempt, user: User, where: Buckets, settings: Settings) -> sessions.NewSession:
-    user.last_sign_in = clock.now()
+    user.last_sign_in_at = clock.now()
     opened = await sessions.open_(session, user, settings, tried.origin)
     await sign_in_limits.clear(session, where)
     by = Actor(user.email, user.id, user.organization_id, CredentialKind.SESSION.value, opened.session_id, "browser session", tried.origin)
@@ -179,7 +179,7 @@ async def _throttled(session: AsyncSession, tried: Attempt, user: User | None, w
 
 def device_cookie(secrets: Secrets, user: User) -> str:
     """Return the text of a cookie that shows that this browser has signed in to the account before; it opens nothing."""
-    return hmac.new(secrets.derive("device"), f"{user.id}|{user.created.isoformat()}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(secrets.derive("device"), f"{user.id}|{user.created_at.isoformat()}".encode(), hashlib.sha256).hexdigest()
 
 
 def _where(tried: Attempt, secrets: Secrets, user: User | None) -> Buckets:

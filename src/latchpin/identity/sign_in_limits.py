@@ -72,12 +72,12 @@ async def throttle_state(session: AsyncSession, where: Buckets) -> ThrottleState
     """Return whether a try must wait, and for what."""
     at = clock.now()
     rows = await session.scalars(select(SignInFailures).where(SignInFailures.bucket.in_((where.account, where.address, where.pair))))
-    counts = {row.bucket: row for row in rows.all() if at < row.window_ends <= at + WINDOW + SKEW}
+    counts = {row.bucket: row for row in rows.all() if at < row.window_ends_at <= at + WINDOW + SKEW}
     failures = {bucket: row.failures for bucket, row in counts.items()}
     allowance = PER_PAIR if where.known or failures.get(where.account, 0) < PER_ACCOUNT else PER_PAIR_UNDER_ATTACK
     limits = {where.pair: allowance} if where.known else {where.pair: allowance, where.address: PER_ADDRESS}
     full = {bucket: most for bucket, most in limits.items() if failures.get(bucket, 0) >= most}
-    wait = max((int((counts[bucket].window_ends - at).total_seconds()) + 1 for bucket in full), default=0)
+    wait = max((int((counts[bucket].window_ends_at - at).total_seconds()) + 1 for bucket in full), default=0)
     return ThrottleState(wait, full)
 
 
@@ -109,12 +109,12 @@ async def _count(session: AsyncSession, *where: bytes, by: int = 1) -> dict[byte
     over = _is_over(at)
     counted: dict[bytes, int] = {}
     for bucket in sorted(where):  # one order, so that two tries cannot wait for each other
-        row = insert(session, SignInFailures).values(bucket=bucket, failures=by, window_ends=at + WINDOW)
+        row = insert(session, SignInFailures).values(bucket=bucket, failures=by, window_ends_at=at + WINDOW)
         upsert = row.on_conflict_do_update(
             index_elements=[SignInFailures.bucket],
             set_={
                 "failures": case((over, by), else_=SignInFailures.failures + by),
-                "window_ends": case((over, at + WINDOW), else_=SignInFailures.window_ends),
+                "window_ends_at": case((over, at + WINDOW), else_=SignInFailures.window_ends_at),
             },
         ).returning(SignInFailures.failures)
         counted[bucket] = await session.scalar(upsert) or 0
@@ -122,7 +122,7 @@ async def _count(session: AsyncSession, *where: bytes, by: int = 1) -> dict[byte
 
 
 def _is_over(at: datetime) -> ColumnElement[bool]:
-    return or_(SignInFailures.window_ends <= at, SignInFailures.window_ends > at + WINDOW + SKEW)
+    return or_(SignInFailures.window_ends_at <= at, SignInFailures.window_ends_at > at + WINDOW + SKEW)
 
 
 async def clear(session: AsyncSession, where: Buckets) -> None:

@@ -44,7 +44,9 @@ async def rotate_if_due(session: AsyncSession, key: bytes, settings: Settings) -
 async def published(session: AsyncSession) -> list[SigningKey]:
     """Return the published keys, the oldest first."""
     rows = await session.scalars(
-        select(SigningKey).where(or_(SigningKey.leaves.is_(None), SigningKey.leaves > clock.now())).order_by(SigningKey.signs_from)
+        select(SigningKey)
+        .where(or_(SigningKey.published_until.is_(None), SigningKey.published_until > clock.now()))
+        .order_by(SigningKey.signs_from)
     )
     return list(rows.all())
 
@@ -59,7 +61,7 @@ def is_due(rows: list[SigningKey], settings: Settings) -> bool:
 
 async def purge_expired(session: AsyncSession) -> None:
     """Remove keys that were taken down."""
-    await session.execute(delete(SigningKey).where(SigningKey.leaves <= clock.now()))
+    await session.execute(delete(SigningKey).where(SigningKey.published_until <= clock.now()))
 
 
 async def _lock(session: AsyncSession) -> None:
@@ -86,9 +88,9 @@ async def _add(session: AsyncSession, key: bytes, settings: Settings, by: Actor,
     lifetime = timedelta(minutes=settings.access_token_minutes)
     for row in await published(session):
         if at_once:
-            row.signs_until = row.leaves = at
+            row.signs_until = row.published_until = at
         elif row.signs_until is None:
-            row.signs_until, row.leaves = begins, begins + lifetime + _LEEWAY
+            row.signs_until, row.published_until = begins, begins + lifetime + _LEEWAY
     public = {**signing_key.as_dict(private=False), "kid": kid, "alg": settings.token_algorithm, "use": "sig"}
     session.add(
         SigningKey(
@@ -96,7 +98,7 @@ async def _add(session: AsyncSession, key: bytes, settings: Settings, by: Actor,
             algorithm=settings.token_algorithm,
             private=sealing.seal(key, json.dumps(signing_key.as_dict(private=True)).encode(), _ABOUT + kid),
             public=json.dumps(public),
-            created=at,
+            created_at=at,
             signs_from=begins,
         )
     )

@@ -100,7 +100,7 @@ async def create(session: AsyncSession, organization_id: int, fields: SpaceField
     """Make a Space; raises Invalid for unsound fields or a name in use."""
     values = _checked(fields)
     at = clock.now()
-    space = Space(organization_id=organization_id, initiated_by=by.name[:200], created=at, updated=at, **values)
+    space = Space(organization_id=organization_id, initiated_by=by.name[:200], created_at=at, updated_at=at, **values)
     session.add(space)
     await _flush(session)
     changes = {"name": (None, space.name), "scope": (None, space.scope.value)}
@@ -123,7 +123,7 @@ async def change(session: AsyncSession, space: Space, fields: SpaceFields, *, by
     if changes:
         for name, value in values.items():
             setattr(space, name, value)
-        space.updated = clock.now()
+        space.updated_at = clock.now()
         invalidate(session)
         await _flush(session)
         record(session, events.SpaceChanged(target_id=space.id, target_name=space.name, changes=changes), by)
@@ -169,7 +169,7 @@ async def set_member(session: AsyncSession, space: Space, user: User, role: Role
         if space.scope is SpaceScope.PRIVATE and not space.is_default_access and user.user_group != Group.ADMINISTRATOR:
             await grants.end_in_space(session, user.id, space.id, reason="no member of its Space any more", by=by)
     elif row is None:
-        session.add(SpaceMember(space_id=space.id, user_id=user.id, role=int(role), created=clock.now()))
+        session.add(SpaceMember(space_id=space.id, user_id=user.id, role=int(role), created_at=clock.now()))
     else:
         row.role = int(role)
     invalidate(session)

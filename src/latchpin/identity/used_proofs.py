@@ -27,10 +27,10 @@ _log = Logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """One request that waits to hear whether it was the first; remembered until `expires`."""
+    """One request that waits to hear whether it was the first; remembered until `expires_at`."""
 
     digest: bytes
-    expires: datetime
+    expires_at: datetime
     is_first: asyncio.Future[bool]
 
 
@@ -61,7 +61,7 @@ class UsedProofs:
 
     async def _decide(self, batch: Sequence[_Use]) -> None:
         try:
-            new = await self._insert({use.digest: use.expires for use in batch})
+            new = await self._insert({use.digest: use.expires_at for use in batch})
         except Exception as error:  # noqa: BLE001  each request fails by itself, and the next ones are tried again
             for use in batch:
                 if not use.is_first.done():  # its client may have gone away
@@ -76,7 +76,7 @@ class UsedProofs:
         """Insert what is not there yet, and return that; in one order everywhere, so that no two processes wait for each other."""
         self._is_swept = False
         async with self._database.transaction() as session:
-            rows = [{"digest": digest, "expires": expires[digest]} for digest in sorted(expires)]
+            rows = [{"digest": digest, "expires_at": expires[digest]} for digest in sorted(expires)]
             added = insert(session, AssertionId).values(rows).on_conflict_do_nothing().returning(AssertionId.digest)
             return set(await session.scalars(added))
 
@@ -92,7 +92,7 @@ class UsedProofs:
             return
         try:
             async with self._database.transaction() as session:
-                await session.execute(delete(AssertionId).where(AssertionId.expires < clock.now()))
+                await session.execute(delete(AssertionId).where(AssertionId.expires_at < clock.now()))
             self._is_swept = True
         except Unavailable:
             _log.warning("used_proofs.not_swept", detail="the database cannot be reached; tried again in a minute")

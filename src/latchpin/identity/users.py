@@ -58,7 +58,7 @@ async def create(session: AsyncSession, organization_id: int, new: NewUser, *, b
         user_group=new.group.value,
         password_hash=new.password.password_hash,
         must_change_password=new.temporary,
-        created=clock.now(),
+        created_at=clock.now(),
     )
     session.add(user)
     await _flush(session)

@@ -62,7 +62,7 @@ class RejectionReason(StrEnum):
 
 @dataclass(slots=True)
 class Verified:
-    """A credential that was found sound. `expires` is in seconds since the epoch, `checked` and `noted` on the monotonic clock.
+    """A credential that was found sound. `expires_at` is in seconds since the epoch, `checked` and `noted` on the monotonic clock.
 
     No `networks` means any address.
 
@@ -73,7 +73,7 @@ class Verified:
     principal: Principal
     generation: int
     checked: float
-    expires: float
+    expires_at: float
     networks: tuple[_Network, ...] = ()
     rate_limit: int | None = None
     jkt: str | None = None
@@ -137,7 +137,7 @@ class CredentialCache:
     def get(self, presented: bytes, generation: int) -> Verified | None:
         """Return what was verified under this very generation, or None. Costs one hash (0.4 us where it was measured for a key)."""
         verified = self.verified.get(sha256(presented).digest(), generation)
-        return None if verified is None or clock.timestamp() >= verified.expires else verified
+        return None if verified is None or clock.timestamp() >= verified.expires_at else verified
 
     def put(self, presented: bytes, verified: Verified) -> None:
         """Remember what was found sound."""

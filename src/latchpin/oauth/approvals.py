@@ -75,5 +75,5 @@ async def _decide(session: AsyncSession, organization_id: int, client: OAuthClie
         session.add(row)
     elif row.approved is approved and (not approved or row.client_version == client.version):
         return False
-    row.approved, row.client_version, row.decided_by_name, row.at = approved, client.version, by.name[:200], clock.now()
+    row.approved, row.client_version, row.decided_by_name, row.updated_at = approved, client.version, by.name[:200], clock.now()
     return True

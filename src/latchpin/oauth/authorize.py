@@ -272,7 +272,7 @@ async def lock_session(session: AsyncSession, who: SignedInUser) -> None:
     """
     status = await session.scalar(select(User.status).where(User.id == who.principal.user_id).with_for_update(read=True))
     browser = await session.get(BrowserSession, who.session_id, populate_existing=True)
-    if status is not UserStatus.ACTIVE or browser is None or browser.ended is not None:
+    if status is not UserStatus.ACTIVE or browser is None or browser.ended_at is not None:
         raise Conflict(_EXPIRED)
 
 
@@ -289,7 +289,7 @@ async def grant(
     """Make the grant of a user who agreed, and is held; it counts from the first token on. Raises Conflict where app or session ended."""
     row = await session.scalar(select(OAuthClient).where(OAuthClient.id == client.pk, OAuthClient.status == ClientStatus.ACTIVE))
     browser = await session.get(BrowserSession, who.session_id, populate_existing=True)
-    if row is None or browser is None or browser.ended is not None:
+    if row is None or browser is None or browser.ended_at is not None:
         raise Conflict(_EXPIRED)
     new = NewGrant(
         client=row,
@@ -301,7 +301,7 @@ async def grant(
         reach=place.reach,
         space_id=place.space_id,
         resource=" ".join(resource),
-        auth_time=browser.proved,
+        auth_time=browser.reauthenticated_at,
     )
     return await grants.create(session, new, server.settings)
 

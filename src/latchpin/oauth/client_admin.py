@@ -53,9 +53,9 @@ def new_client_id() -> str:
 async def create(
     session: AsyncSession, organization_id: int, fields: ClientFields, *, secrets: Secrets, by: Actor, idempotency_key: str | None = None
 ) -> CreatedClient:
-    """Register an app of an organization; `form_id` is random, and good for one app.
+    """Register an app of an organization; `idempotency_key` is random, and good for one app.
 
-    Raises Invalid for unsound fields, Conflict for too many apps, AlreadyRegistered where `form_id` was used before.
+    Raises Invalid for unsound fields, Conflict for too many apps, AlreadyRegistered where `idempotency_key` was used before.
     """
     values = await _checked(session, organization_id, fields)
     count = select(func.count()).select_from(OAuthClient).where(OAuthClient.organization_id == organization_id)
@@ -66,13 +66,13 @@ async def create(
         organization_id=organization_id,
         source=ClientSource.REGISTERED,
         status=ClientStatus.ACTIVE,
-        created=clock.now(),
+        created_at=clock.now(),
         created_by_name=by.name[:200],
         version=1,
-        form_id=idempotency_key,
+        idempotency_key=idempotency_key,
         **values,
     )
-    new = row.on_conflict_do_nothing(index_elements=[OAuthClient.form_id]).returning(OAuthClient)
+    new = row.on_conflict_do_nothing(index_elements=[OAuthClient.idempotency_key]).returning(OAuthClient)
     client: OAuthClient | None = await session.scalar(new)
     if client is None:
         raise AlreadyRegistered("This form was sent before, and the app was registered then.")
@@ -100,7 +100,7 @@ async def get(session: AsyncSession, organization_id: int, client_pk: int, *, lo
 async def created_by_request(session: AsyncSession, organization_id: int, idempotency_key: str) -> OAuthClient | None:
     """Return the organization's app that a form made, None where it is gone."""
     client: OAuthClient | None = await session.scalar(
-        select(OAuthClient).where(OAuthClient.form_id == idempotency_key, OAuthClient.organization_id == organization_id)
+        select(OAuthClient).where(OAuthClient.idempotency_key == idempotency_key, OAuthClient.organization_id == organization_id)
     )
     return client
 
@@ -145,7 +145,7 @@ async def rotate_secret(session: AsyncSession, client: OAuthClient, *, secrets: 
         await _remove(session, client, old, by)
     ends = clock.now() + overlap
     for old in active[-(MOST_SECRETS - 1) :]:
-        old.expires = min(old.expires or ends, ends)
+        old.expires_at = min(old.expires_at or ends, ends)
     invalidate(session)
     changes: events.Changes = {"older_secret_ends": (None, clock.iso(ends) if overlap else "at once")} if active else {}
     return await add_secret(session, client, secrets, by, changes)
@@ -167,14 +167,14 @@ async def active_secrets(session: AsyncSession, client: OAuthClient) -> list[OAu
     rows = await session.scalars(
         select(OAuthClientSecret).where(OAuthClientSecret.oauth_client_id == client.id).order_by(OAuthClientSecret.id)
     )
-    return [each for each in rows.all() if each.expires is None or each.expires > clock.now()]
+    return [each for each in rows.all() if each.expires_at is None or each.expires_at > clock.now()]
 
 
 async def revoke(session: AsyncSession, client: OAuthClient, *, by: Actor) -> int:
     """Revoke an app for good, with all of its grants; returns how many grants ended."""
     if client.status is ClientStatus.REVOKED:
         return 0
-    client.status, client.revoked, client.revoked_by_name = ClientStatus.REVOKED, clock.now(), by.name[:200]
+    client.status, client.revoked_at, client.revoked_by_name = ClientStatus.REVOKED, clock.now(), by.name[:200]
     invalidate(session)
     record(session, events.ClientRevoked(target_id=client.id, target_name=client.name), by)
     return await grants.end_of_client(session, client.id, reason="app revoked", by=by)
@@ -206,7 +206,7 @@ async def add_secret(session: AsyncSession, client: OAuthClient, secrets: Secret
             digest=client_secrets.digest(secret, secrets),
             pepper_version=secrets.current_pepper,
             prefix=secret[:8],
-            created=clock.now(),
+            created_at=clock.now(),
             created_by_name=by.name[:200],
         )
     )

@@ -135,7 +135,7 @@ async def _is_first_use(server: AuthorizationServer, client: Client, jti: str, e
     async with server.database.transaction() as session:
         if await _has_room(session, client.pk):
             row = insert(session, AssertionId).values(
-                digest=digest, oauth_client_id=client.pk, expires=datetime.fromtimestamp(expires, UTC)
+                digest=digest, oauth_client_id=client.pk, expires_at=datetime.fromtimestamp(expires, UTC)
             )
             return await session.scalar(row.on_conflict_do_nothing().returning(AssertionId.digest)) is not None
     raise Throttled(_TOO_MANY, retry_after=_WAIT_SECONDS)
@@ -146,10 +146,10 @@ async def _has_room(session: AsyncSession, client_pk: int) -> bool:
     last = select(AssertionId.digest).where(AssertionId.oauth_client_id == client_pk).offset(MOST_REMEMBERED - 1).limit(1)
     if await session.scalar(last) is None:
         return True
-    await session.execute(delete(AssertionId).where(AssertionId.oauth_client_id == client_pk, AssertionId.expires < clock.now()))
+    await session.execute(delete(AssertionId).where(AssertionId.oauth_client_id == client_pk, AssertionId.expires_at < clock.now()))
     return await session.scalar(last) is None
 
 
 async def purge_expired(session: AsyncSession) -> None:
     """Forget assertions, and DPoP proofs, that have expired."""
-    await session.execute(delete(AssertionId).where(AssertionId.expires < clock.now()))
+    await session.execute(delete(AssertionId).where(AssertionId.expires_at < clock.now()))

@@ -50,7 +50,7 @@ class ClientSummary:
     own: bool
     status: AppStatus
     users: int
-    last_used: datetime | None
+    last_used_at: datetime | None
     approval: OAuthApproval | None
 
     @property
@@ -74,7 +74,7 @@ class ClientUser:
     user: User
     scopes: frozenset[str]
     since: datetime
-    last_used: datetime | None
+    last_used_at: datetime | None
 
 
 async def page(
@@ -127,7 +127,7 @@ async def users_of(session: AsyncSession, organization_id: int, client_pk: int, 
         .join(User, User.id == OAuthGrant.user_id)
         .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
         .where(OAuthGrant.organization_id == organization_id, OAuthGrant.oauth_client_id == client_pk, grants.active())
-        .order_by(OAuthGrant.last_used.desc(), OAuthGrant.id.desc())
+        .order_by(OAuthGrant.last_used_at.desc(), OAuthGrant.id.desc())
         .limit(most * 5)
     )
     users: dict[int, ClientUser] = {}
@@ -135,9 +135,9 @@ async def users_of(session: AsyncSession, organization_id: int, client_pk: int, 
         existing = users.get(user.id)
         scopes = frozenset(active_grant.allowed_scopes(grant, client))
         if existing is None:
-            users[user.id] = ClientUser(user, scopes, grant.created, grant.last_used)
+            users[user.id] = ClientUser(user, scopes, grant.created_at, grant.last_used_at)
         else:
-            users[user.id] = ClientUser(user, existing.scopes | scopes, min(existing.since, grant.created), existing.last_used)
+            users[user.id] = ClientUser(user, existing.scopes | scopes, min(existing.since, grant.created_at), existing.last_used_at)
     return list(users.values())[:most]
 
 
@@ -148,9 +148,9 @@ async def _query(session: AsyncSession, organization_id: int) -> tuple[Select[An
         select(
             OAuthGrant.oauth_client_id,
             func.count(func.distinct(case((grants.active(), OAuthGrant.user_id)))).label("users"),
-            func.max(OAuthGrant.last_used).label("last_used"),
+            func.max(OAuthGrant.last_used_at).label("last_used_at"),
         )
-        .where(OAuthGrant.organization_id == organization_id, OAuthGrant.begun.is_not(None))
+        .where(OAuthGrant.organization_id == organization_id, OAuthGrant.activated_at.is_not(None))
         .group_by(OAuthGrant.oauth_client_id)
         .subquery()
     )
@@ -166,7 +166,7 @@ async def _query(session: AsyncSession, organization_id: int) -> tuple[Select[An
     )
     users = func.coalesce(usage.c.users, 0)
     query = (
-        select(OAuthClient, OAuthApproval, status, users, usage.c.last_used)
+        select(OAuthClient, OAuthApproval, status, users, usage.c.last_used_at)
         .outerjoin(usage, usage.c.oauth_client_id == OAuthClient.id)
         .outerjoin(OAuthApproval, and_(OAuthApproval.oauth_client_id == OAuthClient.id, OAuthApproval.organization_id == organization_id))
         .where(OAuthClient.source != ClientSource.FIRST_PARTY, OAuthClient.resource_id.is_(None), is_visible)
@@ -181,12 +181,12 @@ async def _query(session: AsyncSession, organization_id: int) -> tuple[Select[An
         "source": OAuthClient.source,
         "status": status,
         "users": users,
-        "last_used": usage.c.last_used,
-        "created": OAuthClient.created,
+        "last_used": usage.c.last_used_at,
+        "created": OAuthClient.created_at,
     }
     return query, columns
 
 
 def _listed(row: Any, organization_id: int) -> ClientSummary:  # noqa: ANN401  a row of _query
-    client, approval, status, users, last_used = row
-    return ClientSummary(client, client.organization_id == organization_id, _RANKED[status], int(users), last_used, approval)
+    client, approval, status, users, last_used_at = row
+    return ClientSummary(client, client.organization_id == organization_id, _RANKED[status], int(users), last_used_at, approval)

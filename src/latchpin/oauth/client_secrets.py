@@ -27,7 +27,7 @@ def matches(client: Client | None, secret: str, secrets: Secrets) -> bool:
     """Whether a secret is one of the client's living ones. For an unknown client the work is the same (security.md 66)."""
     digests = [credentials.key_digest(secret.encode("utf-8", "replace"), pepper) for pepper in secrets.peppers.values()]
     now, is_match = clock.timestamp(), False
-    stored_digests = [each.digest for each in client.secrets if each.expires is None or each.expires > now] if client else []
+    stored_digests = [each.digest for each in client.secrets if each.expires_at is None or each.expires_at > now] if client else []
     for stored_digest in stored_digests or [b"\0" * 32]:
         for presented_digest in digests:
             is_match |= hmac.compare_digest(stored_digest, presented_digest)

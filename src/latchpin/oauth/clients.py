@@ -29,7 +29,7 @@ class ClientSecret:
     """One living secret: its keyed digest and when it ends, in seconds since the epoch."""
 
     digest: bytes = field(repr=False)
-    expires: float | None
+    expires_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def from_row(row: OAuthClient, secrets: list[OAuthClientSecret]) -> Client:
         dpop_bound=row.dpop_bound,
         version=row.version,
         fresh_until=row.fresh_until.timestamp() if row.fresh_until else None,
-        secrets=tuple(ClientSecret(each.digest, each.expires.timestamp() if each.expires else None) for each in secrets),
+        secrets=tuple(ClientSecret(each.digest, each.expires_at.timestamp() if each.expires_at else None) for each in secrets),
     )
 
 
@@ -178,7 +178,7 @@ async def prepare(session: AsyncSession, settings: Settings) -> None:
                     redirect_uris=redirect_uris,
                     grant_types=grant_types,
                     application_type="native" if client_id == COMMAND_LINE else "web",
-                    created=clock.now(),
+                    created_at=clock.now(),
                     created_by_name="Latchpin",
                 )
             )

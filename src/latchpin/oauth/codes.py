@@ -36,7 +36,7 @@ async def issue(session: AsyncSession, grant: OAuthGrant, bound: CodeBinding) ->
             code_challenge=bound.code_challenge,
             nonce=bound.nonce,
             dpop_jkt=bound.dpop_jkt,
-            expires=clock.now() + LIFETIME,
+            expires_at=clock.now() + LIFETIME,
         )
     )
     await session.flush()
@@ -45,4 +45,4 @@ async def issue(session: AsyncSession, grant: OAuthGrant, bound: CodeBinding) ->
 
 async def purge_expired(session: AsyncSession) -> None:
     """Remove codes that can neither be used nor be told from unknown ones any more: a day after they ran out."""
-    await session.execute(delete(AuthorizationCode).where(AuthorizationCode.expires < clock.now() - timedelta(days=1)))
+    await session.execute(delete(AuthorizationCode).where(AuthorizationCode.expires_at < clock.now() - timedelta(days=1)))

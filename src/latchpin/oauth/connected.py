@@ -44,7 +44,7 @@ class ConnectedApp:
     scopes: str
     places: frozenset[GrantedSpace]
     since: datetime
-    last_used: datetime | None
+    last_used_at: datetime | None
     until: datetime | None
     active: bool
     api_keys: frozenset[str] = frozenset()
@@ -53,8 +53,8 @@ class ConnectedApp:
 async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> list[ConnectedApp]:
     """Return a user's connected apps, the latest used first. The Control Center is not among them: it is what the user sits at."""
     at, apps = clock.now(), dict[int, ConnectedApp]()
-    recently_seen = BrowserSession.last_seen > at - timedelta(minutes=settings.session_idle_minutes)
-    with_browser = and_(BrowserSession.ended.is_(None), BrowserSession.expires > at, recently_seen)
+    recently_seen = BrowserSession.last_seen_at > at - timedelta(minutes=settings.session_idle_minutes)
+    with_browser = and_(BrowserSession.ended_at.is_(None), BrowserSession.expires_at > at, recently_seen)
     rows: Any = await session.execute(  # a grant without a key has None for it
         select(OAuthGrant, OAuthClient, Space.name, ApiKey)
         .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)
@@ -63,41 +63,41 @@ async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> li
         .outerjoin(BrowserSession, BrowserSession.id == OAuthGrant.browser_session_id)
         .where(OAuthGrant.user_id == user_id, grants.active(), OAuthClient.client_id != CONTROL_CENTER)
         .where(or_(OAuthGrant.offline.is_(True), OAuthGrant.api_key_id.is_not(None), with_browser))
-        .order_by(OAuthGrant.last_used.desc(), OAuthGrant.id.desc())
+        .order_by(OAuthGrant.last_used_at.desc(), OAuthGrant.id.desc())
     )
     for grant, client, space, key in rows:
-        until = key.expires if key is not None else grant.expires if grant.offline else None
+        until = key.expires_at if key is not None else grant.expires_at if grant.offline else None
         names = frozenset({key.description or key.prefix} if key is not None else ())
         scopes = ordered(active_grant.allowed_scopes(grant, client))
-        app = ConnectedApp(client, scopes, _places(grant, space), grant.created, grant.last_used, until, active=True, api_keys=names)
+        app = ConnectedApp(client, scopes, _places(grant, space), grant.created_at, grant.last_used_at, until, active=True, api_keys=names)
         apps[client.id] = _joined(apps[client.id], app) if client.id in apps else app
     consent_rows = await session.execute(
-        select(OAuthConsent, OAuthClient, Space.name, _last_used())
+        select(OAuthConsent, OAuthClient, Space.name, _last_used_at())
         .join(OAuthClient, OAuthClient.id == OAuthConsent.oauth_client_id)
         .outerjoin(Space, Space.id == OAuthConsent.space_id)
         .where(OAuthConsent.user_id == user_id, OAuthClient.id.not_in(list(apps)), OAuthClient.client_id != CONTROL_CENTER)
-        .order_by(OAuthConsent.updated.desc(), OAuthConsent.id.desc())
+        .order_by(OAuthConsent.updated_at.desc(), OAuthConsent.id.desc())
     )
     idle = [
         ConnectedApp(
             client,
             ordered(active_grant.allowed_scopes(consent, client)),
             _places(consent, space),
-            consent.created,
-            last_used,
+            consent.created_at,
+            last_used_at,
             None,
             active=False,
         )
-        for consent, client, space, last_used in consent_rows
+        for consent, client, space, last_used_at in consent_rows
         if _may_return(consent, client)
     ]
     return [*apps.values(), *idle]
 
 
-def _last_used() -> ScalarSelect[Any]:
+def _last_used_at() -> ScalarSelect[Any]:
     """When the app of a consent was last used by its user, through a grant that has ended."""
     of_same = and_(OAuthGrant.user_id == OAuthConsent.user_id, OAuthGrant.oauth_client_id == OAuthConsent.oauth_client_id)
-    return select(func.max(OAuthGrant.last_used)).where(of_same).correlate(OAuthConsent).scalar_subquery()
+    return select(func.max(OAuthGrant.last_used_at)).where(of_same).correlate(OAuthConsent).scalar_subquery()
 
 
 def _may_return(consent: OAuthConsent, row: OAuthClient) -> bool:

@@ -91,11 +91,11 @@ async def remember(
         "space_id": place.space_id,
         "resource": resources,
         "stay_connected": stay,
-        "updated": at,
+        "updated_at": at,
     }
     await session.execute(
         insert(session, OAuthConsent)
-        .values(user_id=user_id, oauth_client_id=client.pk, created=at, **values)
+        .values(user_id=user_id, oauth_client_id=client.pk, created_at=at, **values)
         .on_conflict_do_update(index_elements=["user_id", "oauth_client_id"], set_=values)
     )
 
@@ -132,6 +132,6 @@ async def ask_for_approval(session: AsyncSession, principal: Principal, client: 
         "oauth_client_id": client.pk,
         "approved": None,
         "asked_by_name": principal.full_name[:200],
-        "at": clock.now(),
+        "updated_at": clock.now(),
     }
     await session.execute(insert(session, OAuthApproval).values(values).on_conflict_do_nothing())

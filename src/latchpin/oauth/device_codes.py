@@ -53,8 +53,8 @@ async def create(
         resource=resource,
         address=address and address[:64],
         interval_seconds=INTERVAL_SECONDS,
-        created=at,
-        expires=at + LIFETIME,
+        created_at=at,
+        expires_at=at + LIFETIME,
     )
     session.add(row)
     await session.flush()
@@ -73,7 +73,7 @@ async def find_pending(session: AsyncSession, user_code: str, secrets: Secrets) 
         select(DeviceCode).where(
             DeviceCode.user_code_digest == _digest(letters, secrets),
             DeviceCode.status == DeviceStatus.PENDING,
-            DeviceCode.expires > clock.now(),
+            DeviceCode.expires_at > clock.now(),
         )
     )
 
@@ -90,14 +90,14 @@ async def deny(session: AsyncSession, row: DeviceCode) -> bool:
 
 async def purge_expired(session: AsyncSession) -> None:
     """Remove requests that ran out an hour ago."""
-    await session.execute(delete(DeviceCode).where(DeviceCode.expires < clock.now() - _KEPT))
+    await session.execute(delete(DeviceCode).where(DeviceCode.expires_at < clock.now() - _KEPT))
 
 
 async def _decide(session: AsyncSession, row: DeviceCode, status: DeviceStatus, grant_id: int | None) -> bool:
     """Decide by one conditional update, so that of two people who decide at a time one does."""
     result = await session.execute(
         update(DeviceCode)
-        .where(DeviceCode.id == row.id, DeviceCode.status == DeviceStatus.PENDING, DeviceCode.expires > clock.now())
+        .where(DeviceCode.id == row.id, DeviceCode.status == DeviceStatus.PENDING, DeviceCode.expires_at > clock.now())
         .values(status=status, grant_id=grant_id)
         .returning(DeviceCode.id)
     )

@@ -61,7 +61,7 @@ async def request_of(session: AsyncSession, device_id: int, client: Client) -> D
     row = await session.get(DeviceCode, device_id)
     if row is None:
         raise Conflict(_OVER)
-    return DeviceRequest(_scopes(row, client), tuple(row.resource.split()), row.address or "", row.created)
+    return DeviceRequest(_scopes(row, client), tuple(row.resource.split()), row.address or "", row.created_at)
 
 
 async def agree(

@@ -123,7 +123,7 @@ class ClientMetadataDocuments:
             _log.warning("documents.full", detail="no room for another app by its document; unused ones leave after a day")
             raise OAuthError("temporarily_unavailable", "too many apps are known by their documents", status=503)
         row = OAuthClient(
-            client_id=client_id, source=ClientSource.DOCUMENT, created=clock.now(), created_by_name=by.name[:200], **metadata.values()
+            client_id=client_id, source=ClientSource.DOCUMENT, created_at=clock.now(), created_by_name=by.name[:200], **metadata.values()
         )
         session.add(row)
         await session.flush()

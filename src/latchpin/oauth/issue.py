@@ -67,8 +67,8 @@ async def new_refresh_token(session: AsyncSession, server: AuthorizationServer, 
     row = {
         "digest": credentials.token_digest(text),
         "grant_id": grant.id,
-        "created": at,
-        "expires": min(at + timedelta(days=server.settings.refresh_idle_days), grant.expires),
+        "created_at": at,
+        "expires_at": min(at + timedelta(days=server.settings.refresh_idle_days), grant.expires_at),
     }
     return text, (await session.execute(_ADD, row)).scalar_one()
 

@@ -88,10 +88,10 @@ async def take(session: AsyncSession, request_uri: str, client: Client) -> Pushe
         .where(
             PushedRequest.digest == digest,
             PushedRequest.oauth_client_id == client.pk,
-            PushedRequest.used.is_(None),
-            PushedRequest.expires > at,
+            PushedRequest.used_at.is_(None),
+            PushedRequest.expires_at > at,
         )
-        .values(used=at)
+        .values(used_at=at)
         .returning(PushedRequest.parameters)
     )
     row = result.one_or_none()
@@ -114,21 +114,21 @@ async def find(session: AsyncSession, request_uri: str, client: Client, browser:
         select(PushedRequest).where(
             PushedRequest.digest == digest,
             PushedRequest.oauth_client_id == client.pk,
-            PushedRequest.used.is_(None),
-            PushedRequest.expires > clock.now(),
+            PushedRequest.used_at.is_(None),
+            PushedRequest.expires_at > clock.now(),
         )
     )
     if row is None:
         raise expired()
-    return PushedAuthorizationRequest(row.parameters.encode(), row.expires - CONTINUATION, digest)
+    return PushedAuthorizationRequest(row.parameters.encode(), row.expires_at - CONTINUATION, digest)
 
 
 async def use_up(session: AsyncSession, digest: bytes) -> None:
     """Note that a request that went on is being answered, by one conditional update; raises Conflict for all but the first who try."""
     result = await session.execute(
         update(PushedRequest)
-        .where(PushedRequest.digest == digest, PushedRequest.used.is_(None))
-        .values(used=clock.now())
+        .where(PushedRequest.digest == digest, PushedRequest.used_at.is_(None))
+        .values(used_at=clock.now())
         .returning(PushedRequest.digest)
     )
     if result.one_or_none() is None:
@@ -140,7 +140,7 @@ async def move(session: AsyncSession, digest: bytes, client: Client, browser: st
     token = credentials.new_token()
     result = await session.execute(
         update(PushedRequest)
-        .where(PushedRequest.digest == digest, PushedRequest.used.is_(None))
+        .where(PushedRequest.digest == digest, PushedRequest.used_at.is_(None))
         .values(digest=credentials.token_digest(_both(token, browser)))
         .returning(PushedRequest.digest)
     )
@@ -151,7 +151,7 @@ async def move(session: AsyncSession, digest: bytes, client: Client, browser: st
 
 async def purge_expired(session: AsyncSession) -> None:
     """Remove requests that have run out an hour ago."""
-    await session.execute(delete(PushedRequest).where(PushedRequest.expires < clock.now() - timedelta(hours=1)))
+    await session.execute(delete(PushedRequest).where(PushedRequest.expires_at < clock.now() - timedelta(hours=1)))
 
 
 async def _add(session: AsyncSession, secret: str, client: Client, encoded: str, lifetime: timedelta) -> None:
@@ -160,7 +160,7 @@ async def _add(session: AsyncSession, secret: str, client: Client, encoded: str,
             digest=credentials.token_digest(secret),
             oauth_client_id=client.pk,
             parameters=encoded,
-            expires=clock.now() + lifetime,
+            expires_at=clock.now() + lifetime,
         )
     )
     await session.flush()

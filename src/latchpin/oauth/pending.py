@@ -60,7 +60,7 @@ async def save(session: AsyncSession, session_id: int, client_pk: int, pending_a
             browser_session_id=session_id,
             oauth_client_id=client_pk,
             parameters=msgspec.json.encode(pending_authorization).decode(),
-            expires=clock.now() + LIFETIME,
+            expires_at=clock.now() + LIFETIME,
         )
     )
     await session.flush()
@@ -71,8 +71,8 @@ async def _make_room(session: AsyncSession, session_id: int) -> None:
     """Remove the oldest unanswered requests of a browser session, so that a page which asks without end fills no table."""
     unanswered = (
         select(StoredAuthorizationRequest.digest)
-        .where(StoredAuthorizationRequest.browser_session_id == session_id, StoredAuthorizationRequest.used.is_(None))
-        .order_by(StoredAuthorizationRequest.expires.desc())
+        .where(StoredAuthorizationRequest.browser_session_id == session_id, StoredAuthorizationRequest.used_at.is_(None))
+        .order_by(StoredAuthorizationRequest.expires_at.desc())
         .offset(MOST_UNANSWERED - 1)
     )
     await session.execute(
@@ -91,9 +91,9 @@ async def find(session: AsyncSession, token: str, session_id: int) -> OpenedAuth
         raise Malformed(f"This page is not known here any more. {_AGAIN}")
     if row.browser_session_id != session_id:
         raise Denied(f"This page belongs to another sign-in, so nothing was done. {_AGAIN}", code="other_session")
-    if row.used is not None:
+    if row.used_at is not None:
         raise Conflict(f"This page was answered already, and works once. {_AGAIN}", code="request_used")
-    if row.expires <= clock.now():
+    if row.expires_at <= clock.now():
         raise Conflict(f"This page was open for too long, so nothing was done. {_AGAIN}", code="request_expired")
     return OpenedAuthorization(row, msgspec.json.decode(row.parameters, type=PendingAuthorization), row.oauth_client_id)
 
@@ -108,8 +108,8 @@ async def use_up(session: AsyncSession, opened: OpenedAuthorization) -> None:
     """Take a request by one conditional update; raises Conflict for all but the first who try."""
     result = await session.execute(
         update(StoredAuthorizationRequest)
-        .where(StoredAuthorizationRequest.digest == opened.row.digest, StoredAuthorizationRequest.used.is_(None))
-        .values(used=clock.now())
+        .where(StoredAuthorizationRequest.digest == opened.row.digest, StoredAuthorizationRequest.used_at.is_(None))
+        .values(used_at=clock.now())
         .returning(StoredAuthorizationRequest.digest)
     )
     if result.one_or_none() is None:
@@ -118,4 +118,6 @@ async def use_up(session: AsyncSession, opened: OpenedAuthorization) -> None:
 
 async def purge_expired(session: AsyncSession) -> None:
     """Remove requests that ran out an hour ago."""
-    await session.execute(delete(StoredAuthorizationRequest).where(StoredAuthorizationRequest.expires < clock.now() - timedelta(hours=1)))
+    await session.execute(
+        delete(StoredAuthorizationRequest).where(StoredAuthorizationRequest.expires_at < clock.now() - timedelta(hours=1))
+    )

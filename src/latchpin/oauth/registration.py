@@ -66,7 +66,7 @@ async def register(
         client_id=client_admin.new_client_id(),
         source=ClientSource.DYNAMIC,
         status=ClientStatus.ACTIVE,
-        created=clock.now(),
+        created_at=clock.now(),
         created_by_name="itself",
         registration_digest=credentials.token_digest(token),
         version=1,
@@ -139,12 +139,12 @@ async def purge_expired(session: AsyncSession) -> None:
     unused = and_(
         OAuthClient.source.in_([ClientSource.DYNAMIC, ClientSource.DOCUMENT]),
         OAuthClient.status == ClientStatus.ACTIVE,
-        OAuthClient.created < at - UNUSED,
-        OAuthClient.last_used.is_(None),
+        OAuthClient.created_at < at - UNUSED,
+        OAuthClient.last_used_at.is_(None),
         ~granted,
         ~decided,
     )
-    revoked = and_(OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.revoked < at - _REVOKED_KEPT)
+    revoked = and_(OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.revoked_at < at - _REVOKED_KEPT)
     result = await session.execute(delete(OAuthClient).where(or_(unused, revoked)).returning(OAuthClient.id))
     if result.all():
         invalidate(session)

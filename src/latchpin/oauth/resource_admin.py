@@ -67,7 +67,7 @@ async def create(
     if (await session.scalar(count) or 0) >= MOST:
         raise Conflict(f"The organization has {MOST} API resources already. Delete some.")
     row = OAuthResource(
-        organization_id=organization_id, identifier=identifier, name=name, may_call_api=fields.may_call_api, created=clock.now()
+        organization_id=organization_id, identifier=identifier, name=name, may_call_api=fields.may_call_api, created_at=clock.now()
     )
     session.add(row)
     await session.flush()
@@ -84,7 +84,7 @@ async def create(
         scopes="",
         resource_id=row.id,
         version=1,
-        created=clock.now(),
+        created_at=clock.now(),
         created_by_name=by.name[:200],
     )
     session.add(client)

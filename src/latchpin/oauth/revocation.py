@@ -38,11 +38,11 @@ async def of_access_token(session: AsyncSession, active: ActiveGrant, *, jti: st
     # The grant's row is held, so that two who revoke the same token come one after the other.
     await session.execute(select(OAuthGrant.id).where(OAuthGrant.id == active.grant_id).with_for_update(key_share=True))
     if await session.get(RevokedToken, jti) is None:
-        session.add(RevokedToken(jti=jti, grant_id=active.grant_id, expires=datetime.fromtimestamp(expires, UTC) + _LEEWAY))
+        session.add(RevokedToken(jti=jti, grant_id=active.grant_id, expires_at=datetime.fromtimestamp(expires, UTC) + _LEEWAY))
         invalidate(session)
         record(session, events.TokenRevoked(target_id=active.grant_id, target_name=active.client_name), by)
 
 
 async def purge_expired(session: AsyncSession) -> None:
     """Forget revoked tokens that have expired."""
-    await session.execute(delete(RevokedToken).where(RevokedToken.expires < clock.now()))
+    await session.execute(delete(RevokedToken).where(RevokedToken.expires_at < clock.now()))

@@ -14,7 +14,7 @@ from latchpin.storage.upsert import insert
 
 async def put(session: AsyncSession, user_id: int, *, digest: bytes, sealed: bytes, expires_at: datetime) -> None:
     """Keep a user's draft in the place of any before."""
-    values = {"digest": digest, "sealed": sealed, "expires": expires_at}
+    values = {"digest": digest, "sealed": sealed, "expires_at": expires_at}
     row = insert(session, FormDraft).values(user_id=user_id, **values)
     await session.execute(row.on_conflict_do_update(index_elements=[FormDraft.user_id], set_=values))
 
@@ -22,10 +22,10 @@ async def put(session: AsyncSession, user_id: int, *, digest: bytes, sealed: byt
 async def find(session: AsyncSession, user_id: int, digest: bytes) -> bytes | None:
     """Return a user's draft, sealed, or None. Reading does not remove it, so a page can be loaded again."""
     return await session.scalar(
-        select(FormDraft.sealed).where(FormDraft.user_id == user_id, FormDraft.digest == digest, FormDraft.expires > clock.now())
+        select(FormDraft.sealed).where(FormDraft.user_id == user_id, FormDraft.digest == digest, FormDraft.expires_at > clock.now())
     )
 
 
 async def purge_expired(session: AsyncSession) -> None:
     """Remove what nobody came back for."""
-    await session.execute(delete(FormDraft).where(FormDraft.expires < clock.now()))
+    await session.execute(delete(FormDraft).where(FormDraft.expires_at < clock.now()))

@@ -47,8 +47,8 @@ def app(summary: ClientSummary) -> AppRow:
         summary.own,
         summary.status.value,
         summary.users,
-        summary.last_used,
-        client.created,
+        summary.last_used_at,
+        client.created_at,
         client.auth_method in auth_methods.SECRET_METHODS,
     )
 
@@ -75,7 +75,7 @@ def facts(summary: ClientSummary, spaces: Mapping[int, Role], names: Mapping[int
         rights=rights(client.scopes),
         spaces=tuple(sorted((names.get(space_id, "A Space that is gone"), role.word) for space_id, role in spaces.items())),
         created_by=client.created_by_name if summary.own else "",
-        revoked=client.revoked,
+        revoked_at=client.revoked_at,
         revoked_by=(client.revoked_by_name or "") if summary.own else "",
         decision=_decision(summary),
         require_pushed=client.require_pushed,
@@ -89,8 +89,8 @@ def _decision(summary: ClientSummary) -> str:
         return ""
     requested_by = f"Asked for by {approval.asked_by_name}" if approval.asked_by_name else ""
     if approval.approved is None:
-        return f"{requested_by}, {time_filters.day(approval.at)}" if requested_by else ""
-    decision = f"{'Approved' if approval.approved else 'Blocked'} by {approval.decided_by_name}, {time_filters.day(approval.at)}"
+        return f"{requested_by}, {time_filters.day(approval.updated_at)}" if requested_by else ""
+    decision = f"{'Approved' if approval.approved else 'Blocked'} by {approval.decided_by_name}, {time_filters.day(approval.updated_at)}"
     changed = ". It has changed since" if summary.has_changed else ""
     return f"{requested_by}. {decision}{changed}" if requested_by else f"{decision}{changed}"
 
@@ -105,14 +105,14 @@ def rights(scopes: str) -> tuple[str, ...]:
 
 def secrets(active_secrets: Iterable[OAuthClientSecret]) -> tuple[SecretRow, ...]:
     """Living secrets, the oldest first."""
-    return tuple(SecretRow(each.prefix, each.created, each.created_by_name, each.expires) for each in active_secrets)
+    return tuple(SecretRow(each.prefix, each.created_at, each.created_by_name, each.expires_at) for each in active_secrets)
 
 
 def app_user(client_user: ClientUser) -> AppUserRow:
     """A user of an app."""
     right_texts = rights(" ".join(client_user.scopes))
     return AppUserRow(
-        client_user.user.id, client_user.user.full_name, client_user.user.email, right_texts, client_user.since, client_user.last_used
+        client_user.user.id, client_user.user.full_name, client_user.user.email, right_texts, client_user.since, client_user.last_used_at
     )
 
 
@@ -120,7 +120,7 @@ def resource(api_resource: Resource) -> ResourceRow:
     """One API resource."""
     row = api_resource.row
     return ResourceRow(
-        row.id, row.name, row.identifier, row.may_call_api, api_resource.client.client_id, secrets(api_resource.secrets), row.created
+        row.id, row.name, row.identifier, row.may_call_api, api_resource.client.client_id, secrets(api_resource.secrets), row.created_at
     )
 
 
@@ -139,7 +139,7 @@ def connected(connected_app: ConnectedApp) -> ConnectedRow:
         rights(connected_app.scopes),
         ", ".join([*wide, *personal, *([] if wide else space_names)]) or "Nowhere any more",
         connected_app.since,
-        connected_app.last_used,
+        connected_app.last_used_at,
         connected_app.until,
         connected_app.active,
         tuple(sorted(connected_app.api_keys)),

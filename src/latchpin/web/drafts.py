@@ -35,7 +35,7 @@ MOST_BYTES = 128 * 1024
 _TYPED = "typed_text"
 _MARK = "kept"
 # One-time ids of a form belong to the page that they were drawn for.
-_ONCE = frozenset({"form_id"})
+_ONCE = frozenset({"idempotency_key"})
 _SECRET_NAME = re.compile("password|secret|token")
 # What looks like a key or secret of ours, a private key (PEM; JWK, of which RSA's factors tell as much as `d`) or a JWT: people paste
 # them into texts.

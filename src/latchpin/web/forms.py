@@ -14,7 +14,7 @@ from latchpin.web.page_context import revalidate_session
 from latchpin.web.views.common import Form
 
 Entries: TypeAlias = entries.Entries
-_FORM_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 async def read(request: AnyRequest) -> Entries:
@@ -45,10 +45,10 @@ def number(text: str, *, least: int = 1, most: int = 2**31 - 1) -> int | None:
 
 def once(entries: Entries) -> str:
     """Return the random id of a form that makes something, so that sending it again makes nothing more; raises Invalid."""
-    form_id = entries.get("form_id", "")
-    if not _FORM_ID.fullmatch(form_id):
+    idempotency_key = entries.get("idempotency_key", "")
+    if not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise Invalid("This form cannot be sent again. Check the entries and send this one.")
-    return form_id
+    return idempotency_key
 
 
 def require_none(problems: Sequence[FieldProblem]) -> None:

@@ -43,13 +43,13 @@ def key(api_key: ApiKey, now: datetime, names: Mapping[int, str] = MappingProxyT
         access=ACCESS_NAMES[access] if access else "Custom",
         scopes=tuple(api_key.scopes.split()),
         networks=tuple(api_key.networks.split()),
-        created=api_key.created,
+        created_at=api_key.created_at,
         created_by=names.get(api_key.created_by_id or 0, api_key.created_by_name),
-        expires=api_key.expires,
-        last_used=api_key.last_used,
+        expires_at=api_key.expires_at,
+        last_used_at=api_key.last_used_at,
         last_used_address=api_key.last_used_address or "",
         state=_key_state(api_key, now),
-        revoked=api_key.revoked,
+        revoked_at=api_key.revoked_at,
         revoked_by=api_key.revoked_by_name or "",
         revoked_reason=api_key.revoked_reason or "",
     )
@@ -57,7 +57,7 @@ def key(api_key: ApiKey, now: datetime, names: Mapping[int, str] = MappingProxyT
 
 def _key_state(api_key: ApiKey, now: datetime) -> KeyState:
     status = active_keys.status(api_key, now)
-    return "expiring" if status == "active" and api_key.expires <= now + SOON else status
+    return "expiring" if status == "active" and api_key.expires_at <= now + SOON else status
 
 
 def user(summary: UserSummary, *, me: int) -> UserRow:
@@ -85,8 +85,8 @@ def _user(user: User, active_count: int, expiring_count: int, me: int) -> UserRo
         state,
         active_count,
         expiring_count,
-        user.last_sign_in,
-        user.created,
+        user.last_sign_in_at,
+        user.created_at,
         user.id == me,
     )
 
@@ -102,9 +102,9 @@ def agent(record: Any, *, spaces: dict[int, str], owners: dict[int, str], editab
         owners.get(record.user_id, "") if record.user_id else "An app",
         record.version,
         record.start_url or "",
-        record.updated,
-        record.created,
-        record.archived is not None,
+        record.updated_at,
+        record.created_at,
+        record.archived_at is not None,
         editable,
     )
 
@@ -118,7 +118,7 @@ def version(agent_version: AgentVersion, *, current: int, names: Mapping[int, st
     return VersionRow(
         agent_version.version,
         author,
-        agent_version.created,
+        agent_version.created_at,
         agent_version.comments or "",
         agent_version.file_size,
         agent_version.version == current,
@@ -136,7 +136,7 @@ def space(record: Space, *, agents: int, members: int, role: Role | None, manage
         members,
         agents,
         role.word.capitalize() if role else "",
-        record.created,
+        record.created_at,
         manageable,
     )
 
@@ -148,7 +148,7 @@ def member(user: User, role: Role) -> MemberRow:
 
 def browser_session(record: BrowserSession, *, current: int) -> SessionRow:
     """One browser session of the viewer."""
-    return SessionRow(record.id, browser(record.user_agent), record.address, record.created, record.last_seen, record.id == current)
+    return SessionRow(record.id, browser(record.user_agent), record.address, record.created_at, record.last_seen_at, record.id == current)
 
 
 _BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))

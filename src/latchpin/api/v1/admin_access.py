@@ -63,9 +63,9 @@ def _session(browser_session: BrowserSession) -> SessionOut:
         id=browser_session.id,
         user_agent=browser_session.user_agent,
         address=browser_session.address,
-        created=browser_session.created,
-        last_seen=browser_session.last_seen,
-        expires=browser_session.expires,
+        created=browser_session.created_at,
+        last_seen=browser_session.last_seen_at,
+        expires=browser_session.expires_at,
     )
 
 
@@ -78,7 +78,7 @@ def _connected(connected_app: ConnectedApp) -> ConnectedOut:
         scopes=connected_app.scopes.split(),
         places=[PlaceOut(reach=place.reach, space=place.name) for place in places],
         since=connected_app.since,
-        last_used=connected_app.last_used,
+        last_used=connected_app.last_used_at,
         until=connected_app.until,
         active=connected_app.active,
     )

@@ -142,7 +142,7 @@ async def rotate_secret(request: Request[Any, Any, Any], app_id: AppId) -> Respo
         client = await _own(session, organization_id, app_id)
         secret = await client_admin.rotate_secret(session, client, secrets=server.secrets, overlap=body.overlap, by=actor(request))
         active_secrets = await client_admin.active_secrets(session, client)
-    return Response(SecretMade(client_secret=secret, older_expires=active_secrets[0].expires), headers=NO_STORE)
+    return Response(SecretMade(client_secret=secret, older_expires=active_secrets[0].expires_at), headers=NO_STORE)
 
 
 @post(

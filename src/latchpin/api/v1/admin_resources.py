@@ -71,7 +71,7 @@ def to_schema(resource: Resource) -> ResourceOut:
         may_call_api=resource.row.may_call_api,
         client_id=resource.client.client_id,
         secrets=wire.secrets_of(resource.secrets),
-        created=resource.row.created,
+        created=resource.row.created_at,
     )
 
 
@@ -156,7 +156,7 @@ async def rotate_secret(request: Request[Any, Any, Any], resource_id: ResourceId
         resource = await resource_admin.get(session, organization_id, resource_id)
         secret = await resource_admin.rotate_secret(session, resource, secrets=server.secrets, overlap=body.overlap, by=actor(request))
         active_secrets = (await resource_admin.get(session, organization_id, resource_id)).secrets
-    return Response(SecretMade(client_secret=secret, older_expires=active_secrets[0].expires), headers=NO_STORE)
+    return Response(SecretMade(client_secret=secret, older_expires=active_secrets[0].expires_at), headers=NO_STORE)
 
 
 @delete(

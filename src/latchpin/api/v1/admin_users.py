@@ -102,8 +102,8 @@ def to_schema(user: User, live_keys: int) -> UserOut:
         status=user.status.value,
         must_change_password=user.must_change_password,
         live_keys=live_keys,
-        last_sign_in=user.last_sign_in,
-        created=user.created,
+        last_sign_in=user.last_sign_in_at,
+        created=user.created_at,
     )
 
 

@@ -101,7 +101,7 @@ def to_schema(row: AgentRow | Agent) -> AgentOut:
         agent_templates=None,
         config_type=row.config_type,
         is_active=row.active_runs > 0,
-        last_activity=row.last_activity,
+        last_activity=row.last_activity_at,
         proxy_pool_id=None,
         space_id=row.space_id,
         start_url=row.start_url,
@@ -109,8 +109,8 @@ def to_schema(row: AgentRow | Agent) -> AgentOut:
         user_id=row.user_id or 0,
         validation_status=row.validation_status,
         version=row.version,
-        created=row.created,
-        updated=row.updated,
+        created=row.created_at,
+        updated=row.updated_at,
     )
 
 
@@ -247,7 +247,7 @@ async def list_versions(request: Request[Any, Any, Any], agent_id: AgentId) -> l
         VersionOut(
             user_name=row.user_name if at_home else None,
             version=row.version,
-            created=row.created,
+            created=row.created_at,
             comments=row.comments,
             file_size=row.file_size,
         )

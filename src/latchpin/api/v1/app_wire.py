@@ -218,7 +218,7 @@ async def details(session: Session, summary: ClientSummary) -> AppDetails:
 def secrets_of(active_secrets: Iterable[OAuthClientSecret]) -> list[SecretOut]:
     """Put living secrets on the wire."""
     return [
-        SecretOut(prefix=each.prefix, created=each.created, created_by=each.created_by_name, expires=each.expires)
+        SecretOut(prefix=each.prefix, created=each.created_at, created_by=each.created_by_name, expires=each.expires_at)
         for each in active_secrets
     ]
 
@@ -231,7 +231,7 @@ def user(client_user: ClientUser) -> AppUserOut:
         email=client_user.user.email,
         scopes=sorted(client_user.scopes),
         since=client_user.since,
-        last_used=client_user.last_used,
+        last_used=client_user.last_used_at,
     )
 
 
@@ -247,12 +247,12 @@ def _facts(summary: ClientSummary) -> dict[str, Any]:
         "own": summary.own,
         "status": summary.status,
         "users": summary.users,
-        "last_used": summary.last_used,
-        "created": client.created,
+        "last_used": summary.last_used_at,
+        "created": client.created_at,
         "created_by": client.created_by_name if summary.own else None,
-        "revoked": client.revoked,
+        "revoked": client.revoked_at,
         "revoked_by": client.revoked_by_name if summary.own else None,
         "asked_by": (approval.asked_by_name or None) if approval else None,
         "decided_by": approval.decided_by_name if approval else None,
-        "decided": approval.at if approval and approval.approved is not None else None,
+        "decided": approval.updated_at if approval and approval.approved is not None else None,
     }

@@ -67,14 +67,14 @@ def to_schema(space: Space | SpaceRow, access: list[str], principal: Principal) 
         id=space.id,
         name=space.name,
         organization_id=space.organization_id,
-        created=space.created,
+        created=space.created_at,
         is_default_access=space.is_default_access,
         scope=space.scope.value,
         run_retention_hours=space.run_retention_hours,
         initiated_by=space.initiated_by if space.organization_id == principal.organization_id else None,
         access=access,
         description=space.description,
-        updated=space.updated,
+        updated=space.updated_at,
     )
 
 
@@ -148,11 +148,11 @@ async def list_space_agents(request: Request[Any, Any, Any], space_id: SpaceId) 
             config_type=row.config_type,
             status=row.status,
             validation_status=row.validation_status,
-            last_activity=row.last_activity,
-            created=row.created,
-            updated=row.updated,
+            last_activity=row.last_activity_at,
+            created=row.created_at,
+            updated=row.updated_at,
             version=row.version,
-            is_archived=row.archived is not None,
+            is_archived=row.archived_at is not None,
             approval_status=None,
             labels=[],
         )

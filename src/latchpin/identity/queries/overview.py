@@ -44,9 +44,9 @@ async def expiring(session: AsyncSession, organization_id: int, *, within: timed
         .where(
             ApiKey.organization_id == organization_id,
             active_keys.active(at),
-            ApiKey.expires <= at + within,
+            ApiKey.expires_at <= at + within,
         )
-        .order_by(ApiKey.expires, ApiKey.id)
+        .order_by(ApiKey.expires_at, ApiKey.id)
         .limit(limit)
     )
     return [(key, user) for key, user in rows]

@@ -29,8 +29,8 @@ class SpaceRow(msgspec.Struct, array_like=True, frozen=True):
     is_default_access: bool
     run_retention_hours: int | None
     initiated_by: str | None
-    created: datetime
-    updated: datetime
+    created_at: datetime
+    updated_at: datetime
     has_users: bool
 
 

@@ -22,8 +22,8 @@ _COLUMNS = {
     "email": User.email_key,
     "group": User.user_group,
     "status": User.status,
-    "last_sign_in": User.last_sign_in,
-    "created": User.created,
+    "last_sign_in": User.last_sign_in_at,
+    "created": User.created_at,
 }
 
 
@@ -50,7 +50,7 @@ async def page(
     size = max(1, min(size, 200))
     number = max(1, min(number, _MOST_PAGES))
     live = active_keys.active()
-    soon = and_(live, ApiKey.expires <= clock.now() + SOON)
+    soon = and_(live, ApiKey.expires_at <= clock.now() + SOON)
     keys = (
         select(
             ApiKey.user_id,

@@ -101,7 +101,7 @@ async def _refresh_token(oauth_request: ClientRequest, client: Client, token: st
             .join(OAuthGrant, OAuthGrant.id == RefreshToken.grant_id)
             .where(RefreshToken.digest == credentials.token_digest(token), OAuthGrant.oauth_client_id == client.pk)
         )
-        if row is None or row.spent is not None or row.expires <= clock.now():
+        if row is None or row.used_at is not None or row.expires_at <= clock.now():
             return _INACTIVE
         active = await active_grant.by_id(session, row.grant_id, oauth_request.server.settings)
     if not isinstance(active, ActiveGrant):
@@ -112,8 +112,8 @@ async def _refresh_token(oauth_request: ClientRequest, client: Client, token: st
         "sub": active.subject,
         "client_id": active.client_id,
         "scope": scopes.ordered(active.granted),
-        "exp": int(row.expires.timestamp()),
-        "iat": int(row.created.timestamp()),
+        "exp": int(row.expires_at.timestamp()),
+        "iat": int(row.created_at.timestamp()),
         "sid": active.sid,
     }
 
@@ -138,7 +138,7 @@ async def _api_key(oauth_request: ClientRequest, client: Client, token: str, gen
         "sub": str(principal.user_id),
         "username": principal.email,
         "scope": serialize(principal.scopes),
-        "exp": int(verification.expires),
+        "exp": int(verification.expires_at),
         "org": principal.organization_id,
         "role": principal.group.value,
     }

@@ -154,7 +154,7 @@ def _entry(server: AuthorizationServer, client: OAuthClient, token: str, secret:
     """
     information: dict[str, Any] = {
         "client_id": client.client_id,
-        "client_id_issued_at": int(client.created.timestamp()),
+        "client_id_issued_at": int(client.created_at.timestamp()),
         "registration_access_token": token,
         "registration_client_uri": f"{server.issuer}{PATH}/{client.client_id}",
         "client_name": client.name,

@@ -77,7 +77,7 @@ async def _find(session: AsyncSession, code: str) -> _RedeemedCode | None:
         return None
     stored_code, grant, client = row
     session_query = select(BrowserSession.id).where(
-        BrowserSession.id == grant.browser_session_id, BrowserSession.ended.is_(None), BrowserSession.expires > clock.now()
+        BrowserSession.id == grant.browser_session_id, BrowserSession.ended_at.is_(None), BrowserSession.expires_at > clock.now()
     )
     return _RedeemedCode(stored_code, grant, client, await session.scalar(session_query) is not None)
 
@@ -92,12 +92,12 @@ async def _refusal(
     ):  # optional for OAuth 2.1 clients (section 10.2), bound where it is sent
         return invalid_grant("redirect_uri differs from the one that the code was sent to")
     if verifier is None or not pkce.matches(verifier, stored_code.code_challenge):
-        if stored_code.used is None:
+        if stored_code.used_at is None:
             stored_code.tries += 1
             if stored_code.tries >= MOST_TRIES:  # not open to unlimited guesses (security.md 25)
-                stored_code.used = clock.now()
+                stored_code.used_at = clock.now()
         return invalid_grant("code_verifier does not match")  # revokes nothing: whoever stole a code has no verifier (section 7.5.3)
-    if stored_code.used is not None and redeemed_code.grant.begun is not None:
+    if stored_code.used_at is not None and redeemed_code.grant.activated_at is not None:
         # Section 4.1.3: the code leaked together with its verifier, so what it was traded for is taken back.
         record(
             session,
@@ -106,7 +106,7 @@ async def _refusal(
         )
         await grants.end(session, redeemed_code.grant.id, reason="its code was used twice", by=by)
         return invalid_grant(_REFUSED)
-    if stored_code.used is not None or stored_code.expires <= clock.now():
+    if stored_code.used_at is not None or stored_code.expires_at <= clock.now():
         return invalid_grant(_REFUSED)
     if not redeemed_code.session_lives:  # whoever signed out meanwhile gives nothing more away, offline access neither
         return invalid_grant(_REFUSED)
@@ -117,8 +117,8 @@ async def _use_up(session: AsyncSession, code: AuthorizationCode) -> bool:
     """Use a code up by one conditional update, whose row decides who was first."""
     result = await session.execute(
         update(AuthorizationCode)
-        .where(AuthorizationCode.digest == code.digest, AuthorizationCode.used.is_(None))
-        .values(used=clock.now())
+        .where(AuthorizationCode.digest == code.digest, AuthorizationCode.used_at.is_(None))
+        .values(used_at=clock.now())
         .returning(AuthorizationCode.digest)
     )
     return result.one_or_none() is not None

@@ -61,7 +61,7 @@ async def _service(server: AuthorizationServer, client: Client, generation: int,
         row = await session.get(OAuthClient, client.pk, with_for_update={"key_share": True})  # one grant, though many ask first
         grant = await session.scalar(
             select(OAuthGrant).where(
-                OAuthGrant.oauth_client_id == client.pk, OAuthGrant.kind == GrantKind.SERVICE, OAuthGrant.ended.is_(None)
+                OAuthGrant.oauth_client_id == client.pk, OAuthGrant.kind == GrantKind.SERVICE, OAuthGrant.ended_at.is_(None)
             )
         )
         if row is None:

@@ -62,11 +62,11 @@ def _undecided(row: DeviceCode) -> OAuthError | None:
     at = clock.now()
     if row.status is DeviceStatus.DENIED:
         return OAuthError("access_denied", "the person refused")
-    if row.expires <= at:
+    if row.expires_at <= at:
         return OAuthError("expired_token", "the device code has expired; begin again")
     if row.status is DeviceStatus.APPROVED:
         return None
-    before, row.last_polled = row.last_polled, at
+    before, row.last_polled_at = row.last_polled_at, at
     if before is not None and (at - before).total_seconds() < row.interval_seconds - _EARLY_SECONDS:
         row.interval_seconds += INTERVAL_SECONDS  # for this and all later questions (section 3.5)
         return OAuthError("slow_down", f"wait {row.interval_seconds} seconds between two questions")

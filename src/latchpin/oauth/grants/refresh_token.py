@@ -40,8 +40,8 @@ _TOKEN = select(RefreshToken).where(RefreshToken.digest == bindparam("digest"))
 _rows: Table = RefreshToken.__table__  # type: ignore[assignment]  # a Table, which SQLAlchemy types as less than it is
 _SPENT = (
     update(_rows)
-    .where(_rows.c.id == bindparam("token_id"), _rows.c.spent.is_(None))
-    .values(spent=bindparam("at"), successor_id=bindparam("successor"), asked=bindparam("asks"), sealed=bindparam("answer"))
+    .where(_rows.c.id == bindparam("token_id"), _rows.c.used_at.is_(None))
+    .values(used_at=bindparam("at"), successor_id=bindparam("successor"), token_request=bindparam("asks"), sealed=bindparam("answer"))
     .returning(_rows.c.id)
 )
 _PREDECESSOR = (
@@ -62,13 +62,13 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, or
         if grant is None or token is None:
             return invalid_grant(REFUSED)
         active = await active_grant.by_id(session, grant.id, server.settings)  # reads the grant again, too
-        if grant.oauth_client_id != client.pk or grant.ended is not None:
+        if grant.oauth_client_id != client.pk or grant.ended_at is not None:
             return invalid_grant(REFUSED)
         bound = grant.dpop_jkt if _is_bound(token) else None
         refusal = await dpop_binding.refusal_of(server, client, bound, params.jkt, origin)
-        if refusal is not None or token.spent is not None:  # without its key neither the token is spent nor the family ended
+        if refusal is not None or token.used_at is not None:  # without its key neither the token is spent nor the family ended
             return refusal or await _retry(session, params, refresh_token, token, grant, active, actor(client, origin))
-        if token.expires <= clock.now() or not isinstance(active, ActiveGrant):
+        if token.expires_at <= clock.now() or not isinstance(active, ActiveGrant):
             return invalid_grant(REFUSED)
         token_request = TokenRequest(
             scope.narrowed(params.get("scope"), active.granted),
@@ -109,8 +109,8 @@ async def _retry(
     by: Actor,
 ) -> TokenResponse | OAuthError:
     """Judge a spent token: the same answer within the window, else the end of the family."""
-    if token.sealed is not None and token.spent is not None and clock.now() - token.spent <= WINDOW:
-        if token.asked != _token_request(params, bound=grant.dpop_jkt if _is_bound(token) else None) or isinstance(
+    if token.sealed is not None and token.used_at is not None and clock.now() - token.used_at <= WINDOW:
+        if token.token_request != _token_request(params, bound=grant.dpop_jkt if _is_bound(token) else None) or isinstance(
             active, RejectedCredential
         ):
             return invalid_grant(REFUSED)
@@ -135,7 +135,7 @@ def _is_bound(token: RefreshToken) -> bool:
     One that was spent before its family was bound is not: else a thief who refreshes with a key of their own is never found out, as the
     app that presents the same token would be refused for want of that key.
     """
-    return token.asked is None or json.loads(token.asked)["bound_to"] is not None
+    return token.token_request is None or json.loads(token.token_request)["bound_to"] is not None
 
 
 def _key(refresh_token: str) -> bytes:
@@ -147,6 +147,6 @@ async def purge_expired(session: AsyncSession) -> None:
     """Drop sealed answers whose window is over, and tokens that ran out a day ago."""
     at = clock.now()
     await session.execute(
-        update(RefreshToken).where(RefreshToken.sealed.is_not(None), RefreshToken.spent < at - WINDOW).values(sealed=None)
+        update(RefreshToken).where(RefreshToken.sealed.is_not(None), RefreshToken.used_at < at - WINDOW).values(sealed=None)
     )
-    await session.execute(delete(RefreshToken).where(RefreshToken.expires < at - timedelta(days=1)))
+    await session.execute(delete(RefreshToken).where(RefreshToken.expires_at < at - timedelta(days=1)))

@@ -74,12 +74,12 @@ class Agent(Base):
     status: Mapped[RunStatus | None] = mapped_column(NumberEnum(RunStatus))
     validation_status: Mapped[ValidationStatus] = mapped_column(NumberEnum(ValidationStatus), default=ValidationStatus.VALID)
     version: Mapped[int] = mapped_column(default=1)
-    last_activity: Mapped[datetime | None] = mapped_column(UtcTime)
+    last_activity_at: Mapped[datetime | None] = mapped_column(UtcTime)
     active_runs: Mapped[int] = mapped_column(default=0, server_default="0")  # not ended yet
     started_runs: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), default=0, server_default="0")  # ever
-    archived: Mapped[datetime | None] = mapped_column(UtcTime)
-    created: Mapped[datetime] = mapped_column(UtcTime)
-    updated: Mapped[datetime] = mapped_column(UtcTime)
+    archived_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcTime)
 
 
 class AgentVersion(Base):
@@ -96,4 +96,4 @@ class AgentVersion(Base):
     comments: Mapped[str | None] = mapped_column(String(500))
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     user_name: Mapped[str] = mapped_column(String(200))
-    created: Mapped[datetime] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)

@@ -25,5 +25,5 @@ class Deployment(Base):
     secrets_fingerprint: Mapped[str] = mapped_column(String(64))
     pepper_fingerprints: Mapped[str] = mapped_column(Text, default="", server_default="")
     setup_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
-    setup_expires: Mapped[datetime | None] = mapped_column(UtcTime)
-    created: Mapped[datetime] = mapped_column(UtcTime)
+    setup_expires_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)

@@ -39,7 +39,7 @@ class OAuthResource(Base):
     identifier: Mapped[str] = mapped_column(String(500))
     name: Mapped[str] = mapped_column(String(200))
     may_call_api: Mapped[bool] = mapped_column(default=False)
-    created: Mapped[datetime] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
 
 
 class OAuthClient(Base):
@@ -49,7 +49,7 @@ class OAuthClient(Base):
     saw of it (client_versions), and with that it waits for approval and every consent is asked for again. `resource_id` makes it the
     server of a resource, which may introspect that resource's tokens. `fresh_until` says when a metadata document has to be fetched
     again. `require_pushed` is RFC 9126's require_pushed_authorization_requests, `dpop_bound` is RFC 9449's dpop_bound_access_tokens.
-    `form_id` is that of the form that made it.
+    `idempotency_key` is the random value of the form that made it, good for one client.
     """
 
     __tablename__ = "oauth_clients"
@@ -72,15 +72,15 @@ class OAuthClient(Base):
     client_uri: Mapped[str | None] = mapped_column(String(2000))
     resource_id: Mapped[int | None] = mapped_column(ForeignKey("oauth_resources.id", ondelete="CASCADE"), index=True)
     registration_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
-    form_id: Mapped[str | None] = mapped_column(String(64), unique=True, index=True)
+    idempotency_key: Mapped[str | None] = mapped_column(String(64), unique=True, index=True)
     require_pushed: Mapped[bool] = mapped_column(default=False)
     dpop_bound: Mapped[bool] = mapped_column(default=False)
     version: Mapped[int] = mapped_column(default=1)
     fresh_until: Mapped[datetime | None] = mapped_column(UtcTime)
-    created: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
     created_by_name: Mapped[str] = mapped_column(String(200))
-    last_used: Mapped[datetime | None] = mapped_column(UtcTime)
-    revoked: Mapped[datetime | None] = mapped_column(UtcTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcTime)
     revoked_by_name: Mapped[str | None] = mapped_column(String(200))
 
 
@@ -95,9 +95,9 @@ class OAuthClientSecret(Base):
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     pepper_version: Mapped[int]
     prefix: Mapped[str] = mapped_column(String(16))
-    created: Mapped[datetime] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
     created_by_name: Mapped[str] = mapped_column(String(200))
-    expires: Mapped[datetime | None] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class OAuthClientSpace(Base):
@@ -121,4 +121,4 @@ class OAuthApproval(Base):
     client_version: Mapped[int | None]
     asked_by_name: Mapped[str] = mapped_column(String(200), default="")
     decided_by_name: Mapped[str | None] = mapped_column(String(200))
-    at: Mapped[datetime] = mapped_column(UtcTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcTime)

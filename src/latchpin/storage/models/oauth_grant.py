@@ -40,13 +40,13 @@ class DeviceStatus(StrEnum):
 class OAuthGrant(Base):
     """What a client may do, for whom, where. `sid` is its name in tokens.
 
-    `begun` is when the first token was issued; one that never began is swept. `offline` grants outlive the browser session. A grant of
+    `activated_at` is when the first token was issued; one without it is swept. `offline` grants outlive the browser session. A grant of
     reach SPACE whose `space_id` is gone counts for nothing. `resource` is space-separated; empty means our own API. `dpop_jkt` is the
     thumbprint of the key that a public client must prove to refresh (RFC 9449 section 5).
     """
 
     __tablename__ = "oauth_grants"
-    __table_args__ = (Index("ix_oauth_grants_user_id_ended", "user_id", "ended"), NEVER_REUSED)
+    __table_args__ = (Index("ix_oauth_grants_user_id_ended_at", "user_id", "ended_at"), NEVER_REUSED)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     sid: Mapped[str] = mapped_column(String(64), unique=True)
@@ -63,11 +63,11 @@ class OAuthGrant(Base):
     resource: Mapped[str] = mapped_column(Text, default="")
     auth_time: Mapped[datetime | None] = mapped_column(UtcTime)
     dpop_jkt: Mapped[str | None] = mapped_column(String(43))
-    created: Mapped[datetime] = mapped_column(UtcTime)
-    begun: Mapped[datetime | None] = mapped_column(UtcTime)
-    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
-    last_used: Mapped[datetime | None] = mapped_column(UtcTime)
-    ended: Mapped[datetime | None] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    activated_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcTime)
     ended_reason: Mapped[str | None] = mapped_column(String(200))
 
 
@@ -89,8 +89,8 @@ class OAuthConsent(Base):
     space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id", ondelete="SET NULL"), index=True)
     resource: Mapped[str] = mapped_column(Text, default="")
     stay_connected: Mapped[bool] = mapped_column(default=False)
-    created: Mapped[datetime] = mapped_column(UtcTime)
-    updated: Mapped[datetime] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcTime)
 
 
 class StoredAuthorizationRequest(Base):
@@ -102,8 +102,8 @@ class StoredAuthorizationRequest(Base):
     browser_session_id: Mapped[int] = mapped_column(ForeignKey("browser_sessions.id", ondelete="CASCADE"), index=True)
     oauth_client_id: Mapped[int] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True)
     parameters: Mapped[str] = mapped_column(Text)  # JSON
-    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
-    used: Mapped[datetime | None] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    used_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class PushedRequest(Base):
@@ -114,8 +114,8 @@ class PushedRequest(Base):
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     oauth_client_id: Mapped[int] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True)
     parameters: Mapped[str] = mapped_column(Text)
-    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
-    used: Mapped[datetime | None] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    used_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class AuthorizationCode(Base):
@@ -129,8 +129,8 @@ class AuthorizationCode(Base):
     code_challenge: Mapped[str] = mapped_column(String(128))
     nonce: Mapped[str | None] = mapped_column(Text)
     dpop_jkt: Mapped[str | None] = mapped_column(String(43))
-    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
-    used: Mapped[datetime | None] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    used_at: Mapped[datetime | None] = mapped_column(UtcTime)
     tries: Mapped[int] = mapped_column(default=0)
 
 
@@ -143,11 +143,11 @@ class RefreshToken(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     grant_id: Mapped[int] = mapped_column(ForeignKey("oauth_grants.id", ondelete="CASCADE"), index=True)
-    created: Mapped[datetime] = mapped_column(UtcTime)
-    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
-    spent: Mapped[datetime | None] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    used_at: Mapped[datetime | None] = mapped_column(UtcTime)
     successor_id: Mapped[int | None]
-    asked: Mapped[str | None] = mapped_column(Text)  # what the request that spent it asked for, a JSON object
+    token_request: Mapped[str | None] = mapped_column(Text)  # what the request that spent it asked for, a JSON object
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
@@ -167,9 +167,9 @@ class DeviceCode(Base):
     status: Mapped[DeviceStatus] = mapped_column(WordEnum(DeviceStatus), default=DeviceStatus.PENDING)
     address: Mapped[str | None] = mapped_column(String(64))
     interval_seconds: Mapped[int]
-    last_polled: Mapped[datetime | None] = mapped_column(UtcTime)
-    created: Mapped[datetime] = mapped_column(UtcTime)
-    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    last_polled_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
 
 
 class RevokedToken(Base):
@@ -179,7 +179,7 @@ class RevokedToken(Base):
 
     jti: Mapped[str] = mapped_column(String(64), primary_key=True)
     grant_id: Mapped[int] = mapped_column(ForeignKey("oauth_grants.id", ondelete="CASCADE"), index=True)
-    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
 
 
 class AssertionId(Base):
@@ -193,4 +193,4 @@ class AssertionId(Base):
 
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     oauth_client_id: Mapped[int | None] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True)
-    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)

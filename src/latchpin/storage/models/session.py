@@ -12,7 +12,7 @@ from latchpin.storage.types import UtcTime
 
 
 class BrowserSession(Base):
-    """A signed-in browser. The cookie's token is kept as SHA-256; `proved` is when the password was last given."""
+    """A signed-in browser. The cookie's token is kept as SHA-256; `reauthenticated_at` is when the password was last given."""
 
     __tablename__ = "browser_sessions"
     __table_args__ = NEVER_REUSED
@@ -20,31 +20,31 @@ class BrowserSession(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
-    created: Mapped[datetime] = mapped_column(UtcTime)
-    last_seen: Mapped[datetime] = mapped_column(UtcTime)
-    proved: Mapped[datetime] = mapped_column(UtcTime)
-    expires: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    last_seen_at: Mapped[datetime] = mapped_column(UtcTime)
+    reauthenticated_at: Mapped[datetime] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
     address: Mapped[str] = mapped_column(String(64))
     user_agent: Mapped[str] = mapped_column(String(400))
-    ended: Mapped[datetime | None] = mapped_column(UtcTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
 class FormDraft(Base):
     """What a user typed into a form whose session had ended, sealed, the latest alone. The cookie's token is kept as SHA-256."""
 
-    __tablename__ = "kept_forms"
+    __tablename__ = "form_drafts"
 
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
-    expires: Mapped[datetime] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime)
 
 
 class SignInFailures(Base):
-    """Failed tries in one bucket (an account, an address, or both together) until `window_ends`."""
+    """Failed tries in one bucket (an account, an address, or both together) until `window_ends_at`."""
 
     __tablename__ = "sign_in_failures"
 
     bucket: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
     failures: Mapped[int]
-    window_ends: Mapped[datetime] = mapped_column(UtcTime, index=True)
+    window_ends_at: Mapped[datetime] = mapped_column(UtcTime, index=True)

@@ -12,7 +12,7 @@ from latchpin.storage.types import UtcTime
 
 
 class SigningKey(Base):
-    """One key pair. It is published from `created`, signs from `signs_from` to `signs_until`, and is taken down at `leaves`."""
+    """One key pair. It is published from `created_at` until `published_until`, and signs from `signs_from` to `signs_until`."""
 
     __tablename__ = "signing_keys"
     __table_args__ = NEVER_REUSED
@@ -22,7 +22,7 @@ class SigningKey(Base):
     algorithm: Mapped[str] = mapped_column(String(16))
     private: Mapped[bytes] = mapped_column(LargeBinary)
     public: Mapped[str] = mapped_column(Text)  # a JWK (RFC 7517), public members only
-    created: Mapped[datetime] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
     signs_from: Mapped[datetime] = mapped_column(UtcTime)
     signs_until: Mapped[datetime | None] = mapped_column(UtcTime)
-    leaves: Mapped[datetime | None] = mapped_column(UtcTime, index=True)
+    published_until: Mapped[datetime | None] = mapped_column(UtcTime, index=True)

@@ -35,8 +35,8 @@ class Space(Base):
     run_retention_hours: Mapped[int | None]
     max_concurrent_runs: Mapped[int | None]  # NULL: as the settings say
     initiated_by: Mapped[str | None] = mapped_column(String(200))
-    created: Mapped[datetime] = mapped_column(UtcTime)
-    updated: Mapped[datetime] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcTime)
 
 
 class SpaceMember(Base):
@@ -47,4 +47,4 @@ class SpaceMember(Base):
     space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True)
     role: Mapped[int]
-    created: Mapped[datetime] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)

@@ -39,7 +39,7 @@ class Organization(Base):
     key_default_days: Mapped[int | None]
     key_max_days: Mapped[int | None]
     app_approval: Mapped[bool] = mapped_column(default=False, server_default=false())
-    created: Mapped[datetime] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
 
 
 class User(Base):
@@ -58,7 +58,7 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(String(200))
     must_change_password: Mapped[bool] = mapped_column(default=False)
     status: Mapped[UserStatus] = mapped_column(WordEnum(UserStatus), default=UserStatus.ACTIVE)
-    last_sign_in: Mapped[datetime | None] = mapped_column(UtcTime)
-    created: Mapped[datetime] = mapped_column(UtcTime)
+    last_sign_in_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
 
     organization: Mapped[Organization] = relationship(lazy="raise")

@@ -85,7 +85,7 @@ async def _page(ctx: PageContext, form: Form, *, status: int = 200) -> Response[
         form,
         passwords.LEAST,
         user.user_group,
-        user.created,
+        user.created_at,
         tuple(rows.browser_session(each, current=ctx.signed_in.session_id) for each in open_sessions),
         tuple(app_rows.connected(each) for each in apps),
         tuple(rows.key(each, clock.now(), names) for each in keys),

@@ -143,7 +143,7 @@ async def _expiry_page(ctx: PageContext, user_id: int, key_id: int, form: Form |
     async with ctx.services.database.read() as session:
         key_policy = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
     lifetime = expiry.lifetime(key_policy, clock.now().date())
-    entries: Entries = {"expires_on": row.expires.date().isoformat()}
+    entries: Entries = {"expires_on": row.expires_at.date().isoformat()}
     view = KeyExpiry(ctx.shell("users"), owner, row, form or Form(entries), lifetime)
     return render.page(ctx.request, "api_keys/expiry.html", view, status=422 if form else 200)
 

@@ -39,7 +39,7 @@ _ORDERS: dict[str, Callable[[SpaceRow], Any]] = {
     "name": lambda row: row.name.casefold(),
     "agents": lambda row: row.agents,
     "members": lambda row: row.members,
-    "created": lambda row: row.created,
+    "created": lambda row: row.created_at,
 }
 _SCOPES = (
     Option(SpaceScope.PRIVATE.value, "Private", "Only its members."),

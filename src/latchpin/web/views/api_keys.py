@@ -31,13 +31,13 @@ class KeyRow:
     access: str
     scopes: tuple[str, ...]
     networks: tuple[str, ...]
-    created: datetime
+    created_at: datetime
     created_by: str
-    expires: datetime
-    last_used: datetime | None
+    expires_at: datetime
+    last_used_at: datetime | None
     last_used_address: str
     state: KeyState
-    revoked: datetime | None
+    revoked_at: datetime | None
     revoked_by: str
     revoked_reason: str
 
@@ -72,12 +72,12 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """The form for a new key. ``form_id`` is random and good for one key: sending the form twice makes one key."""
+    """The form for a new key. ``idempotency_key`` is random and good for one key: sending the form twice makes one key."""
 
     shell: Shell
     owner: KeyOwner
     form: Form
-    form_id: str
+    idempotency_key: str
     lifetime: Lifetime
     quick: tuple[Option, ...]
     accesses: tuple[Option, ...]

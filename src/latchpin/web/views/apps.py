@@ -27,8 +27,8 @@ class AppRow:
     own: bool
     state: AppState
     users: int
-    last_used: datetime | None
-    created: datetime
+    last_used_at: datetime | None
+    created_at: datetime
     has_secret: bool
 
 
@@ -61,14 +61,14 @@ class SpaceChoice:
 
 @dataclass(frozen=True, slots=True)
 class AppEditor:
-    """The form of an app, new when ``app`` is None. ``form_id`` is random and good for one app: sending the form twice registers one.
+    """The form of an app, new when ``app`` is None. ``idempotency_key`` is random: sending the form twice registers one app.
 
     ``spaces`` are for services; ``more_spaces`` counts those that the form leaves out.
     """
 
     shell: Shell
     form: Form
-    form_id: str
+    idempotency_key: str
     app: AppRow | None
     kind: Kind
     methods: tuple[Option, ...]
@@ -81,12 +81,12 @@ class AppEditor:
 
 @dataclass(frozen=True, slots=True)
 class SecretRow:
-    """One living secret: its first letters and its age. ``expires`` is set for the older of two."""
+    """One living secret: its first letters and its age. ``expires_at`` is set for the older of two."""
 
     prefix: str
-    created: datetime
+    created_at: datetime
     created_by: str
-    expires: datetime | None
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class AppUserRow:
     email: str
     rights: tuple[str, ...]
     since: datetime
-    last_used: datetime | None
+    last_used_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class ApplicationFacts:
     rights: tuple[str, ...]
     spaces: tuple[tuple[str, str], ...]
     created_by: str
-    revoked: datetime | None
+    revoked_at: datetime | None
     revoked_by: str
     decision: str
     require_pushed: bool
@@ -180,7 +180,7 @@ class ResourceRow:
     may_call_api: bool
     client_id: str
     secrets: tuple[SecretRow, ...]
-    created: datetime
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

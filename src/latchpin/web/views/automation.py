@@ -20,8 +20,8 @@ class AgentRow:
     owner: str
     version: int
     start_url: str
-    updated: datetime
-    created: datetime
+    updated_at: datetime
+    created_at: datetime
     archived: bool
     editable: bool
 
@@ -32,7 +32,7 @@ class VersionRow:
 
     number: int
     author: str
-    created: datetime
+    created_at: datetime
     comment: str
     size: int
     current: bool
@@ -145,7 +145,7 @@ class SpaceRow:
     members: int
     agents: int
     role: str
-    created: datetime
+    created_at: datetime
     manageable: bool
 
 

@@ -46,7 +46,7 @@ class DeviceFacts:
     """The device that asks: where its request came from, and when."""
 
     address: str
-    asked: datetime
+    requested_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,8 +106,8 @@ class SessionRow:
     id: int
     browser: str
     address: str
-    started: datetime
-    last_seen: datetime
+    started_at: datetime
+    last_seen_at: datetime
     current: bool
 
 
@@ -126,7 +126,7 @@ class ConnectedRow:
     rights: tuple[str, ...]
     places: str
     since: datetime
-    last_used: datetime | None
+    last_used_at: datetime | None
     until: datetime | None
     active: bool
     api_keys: tuple[str, ...] = ()
@@ -140,7 +140,7 @@ class Account:
     form: Form
     minimum: int
     group: str
-    created: datetime
+    created_at: datetime
     sessions: tuple[SessionRow, ...]
     apps: tuple[ConnectedRow, ...]
     keys: tuple[KeyRow, ...]

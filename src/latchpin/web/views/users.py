@@ -27,8 +27,8 @@ class UserRow:
     state: UserState
     active_keys: int
     expiring_keys: int
-    last_sign_in: datetime | None
-    created: datetime
+    last_sign_in_at: datetime | None
+    created_at: datetime
     me: bool
 
     @property
