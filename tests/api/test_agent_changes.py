@@ -15,6 +15,7 @@ from latchpin.identity.scopes import Access
 from latchpin.storage.models.space import SpaceScope
 from tests.support import wire
 from tests.support.people import Key, Organization, definition
+from tests.support.plain_http import PLAIN
 from tests.support.server import Server
 from tests.support.signed_in import fields, problem
 from tests.support.versions import many_versions
@@ -216,7 +217,7 @@ def test_a_definition_is_read_before_anything_is_locked(organization: Organizati
         held, done = asyncio.Event(), asyncio.Event()
         holding = asyncio.create_task(hold(held, done))
         await held.wait()
-        async with httpx.AsyncClient(base_url=server.url, headers=key.header, trust_env=False, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=server.url, headers=key.header, trust_env=False, verify=PLAIN, timeout=20) as client:
             created = await client.post("/api/v1/admin/agents", json={"definition": "name: 1"})
             saved = await client.put(f"/api/v1/admin/agents/{agent}/definition", json={"definition": "name: 1"})
         done.set()

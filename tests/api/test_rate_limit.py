@@ -24,6 +24,7 @@ from latchpin.kit.rate_limit import InProcess, InRedis
 from tests.conftest import missing
 from tests.support import databases
 from tests.support.people import Key, Organization
+from tests.support.plain_http import PLAIN
 from tests.support.ports import free_port
 from tests.support.server import Server, served
 from tests.support.wire import LIST, limits, present, until
@@ -36,7 +37,7 @@ def _parallel(server: Server, keys: list[Key], times: int) -> list[httpx.Respons
     """Send `times` requests with each key at once."""
 
     async def send() -> list[httpx.Response]:
-        async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=server.url, timeout=30, trust_env=False, verify=PLAIN) as client:
             work: list[Coroutine[Any, Any, httpx.Response]] = [client.get(LIST, headers=key.header) for _ in range(times) for key in keys]
             return list(await asyncio.gather(*work))
 

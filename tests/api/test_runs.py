@@ -21,6 +21,7 @@ from latchpin.storage.models import Run
 from latchpin.storage.models.agent import RunStatus
 from tests.support import databases
 from tests.support.people import Key, Organization
+from tests.support.plain_http import PLAIN
 from tests.support.server import Server, served
 from tests.support.signed_in import problem
 from tests.support.wire import audit
@@ -292,17 +293,17 @@ def test_a_download_address_works_without_a_header_for_fifteen_minutes(runs: Run
         frozen.advance(timedelta(minutes=14))
         _check_download(runs, response.headers["location"])
         frozen.advance(timedelta(minutes=2))
-        problem(httpx.get(response.headers["location"], trust_env=False), 404, "file-not-found")
+        problem(httpx.get(response.headers["location"], trust_env=False, verify=PLAIN), 404, "file-not-found")
 
 
 def _check_download(runs: Runs, address: str) -> None:
     assert address.startswith(runs.server.url)
-    given = httpx.get(address, trust_env=False)
+    given = httpx.get(address, trust_env=False, verify=PLAIN)
     assert (given.status_code, given.text) == (200, "line\n")
     assert given.headers["content-disposition"].startswith("attachment")
     assert httpx.head(address, trust_env=False).headers["content-length"] == "5"
-    problem(httpx.get(address[:-1] + ("0" if address[-1] != "0" else "1"), trust_env=False), 404, "file-not-found")
-    problem(httpx.get(address.replace("expires=", "expires=9"), trust_env=False), 404, "file-not-found")
+    problem(httpx.get(address[:-1] + ("0" if address[-1] != "0" else "1"), trust_env=False, verify=PLAIN), 404, "file-not-found")
+    problem(httpx.get(address.replace("expires=", "expires=9"), trust_env=False, verify=PLAIN), 404, "file-not-found")
 
 
 def test_every_change_of_status_is_recorded_with_its_cause(runs: Runs) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from tests.docs.reader import Reader
+from tests.support.plain_http import PLAIN
 
 LATCHPIN = str(Path(sys.executable).with_name("latchpin"))
 _CODE = re.compile(r"^\s+([A-Z]{4}-[A-Z]{4})$")
@@ -49,7 +50,7 @@ def serve(*args: str) -> int:
         until = time.monotonic() + 90
         while process.poll() is None and time.monotonic() < until:
             try:
-                if httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).status_code == httpx.codes.OK:
+                if httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False, verify=PLAIN).status_code == httpx.codes.OK:
                     process.terminate()
                     return process.wait()
             except httpx.TransportError:

@@ -17,6 +17,7 @@ import httpx
 from tests.docs.reader import Reader
 from tests.docs.terminal import Terminal
 from tests.support import fenced
+from tests.support.plain_http import PLAIN
 
 RESOURCE = "https://reports.example"
 CALLBACK = "http://127.0.0.1:9000/callback"
@@ -117,7 +118,7 @@ def _application(terminal: Terminal, _demo: Demo) -> None:
 def _code_for_python(terminal: Terminal, demo: Demo) -> None:
     metadata = {"client_name": "Reports", "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}
     metadata["grant_types"] = ["authorization_code", "refresh_token"]
-    response = httpx.post(f"{demo.url}/api/oauth/register", json=metadata, trust_env=False)
+    response = httpx.post(f"{demo.url}/api/oauth/register", json=metadata, trust_env=False, verify=PLAIN)
     client_id, verifier = response.json()["client_id"], secrets.token_urlsafe(48)
     query = {
         "response_type": "code",
@@ -158,7 +159,7 @@ def _resource(demo: Demo) -> tuple[str, str, str]:
         else:
             created = reader.administer("POST", "/resources", {"name": "Reports", "identifier": RESOURCE})
     form = {"grant_type": "client_credentials", "resource": RESOURCE}
-    response = httpx.post(f"{demo.url}/api/oauth/token", data=form, auth=_service(demo), trust_env=False)
+    response = httpx.post(f"{demo.url}/api/oauth/token", data=form, auth=_service(demo), trust_env=False, verify=PLAIN)
     return created["resource"]["clientId"], created["clientSecret"], response.json()["access_token"]
 
 

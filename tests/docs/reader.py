@@ -11,13 +11,17 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tests.support.plain_http import PLAIN
+
 
 class Reader:
     """Somebody signed in at a deployment."""
 
     def __init__(self, url: str, email: str, password: str) -> None:
         self.url = url
-        self._http = httpx.Client(base_url=url, headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}, trust_env=False)
+        self._http = httpx.Client(
+            base_url=url, headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}, trust_env=False, verify=PLAIN
+        )
         self._follow(self._http.post("/login", data={"email": email, "password": password, "next": "/"}))
 
     @classmethod

@@ -19,6 +19,7 @@ from tests.conftest import missing
 from tests.docs.by_hand import STEPS, Demo
 from tests.docs.terminal import Terminal
 from tests.support import databases, fenced
+from tests.support.plain_http import PLAIN
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.slow
@@ -45,7 +46,7 @@ def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < until:
         assert process.poll() is None, "the demo ended"
         try:
-            if httpx.get(address, trust_env=False).status_code == httpx.codes.OK:
+            if httpx.get(address, trust_env=False, verify=PLAIN).status_code == httpx.codes.OK:
                 return
         except httpx.TransportError:
             time.sleep(0.1)

@@ -10,6 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.support import browser as support
 from tests.support.people import PASSWORD, Organization
+from tests.support.plain_http import PLAIN
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +26,7 @@ def test_a_service_is_registered_used_rotated_and_revoked(organization: Organiza
 
     client_id, secret = _register(page)
     header = _token(url, client_id, secret)
-    assert httpx.get(f"{url}/api/v1/agent/all", headers=header, trust_env=False).status_code == 200
+    assert httpx.get(f"{url}/api/v1/agent/all", headers=header, trust_env=False, verify=PLAIN).status_code == 200
     faults += support.serious_faults(page)
     support.picture(page, "apps-details")
 
@@ -43,7 +44,7 @@ def test_a_service_is_registered_used_rotated_and_revoked(organization: Organiza
     page.get_by_role("link", name="Revoke").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke app").click()
     expect(page.get_by_text("refused from now on")).to_be_visible()
-    assert httpx.get(f"{url}/api/v1/agent/all", headers=header, trust_env=False).status_code == 401
+    assert httpx.get(f"{url}/api/v1/agent/all", headers=header, trust_env=False, verify=PLAIN).status_code == 401
     assert faults == []
     assert heard == []
 
@@ -72,6 +73,6 @@ def _register(page: Page) -> tuple[str, str]:
 
 def _token(url: str, client_id: str, secret: str) -> dict[str, str]:
     form = {"grant_type": "client_credentials"}
-    response = httpx.post(f"{url}/api/oauth/token", data=form, auth=(client_id, secret), trust_env=False)
+    response = httpx.post(f"{url}/api/oauth/token", data=form, auth=(client_id, secret), trust_env=False, verify=PLAIN)
     assert response.status_code == 200, response.text
     return {"Authorization": f"Bearer {response.json()['access_token']}"}

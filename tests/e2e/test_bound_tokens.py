@@ -14,6 +14,7 @@ from latchpin.oauth.grants.token_exchange import API_KEY
 from tests.support.apps import TOKEN
 from tests.support.databases import Templates
 from tests.support.office import office
+from tests.support.plain_http import PLAIN
 from tests.support.processes import Serving, serving
 from tests.support.proofs import Prover
 
@@ -33,7 +34,9 @@ class Nodes:
 
     def client(self, node: int) -> httpx.Client:
         """Return what talks to one of them, on connections of its own so that its processes take turns."""
-        return httpx.Client(base_url=self.ports[node], timeout=30, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+        return httpx.Client(
+            base_url=self.ports[node], timeout=30, trust_env=False, verify=PLAIN, limits=httpx.Limits(max_keepalive_connections=0)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +108,7 @@ async def test_one_of_many_who_send_a_proof_at_once_is_let_in(nodes: Nodes) -> N
         return (await client.get(LIST, headers={"Authorization": f"DPoP {own.token}", "DPoP": proof})).status_code
 
     limits = httpx.Limits(max_keepalive_connections=0)
-    clients = [httpx.AsyncClient(base_url=each, timeout=60, trust_env=False, limits=limits) for each in nodes.ports]
+    clients = [httpx.AsyncClient(base_url=each, timeout=60, trust_env=False, verify=PLAIN, limits=limits) for each in nodes.ports]
     for _ in range(ROUNDS):
         proof = own.proof()
         statuses = await asyncio.gather(*(status(clients[turn % 2], proof) for turn in range(AT_ONCE)))
@@ -117,7 +120,7 @@ async def test_one_of_many_who_send_a_proof_at_once_is_let_in(nodes: Nodes) -> N
 async def test_another_key_refreshes_at_no_node(nodes: Nodes) -> None:
     """And its owner refreshes at any, after all of that (security.md 88)."""
     thief, prover = Prover(), Prover()
-    async with office(nodes.first) as own, httpx.AsyncClient(base_url=nodes.ports[0], timeout=30, trust_env=False) as app:
+    async with office(nodes.first) as own, httpx.AsyncClient(base_url=nodes.ports[0], timeout=30, trust_env=False, verify=PLAIN) as app:
         granted = await own.granted(app, await own.app(), await own.user())
 
     def refresh(node: int, token: str, who: Prover | None) -> httpx.Response:

@@ -19,6 +19,7 @@ from latchpin.oauth import client_admin, codes, pkce
 from tests.support.apps import CALLBACK, OFFLINE, TOKEN
 from tests.support.databases import Templates
 from tests.support.office import Granted, Office, office
+from tests.support.plain_http import PLAIN
 from tests.support.processes import Serving, serving
 
 AT_ONCE = 50
@@ -90,7 +91,7 @@ async def partner(server: Serving) -> AsyncIterator[Partner]:
     limits = Limits(max_connections=200, max_keepalive_connections=0)
     async with (
         office(server) as own,
-        AsyncClient(base_url=server.url, timeout=60, trust_env=False, limits=limits) as http,
+        AsyncClient(base_url=server.url, timeout=60, trust_env=False, verify=PLAIN, limits=limits) as http,
     ):
         yield Partner(own, http, await own.app(), await own.user())
 

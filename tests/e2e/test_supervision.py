@@ -30,7 +30,7 @@ def proxied(templates: Templates, tmp_path: Path) -> Iterator[tuple[str, TcpProx
 def test_serve_waits_for_its_database_and_says_so_once(proxied: tuple[str, TcpProxy], tmp_path: Path) -> None:
     """A machine that boots starts both at once; until then nothing listens."""
     url, proxy = proxied
-    with serving(tmp_path, url, ready=False, worker="off") as server:
+    with serving(tmp_path, url, ready=False) as server:
         until(lambda: "database.awaited" in server.log(), "it tells that it waits")
         refused = server.status("/health/live")
         proxy.start()
@@ -54,7 +54,7 @@ def test_a_server_process_that_dies_while_the_database_is_away_comes_back_with_i
     """However often it has tried; the other one answers meanwhile."""
     url, proxy = proxied
     proxy.start()
-    with serving(tmp_path, url, workers=2, worker="off", log_level="info") as server:
+    with serving(tmp_path, url, workers=2, log_level="info") as server:
         until(lambda: _started(server) == 2, "both serve")
         proxy.cut()
         os.kill(server.workers()[0], signal.SIGKILL)
@@ -78,7 +78,7 @@ def _started(server: Serving) -> int:
 def test_a_server_process_that_dies_without_its_secrets_comes_back_with_them(templates: Templates, tmp_path: Path) -> None:
     """It makes no other ones, under which no key would count."""
     secrets = tmp_path / "secrets.json"
-    with templates.fresh("sqlite", tmp_path) as url, serving(tmp_path, url, workers=2, worker="off", log_level="info") as server:
+    with templates.fresh("sqlite", tmp_path) as url, serving(tmp_path, url, workers=2, log_level="info") as server:
         until(lambda: _started(server) == 2, "both serve")
         secrets.rename(tmp_path / "kept.json")
         os.kill(server.workers()[0], signal.SIGKILL)
@@ -97,7 +97,7 @@ def test_no_request_is_refused_while_the_server_processes_are_replaced(templates
     """SIGHUP while others call, each on a connection of its own; nobody is killed, and nobody is said to have been."""
     with (
         templates.fresh("sqlite", tmp_path) as url,
-        serving(tmp_path, url, workers=2, worker="off", log_level="info") as server,
+        serving(tmp_path, url, workers=2, log_level="info") as server,
         ThreadPoolExecutor(1) as pool,
     ):
         before = server.workers()
@@ -125,9 +125,19 @@ def _call_until(is_over: threading.Event, server: Serving) -> list[int]:
 
 def test_the_port_is_free_when_the_main_process_was_killed(templates: Templates, tmp_path: Path) -> None:
     """Its server processes end with it, so that the next `latchpin serve` can start."""
-    with templates.fresh("sqlite", tmp_path) as url, serving(tmp_path, url, worker="off") as server:
+    with templates.fresh("sqlite", tmp_path) as url, serving(tmp_path, url) as server:
         server.process.kill()
         server.process.wait(20)
         until(lambda: server.status("/health/live") == 0, "nobody answers")
-        with serving(tmp_path, url, worker="off", port=server.settings.port) as again:
+        with serving(tmp_path, url, port=server.settings.port) as again:
             assert again.status("/health/ready") == 200
+
+
+def test_a_worker_runs_beside_the_server_and_ends_with_it(templates: Templates, tmp_path: Path) -> None:
+    """Unless the settings say otherwise; it is asked to stop and says that it has."""
+    with templates.fresh("sqlite", tmp_path) as url, serving(tmp_path, url, worker="on", log_level="info") as server:
+        until(lambda: "worker.ready" in server.log(), "the worker has begun")
+        code = server.stop()
+
+    assert code == 0
+    assert "worker.stopped" in server.log()

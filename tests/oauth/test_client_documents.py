@@ -25,6 +25,7 @@ from tests.support.authorizing import Journey
 from tests.support.documents import EC_KEY, RSA_KEY, Page, Publisher, published
 from tests.support.nodes import node
 from tests.support.people import Organization
+from tests.support.plain_http import PLAIN
 from tests.support.server import Server
 
 AUTHORIZE = "/api/oauth/authorize"
@@ -430,7 +431,7 @@ def test_many_who_name_a_document_at_once_cause_one_fetch(far: Far) -> None:
     client_id = far.publisher.client()
 
     async def all_() -> list[int]:
-        async with httpx.AsyncClient(base_url=far.server.url, trust_env=False, timeout=20) as http:
+        async with httpx.AsyncClient(base_url=far.server.url, trust_env=False, verify=PLAIN, timeout=20) as http:
             params = {"client_id": client_id, "redirect_uri": CALLBACK, "response_type": "code"}
             responses = await asyncio.gather(*(http.get(AUTHORIZE, params=params) for _ in range(20)))
             return [each.status_code for each in responses]

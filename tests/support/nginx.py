@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from tests.conftest import missing
+from tests.support.plain_http import PLAIN
 from tests.support.ports import free_port
 
 PROGRAM = shutil.which("nginx") or "/usr/sbin/nginx"
@@ -74,7 +75,7 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 20
     while time.monotonic() < until and process.poll() is None:
         try:
-            httpx.get(url, trust_env=False)
+            httpx.get(url, trust_env=False, verify=PLAIN)
         except httpx.TransportError:
             time.sleep(0.02)
         else:

@@ -23,6 +23,7 @@ from latchpin.storage import Database, secrets
 from latchpin.storage.secrets import Secrets
 from tests.support.apps import CALLBACK, OFFLINE, TOKEN
 from tests.support.people import PASSWORD
+from tests.support.plain_http import PLAIN
 from tests.support.processes import Serving
 from tests.support.server import Server
 
@@ -163,7 +164,7 @@ class Office:
         async with self.database.transaction() as session:
             opened = await sessions.open_(session, await users.get(session, self.organization_id, self.admin_id), self.settings, Origin())
         headers = {"Cookie": f"{sessions.cookie_name(self.settings)}={opened.token}", "Sec-Fetch-Site": "same-origin"}
-        return AsyncClient(base_url=self.settings.public_url, headers=headers, timeout=30, trust_env=False)
+        return AsyncClient(base_url=self.settings.public_url, headers=headers, timeout=30, trust_env=False, verify=PLAIN)
 
     async def space(self) -> int:
         """Make a private Space and return its id."""

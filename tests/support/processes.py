@@ -19,6 +19,7 @@ import httpx
 from latchpin import settings
 from latchpin.settings import Settings
 from tests.support.load import ROOT
+from tests.support.plain_http import PLAIN
 from tests.support.ports import free_port
 
 
@@ -45,7 +46,7 @@ class Serving:
         """Return the status of one GET on a connection of its own, 0 where there was no answer."""
         try:
             headers = {"Authorization": f"{scheme} {key}"} if key else {}
-            return httpx.get(self.url + path, headers=headers, timeout=20, trust_env=False).status_code
+            return httpx.get(self.url + path, headers=headers, timeout=20, trust_env=False, verify=PLAIN).status_code
         except httpx.TransportError:
             return 0
 
@@ -85,8 +86,12 @@ def _command(pid: int) -> str:
 
 @contextmanager
 def serving(data_dir: Path, database_url: str = "", *, ready: bool = True, **values: Any) -> Iterator[Serving]:
-    """Run `latchpin serve` for the length of the block; with `ready` the block begins when it can serve."""
+    """Run `latchpin serve` for the length of the block; with `ready` the block begins when it can serve.
+
+    Without a worker, unless `worker="on"`: it would load what executes runs, which cost most tests as much as what they are about.
+    """
     chosen = {
+        "worker": "off",
         "rate_limit": 1_000_000,
         "bad_key_limit": 100_000,
         "token_limit": 1_000_000,

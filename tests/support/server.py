@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import io
 import json
-import ssl
 import threading
 import time
 from collections.abc import Coroutine, Iterator
@@ -28,11 +27,11 @@ from latchpin.settings import Settings
 from latchpin.storage import Database, secrets
 from latchpin.storage.models import Space
 from latchpin.storage.models.space import SpaceScope
+from tests.support.plain_http import PLAIN
 from tests.support.ports import free_port
 
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds; far beyond what anything takes, so that a busy machine fails no test
-PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the tests speak plain HTTP; reading all authorities for each client takes 20 ms
 _served: list[Server] = []  # the last one has what a process has one of
 
 

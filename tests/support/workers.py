@@ -17,6 +17,7 @@ from latchpin.automation import agents
 from latchpin.storage.models.agent import RunStatus
 from tests.support.load import ROOT
 from tests.support.people import Key, Organization, Person
+from tests.support.plain_http import PLAIN
 from tests.support.processes import environment
 from tests.support.server import Server
 
@@ -126,7 +127,7 @@ class Runs:
         file = self.files(agent_id, run_id)[name]
         response = self.organization.get(f"/agent/{agent_id}/run/{run_id}/file/{file['id']}/download", self.key)
         assert response.status_code == 302, response.text
-        return httpx.get(response.headers["location"], trust_env=False).text
+        return httpx.get(response.headers["location"], trust_env=False, verify=PLAIN).text
 
 
 def until_seen(look: Callable[[], bool], *, seconds: float = 60) -> None:
