@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
@@ -22,6 +23,7 @@ from click.testing import CliRunner
 from latchpin.audit import chain
 from latchpin.cli import main
 from tests.support import databases
+from tests.support.plain_http import PLAIN
 from tests.support.ports import free_port
 
 EMAIL = "ada@example.com"
@@ -41,14 +43,31 @@ class Ran:
         return json.loads(self.out)
 
 
+SERVING = ("serve", "worker")
+
+
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """Runs `latchpin` as its own process, with nothing in the environment but this deployment's settings."""
+    """Runs `latchpin` with nothing in the environment but this deployment's settings."""
 
     environ: dict[str, str]
 
     def __call__(self, *args: str, code: int | None = 0, text: str | None = None, **variables: str) -> Ran:
-        """Run one command; fails the test unless it ends with `code` (None: any)."""
+        """Run one command in this process; fails the test unless it ends with `code` (None: any)."""
+        if args[0] in SERVING:
+            return self.process(*args, code=code, text=text, **variables)
+        key = chain._key[0]  # the command takes its own deployment's
+        try:
+            with mock.patch.dict(os.environ, self.environ | variables, clear=True):
+                done = CliRunner().invoke(main, args, input=text, catch_exceptions=False)
+        finally:
+            chain.use_key(key)
+        ran = Ran(done.exit_code, done.stdout, done.stderr)
+        assert code is None or ran.code == code, ran
+        return ran
+
+    def process(self, *args: str, code: int | None = 0, text: str | None = None, **variables: str) -> Ran:
+        """Run one command as its own process, for what only a process shows: pipes, encodings, the exit code that a shell sees."""
         done = subprocess.run(
             [sys.executable, "-m", "latchpin", *args],
             env=self.environ | variables,
@@ -79,18 +98,8 @@ class CommandLine:
         return Path(self.environ["LATCHPIN_DATA_DIR"])
 
     def init(self) -> Ran:
-        """Make the first administrator, EMAIL, by the command itself, for which no process is started."""
-        others: dict[str, str | None] = {name: None for name in os.environ if name.startswith("LATCHPIN_")}
-        key = chain._key[0]  # the command takes its own deployment's
-        done = CliRunner().invoke(
-            main,
-            ["init", "--organization", "Acme", "--name", "Ada Byron", "--email", EMAIL, "--json"],
-            env={**others, **self.environ},
-            catch_exceptions=False,
-        )
-        chain.use_key(key)
-        assert done.exit_code == 0, done.output
-        return Ran(done.exit_code, done.stdout, done.stderr)
+        """Make the first administrator, EMAIL."""
+        return self("init", "--organization", "Acme", "--name", "Ada Byron", "--email", EMAIL, "--json")
 
     def key(self, *args: str) -> Any:
         """Make a key for EMAIL; returns what `key create --json` prints."""
@@ -128,7 +137,12 @@ def running() -> Iterator[Callable[..., httpx.Client]]:
         yield start
 
 
-QUIET = {"LATCHPIN_LOG_LEVEL": "warning", "LATCHPIN_ACCESS_LOG": "off", "LATCHPIN_RATE_LIMIT": "100000"}  # nobody reads its pipes
+QUIET = {  # nobody reads its pipes, and nothing runs
+    "LATCHPIN_LOG_LEVEL": "warning",
+    "LATCHPIN_ACCESS_LOG": "off",
+    "LATCHPIN_RATE_LIMIT": "100000",
+    "LATCHPIN_WORKER": "off",
+}
 
 
 @contextlib.contextmanager
@@ -136,7 +150,7 @@ def _served(of: CommandLine, workers: int) -> Iterator[httpx.Client]:
     port = free_port()
     process = of.start("serve", "--port", str(port), "--workers", str(workers), **QUIET)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False, verify=PLAIN) as client:
             wait_for(lambda: client.get("/health/ready").status_code == 200)
             yield client
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sqlite3
 import stat
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import CommandLine
+from tests.cli.conftest import CommandLine, command_line
 from tests.support.ports import free_port
 
 
@@ -40,6 +41,21 @@ def demo(latchpin: CommandLine, place: Path, port: int) -> Iterator[str]:
         process.communicate(timeout=30)
 
 
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo that was made once, of which tests take a copy: its nine weeks take seconds."""
+    place = tmp_path_factory.mktemp("demo") / "demo"
+    command_line(place)("demo", "--data-dir", str(place), "--no-serve", "--port", "8123")
+    return place
+
+
+@pytest.fixture
+def place(lived: Path, tmp_path: Path) -> Path:
+    """A copy of the demo."""
+    copy: Path = shutil.copytree(lived, tmp_path / "demo")
+    return copy
+
+
 def paste(text: str, first: str, lines: int) -> str:
     """Run the lines that begin with `first` in a shell, as they are, and return what they print."""
     start = text.index(f"  {first}")
@@ -49,9 +65,9 @@ def paste(text: str, first: str, lines: int) -> str:
     ).stdout
 
 
-def test_both_lines_can_be_pasted(embedded: CommandLine, tmp_path: Path) -> None:
+def test_both_lines_can_be_pasted(embedded: CommandLine, place: Path) -> None:
     """The line with the key and the two with a Bearer token print agents; the token's are those of its Space alone."""
-    with demo(embedded, tmp_path / "demo", free_port()) as printed:
+    with demo(embedded, place, free_port()) as printed:
         with_key = json.loads(paste(printed, "curl -s -H", 1))
         with_token = json.loads(paste(printed, "TOKEN=", 3))
 
@@ -71,14 +87,14 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def test_the_demo_has_a_past(embedded: CommandLine, tmp_path: Path) -> None:
+def test_the_demo_has_a_past(embedded: CommandLine, lived: Path, tmp_path: Path) -> None:
     """Nine weeks in the order of time, up to half an hour ago; keys were used, one is soon over, one was lost; and the trail is whole.
 
     Every demo tells the same: an action, who did it to what, and how many days ago.
     """
-    stories, now, place = [], datetime.now(UTC), tmp_path
-    for place in (tmp_path / "one", tmp_path / "two"):
-        embedded("demo", "--data-dir", str(place), "--no-serve")
+    stories, now, place = [], datetime.now(UTC), lived
+    for place in (lived, tmp_path / "another"):
+        embedded("demo", "--data-dir", str(place), "--no-serve")  # finds the first one there
         now = datetime.now(UTC)
         trail = rows(place, "SELECT at, action, actor_name, target_kind, count FROM audit_events ORDER BY id")
         moments = [moment(at) for at, *_ in trail]
@@ -103,10 +119,8 @@ def test_the_demo_has_a_past(embedded: CommandLine, tmp_path: Path) -> None:
     assert len({created[:10] for (created,) in rows(place, "SELECT created_at FROM agents")}) == 12
 
 
-def test_a_second_start_finds_what_is_there(embedded: CommandLine, tmp_path: Path) -> None:
+def test_a_second_start_finds_what_is_there(embedded: CommandLine, place: Path) -> None:
     """Nothing is made twice, and the facts stay the same but for the address; only their owner reads them."""
-    place = tmp_path / "demo"
-    embedded("demo", "--data-dir", str(place), "--no-serve", "--port", "8123")
     first = json.loads((place / "demo.json").read_text())
     events = rows(place, "SELECT count(*) FROM audit_events")
     embedded("demo", "--data-dir", str(place), "--no-serve", "--port", "8124")
@@ -119,10 +133,8 @@ def test_a_second_start_finds_what_is_there(embedded: CommandLine, tmp_path: Pat
 
 
 @pytest.mark.parametrize("lost", ["client_id", "client_secret"])
-def test_a_demo_of_before_gets_what_it_lacks(lost: str, embedded: CommandLine, tmp_path: Path) -> None:
+def test_a_demo_of_before_gets_what_it_lacks(lost: str, embedded: CommandLine, place: Path) -> None:
     """Where the app or its secret is not known any more, the next start makes another."""
-    place = tmp_path / "demo"
-    embedded("demo", "--data-dir", str(place), "--no-serve")
     facts = json.loads((place / "demo.json").read_text())
     (place / "demo.json").write_text(json.dumps({name: value for name, value in facts.items() if name != lost}))
 

@@ -19,6 +19,7 @@ from latchpin.automation import demo
 from latchpin.cli import main
 from tests.cli.conftest import EMAIL, CommandLine, command_line, wait_for
 from tests.support import databases
+from tests.support.plain_http import PLAIN
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.both_databases("both databases are named, created and refused by commands")
@@ -118,7 +119,7 @@ def test_a_server_starts_in_a_pod_beside_a_service_of_its_name(embedded: Command
     process = embedded.start("serve", "--port", str(port), LATCHPIN_HOST="localhost", **service)
     try:
         address = f"http://localhost:{port}/health/ready"
-        wait_for(lambda: httpx.get(address, trust_env=False).status_code == 200)
+        wait_for(lambda: httpx.get(address, trust_env=False, verify=PLAIN).status_code == 200)
     finally:
         process.terminate()
         out, err = process.communicate(timeout=30)

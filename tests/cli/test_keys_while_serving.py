@@ -8,6 +8,7 @@ from collections.abc import Callable
 import httpx
 
 from tests.cli.conftest import EMAIL, CommandLine, header
+from tests.support.plain_http import PLAIN
 
 Running = Callable[..., httpx.Client]
 
@@ -80,7 +81,7 @@ def test_changes_on_the_command_line_are_audited_as_the_command_line(latchpin: C
 
 def _fresh(server: httpx.Client, key: str) -> int:
     """Ask over a new connection, which either process may take."""
-    return httpx.get(f"{server.base_url}/api/v1/agent/all", headers=header(key), trust_env=False, timeout=20).status_code
+    return httpx.get(f"{server.base_url}/api/v1/agent/all", headers=header(key), trust_env=False, verify=PLAIN, timeout=20).status_code
 
 
 def test_listing_shows_live_and_revoked_keys_without_the_keys(latchpin: CommandLine) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from tests.cli.conftest import CommandLine
+from tests.support.plain_http import PLAIN
 
 Running = Callable[..., httpx.Client]
 
@@ -43,7 +44,7 @@ def test_the_next_key_is_published_at_once_and_signs_later(latchpin: CommandLine
     wait = datetime.fromisoformat(next_key["signsFrom"]) - datetime.now(UTC)
     assert timedelta(minutes=15) < wait <= timedelta(minutes=20)
     for _ in range(10):
-        with httpx.Client(base_url=server.base_url, trust_env=False) as fresh:  # either process may take it
+        with httpx.Client(base_url=server.base_url, trust_env=False, verify=PLAIN) as fresh:  # either process may take it
             assert kids(fresh) == [old, next_key["kid"]]
     states = {row["kid"]: row["state"] for row in latchpin("keys", "list", "--json").document}
     assert states == {old: "signs", next_key["kid"]: "next"}
@@ -63,7 +64,7 @@ def test_an_exposed_key_is_taken_down_at_once(latchpin: CommandLine, running: Ru
     assert row["kid"] in ran.out
     assert row["state"] == "signs"
     for _ in range(10):
-        with httpx.Client(base_url=server.base_url, trust_env=False) as fresh:
+        with httpx.Client(base_url=server.base_url, trust_env=False, verify=PLAIN) as fresh:
             assert kids(fresh) == [row["kid"]]
 
 
