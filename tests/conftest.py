@@ -35,6 +35,21 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("suite")
 
 
+# Files that take minutes, the dearest first, and then the folders whose tests start processes.
+_DEAREST = (
+    "test_strict_revocation",
+    "test_fenced_commands",
+    "test_strict_token_revocation",
+    "test_crashes",
+    "test_oauth_races",
+    "test_supervision",
+    "test_browser_journey",
+    "test_consent_in_browser",
+    "test_bound_tokens",
+)
+_DEAR_FOLDERS = ("e2e", "worker", "cli", "contracts", "oauth", "api")
+
+
 def missing(what: str, how: str) -> None:
     """Skip for want of a service and say how to provide it; with CI=true that is a failure."""
     _missing[what] = how
@@ -74,6 +89,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Measure(Path(place)))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell has what it starts in the background ignore it, children included
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let several processes begin with the dearest files: one of them at the end would keep one core busy while the others idle."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    order = (*_DEAREST, *_DEAR_FOLDERS)
+    return next((place for place, name in enumerate(order) if name in (item.path.stem, item.path.parent.name)), len(order))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
