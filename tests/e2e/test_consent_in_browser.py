@@ -105,13 +105,12 @@ def _sign_in(page: Page, email: str) -> None:
 
 def _photograph(page: Page, name: str) -> None:
     """Keep the page wide and narrow, light and dark; nothing serious may be wrong, nothing may be cut off, the buttons stay in sight."""
-    support.PICTURES.mkdir(parents=True, exist_ok=True)
     for shape, width, height in SHAPES:
         page.set_viewport_size({"width": width, "height": height})
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")  # painted anew
-            page.screenshot(path=support.PICTURES / f"oauth-{name}-{shape}-{scheme}.png")
+            support.picture(page, f"oauth-{name}-{shape}-{scheme}")
             assert support.serious_faults(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         for button in page.locator("main button:not(.link):visible, main a.button:visible").all():

@@ -1,4 +1,4 @@
-"""A real browser: Chromium driven by Playwright, with screenshots kept for whoever wants to look."""
+"""A real browser: Chromium driven by Playwright."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from tests.support.server import PATIENCE
 
 CHROMIUM = Path(os.environ.get("LATCHPIN_TEST_CHROMIUM", "/usr/bin/chromium"))
-PICTURES = Path(os.environ.get("LATCHPIN_TEST_PICTURES", "build/pictures"))
+PICTURES = os.environ.get("LATCHPIN_TEST_PICTURES")
 expect.set_options(timeout=PATIENCE * 1000)
 _QUIET = [
     "--no-sandbox",
@@ -52,9 +52,10 @@ def sign_in(page: Page, url: str, email: str, password: str) -> None:
 
 
 def picture(page: Page, name: str) -> None:
-    """Keep a screenshot of the whole page."""
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+    """Keep a screenshot of the whole page where LATCHPIN_TEST_PICTURES names a folder, for whoever wants to look."""
+    if PICTURES:
+        Path(PICTURES).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
 
 
 def serious_faults(page: Page) -> list[str]:
