@@ -100,7 +100,7 @@ def test_a_sound_traceparent_stands_in_the_line(organization: Organization) -> N
 
 
 def test_a_request_that_failed_leaves_a_line_of_level_error(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
-    """So does the error itself, under the same id and trace, also where another request is answered at the same time."""
+    """So does the error, under the same id and trace, while another request fails too; the caller is told nothing of it."""
     server, both = serve(), asyncio.Barrier(2)
     traces = ["a" * 32, "b" * 32]
 
@@ -111,6 +111,8 @@ def test_a_request_that_failed_leaves_a_line_of_level_error(serve: Callable[...,
     def ask(trace: str) -> str:
         response = server.http.get("/health/ready", headers={"traceparent": f"00-{trace}-{'c' * 16}-01"})
         assert response.status_code == 500
+        assert "the test's own" not in response.text  # the log tells it, the caller is told nothing
+        assert "RuntimeError" not in response.text
         return response.headers["x-request-id"]
 
     monkeypatch.setattr(server.database, "require_ready", fail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from datetime import timedelta
 from typing import Any
@@ -149,9 +150,12 @@ def test_the_kept_answer_cannot_be_opened_from_the_database(organization: Organi
     assert tokens["refresh_token"].encode() not in token_row.sealed
     assert tokens["access_token"].encode() not in token_row.sealed
     secrets = organization.server.services.secrets
-    for key in (token_row.digest, secrets.master, secrets.derive("refresh-answer"), *secrets.peppers.values()):
-        with pytest.raises(sealing.DecryptionError):
-            sealing.unseal(key, token_row.sealed, str(token_row.id))
+    for known in (token_row.digest, secrets.master, secrets.derive("refresh-answer"), *secrets.peppers.values()):
+        for key in (known, hmac.digest(known, b"latchpin/refresh-answer", "sha256")):  # as such, and made into a key as the token itself is
+            with pytest.raises(sealing.DecryptionError):
+                sealing.unseal(key, token_row.sealed, str(token_row.id))
+    key = hmac.digest(first.refresh.encode(), b"latchpin/refresh-answer", "sha256")
+    assert json.loads(sealing.unseal(key, token_row.sealed, str(token_row.id))) == tokens
     assert apps.refresh(app, first.refresh).json() == tokens
 
 
