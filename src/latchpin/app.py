@@ -35,6 +35,7 @@ from latchpin.identity.api_key_verifier import ApiKeyVerifier
 from latchpin.identity.bearer import AccessTokenVerifier
 from latchpin.identity.key_ring import KeyRing
 from latchpin.identity.proofs import ProofVerifier
+from latchpin.identity.queries import key_counts
 from latchpin.kit import logs
 from latchpin.kit.fetching import Fetcher
 from latchpin.kit.logger import Logger
@@ -174,7 +175,7 @@ def _lifespan(services: Services, log: AccessLog | None) -> Callable[[Litestar],
 
 
 async def _sweep(database: Database) -> None:
-    """Remove what is over for good, at the start and then every hour: sessions that ended long ago, counters of failed sign-ins."""
+    """Tidy up at the start and then every hour: remove what is over for good, count keys as of now, gather the database's statistics."""
     try:
         await _sweep_hourly(database)
     finally:
@@ -204,6 +205,9 @@ async def _sweep_hourly(database: Database) -> None:
                     revocation.purge_expired,
                 ):
                     await purge(session)
+            async with database.transaction() as session:  # by itself, as whoever changes a key holds a lock that it waits for
+                await key_counts.advance(session)
+            await database.gather_statistics()
         except Unavailable:
             _log.warning("sweep.failed", detail="the database cannot be reached; tried again in an hour")
         await asyncio.sleep(_SWEEP_SECONDS)

@@ -15,7 +15,7 @@ from latchpin import settings
 from latchpin.errors import Conflict, Unavailable
 from latchpin.kit import clock
 from latchpin.storage import Database
-from latchpin.storage.database import before_commit, fetch_one
+from latchpin.storage.database import MOST_LISTS, before_commit, fetch_one
 from latchpin.storage.models import Organization
 from tests.support import shortcuts
 from tests.support.ports import free_port
@@ -297,3 +297,34 @@ def test_the_embedded_database_is_its_owner_s_alone(tmp_path: Path) -> None:
         assert set(modes.values()) == {0o600}, modes
 
     asyncio.run(begin())
+
+
+async def test_lists_leave_connections_to_others(database: Database) -> None:
+    """However many are asked for: those that wait hold none, and go on when one has ended."""
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(MOST_LISTS):
+            await stack.enter_async_context(database.read_list())
+        waiting = asyncio.create_task(_list(database))
+        await asyncio.sleep(0.05)
+
+        assert await _names(database) == []
+        assert not waiting.done()
+
+    assert await waiting == 0
+
+
+async def _list(database: Database) -> int:
+    async with database.read_list() as session:
+        return await session.scalar(_HOW_MANY) or 0
+
+
+async def test_statistics_are_gathered_where_the_database_does_not_do_it_by_itself(database: Database) -> None:
+    """SQLite knows how many rows there are afterwards."""
+    async with database.transaction() as session:
+        session.add(_organization("Acme"))
+
+    await database.gather_statistics()
+
+    if database.is_sqlite:
+        async with database.read() as session:
+            assert "organizations" in (await session.scalars(text("SELECT tbl FROM sqlite_stat1"))).all()

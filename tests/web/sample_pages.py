@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from latchpin import problem_types
@@ -214,7 +215,7 @@ def _organization() -> Iterator[tuple[str, str, Any]]:
     yield (
         "policy",
         "organization/policy.html",
-        organization.Policy(shell("policy"), Form({"default_days": "365", "max_days": "730"}), 730, 2),
+        organization.Policy(shell("policy"), Form({"default_days": "365", "max_days": "730"}), 730, 2, 10_000),
     )
     frame = shell("audit")
     people = (Option("", "Anyone"), Option("1", "Maya Lindqvist"))
@@ -235,6 +236,8 @@ def _organization() -> Iterator[tuple[str, str, Any]]:
     )
     nothing = organization.AuditLog(frame, (), chips, chosen, actions, outcomes, people, credentials, "", "", filtered=True)
     yield "audit-none", "audit/list.html", nothing
+    looked_through = "Looked through 20,000 of the newest records. Older ones may match as well."
+    yield "audit-none-yet", "audit/list.html", replace(nothing, older="/audit?cursor=9", looked_through=looked_through)
     changes = (organization.Change("default_days", "365", "90"), organization.Change("max_days", "730", "180"))
     yield (
         "audit-record",

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.storage.models import AuditEvent
 
 FIRST = bytes(32)
-_COLUMNS = tuple(column.name for column in AuditEvent.__table__.columns if column.name != "chain")
 _NEWEST = select(AuditEvent.id, AuditEvent.chain).order_by(AuditEvent.id.desc()).limit(1)
 _AT_ONCE = 1000
 _key: list[bytes] = [b"latchpin-unkeyed-chain"]
@@ -104,9 +103,10 @@ class _Walk:
         self._chain = FIRST
         self._id = 0
 
-    def fits(self, row: AuditEvent) -> bool:
+    def fits(self, row: Row[Any]) -> bool:
         """Whether a row is the next one."""
-        values = {name: getattr(row, name) for name in _COLUMNS}
+        values = row._asdict()
+        del values["chain"]
         if row.chain == link(self._chain, values):
             fits = row.id == self._id + 1 or not self._is_gapless
         else:  # the first releases left the id out of the link
@@ -116,11 +116,10 @@ class _Walk:
         return fits
 
 
-async def _rows(session: AsyncSession) -> AsyncIterator[AuditEvent]:
+async def _rows(session: AsyncSession) -> AsyncIterator[Row[Any]]:
     last = 0
-    query = select(AuditEvent).order_by(AuditEvent.id).limit(_AT_ONCE)
-    while rows := (await session.scalars(query.where(AuditEvent.id > last))).all():
+    query = select(*AuditEvent.__table__.columns).order_by(AuditEvent.id).limit(_AT_ONCE)
+    while rows := (await session.execute(query.where(AuditEvent.id > last))).all():
         for row in rows:
             yield row
         last = rows[-1].id
-        session.expunge_all()

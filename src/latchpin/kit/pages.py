@@ -14,11 +14,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """A slice of a list, with the cursors of its neighbours; None where there is no neighbour."""
+    """A slice of a list, with the cursors of its neighbours; None where there is no neighbour.
+
+    `is_short` says that fewer were found than asked for, though there may be more behind `next`: no more were looked at.
+    """
 
     items: tuple[T, ...]
     next: str | None
     previous: str | None = None
+    is_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,12 @@ from latchpin.storage.time_limit import SECONDS, renew, seconds_of, time_limit
 Session = AsyncSession  # the name by which the edges know it
 Columns = TypeVarTuple("Columns")
 BUSY_TIMEOUT_MS = 10_000
+MOST_LISTS = 4  # read at a time, of some ten connections
 READY_SECONDS = 1.5  # whoever asks whether this is ready has an answer within two seconds, whatever the database does
 LEAST_FREE_BYTES = 4_000_000  # below which the embedded database's disk counts as full
 _CLOSE_SECONDS = 2.0
+_SAMPLE = 400  # entries of each index that are looked at for statistics
+_RECYCLE_SECONDS = 3600  # SQLite reads the statistics that another connection has gathered when it opens the file
 _A_MOMENT = 0.01  # seconds
 _BEFORE_COMMIT = "latchpin_before_commit"
 _AFTER_COMMIT = "latchpin_after_commit"
@@ -49,6 +52,7 @@ class Database:
         self._glance = Executor(self._engine, self._pooler, self.outages, is_sqlite=self.is_sqlite)
         self._counter = shared_counter(settings, self.outages)
         self._turn = asyncio.Lock()
+        self._lists = asyncio.Semaphore(MOST_LISTS)
         self._checking: asyncio.Task[None] | None = None
 
     @property
@@ -102,6 +106,33 @@ class Database:
         """Open a transaction for reading one consistent moment; raises Unavailable as `transaction` does."""
         async with self._session(self._engine) as session:
             yield session
+
+    @asynccontextmanager
+    async def read_list(self) -> AsyncIterator[AsyncSession]:
+        """As `read`, for pages and lists that may read many rows: few at a time, so that there are connections left for credentials.
+
+        Who waits holds no connection. Raises Unavailable after a while as well.
+        """
+        try:
+            async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
+                await self._lists.acquire()
+        except TimeoutError as error:
+            raise self.outages.unavailable(Outage.SLOW, "the lists that are being read do not end") from error
+        try:
+            async with self.read() as session:
+                yield session
+        finally:
+            self._lists.release()
+
+    async def gather_statistics(self) -> None:
+        """Let SQLite look at a sample of each index, so that it plans well whatever has grown; PostgreSQL does that by itself.
+
+        Its PRAGMA optimize would look only at what this very connection has asked for before.
+        """
+        if self.is_sqlite:
+            async with self.transaction() as session:
+                await session.execute(text(f"PRAGMA analysis_limit = {_SAMPLE}"))
+                await session.execute(text("ANALYZE"))
 
     @asynccontextmanager
     async def _session(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
@@ -225,7 +256,9 @@ def create_engine(settings: Settings, pooler: Pooler | None = None, file: Sqlite
         event.listen(engine.sync_engine, "do_connect", (pooler or Pooler()).connect)
         event.listen(engine.sync_engine, "before_cursor_execute", renew)
         return engine
-    engine = create_async_engine(settings.database_url, pool_size=10, max_overflow=0, pool_timeout=10, hide_parameters=True)
+    engine = create_async_engine(
+        settings.database_url, pool_size=10, max_overflow=0, pool_timeout=10, pool_recycle=_RECYCLE_SECONDS, hide_parameters=True
+    )
     watched = file or SqliteFile(settings.database_url, may_create=True)
     event.listen(engine.sync_engine, "do_connect", lambda *_: watched.before_connecting())
     event.listen(engine.sync_engine, "connect", _configure_sqlite)

@@ -67,7 +67,7 @@ async def list_apps(
         raise Malformed(f"sortColumn must be one of {', '.join(SORTS)}.", field="sortColumn")
     if status and status not in set(AppStatus):
         raise Malformed(f"status must be one of {', '.join(AppStatus)}.", field="status")
-    async with database(request).read() as session:
+    async with database(request).read_list() as session:
         page = await client_list.page(
             session,
             principal(request).organization_id,

@@ -63,7 +63,7 @@ class EventOut(CamelStruct, frozen=True):
 
 
 class EventPage(CamelStruct, frozen=True):
-    """Records, newest first. `next` is the `cursor` of the following page, null on the last one."""
+    """Records, newest first. `next` is the `cursor` of the following page, null on the last one, and on that alone."""
 
     events: list[EventOut]
     next: str | None
@@ -116,7 +116,10 @@ async def list_events(
     max_records: Annotated[int, QueryParameter(name="maxRecords", ge=1, le=200, description="1 to 200.")] = 50,
     cursor: Annotated[str | None, text_parameter("`next` of the page before.", most=64)] = None,
 ) -> EventPage:
-    """Return records of the organization, newest first. Records that arrive in between shift no page."""
+    """Return records of the organization, newest first. Records that arrive in between shift no page.
+
+    Go by `next` until it is null: where few records match, a page may hold fewer than asked for, even none, while older ones follow.
+    """
     if outcome not in (None, *_OUTCOMES):
         raise Malformed("outcome must be done, refused or failed.", field="outcome")
     filters = trail.Filters(
@@ -131,7 +134,7 @@ async def list_events(
         until=_moment(until, "until"),
         text=search,
     )
-    async with database(request).read() as session:
+    async with database(request).read_list() as session:
         page = await trail.page(session, principal(request).organization_id, filters, cursor=cursor, size=max_records)
     return EventPage(events=[to_schema(row) for row in page.items], next=page.next)
 

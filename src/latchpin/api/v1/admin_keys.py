@@ -127,7 +127,7 @@ def to_schema(key: ApiKey) -> ApiKeyOut:
 )
 async def list_keys(request: Request[Any, Any, Any], user_id: UserId) -> list[ApiKeyOut]:
     """Return a user's keys, revoked and expired ones included, newest first."""
-    async with database(request).read() as session:
+    async with database(request).read_list() as session:
         user = await users.get(session, principal(request).organization_id, user_id)
         return [to_schema(key) for key in await api_keys.of_user(session, user.id)]
 

@@ -126,7 +126,7 @@ async def list_users(
     """Return one page of the organization's users."""
     if sort_column not in SORTS:
         raise Malformed(f"sortColumn must be one of {', '.join(SORTS)}.", field="sortColumn")
-    async with database(request).read() as session:
+    async with database(request).read_list() as session:
         page = await user_list.page(
             session,
             principal(request).organization_id,

@@ -10,9 +10,12 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.identity import active_keys
+from latchpin.identity.queries import key_counts
 from latchpin.kit import clock
 from latchpin.storage.models import ApiKey, User
 from latchpin.storage.models.user import UserStatus
+
+MOST_COUNTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +32,7 @@ async def counts(session: AsyncSession, organization_id: int) -> Counts:
     of_organization = User.organization_id == organization_id
     everybody = await session.scalar(select(func.count()).select_from(User).where(of_organization)) or 0
     disabled = await session.scalar(select(func.count()).select_from(User).where(of_organization, User.status == UserStatus.DISABLED)) or 0
-    live = await session.scalar(
-        select(func.count()).select_from(ApiKey).where(ApiKey.organization_id == organization_id, active_keys.active())
-    )
-    return Counts(everybody, disabled, live or 0)
+    return Counts(everybody, disabled, await key_counts.total(session, organization_id))
 
 
 async def expiring(session: AsyncSession, organization_id: int, *, within: timedelta, limit: int = 20) -> list[tuple[ApiKey, User]]:
@@ -53,12 +53,10 @@ async def expiring(session: AsyncSession, organization_id: int, *, within: timed
 
 
 async def ending_after(session: AsyncSession, organization_id: int, *, days: int) -> int:
-    """Count live keys that end more than so many days from now."""
+    """Count active keys that end more than so many days from now; no further than `MOST_COUNTED`, which stands for that many or more."""
     latest = clock.now() + timedelta(days=days + 1)
-    live = await session.scalar(
-        select(func.count()).select_from(ApiKey).where(ApiKey.organization_id == organization_id, active_keys.active(latest))
-    )
-    return live or 0
+    keys = select(ApiKey.id).where(ApiKey.organization_id == organization_id, active_keys.active(latest)).limit(MOST_COUNTED).subquery()
+    return await session.scalar(select(func.count()).select_from(keys)) or 0
 
 
 async def names(session: AsyncSession, organization_id: int, user_ids: Iterable[int]) -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.errors import Invalid
 from latchpin.identity import active_keys
+from latchpin.identity.queries import key_counts
 from latchpin.kit import clock, plain_text
 from latchpin.kit.pages import CountedPage
 from latchpin.storage.models import ApiKey, User
@@ -49,19 +51,8 @@ async def page(
     """Return one page (1-based) of an organization's users; `search` looks into name and e-mail. Raises Invalid for an unknown sort."""
     size = max(1, min(size, 200))
     number = max(1, min(number, _MOST_PAGES))
-    live = active_keys.active()
-    soon = and_(live, ApiKey.expires_at <= clock.now() + SOON)
-    keys = (
-        select(
-            ApiKey.user_id,
-            func.sum(case((live, 1), else_=0)).label("live"),
-            func.sum(case((soon, 1), else_=0)).label("soon"),
-        )
-        .where(ApiKey.organization_id == organization_id)
-        .group_by(ApiKey.user_id)
-        .subquery()
-    )
-    column = func.coalesce(keys.c.live, 0) if sort == "keys" else _COLUMNS.get(sort)
+    kept = (await key_counts.of_users(session, organization_id)).subquery()
+    column = kept.c.active if sort == "keys" else _COLUMNS.get(sort)
     if column is None:
         detail = f"Users can be sorted by {', '.join([*_COLUMNS, 'keys'])}."
         raise Invalid(detail, field="sort")
@@ -69,12 +60,22 @@ async def page(
     if term := plain_text.normalize(search):
         condition = and_(condition, or_(contains(User.full_name, term), contains(User.email, term)))
     total = await session.scalar(select(func.count()).select_from(User).where(condition)) or 0
-    rows = await session.execute(
-        select(User, func.coalesce(keys.c.live, 0), func.coalesce(keys.c.soon, 0))
-        .outerjoin(keys, keys.c.user_id == User.id)
-        .where(condition)
-        .order_by((column.desc() if descending else column.asc()).nulls_last(), User.id)
-        .limit(size)
-        .offset((number - 1) * size)
-    )
-    return CountedPage(tuple(UserSummary(user, int(alive), int(expiring)) for user, alive, expiring in rows), total)
+    query = select(User).join(kept, kept.c.user_id == User.id) if sort == "keys" else select(User)
+    order = (column.desc() if descending else column.asc()).nulls_last()
+    users = (await session.scalars(query.where(condition).order_by(order, User.id).limit(size).offset((number - 1) * size))).all()
+    counts = await _key_counts(session, [user.id for user in users])
+    return CountedPage(tuple(UserSummary(user, *counts.get(user.id, (0, 0))) for user in users), total)
+
+
+async def choices(session: AsyncSession, organization_id: int, *, limit: int) -> list[User]:
+    """Return an organization's first users by name, to choose one of them."""
+    query = select(User).where(User.organization_id == organization_id).order_by(_COLUMNS["full_name"], User.id).limit(limit)
+    return list((await session.scalars(query)).all())
+
+
+async def _key_counts(session: AsyncSession, user_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Count the active keys of the users of one page, and those of them that expire soon."""
+    soon = case((ApiKey.expires_at <= clock.now() + SOON, 1), else_=0)
+    query = select(ApiKey.user_id, func.count(), func.sum(soon)).where(ApiKey.user_id.in_(user_ids), active_keys.active())
+    rows = await session.execute(query.group_by(ApiKey.user_id))
+    return {user_id: (alive, int(expiring)) for user_id, alive, expiring in rows}

@@ -1,7 +1,7 @@
 """All tables. Importing this package is what makes `Base.metadata` complete."""
 
 from latchpin.storage.models.agent import Agent, AgentVersion
-from latchpin.storage.models.api_key import ApiKey
+from latchpin.storage.models.api_key import ApiKey, ApiKeyCount, ApiKeyCountTime
 from latchpin.storage.models.audit import AuditEvent
 from latchpin.storage.models.base import Base
 from latchpin.storage.models.deployment import Deployment
@@ -27,6 +27,8 @@ __all__ = [
     "Agent",
     "AgentVersion",
     "ApiKey",
+    "ApiKeyCount",
+    "ApiKeyCountTime",
     "AssertionId",
     "AuditEvent",
     "AuthorizationCode",

@@ -55,7 +55,7 @@ async def makers(session: Session, organization_id: int, keys: Iterable[ApiKey])
 @get("/organization/users/{user_id:int}/api-keys")
 async def show_keys(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """List one user's keys."""
-    async with ctx.services.database.read() as session:
+    async with ctx.services.database.read_list() as session:
         user = await users.get(session, ctx.principal.organization_id, user_id)
         keys = await api_keys.of_user(session, user_id)
         user_keys = keys_of(user, keys, await makers(session, ctx.principal.organization_id, keys))

@@ -33,7 +33,7 @@ async def show_apps(ctx: SignedIn) -> Response[str]:
     listing = lists.wanted(ctx.request, BASE, client_list.SORTS, _SIZE, ("status",))
     chosen = listing.query.get("status", "")
     organization_id = ctx.principal.organization_id
-    async with ctx.services.database.read() as session:
+    async with ctx.services.database.read_list() as session:
         page = await client_list.page(
             session,
             organization_id,

@@ -8,10 +8,11 @@ from urllib.parse import urlencode
 
 from litestar import Response, get
 
-from latchpin.audit import trail
+from latchpin.audit import scan, trail
 from latchpin.audit.trail import Filters
 from latchpin.errors import Missing
 from latchpin.identity.queries import overview, user_list
+from latchpin.kit.pages import Page
 from latchpin.storage.models import AuditEvent
 from latchpin.web import audit_messages, audit_view, forms, lists, render, time_filters
 from latchpin.web.page_context import SignedIn
@@ -44,11 +45,16 @@ async def show_log(ctx: SignedIn) -> Response[str]:
     """List what happened, newest first."""
     query = {name: value for name in _TITLES if (value := forms.query(ctx.request, name))}
     cursor = forms.query(ctx.request, "cursor") or None
-    async with ctx.services.database.read() as session:
+    async with ctx.services.database.read_list() as session:
         page = await trail.page(session, ctx.principal.organization_id, _filters(query), cursor=cursor, size=_SIZE)
-        names = await overview.names(session, ctx.principal.organization_id, (each.actor_id for each in page.items if each.actor_id))
-        user_page = await user_list.page(session, ctx.principal.organization_id, size=_MOST_PEOPLE)
-    people = (Option("", "Anyone"), *(Option(str(each.user.id), each.user.full_name) for each in user_page.items))
+        chosen = forms.number(query.get("actor", ""))
+        actor_ids = [each.actor_id for each in page.items if each.actor_id] + ([chosen] if chosen else [])
+        names = await overview.names(session, ctx.principal.organization_id, actor_ids)
+        choices = await user_list.choices(session, ctx.principal.organization_id, limit=_MOST_PEOPLE)
+    people_by_id = {user.id: user.full_name for user in choices}
+    if chosen in names:
+        people_by_id.setdefault(chosen, names[chosen])  # also where somebody is not among the first by name
+    people = (Option("", "Anyone"), *(Option(str(user_id), name) for user_id, name in people_by_id.items()))
     view = AuditLog(
         ctx.shell("audit"),
         tuple(audit_view.event(each, names) for each in page.items),
@@ -61,6 +67,7 @@ async def show_log(ctx: SignedIn) -> Response[str]:
         _link(query) if cursor else "",
         _link({**query, "cursor": page.next}) if page.next else "",
         bool(query),
+        _looked_through(page, cursor),
     )
     return render.page(ctx.request, "audit/list.html", view)
 
@@ -90,6 +97,13 @@ async def show_record(ctx: SignedIn, event_id: lists.Id) -> Response[str]:
         audit_view.raw(audit_event),
     )
     return render.page(ctx.request, "audit/record.html", view)
+
+
+def _looked_through(page: Page[AuditEvent], cursor: str | None) -> str:
+    """Say how far the page has looked where it found few, though older records may fit as well; empty where it is full or the last."""
+    if not page.is_short:
+        return ""
+    return f"Looked through {scan.DEPTH:,} {'older' if cursor else 'of the newest'} records. Older ones may match as well."
 
 
 def _filters(query: dict[str, str]) -> Filters:

@@ -24,7 +24,7 @@ _AGENTS = 5
 async def show_dashboard(ctx: SignedIn) -> Response[str]:
     """Show how things stand; what only administrators may know is left out for others."""
     me = ctx.principal
-    async with ctx.services.database.read() as session:
+    async with ctx.services.database.read_list() as session:
         active = await agent_lists.count(session, me, Filters())
         archived = await agent_lists.count(session, me, Filters(archived=True))
         visible = await spaces.list_all(session, me)

@@ -47,13 +47,13 @@ async def change_policy(ctx: SignedIn) -> Response[str]:
 
 async def _page(ctx: PageContext, form: Form | None) -> Response[str]:
     organization_id = ctx.principal.organization_id
-    async with ctx.services.database.read() as session:
+    async with ctx.services.database.read_list() as session:
         key_policy = await policy.get(session, organization_id, ctx.services.settings)
         needs_approval = await approvals.needs_approval(session, organization_id)
         over_maximum = await overview.ending_after(session, organization_id, days=key_policy.max_days)
     days = {"default_days": str(key_policy.default_days), "max_days": str(key_policy.max_days)}
     policy_form = form or Form({**days, "app_approval": "yes" if needs_approval else ""})
-    view = Policy(ctx.shell("policy"), policy_form, key_policy.deployment_max_days, over_maximum)
+    view = Policy(ctx.shell("policy"), policy_form, key_policy.deployment_max_days, over_maximum, overview.MOST_COUNTED)
     return render.page(ctx.request, "organization/policy.html", view, status=422 if form else 200)
 
 

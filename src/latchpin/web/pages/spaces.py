@@ -252,13 +252,11 @@ async def _member(ctx: PageContext, space_id: int, user_id: int) -> tuple[SpaceR
 
 async def _member_page(ctx: PageContext, space_id: int, form: Form, *, status: int = 200) -> Response[str]:
     row = await manageable_row(ctx, space_id)
-    async with ctx.services.database.read() as session:
+    async with ctx.services.database.read_list() as session:
         members = {each.user.id for each in await spaces.members(session, space_id)}
-        user_page = await user_list.page(session, ctx.principal.organization_id, size=_MOST_PEOPLE)
+        choices = await user_list.choices(session, ctx.principal.organization_id, limit=_MOST_PEOPLE)
     people = tuple(
-        Option(str(each.user.id), f"{each.user.full_name} ({each.user.email})")
-        for each in user_page.items
-        if each.user.id not in members and each.user.status == "active"
+        Option(str(user.id), f"{user.full_name} ({user.email})") for user in choices if user.id not in members and user.status == "active"
     )
     view = MemberEditor(ctx.shell("spaces"), row, form, None, people, _ROLES)
     return render.page(ctx.request, "spaces/member.html", view, status=status)

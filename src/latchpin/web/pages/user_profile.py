@@ -21,7 +21,7 @@ _EVENTS = 8
 async def show_profile(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Show a user's own page."""
     organization_id, settings, now = ctx.principal.organization_id, ctx.services.settings, clock.now()
-    async with ctx.services.database.read() as session:
+    async with ctx.services.database.read_list() as session:
         user = await users.get(session, organization_id, user_id)
         keys = await api_keys.of_user(session, user_id)
         names = await makers(session, organization_id, keys)

@@ -46,7 +46,7 @@ def _asked_on(params: Mapping[str, int], entries: Entries) -> str:
 async def show_users(ctx: SignedIn) -> Response[str]:
     """List the users, with what tells at once who has working keys."""
     listing = lists.wanted(ctx.request, BASE, _SORTS, _SIZE)
-    async with ctx.services.database.read() as session:
+    async with ctx.services.database.read_list() as session:
         page = await user_list.page(
             session,
             ctx.principal.organization_id,

@@ -53,17 +53,24 @@ class Dashboard:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long new API keys may live, and whether apps need approval; ``ceiling_days`` is the deployment's own limit."""
+    """How long new API keys may live, and whether apps need approval; ``ceiling_days`` is the deployment's own limit.
+
+    Where ``over_maximum`` is ``most_counted``, there may be more.
+    """
 
     shell: Shell
     form: Form
     ceiling_days: int
     over_maximum: int
+    most_counted: int
 
 
 @dataclass(frozen=True, slots=True)
 class AuditLog:
-    """One page of the audit log, newest first. Pages are cursors: new records do not shift them."""
+    """One page of the audit log, newest first. Pages are cursors: new records do not shift them.
+
+    ``looked_through`` says how far was looked where few match; older records may match as well then.
+    """
 
     shell: Shell
     rows: tuple[EventRow, ...]
@@ -76,6 +83,7 @@ class AuditLog:
     newer: str
     older: str
     filtered: bool
+    looked_through: str = ""
 
 
 @dataclass(frozen=True, slots=True)
