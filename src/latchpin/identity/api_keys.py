@@ -21,6 +21,7 @@ from latchpin.identity.policy import KeyPolicy
 from latchpin.identity.scopes import Access
 from latchpin.kit import clock
 from latchpin.kit.fields import FieldValidation
+from latchpin.storage import violations
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import ApiKey, User
 from latchpin.storage.models.user import UserStatus
@@ -89,7 +90,9 @@ async def create(session: AsyncSession, user: User, new: KeyParameters, *, polic
     )
     try:
         key: ApiKey | None = await session.scalar(row.on_conflict_do_nothing(index_elements=[ApiKey.idempotency_key]).returning(ApiKey))
-    except IntegrityError:
+    except IntegrityError as error:
+        if not violations.is_foreign_key(error):
+            raise
         raise Conflict("Somebody that this key depends on was removed at the same moment. Open the page again.") from None
     if key is None:
         raise AlreadyIssued("This form was already sent, and the key it made was shown then. A lost key can only be deleted and replaced.")

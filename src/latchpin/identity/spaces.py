@@ -20,7 +20,7 @@ from latchpin.identity.queries.space_lists import SpaceRow
 from latchpin.identity.roles import Group, Role
 from latchpin.kit import clock, plain_text
 from latchpin.kit.fields import FieldValidation
-from latchpin.storage import search
+from latchpin.storage import search, violations
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import Agent, Space, SpaceMember, User
 from latchpin.storage.models.space import SpaceScope
@@ -213,6 +213,8 @@ def _checked(fields: SpaceFields) -> dict[str, Any]:
 async def _flush(session: AsyncSession) -> None:
     try:
         await session.flush()
-    except IntegrityError:
+    except IntegrityError as error:
+        if not violations.is_unique(error):
+            raise
         problem = FieldProblem("name", "The organization has a Space of this name already.")
         raise Invalid("One entry was refused; nothing was changed.", problems=[problem]) from None

@@ -16,6 +16,7 @@ from latchpin.identity.passwords import Hashed
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
 from latchpin.kit.fields import FieldValidation, email_key
+from latchpin.storage import violations
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import Agent, ApiKey, Run, User
 from latchpin.storage.models.user import UserStatus
@@ -241,7 +242,9 @@ async def _require_another_administrator(session: AsyncSession, user: User, verb
 async def _flush(session: AsyncSession) -> None:
     try:
         await session.flush()
-    except IntegrityError:
+    except IntegrityError as error:
+        if not violations.is_unique(error):
+            raise
         raise Invalid("One entry was refused; nothing was changed.", problems=[FieldProblem("email", _TAKEN)]) from None
 
 

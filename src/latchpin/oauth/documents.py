@@ -8,11 +8,10 @@ is there and unsound, or gone (4xx), ends that at once. Nothing is kept of a doc
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import SplitResult, urlsplit
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.audit import Actor, Origin, events, record
@@ -30,6 +29,7 @@ from latchpin.storage import Database
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthClient
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
+from latchpin.storage.upsert import insert
 
 MOST_LENGTH = 500  # of an address, as a client_id is kept
 LEAST, USUAL, MOST = timedelta(minutes=5), timedelta(hours=1), timedelta(days=1)  # for how long a document is fresh
@@ -102,34 +102,39 @@ class ClientMetadataDocuments:
         await self._keep(client_id, metadata, _lifetime(fetched.max_age), origin)
 
     async def _keep(self, client_id: str, metadata: ClientMetadata, lifetime: timedelta, origin: Origin) -> None:
-        by = _actor(client_id, metadata, origin)
-        try:
-            await self._keep_once(client_id, metadata, lifetime, by)
-        except IntegrityError:  # another process was first
-            await self._keep_once(client_id, metadata, lifetime, by)
-
-    async def _keep_once(self, client_id: str, metadata: ClientMetadata, lifetime: timedelta, by: Actor) -> None:
+        by, fresh_until = _actor(client_id, metadata, origin), clock.now() + lifetime
+        stored = select(OAuthClient).where(OAuthClient.client_id == client_id).with_for_update()
         async with self._database.transaction() as session:
-            row = await session.scalar(select(OAuthClient).where(OAuthClient.client_id == client_id).with_for_update())
-            if row is None:
-                row = await self._add(session, client_id, metadata, by)
-            elif row.status is ClientStatus.ACTIVE:
-                _change(session, row, metadata, by)
-            row.fresh_until = clock.now() + lifetime
+            row = await session.scalar(stored)
+            if row is None and await self._add(session, client_id, metadata, fresh_until, by):
+                return
+            if row is None:  # another process was first
+                row = await session.scalar(stored)
+            if row is not None:
+                if row.status is ClientStatus.ACTIVE:
+                    _change(session, row, metadata, by)
+                row.fresh_until = fresh_until
 
-    async def _add(self, session: AsyncSession, client_id: str, metadata: ClientMetadata, by: Actor) -> OAuthClient:
+    async def _add(self, session: AsyncSession, client_id: str, metadata: ClientMetadata, fresh_until: datetime, by: Actor) -> bool:
+        """Add the app as its document has it; False where it is there already. Raises OAuthError where there is no room for another."""
         count = select(func.count()).select_from(OAuthClient).where(OAuthClient.source == ClientSource.DOCUMENT)
         if (await session.scalar(count) or 0) >= self._settings.registration_most:
             _log.warning("documents.full", detail="no room for another app by its document; unused ones leave after a day")
             raise OAuthError("temporarily_unavailable", "too many apps are known by their documents", status=503)
-        row = OAuthClient(
-            client_id=client_id, source=ClientSource.DOCUMENT, created_at=clock.now(), created_by_name=by.name[:200], **metadata.values()
+        new_row = insert(session, OAuthClient).values(
+            client_id=client_id,
+            source=ClientSource.DOCUMENT,
+            created_at=clock.now(),
+            created_by_name=by.name[:200],
+            fresh_until=fresh_until,
+            **metadata.values(),
         )
-        session.add(row)
-        await session.flush()
+        row = await session.scalar(new_row.on_conflict_do_nothing(index_elements=[OAuthClient.client_id]).returning(OAuthClient))
+        if row is None:
+            return False
         changes = {"client_id": (None, client_id), "redirect_uris": (None, row.redirect_uris)}
         record(session, events.ClientCreated(target_id=row.id, target_name=row.name, changes=changes), by)
-        return row
+        return True
 
 
 def _change(session: AsyncSession, row: OAuthClient, metadata: ClientMetadata, by: Actor) -> None:
