@@ -220,15 +220,13 @@ async def agree(
     request, pending_authorization = opened.pending.request, opened.pending
     if request is None or pending_authorization.account_due or pending_authorization.reauth_due:
         raise Conflict(_NOT_DUE)
-    await lock_session(session, who)
-    approval = await consents.approval_of(session, who.principal, client)
-    if approval is not ClientApproval.OPEN:
-        return ClientBlocked(approval)
+    if blocked := await hold(session, client, who):
+        return blocked
     await pending.use_up(session, opened)
     await _use_up(session, pending_authorization.pushed)
-    stay = stay and scope.may_stay(request.scopes, client.grant_types)
-    scopes = scope.staying(request.scopes) if stay else request.scopes
-    await consents.remember(session, who.principal.user_id, client, place, scopes=scopes, resource=request.resource, stay=stay)
+    scopes = await consents.remember_choice(
+        session, who.principal.user_id, client, place, scopes=request.scopes, resource=request.resource, stay=stay
+    )
     return RedirectToClient(await _code(session, server, client, request, who, place, scopes=scopes))
 
 
@@ -274,6 +272,13 @@ async def lock_session(session: AsyncSession, who: SignedInUser) -> None:
     browser = await session.get(BrowserSession, who.session_id, populate_existing=True)
     if status is not UserStatus.ACTIVE or browser is None or browser.ended_at is not None:
         raise Conflict(_EXPIRED)
+
+
+async def hold(session: AsyncSession, client: Client, who: SignedInUser) -> ClientBlocked | None:
+    """Begin what makes a grant: `lock_session`, and return why the user's organization does not let the app in, if it does not."""
+    await lock_session(session, who)
+    approval = await consents.approval_of(session, who.principal, client)
+    return None if approval is ClientApproval.OPEN else ClientBlocked(approval)
 
 
 async def grant(

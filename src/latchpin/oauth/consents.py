@@ -14,7 +14,7 @@ from latchpin.identity import access
 from latchpin.identity.principal import Principal
 from latchpin.identity.scopes import ordered
 from latchpin.kit import clock
-from latchpin.oauth import redirects
+from latchpin.oauth import redirects, scope
 from latchpin.oauth.clients import Client
 from latchpin.storage.models import OAuthApproval, OAuthConsent, Organization
 from latchpin.storage.models.oauth_grant import Reach
@@ -98,6 +98,16 @@ async def remember(
         .values(user_id=user_id, oauth_client_id=client.pk, created_at=at, **values)
         .on_conflict_do_update(index_elements=["user_id", "oauth_client_id"], set_=values)
     )
+
+
+async def remember_choice(
+    session: AsyncSession, user_id: int, client: Client, place: SpaceBinding, *, scopes: str, resource: Sequence[str], stay: bool
+) -> str:
+    """Keep what a user has just agreed to, and return the scopes: with `stay` offline access is among them where the client can have it."""
+    stay = stay and scope.may_stay(scopes, client.grant_types)
+    scopes = scope.staying(scopes) if stay else scopes
+    await remember(session, user_id, client, place, scopes=scopes, resource=resource, stay=stay)
+    return scopes
 
 
 async def chosen(session: AsyncSession, principal: Principal, word: str) -> SpaceBinding:

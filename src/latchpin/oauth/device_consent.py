@@ -11,7 +11,7 @@ from latchpin.audit import Actor, events, record
 from latchpin.errors import Conflict
 from latchpin.identity.scopes import ordered
 from latchpin.identity.sessions import SignedInUser
-from latchpin.oauth import authorization_request, authorize, consents, device_codes, pending, resources, scope
+from latchpin.oauth import authorization_request, authorize, consents, device_codes, pending, resources
 from latchpin.oauth.authorization_server import AuthorizationServer
 from latchpin.oauth.authorize import ClientBlocked, Outcome, Prompt, RedirectToClient, ShowPrompt
 from latchpin.oauth.clients import Client
@@ -76,15 +76,12 @@ async def agree(
 ) -> Outcome:
     """Do what Authorize says: make the grant that the device gets with its next question. `stay`, and what is raised, as for other apps."""
     authorize.require_shown(opened, client)
-    await authorize.lock_session(session, who)
-    approval = await consents.approval_of(session, who.principal, client)
-    if approval is not ClientApproval.OPEN:
-        return ClientBlocked(approval)
+    if blocked := await authorize.hold(session, client, who):
+        return blocked
     row = await _take(session, opened)
-    scopes, resource = _scopes(row, client), tuple(row.resource.split())
-    stay = stay and scope.may_stay(scopes, client.grant_types)
-    scopes = scope.staying(scopes) if stay else scopes
-    await consents.remember(session, who.principal.user_id, client, place, scopes=scopes, resource=resource, stay=stay)
+    resource = tuple(row.resource.split())
+    user_id = who.principal.user_id
+    scopes = await consents.remember_choice(session, user_id, client, place, scopes=_scopes(row, client), resource=resource, stay=stay)
     new_grant = await authorize.grant(session, server, client, who, place, scopes=scopes, resource=resource)
     if not await device_codes.approve(session, row, new_grant):
         raise Conflict(_OVER)
