@@ -113,7 +113,8 @@ async def finish(request: AnyRequest) -> str:
     client = await server.clients.find(CONTROL_CENTER, await server.now())
     outcome = None
     if client and form.get("code"):
-        outcome = await authorization_code.redeem(server, client, form, page_context.origin_of(request))
+        async with server.database.transaction() as session:
+            outcome = await authorization_code.redeem(server, session, client, form, page_context.origin_of(request))
     if outcome is None or isinstance(outcome, OAuthError):
         raise FlowSuperseded("The sign-in could not be finished. Sign in again.")
     return _login_state(request).wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from types import ModuleType
 
 from litestar import Response, post, route
 from litestar.enums import HttpMethod
@@ -21,11 +22,26 @@ from latchpin.oauth.params import Params
 
 PATH = "/api/oauth/token"
 Grant = Callable[[AuthorizationServer, Client, Params, Origin], Awaitable[TokenResponse | OAuthError]]
+
+
+def _in_transaction(grant: ModuleType) -> Grant:
+    """Redeem what one transaction uses up: opened here, it commits what the grant returns, a refusal too, and undoes what it raises."""
+
+    async def redeem(server: AuthorizationServer, client: Client, params: Params, origin: Origin) -> TokenResponse | OAuthError:
+        params.need(grant.PARAMETER)
+        await server.now()  # the signing keys are at hand before rows are locked
+        async with server.database.transaction() as session:
+            response: TokenResponse | OAuthError = await grant.redeem(server, session, client, params, origin)
+        return response
+
+    return redeem
+
+
 GRANTS: dict[str, Grant] = {
-    authorization_code.NAME: authorization_code.redeem,
-    refresh_token.NAME: refresh_token.redeem,
+    authorization_code.NAME: _in_transaction(authorization_code),
+    refresh_token.NAME: _in_transaction(refresh_token),
     client_credentials.NAME: client_credentials.redeem,
-    device_code.NAME: device_code.redeem,
+    device_code.NAME: _in_transaction(device_code),
     token_exchange.NAME: token_exchange.redeem,
 }
 

@@ -21,6 +21,7 @@ from latchpin.oauth.params import Params
 from latchpin.storage.models import AuthorizationCode, BrowserSession, OAuthClient, OAuthGrant
 
 NAME = "authorization_code"
+PARAMETER = "code"
 MOST_TRIES = 3
 _REFUSED = "the code is unknown, used, expired, or not this client's"
 
@@ -35,33 +36,33 @@ class _RedeemedCode:
     session_lives: bool
 
 
-async def redeem(server: AuthorizationServer, client: Client, params: Params, origin: Origin) -> TokenResponse | OAuthError:
+async def redeem(
+    server: AuthorizationServer, session: AsyncSession, client: Client, params: Params, origin: Origin
+) -> TokenResponse | OAuthError:
     """Trade a code for tokens; a refresh token comes along where `offline_access` was granted."""
-    code, verifier = params.need("code"), params.get("code_verifier")
-    await server.now()
-    async with server.database.transaction() as session:
-        redeemed_code = await _find(session, code)
-        if redeemed_code is None or redeemed_code.grant.oauth_client_id != client.pk:
-            return invalid_grant(_REFUSED)
-        if refusal := await dpop_binding.refusal_of(server, client, redeemed_code.code.dpop_jkt, params.jkt, origin):
-            return refusal  # the code is left as it is: whoever stole it has no key
-        if refusal := await _refusal(session, redeemed_code, params, verifier, actor(client, origin)):
-            return refusal  # what was noted of it is committed
-        active = await active_grant.by_id(session, redeemed_code.grant.id, server.settings)
-        if not isinstance(active, ActiveGrant):
-            return invalid_grant(_REFUSED)
-        token_resources = await resources.of_grant(session, params.resources, redeemed_code.grant, server.settings)
-        if not await _use_up(session, redeemed_code.code):
-            return invalid_grant(_REFUSED)
-        refresh = None
-        if OFFLINE in active.granted and "refresh_token" in client.grant_types:
-            refresh, _ = await issue.new_refresh_token(session, server, redeemed_code.grant)
-        dpop_binding.bind(client, redeemed_code.grant, params.jkt)
-        grants.activate(session, redeemed_code.grant, redeemed_code.client, by=issue.actor(active, actor(client, origin)))
-        server.activity.app_used(client.pk)
-        return issue.token_response(
-            server, active, TokenRequest(active.granted, token_resources, redeemed_code.code.nonce, params.jkt), refresh=refresh
-        )
+    code, verifier = params.need(PARAMETER), params.get("code_verifier")
+    redeemed_code = await _find(session, code)
+    if redeemed_code is None or redeemed_code.grant.oauth_client_id != client.pk:
+        return invalid_grant(_REFUSED)
+    if refusal := await dpop_binding.refusal_of(server, client, redeemed_code.code.dpop_jkt, params.jkt, origin):
+        return refusal  # the code is left as it is: whoever stole it has no key
+    if refusal := await _refusal(session, redeemed_code, params, verifier, actor(client, origin)):
+        return refusal  # what was noted of it is committed
+    active = await active_grant.by_id(session, redeemed_code.grant.id, server.settings)
+    if not isinstance(active, ActiveGrant):
+        return invalid_grant(_REFUSED)
+    token_resources = await resources.of_grant(session, params.resources, redeemed_code.grant, server.settings)
+    if not await _use_up(session, redeemed_code.code):
+        return invalid_grant(_REFUSED)
+    refresh = None
+    if OFFLINE in active.granted and "refresh_token" in client.grant_types:
+        refresh, _ = await issue.new_refresh_token(session, server, redeemed_code.grant)
+    dpop_binding.bind(client, redeemed_code.grant, params.jkt)
+    grants.activate(session, redeemed_code.grant, redeemed_code.client, by=issue.actor(active, actor(client, origin)))
+    server.activity.app_used(client.pk)
+    return issue.token_response(
+        server, active, TokenRequest(active.granted, token_resources, redeemed_code.code.nonce, params.jkt), refresh=refresh
+    )
 
 
 async def _find(session: AsyncSession, code: str) -> _RedeemedCode | None:

@@ -21,40 +21,41 @@ from latchpin.storage.models import DeviceCode, OAuthClient, OAuthGrant
 from latchpin.storage.models.oauth_grant import DeviceStatus
 
 NAME = client_admin.DEVICE
+PARAMETER = "device_code"
 _EARLY_SECONDS = 1  # what the network may take from the wait between two questions
 _REFUSED = "the device code is unknown, used, or not this client's"
 
 
-async def redeem(server: AuthorizationServer, client: Client, params: Params, origin: Origin) -> TokenResponse | OAuthError:
+async def redeem(
+    server: AuthorizationServer, session: AsyncSession, client: Client, params: Params, origin: Origin
+) -> TokenResponse | OAuthError:
     """Tell a device how far its request has come (section 3.5), or trade its code for tokens."""
-    device_code = params.need("device_code")
-    await server.now()
-    async with server.database.transaction() as session:
-        row = await session.scalar(
-            select(DeviceCode)
-            .where(DeviceCode.digest == credentials.token_digest(device_code), DeviceCode.oauth_client_id == client.pk)
-            .with_for_update(key_share=True)
-        )
-        if row is None or row.status is DeviceStatus.USED:
-            return invalid_grant(_REFUSED)
-        if refusal := _undecided(row):
-            return refusal
-        grant_and_client = await _take(session, row)
-        if grant_and_client is None:
-            return invalid_grant(_REFUSED)
-        grant, client_row = grant_and_client
-        await resources.checked(session, grant.resource.split(), grant.organization_id, server.settings)
-        token_resources = resources.narrow_to_grant(params.resources, grant.resource, active_grant.own_audiences(server.settings))
-        active = await active_grant.by_id(session, grant.id, server.settings)
-        if not isinstance(active, ActiveGrant):
-            return invalid_grant(_REFUSED)
-        refresh = None
-        if OFFLINE in active.granted and "refresh_token" in client.grant_types:
-            refresh, _ = await issue.new_refresh_token(session, server, grant)
-        dpop_binding.bind(client, grant, params.jkt)
-        grants.activate(session, grant, client_row, by=issue.actor(active, actor(client, origin)))
-        server.activity.app_used(client.pk)
-        return issue.token_response(server, active, TokenRequest(active.granted, token_resources, jkt=params.jkt), refresh=refresh)
+    device_code = params.need(PARAMETER)
+    row = await session.scalar(
+        select(DeviceCode)
+        .where(DeviceCode.digest == credentials.token_digest(device_code), DeviceCode.oauth_client_id == client.pk)
+        .with_for_update(key_share=True)
+    )
+    if row is None or row.status is DeviceStatus.USED:
+        return invalid_grant(_REFUSED)
+    if refusal := _undecided(row):
+        return refusal
+    grant_and_client = await _take(session, row)
+    if grant_and_client is None:
+        return invalid_grant(_REFUSED)
+    grant, client_row = grant_and_client
+    await resources.checked(session, grant.resource.split(), grant.organization_id, server.settings)
+    token_resources = resources.narrow_to_grant(params.resources, grant.resource, active_grant.own_audiences(server.settings))
+    active = await active_grant.by_id(session, grant.id, server.settings)
+    if not isinstance(active, ActiveGrant):
+        return invalid_grant(_REFUSED)
+    refresh = None
+    if OFFLINE in active.granted and "refresh_token" in client.grant_types:
+        refresh, _ = await issue.new_refresh_token(session, server, grant)
+    dpop_binding.bind(client, grant, params.jkt)
+    grants.activate(session, grant, client_row, by=issue.actor(active, actor(client, origin)))
+    server.activity.app_used(client.pk)
+    return issue.token_response(server, active, TokenRequest(active.granted, token_resources, jkt=params.jkt), refresh=refresh)
 
 
 def _undecided(row: DeviceCode) -> OAuthError | None:

@@ -28,6 +28,7 @@ from latchpin.oauth.params import Params
 from latchpin.storage.models import OAuthGrant, RefreshToken
 
 NAME = "refresh_token"
+PARAMETER = "refresh_token"
 WINDOW = timedelta(seconds=10)
 REFUSED = "Refresh token is invalid or expired"
 REPLAYED = "Refresh token has already been used; re-authorize"
@@ -49,44 +50,44 @@ _PREDECESSOR = (
 )
 
 
-async def redeem(server: AuthorizationServer, client: Client, params: Params, origin: Origin) -> TokenResponse | OAuthError:
+async def redeem(
+    server: AuthorizationServer, session: AsyncSession, client: Client, params: Params, origin: Origin
+) -> TokenResponse | OAuthError:
     """Trade a refresh token for new tokens. `scope` narrows the access token only; the family keeps its own (RFC 6749 section 6)."""
-    refresh_token = params.need("refresh_token")
-    await server.now()
-    async with server.database.transaction() as session:
-        digest = {"digest": credentials.token_digest(refresh_token)}
-        # Those who refresh or revoke a family come one after the other (PostgreSQL; SQLite has one writer). The grant's row is the only
-        # lock of a family, so nobody who waits for it holds another; what is read after it is the state that the one before left.
-        grant = await session.scalar(_LOCKED, digest)
-        token = await session.scalar(_TOKEN, digest) if grant is not None else None
-        if grant is None or token is None:
-            return invalid_grant(REFUSED)
-        active = await active_grant.by_id(session, grant.id, server.settings)  # reads the grant again, too
-        if grant.oauth_client_id != client.pk or grant.ended_at is not None:
-            return invalid_grant(REFUSED)
-        bound = grant.dpop_jkt if _is_bound(token) else None
-        refusal = await dpop_binding.refusal_of(server, client, bound, params.jkt, origin)
-        if refusal is not None or token.used_at is not None:  # without its key neither the token is spent nor the family ended
-            return refusal or await _retry(session, params, refresh_token, token, grant, active, actor(client, origin))
-        if token.expires_at <= clock.now() or not isinstance(active, ActiveGrant):
-            return invalid_grant(REFUSED)
-        token_request = TokenRequest(
-            scope.narrowed(params.get("scope"), active.granted),
-            await resources.of_grant(session, params.resources, grant, server.settings),
-            jkt=params.jkt,
-        )
-        request_fingerprint = _token_request(params, bound=bound)
-        dpop_binding.bind(client, grant, params.jkt)
-        text, successor = await issue.new_refresh_token(session, server, grant)
-        response = issue.token_response(server, active, token_request, refresh=text)
-        if not await _spend(
-            session, token, request_fingerprint, successor, sealing.seal(_key(refresh_token), json.dumps(response).encode(), str(token.id))
-        ):
-            return invalid_grant(REFUSED)
-        server.activity.app_used(client.pk, grant.id)
-        by = issue.actor(active, actor(client, origin))
-        record(session, events.GrantRefreshed(target_id=grant.id, target_name=active.client_name), by)
-        return response
+    refresh_token = params.need(PARAMETER)
+    digest = {"digest": credentials.token_digest(refresh_token)}
+    # Those who refresh or revoke a family come one after the other (PostgreSQL; SQLite has one writer). The grant's row is the only
+    # lock of a family, so nobody who waits for it holds another; what is read after it is the state that the one before left.
+    grant = await session.scalar(_LOCKED, digest)
+    token = await session.scalar(_TOKEN, digest) if grant is not None else None
+    if grant is None or token is None:
+        return invalid_grant(REFUSED)
+    active = await active_grant.by_id(session, grant.id, server.settings)  # reads the grant again, too
+    if grant.oauth_client_id != client.pk or grant.ended_at is not None:
+        return invalid_grant(REFUSED)
+    bound = grant.dpop_jkt if _is_bound(token) else None
+    refusal = await dpop_binding.refusal_of(server, client, bound, params.jkt, origin)
+    if refusal is not None or token.used_at is not None:  # without its key neither the token is spent nor the family ended
+        return refusal or await _retry(session, params, refresh_token, token, grant, active, actor(client, origin))
+    if token.expires_at <= clock.now() or not isinstance(active, ActiveGrant):
+        return invalid_grant(REFUSED)
+    token_request = TokenRequest(
+        scope.narrowed(params.get("scope"), active.granted),
+        await resources.of_grant(session, params.resources, grant, server.settings),
+        jkt=params.jkt,
+    )
+    request_fingerprint = _token_request(params, bound=bound)
+    dpop_binding.bind(client, grant, params.jkt)
+    text, successor = await issue.new_refresh_token(session, server, grant)
+    response = issue.token_response(server, active, token_request, refresh=text)
+    if not await _spend(
+        session, token, request_fingerprint, successor, sealing.seal(_key(refresh_token), json.dumps(response).encode(), str(token.id))
+    ):
+        return invalid_grant(REFUSED)
+    server.activity.app_used(client.pk, grant.id)
+    by = issue.actor(active, actor(client, origin))
+    record(session, events.GrantRefreshed(target_id=grant.id, target_name=active.client_name), by)
+    return response
 
 
 async def _spend(session: AsyncSession, token: RefreshToken, request_fingerprint: str, successor: int, sealed: bytes) -> bool:
