@@ -72,7 +72,7 @@ def test_a_page_looks_at_a_bounded_number_of_rows_and_its_cursor_leads_on(
     organization: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What fits the filters is found in the end, each once, however far back it lies; the last page says that it is the last."""
-    monkeypatch.setattr(scan, "DEPTH", 4)
+    monkeypatch.setattr(scan, "TEXT_DEPTH", 4)
     _record(organization, "wanted 1", *["hay"] * 9, "wanted 2", "hay", "wanted 3")
 
     pages = [_page(organization, Filters(text="wanted"))]
@@ -88,7 +88,7 @@ def test_a_page_looks_at_a_bounded_number_of_rows_and_its_cursor_leads_on(
 
 def test_a_full_page_is_not_short_though_few_rows_are_looked_at(organization: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cursor then stands behind the last row that was shown."""
-    monkeypatch.setattr(scan, "DEPTH", 4)
+    monkeypatch.setattr(scan, "TEXT_DEPTH", 4)
     _record(organization, *(f"thing {number}" for number in range(6)))
 
     first = _page(organization, Filters(text="thing"), size=2)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from latchpin.audit import Actor, Origin, events, record
+from latchpin.audit import Actor, Origin, events, record, scan
+from latchpin.web.pages import audit as audit_pages
 from tests.support.apps import Apps
 from tests.support.people import Organization
 from tests.web.browser import Browser
@@ -109,3 +111,37 @@ def test_filters_show_nothing_of_another_organization(administrator: Browser, ot
 
     for filters in ({"through": f"api_key:{key.id}"}, {"through": f"app:{app.pk}"}, {"name": "Secret project"}, {"address": "127.0.0.1"}):
         assert not any("Secret project" in row for row in shown(administrator, **filters))
+
+
+def test_a_page_that_found_little_says_how_far_it_has_looked_and_leads_on(
+    organization: Organization, administrator: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody takes it for the answer that there is nothing."""
+    monkeypatch.setattr(scan, "DEPTH", 3)
+    organization.get("/agent/all", organization.key(description="Seldom used"))
+    organization.server.flush()
+    for number in range(6):
+        organization.space(f"Space {number}")
+
+    address, found, looked = "/audit?name=seldom", "", 0
+    while "Seldom used" not in found and looked < 20:
+        page = administrator.open(address).text
+        found = page.partition("<tbody")[2]
+        looked += "Looked through 3" in page
+        following = re.search(r'href="(/audit\?[^"]*cursor=[^"]*)"', page)
+        address = unescape(following[1]) if following else address
+
+    assert looked >= 2
+    assert "Seldom used" in found
+
+
+def test_whoever_is_chosen_stands_in_the_menu_of_people(
+    organization: Organization, administrator: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one who is not among the first by name."""
+    monkeypatch.setattr(audit_pages, "_MOST_PEOPLE", 1)
+    person = organization.user("Zoe Last")
+
+    assert f'<option value="{person.id}" selected>Zoe Last</option>' in administrator.open(f"/audit?actor={person.id}").text
+    assert "Who: <strong>Zoe Last</strong>" in administrator.open(f"/audit?actor={person.id}").text
+    assert "Zoe Last" not in administrator.open("/audit?outcome=failed").text

@@ -1,4 +1,4 @@
-"""How a page of the audit trail is read: by the index that fits its filters best, in the order of ids, and never more than `DEPTH` rows.
+"""How a page of the audit trail is read: by the index that fits its filters best, in the order of ids, and a bounded number of rows.
 
 The conditions that the index answers are written plainly; all others are kept from the planner, so that both databases read the trail in
 order and sort nothing, whatever statistics they have. Where others remain, most rows may be in vain, so they are looked at by the piece.
@@ -19,6 +19,7 @@ from latchpin.storage.models import AuditEvent, OAuthGrant, Organization
 from latchpin.storage.search import contains
 
 DEPTH = 20_000
+TEXT_DEPTH = 5_000  # where a text is looked for in four columns
 _ABREAST = 1_000  # so many events may be written in another order than that of their times, as by hosts whose clocks differ
 _EQUAL = ("outcome", "actor_id", "credential_kind", "credential_id", "target_kind", "target_id")
 _UNUSUAL = AuditEvent.outcome != literal_column("'done'")  # as the index says it
@@ -55,8 +56,9 @@ class Scan:
     `visible` holds for all that is looked at, as a rule.
     """
 
-    indexed: list[ColumnElement[bool]] = field(default_factory=list)
-    checked: list[ColumnElement[bool]] = field(default_factory=list)
+    indexed: list[ColumnElement[bool]]
+    checked: list[ColumnElement[bool]]
+    depth: int
     lowest: int | None = None
     highest: int | None = None
     visible: list[ColumnElement[bool]] = field(default_factory=list)
@@ -90,27 +92,28 @@ async def open_(session: AsyncSession, organization_id: int, filters: Filters, *
     if filters.app_id is not None and "app_id" not in answered:
         checked.append(_by_app(filters.app_id, indexed=False))
     visible = await visibility(session, organization_id)
+    depth = TEXT_DEPTH if filters.text else DEPTH
     if visible.is_alone:
-        scan = Scan(indexed, checked, visible=[visible.condition])
+        scan = Scan(indexed, checked, depth, visible=[visible.condition])
     elif indexed:
-        scan = Scan(indexed, [*checked, visible.condition])
+        scan = Scan(indexed, [*checked, visible.condition], depth)
     else:
-        scan = Scan([AuditEvent.organization_id == organization_id], checked)
+        scan = Scan([AuditEvent.organization_id == organization_id], checked, depth)
     if before is not None:
         scan = replace(scan, highest=before - 1)
     return await _between_times(session, scan, filters)
 
 
 async def shallow(session: AsyncSession, scan: Scan) -> tuple[Scan, bool]:
-    """Return a scan cut to the newest `DEPTH` of its rows, and whether older ones are left; one that shows all it looks at is not cut."""
+    """Return a scan cut to the newest `depth` of its rows, and whether older ones are left; one that shows all it looks at is not cut."""
     if not scan.checked:
         return scan, False
     if not scan.indexed:  # all rows: their ids are counted instead of them
         newest = await session.scalar(select(AuditEvent.id).where(*scan.rows()).order_by(AuditEvent.id.desc()).limit(1))
-        lowest = (newest or 0) - DEPTH + 1
+        lowest = (newest or 0) - scan.depth + 1
         is_cut = lowest > (scan.lowest or 1)
         return (replace(scan, lowest=lowest), True) if is_cut else (scan, False)
-    ids = select(AuditEvent.id).where(*scan.rows()).order_by(AuditEvent.id.desc()).offset(DEPTH - 1).limit(2)
+    ids = select(AuditEvent.id).where(*scan.rows()).order_by(AuditEvent.id.desc()).offset(scan.depth - 1).limit(2)
     last = (await session.scalars(ids)).all()
     return (replace(scan, lowest=last[0]), True) if len(last) > 1 else (scan, False)
 
