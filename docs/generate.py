@@ -181,9 +181,9 @@ def _errors() -> Iterator[str]:
     yield ""
     yield from _table(
         ("status", "`errorCode`", "error"),
-        ((str(each.status), f"`{each.code}`", f"[{each.heading}](#{_anchor(each.heading)})") for each in problem_types.EVERY),
+        ((str(each.status), f"`{each.code}`", f"[{each.heading}](#{_anchor(each.heading)})") for each in problem_types.ALL_TYPES),
     )
-    for each in problem_types.EVERY:
+    for each in problem_types.ALL_TYPES:
         yield from ("", f"## {each.heading}", "", f"{each.status}, `{each.code}`. {each.meaning}", "")
         yield from (f"**Why it happens.** {each.why}", "", f"**What to do next.** {each.advice}")
 

@@ -102,7 +102,7 @@ async def test_stopping_lets_go_of_every_file(chosen: Settings) -> None:
     assert counts[2] <= counts[0]
 
 
-async def test_starting_sweeps_what_is_over(chosen: Settings) -> None:
+async def test_starting_purges_what_is_over(chosen: Settings) -> None:
     """Counters of failed sign-ins do not pile up with every address that ever tried."""
     application = build(chosen)
     async with AsyncTestClient(application.litestar), application.services.database.transaction() as session:

@@ -55,7 +55,7 @@ BAD = {
     "bad_key_limit": ["0", "100001"],
     "session_idle_minutes": ["4", "10081"],
     "session_max_hours": ["0", "2161"],
-    "proof_minutes": ["0", "61"],
+    "reauth_minutes": ["0", "61"],
     "token_algorithm": ["none", "HS256", "RS512", ""],
     "access_token_minutes": ["0", "61", "a while"],
     "refresh_idle_days": ["0", "366"],
@@ -172,7 +172,7 @@ def test_the_defaults_are_a_deployment_on_this_machine_alone() -> None:
     assert chosen.public_url == "http://127.0.0.1:8080"
     assert (chosen.key_default_days, chosen.key_max_days) == (365, 730)
     assert (chosen.rate_limit, chosen.rate_limit_window_seconds, chosen.rate_limit_queue) == (100, 60, 10)
-    assert (chosen.proof_minutes, chosen.development, chosen.trusted_proxies) == (10, False, ())
+    assert (chosen.reauth_minutes, chosen.development, chosen.trusted_proxies) == (10, False, ())
     assert chosen.is_sqlite
     assert not chosen.is_https
 

@@ -57,7 +57,7 @@ from latchpin.web import routes as pages
 from latchpin.web.pages import errors as page_errors
 
 _log = Logger(__name__)
-_SWEEP_SECONDS = 3600
+_MAINTENANCE_SECONDS = 3600
 V1 = (*agents.HANDLERS, *runs.HANDLERS, *run_files.HANDLERS, *spaces.HANDLERS, *admin.HANDLERS)
 
 
@@ -151,7 +151,7 @@ def _lifespan(services: Services, log: AccessLog | None) -> Callable[[Litestar],
         await deployment.check(database, services.secrets)
         async with database.transaction() as session:
             await clients.prepare(session, services.settings)
-        working = (services.activity.run(), services.proofs.used.run(), CheckpointLog(database).run(), _sweep(database))
+        working = (services.activity.run(), services.proofs.used.run(), CheckpointLog(database).run(), _maintain(database))
         running = [asyncio.create_task(each) for each in working]
         _log.info("server_process.started", version=__version__, process=os.getpid())
         gc.collect()
@@ -174,10 +174,10 @@ def _lifespan(services: Services, log: AccessLog | None) -> Callable[[Litestar],
     return run
 
 
-async def _sweep(database: Database) -> None:
+async def _maintain(database: Database) -> None:
     """Tidy up at the start and then every hour: remove what is over for good, count keys as of now, gather the database's statistics."""
     try:
-        await _sweep_hourly(database)
+        await _maintain_hourly(database)
     finally:
         if sign_in.has_counted():
             with contextlib.suppress(Unavailable):
@@ -185,7 +185,7 @@ async def _sweep(database: Database) -> None:
                     sign_in.write_counted(session)
 
 
-async def _sweep_hourly(database: Database) -> None:
+async def _maintain_hourly(database: Database) -> None:
     while True:
         try:
             async with database.transaction() as session:
@@ -209,5 +209,5 @@ async def _sweep_hourly(database: Database) -> None:
                 await key_counts.advance(session)
             await database.gather_statistics()
         except Unavailable:
-            _log.warning("sweep.failed", detail="the database cannot be reached; tried again in an hour")
-        await asyncio.sleep(_SWEEP_SECONDS)
+            _log.warning("maintenance.failed", detail="the database cannot be reached; tried again in an hour")
+        await asyncio.sleep(_MAINTENANCE_SECONDS)

@@ -86,8 +86,8 @@ class Settings:
     )
     session_idle_minutes: int = _setting(value.integer(5, 10_080), 720, "A browser session ends after this many idle minutes.")
     session_max_hours: int = _setting(value.integer(1, 2160), 168, "A browser session ends after this many hours in any case.")
-    proof_minutes: int = _setting(
-        value.integer(1, 60), 10, "Changing keys or users asks for the password again when the last proof is older."
+    reauth_minutes: int = _setting(
+        value.integer(1, 60), 10, "Changing keys or users asks for the password again when it was last given earlier."
     )
     token_algorithm: str = _setting(
         value.one_of("RS256", "ES256", "Ed25519", "EdDSA"),
@@ -239,14 +239,14 @@ def _texts(environ: Mapping[str, str], given: Mapping[str, object], problems: li
         for name, content in _file(path, problems).items():
             joined = ",".join(map(str, content)) if isinstance(content, list) else str(content)
             entries.append((name, f"{name} in {path.name}", joined))
-    in_file = _known(entries, problems)
+    in_file = _read_source(entries, problems)
     entries = [
         (key.removeprefix(PREFIX).lower(), key, text) for key, text in environ.items() if key != PREFIX + "CONFIG" and is_ours(key, text)
     ]
-    return in_file | _known(entries, problems)
+    return in_file | _read_source(entries, problems)
 
 
-def _known(entries: list[tuple[str, str, str]], problems: list[str]) -> dict[str, tuple[str, str]]:
+def _read_source(entries: list[tuple[str, str, str]], problems: list[str]) -> dict[str, tuple[str, str]]:
     """Return what one source says of our settings: itself, or by a secret one's file."""
     setting_names, secret = {spec.name for spec in fields(Settings)}, secret_names()
     texts: dict[str, tuple[str, str]] = {}

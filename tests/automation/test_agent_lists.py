@@ -53,7 +53,7 @@ def test_everybody_in_turn_sees_what_the_access_decision_says(organization: Orga
         results = []
         for _turn, who in itertools.product(range(TURNS), everybody):
             visible = list(await session.scalars(select(Agent.id).where(access.visible_agents(who)).order_by(Agent.id)))
-            ids = sorted(each.id for each in await agent_lists.every(session, who, Filters()))
+            ids = sorted(each.id for each in await agent_lists.list_all(session, who, Filters()))
             page = await agent_lists.page(session, who, Filters(), number=1, size=1000)
             assert (sorted(each.id for each in page.items), page.total) == (ids, await agent_lists.count(session, who, Filters()))
             results.append((ids, visible))
@@ -75,7 +75,7 @@ def test_everybody_in_turn_sees_their_spaces_and_what_is_in_them(organization: O
             assert [each.id for each in await space_lists.list_all(session, who)] == visible
             for space_id in visible:
                 inside = await agent_lists.in_space(session, who, space_id)
-                assert inside == await agent_lists.every(session, who, Filters(space_id=space_id, archived=None))
+                assert inside == await agent_lists.list_all(session, who, Filters(space_id=space_id, archived=None))
             for space_id in ids.difference(visible):
                 with pytest.raises(Missing):
                     await agent_lists.in_space(session, who, space_id)
@@ -92,7 +92,7 @@ def test_a_filter_finds_its_own_value_and_not_that_of_the_question_before(organi
     async def work(session: AsyncSession) -> list[list[str]]:
         questions = ("50", "50%", "_", "/", "//", "A_B")
         me = organization.admin.principal
-        return [sorted(each.name for each in await agent_lists.every(session, me, Filters(name=question))) for question in questions]
+        return [sorted(each.name for each in await agent_lists.list_all(session, me, Filters(name=question))) for question in questions]
 
     results = organization.write(work)
 

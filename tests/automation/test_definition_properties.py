@@ -66,7 +66,7 @@ _selectors = st.sampled_from(["a", "#main > p", "li:nth-child(2)", "a[href^='x: 
 
 def _may_be_kept(text: str, longest: int) -> bool:
     """Whether a normalized text is one that definitions let people write; normalizing can make it longer."""
-    return 0 < len(text) <= longest and plain_text.lines_fault(text) is None
+    return 0 < len(text) <= longest and plain_text.lines_problem(text) is None
 
 
 @st.composite

@@ -93,7 +93,7 @@ def test_listing_shows_live_and_revoked_keys_without_the_keys(latchpin: CommandL
     ran = latchpin("key", "list", "--user", EMAIL, "--json")
 
     assert [(row["id"], row["status"], row["access"]) for row in ran.document] == [
-        (second["id"], "live", "full"),
+        (second["id"], "active", "full"),
         (first["id"], "revoked", "runs-only"),
     ]
     assert first["key"] not in ran.out
@@ -114,4 +114,4 @@ def test_a_key_is_revoked_by_its_first_characters(embedded: CommandLine) -> None
     assert "There is no key sk-lp_0000." in unknown.err
     assert revoked_key["prefix"] in done.out
     status = {each["id"]: each["status"] for each in embedded("key", "list", "--user", EMAIL, "--json").document}
-    assert status == {live_key["id"]: "live", revoked_key["id"]: "revoked"}
+    assert status == {live_key["id"]: "active", revoked_key["id"]: "revoked"}

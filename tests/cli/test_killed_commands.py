@@ -29,7 +29,7 @@ def test_a_killed_key_create_leaves_a_key_that_works_or_none(latchpin: CommandLi
     assert refused == []
     keys_by_id = {row["id"]: row for row in latchpin("key", "list", "--user", EMAIL, "--json").document}
     assert {key["id"] for key in printed} <= keys_by_id.keys()
-    assert {row["status"] for row in keys_by_id.values()} == {"live"}
+    assert {row["status"] for row in keys_by_id.values()} == {"active"}
     events = [json.loads(line) for line in latchpin("audit", "tail", "-n", "1000", "--json").out.splitlines()]
     assert sorted(event["target"]["id"] for event in events if event["action"] == "api_key.created") == sorted(keys_by_id)
     assert latchpin("audit", "verify", "--json").document["whole"] is True

@@ -58,10 +58,10 @@ HEADERS = (
     "Authorization", "Cookie", "Accept", "Accept-Language", "Content-Type", "DPoP", "Origin", "Referer", "Range",
     "Sec-Fetch-Site", "User-Agent", "X-Forwarded-For", "X-Request-Id", "If-None-Match", "Access-Control-Request-Headers", "Latchpin-Dialog",
 )  # fmt: skip
-COOKIES = ("latchpin", "latchpin_flow", "latchpin_toast", "latchpin_device", "latchpin_kept", "latchpin_asked", "theme")
+COOKIES = ("latchpin", "latchpin_flow", "latchpin_toast", "latchpin_device", "latchpin_draft", "latchpin_par", "theme")
 NAMES = ("client_id", "redirect_uri", "state", "request_uri", "scope", "resource", "grant_type", "code", "token", "email", "password",
          "next", "name", "full_name", "group", "definition", "idempotency_key", "prompt", "max_age", "expires", "id_token_hint",
-         "user_code", "page", "query", "sort", "client_secret", "client_assertion", "kept")  # fmt: skip
+         "user_code", "page", "query", "sort", "client_secret", "client_assertion", "draft")  # fmt: skip
 
 _text = st.text(max_size=12) | st.sampled_from(
     ["\x00", "\ud800", "\r\n", "9" * 30, "-1", "a@b.example", "https://a.example/[", "urn:x", "//"]

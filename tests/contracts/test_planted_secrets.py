@@ -180,7 +180,7 @@ def _sent_ahead(day: Planted, organization: Organization) -> None:
         address = onward(journey.visit(request_uri))
         day.secrets["request_uri"] = request_uri.removeprefix(par.PUSHED_PREFIX)
         day.secrets["way to go on"] = parse_qs(urlsplit(address).query)["request_uri"][0].removeprefix(par.CONTINUATION_PREFIX)
-        day.secrets["cookie of the browser"] = journey.browser.http.cookies[cookie_names.of(day.server.settings, "asked")]
+        day.secrets["cookie of the browser"] = journey.browser.http.cookies[cookie_names.of(day.server.settings, "par")]
         day.heard(journey.push(client_secret="wrong", state=day.secrets["request_uri"]))
         day.heard(journey.visit(request_uri))
         assert journey.browser.open(address, headers=HTML).status_code == 303

@@ -46,7 +46,7 @@ def test_no_strip_stands_at_the_edge_of_a_short_page(organization: Organization,
     page.context.clear_cookies()
     page.goto(f"{organization.server.url}/login")
     assert page.evaluate(room) == 0
-    assert page.evaluate(_COLOUR, "body") == page.evaluate(_COLOUR, ".door")
+    assert page.evaluate(_COLOUR, "body") == page.evaluate(_COLOUR, ".auth-layout")
     page.context.close()
 
 

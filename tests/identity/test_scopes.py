@@ -30,7 +30,7 @@ def test_the_vocabulary_is_the_contracts() -> None:
 def test_a_named_set_is_what_its_name_says(access: Access, expected: str) -> None:
     """Full access, read-only, runs-only and billing-only hold these scopes and no others (security.md 97)."""
     assert scopes.serialize(scopes.SETS[access]) == expected
-    assert scopes.named(scopes.parse(expected)) is access
+    assert scopes.access_of(scopes.parse(expected)) is access
 
 
 @given(st.frozensets(st.sampled_from(Scope)))
@@ -48,5 +48,5 @@ def test_an_unknown_scope_is_refused(text: str) -> None:
 
 def test_a_mixture_of_its_own_has_no_name() -> None:
     """A set that is none of the four is shown as its scopes."""
-    assert scopes.named({Scope.AGENTS_READ, Scope.BILLING_READ}) is None
-    assert scopes.named(()) is None
+    assert scopes.access_of({Scope.AGENTS_READ, Scope.BILLING_READ}) is None
+    assert scopes.access_of(()) is None

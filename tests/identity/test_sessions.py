@@ -265,15 +265,15 @@ def test_the_cookie_is_tied_to_its_host_over_tls(url: str, name: str) -> None:
 def test_two_deployments_of_one_host_keep_their_cookies_apart() -> None:
     """Browsers keep cookies by host and not by port; each deployment's have a name of their own."""
     table = {
-        "http://127.0.0.1:8080": ("latchpin-8080", "latchpin-kept-8080"),
-        "http://127.0.0.1:8081": ("latchpin-8081", "latchpin-kept-8081"),
-        "https://latchpin.example:8443": ("__Host-latchpin-8443", "__Host-latchpin-kept-8443"),
-        "https://latchpin.example:443": ("__Host-latchpin", "__Host-latchpin-kept"),
+        "http://127.0.0.1:8080": ("latchpin-8080", "latchpin-draft-8080"),
+        "http://127.0.0.1:8081": ("latchpin-8081", "latchpin-draft-8081"),
+        "https://latchpin.example:8443": ("__Host-latchpin-8443", "__Host-latchpin-draft-8443"),
+        "https://latchpin.example:443": ("__Host-latchpin", "__Host-latchpin-draft"),
     }
 
     for url, names in table.items():
         chosen = settings.load({"LATCHPIN_PUBLIC_URL": url})
-        assert (cookie_names.of(chosen), cookie_names.of(chosen, "kept")) == names, url
+        assert (cookie_names.of(chosen), cookie_names.of(chosen, "draft")) == names, url
 
 
 def test_other_settings_other_times(serve: Callable[..., Server], clock: kit_clock.Frozen) -> None:

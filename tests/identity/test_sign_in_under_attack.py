@@ -265,7 +265,7 @@ def test_tries_turned_away_for_somebody_unknown_name_nobody(door: Door) -> None:
     assert (event.actor_name, event.target_id, event.target_name, event.count) == ("unknown user", None, None, 3)
 
 
-def test_tries_turned_away_that_nobody_follows_are_written_with_the_sweep(door: Door) -> None:
+def test_tries_turned_away_that_nobody_follows_are_written_with_the_purge(door: Door) -> None:
     """A flood that stops is in the audit trail all the same."""
     _turn_away(door.looked(host=1), 5)
 

@@ -43,15 +43,15 @@ BOUNDS = {
     "Form.errors": REQUEST,
     "FieldValidation.problems": REQUEST,
     "Form.values": REQUEST,
-    "RateLimiter._fixed": "emptied at its cap",
+    "RateLimiter._headers_by_limit": "emptied at its cap",
     "InProcess._windows": "filled below",
-    "Introspector._kept": "the oldest makes room",
-    "Keeper._children": OURS,
+    "Introspector._cache": "the oldest makes room",
     "NewRun.input": REQUEST,
     "Problem.errors": REQUEST,
     "ProblemType.more": OURS,
-    "Problems.found": REQUEST,
+    "Problems.problems": REQUEST,
     "PublishedKeys._keys": "keyed by the issuer's own keys",
+    "ProcessMonitor._children": OURS,
     "Queue._waiting": IN_FLIGHT,
     "RequestContext.headers": REQUEST,
     "Section.keys": REQUEST,
@@ -64,11 +64,11 @@ BOUNDS = {
     "ShedLog._waiting": "filled below",
     "UsedProofs._waiting": IN_FLIGHT,
     "PageContext.entries": REQUEST,
-    "_Memory._until": "filled below",
+    "_InMemoryUses._until": "filled below",
     "_Ring.heads": "keyed by headers that we signed ourselves",
     "_decoder": OURS,
     "_visible": "keyed by four truth values",
-    "_under_way": IN_FLIGHT,
+    "_running": IN_FLIGHT,
     "agents_in": "keyed by four truth values",
     "spaces_in": "keyed by four truth values",
 }
@@ -177,7 +177,7 @@ def _turned_away() -> tuple[int, int]:
 
 
 def _used_proofs() -> tuple[int, int]:
-    memory = proof._Memory(clock.timestamp)
+    memory = proof._InMemoryUses(clock.timestamp)
     for number in range(proof.MOST_REMEMBERED):
         memory.first_use(f"dpop:{number}", 120)
     with pytest.raises(InvalidProof):
@@ -221,7 +221,7 @@ def test_many_fetches_and_bodies_leave_nothing_behind() -> None:
     for number in range(1000):
         budget.take(f"2001:db8:{number:x}::1", 5)
         budget.give_back(f"2001:db8:{number:x}::1", 5)
-    queue = rate_limit.Queue(places=1, longest=60)
+    queue = rate_limit.Queue(capacity=1, longest=60)
 
     async def hang_up() -> None:
         for number in range(1000):

@@ -38,7 +38,7 @@ def fetcher(limits: Limits | None = None, resolve: Resolve | None = None, *, pri
 async def refused(fetching_with: Fetcher, url: str) -> str:
     """Return why a document was not to be had."""
     with pytest.raises(FetchError) as error:
-        await fetching_with.get(url, asker="203.0.113.9")
+        await fetching_with.get(url, client_address="203.0.113.9")
     return error.value.reason
 
 
@@ -46,7 +46,7 @@ async def test_a_json_document_is_fetched(publisher: Publisher) -> None:
     """With how long it may be kept, and nothing about us or our users sent along."""
     url = publisher.json("/app.json", {"a": 1}, cache="public, max-age=600")
 
-    fetched = await fetcher().get(url, asker=None)
+    fetched = await fetcher().get(url, client_address=None)
 
     assert (fetched.document, fetched.max_age) == ({"a": 1}, 600)
     assert set(publisher.headers[0]) == {"host", "accept", "accept-encoding", "user-agent", "connection"}
@@ -55,7 +55,7 @@ async def test_a_json_document_is_fetched(publisher: Publisher) -> None:
 @pytest.mark.parametrize(("cache", "seconds"), [(None, None), ("no-store", 0), ("max-age=5, no-cache", 0), ('max-age="7"', 7)])
 async def test_how_long_a_document_may_be_kept_is_read(publisher: Publisher, cache: str | None, seconds: int | None) -> None:
     """As its server says it (security.md 73)."""
-    fetched = await fetcher().get(publisher.json("/app.json", {}, cache=cache), asker=None)
+    fetched = await fetcher().get(publisher.json("/app.json", {}, cache=cache), client_address=None)
 
     assert fetched.max_age == seconds
 
@@ -93,7 +93,7 @@ async def test_kinds_of_json_count(publisher: Publisher, kind: str) -> None:
     """The draft asks for application/json or one that ends in +json."""
     publisher.pages["/app.json"] = Page(b"{}", headers={"Content-Type": kind})
 
-    assert (await fetcher().get(f"{publisher.url}/app.json", asker=None)).document == {}
+    assert (await fetcher().get(f"{publisher.url}/app.json", client_address=None)).document == {}
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'"x"', b"{", b"\xff\xfe", b"[" * 4000])
@@ -111,7 +111,7 @@ async def test_a_long_document_is_refused(publisher: Publisher, counted: bool) -
     publisher.pages["/fits.json"] = Page(fits, counted_length=counted)
     publisher.pages["/long.json"] = Page(b" " + fits, counted_length=counted)
 
-    assert (await fetcher().get(f"{publisher.url}/fits.json", asker=None)).document
+    assert (await fetcher().get(f"{publisher.url}/fits.json", client_address=None)).document
     assert "longer" in await refused(fetcher(), f"{publisher.url}/long.json")
 
 
@@ -181,7 +181,7 @@ async def test_the_checked_address_is_the_connected_one() -> None:
         first.json("/app.json", {"who": "the checked one"})
         second.json("/app.json", {"who": "the other one"})
 
-        fetched = await fetcher(resolve=resolve).get(f"http://app.example:{port}/app.json", asker=None)
+        fetched = await fetcher(resolve=resolve).get(f"http://app.example:{port}/app.json", client_address=None)
 
     assert fetched.document == {"who": "the checked one"}
     assert asked == 1
@@ -199,7 +199,7 @@ async def test_the_certificate_must_be_the_hosts(tmp_path: Path) -> None:
         publisher.json("/app.json", {"a": 1})
         fetch = Fetcher(InProcess(), is_private_let=True, resolve=resolve, tls=client_tls)
 
-        assert (await fetch.get(f"https://app.example:{publisher.port}/app.json", asker=None)).document == {"a": 1}
+        assert (await fetch.get(f"https://app.example:{publisher.port}/app.json", client_address=None)).document == {"a": 1}
         assert "cannot be reached" in await refused(fetch, f"https://other.example:{publisher.port}/app.json")
 
 
@@ -209,19 +209,19 @@ async def test_proxies_of_the_environment_are_not_used(publisher: Publisher, mon
         monkeypatch.setenv(name, "http://127.0.0.1:1")
         monkeypatch.setenv(name.upper(), "http://127.0.0.1:1")
 
-    assert (await fetcher().get(publisher.json("/app.json", {"a": 1}), asker=None)).document == {"a": 1}
+    assert (await fetcher().get(publisher.json("/app.json", {"a": 1}), client_address=None)).document == {"a": 1}
 
 
 async def test_fetches_are_limited_by_who_asks(publisher: Publisher) -> None:
     """And by nobody else's asking (security.md 74)."""
-    url, fetch = publisher.json("/app.json", {}), fetcher(Limits(per_asker=2))
+    url, fetch = publisher.json("/app.json", {}), fetcher(Limits(per_client=2))
 
     for _ in range(2):
-        await fetch.get(url, asker="203.0.113.9")
+        await fetch.get(url, client_address="203.0.113.9")
     with pytest.raises(Throttled):
-        await fetch.get(url, asker="203.0.113.9")
+        await fetch.get(url, client_address="203.0.113.9")
 
-    assert (await fetch.get(url, asker="203.0.113.10")).document == {}
+    assert (await fetch.get(url, client_address="203.0.113.10")).document == {}
 
 
 async def test_fetches_are_limited_by_origin(publisher: Publisher) -> None:
@@ -229,20 +229,20 @@ async def test_fetches_are_limited_by_origin(publisher: Publisher) -> None:
     url, fetch = publisher.json("/app.json", {}), fetcher(Limits(per_origin=2))
 
     for number in range(2):
-        await fetch.get(url, asker=f"203.0.113.{number}")
+        await fetch.get(url, client_address=f"203.0.113.{number}")
     with pytest.raises(Throttled):
-        await fetch.get(url + "?another", asker="203.0.113.9")
+        await fetch.get(url + "?another", client_address="203.0.113.9")
 
 
 async def test_fetches_are_limited_in_all(publisher: Publisher) -> None:
     """However many servers are named by however many (security.md 74)."""
     with published() as other:
         fetch = fetcher(Limits(in_all=2))
-        await fetch.get(publisher.json("/app.json", {}), asker="203.0.113.1")
-        await fetch.get(other.json("/app.json", {}), asker="203.0.113.2")
+        await fetch.get(publisher.json("/app.json", {}), client_address="203.0.113.1")
+        await fetch.get(other.json("/app.json", {}), client_address="203.0.113.2")
 
         with pytest.raises(Throttled):
-            await fetch.get(other.json("/app.json", {}), asker="203.0.113.3")
+            await fetch.get(other.json("/app.json", {}), client_address="203.0.113.3")
 
 
 @pytest.mark.parametrize("limits", [Limits(at_once=2), Limits(at_once_per_origin=2)])
@@ -253,14 +253,14 @@ async def test_fetches_are_limited_at_the_same_time(publisher: Publisher, limits
     fetch = fetcher(limits)
     url = f"{publisher.url}/app.json"
 
-    waiting = [asyncio.create_task(fetch.get(url, asker=f"203.0.113.{number}")) for number in range(2)]
+    waiting = [asyncio.create_task(fetch.get(url, client_address=f"203.0.113.{number}")) for number in range(2)]
     await asyncio.to_thread(publisher.wait_for, 2)
     with pytest.raises(Throttled):
-        await fetch.get(url, asker="203.0.113.9")
+        await fetch.get(url, client_address="203.0.113.9")
     release.set()
 
     assert [fetched.document for fetched in await asyncio.gather(*waiting)] == [{}, {}]
-    assert (await fetch.get(url, asker="203.0.113.9")).document == {}
+    assert (await fetch.get(url, client_address="203.0.113.9")).document == {}
 
 
 def certificate(folder: Path, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:

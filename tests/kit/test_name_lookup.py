@@ -49,10 +49,10 @@ def _all_are_back() -> None:
 
 async def test_names_that_do_not_resolve_hold_none_of_the_loops_threads(silence: Silence) -> None:
     """The database connects again by its name meanwhile; a slot is held until its thread is back, and who finds none is refused at once."""
-    fetcher = Fetcher(InProcess(), limits=Limits(at_once=100, per_asker=100))
+    fetcher = Fetcher(InProcess(), limits=Limits(at_once=100, per_client=100))
     urls = [f"https://{number}.silent.example/app.json" for number in range(40)]
 
-    fetches = hanging = {asyncio.create_task(fetcher.get(url, asker=None)) for url in urls}
+    fetches = hanging = {asyncio.create_task(fetcher.get(url, client_address=None)) for url in urls}
     while len(hanging) > name_lookup.MOST:
         _, hanging = await asyncio.wait(hanging, return_when=asyncio.FIRST_COMPLETED)
     lookup = asyncio.ensure_future(asyncio.get_running_loop().getaddrinfo("localhost", 80))
@@ -61,7 +61,7 @@ async def test_names_that_do_not_resolve_hold_none_of_the_loops_threads(silence:
     for task in hanging:
         task.cancel()
     await asyncio.gather(*fetches, return_exceptions=True)
-    (refusal,) = await asyncio.gather(fetcher.get("https://localhost/app.json", asker=None), return_exceptions=True)
+    (refusal,) = await asyncio.gather(fetcher.get("https://localhost/app.json", client_address=None), return_exceptions=True)
     silence.may_answer.set()
 
     assert is_free
@@ -71,4 +71,4 @@ async def test_names_that_do_not_resolve_hold_none_of_the_loops_threads(silence:
     assert "too many names" in refusal.detail
     await asyncio.to_thread(_all_are_back)
     with pytest.raises(FetchError, match="no public address"):
-        await fetcher.get("https://localhost/app.json", asker=None)
+        await fetcher.get("https://localhost/app.json", client_address=None)

@@ -52,7 +52,7 @@ def test_names_are_kept_or_refused_as_the_table_says() -> None:
     """The table is the rule; a refused text is refused whole."""
     for typed, expected, why in TABLE:
         normalized = plain_text.normalize(typed)
-        result = None if plain_text.line_fault(normalized) else normalized
+        result = None if plain_text.line_problem(normalized) else normalized
         assert result == expected, why
 
 
@@ -61,8 +61,8 @@ def test_a_text_of_several_lines_has_line_feeds_however_they_were_typed() -> Non
     normalized = plain_text.normalize("\r\none\r\n\ttwo\rthree\r\n")
 
     assert normalized == "one\n\ttwo\nthree"
-    assert plain_text.lines_fault(normalized) is None
-    assert plain_text.lines_fault("one\u200btwo") is not None
+    assert plain_text.lines_problem(normalized) is None
+    assert plain_text.lines_problem("one\u200btwo") is not None
 
 
 @given(st.text(max_size=60))
@@ -82,7 +82,7 @@ def test_an_accepted_line_can_be_seen_and_hides_nothing(text: str) -> None:
     """Two accepted names that differ differ to the eye as well, but for letters that look alike."""
     normalized = plain_text.normalize(text)
 
-    if normalized and plain_text.line_fault(normalized) is None:
+    if normalized and plain_text.line_problem(normalized) is None:
         assert plain_text.is_visible(normalized)
         assert not set(normalized) & set("\u00ad\u200b\u200e\u200f\u2060\u3164\ufeff\n\0")
 

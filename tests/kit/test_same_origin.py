@@ -25,7 +25,7 @@ def test_both_names_of_the_loopback_are_ours_and_no_other_host(tmp_path: Path, p
 
 
 @pytest.mark.parametrize(
-    ("method", "seen", "allowed"),
+    ("method", "request_headers", "allowed"),
     [
         ("GET", {}, True),
         ("POST", {}, False),
@@ -35,6 +35,6 @@ def test_both_names_of_the_loopback_are_ours_and_no_other_host(tmp_path: Path, p
         ("DELETE", {b"origin": b"null"}, False),
     ],
 )
-def test_only_our_pages_may_change(method: str, seen: dict[bytes, bytes], allowed: bool) -> None:
+def test_only_our_pages_may_change(method: str, request_headers: dict[bytes, bytes], allowed: bool) -> None:
     """Sec-Fetch-Site decides where it comes, else Origin does; neither is not one of our pages."""
-    assert same_origin.may_change(method, seen, frozenset({b"http://ours"})) is allowed
+    assert same_origin.may_change(method, request_headers, frozenset({b"http://ours"})) is allowed

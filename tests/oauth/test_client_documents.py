@@ -409,7 +409,7 @@ def test_an_app_ends_with_its_document(far: Far, clock: Frozen) -> None:
 
 
 def test_no_document_undoes_a_revocation(far: Far, clock: Frozen) -> None:
-    """A revoked app stays revoked, and its document is not even fetched; a sweep does not bring it back."""
+    """A revoked app stays revoked, and its document is not even fetched; a purge does not bring it back."""
     client_id = far.publisher.client()
     app = far.app(client_id)
 

@@ -85,7 +85,7 @@ def test_grants_of_one_app_are_one_entry(organization: Organization, apps: Apps,
 
     assert (connected_app.client.id, connected_app.active) == (app.pk, True)
     assert connected_app.scopes == "agents:read runs:read spaces:read offline_access"
-    assert {(place.reach, place.name) for place in connected_app.places} == {
+    assert {(place.reach, place.name) for place in connected_app.spaces} == {
         (Reach.PERSONAL, None),
         (Reach.SPACE, "Retail"),
         (Reach.ALL, None),

@@ -391,7 +391,7 @@ def test_the_browsers_secret_is_out_of_reach_of_scripts(go: Go) -> None:
 
     cookie = journey.visit(journey.pushed()).headers["set-cookie"].lower()
 
-    assert cookie.startswith(cookie_names.of(journey.apps.server.settings, "asked") + "=")
+    assert cookie.startswith(cookie_names.of(journey.apps.server.settings, "par") + "=")
     for word in ("httponly", "samesite=lax", "path=/", "max-age=600"):
         assert word in cookie
 
@@ -400,7 +400,7 @@ def test_over_tls_the_browsers_secret_is_for_this_very_host(tmp_path: Path) -> N
     """With the prefix that no other host can set it by."""
     cookie = par_cookie.cookie(settings.load({}, data_dir=tmp_path, public_url="https://latchpin.example"), "secret")
 
-    assert cookie.key == "__Host-latchpin-asked"
+    assert cookie.key == "__Host-latchpin-par"
     assert cookie.secure
     assert cookie.domain is None
 

@@ -322,11 +322,11 @@ def test_a_key_is_opened_once(apps: Apps, service: App) -> None:
     """Reading an RSA key takes some 35 ms of everybody's time, so what is held is not read again."""
     server = apps.server
     token(apps, service)
-    before = ring(server)._signing().key
+    before = ring(server)._signing_key().key
 
     server.run(ring(server).reload(10**9))
 
-    assert ring(server)._signing().key is before
+    assert ring(server)._signing_key().key is before
 
 
 # ---- at rest ----

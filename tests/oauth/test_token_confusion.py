@@ -55,7 +55,7 @@ def is_refused(server: Server, token: str | bytes) -> bool:
 
 def pem(server: Server) -> bytes:
     """Return the server's public key as text, as an attacker has it."""
-    key = ring(server)._signing().key
+    key = ring(server)._signing_key().key
     assert isinstance(key, RSAKey)
     return key.as_pem(private=False)
 
@@ -90,7 +90,7 @@ def test_another_algorithm_than_the_keys_own_is_refused(server: Server, sound: T
 
 def test_a_sound_signature_under_another_rsa_algorithm_is_refused(server: Server, sound: Tokens) -> None:
     """RS512 by our own key is not RS256 (security.md 46)."""
-    own = {name: value for name, value in ring(server)._signing().key.as_dict(private=True).items() if name in RSA_MEMBERS}
+    own = {name: value for name, value in ring(server)._signing_key().key.as_dict(private=True).items() if name in RSA_MEMBERS}
     key = RSAKey.import_key(own)
 
     assert is_refused(server, forged({**header(sound.access), "alg": "RS512"}, claims(sound.access), key))
@@ -207,7 +207,7 @@ def test_a_refresh_token_and_a_code_are_no_access_tokens(server: Server, home: O
 )
 def test_a_header_that_must_be_understood_is_not(server: Server, sound: Tokens, more: dict[str, Any]) -> None:
     """We understand no extension, so none may be critical (RFC 7515 section 4.1.11), and `b64` changes nothing (RFC 7797)."""
-    key = ring(server)._signing().key
+    key = ring(server)._signing_key().key
     of = {**header(sound.access), **more}
     plain = assembled(of, claims(sound.access)).rpartition(".")[0]
     registry = key_ring._REGISTRY
@@ -357,7 +357,7 @@ def test_a_missing_claim_is_refused(server: Server, sound: Tokens, name: str) ->
 @pytest.mark.parametrize("said", [b"", b"[]", b"1", b"null", b'"x"', b"{", b"\xff", b'{"exp":NaN}', b"[" * 9_000, b'{"exp":1e999}'])
 def test_claims_that_are_no_object_are_refused(server: Server, sound: Tokens, said: bytes) -> None:
     """Also under our own signature."""
-    key = ring(server)._signing()
+    key = ring(server)._signing_key()
     plain = assembled(header(sound.access), said).rpartition(".")[0]
     signature = key_ring._REGISTRY.get_alg(key.algorithm).sign(plain.encode(), key.key)
 
@@ -368,7 +368,7 @@ def test_claims_that_are_no_object_are_refused(server: Server, sound: Tokens, sa
 
 def test_a_claim_that_stands_twice_counts_once(server: Server, sound: Tokens) -> None:
     """The last one, for every check alike: nobody checks the first and uses the second (RFC 7519 section 4)."""
-    key = ring(server)._signing()
+    key = ring(server)._signing_key()
     payload = json.dumps(claims(sound.access))
     doubled = (payload[:-1] + ', "iss": "https://evil.example"}').encode()
     plain = assembled(header(sound.access), doubled).rpartition(".")[0]
@@ -380,7 +380,7 @@ def test_a_token_of_another_deployment_is_refused(server: Server, serve: Callabl
     """Another issuer, whose key even has the name of ours (security.md 46, 47)."""
     elsewhere = Apps(Organization(serve()))
     foreign = elsewhere.tokens(elsewhere.register()).access
-    key = ring(elsewhere.server)._signing().key
+    key = ring(elsewhere.server)._signing_key().key
 
     assert is_refused(server, foreign)
     assert is_refused(server, forged({**header(foreign), "kid": header(sound.access)["kid"]}, claims(sound.access), key))

@@ -22,7 +22,7 @@ COOKIE = "latchpin"
 ROLES = st.sampled_from(list(Role))
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=100)
 SPACES = st.dictionaries(st.integers(1, 12), ROLES, max_size=8)
-WORDS = st.frozensets(st.sampled_from(scopes.EVERY))
+WORDS = st.frozensets(st.sampled_from(scopes.REQUESTABLE))
 PLAIN = st.one_of(st.none(), st.booleans(), st.integers(0, 12), st.just(0.5), st.sampled_from(["", "all", "viewer", "editor", "owner"]))
 ENTRY = st.one_of(PLAIN, st.lists(PLAIN, max_size=1), st.fixed_dictionaries({}, optional={"id": PLAIN, "role": PLAIN, "x": PLAIN}))
 CLAIMS = st.dictionaries(
@@ -113,7 +113,7 @@ def test_claims_of_any_shape_are_judged_and_break_nothing(claims: dict[str, Any]
 @given(granted=WORDS, asked=WORDS)
 def test_narrowing_gives_what_was_asked_for_and_never_more_than_was_granted(granted: frozenset[str], asked: frozenset[str]) -> None:
     """Where nothing remains it is refused with `invalid_scope` (RFC 6749 section 6, security.md 8, 36)."""
-    result = outcome(lambda: scope.narrowed(" ".join(asked), granted))
+    result = outcome(lambda: scope.for_token(" ".join(asked), granted))
 
     if asked & granted:
         assert result == asked & granted
@@ -125,11 +125,11 @@ def test_narrowing_gives_what_was_asked_for_and_never_more_than_was_granted(gran
 @given(text=st.one_of(st.none(), st.text(max_size=60), WORDS.map(" ".join)), allowed=WORDS, granted=WORDS, offline=st.booleans())
 def test_no_text_widens_a_scope(text: str | None, allowed: frozenset[str], granted: frozenset[str], *, offline: bool) -> None:
     """Whatever stands in the parameter, what comes out is within what may be had, or it is refused (security.md 36, 50)."""
-    allowed_scopes = (allowed or frozenset(scopes.EVERY)) | {scopes.OFFLINE}
+    allowed_scopes = (allowed or frozenset(scopes.REQUESTABLE)) | {scopes.OFFLINE}
     most_asked = allowed_scopes if offline else allowed_scopes - {scopes.OFFLINE}
     for result, most in (
-        (outcome(lambda: scope.narrowed(text, granted)), granted),
-        (outcome(lambda: scope.asked(text, allowed, offline=offline)), most_asked),
+        (outcome(lambda: scope.for_token(text, granted)), granted),
+        (outcome(lambda: scope.requested_scopes(text, allowed, offline=offline)), most_asked),
     ):
         if isinstance(result, Exception):
             assert isinstance(result, OAuthError)
@@ -138,7 +138,7 @@ def test_no_text_widens_a_scope(text: str | None, allowed: frozenset[str], grant
             assert result <= most
 
 
-@given(words=st.lists(st.one_of(st.sampled_from(scopes.EVERY), st.text(max_size=12))))
+@given(words=st.lists(st.one_of(st.sampled_from(scopes.REQUESTABLE), st.text(max_size=12))))
 def test_only_the_apis_own_words_are_scopes_of_the_api(words: list[str]) -> None:
     """Exact and case-sensitive; writing them and reading them again changes nothing."""
     api_scopes = scopes.api(words)

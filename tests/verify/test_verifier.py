@@ -51,7 +51,7 @@ def parts_of(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def signed(server: Server, claims: dict[str, Any], **header: Any) -> str:
     """Return a token that the server's present key signed, with any header."""
-    held = server.run(_ready(server))._signing()
+    held = server.run(_ready(server))._signing_key()
     whole = {"typ": "at+jwt", "alg": held.algorithm, "kid": held.kid, **header}
     return jws.serialize_compact(whole, json.dumps(claims), held.key)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from latchpin import problem_types
-from latchpin.web.views import api_keys, automation, entry, organization, users
+from latchpin.web.views import api_keys, automation, organization, sign_in, users
 from latchpin.web.views import problem_types as types
 from latchpin.web.views.common import Chip, Form, Listing, Option, Problem, Toast
 from tests.web import app_samples, oauth_samples
@@ -42,13 +42,13 @@ from tests.web.samples import (
 )
 
 
-def _entry() -> Iterator[tuple[str, str, Any]]:
+def _sign_in() -> Iterator[tuple[str, str, Any]]:
     door = shell("", None)
-    yield "sign-in", "entry/sign_in.html", entry.SignIn(door, Form({"email": "maya@northwind.example"}), "/", ended=False, empty=True)
+    yield "sign-in", "sign_in/sign_in.html", sign_in.SignIn(door, Form({"email": "maya@northwind.example"}), "/", ended=False, empty=True)
     yield (
         "sign-in-refused",
-        "entry/sign_in.html",
-        entry.SignIn(
+        "sign_in/sign_in.html",
+        sign_in.SignIn(
             door,
             Form({"email": "maya@northwind.example"}, {"": "Incorrect email or password."}),
             "/",
@@ -56,13 +56,17 @@ def _entry() -> Iterator[tuple[str, str, Any]]:
             empty=False,
         ),
     )
-    yield "sign-in-kept", "entry/sign_in.html", entry.SignIn(door, EMPTY, "/agents/new?kept=1", ended=True, empty=False, kept=True)
-    yield "first-password", "entry/change_password.html", entry.ChangePassword(shell("", PERSON), EMPTY, 8, PERSON.email)
-    yield "setup", "entry/setup.html", entry.Setup(door, EMPTY, 8, "/setup/one-time")
+    yield (
+        "sign-in-draft",
+        "sign_in/sign_in.html",
+        sign_in.SignIn(door, EMPTY, "/agents/new?draft=1", ended=True, empty=False, has_draft=True),
+    )
+    yield "first-password", "sign_in/change_password.html", sign_in.ChangePassword(shell("", PERSON), EMPTY, 8, PERSON.email)
+    yield "setup", "sign_in/setup.html", sign_in.Setup(door, EMPTY, 8, "/setup/one-time")
     yield (
         "confirm-password",
-        "entry/confirm_password.html",
-        entry.ConfirmPassword(
+        "sign_in/confirm_password.html",
+        sign_in.ConfirmPassword(
             shell("users"), RETRY, "/organization/users/2/api-keys/new", (("description", "Nightly"),), "/organization/users", 10
         ),
     )
@@ -168,7 +172,7 @@ def _agents() -> Iterator[tuple[str, str, Any]]:
         Problem(0, "", "The record needs at least one field."),
     )
     yield "agent-edit", "agents/edit.html", automation.AgentEditor(frame, Form({"definition": DEFINITION}), AGENTS[0], (), ())
-    draft = Form({"definition": DEFINITION}, kept=True)
+    draft = Form({"definition": DEFINITION}, from_draft=True)
     yield "agent-edit-kept", "agents/edit.html", automation.AgentEditor(frame, draft, AGENTS[0], (), ())
     yield (
         "agent-new-refused",
@@ -280,7 +284,7 @@ def _rest() -> Iterator[tuple[str, str, Any]]:
     for status, title, text, wait in errors:
         yield f"error-{status}", "errors/inside.html", organization.ErrorPage(shell(""), status, title, text, wait, "01JD7M2QZX")
     yield "error-outside", "errors/outside.html", organization.ErrorPage(shell("", None), 404, errors[2][1], errors[2][2], 0, "01JD7M2QZX")
-    yield "problem-types", "problem_types/list.html", types.Types(shell("", None), problem_types.EVERY)
+    yield "problem-types", "problem_types/list.html", types.Types(shell("", None), problem_types.ALL_TYPES)
     for slug in ("insufficient-scope", "invalid-definition", "api-key-not-found"):
         problem_type = problem_types.get(slug)
         example = json.dumps(problem_type.example("https://latchpin.example"), indent=2)
@@ -293,5 +297,5 @@ def _rest() -> Iterator[tuple[str, str, Any]]:
 
 def every() -> Iterator[tuple[str, str, Any]]:
     """Each sample page: a name, its template, its view."""
-    for group in (_entry, _dashboard, _keys, _people, _agents, _spaces, _organization, app_samples.every, oauth_samples.every, _rest):
+    for group in (_sign_in, _dashboard, _keys, _people, _agents, _spaces, _organization, app_samples.every, oauth_samples.every, _rest):
         yield from group()

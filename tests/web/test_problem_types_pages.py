@@ -13,7 +13,7 @@ from tests.support.people import Organization
 from tests.support.server import Server
 
 
-@pytest.mark.parametrize("found", problem_types.EVERY, ids=lambda each: each.code)
+@pytest.mark.parametrize("found", problem_types.ALL_TYPES, ids=lambda each: each.code)
 def test_every_type_has_a_page_that_is_open_to_everybody(server: Server, found: ProblemType) -> None:
     """Without signing in: what it means, why it happens, what to do next, which status, and an example with our own address."""
     response = server.http.get(f"/errors/{found.slug}")
@@ -39,7 +39,7 @@ def test_all_types_are_listed(server: Server) -> None:
     response = server.http.get("/errors")
 
     assert response.status_code == 200
-    assert [response.text.count(f'href="/errors/{each.slug}"') for each in problem_types.EVERY] == [1] * len(problem_types.EVERY)
+    assert [response.text.count(f'href="/errors/{each.slug}"') for each in problem_types.ALL_TYPES] == [1] * len(problem_types.ALL_TYPES)
 
 
 @pytest.mark.parametrize("slug", ["nothing", "insufficient_scope", "Conflict", "conflict/more", "%3Cscript%3E"])

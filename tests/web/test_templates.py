@@ -60,7 +60,7 @@ def test_a_page_that_asks_for_a_password_tells_password_managers_whose(environme
     drawn = [(template, templating.render(environment, template, view)) for _, template, view in PAGES]
     asking = [(template, page) for template, page in drawn if 'type="password"' in page]
 
-    assert {template for template, _ in asking} >= {"account/account.html", "entry/confirm_password.html", "oauth/password.html"}
+    assert {template for template, _ in asking} >= {"account/account.html", "sign_in/confirm_password.html", "oauth/password.html"}
     for template, page in asking:
         fields_with_names = re.findall(r'<input[^>]+autocomplete="username"[^>]*>', page)
         assert fields_with_names or template == "components/index.html", template

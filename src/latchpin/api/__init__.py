@@ -1,1 +1,1 @@
-"""The public API: the gate in front of it, its errors, and its routes."""
+"""The public API: its errors, and its routes."""

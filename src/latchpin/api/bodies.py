@@ -53,7 +53,7 @@ def json_body(kind: type[Body], *, may_be_empty: bool = False) -> dict[str, Any]
 async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
     """Return the request's body; raises Malformed (not JSON), Invalid (does not fit), UnsupportedContentType.
 
-    Ask `caller` for the principal only afterwards: see `routing.received`.
+    Ask `routing.principal` only afterwards: see `routing.read_body`.
     """
     body = await read_body(request)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document at /api-docs/openapi.json.
 
 Parameters come from the framework; bodies, answers, refusals, credentials and the needed scope come from what each route declares, so
-that the document cannot say less than the gate asks for.
+that the document cannot say less than authentication asks for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from latchpin.api import examples, openapi_parts
 from latchpin.api.bodies import BODY, MAY_BE_EMPTY
 from latchpin.api.errors import camel
 from latchpin.api.explorer import HEADERS, Explorer
-from latchpin.api.routing import PERMISSION, PROOF, api_handlers
+from latchpin.api.routing import PERMISSION, REAUTH, api_handlers
 from latchpin.asgi.problems import Problem
 from latchpin.identity.roles import SESSION_ONLY, Group, Permission
 from latchpin.settings import Settings
@@ -81,7 +81,7 @@ class _Json(OpenAPIRenderPlugin):
 def document(app: Litestar, drawn: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Return the whole document; `drawn` is the framework's own."""
     handlers = {(path, method.lower()): handler for path, handler in _handlers(app, drawn) for method in handler.http_methods}
-    response_types = {key: _answer_type(handler) for key, handler in handlers.items()}
+    response_types = {key: _response_type(handler) for key, handler in handlers.items()}
     bodies = {key: handler.opt[BODY] for key, handler in handlers.items() if BODY in handler.opt}
     types = [*(kind for kind in response_types.values() if kind is not None), *bodies.values(), Problem]
     shapes, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
@@ -118,7 +118,7 @@ def _handlers(app: Litestar, drawn: dict[str, Any]) -> Iterable[tuple[str, HTTPR
                 yield route.path_format, handler
 
 
-def _answer_type(handler: HTTPRouteHandler) -> Any:  # noqa: ANN401  any annotation
+def _response_type(handler: HTTPRouteHandler) -> Any:  # noqa: ANN401  any annotation
     """Return what a route answers with: its return annotation, or what it wraps into a Response; None for an empty answer."""
     return_type = handler.parsed_fn_signature.return_type
     if return_type.is_subclass_of(Response):
@@ -132,7 +132,7 @@ def _operation(path: str, handler: HTTPRouteHandler, drawn: dict[str, Any]) -> d
         "operationId": drawn["operationId"],
         "tags": drawn["tags"],
         "summary": drawn["summary"],
-        "description": "\n\n".join([inspect.cleandoc(drawn["description"]), *_needs(permission, reauth=handler.opt.get(PROOF, False))]),
+        "description": "\n\n".join([inspect.cleandoc(drawn["description"]), *_needs(permission, reauth=handler.opt.get(REAUTH, False))]),
         "parameters": [_parameter(given) for given in drawn.get("parameters", ())],
         "security": _security(permission),
     }
@@ -182,10 +182,10 @@ def _parameter(drawn: dict[str, Any]) -> dict[str, Any]:
 
 
 def _responses(handler: HTTPRouteHandler, schema: dict[str, Any] | None) -> dict[str, Any]:
-    limited = openapi_parts.RATE_HEADERS if PERMISSION in handler.opt else ()
+    rate_headers = openapi_parts.RATE_HEADERS if PERMISSION in handler.opt else ()
     response: dict[str, Any] = {
         "description": "Done." if schema is None else "The answer.",
-        "headers": openapi_parts.header_references(*limited),
+        "headers": openapi_parts.header_references(*rate_headers),
     }
     if schema is not None:
         response["content"] = {"application/json": {"schema": schema, "example": examples.answer(str(handler.operation_id))}}

@@ -1,4 +1,4 @@
-"""Query parameters: each is given once; text in one is bounded, and holds no NUL (which the envelope refuses in every address)."""
+"""Query parameters: each is given once; text in one is bounded, and holds no NUL (refused in every address before)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from latchpin.kit import context
 from latchpin.storage import Database
 
 PERMISSION = "permission"
-PROOF = "needs_proof"
+REAUTH = "requires_reauth"
 INT32 = 2**31 - 1
 _ERRORS = {
     400: "The request cannot be read: a parameter of the wrong kind or out of range.",
@@ -50,7 +50,7 @@ def database(request: Request[Any, Any, Any]) -> Database:
 
 
 def principal(request: Request[Any, Any, Any]) -> Principal:
-    """Return who is calling; the gate has let nobody through without."""
+    """Return who is calling; AuthenticationMiddleware has let nobody through without."""
     current_principal: Principal = request.scope[PRINCIPAL]  # type: ignore[literal-required]
     return current_principal
 
@@ -62,15 +62,15 @@ def actor(request: Request[Any, Any, Any]) -> Actor:
 
 
 def requires(permission: Permission, *, reauth: bool = False) -> dict[str, Any]:
-    """Declare a route's permission: `@get(..., opt=may(roles.AGENTS_READ))`. `proof` asks for a recent password as well."""
-    return {PERMISSION: permission, PROOF: reauth}
+    """Declare a route's permission: `@get(..., opt=requires(roles.AGENTS_READ))`. `reauth` asks for a recent password as well."""
+    return {PERMISSION: permission, REAUTH: reauth}
 
 
 async def admit(request: Request[Any, Any, Any]) -> None:
     """Refuse a caller who may not use the route, and then a parameter that is repeated; runs before a request is read any further.
 
     A `before_request` hook rather than a guard: Litestar copies the whole route handler for every call of a guard, which costs as
-    much as all of the gate.
+    much as all of authentication.
     """
     await require_permission(request)
     await parameters.require_each_once(request)
@@ -83,7 +83,7 @@ async def require_permission(request: Request[Any, Any, Any]) -> None:
         raise MethodNotAllowedException(headers={"Allow": ", ".join(_methods(request))})
     principal: Principal = request.scope[PRINCIPAL]  # type: ignore[literal-required]
     access.allow(principal, opt[PERMISSION])
-    if opt[PROOF] and principal.credential.kind is CredentialKind.SESSION:
+    if opt[REAUTH] and principal.credential.kind is CredentialKind.SESSION:
         signed_in: SignedInUser = request.scope[SIGNED_IN]  # type: ignore[literal-required]
         if not signed_in.is_fresh(services.of(request).settings):
             raise Denied("Give your password again in the Control Center first: the last time is too long ago.", code="proof_needed")

@@ -55,13 +55,13 @@ class AuthenticationMiddleware:
         try:
             try:
                 authorization: ParsedAuthorization = scope.get(AUTHORIZATION) or authorization_header.read(  # type: ignore[assignment]
-                    request.seen, scope["query_string"], self._cookie
+                    request.request_headers, scope["query_string"], self._cookie
                 )
             except (
                 Unauthenticated,
                 authorization_header.TwoCredentials,
             ) as error:  # in a wrong place: noted like any other that is refused
-                await self._note(_misused(error), request)
+                await self._note(_rejection_of(error), request)
                 raise
             if authorization.api_key is None and authorization.bearer is None:
                 scope[CALLER] = await self._signed_in(authorization, scope, request)  # type: ignore[literal-required]
@@ -92,30 +92,30 @@ class AuthenticationMiddleware:
             credential = RequestCredential(CredentialKind.ACCESS_TOKEN, authorization.bearer or b"")
             if authorization.is_dpop:
                 request.scheme = dpop.SCHEME
-        verified = await self.authenticated(credential, request)
+        verified = await self.authenticate(credential, request)
         if authorization.origin is not None and authorization.api_key is not None and authorization.origin not in self._own_origins:
             await self._note(refusal_of(verified.principal, RejectionReason.IN_BROWSER), request)
             raise authorization_header.InBrowser
         proof: Proof | None = None
         if verified.jkt is not None or authorization.is_dpop:
-            judged = dpop_proof.verify(self._services.proofs, verified, authorization, scope, request)
-            if isinstance(judged, ProofRejected):
-                raise await self._unproved(judged, verified, request)
-            proof = judged
+            proof_result = dpop_proof.verify(self._services.proofs, verified, authorization, scope, request)
+            if isinstance(proof_result, ProofRejected):
+                raise await self._reject_proof(proof_result, verified, request)
+            proof = proof_result
         return _CredentialCaller(self, scope, request, credential, verified, proof)
 
     async def use_up(self, proof: Proof, verified: Verified, request: context.RequestContext) -> None:
         """Use a proof for the first time; raises BadToken where it was used before."""
         if not await self._services.proofs.first_use(proof):
-            raise await self._unproved(dpop_proof.proof_rejected(REPLAYED), verified, request)
+            raise await self._reject_proof(dpop_proof.proof_rejected(REPLAYED), verified, request)
 
-    async def _unproved(self, rejection: ProofRejected, verified: Verified, request: context.RequestContext) -> BadToken:
+    async def _reject_proof(self, rejection: ProofRejected, verified: Verified, request: context.RequestContext) -> BadToken:
         """Note why a sound token does not count, and return what to raise."""
         if rejection.reason is not None:
             await self._note(refusal_of(verified.principal, rejection.reason), request)
         return rejection.error
 
-    async def authenticated(self, credential: RequestCredential, request: context.RequestContext) -> Verified:
+    async def authenticate(self, credential: RequestCredential, request: context.RequestContext) -> Verified:
         """Return the credential where it is sound; else notes the true reason and raises Unauthenticated, or BadToken for a token."""
         result = await authenticate(self._services, credential, request.address)
         if isinstance(result, RejectedCredential):
@@ -138,7 +138,7 @@ class AuthenticationMiddleware:
         if signed_in is None:
             await self._count_refusal(request)
             raise Unauthenticated("The browser session has ended. Sign in again in the Control Center.")
-        if not same_origin.may_change(scope["method"], request.seen, self._own_origins):
+        if not same_origin.may_change(scope["method"], request.request_headers, self._own_origins):
             raise Denied("This request did not come from the Control Center's own pages.", code="cross_site")
         if signed_in.must_change_password:
             raise Denied("Choose a new password in the Control Center first.", code="password_change_required")
@@ -157,18 +157,18 @@ class AuthenticationMiddleware:
 class _CredentialCaller:
     """The caller of a request with a key or a token, as `rate_limit.Caller`."""
 
-    __slots__ = ("_credential", "_gate", "_proof", "_request", "_scope", "is_admitted", "limiter_key", "rate_limit", "verified")
+    __slots__ = ("_credential", "_middleware", "_proof", "_request", "_scope", "is_admitted", "limiter_key", "rate_limit", "verified")
 
     def __init__(
         self,
-        gate: AuthenticationMiddleware,
+        middleware: AuthenticationMiddleware,
         scope: Any,  # noqa: ANN401  the server's dictionary
         request: context.RequestContext,
         credential: RequestCredential,
         verified: Verified,
         proof: Proof | None,
     ) -> None:
-        self._gate, self._scope, self._request, self._credential, self._proof = gate, scope, request, credential, proof
+        self._middleware, self._scope, self._request, self._credential, self._proof = middleware, scope, request, credential, proof
         self.verified = verified
         self.limiter_key, self.rate_limit = verified.limiter_key, verified.rate_limit
         self.is_admitted = False
@@ -176,9 +176,9 @@ class _CredentialCaller:
     async def admit(self, *, waited: bool) -> None:
         """Give the route its principal; a proof is used up only by a request that is within its limit."""
         if waited:  # what was true before may not be any more
-            self.verified = await self._gate.authenticated(self._credential, self._request)
+            self.verified = await self._middleware.authenticate(self._credential, self._request)
         if self._proof is not None:
-            await self._gate.use_up(self._proof, self.verified, self._request)
+            await self._middleware.use_up(self._proof, self.verified, self._request)
         self._scope[PRINCIPAL] = self.verified.principal
         self.is_admitted = True
 
@@ -202,7 +202,7 @@ class _SessionCaller:
         self.scope[SIGNED_IN] = self.signed_in
 
 
-def _misused(error: LatchpinError) -> RejectedCredential:
+def _rejection_of(error: LatchpinError) -> RejectedCredential:
     """Make the refusal of a credential that was not even read."""
     if isinstance(error, authorization_header.TwoCredentials):
         return RejectedCredential(RejectionReason.TWO)

@@ -81,7 +81,7 @@ class InBrowser(Denied):
 
 
 def read(request_headers: Mapping[bytes, bytes], query: bytes, cookie_name: str) -> ParsedAuthorization:
-    """Return what the request presents; `seen` as RequestContext has it.
+    """Return what the request presents; `request_headers` are those of RequestContext.
 
     Raises Unauthenticated for a key in a wrong place or form (TokenInAddress for a token), TwoCredentials for two, Malformed for an
     endless query.

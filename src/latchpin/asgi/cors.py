@@ -38,11 +38,11 @@ class CorsMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         request: context.RequestContext | None = scope.get(context.KEY)  # type: ignore[assignment]
-        if request is None or b"origin" not in request.seen or not scope["path"].startswith(_API):
+        if request is None or b"origin" not in request.request_headers or not scope["path"].startswith(_API):
             await self._app(scope, receive, send)
             return
         try:
-            authorization = authorization_header.read(request.seen, scope["query_string"], self._cookie)
+            authorization = authorization_header.read(request.request_headers, scope["query_string"], self._cookie)
         except LatchpinError:  # a credential in a wrong place, which authentication notes and answers
             await self._app(scope, receive, send)
             return

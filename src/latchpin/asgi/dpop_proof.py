@@ -1,4 +1,4 @@
-"""Proof of possession at the gate (RFC 9449 section 7): asked of tokens that are bound to a key, and of those only."""
+"""Proof of possession at the API (RFC 9449 section 7): asked of tokens that are bound to a key, and of those only."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ def verify(
     Puts a nonce into the answer where the client needs another.
     """
     request.scheme = dpop.SCHEME
-    bound = TokenBinding(authorization.is_dpop, verified.jkt)
+    binding = TokenBinding(authorization.is_dpop, verified.jkt)
     path = scope["raw_path"].decode("latin-1")
-    judged = proofs.verify_for_token(authorization.bearer or b"", bound, request.seen.get(b"dpop"), scope["method"], path)
-    if isinstance(judged, ProofError):
-        if judged.reason is RejectionReason.PROOF_NONCE:
+    result = proofs.verify_for_token(authorization.bearer or b"", binding, request.request_headers.get(b"dpop"), scope["method"], path)
+    if isinstance(result, ProofError):
+        if result.reason is RejectionReason.PROOF_NONCE:
             request.headers.append((NONCE_HEADER, proofs.nonce.encode()))
-        return proof_rejected(judged)
-    if (nonce := proofs.next_nonce(judged)) is not None:
+        return proof_rejected(result)
+    if (nonce := proofs.next_nonce(result)) is not None:
         request.headers.append((NONCE_HEADER, nonce.encode()))
-    return judged
+    return result
 
 
-def proof_rejected(fault: ProofError) -> ProofRejected:
+def proof_rejected(error: ProofError) -> ProofRejected:
     """Say to the caller what is wrong."""
-    if fault.reason in _OF_TOKEN:
-        return ProofRejected(BadToken(f"The access token was not accepted: {fault.detail}."), fault.reason)
-    if fault.reason is RejectionReason.PROOF_NONCE:
-        return ProofRejected(BadProof(f"The DPoP proof lacks a nonce of ours: {fault.detail}.", code="use_dpop_nonce"), None)
-    return ProofRejected(BadProof(f"The DPoP proof was not accepted: {fault.detail}."), fault.reason)
+    if error.reason in _OF_TOKEN:
+        return ProofRejected(BadToken(f"The access token was not accepted: {error.detail}."), error.reason)
+    if error.reason is RejectionReason.PROOF_NONCE:
+        return ProofRejected(BadProof(f"The DPoP proof lacks a nonce of ours: {error.detail}.", code="use_dpop_nonce"), None)
+    return ProofRejected(BadProof(f"The DPoP proof was not accepted: {error.detail}."), error.reason)

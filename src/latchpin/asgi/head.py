@@ -1,7 +1,8 @@
 """HEAD is GET without the body (RFC 9110 section 9.3.2), for every route that answers GET: API, pages, documents, health.
 
-The layer stands between the gate and the routes. The gate and the log see the method that was sent, and the routes see GET: so a route
-can neither forget HEAD nor take it for a change, and a HEAD needs what the GET needs. The answer keeps the length that the body has.
+The layer stands between authentication and the routes. Authentication and the log see the method that was sent, and the routes see GET:
+so a route can neither forget HEAD nor take it for a change, and a HEAD needs what the GET needs. The answer keeps the length that the body
+has.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ class HeadMiddleware:
             await self._app(scope, receive, send)
             return
 
-        async def answer(message: Message) -> None:
+        async def send_response(message: Message) -> None:
             if message["type"] == "http.response.body":
                 message["body"] = b""
             await send(message)
 
         scope["method"] = "GET"
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, receive, send_response)
         finally:
             scope["method"] = "HEAD"

@@ -59,14 +59,14 @@ class RateLimiter:
         self._limit = settings.rate_limit
         self._seconds = settings.rate_limit_window_seconds
         self._window_header = (b"x-ratelimit-window-seconds", str(self._seconds).encode())
-        self._fixed: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
+        self._headers_by_limit: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
 
     @property
-    def usual(self) -> tuple[tuple[bytes, bytes], ...]:
+    def default_headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """The headers of an answer to somebody who was not counted."""
         return (_LIMIT, b"%d" % self._limit), self._window_header
 
-    def has_told(self, request: context.RequestContext) -> bool:
+    def has_headers(self, request: context.RequestContext) -> bool:
         """Whether the request's answer tells the caller where it stands."""
         return any(name == _LIMIT for name, _ in request.headers)
 
@@ -83,23 +83,23 @@ class RateLimiter:
         )
         while window.count > limit:
             if not await self._queue.wait(limiter_key, window.ends, partial(_hung_up, watched)):
-                self._tell(request, limit, window)
+                self._add_headers(request, limit, window)
                 raise Throttled(
                     f"This credential may make {limit} requests in {self._seconds} seconds. Wait as Retry-After says.",
                     retry_after=window.seconds_left(clock.monotonic()),
                 )
             waited = True
             window = await counter.hit(limiter_key, self._seconds)
-        self._tell(request, limit, window)
+        self._add_headers(request, limit, window)
         return waited
 
-    def _tell(self, request: context.RequestContext, limit: int, window: Window) -> None:
+    def _add_headers(self, request: context.RequestContext, limit: int, window: Window) -> None:
         """Tell the caller where it stands (the contract's headers, and RateLimit of the IETF httpapi draft)."""
-        fixed = self._fixed.get(limit)
+        fixed = self._headers_by_limit.get(limit)
         if fixed is None:
-            if len(self._fixed) >= _MOST_LIMITS:
-                self._fixed.clear()
-            fixed = self._fixed[limit] = (
+            if len(self._headers_by_limit) >= _MOST_LIMITS:
+                self._headers_by_limit.clear()
+            fixed = self._headers_by_limit[limit] = (
                 (_LIMIT, b"%d" % limit),
                 self._window_header,
                 (b"ratelimit-policy", b'"default";q=%d;w=%d' % (limit, self._seconds)),

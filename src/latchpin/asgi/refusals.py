@@ -17,7 +17,7 @@ async def answer(error: LatchpinError, scope: Any, send: Send, limiter: RateLimi
     request = context.of(scope)
     response = problems.of_error(error, instance=scope["path"], public_url=public_url, request_id=request.request_id, scheme=request.scheme)
     headers = response.headers
-    if not limiter.has_told(request):
-        headers = [*headers, *limiter.usual]
+    if not limiter.has_headers(request):
+        headers = [*headers, *limiter.default_headers]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body, "more_body": False})

@@ -28,7 +28,7 @@ from latchpin.kit.logger import Logger
 from latchpin.settings import Settings
 
 _error_log = Logger(__name__)
-_WANTED = frozenset(
+_REQUEST_HEADERS = frozenset(
     (
         b"authorization",
         b"cookie",
@@ -47,8 +47,8 @@ _KEY_IN_PATH = re.compile(PREFIX + "[0-9A-Za-z]*")
 _SLASHES = re.compile("/{2,}")
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _API = "/api/v1"
-_UNTOUCHED = (b"x-content-type-options", b"nosniff")
-_UNSTORED = (b"cache-control", b"no-store")
+_NO_SNIFF = (b"x-content-type-options", b"nosniff")
+_NO_STORE = (b"cache-control", b"no-store")
 BODY_SECONDS = 30.0
 LONGEST_PATH, LONGEST_QUERY, LONGEST_COOKIES = 2_000, 24_000, 8_000
 
@@ -73,35 +73,35 @@ class RequestContextMiddleware:
         started = time.perf_counter()
         path = scope["path"]
         if "//" in path or PREFIX in path:
-            scope["path"] = _cleaned(path)
+            scope["path"] = _normalized(path)
         request = self._context(scope)
         scope[context.KEY] = request  # type: ignore[literal-required]
         entered = context.enter(request)
         body = _Body(scope["method"], receive, self.bodies, request.address)
 
-        async def answer(message: Message) -> None:
+        async def send_response(message: Message) -> None:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
-                message["headers"] = _protected([*message["headers"], *request.headers], scope["path"])
+                message["headers"] = _secured([*message["headers"], *request.headers], scope["path"])
             await send(message)
 
         try:
-            if fault := _fault(scope, request):
-                await self._answer(*fault, scope, request, answer)
+            if rejection := _rejection(scope, request):
+                await self._send_problem(*rejection, scope, request, send_response)
             else:
-                await self._app(scope, body.read, answer)
+                await self._app(scope, body.read, send_response)
         except Exception as error:
-            _error_log.error("request.failed", request_id=request.request_id, path=_shown(scope["path"]), exc_info=error)
+            _error_log.error("request.failed", request_id=request.request_id, path=_loggable(scope["path"]), exc_info=error)
             if request.status:
                 raise
-            await self._answer(500, problems.FAILED, scope, request, answer)
+            await self._send_problem(500, problems.FAILED, scope, request, send_response)
         finally:
             context.leave(entered)
             self.bodies.give_back(request.address, body.held)
             if self._log is not None:
-                self._log.add(scope["method"], _shown(scope["path"]), request, started)
+                self._log.add(scope["method"], _loggable(scope["path"]), request, started)
 
-    async def _answer(self, status: int, detail: str, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  the server's dictionary
+    async def _send_problem(self, status: int, detail: str, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  the server's dictionary
         """Answer where the layers inside cannot (the log has the rest under the request's id), or need not (no database keeps a NUL)."""
         response = problems.render(status, detail, instance=scope["path"], public_url=self._public_url, request_id=request.request_id)
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
@@ -110,7 +110,7 @@ class RequestContextMiddleware:
     def _context(self, scope: Any) -> context.RequestContext:  # noqa: ANN401  the server's dictionary
         request_headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
-            if name in _WANTED:
+            if name in _REQUEST_HEADERS:
                 request_headers[name] = request_headers[name] + b"\n" + value if name in request_headers else value
         peer = scope.get("client")
         address = peer[0] if peer else None
@@ -141,16 +141,16 @@ class RequestContextMiddleware:
         return address is not None and any(address in network for network in self._trusted)
 
 
-def _protected(headers: list[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
+def _secured(headers: list[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
     """Return the headers with what no answer may lack, whoever made it (security.md 57, 91).
 
     Its type is not guessed, and nothing of the API is stored.
     """
     present_names = {name.lower() for name, _ in headers}
-    if _UNTOUCHED[0] not in present_names:
-        headers.append(_UNTOUCHED)
-    if _UNSTORED[0] not in present_names and path.startswith(_API):
-        headers.append(_UNSTORED)
+    if _NO_SNIFF[0] not in present_names:
+        headers.append(_NO_SNIFF)
+    if _NO_STORE[0] not in present_names and path.startswith(_API):
+        headers.append(_NO_STORE)
     return headers
 
 
@@ -186,18 +186,18 @@ class _Body:
         return message
 
 
-def _fault(scope: Any, request: context.RequestContext) -> tuple[int, str] | None:  # noqa: ANN401  as above
+def _rejection(scope: Any, request: context.RequestContext) -> tuple[int, str] | None:  # noqa: ANN401  as above
     """Return why a request goes no further, with its status. The router and the parsers behind it remember what they have read."""
     if b"%00" in scope["query_string"]:
         return 400, "The address holds a NUL character."
     if len(scope["path"]) > LONGEST_PATH or len(scope["query_string"]) > LONGEST_QUERY:
         return 414, f"The address is too long. Its path may have {LONGEST_PATH} characters, its query {LONGEST_QUERY}."
-    if len(request.seen.get(b"cookie", b"")) > LONGEST_COOKIES:
+    if len(request.request_headers.get(b"cookie", b"")) > LONGEST_COOKIES:
         return 431, f"The cookies are too long together; they may have {LONGEST_COOKIES} bytes. Remove those of this site."
     return None
 
 
-def _cleaned(path: str) -> str:
+def _normalized(path: str) -> str:
     """Return the path as the router understands it (repeated slashes count once), with any key in it struck out.
 
     The layers inside decide by the path's beginning, so they must see what the router will see.
@@ -205,6 +205,6 @@ def _cleaned(path: str) -> str:
     return _KEY_IN_PATH.sub(PREFIX + "[struck out]", _SLASHES.sub("/", path))
 
 
-def _shown(path: str) -> str:
+def _loggable(path: str) -> str:
     """Return a path as the log may have it: the one-time link's token is a credential."""
     return "/setup/[struck out]" if path.startswith("/setup/") else path

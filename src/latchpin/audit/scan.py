@@ -88,7 +88,7 @@ async def open_(session: AsyncSession, organization_id: int, filters: Filters, *
     equal = {name: value for name in _EQUAL if (value := getattr(filters, name)) is not None}
     indexed, answered = await _by_index(session, filters, equal)
     checked = [_unindexed(getattr(AuditEvent, name)) == value for name, value in equal.items() if name not in answered]
-    checked += _checked(filters, answered)
+    checked += _unindexed_conditions(filters, answered)
     if filters.app_id is not None and "app_id" not in answered:
         checked.append(_by_app(filters.app_id, indexed=False))
     visible = await visibility(session, organization_id)
@@ -148,11 +148,11 @@ async def _by_index(session: AsyncSession, filters: Filters, equal: dict[str, An
 
 def _whole_action(beginning: str | None) -> str | None:
     """Return the only action that begins so, None where there are several, or none that is known."""
-    known = [each.action for each in events.ALL if beginning and each.action.startswith(beginning)]
-    return known[0] if len(known) == 1 and known[0] == beginning else None
+    matching = [each.action for each in events.ALL if beginning and each.action.startswith(beginning)]
+    return matching[0] if len(matching) == 1 and matching[0] == beginning else None
 
 
-def _checked(filters: Filters, answered: set[str]) -> list[ColumnElement[bool]]:
+def _unindexed_conditions(filters: Filters, answered: set[str]) -> list[ColumnElement[bool]]:
     """The conditions that no index answers."""
     conditions: list[ColumnElement[bool]] = []
     if filters.action and "action" not in answered:

@@ -24,10 +24,10 @@ async def page(
     """
     size = max(1, min(size, 200))
     before = None if cursor is None else decode_cursor(cursor)
-    found = await scan.open_(session, organization_id, filters, before=before)
-    if found is None:
+    scanned = await scan.open_(session, organization_id, filters, before=before)
+    if scanned is None:
         return Page((), next=None)
-    looked_at, is_cut = await scan.shallow(session, found)
+    looked_at, is_cut = await scan.shallow(session, scanned)
     rows = (await session.scalars(looked_at.query().limit(size + 1))).all()
     if len(rows) > size:
         return Page(tuple(rows[:size]), next=encode_cursor(rows[size - 1].id))

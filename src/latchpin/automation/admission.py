@@ -66,7 +66,7 @@ class Admission:
         for group in {run.concurrency_group for run in waiting}:
             members = [run for run in waiting if run.concurrency_group == group]
             slots = f"the Space runs {await _taken(session, group)} of {await self.limit(session, group)}"
-            places = await _places(session, group, [run.id for run in members])
+            places = await _positions(session, group, [run.id for run in members])
             for run in members:
                 if run.admitted_at is not None:
                     reasons_by_run[run.id] = "Waits for a free worker." if is_worked else _NO_WORKER
@@ -77,7 +77,7 @@ class Admission:
 
 
 async def waiting_groups(session: AsyncSession) -> list[tuple[int, int]]:
-    """Return (organization, group) of all groups in which a run waits for a slot, for the sweep."""
+    """Return (organization, group) of all groups in which a run waits for a slot, for `worker.recovery`."""
     query = select(Run.organization_id, Run.concurrency_group).where(_WAITS).distinct()
     return [(row[0], row[1]) for row in (await session.execute(query)).all()]
 
@@ -97,7 +97,7 @@ def _held_up_by(other: type[Run]) -> ColumnElement[bool]:
     )
 
 
-async def _places(session: AsyncSession, group: int, ids: list[int]) -> dict[int, int]:
+async def _positions(session: AsyncSession, group: int, ids: list[int]) -> dict[int, int]:
     """Return the place of some of the runs that wait for a slot of a group, from 1."""
     queue = select(Run.id, func.row_number().over(order_by=Run.id).label("place")).where(Run.concurrency_group == group, _WAITS).subquery()
     rows = await session.execute(select(queue.c.id, queue.c.place).where(queue.c.id.in_(ids)))

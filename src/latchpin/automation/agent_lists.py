@@ -88,7 +88,7 @@ class Filters:
     config_type: ConfigType | None = None
     archived: bool | None = False
 
-    def asked(self) -> dict[str, Any]:
+    def conditions(self) -> dict[str, Any]:
         """Return what is asked for: names of conditions, with their values where they take one."""
         conditions: dict[str, Any] = {}
         if self.archived is not None:
@@ -108,12 +108,12 @@ class Filters:
         return conditions
 
 
-async def every(
+async def list_all(
     reader: Queryable, principal: Principal, filters: Filters, *, sort: str = "name", descending: bool = False, limit: int | None = None
 ) -> list[AgentRow]:
     """Return the visible agents, or the first `limit` of them. Raises Malformed for a sort."""
-    conditions = filters.asked()
-    query = _every(access.visibility_of(principal), tuple(conditions), _sort(sort), descending, limit is not None)
+    conditions = filters.conditions()
+    query = _list_query(access.visibility_of(principal), tuple(conditions), _sort(sort), descending, limit is not None)
     (encoded,) = await fetch_one(reader, query, _values(principal, conditions, limit=limit))
     return _decode(encoded)
 
@@ -122,7 +122,7 @@ async def page(
     reader: Queryable, principal: Principal, filters: Filters, *, number: int, size: int, sort: str = "name", descending: bool = False
 ) -> CountedPage[AgentRow]:
     """Return page `number` (1-based) of `size` visible agents with the length of the whole list. Raises Malformed for a sort."""
-    conditions = filters.asked()
+    conditions = filters.conditions()
     query = _page(access.visibility_of(principal), tuple(conditions), _sort(sort), descending)
     values = _values(principal, conditions, limit=size, offset=(number - 1) * size)
     total, encoded = await fetch_one(reader, query, values)
@@ -131,7 +131,7 @@ async def page(
 
 async def count(reader: Queryable, principal: Principal, filters: Filters) -> int:
     """Return how many visible agents the filters leave."""
-    conditions = filters.asked()
+    conditions = filters.conditions()
     (total,) = await fetch_one(reader, _count(access.visibility_of(principal), tuple(conditions)), _values(principal, conditions))
     return total
 
@@ -147,9 +147,9 @@ async def in_space(reader: Queryable, principal: Principal, space_id: int) -> li
 
 
 @lru_cache(_KEPT)
-def _every(visibility: VisibilityRules, conditions: tuple[str, ...], sort: str, descending: bool, limited: bool) -> Select[str]:  # noqa: FBT001  keys of the memory
+def _list_query(visibility: VisibilityRules, conditions: tuple[str, ...], sort: str, descending: bool, has_limit: bool) -> Select[str]:  # noqa: FBT001  keys of the memory
     query = _sorted(visibility, conditions, sort, descending=descending)
-    return select(rows(query.limit(_number("limit")) if limited else query))
+    return select(rows(query.limit(_number("limit")) if has_limit else query))
 
 
 @lru_cache(_KEPT)
@@ -166,16 +166,16 @@ def _in_space(visibility: VisibilityRules) -> Select[bool, str]:
 
 @lru_cache(_KEPT)
 def _count(visibility: VisibilityRules, conditions: tuple[str, ...]) -> Select[int]:
-    return select(func.count()).select_from(Agent).where(*_wanted(visibility, conditions))
+    return select(func.count()).select_from(Agent).where(*_where(visibility, conditions))
 
 
 def _sorted(visibility: VisibilityRules, conditions: tuple[str, ...], sort: str, *, descending: bool) -> Select[Any]:
     column = _COLUMNS[sort]
     order = column.desc() if descending else column.asc()
-    return select(*_ROW).where(*_wanted(visibility, conditions)).order_by(order.nulls_last(), Agent.id)
+    return select(*_ROW).where(*_where(visibility, conditions)).order_by(order.nulls_last(), Agent.id)
 
 
-def _wanted(visibility: VisibilityRules, conditions: tuple[str, ...]) -> tuple[ColumnElement[bool], ...]:
+def _where(visibility: VisibilityRules, conditions: tuple[str, ...]) -> tuple[ColumnElement[bool], ...]:
     return (access.agents_in(visibility), *(_CONDITIONS[name] for name in conditions))
 
 

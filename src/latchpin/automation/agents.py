@@ -209,8 +209,8 @@ async def unarchive(session: AsyncSession, agent: Agent, *, by: Actor) -> None:
 
 async def by_name(session: AsyncSession, principal: Principal, name: str, space_id: int | None) -> Agent | None:
     """Return the visible agent of exactly this name in a Space, or (None) in the personal Space; for `latchpin agent apply`."""
-    place = Agent.space_id == space_id if space_id is not None else Agent.space_id.is_(None)
-    query = select(Agent).where(access.visible_agents(principal), place, Agent.name == name).order_by(Agent.id).limit(1)
+    in_space = Agent.space_id == space_id if space_id is not None else Agent.space_id.is_(None)
+    query = select(Agent).where(access.visible_agents(principal), in_space, Agent.name == name).order_by(Agent.id).limit(1)
     return await session.scalar(query)
 
 

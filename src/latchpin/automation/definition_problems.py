@@ -54,16 +54,16 @@ class Problems:
     """The problems found so far in one text."""
 
     def __init__(self) -> None:
-        self.found: list[Problem] = []
+        self.problems: list[Problem] = []
 
     def add(self, mark: Mark, field: str, message: str) -> None:
         """Note one problem at a place counted from 0."""
-        self.found.append(Problem(field=field, message=message, line=mark.line + 1, column=mark.column + 1))
+        self.problems.append(Problem(field=field, message=message, line=mark.line + 1, column=mark.column + 1))
 
     def raise_any(self) -> None:
         """Raise `DefinitionError` if anything was noted."""
-        if self.found:
-            raise DefinitionError(self.found)
+        if self.problems:
+            raise DefinitionError(self.problems)
 
 
 def _counted(count: int) -> str:

@@ -31,13 +31,13 @@ _NOT_IN_NAMES: Final = re.compile(rf"[\t\n]|{UNSAFE.pattern}")
 
 
 class Section:
-    """One mapping. `known` is the struct whose fields it may have; None allows any key (headers, form)."""
+    """One mapping. `struct_type` is the struct whose fields it may have; None allows any key (headers, form)."""
 
     def __init__(self, node: yaml.MappingNode, path: str, struct_type: type[msgspec.Struct] | None, problems: Problems) -> None:
         self.node = node
         self.path = path
         self.problems = problems
-        self.known = struct_type.__struct_fields__ if struct_type else None
+        self.field_names = struct_type.__struct_fields__ if struct_type else None
         self.keys: dict[str, yaml.ScalarNode] = {}
         self.values: dict[str, yaml.Node] = {}
         for key, value in node.value:
@@ -50,12 +50,12 @@ class Section:
             self.problems.add(key.start_mark, self.path, f"a field name must not hold the character U+{ord(match[0]):04X}")
         elif key.value in self.keys:
             first = self.keys[key.value].start_mark.line + 1
-            message = f"`{_shown(key.value)}` is already there on line {first}"
-            self.problems.add(key.start_mark, self.at(_shown(key.value)), message)
+            message = f"`{_shortened(key.value)}` is already there on line {first}"
+            self.problems.add(key.start_mark, self.at(_shortened(key.value)), message)
         else:
             self.keys[key.value] = key
-            if self.known is not None and key.value not in self.known:
-                self.problems.add(key.start_mark, self.at(_shown(key.value)), _unknown(key.value, self.known))
+            if self.field_names is not None and key.value not in self.field_names:
+                self.problems.add(key.start_mark, self.at(_shortened(key.value)), _unknown(key.value, self.field_names))
             elif not (isinstance(value, yaml.ScalarNode) and value.style is None and value.tag == _NULL):
                 self.values[key.value] = value
 
@@ -123,9 +123,9 @@ class Section:
 
     def required_text(self, name: str, longest: int, check: Check | None = None) -> str:
         """Read text that must be there."""
-        known_before = len(self.problems.found)
+        known_before = len(self.problems.problems)
         value = self.text(name, longest, check)
-        if value is None and len(self.problems.found) == known_before:
+        if value is None and len(self.problems.problems) == known_before:
             self.missing(name)
         return value or ""
 
@@ -146,9 +146,9 @@ class Section:
 
     def required_prose(self, name: str, longest: int) -> str:
         """Read one line for people that must be there."""
-        known_before = len(self.problems.found)
+        known_before = len(self.problems.problems)
         value = self.prose(name, longest, lines=False)
-        if value is None and len(self.problems.found) == known_before:
+        if value is None and len(self.problems.problems) == known_before:
             self.missing(name)
         return value or ""
 
@@ -251,11 +251,11 @@ class Section:
         return section, tuple((key, section.required_text(key, MAX_VALUE)) for key in section.keys)
 
 
-def _shown(name: str) -> str:
+def _shortened(name: str) -> str:
     return name if len(name) <= _SHOWN_KEY else f"{name[:_SHOWN_KEY]}..."
 
 
 def _unknown(name: str, field_names: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(name[:_SHOWN_KEY], field_names, 1)
     hint = f"did you mean `{near[0]}`?" if near else f"the fields here are {', '.join(f'`{each}`' for each in field_names)}"
-    return f"unknown field `{_shown(name)}`; {hint}"
+    return f"unknown field `{_shortened(name)}`; {hint}"

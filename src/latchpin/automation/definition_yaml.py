@@ -24,7 +24,7 @@ _NULL: Final = "tag:yaml.org,2002:null"
 _OWN_KEY: Final = re.compile(secret_forms.PASTED_API_KEY)
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """A place counted from 0."""
 
     line: int
@@ -40,11 +40,11 @@ def compose(text: str | bytes) -> yaml.MappingNode:
         root = composer.get_single_node()
     except (ValueError, OverflowError):  # of chr(), for an escape like \Uffffffff
         problems.add(composer.get_mark(), "", "an escape names a character that there is not")
-        raise DefinitionError(problems.found) from None
+        raise DefinitionError(problems.problems) from None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark or Place(0, 0)
+        mark = error.problem_mark or error.context_mark or Position(0, 0)
         problems.add(mark, "", _syntax_message(error))
-        raise DefinitionError(problems.found) from None
+        raise DefinitionError(problems.problems) from None
     problems.raise_any()
     if root is None:
         raise _at(0, 0, "the definition is empty")
@@ -70,11 +70,11 @@ class _Composer(yaml.SafeLoader):
         """Compose one node; an alias becomes an empty value, so that what follows is still looked at."""
         # PyYAML's stubs leave the parser's methods untyped.
         event = self.peek_event()  # type: ignore[no-untyped-call]
-        mark = event.start_mark or Place(0, 0)
+        mark = event.start_mark or Position(0, 0)
         self.nodes += 1
         if self.nodes > MAX_NODES:
             self.problems.add(mark, "", f"the definition has more than {MAX_NODES:,} names and values")
-            raise DefinitionError(self.problems.found)
+            raise DefinitionError(self.problems.problems)
         if isinstance(event, yaml.AliasEvent):
             self.get_event()  # type: ignore[no-untyped-call]
             self.problems.add(mark, "", "aliases are not allowed; quote text that starts with `*`")
@@ -87,7 +87,7 @@ class _Composer(yaml.SafeLoader):
             event.tag = None
         if self.depth >= MAX_DEPTH:
             self.problems.add(mark, "", f"nested more than {MAX_DEPTH} levels deep")
-            raise DefinitionError(self.problems.found)
+            raise DefinitionError(self.problems.problems)
         self.depth += 1
         try:
             return super().compose_node(parent, index)

@@ -30,5 +30,5 @@ def open_engine(settings: Settings, database: Database, secrets: Secrets) -> Run
 def _queue(settings: Settings, database: Database) -> RunQueue:
     if not settings.is_sqlite:
         return ProcrastinateQueue(settings)
-    place = sqlite_file(settings.database_url)
-    return RowQueue(database, place.with_name(f"{place.name}.runs"))
+    file = sqlite_file(settings.database_url)
+    return RowQueue(database, file.with_name(f"{file.name}.runs"))

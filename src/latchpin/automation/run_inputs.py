@@ -50,7 +50,7 @@ def _text(name: str, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int | float):
         return str(value)
-    raise Malformed(f"{FIELD}.{_shown(name)}: Send one text or number.", field=f"{FIELD}.{_shown(name)}")
+    raise Malformed(f"{FIELD}.{_printable(name)}: Send one text or number.", field=f"{FIELD}.{_printable(name)}")
 
 
 def check(definition: Definition, given: Mapping[str, str]) -> RunInput:
@@ -62,7 +62,7 @@ def check(definition: Definition, given: Mapping[str, str]) -> RunInput:
         parameter = declared.get(name.lower())
         if parameter is None:
             names = ", ".join(each.name for each in definition.input_parameters) or "none"
-            problems.append(_problem(_shown(name), f"This agent has no such parameter. Its parameters: {names}."))
+            problems.append(_problem(_printable(name), f"This agent has no such parameter. Its parameters: {names}."))
         elif message := _value_problem(value):
             problems.append(_problem(parameter.name, message))
         else:
@@ -92,7 +92,7 @@ def _problem(name: str, message: str) -> FieldProblem:
     return FieldProblem(f"{FIELD}.{name}", message)
 
 
-def _shown(name: str) -> str:
+def _printable(name: str) -> str:
     return _CONTROL.sub("?", name)[:64]
 
 
@@ -104,7 +104,7 @@ def store(run: Run, run_input: RunInput, secrets: Secrets) -> None:
 
 
 def load(run: Run, secrets: Secrets) -> RunInput:
-    """Return a run's values; raises Unsealable where the deployment's secrets are others, LookupError where they were removed."""
+    """Return a run's values; raises DecryptionError where the deployment's secrets are others, LookupError where they were removed."""
     if run.input is None:
         raise LookupError
     sealed = run.sealed_input

@@ -35,7 +35,11 @@ async def remove(session: AsyncSession, run: Run, method: RunRemoveMethod, *, ag
         await _delete_row(session, run)
         keys = [run_files.prefix_of(run.id)]
     changes: events.Changes = {"agent_id": (run.agent_id, None)} if method is RunRemoveMethod.ENTIRE_RUN else {}
-    record(session, events.RunDeleted(target_id=run.id, target_name=runs.named(agent_name, run), reason=method.value, changes=changes), by)
+    record(
+        session,
+        events.RunDeleted(target_id=run.id, target_name=runs.display_name(agent_name, run), reason=method.value, changes=changes),
+        by,
+    )
     return keys
 
 

@@ -140,7 +140,7 @@ async def start(
     await run_lifecycle.created(session, run, run_lifecycle.cause_of(by))
     await engine.admission.admit(session, run.concurrency_group)
     changes: events.Changes = {"agent_id": (None, agent.id), "config_version": (None, version)}
-    record(session, events.RunStarted(target_id=run.id, target_name=named(agent.name, run), changes=changes), by)
+    record(session, events.RunStarted(target_id=run.id, target_name=display_name(agent.name, run), changes=changes), by)
     return run
 
 
@@ -178,7 +178,7 @@ async def stop(session: AsyncSession, run: Run, *, engine: RunEngine, by: Actor,
         await request_stop(session, run, cause)
     else:
         return
-    record(session, events.RunStopped(target_id=run.id, target_name=named(agent_name, run)), by)
+    record(session, events.RunStopped(target_id=run.id, target_name=display_name(agent_name, run)), by)
 
 
 async def request_stop(session: AsyncSession, run: Run, cause: Cause, message: str | None = None) -> None:
@@ -194,7 +194,7 @@ async def kill(session: AsyncSession, run: Run, *, engine: RunEngine, by: Actor,
         await stop(session, run, engine=engine, by=by, agent_name=agent_name)
     elif run.kill_requested_at is None:
         run.kill_requested_at = clock.now()
-        record(session, events.RunKilled(target_id=run.id, target_name=named(agent_name, run)), by)
+        record(session, events.RunKilled(target_id=run.id, target_name=display_name(agent_name, run)), by)
 
 
 async def restart(session: AsyncSession, run: Run, *, engine: RunEngine, by: Actor, agent: Agent) -> None:
@@ -209,10 +209,10 @@ async def restart(session: AsyncSession, run: Run, *, engine: RunEngine, by: Act
         raise Conflict("The run's input was removed. Start a new run instead.", code="run_not_restartable")
     await run_lifecycle.move(session, run, RunStatus.QUEUING, run_lifecycle.cause_of(by))
     await engine.admission.admit(session, run.concurrency_group)
-    record(session, events.RunRestarted(target_id=run.id, target_name=named(agent.name, run)), by)
+    record(session, events.RunRestarted(target_id=run.id, target_name=display_name(agent.name, run)), by)
 
 
-def named(agent_name: str, run: Run) -> str:
+def display_name(agent_name: str, run: Run) -> str:
     """Return a run's name for people."""
     return f"{agent_name}, run {run.sequence}"
 

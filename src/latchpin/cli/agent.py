@@ -100,8 +100,8 @@ async def list_(data_dir: Path | None, email: str, archived: bool, as_json: bool
     async with open_deployment(data_dir) as deployment, deployment.database.read() as session:
         who = principal(await find_user(session, email))
         names = {each.id: each.name for each in await spaces.list_all(session, who)}
-        agent_rows = await agent_lists.every(session, who, Filters(archived=None if archived else False))
-        rows = [_listed(row, names) for row in agent_rows]
+        agent_rows = await agent_lists.list_all(session, who, Filters(archived=None if archived else False))
+        rows = [_to_json(row, names) for row in agent_rows]
     if as_json:
         print_json(rows)
         return
@@ -139,7 +139,7 @@ async def _space_id(session: Session, who: Principal, name: str) -> int:
     return fail(f"{who.email} sees {'several Spaces' if ids else 'no Space'} called {name}. Spaces of this user: {names}.")
 
 
-def _listed(row: AgentRow, names: dict[int, str]) -> dict[str, object]:
+def _to_json(row: AgentRow, names: dict[int, str]) -> dict[str, object]:
     return {
         "id": row.id,
         "name": row.name,

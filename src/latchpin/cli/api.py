@@ -13,7 +13,7 @@ from latchpin.cli import terminal
 from latchpin.cli.credentials_file import CredentialsFile, StoredCredentials
 from latchpin.cli.deployment import example, fail, print_json, run_async
 from latchpin.cli.issuer import SignInExpired, client, connect, plain
-from latchpin.cli.login import chosen, issuer_option
+from latchpin.cli.login import issuer_option, resolve_issuer
 from latchpin.errors import Unavailable
 from latchpin.kit import clock
 
@@ -48,24 +48,24 @@ async def api(method: str, path: str, data: str | None, issuer: str | None) -> N
         raise click.BadParameter(message)
     body = None if data is None else _body(data)
     file = CredentialsFile()
-    address = chosen(issuer, file)
+    address = resolve_issuer(issuer, file)
     held = file.read(address)
     if held is None:
         fail(f"Not signed in to {address}. Run: latchpin login --issuer {address}", code=NOT_SIGNED_IN)
     try:
         if held.expires - clock.timestamp() <= _EARLY_SECONDS:
-            held = await _renewed(file, address, held)
+            held = await _refresh(file, address, held)
         response = await _call(address, method, path, body, held)
         if response.status_code == _UNAUTHORIZED:
-            held = await _renewed(file, address, held)
+            held = await _refresh(file, address, held)
             response = await _call(address, method, path, body, held)
     except SignInExpired as error:
         fail(f"{error.detail} Run: latchpin login --issuer {address}", code=NOT_SIGNED_IN)
     _print(response)
 
 
-async def _renewed(file: CredentialsFile, address: str, held: StoredCredentials) -> StoredCredentials:
-    """Return tokens that are newer than those held: another command's, or else the server's; raises SignInEnded.
+async def _refresh(file: CredentialsFile, address: str, held: StoredCredentials) -> StoredCredentials:
+    """Return tokens that are newer than those held: another command's, or else the server's; raises SignInExpired.
 
     The file stays locked meanwhile: a refresh token that two commands present is, but for ten seconds, the end of the sign-in.
     """

@@ -57,7 +57,7 @@ async def _facts(chosen: Settings, facts_file: Path) -> dict[str, str]:
                     f"{facts_file.parent} holds a deployment, but no demo.json: it is not a demo. Name another directory: make demo DIR=..."
                 )
             else:
-                facts = await History(session, deployment).live()
+                facts = await History(session, deployment).write()
             facts |= await _active_app(session, deployment, facts)
         facts["url"] = chosen.public_url
         _write(facts_file, facts)

@@ -55,20 +55,20 @@ _Step = tuple[datetime, Callable[[], Awaitable[None]]]
 
 @dataclass
 class History:
-    """The steps and what they have made so far, by name; `live` makes it all in one transaction and returns what is to be known."""
+    """The steps and what they have written so far, by name; `write` does it all in one transaction and returns what is to be known."""
 
     session: Session
     deployment: Deployment
     now: datetime = field(default_factory=clock.now)
     facts: dict[str, str] = field(default_factory=dict)
     people: dict[str, User] = field(default_factory=dict)
-    made_spaces: dict[str, Space] = field(default_factory=dict)
-    made_agents: dict[str, Agent] = field(default_factory=dict)
-    made_keys: dict[str, ApiKey] = field(default_factory=dict)
+    spaces_by_name: dict[str, Space] = field(default_factory=dict)
+    agents_by_name: dict[str, Agent] = field(default_factory=dict)
+    keys_by_name: dict[str, ApiKey] = field(default_factory=dict)
     _partner: OAuthClient = field(init=False)
     _grant: OAuthGrant = field(init=False)
 
-    async def live(self) -> dict[str, str]:
+    async def write(self) -> dict[str, str]:
         """Take every step on its day; the clock shows the present again when this returns."""
         groups = (self._people(), self._spaces(), self._agents(), self._keys(), self._uses(), self._apps(), self._sign_ins())
         steps = sorted((step for group in groups for step in group), key=itemgetter(0))
@@ -154,10 +154,10 @@ class History:
 
     async def _open_space(self, fields: spaces.SpaceFields) -> None:
         admin = self.people[ADMIN]
-        self.made_spaces[fields.name] = await spaces.create(self.session, admin.organization_id, fields, by=self._by(ADMIN))
+        self.spaces_by_name[fields.name] = await spaces.create(self.session, admin.organization_id, fields, by=self._by(ADMIN))
 
     async def _let_in(self, name: str, email: str, role: Role) -> None:
-        await spaces.set_member(self.session, self.made_spaces[name], self.people[email], role, by=self._by(ADMIN))
+        await spaces.set_member(self.session, self.spaces_by_name[name], self.people[email], role, by=self._by(ADMIN))
 
     def _agents(self) -> Iterator[_Step]:
         for minute, each in enumerate(demo_agents()):
@@ -169,16 +169,16 @@ class History:
     async def _save(self, each: DemoAgent, number: int) -> None:
         version, owner = each.versions[number], USER if each.space is None else ADMIN
         if number:
-            await agents.change(self.session, self.made_agents[each.slug], version.text, comment=version.comment, by=self._by(owner))
+            await agents.change(self.session, self.agents_by_name[each.slug], version.text, comment=version.comment, by=self._by(owner))
             return
-        space_id = None if each.space is None else self.made_spaces[each.space].id
+        space_id = None if each.space is None else self.spaces_by_name[each.space].id
         principal = _principal(self.people[owner])
-        self.made_agents[each.slug] = await agents.create(
+        self.agents_by_name[each.slug] = await agents.create(
             self.session, principal, version.text, space_id=space_id, comment=version.comment, by=self._by(owner)
         )
 
     async def _archive(self, each: DemoAgent) -> None:
-        await agents.archive(self.session, self.made_agents[each.slug], by=self._by(ADMIN))
+        await agents.archive(self.session, self.agents_by_name[each.slug], by=self._by(ADMIN))
 
     # Keys
 
@@ -201,11 +201,11 @@ class History:
         user = self.people[email]
         rules = await policy.get(self.session, user.organization_id, self.deployment.settings)
         issued_key = await api_keys.create(self.session, user, new, policy=rules, secrets=self.deployment.secrets, by=self._by(ADMIN))
-        self.made_keys[str(new.description)] = issued_key.key
+        self.keys_by_name[str(new.description)] = issued_key.key
         self.facts.setdefault("api_key", issued_key.secret)  # that of the first key
 
     async def _revoke_laptop(self) -> None:
-        await api_keys.revoke(self.session, self.made_keys["Old laptop"], by=self._by(ADMIN), reason="laptop was lost")
+        await api_keys.revoke(self.session, self.keys_by_name["Old laptop"], by=self._by(ADMIN), reason="laptop was lost")
 
     def _uses(self) -> Iterator[_Step]:
         for name, email, days, hour, what in (
@@ -222,12 +222,12 @@ class History:
         yield self.now - timedelta(minutes=25), partial(self._use, "Demo script", USER, _LIST, 4)
 
     async def _use(self, name: str, email: str, what: str, count: int) -> None:
-        key = self.made_keys[name]
+        key = self.keys_by_name[name]
         principal = replace(_principal(self.people[email]), credential=Credential(CredentialKind.API_KEY, key.id, api_keys.label(key)))
         await activity.write_use(self.session, principal, what, _SCRIPTS[name], count=count)
 
     async def _lost_laptop_asks(self) -> None:
-        key, owner = self.made_keys["Old laptop"], self.people[USER]
+        key, owner = self.keys_by_name["Old laptop"], self.people[USER]
         refused = RejectedCredential(RejectionReason.REVOKED, owner.organization_id, owner.id, owner.email, key.id, api_keys.label(key))
         activity.write_refusal(self.session, refused, _SCRIPTS["Old laptop"], count=17)
 
@@ -245,14 +245,14 @@ class History:
         self._partner = await demo_apps.register_partner(self.session, self.deployment, organization_id, by=self._by(ADMIN))
 
     async def _connect_partner(self) -> None:
-        user, space = _principal(self.people[USER]), self.made_spaces[RETAIL]
+        user, space = _principal(self.people[USER]), self.spaces_by_name[RETAIL]
         self._grant = await demo_apps.connect_partner(self.session, self.deployment, self._partner, user, space, _DESKS[USER])
 
     async def _partner_calls(self, count: int) -> None:
         await demo_apps.call_as_partner(self.session, self._partner, self._grant, _principal(self.people[USER]), _LIST, count)
 
     async def _register_service(self) -> None:
-        organization_id, space = self.people[ADMIN].organization_id, self.made_spaces[RETAIL]
+        organization_id, space = self.people[ADMIN].organization_id, self.spaces_by_name[RETAIL]
         self.facts |= await demo_apps.make_service(self.session, self.deployment, organization_id, space.id, by=self._by(ADMIN))
 
 

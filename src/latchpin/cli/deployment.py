@@ -93,7 +93,7 @@ async def open_deployment(data_dir: Path | None) -> AsyncIterator[Deployment]:
 
 @asynccontextmanager
 async def initialized(chosen: Settings, *, upgrade: bool = False, with_known_secrets: bool = False) -> AsyncIterator[Deployment]:
-    """Open the deployment for one of the commands that make it where there is none yet; raises as `opened` does.
+    """Open the deployment for one of the commands that make it where there is none yet; raises as `open_deployment` does.
 
     `upgrade` brings PostgreSQL up to date as well, `with_known_secrets` makes an empty database anew beside secrets that are there.
     """
@@ -112,25 +112,25 @@ async def database(chosen: Settings, *, may_create: bool = False) -> AsyncIterat
     """Open the database alone, whatever its revision is; raises Unavailable with what to do."""
     db = Database(chosen, may_create=may_create)
     try:
-        await _answers(db, chosen)
+        await _require_database(db, chosen)
         yield db
     finally:
         await db.close()
 
 
-async def _answers(database: Database, chosen: Settings) -> None:
+async def _require_database(database: Database, chosen: Settings) -> None:
     """Ask the database for its revision, so that one that cannot be used is told of in its own words."""
     try:
         await migrate.current(database.engine)
     except Unavailable as error:
         cause = error.__cause__
         reason = " ".join(str(getattr(cause, "orig", None) or cause or "").split()) or "no answer"
-        place = f"The file {sqlite_file(chosen.database_url)}" if chosen.is_sqlite else f"The database at {_shown(chosen)}"
+        place = f"The file {sqlite_file(chosen.database_url)}" if chosen.is_sqlite else f"The database at {_database_address(chosen)}"
         message = f"{place} cannot be used: {reason}. Check LATCHPIN_DATA_DIR and LATCHPIN_DATABASE_URL."
         raise Unavailable(message) from error
 
 
-def _shown(chosen: Settings) -> str:
+def _database_address(chosen: Settings) -> str:
     url = urlsplit(chosen.database_url)  # without user and password
     return f"{url.hostname or 'localhost'}:{url.port or 5432}{url.path}"
 
@@ -157,7 +157,7 @@ def run_async(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
         try:
             return asyncio.run(command(*args, **kwargs))
         except Invalid as error:
-            lines = [f"  {_place(problem)}{problem.field}: {problem.message}" for problem in error.problems]
+            lines = [f"  {_line_prefix(problem)}{problem.field}: {problem.message}" for problem in error.problems]
             fail("\n".join([error.detail, *lines]))
         except (Unavailable, NoDeployment, UnsupportedDatabase, SecretsError) as error:
             fail(getattr(error, "detail", str(error)), code=3)
@@ -190,5 +190,5 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
         terminal.write("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _place(problem: Any) -> str:  # noqa: ANN401  a FieldProblem
+def _line_prefix(problem: Any) -> str:  # noqa: ANN401  a FieldProblem
     return f"line {problem.line}, " if problem.line else ""

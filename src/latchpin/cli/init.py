@@ -29,7 +29,7 @@ async def init(data_dir: Path | None, organization: str | None, full_name: str |
     What is not given is asked for, and asked again where it cannot be taken. The password is shown once and changed at the first
     sign-in. Without this command, `latchpin serve` prints a one-time link that does the same in the browser.
     """
-    given = _checked({"organization": organization, "full_name": full_name, "email": email})
+    given = _validated({"organization": organization, "full_name": full_name, "email": email})
     async with initialized(load_settings(data_dir)) as deployment:
         async with deployment.database.read() as session:
             await organizations.require_none(session)
@@ -47,7 +47,7 @@ async def init(data_dir: Path | None, organization: str | None, full_name: str |
         terminal.write("It is shown only now and changed at the first sign-in. Next: latchpin serve")
 
 
-def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
+def _validated(given: Mapping[str, str | None]) -> dict[str, str]:
     """Return the options that were given, in the form in which they are kept; raises Invalid for all that cannot be taken."""
     form = FieldValidation()
     values = {field: _check(form, field, text) for field, text in given.items() if text is not None}
@@ -56,11 +56,11 @@ def _checked(given: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _ask(field: str, question: str) -> str:
-    answer: str = click.prompt(question, value_proc=partial(_answer, field), err=True)
+    answer: str = click.prompt(question, value_proc=partial(_parse_answer, field), err=True)
     return answer
 
 
-def _answer(field: str, text: str) -> str:
+def _parse_answer(field: str, text: str) -> str:
     form = FieldValidation()
     clean = _check(form, field, text)
     if form.problems:

@@ -46,7 +46,7 @@ class AuthorizationServerClient:
         response = await self._post("device_authorization_endpoint", {"client_id": COMMAND_LINE, "scope": scope})
         device_authorization = _document(response)
         if response.status_code != _OK or not {"device_code", "user_code", "verification_uri"} <= device_authorization.keys():
-            raise Denied(f"{self.address} does not let this command sign in: {_said(response)}")
+            raise Denied(f"{self.address} does not let this command sign in: {_error_text(response)}")
         return device_authorization
 
     async def wait(self, device_authorization: dict[str, Any]) -> StoredCredentials:
@@ -63,7 +63,7 @@ class AuthorizationServerClient:
             with contextlib.suppress(Unavailable):
                 response = await self._post("token_endpoint", form)
             if response is not None and response.status_code == _OK:
-                return _signed_in(_document(response))
+                return _read_tokens(_document(response))
             if response is None or response.status_code >= _SERVER_ERROR:
                 error, interval = "authorization_pending", interval * 2
             else:
@@ -71,21 +71,21 @@ class AuthorizationServerClient:
             if error == "slow_down":
                 interval += _SLOWER_SECONDS
             elif error != "authorization_pending":
-                raise Denied(_ENDS.get(error) or f"{self.address} ended the sign-in: {_said(response)}")
+                raise Denied(_ENDS.get(error) or f"{self.address} ended the sign-in: {_error_text(response)}")
             if clock.monotonic() >= ends:
                 raise Denied(_ENDS["expired_token"])
 
     async def refresh(self, held: StoredCredentials) -> StoredCredentials:
-        """Trade the refresh token (OAuth 2.1 section 4.3) while nobody else does. Raises SignInEnded where it does not count."""
+        """Trade the refresh token (OAuth 2.1 section 4.3) while nobody else does. Raises SignInExpired where it does not count."""
         if held.refresh_token is None:
             raise SignInExpired("The access token has expired.")
         form = {"grant_type": "refresh_token", "refresh_token": held.refresh_token, "client_id": held.client_id}
         response = await self._post("token_endpoint", form)
         if response.status_code == _OK:
-            return _signed_in(_document(response), held)
+            return _read_tokens(_document(response), held)
         if _document(response).get("error") in ("invalid_grant", "invalid_client", "unauthorized_client"):
-            raise SignInExpired(f"The sign-in has ended: {_said(response)}.")
-        raise Unavailable(f"{self.address} cannot refresh the sign-in now: {_said(response)}")
+            raise SignInExpired(f"The sign-in has ended: {_error_text(response)}.")
+        raise Unavailable(f"{self.address} cannot refresh the sign-in now: {_error_text(response)}")
 
     async def revoke(self, held: StoredCredentials) -> bool:
         """End the sign-in at the server (RFC 7009); returns whether it said so. Raises Unavailable."""
@@ -159,7 +159,7 @@ def _document(response: httpx.Response) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _said(response: httpx.Response | None) -> str:
+def _error_text(response: httpx.Response | None) -> str:
     if response is None:
         return "no answer"
     document = _document(response)
@@ -167,7 +167,7 @@ def _said(response: httpx.Response | None) -> str:
     return ": ".join(words) or f"status {response.status_code}"
 
 
-def _signed_in(token_response: dict[str, Any], before: StoredCredentials | None = None) -> StoredCredentials:
+def _read_tokens(token_response: dict[str, Any], before: StoredCredentials | None = None) -> StoredCredentials:
     """Read a token answer (RFC 6749 section 5.1); what it leaves out is as before."""
     if not isinstance(token_response.get("access_token"), str) or str(token_response.get("token_type", "")).lower() != "bearer":
         raise Unavailable("The server's answer holds no bearer token.")

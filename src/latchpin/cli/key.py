@@ -12,7 +12,7 @@ from latchpin.cli.actors import find_user
 from latchpin.cli.deployment import data_dir_option, example, fail, json_option, open_deployment, print_json, print_table, run_async
 from latchpin.identity import active_keys, api_keys, policy
 from latchpin.identity.credentials import DISPLAY, PREFIX
-from latchpin.identity.scopes import Access, named, parse
+from latchpin.identity.scopes import Access, access_of, parse
 from latchpin.kit import clock
 from latchpin.storage.models import ApiKey
 
@@ -95,10 +95,10 @@ async def create(
 @json_option
 @run_async
 async def list_(data_dir: Path | None, email: str, as_json: bool) -> None:
-    """List a user's keys, live and dead, newest first. The keys themselves are not kept, only their first characters."""
+    """List a user's keys, active ones and others, newest first. The keys themselves are not kept, only their first characters."""
     async with open_deployment(data_dir) as deployment, deployment.database.read() as session:
         user = await find_user(session, email)
-        rows = [_listed(row) for row in await api_keys.of_user(session, user.id)]
+        rows = [_to_json(row) for row in await api_keys.of_user(session, user.id)]
     if as_json:
         print_json(rows)
         return
@@ -118,7 +118,7 @@ async def revoke(data_dir: Path | None, which: str, reason: str) -> None:
     KEY is its id, or the first characters that the list shows, such as sk-lp_Ab12. Give no whole key here: others on this machine could
     read it.
     """
-    id_or_prefix = _named(which)
+    id_or_prefix = _parse_key(which)
     async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
         matching = await api_keys.matching(session, id_or_prefix)
         if not matching:
@@ -131,7 +131,7 @@ async def revoke(data_dir: Path | None, which: str, reason: str) -> None:
     terminal.write(f"Revoked {name}." if done else f"{name} was revoked before.")
 
 
-def _named(text: str) -> int | str:
+def _parse_key(text: str) -> int | str:
     """Return the id or the first characters that name a key; ends the command where a text can be neither."""
     if text.isascii() and text.isdigit() and 0 < int(text) <= MOST_ID:
         return int(text)
@@ -147,9 +147,9 @@ def end_of_day(day: datetime) -> datetime:
     return datetime.combine(day.date(), time(23, 59, 59), UTC)
 
 
-def _listed(row: ApiKey) -> dict[str, object]:
-    status = active_keys.status(row).replace("active", "live")
-    access = named(parse(row.scopes))
+def _to_json(row: ApiKey) -> dict[str, object]:
+    status = active_keys.status(row)
+    access = access_of(parse(row.scopes))
     return {
         "id": row.id,
         "prefix": row.prefix,

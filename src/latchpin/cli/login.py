@@ -19,7 +19,7 @@ issuer_option = click.option(
 )
 
 
-def chosen(issuer: str | None, file: CredentialsFile) -> str:
+def resolve_issuer(issuer: str | None, file: CredentialsFile) -> str:
     """Return the address of the server that a command is about, as the server itself writes it."""
     return (issuer or file.default_issuer() or DEFAULT_ISSUER).rstrip("/")
 
@@ -38,7 +38,7 @@ async def login(issuer: str | None, scope: str) -> None:
     or with `latchpin logout`.
     """
     file = CredentialsFile()
-    address = chosen(issuer, file)
+    address = resolve_issuer(issuer, file)
     before = file.read(address)
     async with connect(address) as server:
         device_authorization = await server.begin(" ".join([*scope.split(), OFFLINE]))
@@ -61,16 +61,16 @@ async def login(issuer: str | None, scope: str) -> None:
 
 @click.command(epilog=example("latchpin logout", "latchpin logout --all"))
 @issuer_option
-@click.option("--all", "every", is_flag=True, help="At every server that is signed in to.")
+@click.option("--all", "all_servers", is_flag=True, help="At every server that is signed in to.")
 @run_async
-async def logout(issuer: str | None, every: bool) -> None:
+async def logout(issuer: str | None, all_servers: bool) -> None:
     """End the sign-in at the server and remove its tokens from this computer.
 
     Exit code 1 where the server could not be told: the tokens are removed here all the same, and end there under My account > Connected
     apps.
     """
     file = CredentialsFile()
-    addresses = file.issuers() if every else [chosen(issuer, file)]
+    addresses = file.issuers() if all_servers else [resolve_issuer(issuer, file)]
     untold = []
     for address in addresses:
         with file.locked():

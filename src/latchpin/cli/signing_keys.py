@@ -28,7 +28,7 @@ def keys() -> None:
 async def list_(data_dir: Path | None, as_json: bool) -> None:
     """List the published signing keys, the oldest first: which signs, which comes next, and until when each is published."""
     async with open_deployment(data_dir) as deployment, deployment.database.read() as session:
-        rows = [_listed(row) for row in await signing_keys.published(session)]
+        rows = [_to_json(row) for row in await signing_keys.published(session)]
     if as_json:
         print_json(rows)
         return
@@ -53,7 +53,7 @@ async def rotate(data_dir: Path | None, at_once: bool, as_json: bool) -> None:
     """
     async with open_deployment(data_dir) as deployment, deployment.database.transaction() as session:
         kid = await signing_keys.rotate(session, deployment.secrets, deployment.settings, by=deployment.actor(), at_once=at_once)
-        document = next(_listed(row) for row in await signing_keys.published(session) if row.kid == kid)
+        document = next(_to_json(row) for row in await signing_keys.published(session) if row.kid == kid)
     if as_json:
         print_json(document)
     elif at_once:
@@ -62,7 +62,7 @@ async def rotate(data_dir: Path | None, at_once: bool, as_json: bool) -> None:
         terminal.write(f"{kid} is published, and signs from {document['signsFrom']} on.")
 
 
-def _listed(row: SigningKey) -> dict[str, object]:
+def _to_json(row: SigningKey) -> dict[str, object]:
     at = clock.now()
     if row.signs_from > at:
         state = "next"

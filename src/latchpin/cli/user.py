@@ -65,11 +65,11 @@ async def list_(data_dir: Path | None, organization: str | None, search: str, as
     """List the users of an organization, by name."""
     async with open_deployment(data_dir) as deployment, deployment.database.read() as session:
         home = await find_organization(session, organization)
-        rows = [_listed(each) for each in await _every(session, home.id, search)]
+        rows = [_to_json(each) for each in await _list_all(session, home.id, search)]
     if as_json:
         print_json(rows)
         return
-    lines = [(r["email"], r["fullName"], r["group"], r["status"], str(r["liveKeys"]), r["lastSignIn"] or "never") for r in rows]
+    lines = [(r["email"], r["fullName"], r["group"], r["status"], str(r["activeKeys"]), r["lastSignIn"] or "never") for r in rows]
     print_table([("e-mail", "name", "group", "status", "keys", "last sign-in"), *[tuple(map(str, line)) for line in lines]])
 
 
@@ -123,7 +123,7 @@ async def reset_password(data_dir: Path | None, email: str, as_json: bool) -> No
         terminal.write("It is shown only now and changed at the next sign-in.")
 
 
-async def _every(session: Session, organization_id: int, search: str) -> list[UserSummary]:
+async def _list_all(session: Session, organization_id: int, search: str) -> list[UserSummary]:
     summaries: list[UserSummary] = []
     while True:
         number = len(summaries) // _PAGE + 1
@@ -133,7 +133,7 @@ async def _every(session: Session, organization_id: int, search: str) -> list[Us
             return summaries
 
 
-def _listed(each: UserSummary) -> dict[str, object]:
+def _to_json(each: UserSummary) -> dict[str, object]:
     row = each.user
     return {
         "id": row.id,
@@ -141,6 +141,6 @@ def _listed(each: UserSummary) -> dict[str, object]:
         "fullName": row.full_name,
         "group": row.user_group,
         "status": row.status.value,
-        "liveKeys": each.active_keys,
+        "activeKeys": each.active_keys,
         "lastSignIn": clock.iso(row.last_sign_in_at) if row.last_sign_in_at else None,
     }

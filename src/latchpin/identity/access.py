@@ -52,7 +52,7 @@ class VisibilityRules(NamedTuple):
 
     as_app: bool
     as_administrator: bool
-    narrowed: bool
+    restricted: bool
     personal: bool
 
 
@@ -107,7 +107,7 @@ def _spaces(rules: VisibilityRules, values: Mapping[str, Any]) -> ColumnElement[
     in_allowed_spaces = Space.id.in_(values["seer_spaces"])
     if rules.as_app:
         return in_allowed_spaces
-    return and_(in_allowed_spaces, _open_to_user(rules, values)) if rules.narrowed else _open_to_user(rules, values)
+    return and_(in_allowed_spaces, _open_to_user(rules, values)) if rules.restricted else _open_to_user(rules, values)
 
 
 def _open_to_user(rules: VisibilityRules, values: Mapping[str, Any]) -> ColumnElement[bool]:

@@ -49,7 +49,7 @@ def require_initialized(chosen: Settings) -> None:
 async def initialize(chosen: Settings, database: Database, *, upgrade: bool = False, with_known_secrets: bool = False) -> Secrets:
     """Bring a deployment up, made anew where there is neither a database nor a secrets file; returns its secrets.
 
-    `with_known_secrets` makes the database anew beside secrets that are there. Raises what `bring_up` does.
+    `with_known_secrets` makes the database anew beside secrets that are there. Raises what `initialize_database` does.
     """
     has_secrets = chosen.secrets_file.exists()  # asked first: another process that begins makes the database before the file
     fingerprint = await _fingerprint(database)
@@ -71,7 +71,10 @@ async def initialize(chosen: Settings, database: Database, *, upgrade: bool = Fa
 
 
 async def open_(chosen: Settings, database: Database) -> Secrets:
-    """Bring an existing deployment up and return its secrets. Raises NoDeployment where it was never begun, and what `bring_up` does."""
+    """Bring an existing deployment up and return its secrets.
+
+    Raises NoDeployment where it was never begun, and what `initialize_database` does.
+    """
     fingerprint = await _fingerprint(database)
     if fingerprint is None:
         if chosen.secrets_file.exists():
@@ -96,7 +99,7 @@ async def initialize_database(chosen: Settings, database: Database, deployment_s
 
 
 async def check(database: Database, deployment_secrets: Secrets) -> None:
-    """Check, for one of the server's processes, what `bring_up` has brought up; changes nothing and raises the same."""
+    """Check, for one of the server's processes, what `initialize_database` has set up; changes nothing and raises the same."""
     await migrate.require_head(database.engine)
     async with database.read() as session:
         await check_secrets(session, deployment_secrets, may_record=False)

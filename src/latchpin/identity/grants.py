@@ -20,7 +20,7 @@ from latchpin.storage.models.oauth_client import ClientSource
 from latchpin.storage.models.oauth_grant import GrantKind, Reach
 
 _FOR_EVER = timedelta(days=36_500)
-_UNBEGUN = timedelta(hours=1)
+_UNUSED_LIFETIME = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class NewGrant:
 
 
 async def create(session: AsyncSession, new: NewGrant, settings: Settings) -> OAuthGrant:
-    """Make a grant that has no token yet; `begin` it when the first one is issued."""
+    """Make a grant that has no token yet; `activate` it when the first one is issued."""
     at = clock.now()
     lifetime = timedelta(days=settings.refresh_max_days) if new.kind is GrantKind.USER else _FOR_EVER
     grant = OAuthGrant(
@@ -178,7 +178,7 @@ async def purge_expired(session: AsyncSession) -> None:
     await session.execute(
         delete(OAuthGrant).where(
             or_(
-                and_(OAuthGrant.activated_at.is_(None), OAuthGrant.created_at < at - _UNBEGUN),
+                and_(OAuthGrant.activated_at.is_(None), OAuthGrant.created_at < at - _UNUSED_LIFETIME),
                 and_(or_(OAuthGrant.ended_at < long_ago, OAuthGrant.expires_at < long_ago), not_(tells_last_use)),
             )
         )

@@ -57,7 +57,7 @@ _REGISTRY = _Algorithms()
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _LoadedKey:
     """One key in memory; times in seconds since the epoch, None for no end."""
 
     kid: str
@@ -72,14 +72,14 @@ class _Held:
 class _Head:
     """What the header of a token comes to: one of our keys, which says the algorithm, and the kind of token."""
 
-    held: _Held
+    held: _LoadedKey
     typ: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Ring:
-    held: tuple[_Held, ...]
-    by_kid: dict[str, _Held]
+    held: tuple[_LoadedKey, ...]
+    by_kid: dict[str, _LoadedKey]
     jwks: dict[str, list[dict[str, Any]]]
     generation: int
     read: float
@@ -122,21 +122,21 @@ class KeyRing:
                 await signing_keys.rotate_if_due(session, self._key, self._settings)
                 rows = await signing_keys.published(session)
         if turn > self._ring.turn:  # one that began earlier and took longer knows less
-            self._ring = self._opened(rows, under, turn)
+            self._ring = self._load(rows, under, turn)
 
-    def _opened(self, rows: list[SigningKey], generation: int, turn: int) -> _Ring:
+    def _load(self, rows: list[SigningKey], generation: int, turn: int) -> _Ring:
         held = []
         for row in rows:
             previous = self._ring.by_kid.get(row.kid)
-            key = previous.key if previous else self._unsealed(row)  # unsealing and checking an RSA key takes milliseconds
+            key = previous.key if previous else self._private_key(row)  # unsealing and checking an RSA key takes milliseconds
             until = row.signs_until.timestamp() if row.signs_until else None
             method = _REGISTRY.get_alg(row.algorithm)
             method.check_key(key)
-            held.append(_Held(row.kid, row.algorithm, key, method, row.signs_from.timestamp(), until))
+            held.append(_LoadedKey(row.kid, row.algorithm, key, method, row.signs_from.timestamp(), until))
         jwks = {"keys": [json.loads(row.public) for row in rows]}
         return _Ring(tuple(held), {each.kid: each for each in held}, jwks, generation, clock.monotonic(), turn)
 
-    def _unsealed(self, row: SigningKey) -> Key:
+    def _private_key(self, row: SigningKey) -> Key:
         return import_key({**signing_keys.unsealed(row, self._key), "kid": row.kid, "alg": row.algorithm, "use": "sig"})
 
     @property
@@ -147,16 +147,16 @@ class KeyRing:
     @property
     def algorithms(self) -> list[str]:
         """The algorithms of the published keys, the signing one first."""
-        return list(dict.fromkeys([self._signing().algorithm, *(each.algorithm for each in self._ring.held)]))
+        return list(dict.fromkeys([self._signing_key().algorithm, *(each.algorithm for each in self._ring.held)]))
 
     def sign(self, claims: dict[str, Any], *, typ: str) -> str:
         """Sign claims as a compact JWS with the present key; `typ` is the header's (RFC 8725 section 3.11). RS256 takes about 0.25 ms."""
-        held = self._signing()
-        signed = _heading(typ, held.algorithm, held.kid) + b"." + urlsafe_b64encode(msgspec.json.encode(claims))
+        held = self._signing_key()
+        signed = _encoded_header(typ, held.algorithm, held.kid) + b"." + urlsafe_b64encode(msgspec.json.encode(claims))
         return (signed + b"." + urlsafe_b64encode(held.method.sign(signed, held.key))).decode()
 
     def verify(self, token: bytes, *, typ: str) -> dict[str, Any]:
-        """Return the claims of a token that one of our keys signed, times unchecked; raises NotSigned, WrongType for another `typ`.
+        """Return the claims of a token that one of our keys signed, times unchecked; raises InvalidSignature, WrongType for another `typ`.
 
         Only `kid` of the header is used, and only to choose among our own keys: `jku`, `x5u` and `jwk` are never looked at
         (RFC 8725 section 3.10), and the algorithm is the key's own.
@@ -180,7 +180,7 @@ class KeyRing:
         return claims
 
     def _head(self, token: bytes) -> _Head:
-        """Read the header of a token, and choose our key by it; raises NotSigned, JoseError, ValueError, RecursionError."""
+        """Read the header of a token, and choose our key by it; raises InvalidSignature, JoseError, ValueError, RecursionError."""
         header = jws.extract_compact(token, registry=_REGISTRY).headers()
         held = self._ring.by_kid.get(str(header.get("kid")))
         if held is None or header.get("alg") != held.algorithm or "crit" in header:
@@ -203,14 +203,14 @@ class KeyRing:
         await self.reload()
         return kid in self._ring.by_kid
 
-    def _signing(self) -> _Held:
+    def _signing_key(self) -> _LoadedKey:
         now = clock.timestamp()
-        live = [each for each in self._ring.held if each.signs_from <= now and (each.signs_until is None or now < each.signs_until)]
-        return max(live or self._ring.held, key=lambda each: each.signs_from)
+        active = [each for each in self._ring.held if each.signs_from <= now and (each.signs_until is None or now < each.signs_until)]
+        return max(active or self._ring.held, key=lambda each: each.signs_from)
 
 
 @lru_cache(maxsize=32)
-def _heading(typ: str, algorithm: str, kid: str) -> bytes:
+def _encoded_header(typ: str, algorithm: str, kid: str) -> bytes:
     """Write the header of all tokens of one kind and key (RFC 7515 section 4.1)."""
     return json_b64encode({"typ": typ, "alg": algorithm, "kid": kid})
 

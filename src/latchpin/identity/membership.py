@@ -45,14 +45,14 @@ class Membership:
     @property
     def too_many(self) -> bool:
         """Whether the list does not fit into a token."""
-        return len(self.spaces) > MOST_SPACES or len(msgspec.json.encode(self._listed())) > MOST_BYTES
+        return len(self.spaces) > MOST_SPACES or len(msgspec.json.encode(self._space_claims())) > MOST_BYTES
 
     def claims(self) -> dict[str, Any]:
         """Return the claims `org`, `role`, `space` and `spaces`; with too many Spaces `spaces_omitted` and a digest instead of a list."""
         common = {"org": self.organization_id, "role": self.group.value, "space": self.space}
         if self.too_many:
             return {**common, "spaces_omitted": len(self.spaces), "spaces_digest": self._digest()}
-        return {**common, "spaces": self._listed()}
+        return {**common, "spaces": self._space_claims()}
 
     def covers(self, claims: Mapping[str, Any]) -> bool:
         """Whether all that a token claims is still true; that there is more by now does not matter.
@@ -72,7 +72,7 @@ class Membership:
         have = {each.id: each.role for each in self.spaces}
         return all(_is_held(each, have) for each in claimed_spaces)
 
-    def _listed(self) -> list[dict[str, Any]]:
+    def _space_claims(self) -> list[dict[str, Any]]:
         return [{"id": each.id, "name": each.name, "role": each.role.word} for each in self.spaces]
 
     def _digest(self) -> str:

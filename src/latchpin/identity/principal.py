@@ -1,4 +1,4 @@
-"""Who is calling, and with which credential: the one answer of the gate, whatever came in. Pure."""
+"""Who is calling, and with which credential: the one answer of authentication, whatever came in. Pure."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class ProofVerifier:
         return self._verify(presented, ProofRequirements(method, self._public_url + path), None)
 
     def verify_for_token(self, token: bytes, bound: TokenBinding, presented: bytes | None, method: str, path: str) -> Proof | ProofError:
-        """Check the DPoP header beside a sound token that is bound to a key, or came as if it were (section 7.1). As `judge` otherwise."""
+        """Check the DPoP header beside a sound token that is bound to a key, or came as if it were (section 7.1). As `verify` otherwise."""
         if not bound.is_dpop:
             return ProofError(RejectionReason.BOUND, f"it is bound to a key of its client; {_HOW_TO}")
         if bound.jkt is None:

@@ -30,7 +30,7 @@ class Access(StrEnum):
 
 ALL = frozenset(Scope)
 OPENID, PROFILE, EMAIL, OFFLINE = "openid", "profile", "email", "offline_access"
-EVERY = (*(scope.value for scope in Scope), OPENID, PROFILE, EMAIL, OFFLINE)  # all that an app can ask for
+REQUESTABLE = (*(scope.value for scope in Scope), OPENID, PROFILE, EMAIL, OFFLINE)  # all that an app can ask for
 SETS: dict[Access, frozenset[Scope]] = {
     Access.FULL: ALL,
     Access.READ_ONLY: frozenset(scope for scope in Scope if scope.endswith(":read")),
@@ -66,10 +66,10 @@ def api(words: Iterable[str]) -> frozenset[Scope]:
 def ordered(words: Iterable[str]) -> str:
     """Write scope words in one order: the API's own first, then openid, profile, email, offline_access."""
     word_set = set(words)
-    return " ".join(word for word in EVERY if word in word_set)
+    return " ".join(word for word in REQUESTABLE if word in word_set)
 
 
-def named(scopes: Iterable[Scope]) -> Access | None:
+def access_of(scopes: Iterable[Scope]) -> Access | None:
     """Return the named set that is exactly these scopes, or None for a mixture of its own."""
     scope_set = frozenset(scopes)
     return next((access for access, members in SETS.items() if members == scope_set), None)

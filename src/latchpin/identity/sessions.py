@@ -32,7 +32,7 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class SignedInUser:
-    """Who a cookie stands for. `reauthenticated_at` is when the password was last given; `stale` asks the edge to call `touch`."""
+    """Who a cookie stands for. `reauthenticated_at` is when the password was last given; with `needs_renewal` the edge calls `touch`."""
 
     principal: Principal
     session_id: int
@@ -42,7 +42,7 @@ class SignedInUser:
 
     def is_fresh(self, settings: Settings) -> bool:
         """Whether the password was given recently enough for changing keys or users (security.md 113)."""
-        return clock.now() - self.reauthenticated_at <= timedelta(minutes=settings.proof_minutes)
+        return clock.now() - self.reauthenticated_at <= timedelta(minutes=settings.reauth_minutes)
 
 
 async def open_(session: AsyncSession, user: User, settings: Settings, origin: Origin) -> NewSession:

@@ -1,7 +1,7 @@
 """Signing in with e-mail and password, slowed for guessers and never locked for the owner (security.md 106, 107).
 
-The edge takes four steps, because hashing takes long and must hold no connection: `look` in a reading transaction, then, holding a
-`place`, `check` without any transaction, and `attempt` or `prove` in a writing one.
+The edge takes four steps, because hashing takes long and must hold no connection: `look_up` in a reading transaction, then, in
+`reserve_slot`, `check` without any transaction, and `attempt` or `reauthenticate` in a writing one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What `look` found: the hash to check against (None for an unknown user), whether the try has to wait, and whose place it takes."""
+    """What `look_up` found: the hash to check against (None for an unknown user), whether the try has to wait, and whose slot it takes."""
 
     password_hash: str | None = field(repr=False)
     is_throttled: bool
@@ -72,7 +72,7 @@ class PasswordCheck:
 async def look_up(session: AsyncSession, tried: Attempt, secrets: Secrets) -> Lookup:
     """Read what `check` needs, in a short reading transaction that is closed before it."""
     user = await users.by_email(session, tried.email)
-    where = _where(tried, secrets, user)
+    where = _buckets_of(tried, secrets, user)
     throttle = await sign_in_limits.throttle_state(session, where)
     target = TargetUser(user.id, user.email, user.organization_id) if user else None
     return Lookup(user.password_hash if user else None, bool(throttle.wait), _limiter_key(where), target, tried.origin)
@@ -105,7 +105,7 @@ async def attempt(
     await sign_in_limits.one_at_a_time(session, attempted.email, attempted.origin.address)
     # Locked (PostgreSQL): a reset, a change or a disabling that commits meanwhile is seen here, or finds the session that is opened.
     user = await users.by_email(session, attempted.email, lock=True)
-    where = _where(attempted, secrets, user)
+    where = _buckets_of(attempted, secrets, user)
     throttle = await sign_in_limits.throttle_state(session, where)
     if throttle.wait:
         return await _throttled(session, attempted, user, where, throttle)
@@ -146,7 +146,7 @@ async def reauthenticate(
     user = await users.by_email(session, signed_in.principal.email, lock=True)
     if user is None or user.status is not UserStatus.ACTIVE:
         return Outcome(refusal=Unauthenticated(_REFUSED))
-    where = _where(tried, secrets, user)
+    where = _buckets_of(tried, secrets, user)
     throttle = await sign_in_limits.throttle_state(session, where)
     if throttle.wait:
         return await _throttled(session, tried, user, where, throttle)
@@ -182,7 +182,7 @@ def device_cookie(secrets: Secrets, user: User) -> str:
     return hmac.new(secrets.derive("device"), f"{user.id}|{user.created_at.isoformat()}".encode(), hashlib.sha256).hexdigest()
 
 
-def _where(tried: Attempt, secrets: Secrets, user: User | None) -> Buckets:
+def _buckets_of(tried: Attempt, secrets: Secrets, user: User | None) -> Buckets:
     device = tried.device
     is_known_device = (
         user is not None and device is not None and hmac.compare_digest(device.encode(), device_cookie(secrets, user).encode())
@@ -191,7 +191,7 @@ def _where(tried: Attempt, secrets: Secrets, user: User | None) -> Buckets:
 
 
 def _limiter_key(where: Buckets) -> bytes:
-    return where.pair if where.known else where.address
+    return where.pair if where.is_known_device else where.address
 
 
 async def _record_shed_attempts(session: AsyncSession, where: Buckets) -> None:
@@ -200,12 +200,12 @@ async def _record_shed_attempts(session: AsyncSession, where: Buckets) -> None:
     No password of theirs was judged, so no account's counter grows. The try that this is done with has passed its limits already.
     """
     for attempts in sign_in_load.shed_attempts.take(_limiter_key(where)):
-        await sign_in_limits.count_turned_away(session, where, attempts.count)
+        await sign_in_limits.count_shed(session, where, attempts.count)
         _record_shed(session, attempts)
 
 
 def _record_shed(session: AsyncSession, attempts: ShedAttempts) -> None:
-    _record(session, attempts.named, attempts.origin, "too many at the same moment", attempts.count)
+    _record(session, attempts.target, attempts.origin, "too many at the same moment", attempts.count)
 
 
 def _record_refusal(session: AsyncSession, tried: Attempt, user: User | None, reason: str) -> None:

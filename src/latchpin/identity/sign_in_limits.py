@@ -29,12 +29,12 @@ PER_PAIR_UNDER_ATTACK = 2
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """What a try is counted in. With `known`, `pair` is the account from this browser, else the account from this client subnet."""
+    """What a try is counted in: `pair` is the account from this browser with `is_known_device`, else from this client subnet."""
 
     account: bytes
     address: bytes
     pair: bytes
-    known: bool
+    is_known_device: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ async def throttle_state(session: AsyncSession, where: Buckets) -> ThrottleState
     rows = await session.scalars(select(SignInFailures).where(SignInFailures.bucket.in_((where.account, where.address, where.pair))))
     counts = {row.bucket: row for row in rows.all() if at < row.window_ends_at <= at + WINDOW + SKEW}
     failures = {bucket: row.failures for bucket, row in counts.items()}
-    allowance = PER_PAIR if where.known or failures.get(where.account, 0) < PER_ACCOUNT else PER_PAIR_UNDER_ATTACK
-    limits = {where.pair: allowance} if where.known else {where.pair: allowance, where.address: PER_ADDRESS}
+    allowance = PER_PAIR if where.is_known_device or failures.get(where.account, 0) < PER_ACCOUNT else PER_PAIR_UNDER_ATTACK
+    limits = {where.pair: allowance} if where.is_known_device else {where.pair: allowance, where.address: PER_ADDRESS}
     full = {bucket: most for bucket, most in limits.items() if failures.get(bucket, 0) >= most}
     wait = max((int((counts[bucket].window_ends_at - at).total_seconds()) + 1 for bucket in full), default=0)
     return ThrottleState(wait, full)
@@ -92,33 +92,33 @@ async def count_early(session: AsyncSession, where: Buckets, throttle: ThrottleS
     A client subnet that is full is counted alone: by naming another account each time it could fill the disk with rows.
     """
     if where.address in throttle.full:
-        counted = await _count(session, where.address)
+        counts = await _count(session, where.address)
     else:
-        counted = await _count(session, where.account, where.address, where.pair)
-    beyond = max(counted[bucket] - most for bucket, most in throttle.full.items() if bucket in counted)
+        counts = await _count(session, where.account, where.address, where.pair)
+    beyond = max(counts[bucket] - most for bucket, most in throttle.full.items() if bucket in counts)
     return beyond <= 1 or beyond & (beyond - 1) == 0
 
 
-async def count_turned_away(session: AsyncSession, where: Buckets, tries: int) -> None:
+async def count_shed(session: AsyncSession, where: Buckets, tries: int) -> None:
     """Count for the client subnet alone tries that were not even judged."""
     await _count(session, where.address, by=tries)
 
 
 async def _count(session: AsyncSession, *where: bytes, by: int = 1) -> dict[bytes, int]:
     at = clock.now()
-    over = _is_over(at)
-    counted: dict[bytes, int] = {}
+    is_over = _is_over(at)
+    counts: dict[bytes, int] = {}
     for bucket in sorted(where):  # one order, so that two tries cannot wait for each other
         row = insert(session, SignInFailures).values(bucket=bucket, failures=by, window_ends_at=at + WINDOW)
         upsert = row.on_conflict_do_update(
             index_elements=[SignInFailures.bucket],
             set_={
-                "failures": case((over, by), else_=SignInFailures.failures + by),
-                "window_ends_at": case((over, at + WINDOW), else_=SignInFailures.window_ends_at),
+                "failures": case((is_over, by), else_=SignInFailures.failures + by),
+                "window_ends_at": case((is_over, at + WINDOW), else_=SignInFailures.window_ends_at),
             },
         ).returning(SignInFailures.failures)
-        counted[bucket] = await session.scalar(upsert) or 0
-    return counted
+        counts[bucket] = await session.scalar(upsert) or 0
+    return counts
 
 
 def _is_over(at: datetime) -> ColumnElement[bool]:

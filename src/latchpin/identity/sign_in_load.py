@@ -18,7 +18,7 @@ from latchpin.kit import clock
 MOST_AT_ONCE = 4
 ROWS_A_MINUTE, ROWS_AN_HOUR = 120, 2000
 MOST_SHED_KINDS = 500
-_under_way: Counter[bytes] = Counter()
+_running: Counter[bytes] = Counter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +36,32 @@ def reserve_slot(limiter_key: bytes, target: TargetUser | None, origin: Origin) 
 
     A try without a place costs no hashing, no waiting connection, and no transaction: one of those that took the places notes it.
     """
-    if _under_way[limiter_key] >= MOST_AT_ONCE:
+    if _running[limiter_key] >= MOST_AT_ONCE:
         shed_attempts.add(limiter_key, target, origin)
         raise Throttled("Too many tries at the same moment. Try again in a few seconds.", retry_after=2)
-    _under_way[limiter_key] += 1
+    _running[limiter_key] += 1
     try:
         yield
     finally:
-        _under_way[limiter_key] -= 1
-        if not _under_way[limiter_key]:
-            del _under_way[limiter_key]
+        _running[limiter_key] -= 1
+        if not _running[limiter_key]:
+            del _running[limiter_key]
 
 
 class AuditBudget:
     """How many refusals have got an audit row of their own in this minute and hour, and how many since then have none yet."""
 
     def __init__(self) -> None:
-        self._begun = self._hour_begun = -math.inf
+        self._minute_started = self._hour_started = -math.inf
         self._written = self._written_in_hour = self._unwritten = 0
 
     def allow(self, count: int = 1) -> bool:
         """Whether one more refusal, or `count` of a kind together, get a row of their own; where not, they count for the next total."""
         at = clock.monotonic()
-        if at - self._begun >= 60:  # noqa: PLR2004  a minute
-            self._begun, self._written = at, 0
-        if at - self._hour_begun >= 3600:  # noqa: PLR2004  an hour
-            self._hour_begun, self._written_in_hour = at, 0
+        if at - self._minute_started >= 60:  # noqa: PLR2004  a minute
+            self._minute_started, self._written = at, 0
+        if at - self._hour_started >= 3600:  # noqa: PLR2004  an hour
+            self._hour_started, self._written_in_hour = at, 0
         if self._written >= ROWS_A_MINUTE or self._written_in_hour >= ROWS_AN_HOUR:
             self.leave_out(count)
             return False
@@ -85,7 +85,7 @@ class AuditBudget:
 
     def reset(self) -> None:
         """Begin a new minute and hour with nothing counted."""
-        self._begun = self._hour_begun = -math.inf
+        self._minute_started = self._hour_started = -math.inf
         self._written = self._written_in_hour = self._unwritten = 0
 
 
@@ -93,7 +93,7 @@ class AuditBudget:
 class ShedAttempts:
     """Tries that found no place: who was named, where the first came from, and how many."""
 
-    named: TargetUser | None
+    target: TargetUser | None
     origin: Origin
     count: int = 0
 

@@ -75,7 +75,7 @@ def sealing_key(secrets: Secrets) -> bytes:
 
 
 def unsealed(row: SigningKey, key: bytes) -> dict[str, Any]:
-    """Return the private JWK of a row; raises Unsealable where the secrets are not those it was sealed under."""
+    """Return the private JWK of a row; raises DecryptionError where the secrets are not those it was sealed under."""
     private: dict[str, Any] = json.loads(sealing.unseal(key, row.private, _ABOUT + row.kid))
     return private
 

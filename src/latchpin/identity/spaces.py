@@ -98,7 +98,7 @@ def groups(space: Space | SpaceRow, *, has_users: bool) -> list[str]:
 
 async def create(session: AsyncSession, organization_id: int, fields: SpaceFields, *, by: Actor) -> Space:
     """Make a Space; raises Invalid for unsound fields or a name in use."""
-    values = _checked(fields)
+    values = _validated(fields)
     at = clock.now()
     space = Space(organization_id=organization_id, initiated_by=by.name[:200], created_at=at, updated_at=at, **values)
     session.add(space)
@@ -118,7 +118,7 @@ async def owned(session: AsyncSession, organization_id: int, space_id: int) -> S
 
 async def change(session: AsyncSession, space: Space, fields: SpaceFields, *, by: Actor) -> Space:
     """Set a Space's fields; raises Invalid."""
-    values = _checked(fields)
+    values = _validated(fields)
     changes = {name: (getattr(space, name), value) for name, value in values.items() if getattr(space, name) != value}
     if changes:
         for name, value in values.items():
@@ -197,7 +197,7 @@ async def roles_of(session: AsyncSession, user_id: int) -> list[tuple[Space, Rol
     return [(space, Role(role)) for space, role in rows]
 
 
-def _checked(fields: SpaceFields) -> dict[str, Any]:
+def _validated(fields: SpaceFields) -> dict[str, Any]:
     form = FieldValidation()
     values: dict[str, Any] = {
         "name": form.line("name", fields.name, most=200),

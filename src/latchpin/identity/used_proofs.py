@@ -81,7 +81,7 @@ class UsedProofs:
             return set(await session.scalars(added))
 
     async def run(self) -> None:
-        """Forget every minute what has run out, where this process has taken any; the rest goes with the hourly sweep."""
+        """Forget every minute what has run out, where this process has taken any; the rest goes with the hourly purge."""
         while True:
             await asyncio.sleep(PURGE_SECONDS)
             await self.purge_expired()

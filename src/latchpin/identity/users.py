@@ -199,16 +199,16 @@ async def delete(session: AsyncSession, user: User, *, new_owner: User, by: Acto
         raise Conflict("You cannot delete yourself. Ask another administrator.")
     await _require_another_administrator(session, user, "deleted")
     await _lock(session, new_owner)
-    live = sum(active_keys.is_active(key) for key in await api_keys.of_user(session, user.id))
+    active = sum(active_keys.is_active(key) for key in await api_keys.of_user(session, user.id))
     invalidate(session)
     await session.execute(update(Agent).where(Agent.user_id == user.id).values(user_id=new_owner.id))
     group = case((Run.space_id.is_(None), -new_owner.id), else_=Run.concurrency_group)
     await session.execute(update(Run).where(Run.user_id == user.id).values(user_id=new_owner.id, concurrency_group=group))
     await session.execute(sql_delete(ApiKey).where(ApiKey.user_id == user.id))
-    changes: events.Changes = {"live_keys": (live, 0), "agents_to": (None, new_owner.email)}
+    changes: events.Changes = {"live_keys": (active, 0), "agents_to": (None, new_owner.email)}
     record(session, events.UserDeleted(target_id=user.id, target_name=user.email, changes=changes), by)
     await session.delete(user)
-    return live
+    return active
 
 
 async def _lock(session: AsyncSession, user: User) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 _wall: Callable[[], float] = time.time
-_ahead = 0.0  # seconds by which a frozen clock was moved, so that the monotonic clock does not go back when it is let go
+_offset = 0.0  # seconds by which a frozen clock was moved, so that the monotonic clock does not go back when it is let go
 
 
 def now() -> datetime:
@@ -27,11 +27,11 @@ def timestamp() -> float:
     return _wall()
 
 
-def _live() -> float:
-    return time.monotonic() + _ahead
+def _running() -> float:
+    return time.monotonic() + _offset
 
 
-_monotonic: Callable[[], float] = _live
+_monotonic: Callable[[], float] = _running
 
 
 def monotonic() -> float:
@@ -58,14 +58,14 @@ class Frozen:
 
     def __enter__(self) -> Self:
         global _wall, _monotonic
-        self._begin = _live()
+        self._begin = _running()
         _wall, _monotonic = self._read_wall, self._read_monotonic
         return self
 
     def __exit__(self, *_: object) -> None:
-        global _wall, _monotonic, _ahead  # noqa: PLW0603  as above
-        _ahead += max(0.0, self._read_monotonic() - _live())
-        _wall, _monotonic = time.time, _live
+        global _wall, _monotonic, _offset  # noqa: PLW0603  as above
+        _offset += max(0.0, self._read_monotonic() - _running())
+        _wall, _monotonic = time.time, _running
 
     def _read_wall(self) -> float:
         return self._at
@@ -81,7 +81,7 @@ def iso(at: datetime) -> str:
 
 async def wait_until(at: float) -> None:
     """Wait until `monotonic` shows `at`; follows a clock that is moved by hand."""
-    if _monotonic is _live:
-        await asyncio.sleep(max(0.0, at - _live()))
+    if _monotonic is _running:
+        await asyncio.sleep(max(0.0, at - _running()))
     while _monotonic() < at:  # noqa: ASYNC110  a clock that is moved by hand signals nothing
         await asyncio.sleep(0.005)

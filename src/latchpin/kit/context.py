@@ -16,7 +16,7 @@ KEY = "latchpin"
 class RequestContext:
     """One request's facts. `address` is the client's, None where it cannot be known; `headers` are added to the answer.
 
-    `seen` holds the request headers that matter before routing, by lower-case name; one that came several times is joined with a line
+    `request_headers` holds those that matter before routing, by lower-case name; one that came several times is joined with a line
     break, which no single header can contain. `scheme` is how a token came, or should have, for the header of a refusal.
     `method` is the one that was sent: the routes see GET for HEAD. `lacking` is the scope for want of which the request was denied.
     `trace` is where the caller says the request belongs; for log lines only.
@@ -24,7 +24,7 @@ class RequestContext:
 
     request_id: str
     address: str | None
-    seen: dict[bytes, bytes]
+    request_headers: dict[bytes, bytes]
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     limiter_key: str = "-"
     scheme: str = "Bearer"
@@ -36,12 +36,12 @@ class RequestContext:
     @property
     def user_agent(self) -> str | None:
         """What the client calls itself, cut to 400 characters."""
-        agent = self.seen.get(b"user-agent")
+        agent = self.request_headers.get(b"user-agent")
         return None if agent is None else agent[:400].decode("latin-1")
 
 
 def of(scope: Mapping[str, Any]) -> RequestContext:
-    """Return the context that the envelope put into an ASGI scope."""
+    """Return the context that RequestContextMiddleware put into an ASGI scope."""
     request: RequestContext = scope[KEY]
     return request
 

@@ -62,7 +62,7 @@ class Limits:
     """How much is fetched: a minute for one server, for one who asks, and in all; and at the same time for one server, and in all."""
 
     per_origin: int = 20
-    per_asker: int = 20
+    per_client: int = 20
     in_all: int = 200
     at_once_per_origin: int = 4
     at_once: int = 16
@@ -91,18 +91,18 @@ class Fetcher:
         """Whether an address is of the kind that is fetched at all; says nothing about where its host leads."""
         return url.startswith("https://") or (self.is_private_let and url.startswith("http://"))
 
-    async def get(self, url: str, *, asker: str | None, most: int = MOST_BYTES) -> FetchedDocument:
-        """Fetch a JSON object of at most `most` bytes, within five seconds in all; `asker` is the network address that caused it.
+    async def get(self, url: str, *, client_address: str | None, most: int = MOST_BYTES) -> FetchedDocument:
+        """Fetch a JSON object of at most `most` bytes, within five seconds in all; `client_address` is the network address that caused it.
 
-        Raises Unfetched, and Throttled where too much is asked for.
+        Raises FetchError, and Throttled where too much is asked for.
         """
-        host, port = self._place(url)
+        host, port = self._host_and_port(url)
         origin = f"{host}:{port}"
-        await self._count(origin, asker)
+        await self._count(origin, client_address)
         try:
             async with self._at_once(origin), asyncio.timeout(SECONDS):
-                checked = await self._checked(host, port)
-                return await self._get(url, checked, most)
+                resolved = await self._resolve_public(host, port)
+                return await self._get(url, resolved, most)
         except TimeoutError:
             raise FetchError("it did not come in time", is_passing=True) from None
         except (httpcore.NetworkError, httpcore.TimeoutException):
@@ -110,7 +110,7 @@ class Fetcher:
         except (httpcore.ProtocolError, httpcore.UnsupportedProtocol, UnicodeError):
             raise FetchError("its server does not answer as HTTP asks") from None
 
-    def _place(self, url: str) -> tuple[str, int]:
+    def _host_and_port(self, url: str) -> tuple[str, int]:
         try:
             parts = urlsplit(url)
             port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -120,14 +120,14 @@ class Fetcher:
             raise FetchError("its address cannot be used")
         return parts.hostname, port
 
-    async def _count(self, origin: str, asker: str | None) -> None:
+    async def _count(self, origin: str, client_address: str | None) -> None:
         limits = self._limits
-        counted = (
-            (f"fetch:from:{client_subnet.of(asker)}", limits.per_asker),
+        counters = (
+            (f"fetch:from:{client_subnet.of(client_address)}", limits.per_client),
             (f"fetch:{origin}", limits.per_origin),
             ("fetch", limits.in_all),
         )
-        for key, limit in counted:
+        for key, limit in counters:
             detail = "too many documents are asked for; wait"
             await rate_limit.require(self._counter, key, seconds=60, most=limit, detail=detail)
 
@@ -143,7 +143,7 @@ class Fetcher:
             if not self._running[origin]:
                 del self._running[origin]
 
-    async def _checked(self, host: str, port: int) -> Sequence[str]:
+    async def _resolve_public(self, host: str, port: int) -> Sequence[str]:
         """Return the addresses of a host, all of them public; what is private, and what there is not at all, looks the same outside."""
         try:
             host_addresses = list(dict.fromkeys(await self._resolve(host, port)))
@@ -154,10 +154,10 @@ class Fetcher:
             raise FetchError("its host has no public address", is_passing=not host_addresses)
         return host_addresses[:_MOST_ADDRESSES]
 
-    async def _get(self, url: str, checked: Sequence[str], most: int) -> FetchedDocument:
+    async def _get(self, url: str, resolved: Sequence[str], most: int) -> FetchedDocument:
         if self._tls is None:
             self._tls = httpx.create_ssl_context()
-        backend = _ToChecked(checked)
+        backend = _PinnedBackend(resolved)
         async with (
             httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=backend, max_connections=1) as pool,
             pool.stream("GET", url, headers=_HEADERS) as response,
@@ -172,11 +172,11 @@ class Fetcher:
         return FetchedDocument(_object(bytes(body)), _max_age(headers.get("cache-control", "")))
 
 
-class _ToChecked(httpcore.AsyncNetworkBackend):
+class _PinnedBackend(httpcore.AsyncNetworkBackend):
     """Connects to the addresses that were checked, whatever the host's name would lead to by now."""
 
-    def __init__(self, checked: Sequence[str]) -> None:
-        self._checked = checked
+    def __init__(self, resolved: Sequence[str]) -> None:
+        self._addresses = resolved
         self._backend = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -190,7 +190,7 @@ class _ToChecked(httpcore.AsyncNetworkBackend):
         """Connect to the first that answers."""
         del host
         failed: Exception = httpcore.ConnectError("no address")
-        for address in self._checked:
+        for address in self._addresses:
             try:
                 return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
             except httpcore.ConnectError as error:

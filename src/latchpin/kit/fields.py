@@ -39,8 +39,8 @@ class FieldValidation:
             self.problem(field, "Enter a value.")
         if len(clean) > most:
             self.problem(field, f"At most {most} characters; this has {len(clean)}.")
-        if fault := plain_text.line_fault(clean):
-            self.problem(field, fault)
+        if message := plain_text.line_problem(clean):
+            self.problem(field, message)
         self.no_key(field, clean)
         return clean
 

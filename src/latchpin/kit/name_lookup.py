@@ -48,10 +48,10 @@ class NameLookup:
         finally:
             self._slots.release()
         with contextlib.suppress(RuntimeError):  # the loop may have ended meanwhile
-            loop.call_soon_threadsafe(_tell, future, addresses, failed)
+            loop.call_soon_threadsafe(_resolve, future, addresses, failed)
 
 
-def _tell(future: asyncio.Future[Sequence[str]], addresses: Sequence[str], failed: Exception | None) -> None:
+def _resolve(future: asyncio.Future[Sequence[str]], addresses: Sequence[str], failed: Exception | None) -> None:
     if future.done():
         return  # whoever asked has given up
     if failed is None:

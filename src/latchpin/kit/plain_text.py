@@ -37,12 +37,12 @@ def normalize(text: str) -> str:
     return unicodedata.normalize("NFC", _TRAILING.sub("", _LEADING.sub("", lines)))
 
 
-def line_fault(text: str) -> str | None:
+def line_problem(text: str) -> str | None:
     """Return why a normalized text cannot be a name or another text of one line, as a sentence for a person, or None."""
-    return "Control characters and line breaks are not allowed here." if re.search(r"[\n\t]", text) else lines_fault(text)
+    return "Control characters and line breaks are not allowed here." if re.search(r"[\n\t]", text) else lines_problem(text)
 
 
-def lines_fault(text: str) -> str | None:
+def lines_problem(text: str) -> str | None:
     """Return why a normalized text cannot be a text of several lines, as a sentence for a person, or None."""
     if hidden := hidden_in(text):
         return f"This holds an invisible character ({hidden}). Type the text anew instead of pasting it."

@@ -70,7 +70,7 @@ class InProcess:
         window = self._windows.get(key)
         if window is None or window.ends <= now:
             if len(self._windows) >= MOST_WINDOWS:
-                self._sweep(now)
+                self._make_room(now)
             window = self._windows[key] = Window(0, now + seconds)
         window.count += 1
         return window
@@ -82,7 +82,7 @@ class InProcess:
     async def close(self) -> None:
         """Nothing is held."""
 
-    def _sweep(self, now: float) -> None:
+    def _make_room(self, now: float) -> None:
         self._windows = {key: window for key, window in self._windows.items() if window.ends > now}
         if len(self._windows) >= MOST_WINDOWS * 9 // 10:
             # A flood of addresses fills it with windows of a hit or two; those go, and a tenth at once, so that this stays rare.
@@ -137,7 +137,7 @@ async def require(counter: Counter, key: str, *, seconds: int, most: int, detail
 
 
 async def count_refusal(counter: Counter, address: str | None, most: int) -> None:
-    """Count a refused credential against who sent it, at whichever door; raises Throttled beyond `most` a minute."""
+    """Count a refused credential against who sent it, at whichever endpoint; raises Throttled beyond `most` a minute."""
     detail = "Too many refused credentials from this address. Wait as Retry-After says; sound keys are not affected."
     await require(counter, f"refused:{client_subnet.of(address)}", seconds=60, most=most, detail=detail)
 
@@ -149,8 +149,8 @@ class ClientGone(Exception):
 class Queue:
     """Lets a bounded number of requests per key wait for the next window."""
 
-    def __init__(self, places: int, longest: int) -> None:
-        self._places = places
+    def __init__(self, capacity: int, longest: int) -> None:
+        self._capacity = capacity
         self._longest = longest
         self._waiting: dict[str, int] = {}
 
@@ -160,7 +160,7 @@ class Queue:
         `gone` returns when the client has hung up: its place is free then, and ClientGone is raised.
         """
         waiting = self._waiting.get(key, 0)
-        if waiting >= self._places or until - clock.monotonic() > self._longest:
+        if waiting >= self._capacity or until - clock.monotonic() > self._longest:
             return False
         self._waiting[key] = waiting + 1
         turn, left_by = asyncio.ensure_future(clock.wait_until(until)), asyncio.ensure_future(gone())

@@ -25,7 +25,7 @@ def own_origins(settings: Settings) -> frozenset[bytes]:
 
 
 def may_change(method: str, request_headers: Mapping[bytes, bytes], own: frozenset[bytes]) -> bool:
-    """Whether a request that a cookie speaks for may do what its method says; `seen` as RequestContext has it.
+    """Whether a request that a cookie speaks for may do what its method says; `request_headers` are those of RequestContext.
 
     Reading is always allowed: another site's page cannot see the answer.
     """

@@ -21,7 +21,7 @@ def seal(key: bytes, plain: bytes, about: str) -> bytes:
 
 
 def unseal(key: bytes, sealed: bytes, about: str) -> bytes:
-    """Return what was sealed; raises Unsealable."""
+    """Return what was sealed; raises DecryptionError."""
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], about.encode())
     except (InvalidTag, ValueError):

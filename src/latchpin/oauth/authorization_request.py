@@ -145,7 +145,7 @@ def read(encoded: bytes, to: ResponseTarget) -> AuthorizationRequest:
     if "authorization_code" not in to.client.grant_types:
         raise unauthorized_client("this app may not use authorization_code")
     challenge = pkce.checked_challenge(request_params.get("code_challenge"), request_params.get("code_challenge_method"))
-    words = scope.asked(request_params.get("scope"), to.client.scopes, offline="refresh_token" in to.client.grant_types)
+    words = scope.requested_scopes(request_params.get("scope"), to.client.scopes, offline="refresh_token" in to.client.grant_types)
     resources.require_form(request_params.resources)
     prompt = frozenset((request_params.get("prompt") or "").split())
     if NONE in prompt and len(prompt) > 1:

@@ -67,7 +67,7 @@ class AuthorizationServer:
         return generation
 
     async def note_refusal(self, rejected_credential: RejectedCredential, origin: Origin) -> None:
-        """Note a refused credential with its true reason; raises Throttled where its address has too many, here and at the API's gate."""
+        """Note a refused credential with its true reason; raises Throttled where its address has too many, here and at the API."""
         self.activity.refused(rejected_credential, origin)
         await rate_limit.count_refusal(self.counter, origin.address, self.settings.bad_key_limit)
 

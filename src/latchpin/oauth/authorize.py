@@ -41,7 +41,7 @@ class Prompt(StrEnum):
     """What the person is asked next."""
 
     ACCOUNT = "account"
-    REAUTH = "proof"
+    REAUTH = "reauth"
     CONSENT = "consent"
 
 
@@ -54,11 +54,11 @@ class RedirectToClient:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRedirect:
-    """Tell the app that it is refused. `by_itself` is False where a person should look before following an unverified address."""
+    """Tell the app that it is refused. `is_automatic` is False where a person should look before following an unverified address."""
 
-    to: ResponseTarget | AuthorizationRequest
+    target: ResponseTarget | AuthorizationRequest
     error: OAuthError
-    by_itself: bool
+    is_automatic: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class ShowPrompt:
 class PriorConsent:
     """What the user agreed to before, as it covers this request: where, and with which scopes."""
 
-    place: SpaceBinding
+    binding: SpaceBinding
     scopes: str
 
 
@@ -97,7 +97,9 @@ async def begin(
     who: SignedInUser,
     pushed_request: PushedAuthorizationRequest | None = None,
 ) -> Outcome:
-    """Take a request of somebody who is signed in; `ahead` says that the app sent it ahead. What it changes must be committed.
+    """Take a request of somebody who is signed in; `pushed_request` is it where the app pushed it (RFC 9126).
+
+    What it changes must be committed.
 
     Who has signed in or given the password since a request sent ahead first came here is not asked for that once more. Raises Conflict
     where another page of the same browser was first to answer it.
@@ -110,7 +112,7 @@ async def begin(
         if pushed_request is None:
             requests.require_pushed(server, to.client)
         request = requests.read(encoded, to)
-        await resources.checked(session, request.resource, who.principal.organization_id, server.settings)
+        await resources.validate(session, request.resource, who.principal.organization_id, server.settings)
     except OAuthError as error:
         await _use_up(session, pushed_digest)
         return ErrorRedirect(to, error, trusted)
@@ -150,14 +152,14 @@ async def proceed(
     if requests.NONE in request.prompt and not isinstance(due, PriorConsent):
         return ErrorRedirect(request, _not_silently(due), trusted)
     if isinstance(due, ClientApproval):
-        if due is ClientApproval.WAITS:
+        if due is ClientApproval.PENDING:
             await consents.ask_for_approval(session, who.principal, client)
         return ClientBlocked(due)
     if isinstance(due, PriorConsent):
         if opened is not None:
             await pending.use_up(session, opened[0])
         await _use_up(session, pending_authorization.pushed)
-        return RedirectToClient(await _code(session, server, client, request, who, due.place, scopes=due.scopes))
+        return RedirectToClient(await _code(session, server, client, request, who, due.binding, scopes=due.scopes))
     pending_authorization = replace(pending_authorization, client_version=client.version)
     if opened is None:
         return ShowPrompt(due, pending_authorization, await pending.save(session, who.session_id, client.pk, pending_authorization))
@@ -192,7 +194,7 @@ async def _prior_consent(session: AsyncSession, client: Client, request: Authori
     """Return a consent that covers the request, so that nobody needs to be asked; None where somebody does."""
     if client.is_first_party:
         return PriorConsent(SpaceBinding(), request.scopes)
-    if requests.CONSENT in request.prompt or consents.asked_each_time(client, request.redirect_uri):
+    if requests.CONSENT in request.prompt or consents.needs_consent_each_time(client, request.redirect_uri):
         return None
     consent = await consents.find(session, principal.user_id, client)
     if consent is None or not await consents.covers(session, consent, principal, scopes=request.scopes, resource=request.resource):
@@ -207,27 +209,27 @@ async def agree(
     opened: OpenedAuthorization,
     client: Client,
     who: SignedInUser,
-    place: SpaceBinding,
+    binding: SpaceBinding,
     *,
     stay: bool,
 ) -> Outcome:
     """Do what Authorize says: use the request up, remember the consent, make a grant and a code for it.
 
     With `stay` the user lets the app refresh, where it can and has not asked for it. Raises Conflict where the page showed another
-    version of the app (`showing`).
+    version of the app (`record_shown`).
     """
     require_shown(opened, client)
     request, pending_authorization = opened.pending.request, opened.pending
     if request is None or pending_authorization.account_due or pending_authorization.reauth_due:
         raise Conflict(_NOT_DUE)
-    if blocked := await hold(session, client, who):
+    if blocked := await check_approval(session, client, who):
         return blocked
     await pending.use_up(session, opened)
     await _use_up(session, pending_authorization.pushed)
     scopes = await consents.remember_choice(
-        session, who.principal.user_id, client, place, scopes=request.scopes, resource=request.resource, stay=stay
+        session, who.principal.user_id, client, binding, scopes=request.scopes, resource=request.resource, stay=stay
     )
-    return RedirectToClient(await _code(session, server, client, request, who, place, scopes=scopes))
+    return RedirectToClient(await _code(session, server, client, request, who, binding, scopes=scopes))
 
 
 async def refuse(session: AsyncSession, opened: OpenedAuthorization, client: Client, *, by: Actor) -> Outcome:
@@ -238,7 +240,7 @@ async def refuse(session: AsyncSession, opened: OpenedAuthorization, client: Cli
     await pending.use_up(session, opened)
     await _use_up(session, opened.pending.pushed)
     record(session, events.ConsentRefused(target_id=client.pk, target_name=client.name), by)
-    return ErrorRedirect(request, OAuthError("access_denied", "the user said no"), by_itself=True)
+    return ErrorRedirect(request, OAuthError("access_denied", "the user said no"), is_automatic=True)
 
 
 async def _use_up(session: AsyncSession, pushed_digest: str) -> None:
@@ -253,11 +255,11 @@ async def _code(
     client: Client,
     request: AuthorizationRequest,
     who: SignedInUser,
-    place: SpaceBinding,
+    binding: SpaceBinding,
     *,
     scopes: str,
 ) -> str:
-    new_grant = await grant(session, server, client, who, place, scopes=scopes, resource=request.resource)
+    new_grant = await grant(session, server, client, who, binding, scopes=scopes, resource=request.resource)
     code = await codes.issue(session, new_grant, CodeBinding(request.redirect_uri, request.code_challenge, request.nonce, request.dpop_jkt))
     return requests.success(request, code, server.issuer)
 
@@ -274,7 +276,7 @@ async def lock_session(session: AsyncSession, who: SignedInUser) -> None:
         raise Conflict(_EXPIRED)
 
 
-async def hold(session: AsyncSession, client: Client, who: SignedInUser) -> ClientBlocked | None:
+async def check_approval(session: AsyncSession, client: Client, who: SignedInUser) -> ClientBlocked | None:
     """Begin what makes a grant: `lock_session`, and return why the user's organization does not let the app in, if it does not."""
     await lock_session(session, who)
     approval = await consents.approval_of(session, who.principal, client)
@@ -286,7 +288,7 @@ async def grant(
     server: AuthorizationServer,
     client: Client,
     who: SignedInUser,
-    place: SpaceBinding,
+    binding: SpaceBinding,
     *,
     scopes: str,
     resource: Sequence[str],
@@ -303,8 +305,8 @@ async def grant(
         user_id=who.principal.user_id,
         browser_session_id=browser.id,
         offline=OFFLINE in scopes.split(),
-        reach=place.reach,
-        space_id=place.space_id,
+        reach=binding.reach,
+        space_id=binding.space_id,
         resource=" ".join(resource),
         auth_time=browser.reauthenticated_at,
     )

@@ -57,7 +57,7 @@ async def create(
 
     Raises Invalid for unsound fields, Conflict for too many apps, AlreadyRegistered where `idempotency_key` was used before.
     """
-    values = await _checked(session, organization_id, fields)
+    values = await _validated(session, organization_id, fields)
     count = select(func.count()).select_from(OAuthClient).where(OAuthClient.organization_id == organization_id)
     if (await session.scalar(count) or 0) >= MOST_PER_ORGANIZATION:
         raise Conflict(f"The organization has {MOST_PER_ORGANIZATION} apps already. Revoke and delete some.")
@@ -111,7 +111,7 @@ async def change(session: AsyncSession, client: OAuthClient, fields: ClientField
         raise Conflict(_REVOKED)
     if not auth_methods.is_same(fields.auth_method, client.auth_method):
         raise Invalid(_KEPT, field="auth_method")
-    values = await _checked(session, client.organization_id or 0, fields)
+    values = await _validated(session, client.organization_id or 0, fields)
     changes: dict[str, tuple[events.Plain, events.Plain]] = {
         name: (getattr(client, name), value) for name, value in values.items() if getattr(client, name) != value
     }
@@ -238,7 +238,7 @@ def _as_words(roles: Mapping[int, Role]) -> str | None:
     return ", ".join(f"{space_id}: {role.word}" for space_id, role in sorted(roles.items())) or None
 
 
-async def _checked(session: AsyncSession, organization_id: int, fields: ClientFields) -> dict[str, str | bool | None]:
+async def _validated(session: AsyncSession, organization_id: int, fields: ClientFields) -> dict[str, str | bool | None]:
     form = FieldValidation()
     values = client_checks.values(form, fields)
     if fields.spaces:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from latchpin.identity import jwk
 from latchpin.identity.roles import Role
-from latchpin.identity.scopes import ALL, EVERY, ordered
+from latchpin.identity.scopes import ALL, REQUESTABLE, ordered
 from latchpin.kit.fields import FieldValidation
 from latchpin.oauth import auth_methods, redirects
 
@@ -137,8 +137,8 @@ def _check_words(form: FieldValidation, fields: ClientFields) -> None:
         form.problem("auth_method", f"Choose one of {', '.join(auth_methods.METHODS)}.")
     if fields.application_type not in ("web", "native"):
         form.problem("application_type", "Choose web or native.")
-    for name, words, known in (("grant_types", fields.grant_types, GRANT_TYPES), ("scopes", fields.scopes, EVERY)):
-        if unknown := set(words).difference(known):
+    for name, words, allowed in (("grant_types", fields.grant_types, GRANT_TYPES), ("scopes", fields.scopes, REQUESTABLE)):
+        if unknown := set(words).difference(allowed):
             form.problem(name, f"Unknown: {', '.join(sorted(unknown))[:200]}.")
 
 

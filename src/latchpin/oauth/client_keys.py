@@ -40,15 +40,15 @@ class ClientKeys:
     async def of(self, client: Client, kid: str | None, origin: Origin) -> Sequence[Key]:
         """Return the client's keys that bear a name, all of them where none is named; none where they cannot be had."""
         if client.jwks is not None:
-            return _named(_read(client.jwks), kid)
+            return _by_kid(_read(client.jwks), kid)
         if client.jwks_uri is None:
             return ()
         uri = client.jwks_uri
-        keys = _named(self._keys.get(uri) or (), kid)
+        keys = _by_kid(self._keys.get(uri) or (), kid)
         if keys:
             return keys
         await self._fetches.run(uri, lambda: self._fetch(uri, origin))
-        return _named(self._keys.get(uri) or (), kid)
+        return _by_kid(self._keys.get(uri) or (), kid)
 
     async def _fetch(self, uri: str, origin: Origin) -> None:
         """Fetch the keys, unless that was tried within the last minute."""
@@ -57,14 +57,14 @@ class ClientKeys:
         self._tried.put(uri, value=True)
         started_at = clock.monotonic()
         try:
-            fetched = await self._fetcher.get(uri, asker=origin.address, most=MOST_BYTES)
+            fetched = await self._fetcher.get(uri, client_address=origin.address, most=MOST_BYTES)
         except (FetchError, Throttled) as error:
             _log.warning("client_keys.not_fetched", jwks_uri=uri, detail=str(error))
         else:
             self._keys.put(uri, _read(fetched.document), since=started_at)
 
 
-def _named(keys: Sequence[Key], kid: str | None) -> Sequence[Key]:
+def _by_kid(keys: Sequence[Key], kid: str | None) -> Sequence[Key]:
     return keys if kid is None else [key for key in keys if key.get("kid") == kid]
 
 

@@ -101,7 +101,7 @@ async def page(
     column = columns[sort]
     ordered = query.order_by((column.desc() if descending else column.asc()).nulls_last(), OAuthClient.id)
     rows = await session.execute(ordered.limit(size).offset((number - 1) * size))
-    return CountedPage(tuple(_listed(row, organization_id) for row in rows), total)
+    return CountedPage(tuple(_summary(row, organization_id) for row in rows), total)
 
 
 async def get(session: AsyncSession, organization_id: int, client_pk: int) -> ClientSummary:
@@ -110,14 +110,14 @@ async def get(session: AsyncSession, organization_id: int, client_pk: int) -> Cl
     row = (await session.execute(query.where(OAuthClient.id == client_pk))).one_or_none()
     if row is None:
         raise Missing("app", client_pk)
-    return _listed(row, organization_id)
+    return _summary(row, organization_id)
 
 
-async def waiting(session: AsyncSession, organization_id: int) -> int:
+async def count_waiting(session: AsyncSession, organization_id: int) -> int:
     """Count the apps that wait for an administrator's approval."""
     query, columns = await _query(session, organization_id)
-    narrowed = query.where(columns["status"] == _RANKED.index(AppStatus.WAITING)).with_only_columns(OAuthClient.id)
-    return await session.scalar(select(func.count()).select_from(narrowed.subquery())) or 0
+    waiting = query.where(columns["status"] == _RANKED.index(AppStatus.WAITING)).with_only_columns(OAuthClient.id)
+    return await session.scalar(select(func.count()).select_from(waiting.subquery())) or 0
 
 
 async def users_of(session: AsyncSession, organization_id: int, client_pk: int, *, most: int = 200) -> list[ClientUser]:
@@ -187,6 +187,6 @@ async def _query(session: AsyncSession, organization_id: int) -> tuple[Select[An
     return query, columns
 
 
-def _listed(row: Any, organization_id: int) -> ClientSummary:  # noqa: ANN401  a row of _query
+def _summary(row: Any, organization_id: int) -> ClientSummary:  # noqa: ANN401  a row of _query
     client, approval, status, users, last_used_at = row
     return ClientSummary(client, client.organization_id == organization_id, _RANKED[status], int(users), last_used_at, approval)

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from latchpin.identity import jwk
-from latchpin.identity.scopes import EVERY, OFFLINE, ordered
+from latchpin.identity.scopes import OFFLINE, REQUESTABLE, ordered
 from latchpin.kit.fields import FieldValidation
 from latchpin.oauth import auth_methods, redirects
 from latchpin.oauth.client_admin import DEVICE
@@ -105,7 +105,7 @@ def parse_document(metadata: Mapping[str, Any]) -> ClientMetadata:
 
 
 def notes(metadata: Mapping[str, Any], client: OAuthClient) -> list[str]:
-    """Return what the makers of an app should know about its entry, besides what stands in it; `said` is what they sent."""
+    """Return what the makers of an app should know about its entry, besides what stands in it; `metadata` is what they sent."""
     messages = []
     if metadata.get("application_type") == "web" and client.application_type == "native":
         messages.append("application_type is native, since a redirect address leads to a program on the user's own computer")
@@ -190,7 +190,7 @@ def _scopes(metadata: Mapping[str, Any]) -> str:
     if scope is None:
         return ""
     if not isinstance(scope, str) or not (scopes := ordered(scope.split(" "))):
-        raise invalid(f"scope holds none that we know: {' '.join(EVERY)}")
+        raise invalid(f"scope holds none that we know: {' '.join(REQUESTABLE)}")
     return scopes
 
 

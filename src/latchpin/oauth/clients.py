@@ -123,7 +123,7 @@ class ClientCache:
     def __init__(self, database: Database, documents: MetadataDocuments | None = None) -> None:
         self._database = database
         self._documents = documents
-        self._known = Cache[str, Client](CACHE_SECONDS)
+        self._cache = Cache[str, Client](CACHE_SECONDS)
 
     async def find(self, client_id: str, generation: int, origin: Origin | None = None) -> Client | None:
         """Return an active client, or None; `generation` must have been read before this call. Raises Unavailable.
@@ -131,7 +131,7 @@ class ClientCache:
         What is not known is asked for each time: junk takes no place in memory. A client_id that is the address of a metadata document
         is fetched where that is due, on behalf of who `origin` says; raises OAuthError that says what is wrong with it, and Throttled.
         """
-        cached, started_at = self._known.get(client_id, generation), clock.monotonic()
+        cached, started_at = self._cache.get(client_id, generation), clock.monotonic()
         if cached is not None:
             return cached
         client = await self._load(client_id)
@@ -142,9 +142,9 @@ class ClientCache:
         elif client is not None and client.source is ClientSource.DOCUMENT:
             client = None  # the deployment takes no documents any more
         if client is None:
-            self._known.discard(client_id)
+            self._cache.discard(client_id)
             return None
-        self._known.put(client_id, client, generation, since=started_at)
+        self._cache.put(client_id, client, generation, since=started_at)
         return client
 
     async def _load(self, client_id: str) -> Client | None:

@@ -42,7 +42,7 @@ class ConnectedApp:
 
     client: OAuthClient
     scopes: str
-    places: frozenset[GrantedSpace]
+    spaces: frozenset[GrantedSpace]
     since: datetime
     last_used_at: datetime | None
     until: datetime | None
@@ -69,8 +69,10 @@ async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> li
         until = key.expires_at if key is not None else grant.expires_at if grant.offline else None
         names = frozenset({key.description or key.prefix} if key is not None else ())
         scopes = ordered(active_grant.allowed_scopes(grant, client))
-        app = ConnectedApp(client, scopes, _places(grant, space), grant.created_at, grant.last_used_at, until, active=True, api_keys=names)
-        apps[client.id] = _joined(apps[client.id], app) if client.id in apps else app
+        app = ConnectedApp(
+            client, scopes, _granted_spaces(grant, space), grant.created_at, grant.last_used_at, until, active=True, api_keys=names
+        )
+        apps[client.id] = _merge(apps[client.id], app) if client.id in apps else app
     consent_rows = await session.execute(
         select(OAuthConsent, OAuthClient, Space.name, _last_used_at())
         .join(OAuthClient, OAuthClient.id == OAuthConsent.oauth_client_id)
@@ -82,7 +84,7 @@ async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> li
         ConnectedApp(
             client,
             ordered(active_grant.allowed_scopes(consent, client)),
-            _places(consent, space),
+            _granted_spaces(consent, space),
             consent.created_at,
             last_used_at,
             None,
@@ -106,13 +108,13 @@ def _may_return(consent: OAuthConsent, row: OAuthClient) -> bool:
         return False
     client = clients.from_row(row, [])
     return "authorization_code" in client.grant_types and not all(
-        consents.asked_each_time(client, redirect_uri) for redirect_uri in client.redirect_uris
+        consents.needs_consent_each_time(client, redirect_uri) for redirect_uri in client.redirect_uris
     )
 
 
 async def withdraw(session: AsyncSession, user: User, client_pk: int, *, by: Actor) -> OAuthClient:
     """Take back what a user allowed an app: its tokens are refused from the next request on. Raises Missing where there is nothing."""
-    # Whoever is just agreeing, or is let through by the consent, comes before or after (authorize.hold).
+    # Whoever is just agreeing, or is let through by the consent, comes before or after (authorize.lock_session).
     await session.execute(select(User.id).where(User.id == user.id).with_for_update(key_share=True))
     client = await session.get(OAuthClient, client_pk)
     result = await session.execute(
@@ -130,20 +132,20 @@ async def withdraw(session: AsyncSession, user: User, client_pk: int, *, by: Act
     return client
 
 
-def _places(grant_or_consent: OAuthGrant | OAuthConsent, space: str | None) -> frozenset[GrantedSpace]:
+def _granted_spaces(grant_or_consent: OAuthGrant | OAuthConsent, space: str | None) -> frozenset[GrantedSpace]:
     """Where it counts; a named Space that is gone is nowhere."""
     if grant_or_consent.reach is not Reach.SPACE:
         return frozenset({GrantedSpace(grant_or_consent.reach)})
     return frozenset({GrantedSpace(Reach.SPACE, space)}) if space is not None else frozenset()
 
 
-def _joined(one: ConnectedApp, other: ConnectedApp) -> ConnectedApp:
+def _merge(one: ConnectedApp, other: ConnectedApp) -> ConnectedApp:
     """Two grants of one app as one entry; `one` was used later."""
     ends = [each.until for each in (one, other) if each.until is not None]
     return replace(
         one,
         scopes=ordered({*one.scopes.split(), *other.scopes.split()}),
-        places=one.places | other.places,
+        spaces=one.spaces | other.spaces,
         since=min(one.since, other.since),
         until=max(ends) if ends else None,
         api_keys=one.api_keys | other.api_keys,

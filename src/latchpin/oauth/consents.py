@@ -27,7 +27,7 @@ class ClientApproval(StrEnum):
     """How an organization stands to an app."""
 
     OPEN = "open"
-    WAITS = "waits"
+    PENDING = "waits"
     BLOCKED = "blocked"
 
 
@@ -65,7 +65,7 @@ def _same_resources(agreed: Sequence[str], requested: Sequence[str]) -> bool:
     return set(requested) <= set(agreed) if requested else not agreed
 
 
-def asked_each_time(client: Client, redirect_uri: str) -> bool:
+def needs_consent_each_time(client: Client, redirect_uri: str) -> bool:
     """Whether an earlier consent does not speak for this request: any program on the computer could pretend to be the app.
 
     OAuth 2.1 section 7.3.1: a public client on a loopback address or a scheme of its own cannot be told from another.
@@ -74,7 +74,7 @@ def asked_each_time(client: Client, redirect_uri: str) -> bool:
 
 
 async def remember(
-    session: AsyncSession, user_id: int, client: Client, place: SpaceBinding, *, scopes: str, resource: Sequence[str], stay: bool
+    session: AsyncSession, user_id: int, client: Client, binding: SpaceBinding, *, scopes: str, resource: Sequence[str], stay: bool
 ) -> None:
     """Keep what a user has just agreed to; what was agreed before for the same place and resource stays part of it.
 
@@ -82,13 +82,13 @@ async def remember(
     """
     at, words, resources = clock.now(), set(scopes.split()), " ".join(resource)
     previous = await find(session, user_id, client)
-    if previous is not None and (previous.reach, previous.space_id, previous.resource) == (place.reach, place.space_id, resources):
+    if previous is not None and (previous.reach, previous.space_id, previous.resource) == (binding.reach, binding.space_id, resources):
         words |= set(previous.scopes.split())
     values = {
         "client_version": client.version,
         "scopes": ordered(words),
-        "reach": place.reach,
-        "space_id": place.space_id,
+        "reach": binding.reach,
+        "space_id": binding.space_id,
         "resource": resources,
         "stay_connected": stay,
         "updated_at": at,
@@ -101,16 +101,16 @@ async def remember(
 
 
 async def remember_choice(
-    session: AsyncSession, user_id: int, client: Client, place: SpaceBinding, *, scopes: str, resource: Sequence[str], stay: bool
+    session: AsyncSession, user_id: int, client: Client, binding: SpaceBinding, *, scopes: str, resource: Sequence[str], stay: bool
 ) -> str:
     """Keep what a user has just agreed to, and return the scopes: with `stay` offline access is among them where the client can have it."""
     stay = stay and scope.may_stay(scopes, client.grant_types)
     scopes = scope.staying(scopes) if stay else scopes
-    await remember(session, user_id, client, place, scopes=scopes, resource=resource, stay=stay)
+    await remember(session, user_id, client, binding, scopes=scopes, resource=resource, stay=stay)
     return scopes
 
 
-async def chosen(session: AsyncSession, principal: Principal, word: str) -> SpaceBinding:
+async def read_space(session: AsyncSession, principal: Principal, word: str) -> SpaceBinding:
     """Read the choice of a Space; raises Invalid for none, and for a Space that the user may not enter."""
     if word in (Reach.ALL.value, Reach.PERSONAL.value):
         return SpaceBinding(Reach(word))
@@ -132,7 +132,7 @@ async def approval_of(session: AsyncSession, principal: Principal, client: Clien
     if approval is not None and approval.approved and approval.client_version == client.version:
         return ClientApproval.OPEN
     organization = await session.get_one(Organization, principal.organization_id)
-    return ClientApproval.WAITS if organization.app_approval else ClientApproval.OPEN
+    return ClientApproval.PENDING if organization.app_approval else ClientApproval.OPEN
 
 
 async def ask_for_approval(session: AsyncSession, principal: Principal, client: Client) -> None:

@@ -23,7 +23,7 @@ from latchpin.storage.models import DeviceCode
 ENTRY = "/device"
 ALLOWED, DENIED = f"{ENTRY}/allowed", f"{ENTRY}/denied"
 _UNKNOWN_RESOURCE = "The device wants access to an API that your organization does not know. An administrator can register it."
-_OVER = "The device was answered already, or its code ran out. Start again on the device."
+_EXPIRED = "The device was answered already, or its code ran out. Start again on the device."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ async def begin(session: AsyncSession, server: AuthorizationServer, row: DeviceC
     Raises Conflict where its app was revoked, and where the person's organization does not know the resource that it wants a token for.
     """
     try:
-        await resources.checked(session, row.resource.split(), who.principal.organization_id, server.settings)
+        await resources.validate(session, row.resource.split(), who.principal.organization_id, server.settings)
     except OAuthError as error:
         raise Conflict(_UNKNOWN_RESOURCE) from error
     pending_authorization = PendingAuthorization(address=ENTRY, device_id=row.id)
@@ -51,7 +51,7 @@ async def begin(session: AsyncSession, server: AuthorizationServer, row: DeviceC
     client = await authorize.client_of(session, opened_authorization)
     pending_authorization = await authorize.record_shown(session, opened_authorization, client)
     approval = await consents.approval_of(session, who.principal, client)
-    if approval is ClientApproval.WAITS:
+    if approval is ClientApproval.PENDING:
         await consents.ask_for_approval(session, who.principal, client)
     return client, ShowPrompt(Prompt.CONSENT, pending_authorization, token) if approval is ClientApproval.OPEN else ClientBlocked(approval)
 
@@ -60,7 +60,7 @@ async def request_of(session: AsyncSession, device_id: int, client: Client) -> D
     """Return what a device asks for; raises Conflict where that is not known any more."""
     row = await session.get(DeviceCode, device_id)
     if row is None:
-        raise Conflict(_OVER)
+        raise Conflict(_EXPIRED)
     return DeviceRequest(_scopes(row, client), tuple(row.resource.split()), row.address or "", row.created_at)
 
 
@@ -70,21 +70,21 @@ async def agree(
     opened: OpenedAuthorization,
     client: Client,
     who: SignedInUser,
-    place: SpaceBinding,
+    binding: SpaceBinding,
     *,
     stay: bool,
 ) -> Outcome:
     """Do what Authorize says: make the grant that the device gets with its next question. `stay`, and what is raised, as for other apps."""
     authorize.require_shown(opened, client)
-    if blocked := await authorize.hold(session, client, who):
+    if blocked := await authorize.check_approval(session, client, who):
         return blocked
     row = await _take(session, opened)
     resource = tuple(row.resource.split())
     user_id = who.principal.user_id
-    scopes = await consents.remember_choice(session, user_id, client, place, scopes=_scopes(row, client), resource=resource, stay=stay)
-    new_grant = await authorize.grant(session, server, client, who, place, scopes=scopes, resource=resource)
+    scopes = await consents.remember_choice(session, user_id, client, binding, scopes=_scopes(row, client), resource=resource, stay=stay)
+    new_grant = await authorize.grant(session, server, client, who, binding, scopes=scopes, resource=resource)
     if not await device_codes.approve(session, row, new_grant):
-        raise Conflict(_OVER)
+        raise Conflict(_EXPIRED)
     return RedirectToClient(ALLOWED)
 
 
@@ -92,7 +92,7 @@ async def refuse(session: AsyncSession, opened: OpenedAuthorization, client: Cli
     """Do what Deny says: the device learns it with its next question."""
     row = await _take(session, opened)
     if not await device_codes.deny(session, row):
-        raise Conflict(_OVER)
+        raise Conflict(_EXPIRED)
     record(session, events.ConsentRefused(target_id=client.pk, target_name=client.name), by)
     return RedirectToClient(DENIED)
 
@@ -100,7 +100,7 @@ async def refuse(session: AsyncSession, opened: OpenedAuthorization, client: Cli
 async def _take(session: AsyncSession, opened: OpenedAuthorization) -> DeviceCode:
     row = await session.get(DeviceCode, opened.pending.device_id or 0)
     if row is None:
-        raise Conflict(_OVER)
+        raise Conflict(_EXPIRED)
     await pending.use_up(session, opened)
     return row
 

@@ -89,7 +89,7 @@ class ClientMetadataDocuments:
         if row is not None and self._unreachable.get(client_id):
             return
         try:
-            fetched = await self._fetcher.get(client_id, asker=origin.address)
+            fetched = await self._fetcher.get(client_id, client_address=origin.address)
         except (FetchError, Throttled) as error:
             if row is not None and now < fresh_until + GRACE.total_seconds() and _is_passing(error):
                 self._unreachable.put(client_id, value=True)
@@ -99,9 +99,9 @@ class ClientMetadataDocuments:
             raise _unusable(f"the document at {client_id} cannot be used: {error.reason}") from None
         metadata = _read(client_id, fetched)
         self._unreachable.discard(client_id)
-        await self._keep(client_id, metadata, _lifetime(fetched.max_age), origin)
+        await self._save(client_id, metadata, _lifetime(fetched.max_age), origin)
 
-    async def _keep(self, client_id: str, metadata: ClientMetadata, lifetime: timedelta, origin: Origin) -> None:
+    async def _save(self, client_id: str, metadata: ClientMetadata, lifetime: timedelta, origin: Origin) -> None:
         by, fresh_until = _actor(client_id, metadata, origin), clock.now() + lifetime
         stored = select(OAuthClient).where(OAuthClient.client_id == client_id).with_for_update()
         async with self._database.transaction() as session:

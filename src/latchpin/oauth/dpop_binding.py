@@ -22,11 +22,11 @@ _EXPOSED = {"Access-Control-Expose-Headers": NONCE_HEADER}
 
 
 def verify(request: AnyRequest, server: AuthorizationServer) -> Proof | ProofError | None:
-    """Judge the request's DPoP header, where it has one; whether it is used for the first time is for `settle`.
+    """Verify the request's DPoP header, where it has one; whether it is used for the first time is for `use_proof`.
 
     Raises OAuthError `use_dpop_nonce`. Ask before the client is proved: what is asked for once more must not have used anything up.
     """
-    header = context.of(request.scope).seen.get(b"dpop")
+    header = context.of(request.scope).request_headers.get(b"dpop")
     if header is None:
         return None
     proof = server.proofs.verify(header, request.method, request.scope["raw_path"].decode("latin-1"))

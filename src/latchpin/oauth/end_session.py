@@ -25,17 +25,17 @@ class LogoutRequest:
     """A request to sign out. `subject` is the `sub` of the ID token that proves whose session is meant, None where nothing proves it.
 
     `client` is the app that asks, where it says which one. `redirect_uri` is where the browser goes afterwards, as it is registered, and
-    `onward` the same with `state` in it; both are empty where the app names no address.
+    `return_url` the same with `state` in it; both are empty where the app names no address.
     """
 
     subject: str | None = None
     client: Client | None = None
     redirect_uri: str = ""
-    onward: str = ""
+    return_url: str = ""
 
     def may_redirect(self, organization_id: int) -> bool:
         """Whether a browser of somebody of the organization is sent on: the address of an app that nobody there entered is its own word."""
-        return self.client is not None and bool(self.onward) and self.client.is_trusted_by(organization_id)
+        return self.client is not None and bool(self.return_url) and self.client.is_trusted_by(organization_id)
 
 
 async def read(server: AuthorizationServer, params: Params, origin: Origin) -> LogoutRequest:
@@ -50,14 +50,14 @@ async def read(server: AuthorizationServer, params: Params, origin: Origin) -> L
         raise invalid_request("client_id differs from the one that id_token_hint was made for")
     effective_client_id = client_id or (audience if isinstance(audience, str) else None)
     client = await server.clients.find(effective_client_id, generation, origin) if effective_client_id else None
-    onward = redirect_uri = params.get("post_logout_redirect_uri") or ""
+    return_url = redirect_uri = params.get("post_logout_redirect_uri") or ""
     if redirect_uri:
         if client is None or redirect_uri not in client.post_logout_redirect_uris:
             raise invalid_request("post_logout_redirect_uri is not registered for the app; name the app by id_token_hint or client_id")
         if state := params.get("state"):
-            onward += ("&" if "?" in onward else "?") + urlencode({"state": state})
+            return_url += ("&" if "?" in return_url else "?") + urlencode({"state": state})
     subject = claims.get("sub")
-    return LogoutRequest(subject if isinstance(subject, str) else None, client, redirect_uri, onward)
+    return LogoutRequest(subject if isinstance(subject, str) else None, client, redirect_uri, return_url)
 
 
 async def organization_of(server: AuthorizationServer, subject: str | None) -> int | None:

@@ -26,9 +26,9 @@ _AGAIN = "Go back to the app and begin again."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingAuthorization:
-    """What waits: an app's request with its own address, or a device's. `account_due` and `proof_due` are steps before the consent.
+    """What waits: an app's request with its own address, or a device's. `account_due` and `reauth_due` are steps before the consent.
 
-    A request that was sent ahead has no address that may be kept; `ahead` is the digest of its continuation, in hexadecimal.
+    A pushed request has no address that may be kept; `pushed` is the digest of its continuation, in hexadecimal.
     `client_version` is that of the app as the consent page showed it.
     """
 

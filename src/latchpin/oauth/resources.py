@@ -17,7 +17,7 @@ from latchpin.storage.models import OAuthGrant, OAuthResource
 LONGEST = 500  # characters of a resource, registered or asked for
 
 
-async def checked(session: AsyncSession, resources: Sequence[str], organization_id: int, settings: Settings) -> str:
+async def validate(session: AsyncSession, resources: Sequence[str], organization_id: int, settings: Settings) -> str:
     """Return the resources asked for, space-separated; raises OAuthError `invalid_target` (RFC 8707 section 2).
 
     Known are our own API and what the organization's administrators registered; a path below a registered origin counts as it.
@@ -47,9 +47,12 @@ def require_form(resources: Iterable[str]) -> None:
 
 
 async def of_grant(session: AsyncSession, resources: Sequence[str], grant: OAuthGrant, settings: Settings) -> tuple[str, ...]:
-    """Return the resources for one token of a grant as `narrowed` does; raises OAuthError also where one has been deleted meanwhile."""
+    """Return the resources for one token of a grant, as `narrow_to_grant` does.
+
+    Raises OAuthError also where one has been deleted meanwhile.
+    """
     token_resources = narrow_to_grant(resources, grant.resource, own_audiences(settings))
-    await checked(session, token_resources or grant.resource.split(), grant.organization_id, settings)
+    await validate(session, token_resources or grant.resource.split(), grant.organization_id, settings)
     return token_resources
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from latchpin.identity.scopes import ALL, EVERY, OFFLINE, ordered
+from latchpin.identity.scopes import ALL, OFFLINE, REQUESTABLE, ordered
 from latchpin.oauth.errors import invalid_scope
 
 DEFAULT = frozenset(scope.value for scope in ALL)
 
 
-def asked(text: str | None, allowed: frozenset[str], *, offline: bool) -> frozenset[str]:
+def requested_scopes(text: str | None, allowed: frozenset[str], *, offline: bool) -> frozenset[str]:
     """Return the scopes that a client asks for and may have; without `scope` the API's own six, of those it may have.
 
     What cannot be granted is left out, and the token's `scope` tells what was (section 3.3). Words are exact and case-sensitive. An empty
     `allowed` is no bound; `offline_access` is had where `offline` says that the client refreshes, and is ignored where not (OpenID
     Connect Core section 11). Raises OAuthError `invalid_scope` where nothing remains.
     """
-    grantable = (allowed or frozenset(EVERY)) - {OFFLINE} | ({OFFLINE} if offline else frozenset())
+    grantable = (allowed or frozenset(REQUESTABLE)) - {OFFLINE} | ({OFFLINE} if offline else frozenset())
     return _required((DEFAULT if text is None else _words(text)) & grantable, grantable)
 
 
@@ -29,7 +29,7 @@ def staying(scopes: str) -> str:
     return ordered([*scopes.split(), OFFLINE])
 
 
-def narrowed(text: str | None, granted: frozenset[str]) -> frozenset[str]:
+def for_token(text: str | None, granted: frozenset[str]) -> frozenset[str]:
     """Return the scopes for one token out of those granted, all where none is asked for: never more.
 
     Raises OAuthError `invalid_scope` where none of those asked for was granted.

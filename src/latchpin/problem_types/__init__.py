@@ -8,9 +8,9 @@ from __future__ import annotations
 from latchpin.problem_types import callers, requests
 from latchpin.problem_types.model import PATH, REFUSED, SAMPLE_REQUEST, TITLES, ProblemType, address_of, slug_of
 
-__all__ = ["EVERY", "PATH", "REFUSED", "SAMPLE_REQUEST", "TITLES", "ProblemType", "address_of", "get", "slug_of"]
-EVERY: tuple[ProblemType, ...] = (*callers.EVERY, *requests.EVERY)
-_BY_SLUG = {each.slug: each for each in EVERY}
+__all__ = ["ALL_TYPES", "PATH", "REFUSED", "SAMPLE_REQUEST", "TITLES", "ProblemType", "address_of", "get", "slug_of"]
+ALL_TYPES: tuple[ProblemType, ...] = (*callers.CREDENTIAL_TYPES, *requests.REQUEST_TYPES)
+_BY_SLUG = {each.slug: each for each in ALL_TYPES}
 
 
 def get(slug: str) -> ProblemType:

@@ -49,7 +49,7 @@ _REQUEST = (
         "/api/v1/agent/all",
     ),
 )
-_WHO = (
+_AUTHENTICATION = (
     ProblemType(
         "unauthenticated",
         401,
@@ -100,7 +100,7 @@ _WHO = (
         "/api/v1/agent/all",
     ),
 )
-_MAY = (
+_AUTHORIZATION = (
     ProblemType(
         "denied",
         403,
@@ -164,7 +164,7 @@ _MAY = (
         403,
         "Password needed again",
         "Changes to keys, users and policy ask for the password when it was last given too long ago.",
-        "The browser session is older than the setting `LATCHPIN_PROOF_MINUTES` allows for such a change.",
+        "The browser session is older than the setting `LATCHPIN_REAUTH_MINUTES` allows for such a change.",
         "Open any such page in the Control Center and give the password; then repeat the request in the same session.",
         "Give your password again in the Control Center first: the last time is too long ago.",
         "/api/v1/admin/users/7/keys",
@@ -180,4 +180,4 @@ _MAY = (
         "/api/v1/agent/all",
     ),
 )
-EVERY: tuple[ProblemType, ...] = (*_REQUEST, *_WHO, *_MAY)
+CREDENTIAL_TYPES: tuple[ProblemType, ...] = (*_REQUEST, *_AUTHENTICATION, *_AUTHORIZATION)

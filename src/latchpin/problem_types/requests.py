@@ -23,7 +23,7 @@ def _missing(kind: str, instance: str, number: int | None = None) -> ProblemType
     )
 
 
-_THERE = (
+_NOT_FOUND = (
     ProblemType(
         "not_found",
         404,
@@ -58,7 +58,7 @@ _THERE = (
         "/api/v1/agent/all",
     ),
 )
-_HOW = (
+_OTHER = (
     ProblemType(
         "request_too_slow",
         408,
@@ -248,4 +248,4 @@ _HOW = (
         "/api/v1/agent/77/start",
     ),
 )
-EVERY: tuple[ProblemType, ...] = (*_THERE, *_HOW)
+REQUEST_TYPES: tuple[ProblemType, ...] = (*_NOT_FOUND, *_OTHER)

@@ -85,7 +85,7 @@ class Child:
         return self._process.returncode is None
 
 
-class Keeper:
+class ProcessMonitor:
     """Keeps one process of a program running until `stopping` is set."""
 
     def __init__(self, program: Program, stopping: asyncio.Event) -> None:
@@ -94,7 +94,7 @@ class Keeper:
         self._current: Child | None = None  # None between an end and the next start
         self._children: set[Child] = set()
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Run the program, again whenever it ends; returns when everything stops."""
         pause = 0.0
         while not self._stopping.is_set():
@@ -159,7 +159,7 @@ class Supervisor:
         self._when_stopping = when_stopping
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Event()
-        self._keepers = [Keeper(program, self._stopping) for program in programs]
+        self._monitors = [ProcessMonitor(program, self._stopping) for program in programs]
 
     async def run(self) -> None:
         """Return when everything has stopped."""
@@ -167,11 +167,11 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reloading.set)
-        keeping = [asyncio.create_task(keeper.keep()) for keeper in self._keepers]
+        keeping = [asyncio.create_task(keeper.run()) for keeper in self._monitors]
         reloading = asyncio.create_task(self._reload())
         await self._stopping.wait()
         self._when_stopping()
-        await asyncio.gather(*(keeper.stop() for keeper in self._keepers))
+        await asyncio.gather(*(keeper.stop() for keeper in self._monitors))
         await asyncio.gather(*keeping)
         reloading.cancel()
 
@@ -180,7 +180,7 @@ class Supervisor:
             await self._reloading.wait()
             self._reloading.clear()
             _log.info("reload.started")
-            if all([await keeper.replace() for keeper in self._keepers if keeper.program.is_replaceable]):
+            if all([await keeper.replace() for keeper in self._monitors if keeper.program.is_replaceable]):
                 _log.info("reload.finished")
             elif not self._stopping.is_set():
                 _log.error("reload.failed", detail="A new process could not start; the one that it was to replace goes on.")

@@ -49,7 +49,7 @@ class Database:
         self._pooler = Pooler()
         self._engine = create_engine(settings, self._pooler, self._file)
         self._writing = self._engine.execution_options(latchpin_writes=True)
-        self._glance = Executor(self._engine, self._pooler, self.outages, is_sqlite=self.is_sqlite)
+        self._executor = Executor(self._engine, self._pooler, self.outages, is_sqlite=self.is_sqlite)
         self._counter = shared_counter(settings, self.outages)
         self._turn = asyncio.Lock()
         self._lists = asyncio.Semaphore(MOST_LISTS)
@@ -63,7 +63,7 @@ class Database:
     @property
     def executor(self) -> Executor:
         """What reads one row without a transaction."""
-        return self._glance
+        return self._executor
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

@@ -35,12 +35,12 @@ class SqliteFile:
             if self._may_create:
                 with contextlib.suppress(OSError):  # there already, or no such directory, which connecting will tell
                     os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            self._identity = self._found()
+            self._identity = self._current_identity()
         self.check()
 
     def check(self) -> None:
         """Raise DatabaseFileLost where the name does not lead to the file any more that this process has open."""
-        if self._identity is not None and self._identity != self._found():
+        if self._identity is not None and self._identity != self._current_identity():
             message = f"{self._path} was deleted or replaced while this process runs. Stop every process, restore the file, and start again"
             raise DatabaseFileLost(message)
 
@@ -52,7 +52,7 @@ class SqliteFile:
         free = disk.f_bavail * disk.f_frsize
         return OSError(errno.ENOSPC, f"{free} bytes are free beside {self._path}") if free < least_free else None
 
-    def _found(self) -> tuple[int, int]:
+    def _current_identity(self) -> tuple[int, int]:
         try:
             status = self._path.stat()
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Asking the issuer: bounded in time and size, without redirects, over https or on loopback only."""
+"""Requests to the issuer: bounded in time and size, without redirects, over https or on loopback only."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def metadata_url(issuer: str) -> str:
     return f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{parts.path.rstrip('/')}"
 
 
-class Asker:
-    """Asks one issuer, from threads or from an event loop. No proxy is used towards this very machine."""
+class HttpClient:
+    """Sends requests to one issuer, from threads or from an event loop. No proxy is used towards this very machine."""
 
     def __init__(self, issuer: str, timeout: float = TIMEOUT_SECONDS) -> None:
         self._options: dict[str, Any] = {
@@ -51,7 +51,7 @@ class Asker:
             "headers": {"Accept": "application/json"},
         }
 
-    def ask(self, url: str, form: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None) -> dict[str, Any]:
+    def request(self, url: str, form: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None) -> dict[str, Any]:
         """Return a JSON object; posts `form` where there is one. Raises IssuerUnreachable."""
         try:
             with httpx.Client(**self._options) as client:
@@ -59,8 +59,8 @@ class Asker:
         except httpx.HTTPError as error:
             raise _unreachable(url) from error
 
-    async def ask_async(self, url: str, form: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None) -> dict[str, Any]:
-        """As `ask`, in an event loop."""
+    async def request_async(self, url: str, form: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None) -> dict[str, Any]:
+        """As `request`, in an event loop."""
         try:
             async with httpx.AsyncClient(**self._options) as client:
                 return _object(await client.send(_request(client, url, form, auth)))

@@ -10,12 +10,12 @@ from urllib.parse import quote_plus
 
 from latchpin.verify import token
 from latchpin.verify.errors import InvalidToken, IssuerUnreachable
-from latchpin.verify.http import TIMEOUT_SECONDS, Asker, metadata_url, require_safe
+from latchpin.verify.http import TIMEOUT_SECONDS, HttpClient, metadata_url, require_safe
 from latchpin.verify.proof import Proof, Proofs
 from latchpin.verify.token import Token
 
 _METADATA_SECONDS = 600.0
-_MOST_KEPT = 10_000
+_MOST_CACHED = 10_000
 _KINDS = ("bearer", "dpop", "apikey")
 
 
@@ -45,10 +45,10 @@ class Introspector:
         self._audiences = frozenset([audience] if isinstance(audience, str) else audience)
         self._cache_seconds = cache_seconds
         self._clock = clock
-        self._asker = Asker(issuer, timeout)
+        self._http = HttpClient(issuer, timeout)
         self._proofs = proofs or Proofs(clock=clock)
         self._endpoint: tuple[float, str] | None = None
-        self._kept: dict[bytes, tuple[float, Token]] = {}
+        self._cache: dict[bytes, tuple[float, Token]] = {}
 
     def verify(self, text: str, *, client_address: str | None = None, proof: Proof | None = None) -> Token:
         """Return what the issuer says of an active token or key; raises InvalidToken, or IssuerUnreachable where it does not answer.
@@ -56,34 +56,34 @@ class Introspector:
         `client_address` is where the request came from: a key that is bound to networks is active for an address in them only. `proof` is
         what came with a token under `Authorization: DPoP`, and None otherwise. Raises InvalidProof.
         """
-        verified_token = self._known(text, client_address)
+        verified_token = self._cached(text, client_address)
         if verified_token is None:
-            endpoint = self._place() or self._learn(self._asker.ask(metadata_url(self._issuer)))
-            verified_token = self._judge(text, client_address, self._asker.ask(endpoint, _form(text, client_address), self._auth))
+            endpoint = self._cached_endpoint() or self._endpoint_of(self._http.request(metadata_url(self._issuer)))
+            response = self._http.request(endpoint, _form(text, client_address), self._auth)
+            verified_token = self._read_response(text, client_address, response)
         self._proofs.check(verified_token, text, proof)
         return verified_token
 
     async def verify_async(self, text: str, *, client_address: str | None = None, proof: Proof | None = None) -> Token:
         """As `verify`, in an event loop."""
-        verified_token = self._known(text, client_address)
+        verified_token = self._cached(text, client_address)
         if verified_token is None:
-            endpoint = self._place() or self._learn(await self._asker.ask_async(metadata_url(self._issuer)))
-            verified_token = self._judge(
-                text, client_address, await self._asker.ask_async(endpoint, _form(text, client_address), self._auth)
-            )
+            endpoint = self._cached_endpoint() or self._endpoint_of(await self._http.request_async(metadata_url(self._issuer)))
+            response = await self._http.request_async(endpoint, _form(text, client_address), self._auth)
+            verified_token = self._read_response(text, client_address, response)
         await self._proofs.check_async(verified_token, text, proof)
         return verified_token
 
-    def _known(self, text: str, client_address: str | None) -> Token | None:
+    def _cached(self, text: str, client_address: str | None) -> Token | None:
         if not self._cache_seconds:
             return None
-        until, cached_token = self._kept.get(_digest(text, client_address), (0.0, None))
+        until, cached_token = self._cache.get(_digest(text, client_address), (0.0, None))
         return cached_token if self._clock() < until else None
 
-    def _place(self) -> str | None:
+    def _cached_endpoint(self) -> str | None:
         return self._endpoint[1] if self._endpoint and 0 <= self._clock() - self._endpoint[0] < _METADATA_SECONDS else None
 
-    def _learn(self, metadata: dict[str, Any]) -> str:
+    def _endpoint_of(self, metadata: dict[str, Any]) -> str:
         endpoint = str(metadata.get("introspection_endpoint", ""))
         if metadata.get("issuer") != self._issuer or not endpoint:
             message = f"the metadata at {metadata_url(self._issuer)} names another issuer or no introspection"
@@ -95,7 +95,7 @@ class Introspector:
         self._endpoint = (self._clock(), endpoint)
         return endpoint
 
-    def _judge(self, text: str, client_address: str | None, response: dict[str, Any]) -> Token:
+    def _read_response(self, text: str, client_address: str | None, response: dict[str, Any]) -> Token:
         """Take an answer (RFC 7662 section 2.2); what is not said to be active is not, and a refresh token opens nothing."""
         kind = str(response.get("token_type", "")).lower()
         if response.get("active") is not True or kind not in _KINDS or (kind == "dpop") != ("cnf" in response):
@@ -108,10 +108,10 @@ class Introspector:
         if verified_token.issuer != self._issuer or (verified_token.expires is not None and now >= verified_token.expires):
             raise InvalidToken("the credential is not active")
         if self._cache_seconds:
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept.pop(next(iter(self._kept)))
+            if len(self._cache) >= _MOST_CACHED:
+                self._cache.pop(next(iter(self._cache)))
             until = min(now + self._cache_seconds, verified_token.expires or float("inf"))
-            self._kept[_digest(text, client_address)] = (until, verified_token)
+            self._cache[_digest(text, client_address)] = (until, verified_token)
         return verified_token
 
 

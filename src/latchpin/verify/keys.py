@@ -11,7 +11,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, import_key
 
 from latchpin.verify.errors import IssuerUnreachable
-from latchpin.verify.http import Asker, metadata_url, require_safe
+from latchpin.verify.http import HttpClient, metadata_url, require_safe
 
 KEEP_SECONDS = 600.0  # Latchpin publishes a key twice as long before it signs with it
 REFETCH_SECONDS = 60.0
@@ -23,9 +23,9 @@ _KINDS = ("RSA", "EC", "OKP")
 class PublishedKeys:
     """Keys of one issuer, for all threads and event loops of a process."""
 
-    def __init__(self, issuer: str, asker: Asker, clock: Callable[[], float]) -> None:
+    def __init__(self, issuer: str, http: HttpClient, clock: Callable[[], float]) -> None:
         self._issuer = issuer
-        self._asker = asker
+        self._http = http
         self._clock = clock
         self._keys: dict[str, Key] = {}
         self._jwks_uri: str | None = None
@@ -44,8 +44,8 @@ class PublishedKeys:
                 if self._wants(kid):
                     self._begin()
                     if self._jwks_uri is None:
-                        self._learn(self._asker.ask(metadata_url(self._issuer)))
-                    self._take(self._asker.ask(str(self._jwks_uri)))
+                        self._set_jwks_uri(self._http.request(metadata_url(self._issuer)))
+                    self._take(self._http.request(str(self._jwks_uri)))
         return self._keys.get(kid)
 
     async def find_async(self, kid: str) -> Key | None:
@@ -55,7 +55,7 @@ class PublishedKeys:
             await asyncio.shield(self._fetching[1])
         if self._wants(kid):
             task = loop.create_task(self._fetch())
-            task.add_done_callback(_seen)
+            task.add_done_callback(_retrieve_exception)
             self._fetching = (loop, task)
             await asyncio.shield(task)
         return self._keys.get(kid)
@@ -63,8 +63,8 @@ class PublishedKeys:
     async def _fetch(self) -> None:
         self._begin()
         if self._jwks_uri is None:
-            self._learn(await self._asker.ask_async(metadata_url(self._issuer)))
-        self._take(await self._asker.ask_async(str(self._jwks_uri)))
+            self._set_jwks_uri(await self._http.request_async(metadata_url(self._issuer)))
+        self._take(await self._http.request_async(str(self._jwks_uri)))
 
     def _wants(self, kid: str) -> bool:
         """Whether the keys must be fetched before `kid` can be judged; raises IssuerUnreachable where that has just failed."""
@@ -84,7 +84,7 @@ class PublishedKeys:
             self._tried = now
             self._jwks_uri = None  # it may have moved
 
-    def _learn(self, metadata: Mapping[str, Any]) -> None:
+    def _set_jwks_uri(self, metadata: Mapping[str, Any]) -> None:
         """Take the address of the keys from metadata that names its own issuer (RFC 8414 section 3.3)."""
         if metadata.get("issuer") != self._issuer:
             message = f"the metadata at {metadata_url(self._issuer)} names another issuer"
@@ -109,7 +109,7 @@ class PublishedKeys:
         self._fetched = self._tried = self._clock()
 
 
-def _seen(task: asyncio.Task[None]) -> None:
+def _retrieve_exception(task: asyncio.Task[None]) -> None:
     """Look at how a fetch ended, so that nobody is told of a failure whose caller has gone away."""
     if not task.cancelled():
         task.exception()

@@ -73,9 +73,9 @@ class RequireToken:
             await send(message)
 
         try:
-            scheme, text = self._presented(scope)
+            scheme, text = self._credential(scope)
             proof = self._proof(scope) if scheme == "dpop" else None
-            token = await _checked(self._checks[scheme], text, scope, proof)
+            token = await _verify(self._checks[scheme], text, scope, proof)
             token.require_scope(*self._scopes)
             scope[TOKEN] = token
             await self._app(scope, receive, watched)
@@ -86,7 +86,7 @@ class RequireToken:
                 error.scheme = "DPoP"
             await self._refuse(error, scope, receive, send)
 
-    def _presented(self, scope: Scope) -> tuple[str, str]:
+    def _credential(self, scope: Scope) -> tuple[str, str]:
         """Return scheme and credential of the one Authorization header; never looks for either anywhere else.
 
         A token in the address is refused, as it ends in logs and histories (OAuth 2.1 section 5.1; security.md 53).
@@ -129,7 +129,7 @@ class RequireToken:
         await send({"type": "http.response.body", "body": body.encode()})
 
 
-async def _checked(checks: Verifier | Introspector, text: str, scope: Scope, proof: Proof | None) -> Token:
+async def _verify(checks: Verifier | Introspector, text: str, scope: Scope, proof: Proof | None) -> Token:
     if isinstance(checks, Introspector):
         client = scope.get("client")
         return await checks.verify_async(text, client_address=client[0] if client else None, proof=proof)

@@ -72,14 +72,14 @@ class Proofs:
             raise ValueError(message)
         self._algorithms = frozenset(algorithms)
         self._clock = clock
-        self._first_use = first_use or _Memory(clock).first_use
+        self._first_use = first_use or _InMemoryUses(clock).first_use
 
     def check(self, token: Token, text: str, proof: Proof | None) -> None:
         """Check what came with a sound token, whose text is `text`; raises InvalidToken, InvalidProof.
 
         A token that is bound to no key needs no proof, and none may be given with it.
         """
-        if (name := self._judged(token, text, proof)) is not None:
+        if (name := self._verify_signature_and_claims(token, text, proof)) is not None:
             is_first = self._first_use(name, 2 * WINDOW_SECONDS)
             if inspect.isawaitable(is_first):
                 if inspect.iscoroutine(is_first):
@@ -90,11 +90,11 @@ class Proofs:
 
     async def check_async(self, token: Token, text: str, proof: Proof | None) -> None:
         """As `check`, in an event loop."""
-        if (name := self._judged(token, text, proof)) is not None:
+        if (name := self._verify_signature_and_claims(token, text, proof)) is not None:
             is_first = self._first_use(name, 2 * WINDOW_SECONDS)
             _require_first(is_first=bool(await is_first if inspect.isawaitable(is_first) else is_first))
 
-    def _judged(self, token: Token, text: str, proof: Proof | None) -> str | None:
+    def _verify_signature_and_claims(self, token: Token, text: str, proof: Proof | None) -> str | None:
         """Return the name of a sound proof, which is of its key alone; None where none is needed."""
         if not token.is_bound:
             if proof is not None:
@@ -104,14 +104,14 @@ class Proofs:
             raise InvalidToken("the token is bound in a way that is not known here")
         if proof is None:
             raise InvalidToken("the token is bound to a key; send it as DPoP, with a proof", scheme="DPoP")
-        jkt, claims = self._opened(proof.header)
+        jkt, claims = self._decode(proof.header)
         if jkt != token.jkt:
             raise InvalidProof("the proof is of another key than the token is bound to")
         self._check_claims(claims, proof, text)
         proof_id = f"{jkt}|{claims['jti']}".encode(errors="surrogatepass")
         return f"dpop:{sha256(proof_id).hexdigest()}"
 
-    def _opened(self, header: str) -> tuple[str, dict[str, Any]]:
+    def _decode(self, header: str) -> tuple[str, dict[str, Any]]:
         """Return the thumbprint of a proof's key (RFC 7638) and its claims, the signature checked."""
         if len(header) > _MOST_BYTES or _COMPACT.fullmatch(header) is None:
             raise InvalidProof("the DPoP header must be one compact JWS")
@@ -146,7 +146,7 @@ class Proofs:
             raise InvalidProof("ath is not the hash of the token")
 
 
-class _Memory:
+class _InMemoryUses:
     """The names that one process has seen; those that have run out make room."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

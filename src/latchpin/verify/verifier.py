@@ -13,7 +13,7 @@ from joserfc.jwk import Key
 
 from latchpin.verify import token
 from latchpin.verify.errors import InvalidToken
-from latchpin.verify.http import TIMEOUT_SECONDS, Asker, require_safe
+from latchpin.verify.http import TIMEOUT_SECONDS, HttpClient, require_safe
 from latchpin.verify.keys import PublishedKeys
 from latchpin.verify.proof import Proof, Proofs
 from latchpin.verify.token import Token
@@ -26,7 +26,7 @@ _FOREIGN_KEYS = frozenset({"jku", "jwk", "x5u", "x5c"})
 _TEXTS = ("sub", "client_id", "jti")  # RFC 9068 section 2.2, besides iss, aud, exp and iat, which are compared
 
 
-class _Allowed(jws.JWSRegistry):
+class _Algorithms(jws.JWSRegistry):
     """The accepted algorithms and no others. `EdDSA` is the name that Ed25519 goes by in most issuers, so nobody is warned of it."""
 
     def get_alg(self, name: str) -> Any:  # noqa: ANN401  a type that the library keeps to itself
@@ -78,10 +78,10 @@ class Verifier:
             raise ValueError(message)
         self._organization = organization
         self._algorithms = frozenset(algorithms)
-        self._registry = _Allowed(algorithms=list(algorithms))
+        self._registry = _Algorithms(algorithms=list(algorithms))
         self._leeway = leeway
         self._clock = clock
-        self._keys = PublishedKeys(issuer, Asker(issuer, timeout), clock)
+        self._keys = PublishedKeys(issuer, HttpClient(issuer, timeout), clock)
         self._proofs = proofs or Proofs(clock=clock)
 
     def verify(self, text: str, *, proof: Proof | None = None) -> Token:
@@ -90,14 +90,14 @@ class Verifier:
         `proof` is what came with a token under `Authorization: DPoP`, and None for one under Bearer. Raises InvalidProof.
         """
         signed, kid = self._read(text)
-        verified_token = self._checked(signed, self._keys.find(kid))
+        verified_token = self._verify_signature(signed, self._keys.find(kid))
         self._proofs.check(verified_token, text, proof)
         return verified_token
 
     async def verify_async(self, text: str, *, proof: Proof | None = None) -> Token:
         """As `verify`, in an event loop; waits only where keys have to be fetched, and for a list of used proofs that is elsewhere."""
         signed, kid = self._read(text)
-        verified_token = self._checked(signed, await self._keys.find_async(kid))
+        verified_token = self._verify_signature(signed, await self._keys.find_async(kid))
         await self._proofs.check_async(verified_token, text, proof)
         return verified_token
 
@@ -123,7 +123,7 @@ class Verifier:
             raise InvalidToken("the token names no key")
         return signed, kid
 
-    def _checked(self, signed: jws.CompactSignature, key: Key | None) -> Token:
+    def _verify_signature(self, signed: jws.CompactSignature, key: Key | None) -> Token:
         if key is None:
             raise InvalidToken("the issuer does not publish the token's key")
         algorithm = signed.headers().get("alg")
@@ -135,10 +135,10 @@ class Verifier:
             raise InvalidToken("the signature is wrong") from None
         if not isinstance(claims, dict):
             raise InvalidToken("the token is malformed")
-        self._judge(claims)
+        self._check_claims(claims)
         return token.of_claims(claims)
 
-    def _judge(self, claims: dict[str, Any]) -> None:
+    def _check_claims(self, claims: dict[str, Any]) -> None:
         """Check the claims (RFC 9068 sections 2.2 and 4); raises InvalidToken."""
         now = self._clock()
         if claims.get("iss") != self._issuer:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from latchpin.identity.roles import Role
-from latchpin.identity.scopes import EVERY
+from latchpin.identity.scopes import REQUESTABLE
 from latchpin.oauth.client_admin import DEVICE, EXCHANGE, ClientFields
 from latchpin.oauth.client_list import AppKind, ClientSummary
 from latchpin.storage.models import OAuthClient
@@ -28,7 +28,7 @@ class OfferedSpaces:
 
     spaces: tuple[SpaceChoice, ...]
     left_out: int
-    kept: Mapping[int, Role]
+    hidden_roles: Mapping[int, Role]
 
 
 def known_kind(text: str) -> Kind | None:
@@ -42,15 +42,15 @@ def kind_of(summary: ClientSummary) -> Kind:
     return kinds[summary.kind]
 
 
-def entry(kind: Kind, entries: Entries, offered: OfferedSpaces, client: OAuthClient | None) -> ClientFields:
+def read_fields(kind: Kind, entries: Entries, offered: OfferedSpaces, client: OAuthClient | None) -> ClientFields:
     """Read a form. What it does not show of an app that is there already stays as it is."""
     method = "none" if kind == "public" else entries.get("auth_method", "client_secret_basic")
     own_key = method == "private_key_jwt"
     current_grant_types = client.grant_types.split() if client else []
     optional = {DEVICE: entries.get("device") == "yes" and kind != "service", EXCHANGE: entries.get("exchange") == "yes"}
     base_grant_types = [each for each in current_grant_types if each not in optional] or list(_GRANTS[kind])
-    scopes = [scope for scope in EVERY if entries.get(f"scope_{scope}") == "yes"]
-    roles = dict(offered.kept)
+    scopes = [scope for scope in REQUESTABLE if entries.get(f"scope_{scope}") == "yes"]
+    roles = dict(offered.hidden_roles)
     for choice in offered.spaces:
         if role := next((role for role in Role if role.word == entries.get(choice.field)), None):
             roles[int(choice.field.removeprefix("space_"))] = role
@@ -75,7 +75,7 @@ def _lines(text: str) -> tuple[str, ...]:
     return tuple(re.split(r"\s+", text.strip())) if text.strip() else ()
 
 
-def filled(client: OAuthClient, roles: Mapping[int, Role]) -> dict[str, str]:
+def form_entries(client: OAuthClient, roles: Mapping[int, Role]) -> dict[str, str]:
     """Return the entries of an app that is there."""
     grant_types = client.grant_types.split()
     return {

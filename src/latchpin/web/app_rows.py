@@ -19,7 +19,7 @@ from latchpin.web.views.apps import ApplicationFacts, AppRow, AppUserRow, Resour
 from latchpin.web.views.organization import ConnectedRow
 
 KIND_WORDS = {AppKind.CONFIDENTIAL: "Web app", AppKind.PUBLIC: "Public app", AppKind.SERVICE: "Service"}
-_PROOFS = {
+_AUTH_METHODS = {
     "none": "Not at all: it cannot keep a secret. PKCE ties each sign-in to the app that began it.",
     "client_secret_basic": "With its secret, by HTTP Basic",
     "client_secret_post": "With its secret, in the form",
@@ -66,7 +66,7 @@ def facts(summary: ClientSummary, spaces: Mapping[int, Role], names: Mapping[int
     """What an app is made of; `names` are those of Spaces by id."""
     client = summary.client
     return ApplicationFacts(
-        client_authentication=_PROOFS.get(client.auth_method, client.auth_method),
+        client_authentication=_AUTH_METHODS.get(client.auth_method, client.auth_method),
         grant_types=tuple(_GRANT_TYPES.get(each, each) for each in client.grant_types.split()),
         addresses=tuple(json.loads(client.redirect_uris)),
         logout_addresses=tuple(json.loads(client.post_logout_redirect_uris)),
@@ -127,8 +127,8 @@ def resource(api_resource: Resource) -> ResourceRow:
 def connected(connected_app: ConnectedApp) -> ConnectedRow:
     """One app that a user has let act."""
     client = connected_app.client
-    space_names = sorted(place.name for place in connected_app.places if place.name)
-    reaches = {place.reach for place in connected_app.places}
+    space_names = sorted(place.name for place in connected_app.spaces if place.name)
+    reaches = {place.reach for place in connected_app.spaces}
     wide = ["All Spaces"] if Reach.ALL in reaches else []
     personal = ["Personal Space"] if Reach.PERSONAL in reaches and not wide else []
     return ConnectedRow(

@@ -32,7 +32,7 @@ PRIVATE: Mapping[str, str] = {"Referrer-Policy": "no-referrer"}
 
 
 def app(client: Client, redirect_uri: str, organization_id: int, *, has_consented: bool) -> AppFacts:
-    """An app, with what is known of where it is at home; `known` says that this person has let it in before.
+    """An app, with what is known of where it is at home; `has_consented` says that this person has let it in before.
 
     What an app says of itself (its home page) counts only where an administrator of the person's own organization entered it.
     """

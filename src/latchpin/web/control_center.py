@@ -36,7 +36,7 @@ from latchpin.web.page_context import PageContext
 SCOPE = "openid profile email " + " ".join(sorted(scope.value for scope in ALL))
 _FLOW_SECONDS = 600
 _ABOUT = "control center flow"
-_NOT_BEGUN = "This sign-in was not begun here, or took too long. Sign in again."
+_NO_FLOW = "This sign-in was not begun here, or took too long. Sign in again."
 
 
 class FlowLost(Conflict):
@@ -61,17 +61,17 @@ class AuthorizationRedirect:
 class _LoginState:
     """What travels sealed in `state`: the page to go to, and whether the flow was begun a second time."""
 
-    wanted: str
+    next_path: str
     again: bool
 
 
 def begin(request: AnyRequest, next_path: str, *, again: bool = False) -> AuthorizationRedirect:
-    """Begin the flow that ends at one of our pages, `wanted`; call it for a browser that is signed in. `again` marks a second try."""
+    """Begin the flow that ends at one of our pages, `next_path`; call it for a browser that is signed in. `again` marks a second try."""
     server = services.of(request)
     key = server.secrets.derive("control-center")
     token, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
     # The page to go to can be a whole authorization request: too long for a cookie, so it travels sealed in `state`.
-    payload = json.dumps({"wanted": next_path, "again": again}).encode()
+    payload = json.dumps({"next_path": next_path, "again": again}).encode()
     state = f"{token}.{urlsafe_b64encode(sealing.seal(key, payload, token)).decode()}"
     query = {
         "client_id": CONTROL_CENTER,
@@ -100,9 +100,9 @@ async def finish(request: AnyRequest) -> str:
     query = request.query_params
     (state_token, _, _), issuer = query.get("state", "").partition("."), query.get("iss", "")
     if issuer != server.issuer:
-        raise FlowLost(_NOT_BEGUN)
+        raise FlowLost(_NO_FLOW)
     if flow is None or not hmac.compare_digest(state_token.encode(), flow["state"].encode()):
-        raise FlowSuperseded(_NOT_BEGUN)
+        raise FlowSuperseded(_NO_FLOW)
     form = Params(
         {
             "code": query.get("code", ""),
@@ -117,7 +117,7 @@ async def finish(request: AnyRequest) -> str:
             outcome = await authorization_code.redeem(server, session, client, form, page_context.origin_of(request))
     if outcome is None or isinstance(outcome, OAuthError):
         raise FlowSuperseded("The sign-in could not be finished. Sign in again.")
-    return _login_state(request).wanted
+    return _login_state(request).next_path
 
 
 async def resume(request: AnyRequest) -> AuthorizationRedirect | None:
@@ -134,8 +134,8 @@ async def resume(request: AnyRequest) -> AuthorizationRedirect | None:
     async with ctx.services.database.read() as session:
         has_grant = await first_party_grants.control_center_grant(session, ctx.signed_in.session_id) is not None
     if has_grant or login_state.again:
-        return AuthorizationRedirect(login_state.wanted, no_cookie(ctx.services.settings))
-    return begin(request, login_state.wanted, again=True)
+        return AuthorizationRedirect(login_state.next_path, no_cookie(ctx.services.settings))
+    return begin(request, login_state.next_path, again=True)
 
 
 async def token_for(ctx: PageContext) -> AccessToken:

@@ -19,7 +19,7 @@ _REFUSED = (
 
 async def require_own_page(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
     """Refuse a changing request that did not come from our own pages (a Litestar guard on all pages)."""
-    headers = context.of(connection.scope).seen
+    headers = context.of(connection.scope).request_headers
     if not same_origin.may_change(str(connection.scope.get("method")), headers, same_origin.own_origins(services.of(connection).settings)):
         raise Denied(_REFUSED, code="cross_site")
 
@@ -29,7 +29,7 @@ async def refuse_other_sites(connection: ASGIConnection[Any, Any, Any, Any], _ha
 
     Their pages send no referrer, and with that browsers that do not send Sec-Fetch-Site say `Origin: null`. There the token decides.
     """
-    headers = context.of(connection.scope).seen
+    headers = context.of(connection.scope).request_headers
     origin_unknown = b"sec-fetch-site" not in headers and headers.get(b"origin", b"null") == b"null"
     if not origin_unknown and not same_origin.may_change(
         str(connection.scope.get("method")), headers, same_origin.own_origins(services.of(connection).settings)

@@ -32,10 +32,10 @@ from latchpin.web.views.common import Form
 
 LIFETIME = timedelta(minutes=30)
 MOST_BYTES = 128 * 1024
-_TYPED = "typed_text"
-_MARK = "kept"
+_OPTION = "typed_text"
+_MARK = "draft"
 # One-time ids of a form belong to the page that they were drawn for.
-_ONCE = frozenset({"idempotency_key"})
+_ONE_TIME = frozenset({"idempotency_key"})
 _SECRET_NAME = re.compile("password|secret|token")
 # What looks like a key or secret of ours, a private key (PEM; JWK, of which RSA's factors tell as much as `d`) or a JWT: people paste
 # them into texts.
@@ -57,16 +57,16 @@ class SavedDraft:
 
 
 def keeps_draft(*in_address: str) -> dict[str, Any]:
-    """Declare that a form carries typed text, and that GET of the same path draws it: `@post("/agents/new", opt=kept.typed())`.
+    """Declare that a form carries typed text, and that GET of the same path draws it: `@post("/agents/new", opt=drafts.keeps_draft())`.
 
     `in_address` are fields that the page's address needs.
     """
-    return {_TYPED: in_address}
+    return {_OPTION: in_address}
 
 
 async def save(request: AnyRequest) -> SavedDraft | None:
     """Keep what a form held whose session has ended; None where there is nothing to keep, or it is not known whose it was."""
-    in_address = request.route_handler.opt.get(_TYPED)
+    in_address = request.route_handler.opt.get(_OPTION)
     server = services.of(request)
     token = request.cookies.get(sessions.cookie_name(server.settings))
     if in_address is None or not token:
@@ -122,7 +122,7 @@ async def read(session: Session, user_id: int, path: str, token: str, secrets: S
 def fill(form: Form, saved_entries: Entries) -> Form:
     """Return a page's form with what was typed in the place of what it would show; a field for a secret stays as it is."""
     secret_fields = {name: value for name, value in form.values.items() if _SECRET_NAME.search(name)}
-    return Form({**secret_fields, **saved_entries}, form.errors, kept=True)
+    return Form({**secret_fields, **saved_entries}, form.errors, from_draft=True)
 
 
 def has_draft(address: str) -> bool:
@@ -135,12 +135,12 @@ def without_secrets(form_entries: Entries) -> Entries:
     return {
         name: _PASTED.sub(rf"\1{_REDACTED}", text)
         for name, text in form_entries.items()
-        if not _SECRET_NAME.search(name) and name not in _ONCE
+        if not _SECRET_NAME.search(name) and name not in _ONE_TIME
     }
 
 
 def _key(secrets: Secrets) -> bytes:
-    return secrets.derive("kept-forms")
+    return secrets.derive("form-drafts")
 
 
 def _about(user_id: int, path: str) -> str:
@@ -148,7 +148,7 @@ def _about(user_id: int, path: str) -> str:
 
 
 def _name(settings: Settings) -> str:
-    return cookie_names.of(settings, "kept")
+    return cookie_names.of(settings, "draft")
 
 
 def _cookie(settings: Settings, token: str) -> Cookie:

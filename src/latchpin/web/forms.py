@@ -20,7 +20,9 @@ _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
 async def read(request: AnyRequest) -> Entries:
     """Return a form's entries by field name, the last one where a name comes twice.
 
-    A form can take its time to arrive, so who sends it is asked once more afterwards. Raises Malformed, and what `still_there` raises.
+    A form can take its time to arrive, so who sends it is looked up once more afterwards.
+
+    Raises Malformed, and what `revalidate_session` raises.
     """
     await request.body()
     await revalidate_session(request)

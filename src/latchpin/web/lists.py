@@ -15,8 +15,8 @@ Id = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
 _MOST_PAGES = 1_000_000
 
 
-def wanted(request: AnyRequest, base: str, sorts: tuple[str, ...], size: int, filters: tuple[str, ...] = ()) -> Listing:
-    """Read an address; the first of `sorts` is the default. The total is not known yet: see `counted`."""
+def read_listing(request: AnyRequest, base: str, sorts: tuple[str, ...], size: int, filters: tuple[str, ...] = ()) -> Listing:
+    """Read an address; the first of `sorts` is the default. The total is not known yet: see `with_total`."""
     query = {name: forms.query(request, name) for name in ("q", *filters, "sort", "order", "page")}
     sort = query["sort"] if query["sort"] in sorts else sorts[0]
     page = forms.number(query["page"], most=_MOST_PAGES) or 1
@@ -24,6 +24,6 @@ def wanted(request: AnyRequest, base: str, sorts: tuple[str, ...], size: int, fi
     return Listing(base, nonempty, sort, query["order"] == "desc", page, size, 0)
 
 
-def counted(listing: Listing, total: int) -> Listing:
+def with_total(listing: Listing, total: int) -> Listing:
     """The same place, with the length of the whole list."""
     return replace(listing, total=total)

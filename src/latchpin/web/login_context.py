@@ -1,4 +1,4 @@
-"""The app on whose behalf somebody stands at our door: its name for the sign-in page, and the headers that let the browser go on to it."""
+"""The app on whose behalf somebody signs in: its name for the sign-in page, and the headers that let the browser go on to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OWN = {"Referrer-Policy": render.HEADERS["Referrer-Policy"]}
 
 @dataclass(frozen=True, slots=True)
 class LoginContext:
-    """Who waits behind the door, and where their address leads: `app` and `email` (what the app expects) are empty where nobody does."""
+    """Who sent the person, and where their address leads: `app` and `email` (what the app expects) are empty where nobody did."""
 
     app: str = ""
     destination: Destination | None = None

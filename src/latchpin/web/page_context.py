@@ -31,12 +31,12 @@ _DEVICE_SECONDS = 400 * 86_400
 
 
 class SignInRequired(Exception):
-    """Nobody is signed in. `ended` says that somebody was, and `kept` where what they had typed is drawn again."""
+    """Nobody is signed in. `ended` says that somebody was, and `draft` where what they had typed is drawn again."""
 
     def __init__(self, *, ended: bool, draft: SavedDraft | None = None) -> None:
         super().__init__()
         self.ended = ended
-        self.kept = draft
+        self.draft = draft
 
 
 class PasswordChangeRequired(Exception):
@@ -47,7 +47,7 @@ class PasswordChangeRequired(Exception):
 class PageContext:
     """A request by a signed-in person. `renewed` is a new token of the session that the answer must carry.
 
-    `kept` is what they had typed into the page's form when an earlier session ended. `entries` is the form that was sent, on routes that
+    `draft` is what they had typed into the page's form when an earlier session ended. `entries` is the form that was sent, on routes that
     need a recent password (latchpin.web.reauth).
     """
 
@@ -56,7 +56,7 @@ class PageContext:
     signed_in: SignedInUser
     organization: str
     renewed: str | None = None
-    kept: Entries | None = None
+    draft: Entries | None = None
     entries: Entries = field(default_factory=dict)
 
     @property
@@ -134,7 +134,7 @@ async def require_user_with_any_password(request: AnyRequest) -> PageContext:
 async def _page_context(session: Session, request: AnyRequest, server: Services, signed_in: SignedInUser) -> PageContext:
     organization = await organizations.get(session, signed_in.principal.organization_id)
     draft_entries = await drafts.find(session, request, signed_in.principal.user_id)
-    return PageContext(request, server, signed_in, organization.name, kept=draft_entries)
+    return PageContext(request, server, signed_in, organization.name, draft=draft_entries)
 
 
 async def revalidate_session(request: AnyRequest) -> None:

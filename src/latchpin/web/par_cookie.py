@@ -43,4 +43,4 @@ def _from_cookie(request: AnyRequest) -> str:
 
 
 def _name(settings: Settings) -> str:
-    return cookie_names.of(settings, "asked")
+    return cookie_names.of(settings, "par")

@@ -23,7 +23,7 @@ from latchpin.web import forms, page_context, render
 from latchpin.web.forms import Entries
 from latchpin.web.page_context import PageContext
 from latchpin.web.views.common import Form
-from latchpin.web.views.entry import ConfirmPassword
+from latchpin.web.views.sign_in import ConfirmPassword
 
 FIELD = "confirm_password"
 
@@ -53,7 +53,7 @@ async def require_administrator(request: AnyRequest) -> PageContext:
     """Return the page context of an administrator, and where the route needs a recent password, with the form that was sent.
 
     Verifies the password where it has to be given again and came with the form, and takes it out of the entries. Raises what
-    `session.administrator` and `forms.read` raise, and ReauthenticationRequired where the password is wrong.
+    `page_context.require_administrator` and `forms.read` raise, and ReauthenticationRequired where the password is wrong.
     """
     ctx = await page_context.require_administrator(request)
     if _is_required(ctx):
@@ -93,9 +93,9 @@ def page(error: ReauthenticationRequired) -> Response[str]:
     if isinstance(refusal, Throttled):
         status, headers = 429, {"Retry-After": str(refusal.retry_after)}
     form = Form({}, {FIELD: refusal.detail}) if refusal else Form()
-    minutes = ctx.services.settings.proof_minutes
+    minutes = ctx.services.settings.reauth_minutes
     view = ConfirmPassword(ctx.shell(""), form, ctx.request.scope["path"], tuple(ctx.entries.items()), address, minutes)
-    return render.page(ctx.request, "entry/confirm_password.html", view, status=status, headers=headers)
+    return render.page(ctx.request, "sign_in/confirm_password.html", view, status=status, headers=headers)
 
 
 async def change_password(ctx: PageContext, entries: Entries) -> None:

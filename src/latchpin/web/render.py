@@ -46,8 +46,8 @@ def page(
 ) -> Response[str]:
     """Draw a page, its form with what the person had typed before signing in again. A message that waited is shown and taken away."""
     ctx: page_context.PageContext | None = request.scope.get(page_context.PAGE_CONTEXT)  # type: ignore[assignment]
-    if ctx is not None and ctx.kept is not None and hasattr(view, "form"):
-        view = replace(view, form=drafts.fill(view.form, ctx.kept))
+    if ctx is not None and ctx.draft is not None and hasattr(view, "form"):
+        view = replace(view, form=drafts.fill(view.form, ctx.draft))
     content = templating.render(ENVIRONMENT, template, view)
     all_cookies = list(cookies)
     if view.shell.toast is not None:

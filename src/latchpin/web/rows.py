@@ -35,7 +35,7 @@ def owner(user: User) -> KeyOwner:
 def key(api_key: ApiKey, now: datetime, names: Mapping[int, str] = MappingProxyType({})) -> KeyRow:
     """One API key; `names` are full names by user id, for a maker who is still there."""
     key_scopes = scopes.parse(api_key.scopes)
-    access = scopes.named(key_scopes)
+    access = scopes.access_of(key_scopes)
     return KeyRow(
         id=api_key.id,
         description=api_key.description or "",
@@ -92,7 +92,7 @@ def _user(user: User, active_count: int, expiring_count: int, me: int) -> UserRo
 
 
 def agent(record: Any, *, spaces: dict[int, str], owners: dict[int, str], editable: bool) -> AgentRow:  # noqa: ANN401
-    """One agent; `found` is an Agent or a row with its columns."""
+    """One agent; `record` is an Agent or a row with its columns."""
     return AgentRow(
         record.id,
         record.name,

@@ -30,16 +30,16 @@ class BrokenPipe(Exception):
 class ChildProcess:
     """One child, in a process group and a temporary directory of its own. It dies with this process (limits.bind_to_parent)."""
 
-    def __init__(self, process: asyncio.subprocess.Process, place: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, directory: str) -> None:
         self._process = process
-        self._place = place
+        self._directory = directory
         self._errors = bytearray()
         self._listening = asyncio.create_task(self._keep_errors())
 
     @classmethod
     async def spawn(cls) -> Self:
         """Start a child that loads and then waits. Its environment holds no setting and no secret."""
-        place = tempfile.mkdtemp(prefix="latchpin-run-")
+        directory = tempfile.mkdtemp(prefix="latchpin-run-")
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -50,12 +50,12 @@ class ChildProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=environment | {"HOME": place, "TMPDIR": place},
-            cwd=place,
+            env=environment | {"HOME": directory, "TMPDIR": directory},
+            cwd=directory,
             start_new_session=True,
             limit=messages.MOST_LINE,
         )
-        return cls(process, place)
+        return cls(process, directory)
 
     @property
     def pid(self) -> int:
@@ -111,7 +111,7 @@ class ChildProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)  # what it may have started and left behind
         await self._listening
-        await asyncio.to_thread(shutil.rmtree, self._place, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
         if self._errors:
             _log.warning("child.stderr", pid=self.pid, code=code, text=self._errors.decode(errors="replace")[-2000:])
         return code

@@ -25,7 +25,7 @@ from latchpin.storage.models.run import LogMode, RunFileType, TransitionCause
 from latchpin.worker import output, preparation
 from latchpin.worker.child_process import BrokenPipe, ChildProcess
 from latchpin.worker.context import STOP_SECONDS, WorkerContext
-from latchpin.worker.messages import EXIT_ABANDONED, Counted, Finished, LogLine, Message, RecordTaken, RequestMade, Started
+from latchpin.worker.messages import EXIT_ABANDONED, CrawlCounters, CrawlResult, CrawlStarted, LogLine, Message, RequestLog, ScrapedRecord
 from latchpin.worker.output import RunOutput
 from latchpin.worker.spare import ChildFailed
 
@@ -41,7 +41,7 @@ _log = Logger(__name__)
 class Report:
     """What was written of a run and when it began to be written, and what is asked; `orders` None where the lease is lost."""
 
-    began: float
+    started_at: float
     counters: Counters
     orders: Orders | None
 
@@ -57,9 +57,9 @@ class Execution:
         self._counters = Counters()
         self._reported = Counters()
         self._renewed = time.monotonic()
-        self._began = time.monotonic()
+        self._started_at = time.monotonic()
         self._child: ChildProcess | None = None
-        self._finished: Finished | None = None
+        self._finished: CrawlResult | None = None
         self._failure: str | None = None
         self._stop_message: str | None = None
         self._stopping_since: float | None = None
@@ -108,42 +108,42 @@ class Execution:
 
     async def _hear(self, message: Message) -> None:
         counters = self._counters
-        if isinstance(message, RecordTaken):
+        if isinstance(message, ScrapedRecord):
             if self._output.record(message):
                 counters.data_count += 1
             elif self._failure is None:
                 self._fail(f"The records reached the limit of {self._context.settings.run_output_mb:,} MiB.")
-        elif isinstance(message, RequestMade):
+        elif isinstance(message, RequestLog):
             counters.request_count += 1
             counters.traffic += message.bytes
             self._output.request(message)
         elif isinstance(message, LogLine):
             self._output.log(message)
-        elif isinstance(message, Counted):
+        elif isinstance(message, CrawlCounters):
             counters.page_count, counters.dynamic_page_count = message.pages, message.dynamic_pages
             counters.action_count, counters.error_count = message.actions, message.errors
-        elif isinstance(message, Started):
+        elif isinstance(message, CrawlStarted):
             await self._write(lambda session: run_leases.advance(session, self.lease, RunStatus.RUNNING))
         else:
             self._finished = message
 
     async def report(self, session: Session) -> Report:
         """Write how far the run has come and renew its lease; `heard` is to be called with the answer after the commit."""
-        began, counters = time.monotonic(), Counters(**self._counters.values())
+        started_at, counters = time.monotonic(), Counters(**self._counters.values())
         try:
             orders = await run_leases.report(session, self.lease, counters, lease_seconds=self._context.settings.worker_lease_seconds)
         except LeaseLost:
-            return Report(began, counters, None)
-        if began - self._renewed >= self._context.renew_seconds:
+            return Report(started_at, counters, None)
+        if started_at - self._renewed >= self._context.renew_seconds:
             await self._write_sizes(session)
-        return Report(began, counters, orders)
+        return Report(started_at, counters, orders)
 
     async def heard(self, report: Report) -> None:
         """Obey what was asked when it was reported; a lease that is lost ends the child."""
         if report.orders is None:
             self.lose()
             return
-        self._renewed, self._reported = report.began, report.counters
+        self._renewed, self._reported = report.started_at, report.counters
         self.obey(report.orders)
         if self._child is not None:
             await self._child.keep_alive()
@@ -173,7 +173,7 @@ class Execution:
             return
         if child.memory() > settings.run_memory_mb * _MIB:
             self._fail(f"The run took more than {settings.run_memory_mb:,} MiB of memory.", kill=True)
-        elif now - self._began > self._longest:
+        elif now - self._started_at > self._longest:
             self._fail("The run did not end in time, so it was ended.", kill=True)
         elif self._stopping_since is not None and now - self._stopping_since > STOP_SECONDS:
             self._stop_message = f"It did not stop within {STOP_SECONDS:.0f} seconds, so it was ended."

@@ -1,4 +1,4 @@
-"""The worker process: takes runs, executes them, renews their leases, and sweeps up after workers that are lost."""
+"""The worker process: takes runs, executes them, renews their leases, and recovers the runs of workers that are lost."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from latchpin.storage.models import Worker as WorkerRow
 from latchpin.worker import preparation
 from latchpin.worker.context import PULSE_SECONDS, WorkerContext
 from latchpin.worker.execution import Execution
-from latchpin.worker.sweep import purge, sweep
+from latchpin.worker.recovery import purge, recover
 
-_SWEEP_SECONDS = 5.0
+_RECOVERY_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _log = Logger(__name__)
 
@@ -48,7 +48,7 @@ class Worker:
             asyncio.create_task(self._context.admission.queue.work(self._handle, slots=settings.worker_slots)),
             asyncio.create_task(self._repeat(self._look_after, PULSE_SECONDS)),
             asyncio.create_task(self._repeat(self._report, PULSE_SECONDS)),
-            asyncio.create_task(self._repeat(lambda: sweep(self._context), _SWEEP_SECONDS)),
+            asyncio.create_task(self._repeat(lambda: recover(self._context), _RECOVERY_SECONDS)),
         ]
         _log.info("worker.ready", name=self._row.name, slots=settings.worker_slots)
         on_ready()
@@ -80,7 +80,7 @@ class Worker:
         if alone:
             async with self._context.database.read() as session:
                 owners = await run_leases.owners(session)
-            await sweep(self._context, gone=owners - {row.id})
+            await recover(self._context, gone=owners - {row.id})
         await purge(self._context)
         return row
 
@@ -152,12 +152,12 @@ class Worker:
 
     async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
         while True:
-            began = time.monotonic()
+            started_at = time.monotonic()
             try:
                 await work()
             except Unavailable:
                 _log.warning("worker.unavailable", detail="the database cannot be reached; tried again")
-            await asyncio.sleep(max(0.05, seconds - (time.monotonic() - began)))
+            await asyncio.sleep(max(0.05, seconds - (time.monotonic() - started_at)))
 
     async def _patiently(self, work: Callable[[], Awaitable[WorkerRow]]) -> WorkerRow:
         while True:

@@ -17,7 +17,7 @@ class _Message(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True):
     """Base of the messages."""
 
 
-class Started(_Message, frozen=True, tag="started"):
+class CrawlStarted(_Message, frozen=True, tag="started"):
     """The crawl has begun."""
 
 
@@ -29,13 +29,13 @@ class LogLine(_Message, frozen=True, tag="log"):
     text: str
 
 
-class RecordTaken(_Message, frozen=True, tag="record"):
+class ScrapedRecord(_Message, frozen=True, tag="record"):
     """A record that is complete."""
 
     values: dict[str, Any]
 
 
-class RequestMade(_Message, frozen=True, tag="request"):
+class RequestLog(_Message, frozen=True, tag="request"):
     """A request that has its answer, or none: then `status` is None and `error` says why. `bytes` are those of the answer's body."""
 
     at: float
@@ -47,7 +47,7 @@ class RequestMade(_Message, frozen=True, tag="request"):
     error: str | None = None
 
 
-class Counted(_Message, frozen=True, tag="counters"):
+class CrawlCounters(_Message, frozen=True, tag="counters"):
     """How far the crawl has come, in all so far."""
 
     pages: int
@@ -56,7 +56,7 @@ class Counted(_Message, frozen=True, tag="counters"):
     errors: int
 
 
-class Finished(_Message, frozen=True, tag="finished"):
+class CrawlResult(_Message, frozen=True, tag="finished"):
     """The crawl has ended. `is_failure` where it could not do its work; `message` says why it ended, where there is something to say."""
 
     message: str | None
@@ -64,6 +64,6 @@ class Finished(_Message, frozen=True, tag="finished"):
     fields: dict[str, int]
 
 
-Message = Started | LogLine | RecordTaken | RequestMade | Counted | Finished
+Message = CrawlStarted | LogLine | ScrapedRecord | RequestLog | CrawlCounters | CrawlResult
 encode = msgspec.json.Encoder(enc_hook=str).encode
 decode = msgspec.json.Decoder(Message).decode

@@ -14,7 +14,7 @@ import msgspec
 
 from latchpin.kit.file_store import FileStore
 from latchpin.storage.models.run import RunFileType
-from latchpin.worker.messages import LogLine, RecordTaken, RequestMade
+from latchpin.worker.messages import LogLine, RequestLog, ScrapedRecord
 
 HIDDEN = "[hidden]"
 _LEAST_SECRET = 4  # characters; a shorter value would strike out half of a log
@@ -72,11 +72,11 @@ class RunOutput:
         """The name of the log."""
         return self._files["log"].name
 
-    def record(self, taken: RecordTaken) -> bool:
+    def record(self, taken: ScrapedRecord) -> bool:
         """Take a record; returns whether it had room."""
         return self.records.add(_encode(taken.values) + b"\n")
 
-    def request(self, message: RequestMade) -> None:
+    def request(self, message: RequestLog) -> None:
         """Take a request."""
         line = {
             "at": _iso(message.at),

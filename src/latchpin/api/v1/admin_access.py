@@ -70,7 +70,7 @@ def _session(browser_session: BrowserSession) -> SessionOut:
 
 
 def _connected(connected_app: ConnectedApp) -> ConnectedOut:
-    places = sorted(connected_app.places, key=lambda place: (place.reach, place.name or ""))
+    places = sorted(connected_app.spaces, key=lambda place: (place.reach, place.name or ""))
     return ConnectedOut(
         app_id=connected_app.client.id,
         client_id=connected_app.client.client_id,

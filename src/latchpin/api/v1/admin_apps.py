@@ -91,7 +91,7 @@ async def list_apps(
 )
 async def create_app(request: Request[Any, Any, Any]) -> Response[AppMade]:
     """Register an app. This answer shows its secret once; a lost one is replaced by rotating."""
-    fields = (await bodies.read(request, AppEntry)).entry
+    fields = (await bodies.read(request, AppEntry)).client_fields
     server, organization_id = services.of(request), principal(request).organization_id
     async with server.database.transaction() as session:
         created_app = await client_admin.create(session, organization_id, fields, secrets=server.secrets, by=actor(request))
@@ -117,7 +117,7 @@ async def get_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
 )
 async def change_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
     """Replace an own app's fields. Another name, other addresses, keys or grant types, and wider scopes ask every user again."""
-    fields = (await bodies.read(request, AppEntry)).entry
+    fields = (await bodies.read(request, AppEntry)).client_fields
     organization_id = principal(request).organization_id
     async with database(request).transaction() as session:
         client = await _own(session, organization_id, app_id)

@@ -95,13 +95,13 @@ class KeyPolicyChange(Body, frozen=True):
 
 def to_schema(key: ApiKey) -> ApiKeyOut:
     """Put a key's entry on the wire."""
-    carried = scopes.parse(key.scopes)
+    key_scopes = scopes.parse(key.scopes)
     return ApiKeyOut(
         id=key.id,
         user_id=key.user_id,
         description=key.description,
         prefix=key.prefix,
-        access=scopes.named(carried),
+        access=scopes.access_of(key_scopes),
         scopes=key.scopes.split(),
         networks=key.networks.split(),
         rate_limit=key.rate_limit,

@@ -64,7 +64,7 @@ class MemberOut(CamelStruct, frozen=True):
 )
 async def create_space(request: Request[Any, Any, Any]) -> SpaceOut:
     """Make a Space."""
-    fields = _entry(await bodies.read(request, SpaceEntry))
+    fields = _read_fields(await bodies.read(request, SpaceEntry))
     async with database(request).transaction() as session:
         space = await spaces.create(session, principal(request).organization_id, fields, by=actor(request))
         groups = await spaces.group_access(session, [space])
@@ -81,7 +81,7 @@ async def create_space(request: Request[Any, Any, Any]) -> SpaceOut:
 )
 async def change_space(request: Request[Any, Any, Any], space_id: SpaceId) -> SpaceOut:
     """Set all fields of a Space; what is left out gets its default."""
-    fields = _entry(await bodies.read(request, SpaceEntry))
+    fields = _read_fields(await bodies.read(request, SpaceEntry))
     async with database(request).transaction() as session:
         space = await spaces.owned(session, principal(request).organization_id, space_id)
         await spaces.change(session, space, fields, by=actor(request))
@@ -159,7 +159,7 @@ async def _set(request: Request[Any, Any, Any], space_id: int, user_id: int, rol
         await spaces.set_member(session, space, user, role, by=actor(request))
 
 
-def _entry(body: SpaceEntry) -> spaces.SpaceFields:
+def _read_fields(body: SpaceEntry) -> spaces.SpaceFields:
     return spaces.SpaceFields(
         name=body.name,
         description=body.description,

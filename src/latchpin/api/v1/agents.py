@@ -141,7 +141,7 @@ async def list_agents(
     filters = Filters(name=name, status=enums.run_status(status), space_id=space_id, config_type=kind)
     reader, who, descending = database(request).executor, principal(request), sort_order == 1
     if page_index is None or records_per_page is None:
-        return list(map(to_schema, await agent_lists.every(reader, who, filters, sort=sort_column, descending=descending)))
+        return list(map(to_schema, await agent_lists.list_all(reader, who, filters, sort=sort_column, descending=descending)))
     page = await agent_lists.page(reader, who, filters, number=page_index, size=records_per_page, sort=sort_column, descending=descending)
     return AgentPage(agents=list(map(to_schema, page.items)), total_record_count=page.total)
 
@@ -161,7 +161,7 @@ async def search_agents(
 ) -> list[AgentOut]:
     """Search name and description of the visible agents that are not archived."""
     filters = Filters(text=_not_blank(text))
-    return list(map(to_schema, await agent_lists.every(database(request).executor, principal(request), filters, limit=max_records)))
+    return list(map(to_schema, await agent_lists.list_all(database(request).executor, principal(request), filters, limit=max_records)))
 
 
 @get(

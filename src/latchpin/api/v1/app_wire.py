@@ -168,7 +168,7 @@ class AppEntry(Body, frozen=True):
     spaces: Annotated[tuple[SpaceRole, ...], msgspec.Meta(max_length=500)] = ()
 
     @property
-    def entry(self) -> ClientFields:
+    def client_fields(self) -> ClientFields:
         """The same for the feature."""
         return ClientFields(
             name=self.name,
@@ -189,7 +189,7 @@ class AppEntry(Body, frozen=True):
 
 def to_schema(summary: ClientSummary) -> AppOut:
     """Put an app on the wire."""
-    return AppOut(**_facts(summary))
+    return AppOut(**_client_values(summary))
 
 
 async def details(session: Session, summary: ClientSummary) -> AppDetails:
@@ -198,7 +198,7 @@ async def details(session: Session, summary: ClientSummary) -> AppDetails:
     held = await client_admin.spaces_of(session, client) if summary.own else {}
     active_secrets = await client_admin.active_secrets(session, client) if summary.own else []
     return AppDetails(
-        **_facts(summary),
+        **_client_values(summary),
         auth_method=client.auth_method,
         application_type=client.application_type,
         redirect_uris=json.loads(client.redirect_uris),
@@ -235,7 +235,7 @@ def user(client_user: ClientUser) -> AppUserOut:
     )
 
 
-def _facts(summary: ClientSummary) -> dict[str, Any]:
+def _client_values(summary: ClientSummary) -> dict[str, Any]:
     client, approval = summary.client, summary.approval
     return {
         "id": client.id,

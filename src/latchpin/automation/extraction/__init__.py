@@ -2,10 +2,10 @@
 
 from latchpin.automation.extraction.links import follow_address, next_address, page_address, start_address
 from latchpin.automation.extraction.page import Page
-from latchpin.automation.extraction.records import FoundRecord, complete, take_fields, take_records
+from latchpin.automation.extraction.records import ListedRecord, complete, take_fields, take_records
 
 __all__ = [
-    "FoundRecord",
+    "ListedRecord",
     "Page",
     "complete",
     "follow_address",

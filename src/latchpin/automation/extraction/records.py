@@ -17,18 +17,18 @@ Values = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class FoundRecord:
+class ListedRecord:
     """A record as its list page tells it; `follow` is the address of the page with its further fields, where there is one."""
 
     values: Values
     follow: str | None = None
 
 
-def take_records(page: Page, record: Record, follow: Follow | None = None) -> Iterator[FoundRecord]:
+def take_records(page: Page, record: Record, follow: Follow | None = None) -> Iterator[ListedRecord]:
     """Return a page's records in its own order."""
     for element in page.root.css(record.selector):
         address = follow_address(page, element, follow) if follow else None
-        yield FoundRecord(take_fields(page, element, record.fields), address)
+        yield ListedRecord(take_fields(page, element, record.fields), address)
 
 
 def take_fields(page: Page, element: Selector, fields: Sequence[Field]) -> Values:

@@ -51,8 +51,8 @@ async def page(
     """Return one page (1-based) of an organization's users; `search` looks into name and e-mail. Raises Invalid for an unknown sort."""
     size = max(1, min(size, 200))
     number = max(1, min(number, _MOST_PAGES))
-    kept = (await key_counts.of_users(session, organization_id)).subquery()
-    column = kept.c.active if sort == "keys" else _COLUMNS.get(sort)
+    key_counts_table = (await key_counts.of_users(session, organization_id)).subquery()
+    column = key_counts_table.c.active if sort == "keys" else _COLUMNS.get(sort)
     if column is None:
         detail = f"Users can be sorted by {', '.join([*_COLUMNS, 'keys'])}."
         raise Invalid(detail, field="sort")
@@ -60,7 +60,7 @@ async def page(
     if term := plain_text.normalize(search):
         condition = and_(condition, or_(contains(User.full_name, term), contains(User.email, term)))
     total = await session.scalar(select(func.count()).select_from(User).where(condition)) or 0
-    query = select(User).join(kept, kept.c.user_id == User.id) if sort == "keys" else select(User)
+    query = select(User).join(key_counts_table, key_counts_table.c.user_id == User.id) if sort == "keys" else select(User)
     order = (column.desc() if descending else column.asc()).nulls_last()
     users = (await session.scalars(query.where(condition).order_by(order, User.id).limit(size).offset((number - 1) * size))).all()
     counts = await _key_counts(session, [user.id for user in users])

@@ -21,7 +21,7 @@ class ClientRequest:
     authorization: str | None
     origin: Origin
 
-    async def limited(self, what: str, limit: int) -> None:
+    async def count(self, what: str, limit: int) -> None:
         """Count the request against its client and its subnet before any secret is looked at; raises Throttled (request_limits)."""
         client_id = client_auth.claimed_client_id(self.params, self.authorization)
         await request_limits.count_request(self.server, what, client_id, self.origin.address, most=limit)
@@ -42,7 +42,7 @@ class ClientRequest:
 async def read(request: AnyRequest) -> ClientRequest:
     """Read a posted form; raises OAuthError for what is none."""
     form = params.form(request.headers.get("content-type", ""), await request.body())
-    headers = context.of(request.scope).seen  # as it came: two headers are two lines, so that neither is overlooked
+    headers = context.of(request.scope).request_headers  # as it came: two headers are two lines, so that neither is overlooked
     authorization, page = headers.get(b"authorization"), headers.get(b"origin")
     if page is not None:
         form = replace(form, page=page.decode("latin-1"))

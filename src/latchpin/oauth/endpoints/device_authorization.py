@@ -27,11 +27,13 @@ async def device_authorization(request: AnyRequest) -> Response[bytes]:
     oauth_request = await client_request.read(request)
     server = oauth_request.server
     generation = await server.now()
-    await oauth_request.limited("device", server.settings.token_limit)
+    await oauth_request.count("device", server.settings.token_limit)
     client = await oauth_request.client(generation)
     if client_admin.DEVICE not in client.grant_types:
         raise unauthorized_client(f"this client may not use {client_admin.DEVICE}")
-    scopes = ordered(scope.asked(oauth_request.params.get("scope"), client.scopes, offline="refresh_token" in client.grant_types))
+    scopes = ordered(
+        scope.requested_scopes(oauth_request.params.get("scope"), client.scopes, offline="refresh_token" in client.grant_types)
+    )
     await oauth_request.require_room("device_codes", client)
     async with server.database.transaction() as session:
         resource = await _resource(session, oauth_request, client)
@@ -60,6 +62,6 @@ async def device_authorization_preflight() -> Response[bytes]:
 async def _resource(session: AsyncSession, oauth_request: ClientRequest, client: Client) -> str:
     """Check the resources asked for; for a client of no organization their organization is known only with the person, so then."""
     if client.organization_id is not None:
-        return await resources.checked(session, oauth_request.params.resources, client.organization_id, oauth_request.server.settings)
+        return await resources.validate(session, oauth_request.params.resources, client.organization_id, oauth_request.server.settings)
     resources.require_form(oauth_request.params.resources)
     return " ".join(oauth_request.params.resources)

@@ -12,7 +12,7 @@ from litestar import Response, get, route
 from litestar.enums import HttpMethod
 
 from latchpin.identity import dpop
-from latchpin.identity.scopes import ALL, EVERY, serialize
+from latchpin.identity.scopes import ALL, REQUESTABLE, serialize
 from latchpin.identity.signing_keys import JWKS_SECONDS
 from latchpin.oauth import auth_methods, authorization_request, authorization_server, client_assertion, end_session, pkce
 from latchpin.oauth.authorization_server import AnyRequest, AuthorizationServer
@@ -37,7 +37,7 @@ def oauth_metadata(server: AuthorizationServer) -> dict[str, Any]:
         "authorization_endpoint": issuer + authorization_request.PATH,
         "token_endpoint": issuer + TOKEN,
         "jwks_uri": issuer + CERTS,
-        "scopes_supported": list(EVERY),
+        "scopes_supported": list(REQUESTABLE),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": list(GRANTS),

@@ -47,7 +47,7 @@ async def introspect(request: AnyRequest) -> Response[bytes]:
     if client.is_public:
         raise invalid_client("introspection is for clients that prove themselves")
     if client.organization_id is None:  # anybody can register one
-        await oauth_request.limited("introspect", oauth_request.server.settings.rate_limit)
+        await oauth_request.count("introspect", oauth_request.server.settings.rate_limit)
     token = oauth_request.params.need("token")
     if token.startswith(API_KEY):
         return json_response(await _api_key(oauth_request, client, token, generation))
@@ -89,8 +89,8 @@ async def _is_for(oauth_request: ClientRequest, client: Client, claims: dict[str
 
 def _active_scope(claims: dict[str, Any], active: ActiveGrant) -> str:
     """Return what the token says it may, without what its user's credential may not any more."""
-    live = {scope.value for scope in active.principal.scopes}
-    return scopes.ordered(word for word in str(claims.get("scope", "")).split() if word not in ALL or word in live)
+    active_scopes = {scope.value for scope in active.principal.scopes}
+    return scopes.ordered(word for word in str(claims.get("scope", "")).split() if word not in ALL or word in active_scopes)
 
 
 async def _refresh_token(oauth_request: ClientRequest, client: Client, token: str) -> dict[str, Any]:

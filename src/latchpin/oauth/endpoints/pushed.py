@@ -21,7 +21,7 @@ async def push(request: AnyRequest) -> Response[bytes]:
     oauth_request = await client_request.read(request)
     server = oauth_request.server
     generation = await server.now()
-    await oauth_request.limited("pushed", server.settings.token_limit)
+    await oauth_request.count("pushed", server.settings.token_limit)
     proof = dpop_binding.verify(request, server)
     client = await oauth_request.client(generation)
     if oauth_request.params.get("request_uri") is not None:

@@ -32,7 +32,7 @@ def is_offered(server: AuthorizationServer) -> bool:
 @post(PATH, status_code=201)
 async def register(request: AnyRequest) -> Response[bytes]:
     """Register an app (RFC 7591 section 3.1)."""
-    server, origin = _offered(request), authorization_server.origin_of(request)
+    server, origin = _require_offered(request), authorization_server.origin_of(request)
     await _limit(server, request, "register", server.settings.registration_limit)
     if not registration.may_register(server.settings, _bearer(request)):
         raise _refused("registration needs the initial access token")
@@ -40,42 +40,42 @@ async def register(request: AnyRequest) -> Response[bytes]:
     await request_limits.require_room(server, "registrations", origin.address, most=server.settings.registration_limit)
     async with server.database.transaction() as session:
         registered_client = await registration.register(session, metadata, settings=server.settings, secrets=server.secrets, origin=origin)
-        body = _entry(server, registered_client.client, registered_client.token, registered_client.secret, metadata)
+        body = _client_information(server, registered_client.client, registered_client.token, registered_client.secret, metadata)
     return json_response(body, status=201)
 
 
 @get(PATH + "/{client_id:str}")
 async def show(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
     """Tell an app its entry (RFC 7592 section 2.1). Its secret is kept as a digest only, so it is not told again."""
-    server, token = _offered(request), _bearer(request)
+    server, token = _require_offered(request), _bearer(request)
     await _limit(server, request, "registration", server.settings.registration_limit * _CARE)
     async with server.database.read() as session:
-        client = _found(await registration.find(session, client_id, token, lock=False))
-        return json_response(_entry(server, client, token or "", None, {}))
+        client = _require_client(await registration.find(session, client_id, token, lock=False))
+        return json_response(_client_information(server, client, token or "", None, {}))
 
 
 @put(PATH + "/{client_id:str}")
 async def replace(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
     """Replace an app's entry by what it sends (RFC 7592 section 2.2)."""
-    server, token, origin = _offered(request), _bearer(request), authorization_server.origin_of(request)
+    server, token, origin = _require_offered(request), _bearer(request), authorization_server.origin_of(request)
     await _limit(server, request, "registration", server.settings.registration_limit * _CARE)
     metadata = await _metadata(request)
     await _room_for_change(server, request, client_id, token)
     async with server.database.transaction() as session:
-        client = _found(await registration.find(session, client_id, token))
+        client = _require_client(await registration.find(session, client_id, token))
         secret = await registration.change(session, client, metadata, secrets=server.secrets, origin=origin)
-        body = _entry(server, client, token or "", secret, metadata)
+        body = _client_information(server, client, token or "", secret, metadata)
     return json_response(body)
 
 
 @delete(PATH + "/{client_id:str}", status_code=200)
 async def remove(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
     """Remove an app at its own wish (RFC 7592 section 2.3)."""
-    server, token = _offered(request), _bearer(request)
+    server, token = _require_offered(request), _bearer(request)
     await _limit(server, request, "registration", server.settings.registration_limit * _CARE)
     await _room_for_change(server, request, client_id, token)
     async with server.database.transaction() as session:
-        client = _found(await registration.find(session, client_id, token))
+        client = _require_client(await registration.find(session, client_id, token))
         await registration.remove(session, client, authorization_server.origin_of(request))
     return Response(b"", status_code=204, headers={**NO_STORE, **CORS}, media_type=None)
 
@@ -96,7 +96,7 @@ async def entry_preflight() -> Response[bytes]:
 HANDLERS = (register_preflight, entry_preflight, register, show, replace, remove)
 
 
-def _offered(request: AnyRequest) -> AuthorizationServer:
+def _require_offered(request: AnyRequest) -> AuthorizationServer:
     server = authorization_server.of(request)
     if not is_offered(server):
         raise NotFoundException
@@ -112,14 +112,14 @@ async def _limit(server: AuthorizationServer, request: AnyRequest, what: str, li
 async def _room_for_change(server: AuthorizationServer, request: AnyRequest, client_id: str, token: str | None) -> None:
     """Count a change of an entry, which leaves a row in the audit trail, where the token is the app's; raises OAuthError, Throttled."""
     async with server.database.read() as session:
-        _found(await registration.find(session, client_id, token, lock=False))
+        _require_client(await registration.find(session, client_id, token, lock=False))
     most = server.settings.registration_limit * _CARE
     await request_limits.require_room(server, "changes_of_apps", authorization_server.origin_of(request).address, most=most)
 
 
 def _bearer(request: AnyRequest) -> str | None:
     """Return the Bearer token of a request, None where there is none (RFC 6750 section 2.1)."""
-    scheme, _, token = context.of(request.scope).seen.get(b"authorization", b"").decode("latin-1").partition(" ")
+    scheme, _, token = context.of(request.scope).request_headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
@@ -129,7 +129,7 @@ def _refused(description: str) -> OAuthError:
     )
 
 
-def _found(client: OAuthClient | None) -> OAuthClient:
+def _require_client(client: OAuthClient | None) -> OAuthClient:
     if client is None:  # one answer for a wrong token and an app that is not there (RFC 7592 section 2.1)
         raise _refused("the registration access token is not this app's")
     return client
@@ -147,7 +147,9 @@ async def _metadata(request: AnyRequest) -> dict[str, Any]:
     return metadata
 
 
-def _entry(server: AuthorizationServer, client: OAuthClient, token: str, secret: str | None, metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _client_information(
+    server: AuthorizationServer, client: OAuthClient, token: str, secret: str | None, metadata: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return an app's entry as the wire has it (RFC 7591 section 3.2.1, RFC 7592 section 3).
 
     A member of our own, `latchpin_notes`, tells people what differs from what they said, or may surprise them.

@@ -28,7 +28,7 @@ async def revoke(request: AnyRequest) -> Response[bytes]:
     oauth_request = await client_request.read(request)
     server, token = oauth_request.server, oauth_request.params.need("token")
     generation = await server.now()
-    await oauth_request.limited("revoke", server.settings.rate_limit)
+    await oauth_request.count("revoke", server.settings.rate_limit)
     client = await oauth_request.client(generation)
     by = actor(client, oauth_request.origin)
     if token.startswith(API_KEY):

@@ -57,7 +57,7 @@ async def token(request: AnyRequest) -> Response[bytes]:
     if grant_type == token_exchange.NAME:
         oauth_request = replace(oauth_request, params=token_exchange.with_client(oauth_request.params, oauth_request.authorization))
     generation = await server.now()
-    await oauth_request.limited("token", server.settings.token_limit)
+    await oauth_request.count("token", server.settings.token_limit)
     proof = dpop_binding.verify(request, server)
     client = await oauth_request.client(generation)
     if grant_type not in client.grant_types:

@@ -74,7 +74,7 @@ def _token(request: AnyRequest, server: AuthorizationServer) -> tuple[str, bytes
     """Return the scheme and the token of the request; raises OAuthError for none, or one elsewhere than in the header."""
     if params.parse(request.scope["query_string"]).get("access_token") is not None:
         raise invalid_request("send the access token in the Authorization header")
-    scheme_name, _, token = context.of(request.scope).seen.get(b"authorization", b"").partition(b" ")
+    scheme_name, _, token = context.of(request.scope).request_headers.get(b"authorization", b"").partition(b" ")
     scheme = _SCHEMES.get(scheme_name.lower())
     if scheme is None or not token:
         raise _refusal(server, None, "send an access token as Authorization: Bearer")
@@ -103,7 +103,7 @@ async def _verify_proof(
         return None
     request_context = context.of(request.scope)
     proof = server.proofs.verify_for_token(
-        token, bound, request_context.seen.get(b"dpop"), request_context.method, request.scope["raw_path"].decode("latin-1")
+        token, bound, request_context.request_headers.get(b"dpop"), request_context.method, request.scope["raw_path"].decode("latin-1")
     )
     if isinstance(proof, ProofError):
         await _proof_rejection(server, proof, claims_and_grant[1], authorization_server.origin_of(request))
@@ -111,7 +111,7 @@ async def _verify_proof(
 
 
 async def _proof_rejection(server: AuthorizationServer, proof_error: ProofError, active: ActiveGrant, origin: Origin) -> NoReturn:
-    """Refuse a sound token for its proof, as the API's gate does (RFC 9449 section 7.1)."""
+    """Refuse a sound token for its proof, as the API's authentication does (RFC 9449 section 7.1)."""
     if proof_error.reason is RejectionReason.PROOF_NONCE:
         refusal = _refusal(server, "use_dpop_nonce", proof_error.detail, scheme=dpop.SCHEME)
         refusal.headers[dpop_binding.NONCE_HEADER] = server.proofs.nonce

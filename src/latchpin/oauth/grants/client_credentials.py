@@ -35,14 +35,14 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, or
     assigned = client.scopes & _API
     if not assigned:
         return invalid_scope("no scope was assigned to this client by an administrator")
-    token_scopes = scope.asked(params.get("scope"), assigned, offline=False)
+    token_scopes = scope.requested_scopes(params.get("scope"), assigned, offline=False)
     generation = await server.now()
     active = await _service(server, client, generation, origin)
     if not isinstance(active, ActiveGrant):
         return active
     if params.resources:
         async with server.database.read() as session:
-            await resources.checked(session, params.resources, client.organization_id, server.settings)
+            await resources.validate(session, params.resources, client.organization_id, server.settings)
     server.activity.app_used(client.pk)
     # OpenSSL signs without holding Python up, so this core serves others meanwhile.
     return await asyncio.to_thread(issue.token_response, server, active, TokenRequest(token_scopes, params.resources, jkt=params.jkt))

@@ -38,13 +38,13 @@ async def redeem(
     )
     if row is None or row.status is DeviceStatus.USED:
         return invalid_grant(_REFUSED)
-    if refusal := _undecided(row):
+    if refusal := _poll(row):
         return refusal
     grant_and_client = await _take(session, row)
     if grant_and_client is None:
         return invalid_grant(_REFUSED)
     grant, client_row = grant_and_client
-    await resources.checked(session, grant.resource.split(), grant.organization_id, server.settings)
+    await resources.validate(session, grant.resource.split(), grant.organization_id, server.settings)
     token_resources = resources.narrow_to_grant(params.resources, grant.resource, active_grant.own_audiences(server.settings))
     active = await active_grant.by_id(session, grant.id, server.settings)
     if not isinstance(active, ActiveGrant):
@@ -58,7 +58,7 @@ async def redeem(
     return issue.token_response(server, active, TokenRequest(active.granted, token_resources, jkt=params.jkt), refresh=refresh)
 
 
-def _undecided(row: DeviceCode) -> OAuthError | None:
+def _poll(row: DeviceCode) -> OAuthError | None:
     """Return what a device is told that gets no tokens now, and note when it asked."""
     at = clock.now()
     if row.status is DeviceStatus.DENIED:

@@ -72,7 +72,7 @@ async def redeem(
     if token.expires_at <= clock.now() or not isinstance(active, ActiveGrant):
         return invalid_grant(REFUSED)
     token_request = TokenRequest(
-        scope.narrowed(params.get("scope"), active.granted),
+        scope.for_token(params.get("scope"), active.granted),
         await resources.of_grant(session, params.resources, grant, server.settings),
         jkt=params.jkt,
     )

@@ -51,13 +51,13 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, or
     if client.organization_id not in (None, principal.organization_id):
         return unauthorized_client("the key belongs to another organization than this app")
     allowed = frozenset(each.value for each in principal.scopes)
-    token_scopes = scope.narrowed(params.get("scope"), allowed & client.scopes if client.scopes else allowed)
+    token_scopes = scope.for_token(params.get("scope"), allowed & client.scopes if client.scopes else allowed)
     if not token_scopes:
         return invalid_scope("the key has no scope that this app may have")
     token_resources = (*params.resources, *([params.values["audience"]] if params.get("audience") else []))
     if token_resources:
         async with server.database.read() as session:
-            await resources.checked(session, token_resources, principal.organization_id, server.settings)
+            await resources.validate(session, token_resources, principal.organization_id, server.settings)
     active = await _grant(server, client, principal, generation, origin)
     if not isinstance(active, ActiveGrant):
         return active
@@ -79,7 +79,7 @@ def _check_kinds(params: Params) -> None:
 
 
 async def _verified_key(server: AuthorizationServer, params: Params, generation: int, origin: Origin) -> Verified:
-    """Return the sound key of a request, as the API's gate judges it; raises OAuthError `invalid_request` (section 2.2.2), Throttled."""
+    """Return the sound key of a request, verified as at the API; raises OAuthError `invalid_request` (section 2.2.2), Throttled."""
     secret = params.need("subject_token").encode()
     verification = server.keys.cached(secret, generation) or await server.keys.look_up(secret, generation)
     if isinstance(verification, Verified):

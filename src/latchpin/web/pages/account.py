@@ -10,7 +10,7 @@ from latchpin.kit import clock
 from latchpin.oauth import connected
 from latchpin.web import app_rows, forms, lists, reauth, render, rows
 from latchpin.web.page_context import PageContext, SignedIn
-from latchpin.web.pages.api_keys import makers
+from latchpin.web.pages.api_keys import creator_names
 from latchpin.web.pages.user_access import one_of
 from latchpin.web.views.apps import ConnectedConfirm
 from latchpin.web.views.common import Form
@@ -79,7 +79,7 @@ async def _page(ctx: PageContext, form: Form, *, status: int = 200) -> Response[
         open_sessions = await sessions.of_user(session, me.user_id, ctx.services.settings)
         apps = await connected.of_user(session, me.user_id, ctx.services.settings)
         keys = await api_keys.of_user(session, me.user_id)
-        names = await makers(session, me.organization_id, keys)
+        names = await creator_names(session, me.organization_id, keys)
     view = Account(
         ctx.shell("account"),
         form,

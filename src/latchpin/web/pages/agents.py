@@ -33,7 +33,7 @@ _NO_SPACE = 0  # the personal Space, to the feature
 @get("/agents")
 async def show_agents(ctx: SignedIn) -> Response[str]:
     """List the agents that the person may see."""
-    listing = lists.wanted(ctx.request, BASE, _SORTS, _SIZE, ("space", "status"))
+    listing = lists.read_listing(ctx.request, BASE, _SORTS, _SIZE, ("space", "status"))
     space, status = listing.query.get("space", ""), listing.query.get("status", "")
     space_id = _NO_SPACE if space == PERSONAL else forms.number(space)
     filters = Filters(text=listing.search or None, space_id=space_id, archived=_ARCHIVED.get(status, False))
@@ -51,7 +51,7 @@ async def show_agents(ctx: SignedIn) -> Response[str]:
         agent_rows = await space_access.agent_rows(session, access, page.items)
     view = Agents(
         ctx.shell("agents"),
-        lists.counted(listing, page.total),
+        lists.with_total(listing, page.total),
         agent_rows,
         access.filter_options(),
         space,

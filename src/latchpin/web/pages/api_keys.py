@@ -29,7 +29,7 @@ class KeysOfUser:
 
     owner: KeyOwner
     listing: Listing
-    live: tuple[KeyRow, ...]
+    active: tuple[KeyRow, ...]
     inactive: tuple[KeyRow, ...]
 
 
@@ -47,7 +47,7 @@ def keys_of(user: User, keys: list[ApiKey], names: Mapping[int, str]) -> KeysOfU
     return KeysOfUser(rows.owner(user), Listing(address(user.id), {}, "created", True, 1, 200, len(key_rows)), active, inactive)  # noqa: FBT003
 
 
-async def makers(session: Session, organization_id: int, keys: Iterable[ApiKey]) -> dict[int, str]:
+async def creator_names(session: Session, organization_id: int, keys: Iterable[ApiKey]) -> dict[int, str]:
     """Full names of those who made an organization's keys, by user id."""
     return await overview.names(session, organization_id, (key.created_by_id for key in keys if key.created_by_id))
 
@@ -58,8 +58,8 @@ async def show_keys(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     async with ctx.services.database.read_list() as session:
         user = await users.get(session, ctx.principal.organization_id, user_id)
         keys = await api_keys.of_user(session, user_id)
-        user_keys = keys_of(user, keys, await makers(session, ctx.principal.organization_id, keys))
-    view = Keys(ctx.shell("users"), user_keys.owner, user_keys.listing, user_keys.live, user_keys.inactive)
+        user_keys = keys_of(user, keys, await creator_names(session, ctx.principal.organization_id, keys))
+    view = Keys(ctx.shell("users"), user_keys.owner, user_keys.listing, user_keys.active, user_keys.inactive)
     return render.page(ctx.request, "api_keys/list.html", view)
 
 
@@ -139,7 +139,7 @@ def _name(key: ApiKey) -> str:
 
 
 async def _expiry_page(ctx: PageContext, user_id: int, key_id: int, form: Form | None) -> Response[str]:
-    owner, row = await _shown(ctx, user_id, key_id)
+    owner, row = await _load(ctx, user_id, key_id)
     async with ctx.services.database.read() as session:
         key_policy = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
     lifetime = expiry.lifetime(key_policy, clock.now().date())
@@ -149,12 +149,12 @@ async def _expiry_page(ctx: PageContext, user_id: int, key_id: int, form: Form |
 
 
 async def _confirm(ctx: PageContext, user_id: int, key_id: int, what: str, form: Form | None = None) -> Response[str]:
-    owner, row = await _shown(ctx, user_id, key_id)
+    owner, row = await _load(ctx, user_id, key_id)
     view = KeyConfirm(ctx.shell("users"), owner, row, form or Form())
     return render.page(ctx.request, f"api_keys/{what}.html", view, status=422 if form else 200)
 
 
-async def _shown(ctx: PageContext, user_id: int, key_id: int) -> tuple[KeyOwner, KeyRow]:
+async def _load(ctx: PageContext, user_id: int, key_id: int) -> tuple[KeyOwner, KeyRow]:
     async with ctx.services.database.read() as session:
         user = await users.get(session, ctx.principal.organization_id, user_id)
         key = _of(await api_keys.get(session, ctx.principal.organization_id, key_id), user_id)

@@ -11,7 +11,7 @@ from litestar import Response, get, post
 
 from latchpin.errors import Conflict, Invalid
 from latchpin.identity.roles import Role
-from latchpin.identity.scopes import EVERY, OFFLINE, Scope
+from latchpin.identity.scopes import OFFLINE, REQUESTABLE, Scope
 from latchpin.oauth import client_admin, client_list
 from latchpin.oauth.client_admin import AlreadyRegistered
 from latchpin.oauth.client_list import ClientSummary
@@ -84,7 +84,7 @@ async def create(ctx: SignedIn) -> Response[str]:
         return render.page(ctx.request, "apps/kinds.html", AppKinds(ctx.shell("apps"), KINDS), status=422)
     try:
         async with reauth.transaction(ctx) as session:
-            client_fields = app_forms.entry(kind, ctx.entries, await _offered(ctx, session, kind, None), None)
+            client_fields = app_forms.read_fields(kind, ctx.entries, await _spaces_of_form(ctx, session, kind, None), None)
             created_client = await client_admin.create(
                 session,
                 ctx.principal.organization_id,
@@ -114,7 +114,7 @@ async def _sent_before(ctx: PageContext, entries: Entries) -> Response[str]:
 async def show_edit(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     """Show an own app for editing."""
     summary, roles = await _own(ctx, app_id)
-    return await _form(ctx, app_forms.kind_of(summary), Form(app_forms.filled(summary.client, roles)), summary)
+    return await _form(ctx, app_forms.kind_of(summary), Form(app_forms.form_entries(summary.client, roles)), summary)
 
 
 @post("/organization/apps/{app_id:int}/edit", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE + "/{app_id}"))
@@ -125,7 +125,7 @@ async def change(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
     try:
         async with reauth.transaction(ctx) as session:
             client = await client_admin.get(session, ctx.principal.organization_id, app_id, lock=True)
-            client_fields = app_forms.entry(kind, ctx.entries, await _offered(ctx, session, kind, client), client)
+            client_fields = app_forms.read_fields(kind, ctx.entries, await _spaces_of_form(ctx, session, kind, client), client)
             await client_admin.change(session, client, client_fields, by=ctx.actor)
             name = client.name
     except (Invalid, Conflict) as error:
@@ -177,7 +177,7 @@ async def _own(ctx: PageContext, app_id: int) -> tuple[ClientSummary, Mapping[in
         return summary, await client_admin.spaces_of(session, client)
 
 
-async def _offered(ctx: PageContext, session: Session, kind: Kind, client: OAuthClient | None) -> OfferedSpaces:
+async def _spaces_of_form(ctx: PageContext, session: Session, kind: Kind, client: OAuthClient | None) -> OfferedSpaces:
     if kind != "service":
         return OfferedSpaces((), 0, {})
     access = await space_access.load(session, ctx.principal)
@@ -191,11 +191,11 @@ async def _offered(ctx: PageContext, session: Session, kind: Kind, client: OAuth
 
 async def _form(ctx: PageContext, kind: Kind, form: Form, summary: ClientSummary | None, *, status: int = 200) -> Response[str]:
     async with ctx.services.database.read() as session:
-        offered = await _offered(ctx, session, kind, summary.client if summary else None)
-    # Which proof an app gives is decided once; between the two ways to send a secret it can change.
+        offered = await _spaces_of_form(ctx, session, kind, summary.client if summary else None)
+    # How an app authenticates is decided once; between the two ways to send a secret it can change.
     own_key = summary is not None and summary.client.auth_method == "private_key_jwt"
     methods = METHODS if summary is None else tuple(each for each in METHODS if (each.value == "private_key_jwt") is own_key)
-    scopes = list(Scope) if kind == "service" else [each for each in EVERY if each != OFFLINE]
+    scopes = list(Scope) if kind == "service" else [each for each in REQUESTABLE if each != OFFLINE]
     view = AppEditor(
         ctx.shell("apps"),
         form,

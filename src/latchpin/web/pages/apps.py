@@ -30,7 +30,7 @@ _STATUSES = (
 @get("/organization/apps")
 async def show_apps(ctx: SignedIn) -> Response[str]:
     """List the apps: the organization's own, and those of others that its users use or asked for."""
-    listing = lists.wanted(ctx.request, BASE, client_list.SORTS, _SIZE, ("status",))
+    listing = lists.read_listing(ctx.request, BASE, client_list.SORTS, _SIZE, ("status",))
     chosen = listing.query.get("status", "")
     organization_id = ctx.principal.organization_id
     async with ctx.services.database.read_list() as session:
@@ -44,14 +44,14 @@ async def show_apps(ctx: SignedIn) -> Response[str]:
             number=listing.page,
             size=_SIZE,
         )
-        waiting = await client_list.waiting(session, organization_id)
+        waiting = await client_list.count_waiting(session, organization_id)
     rows = tuple(app_rows.app(each) for each in page.items)
-    view = Apps(ctx.shell("apps"), lists.counted(listing, page.total), rows, _STATUSES, waiting)
+    view = Apps(ctx.shell("apps"), lists.with_total(listing, page.total), rows, _STATUSES, waiting)
     return render.page(ctx.request, "apps/list.html", view)
 
 
 @get("/manage/admin/mcp-integrations")
-async def old_name(ctx: SignedIn) -> Response[str]:
+async def redirect_to_apps(ctx: SignedIn) -> Response[str]:
     """Lead from the address that the contract names to ours."""
     return render.redirect(ctx.request, BASE)
 
@@ -170,7 +170,7 @@ async def _confirm(ctx: PageContext, app_id: int, what: str, form: Form | None =
 
 HANDLERS = (
     show_apps,
-    old_name,
+    redirect_to_apps,
     show_app,
     ask_approve,
     approve,

@@ -35,7 +35,7 @@ async def authorize_by_link(request: AnyRequest) -> Response[str]:
     """
     if context.of(request.scope).method == "HEAD":
         return Response("", media_type=MediaType.HTML, headers=render.HEADERS)
-    return await _answer(request, request.scope["query_string"])
+    return await _handle(request, request.scope["query_string"])
 
 
 @post(requests.PATH, status_code=200)
@@ -52,19 +52,19 @@ async def authorize_by_form(request: AnyRequest) -> Response[str]:
     return response
 
 
-async def _answer(request: AnyRequest, encoded: bytes) -> Response[str]:
+async def _handle(request: AnyRequest, encoded: bytes) -> Response[str]:
     if len(encoded) > par.MOST_BYTES:
         raise invalid_request("the request is too long")
     request_uri = requests.reference(encoded)
     if not par.is_request_uri(request_uri):
-        return await _judge(request, encoded, None)
+        return await _respond(request, encoded, None)
     if par.is_continuation(request_uri):
         pushed_request = await par_cookie.find(request, encoded)
-        return await _judge(request, pushed_request.encoded, pushed_request)
-    return await _first_visit(request, encoded, request_uri)
+        return await _respond(request, pushed_request.encoded, pushed_request)
+    return await _take_pushed(request, encoded, request_uri)
 
 
-async def _first_visit(request: AnyRequest, encoded: bytes, request_uri: str) -> Response[str]:
+async def _take_pushed(request: AnyRequest, encoded: bytes, request_uri: str) -> Response[str]:
     """Use up what an app sent ahead: once, whoever comes with it (RFC 9126 section 4). Other parameters of the address are ignored.
 
     What can be answered without asking anybody is answered at once: a browser that shows us in a frame brings no cookie back.
@@ -76,13 +76,13 @@ async def _first_visit(request: AnyRequest, encoded: bytes, request_uri: str) ->
         silent = requests.NONE in requests.prompts(pushed_request.encoded)
         location = "" if silent else await par.resume(session, client, pushed_request, browser)
     if silent:
-        return await _judge(request, pushed_request.encoded, pushed_request)
+        return await _respond(request, pushed_request.encoded, pushed_request)
     response = authorize_responses.away(request, location)
     response.set_cookie(par_cookie.cookie(server.settings, browser))
     return response
 
 
-async def _judge(request: AnyRequest, encoded: bytes, pushed_request: PushedAuthorizationRequest | None) -> Response[str]:
+async def _respond(request: AnyRequest, encoded: bytes, pushed_request: PushedAuthorizationRequest | None) -> Response[str]:
     server = services.of(request)
     target = await requests.target(server, encoded, await server.now(), authorization_server.origin_of(request))
     silent = requests.NONE in requests.prompts(encoded)
@@ -92,10 +92,10 @@ async def _judge(request: AnyRequest, encoded: bytes, pushed_request: PushedAuth
         if silent:
             error = OAuthError("login_required", "nobody is signed in")
             return authorize_responses.refused(
-                request, target.client.name, ErrorRedirect(target, error, by_itself=not target.is_unverified)
+                request, target.client.name, ErrorRedirect(target, error, is_automatic=not target.is_unverified)
             )
         if pushed_request is not None:
-            return _to_sign_in(request, reason, _here(request))
+            return _to_sign_in(request, reason, _own_address(request))
         continuation = await _save_long(request, encoded)
         response = _to_sign_in(request, reason, continuation[0] if continuation else requests.after_signing_in(encoded))
         if continuation:
@@ -103,7 +103,7 @@ async def _judge(request: AnyRequest, encoded: bytes, pushed_request: PushedAuth
         return response
     async with ctx.services.database.transaction() as session:
         outcome = await authorize.begin(session, server, target, encoded, ctx.signed_in, pushed_request)
-    return await authorize_responses.go_on(ctx, target.client, outcome)
+    return await authorize_responses.respond(ctx, target.client, outcome)
 
 
 async def _save_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] | None:
@@ -126,7 +126,7 @@ async def _save_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] 
     return location, par_cookie.cookie(server.settings, browser)
 
 
-def _here(request: AnyRequest) -> str:
+def _own_address(request: AnyRequest) -> str:
     """The address of a request that goes on: it tells nothing of what was asked for, so it may come back as it is."""
     return f"{requests.PATH}?{request.scope['query_string'].decode('latin-1')}"
 

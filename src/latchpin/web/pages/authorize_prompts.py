@@ -25,12 +25,12 @@ class _ConsentFacts:
     """What was looked up for a consent: the Spaces to choose from, what was agreed to before, and the device that asks, if one does."""
 
     spaces: list[tuple[Space, Role]]
-    before: SpaceBinding | None
-    stays: bool
+    previous: SpaceBinding | None
+    stay_connected: bool
     device: DeviceRequest | None
 
 
-async def ask(ctx: PageContext, client: Client, due: ShowPrompt, form: Form | None, status: int) -> Response[str]:
+async def prompt_page(ctx: PageContext, client: Client, due: ShowPrompt, form: Form | None, status: int) -> Response[str]:
     """Draw a question; `form` is what was refused of an answer."""
     redirect_uri = due.pending.request.redirect_uri if due.pending.request else ""
     async with ctx.services.database.read() as session:
@@ -57,11 +57,11 @@ def _consent(
     request, settings = due.pending.request or consent_facts.device, ctx.services.settings
     scopes, resource = (request.scopes, request.resource) if request else ("", ())
     space_options = consent_view.spaces(consent_facts.spaces)
-    previous_space = consent_facts.before.word if consent_facts.before else ""
+    previous_space = consent_facts.previous.word if consent_facts.previous else ""
     chosen = previous_space if any(option.value == previous_space for option in space_options) else space_options[0].value
     return Consent(
         ctx.shell(""),
-        form or Form({"space": chosen, "stay": "yes" if consent_facts.stays else ""}),
+        form or Form({"space": chosen, "stay": "yes" if consent_facts.stay_connected else ""}),
         due.token,
         facts,
         space_options,

@@ -20,8 +20,8 @@ from latchpin.web.pages import authorize_prompts, errors
 from latchpin.web.views.common import Form
 from latchpin.web.views.oauth import OpenedApp, Refusal
 
-_CLOSED = {
-    ClientApproval.WAITS: (
+_NOT_ALLOWED = {
+    ClientApproval.PENDING: (
         "An administrator has to approve this app",
         "Your organization lets apps in only after an administrator has approved them. Your request is noted; try again after that.",
     ),
@@ -30,7 +30,7 @@ _CLOSED = {
         "An administrator has decided that this app may not be used here. Ask one of them if you need it.",
     ),
 }
-_OVER = (
+_LINK_EXPIRED = (
     "A sign-in that an app has prepared can be opened once, by that app, within a minute, and then goes on in the same browser for ten. "
     "Go back to the app and begin again."
 )
@@ -52,7 +52,7 @@ def to_app(request: AnyRequest, app: str, location: str, *, allowed: bool) -> Re
     return render.page(request, "oauth/opened.html", view, headers=consent_view.PRIVATE)
 
 
-async def go_on(ctx: PageContext, client: Client, outcome: Outcome, form: Form | None = None, *, status: int = 200) -> Response[str]:
+async def respond(ctx: PageContext, client: Client, outcome: Outcome, form: Form | None = None, *, status: int = 200) -> Response[str]:
     """Answer with what a request came to."""
     request = ctx.request
     if isinstance(outcome, RedirectToClient):
@@ -60,19 +60,19 @@ async def go_on(ctx: PageContext, client: Client, outcome: Outcome, form: Form |
     if isinstance(outcome, ErrorRedirect):
         return refused(request, client.name, outcome)
     if isinstance(outcome, ClientBlocked):
-        title, text = _CLOSED[outcome.approval]
+        title, text = _NOT_ALLOWED[outcome.approval]
         return _refusal(request, title, text, OAuthError("access_denied", client.name), status=403)
-    return await authorize_prompts.ask(ctx, client, outcome, form, status)
+    return await authorize_prompts.prompt_page(ctx, client, outcome, form, status)
 
 
 def refused(request: AnyRequest, app: str, error_redirect: ErrorRedirect) -> Response[str]:
     """Send a refusal to the app; where its address is not to be trusted, a person decides whether to follow it (OAuth 2.1, 7.12.2)."""
-    location = requests.failure(error_redirect.to, error_redirect.error, services.of(request).issuer)
-    if error_redirect.by_itself:
+    location = requests.failure(error_redirect.target, error_redirect.error, services.of(request).issuer)
+    if error_redirect.is_automatic:
         return to_app(request, app, location, allowed=False)
     text = "It asked for something that is not possible here. The app is new to us, so look where it would send you"
     return _refusal(
-        request, "The app was refused", text, error_redirect.error, onward=location, redirect_uri=error_redirect.to.redirect_uri
+        request, "The app was refused", text, error_redirect.error, return_url=location, redirect_uri=error_redirect.target.redirect_uri
     )
 
 
@@ -87,13 +87,13 @@ def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str]:
 def refusal_page(request: AnyRequest, error: OAuthError) -> Response[str]:
     """Draw a request that cannot be trusted enough to be sent back."""
     if error.error == par.INVALID_REQUEST_URI:
-        return _refusal(request, "This link is used up", _OVER, error, status=400)
+        return _refusal(request, "This link is used up", _LINK_EXPIRED, error, status=400)
     return _refusal(request, "This link does not work", _WRONG, error, status=400)
 
 
 def _refusal(
-    request: AnyRequest, title: str, text: str, error: OAuthError, *, status: int = 400, onward: str = "", redirect_uri: str = ""
+    request: AnyRequest, title: str, text: str, error: OAuthError, *, status: int = 400, return_url: str = "", redirect_uri: str = ""
 ) -> Response[str]:
     shell, request_id = page_context.shell_outside(request), context.of(request.scope).request_id
-    view = Refusal(shell, title, text, error.error, error.description, onward, consent_view.destination(redirect_uri), request_id)
+    view = Refusal(shell, title, text, error.error, error.description, return_url, consent_view.destination(redirect_uri), request_id)
     return render.page(request, "oauth/refused.html", view, status=status, headers=consent_view.PRIVATE)

@@ -38,7 +38,7 @@ async def choose_account(ctx: SignedIn) -> Response[str]:
         client = await authorize.client_of(session, authorization)
         pending_authorization = authorize.without_account(authorization.pending)
         outcome = await authorize.proceed(session, server, client, pending_authorization, ctx.signed_in, opened=(authorization, token))
-    return await authorize_responses.go_on(ctx, client, outcome)
+    return await authorize_responses.respond(ctx, client, outcome)
 
 
 async def _another_account(ctx: PageContext, token: str) -> Response[str]:
@@ -74,12 +74,12 @@ async def confirm(ctx: SignedIn) -> Response[str]:
     if refusal is not None:
         form = Form({}, {"password": refusal.detail})
         status = 429 if isinstance(refusal, Throttled) else 422
-        return await authorize_responses.go_on(ctx, client, ShowPrompt(Prompt.REAUTH, authorization.pending, token), form, status=status)
+        return await authorize_responses.respond(ctx, client, ShowPrompt(Prompt.REAUTH, authorization.pending, token), form, status=status)
     async with ctx.services.database.transaction() as session:
         authorization = await pending.find(session, token, ctx.signed_in.session_id)
         pending_authorization = authorize.without_reauth(authorization.pending)
         outcome = await authorize.proceed(session, server, client, pending_authorization, ctx.signed_in, opened=(authorization, token))
-    return await authorize_responses.go_on(ctx, client, outcome)
+    return await authorize_responses.respond(ctx, client, outcome)
 
 
 @post("/oauth/consent", status_code=200)
@@ -106,7 +106,7 @@ async def _authorize(ctx: PageContext, token: str, entries: Entries) -> Response
         if outcome is None:
             pending_authorization = await authorize.record_shown(session, authorization, client)
             form, outcome = Form(entries), ShowPrompt(Prompt.CONSENT, pending_authorization, token, has_changed=True)
-    return await authorize_responses.go_on(ctx, client, outcome, form, status=422 if form else 200)
+    return await authorize_responses.respond(ctx, client, outcome, form, status=422 if form else 200)
 
 
 async def _agree(
@@ -116,7 +116,7 @@ async def _agree(
     if not authorize.is_shown(authorization, client):
         return None
     agree = authorize.agree if authorization.pending.device_id is None else device_consent.agree
-    space_binding = await consents.chosen(session, ctx.principal, entries.get("space", ""))
+    space_binding = await consents.read_space(session, ctx.principal, entries.get("space", ""))
     return await agree(
         session, services.of(ctx.request), authorization, client, ctx.signed_in, space_binding, stay=entries.get("stay") == "yes"
     )
@@ -128,7 +128,7 @@ async def _deny(ctx: PageContext, token: str) -> Response[str]:
         client = await authorize.client_of(session, authorization)
         refuse = authorize.refuse if authorization.pending.device_id is None else device_consent.refuse
         outcome = await refuse(session, authorization, client, by=ctx.actor)
-    return await authorize_responses.go_on(ctx, client, outcome)
+    return await authorize_responses.respond(ctx, client, outcome)
 
 
 HANDLERS = (choose_account, confirm, decide)

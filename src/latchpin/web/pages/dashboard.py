@@ -13,7 +13,7 @@ from latchpin.identity.queries import overview
 from latchpin.kit import clock
 from latchpin.web import audit_view, render, rows
 from latchpin.web.page_context import SignedIn
-from latchpin.web.pages.api_keys import makers
+from latchpin.web.pages.api_keys import creator_names
 from latchpin.web.views.organization import Dashboard, ExpiringKey
 
 _EVENTS = 8
@@ -28,7 +28,7 @@ async def show_dashboard(ctx: SignedIn) -> Response[str]:
         active = await agent_lists.count(session, me, Filters())
         archived = await agent_lists.count(session, me, Filters(archived=True))
         visible = await spaces.list_all(session, me)
-        recent = await agent_lists.every(session, me, Filters(), sort="updated", descending=True, limit=_AGENTS)
+        recent = await agent_lists.list_all(session, me, Filters(), sort="updated", descending=True, limit=_AGENTS)
         owners = await overview.names(session, me.organization_id, (each.user_id for each in recent if each.user_id))
         counts = await overview.counts(session, me.organization_id) if ctx.is_administrator else None
         expiring_keys = await overview.expiring(session, me.organization_id, within=rows.SOON) if counts else []
@@ -36,7 +36,7 @@ async def show_dashboard(ctx: SignedIn) -> Response[str]:
         actor_ids = [each.actor_id for each in page.items if each.actor_id] if page else []
         names_of_actors = await overview.names(session, me.organization_id, actor_ids)
         my_keys = [] if counts else await api_keys.of_user(session, me.user_id)
-        names_of_makers = await makers(session, me.organization_id, my_keys)
+        names_of_makers = await creator_names(session, me.organization_id, my_keys)
     now = clock.now()
     names = {each.id: each.name for each in visible}
     view = Dashboard(

@@ -21,7 +21,7 @@ _WRONG = "Code not found or expired. Compare it with the one that the device sho
 @get(device_consent.ENTRY)
 async def show_entry(ctx: SignedIn) -> Response[str]:
     """Show the field; `user_code` in the address fills it in, and nothing is sent before a person sends it (security.md 90)."""
-    return _entry(ctx, Form({"user_code": forms.query(ctx.request, "user_code", most=20)}))
+    return _code_page(ctx, Form({"user_code": forms.query(ctx.request, "user_code", most=20)}))
 
 
 @post(device_consent.ENTRY, status_code=200)
@@ -31,13 +31,13 @@ async def enter(ctx: SignedIn) -> Response[str]:
     user_code = entries.get("user_code", "")[:40]
     if wait := await _wait(ctx):
         detail = f"Too many tries. Wait {wait} seconds."
-        return _entry(ctx, Form({"user_code": user_code}, {"user_code": detail}), status=429, headers={"Retry-After": str(wait)})
+        return _code_page(ctx, Form({"user_code": user_code}, {"user_code": detail}), status=429, headers={"Retry-After": str(wait)})
     async with ctx.services.database.transaction() as session:
         row = await device_codes.find_pending(session, user_code, ctx.services.secrets)
         result = await device_consent.begin(session, services.of(ctx.request), row, ctx.signed_in) if row is not None else None
     if result is None:
-        return _entry(ctx, Form({"user_code": user_code}, {"user_code": _WRONG}), status=422)
-    return await authorize_responses.go_on(ctx, *result)
+        return _code_page(ctx, Form({"user_code": user_code}, {"user_code": _WRONG}), status=422)
+    return await authorize_responses.respond(ctx, *result)
 
 
 @get(device_consent.ALLOWED)
@@ -63,7 +63,7 @@ async def _wait(ctx: PageContext) -> int:
     return 0
 
 
-def _entry(ctx: PageContext, form: Form, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[str]:
+def _code_page(ctx: PageContext, form: Form, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[str]:
     view = DeviceCodeEntry(ctx.shell(""), form)
     return render.page(ctx.request, "oauth/device.html", view, status=status, headers={**consent_view.PRIVATE, **(headers or {})})
 

@@ -18,13 +18,13 @@ from latchpin.web.pages import authorize_responses
 from latchpin.web.views.oauth import SignedOut, SignOut
 
 _MOST = 8000
-_CARRIED = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
+_REQUEST_FIELDS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
 
 
 @get(PATH)
 async def sign_out_by_link(request: AnyRequest) -> Response[str]:
     """Take a request to sign out; without proof of whose session is meant, the person is asked."""
-    return await _answer(request, params.parse(request.scope["query_string"]), confirmed=False)
+    return await _sign_out(request, params.parse(request.scope["query_string"]), confirmed=False)
 
 
 @post(PATH, status_code=200)
@@ -33,14 +33,14 @@ async def sign_out_by_form(request: AnyRequest) -> Response[str]:
     body = await request.body()
     request_params = params.form(request.headers.get("content-type", ""), body)
     settings = services.of(request).settings
-    if same_origin.may_change("POST", context.of(request.scope).seen, same_origin.own_origins(settings)):
-        return await _answer(request, request_params, confirmed=request_params.get("confirmed") is not None)
+    if same_origin.may_change("POST", context.of(request.scope).request_headers, same_origin.own_origins(settings)):
+        return await _sign_out(request, request_params, confirmed=request_params.get("confirmed") is not None)
     if len(body) > _MOST:
         raise OAuthError("invalid_request", "the request is too long")
     return authorize_responses.away(request, f"{PATH}?{body.decode('ascii')}")
 
 
-async def _answer(request: AnyRequest, request_params: Params, *, confirmed: bool) -> Response[str]:
+async def _sign_out(request: AnyRequest, request_params: Params, *, confirmed: bool) -> Response[str]:
     server = services.of(request)
     logout_request = await end_session.read(server, request_params, authorization_server.origin_of(request))
     try:
@@ -62,20 +62,20 @@ def _away(request: AnyRequest, logout_request: LogoutRequest, organization_id: i
 
     An app that an administrator there entered is gone back to; any other gets a page of ours with a link that names its address.
     """
-    if logout_request.client is None or not logout_request.onward or organization_id is None:
+    if logout_request.client is None or not logout_request.return_url or organization_id is None:
         response = authorize_responses.away(request, "/login")
     elif logout_request.may_redirect(organization_id):
-        response = authorize_responses.to_app(request, logout_request.client.name, logout_request.onward, allowed=True)
+        response = authorize_responses.to_app(request, logout_request.client.name, logout_request.return_url, allowed=True)
     else:
         facts = consent_view.app(logout_request.client, logout_request.redirect_uri, organization_id, has_consented=False)
-        view = SignedOut(page_context.shell_outside(request), facts, logout_request.onward)
+        view = SignedOut(page_context.shell_outside(request), facts, logout_request.return_url)
         response = render.page(request, "oauth/signed_out.html", view, headers=consent_view.PRIVATE)
     response.set_cookie(page_context.no_cookie(services.of(request).settings))
     return response
 
 
 def _question(ctx: PageContext, logout_request: LogoutRequest, request_params: Params) -> Response[str]:
-    hidden_fields = tuple((name, request_params.values[name]) for name in _CARRIED if name in request_params.values)
+    hidden_fields = tuple((name, request_params.values[name]) for name in _REQUEST_FIELDS if name in request_params.values)
     organization_id = ctx.principal.organization_id
     facts = (
         consent_view.app(logout_request.client, logout_request.redirect_uri, organization_id, has_consented=False)
@@ -83,13 +83,13 @@ def _question(ctx: PageContext, logout_request: LogoutRequest, request_params: P
         else None
     )
     view = SignOut(ctx.shell(""), facts, hidden_fields)
-    headers = _headers(logout_request.onward if logout_request.may_redirect(organization_id) else "")
+    headers = _headers(logout_request.return_url if logout_request.may_redirect(organization_id) else "")
     return render.page(ctx.request, "oauth/sign_out.html", view, headers=headers)
 
 
-def _headers(onward: str) -> dict[str, str]:
-    """Let the form end at the app's address; keep the referrer within our pages, by which `own_pages` knows them."""
-    headers = consent_view.redirect_policy(onward)
+def _headers(return_url: str) -> dict[str, str]:
+    """Let the form end at the app's address; keep the referrer within our pages, by which `same_origin` knows them."""
+    headers = consent_view.redirect_policy(return_url)
     return {name: value for name, value in headers.items() if name != "Referrer-Policy"}
 
 

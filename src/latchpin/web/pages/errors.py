@@ -83,15 +83,15 @@ def on_failure(request: AnyRequest, error: Exception) -> Response[str]:
 
 def on_sign_in_needed(request: AnyRequest, error: SignInRequired) -> Response[str]:
     """Send somebody who is not signed in to the sign-in page, and back afterwards."""
-    path = error.kept.address if error.kept else _came_from(request)
+    path = error.draft.address if error.draft else _return_path(request)
     parts = [f"next={quote(path)}"] if path != "/" else []
     if error.ended:
         parts.append("ended=1")
     address = "/login" + (f"?{'&'.join(parts)}" if parts else "")
-    return render.redirect(request, address, cookies=[error.kept.cookie] if error.kept else ())
+    return render.redirect(request, address, cookies=[error.draft.cookie] if error.draft else ())
 
 
-def _came_from(request: AnyRequest) -> str:
+def _return_path(request: AnyRequest) -> str:
     """The page to return to: the one that was asked for, or (for a form that was sent) the one it stood on."""
     if request.method == "GET":
         query = request.scope["query_string"].decode("latin-1")

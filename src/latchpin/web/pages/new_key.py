@@ -15,7 +15,7 @@ from latchpin.kit import clock
 from latchpin.web import drafts, expiry, forms, lists, reauth, render, rows
 from latchpin.web.forms import Entries
 from latchpin.web.page_context import PageContext, SignedIn
-from latchpin.web.pages.api_keys import KEYS, address, keys_of, makers
+from latchpin.web.pages.api_keys import KEYS, address, creator_names, keys_of
 from latchpin.web.views import api_keys as views
 from latchpin.web.views.api_keys import CreatedKey, Lifetime
 from latchpin.web.views.common import Form, Option, Toast
@@ -51,13 +51,13 @@ async def create(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     limits = await _limits(ctx)
     problems: list[FieldProblem] = []
     try:
-        parameters = _chosen(ctx.entries, limits, problems)
+        parameters = _read_parameters(ctx.entries, limits, problems)
         async with reauth.transaction(ctx) as session:
             user = await users.get(session, ctx.principal.organization_id, user_id)
             key_policy = await policy.get(session, ctx.principal.organization_id, ctx.services.settings)
             issued_key = await api_keys.create(session, user, parameters, policy=key_policy, secrets=ctx.services.secrets, by=ctx.actor)
             keys = await api_keys.of_user(session, user_id)
-            user_keys = keys_of(user, keys, await makers(session, ctx.principal.organization_id, keys))
+            user_keys = keys_of(user, keys, await creator_names(session, ctx.principal.organization_id, keys))
             row = rows.key(issued_key.key, clock.now())
             forms.require_none(problems)
     except AlreadyIssued:
@@ -69,7 +69,7 @@ async def create(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
         ctx.shell("users"),
         user_keys.owner,
         user_keys.listing,
-        user_keys.live,
+        user_keys.active,
         user_keys.inactive,
         issued_key.secret,
         row,
@@ -78,7 +78,7 @@ async def create(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     return render.page(ctx.request, "api_keys/created.html", view)
 
 
-def _chosen(entries: Entries, limits: Lifetime, problems: list[FieldProblem]) -> KeyParameters:
+def _read_parameters(entries: Entries, limits: Lifetime, problems: list[FieldProblem]) -> KeyParameters:
     """Read the form; what cannot be read is noted in `problems` and left to its default. Raises Invalid for a form without its id."""
     access, expires, rate_limit = Access.FULL, None, None
     try:

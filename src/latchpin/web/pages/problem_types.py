@@ -17,7 +17,7 @@ from latchpin.web.views.problem_types import Type, Types
 @get(problem_types.PATH)
 async def show_types(request: AnyRequest) -> Response[str]:
     """List every type."""
-    return render.page(request, "problem_types/list.html", Types(page_context.shell_outside(request), problem_types.EVERY))
+    return render.page(request, "problem_types/list.html", Types(page_context.shell_outside(request), problem_types.ALL_TYPES))
 
 
 @get(problem_types.PATH + "/{slug:str}")

@@ -32,7 +32,7 @@ async def show_new(ctx: SignedIn) -> Response[str]:
 @post("/organization/resources/new", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE))
 async def create(ctx: SignedIn) -> Response[str]:
     """Register a resource and answer with the page that shows its server's secret, this once."""
-    resource_fields = _entry(ctx.entries)
+    resource_fields = _read_fields(ctx.entries)
     server = ctx.services
     try:
         async with reauth.transaction(ctx) as session:
@@ -109,7 +109,7 @@ async def delete(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
     return render.redirect(ctx.request, BASE, render.done(f"{name[:80]} is deleted."))
 
 
-def _entry(entries: Entries) -> ResourceFields:
+def _read_fields(entries: Entries) -> ResourceFields:
     return ResourceFields(
         name=entries.get("name", ""), identifier=entries.get("identifier", ""), may_call_api=entries.get("may_call_api") == "yes"
     )

@@ -18,7 +18,7 @@ from latchpin.web import control_center, drafts, forms, login_context, page_cont
 from latchpin.web.forms import Entries
 from latchpin.web.page_context import PageContext, SignedIn
 from latchpin.web.views.common import Form, Toast
-from latchpin.web.views.entry import ChangePassword, Setup, SignIn
+from latchpin.web.views.sign_in import ChangePassword, Setup, SignIn
 
 _THEME_SECONDS = 365 * 86_400
 _SET_BEFORE = "You chose your password in another tab before. That one counts."
@@ -48,7 +48,7 @@ async def do_sign_in(request: AnyRequest) -> Response[str]:
     attempt = Attempt(
         entries.get("email", "").strip()[:254], entries.get("password", ""), page_context.origin_of(request), device, previous
     )
-    outcome = await _judged(server, attempt)
+    outcome = await _attempt(server, attempt)
     if outcome.session is None or outcome.user is None:
         return await _refused(request, entries, next_path, outcome.refusal)
     cookies = [
@@ -61,7 +61,7 @@ async def do_sign_in(request: AnyRequest) -> Response[str]:
     return render.redirect(request, redirect.location, cookies=[*cookies, redirect.cookie])
 
 
-async def _judged(server: services.Services, attempt: Attempt) -> Outcome:
+async def _attempt(server: services.Services, attempt: Attempt) -> Outcome:
     async with server.database.read() as session:
         lookup = await sign_in.look_up(session, attempt, server.secrets)
     try:
@@ -94,7 +94,7 @@ async def _sign_in_page(
     context = await login_context.of(request, next_path)
     shell, form = page_context.shell_outside(request), form or Form({"email": context.email})
     view = SignIn(shell, form, next_path, ended, empty, context.app, context.destination, drafts.has_draft(next_path))
-    return render.page(request, "entry/sign_in.html", view, status=status, headers={**context.headers, **(headers or {})})
+    return render.page(request, "sign_in/sign_in.html", view, status=status, headers={**context.headers, **(headers or {})})
 
 
 @post("/logout", status_code=200)
@@ -131,7 +131,7 @@ async def choose_password(ctx: SignedIn) -> Response[str]:
 async def _password_page(ctx: PageContext, form: Form, *, status: int = 200) -> Response[str]:
     context = await login_context.of(ctx.request, form.value("next"))
     view = ChangePassword(ctx.shell(""), form, passwords.LEAST, ctx.principal.email, context.app, context.destination)
-    return render.page(ctx.request, "entry/change_password.html", view, status=status, headers=context.headers)
+    return render.page(ctx.request, "sign_in/change_password.html", view, status=status, headers=context.headers)
 
 
 @get("/setup/{token:str}")
@@ -183,7 +183,7 @@ def _hide_link(request: AnyRequest) -> None:
 
 def _setup_page(request: AnyRequest, token: str, form: Form, *, status: int = 200) -> Response[str]:
     view = Setup(page_context.shell_outside(request), form, passwords.LEAST, f"/setup/{quote(token)}")
-    return render.page(request, "entry/setup.html", view, status=status)
+    return render.page(request, "sign_in/setup.html", view, status=status)
 
 
 @post("/theme", status_code=200)

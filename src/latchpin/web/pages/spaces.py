@@ -56,7 +56,7 @@ _ROLES = (
 @get("/spaces")
 async def show_spaces(ctx: SignedIn) -> Response[str]:
     """List the Spaces that the person may see."""
-    listing = lists.wanted(ctx.request, BASE, tuple(_ORDERS), _SIZE)
+    listing = lists.read_listing(ctx.request, BASE, tuple(_ORDERS), _SIZE)
     async with ctx.services.database.read() as session:
         access = await space_access.load(session, ctx.principal)
         counts = await space_counts.of_spaces(session, access.names)
@@ -75,7 +75,7 @@ async def show_spaces(ctx: SignedIn) -> Response[str]:
     start = (listing.page - 1) * _SIZE
     view = Spaces(
         ctx.shell("spaces"),
-        lists.counted(listing, len(space_rows)),
+        lists.with_total(listing, len(space_rows)),
         tuple(space_rows[start : start + _SIZE]),
         can_create=ctx.is_administrator,
     )
@@ -89,7 +89,7 @@ async def show_space(ctx: SignedIn, space_id: lists.Id) -> Response[str]:
     async with ctx.services.database.read() as session:
         access = await space_access.load(session, ctx.principal)
         row = await _row(session, ctx, space_id, access)
-        agents = await agent_lists.every(session, ctx.principal, Filters(space_id=space_id))
+        agents = await agent_lists.list_all(session, ctx.principal, Filters(space_id=space_id))
         agent_rows = await space_access.agent_rows(session, access, agents)
         at_home = access.is_at_home(space_id, ctx.principal.organization_id)
         people = await spaces.members(session, space_id) if at_home else []
@@ -109,7 +109,7 @@ async def create(ctx: SignedIn) -> Response[str]:
     """Make a Space."""
     _require_administrator(ctx)
     entries = await forms.read(ctx.request)
-    space_fields, problems = _entry(entries)
+    space_fields, problems = _read_fields(entries)
     try:
         async with ctx.services.database.transaction() as session:
             space = await spaces.create(session, ctx.principal.organization_id, space_fields, by=ctx.actor)
@@ -133,7 +133,7 @@ async def change(ctx: SignedIn, space_id: lists.Id) -> Response[str]:
     """Change a Space's settings."""
     row = await manageable_row(ctx, space_id)
     entries = await forms.read(ctx.request)
-    space_fields, problems = _entry(entries)
+    space_fields, problems = _read_fields(entries)
     try:
         async with ctx.services.database.transaction() as session:
             space = await spaces.owned(session, ctx.principal.organization_id, space_id)
@@ -274,7 +274,7 @@ def _editor(ctx: PageContext, form: Form, row: SpaceRow | None, *, status: int =
     return render.page(ctx.request, "spaces/edit.html", SpaceEditor(ctx.shell("spaces"), form, row, _SCOPES), status=status)
 
 
-def _entry(entries: Entries) -> tuple[SpaceFields, list[FieldProblem]]:
+def _read_fields(entries: Entries) -> tuple[SpaceFields, list[FieldProblem]]:
     """Read the form; a scope that does not exist is a problem, and the rest is checked with the narrowest."""
     scope, problems = SpaceScope.PRIVATE, []
     try:

@@ -11,7 +11,7 @@ from latchpin.kit import clock
 from latchpin.oauth import connected
 from latchpin.web import audit_view, lists, render, rows
 from latchpin.web.page_context import SignedIn
-from latchpin.web.pages.api_keys import makers
+from latchpin.web.pages.api_keys import creator_names
 from latchpin.web.views.users import UserProfile
 
 _EVENTS = 8
@@ -24,7 +24,7 @@ async def show_profile(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     async with ctx.services.database.read_list() as session:
         user = await users.get(session, organization_id, user_id)
         keys = await api_keys.of_user(session, user_id)
-        names = await makers(session, organization_id, keys)
+        names = await creator_names(session, organization_id, keys)
         member_of = await spaces.roles_of(session, user_id)
         open_sessions = await sessions.of_user(session, user_id, settings)
         apps = await connected.of_user(session, user_id, settings)

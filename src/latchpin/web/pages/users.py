@@ -38,14 +38,14 @@ def _back(source: str | None, user_id: int) -> str:
     return profile(user_id) if source == "profile" else BASE
 
 
-def _asked_on(params: Mapping[str, int], entries: Entries) -> str:
+def _back_address(params: Mapping[str, int], entries: Entries) -> str:
     return _back(entries.get(FROM), params["user_id"])
 
 
 @get("/organization/users")
 async def show_users(ctx: SignedIn) -> Response[str]:
     """List the users, with what tells at once who has working keys."""
-    listing = lists.wanted(ctx.request, BASE, _SORTS, _SIZE)
+    listing = lists.read_listing(ctx.request, BASE, _SORTS, _SIZE)
     async with ctx.services.database.read_list() as session:
         page = await user_list.page(
             session,
@@ -57,7 +57,7 @@ async def show_users(ctx: SignedIn) -> Response[str]:
             size=_SIZE,
         )
     user_rows = tuple(rows.user(each, me=ctx.principal.user_id) for each in page.items)
-    return render.page(ctx.request, "users/list.html", Users(ctx.shell("users"), lists.counted(listing, page.total), user_rows))
+    return render.page(ctx.request, "users/list.html", Users(ctx.shell("users"), lists.with_total(listing, page.total), user_rows))
 
 
 @get("/organization/users/new")
@@ -124,7 +124,7 @@ async def ask_disable(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     return await _confirm(ctx, user_id, "disable")
 
 
-@post("/organization/users/{user_id:int}/disable", status_code=200, opt=reauth.required(_asked_on))
+@post("/organization/users/{user_id:int}/disable", status_code=200, opt=reauth.required(_back_address))
 async def disable(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Disable a user; keys and sessions die with the answer."""
     try:
@@ -160,7 +160,7 @@ async def ask_delete(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     return await _confirm(ctx, user_id, "delete")
 
 
-@post("/organization/users/{user_id:int}/delete", status_code=200, opt=reauth.required(_asked_on))
+@post("/organization/users/{user_id:int}/delete", status_code=200, opt=reauth.required(_back_address))
 async def delete(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     """Delete a user; agents go to the administrator who does it."""
     try:

@@ -61,13 +61,13 @@ class Shell:
 class Form:
     """What was typed, and what is wrong with it, by field name.
 
-    An error under the empty name concerns the form as a whole. ``kept`` says that the values were typed before the
+    An error under the empty name concerns the form as a whole. ``from_draft`` says that the values were typed before the
     session ended, and that nothing was saved.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
-    kept: bool = False
+    from_draft: bool = False
 
     def value(self, name: str) -> str:
         """What was typed into a field; empty when nothing was."""

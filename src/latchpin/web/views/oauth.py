@@ -95,7 +95,7 @@ class GivePassword:
 class Refusal:
     """A request that goes no further here.
 
-    ``code`` and ``detail`` are for the app's developers. ``onward`` is an app's address that the person may go to, with the refusal in
+    ``code`` and ``detail`` are for the app's developers. ``return_url`` is an app's address that the person may go to, with the refusal in
     it, and ``destination`` names it; empty and None where there is none.
     """
 
@@ -104,7 +104,7 @@ class Refusal:
     text: str
     code: str
     detail: str
-    onward: str
+    return_url: str
     destination: Destination | None
     request_id: str
 
@@ -140,18 +140,18 @@ class DeviceDone:
 class SignOut:
     """The question whether to sign out, as an app asked, None where no app is named.
 
-    ``carried`` are the fields of its request, which go on with the answer.
+    ``hidden_fields`` are the fields of its request, which go on with the answer.
     """
 
     shell: Shell
     app: AppFacts | None
-    carried: tuple[tuple[str, str], ...]
+    hidden_fields: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SignedOut:
-    """The session is over, as an app asked that nobody here has checked: ``onward`` is its address, which the person may go to."""
+    """The session is over, as an app asked that nobody here has checked: ``return_url`` is its address, which the person may go to."""
 
     shell: Shell
     app: AppFacts
-    onward: str
+    return_url: str

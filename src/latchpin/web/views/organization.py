@@ -132,7 +132,7 @@ class ConnectedRow:
     client_id: str
     hosts: tuple[str, ...]
     rights: tuple[str, ...]
-    places: str
+    spaces: str
     since: datetime
     last_used_at: datetime | None
     until: datetime | None

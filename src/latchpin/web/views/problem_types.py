@@ -21,6 +21,6 @@ class Type:
     """One type. ``title`` is that of the status, and ``example`` a whole document as JSON."""
 
     shell: Shell
-    found: ProblemType
+    problem_type: ProblemType
     title: str
     example: str

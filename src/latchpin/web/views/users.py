@@ -17,7 +17,7 @@ UserState = Literal["active", "disabled", "invited"]
 class UserRow:
     """One user. "invited" means active, but the temporary password has not been changed yet.
 
-    ``live_keys`` counts keys that would be accepted now; ``expiring_keys`` those of them that end within 30 days.
+    ``active_keys`` counts keys that would be accepted now; ``expiring_keys`` those of them that end within 30 days.
     """
 
     id: int

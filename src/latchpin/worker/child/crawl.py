@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from latchpin.worker.child.channel import Channel
 from latchpin.worker.child.crawl_settings import crawl_settings
 from latchpin.worker.child.spider import AgentSpider
-from latchpin.worker.messages import Finished, LogLine, Started
+from latchpin.worker.messages import CrawlResult, CrawlStarted, LogLine
 from latchpin.worker.specification import Specification
 
 _log = logging.getLogger("latchpin.run")
@@ -67,14 +67,14 @@ async def crawl(specification: Specification, channel: Channel) -> None:
     loop = asyncio.get_running_loop()
     channel.attach(loop, lambda: _stop(crawler), silence_seconds=specification.limits.silence_seconds)
     counting = asyncio.create_task(_count(crawler))
-    channel.send(Started())
+    channel.send(CrawlStarted())
     try:
         await crawler.crawl_async(specification=specification, channel=channel)
     finally:
         counting.cancel()
     spider = crawler.spider
     assert isinstance(spider, AgentSpider)  # noqa: S101  the only one there is
-    spider.tell()
+    spider.send_counters()
     channel.send(_last_word(spider, ended.get("reason", "finished")))
     channel.flush()
 
@@ -98,22 +98,22 @@ async def _count(crawler: Crawler) -> None:
     while True:
         await asyncio.sleep(_EVERY)
         if isinstance(crawler.spider, AgentSpider):
-            crawler.spider.tell()
+            crawler.spider.send_counters()
 
 
-def _last_word(spider: AgentSpider, reason: str) -> Finished:
+def _last_word(spider: AgentSpider, reason: str) -> CrawlResult:
     fields = dict(spider.fields)
     if reason in _FAILURES:
-        return Finished(message=_FAILURES[reason], is_failure=True, fields=fields)
+        return CrawlResult(message=_FAILURES[reason], is_failure=True, fields=fields)
     if reason == "closespider_timeout":
         seconds = spider.definition.limits.max_run_seconds
-        return Finished(message=f"Ended at the limit of {seconds:,} seconds (max_run_seconds).", is_failure=False, fields=fields)
+        return CrawlResult(message=f"Ended at the limit of {seconds:,} seconds (max_run_seconds).", is_failure=False, fields=fields)
     if spider.pages == 0 and not spider.is_stopping:
-        return Finished(message=f"No page could be read. {spider.first_problem or ''}".strip(), is_failure=True, fields=fields)
+        return CrawlResult(message=f"No page could be read. {spider.first_problem or ''}".strip(), is_failure=True, fields=fields)
     message = spider.end_reason
     if message is None and spider.definition.record is not None and spider.matches == 0 and not spider.is_stopping:
         message = "No element matched record.selector, so there are no records."
-    return Finished(message=message, is_failure=False, fields=fields)
+    return CrawlResult(message=message, is_failure=False, fields=fields)
 
 
 def _log_to(channel: Channel, level: str) -> None:

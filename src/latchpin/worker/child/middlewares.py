@@ -14,7 +14,7 @@ from scrapy.http import Response
 from latchpin.automation.extraction.links import fill
 from latchpin.worker.child.problems import is_forbidden, problem_of
 from latchpin.worker.child.spider import OUTSIDE, AgentSpider
-from latchpin.worker.messages import RequestMade
+from latchpin.worker.messages import RequestLog
 
 _MOST_URL = 2_000
 _BEGAN = "latchpin_began"
@@ -104,20 +104,20 @@ class RequestLogMiddleware:
 
     def process_response(self, request: Request, response: Response) -> Response:
         """Tell of an answer."""
-        self._tell(request, response.status, len(response.body))
+        self._send_log(request, response.status, len(response.body))
         return response
 
     def process_exception(self, request: Request, exception: Exception) -> None:
         """Tell of a request without an answer; one that may not be made is not tried again."""
         if is_forbidden(exception):
             request.meta["dont_retry"] = True
-        self._tell(request, None, 0, problem_of(exception))
+        self._send_log(request, None, 0, problem_of(exception))
 
-    def _tell(self, request: Request, status: int | None, size: int, error: str | None = None) -> None:
+    def _send_log(self, request: Request, status: int | None, size: int, error: str | None = None) -> None:
         now = time.time()
-        began = request.meta.get(_BEGAN, now)
+        started_at = request.meta.get(_BEGAN, now)
         url = request.url if len(request.url) <= _MOST_URL else f"{request.url[:_MOST_URL]}..."
-        message = RequestMade(
-            at=began, method=request.method, url=url, status=status, ms=round((now - began) * 1000), bytes=size, error=error
+        message = RequestLog(
+            at=started_at, method=request.method, url=url, status=status, ms=round((now - started_at) * 1000), bytes=size, error=error
         )
         self._spider.channel.send(message)

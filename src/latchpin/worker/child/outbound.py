@@ -29,7 +29,7 @@ class Forbidden(OSError):
 
 
 def guard(networks: Sequence[str]) -> None:
-    """Refuse all but public addresses and `networks` from here on, for the rest of the process; `resolve` as well."""
+    """Refuse all but public addresses and `networks` from here on, for the rest of the process, looked up by name or not."""
     for each in networks:
         _allowed.extend(endpoints(each))
     sys.addaudithook(_hook)

@@ -18,11 +18,11 @@ from twisted.python.failure import Failure
 
 from latchpin.automation import extraction
 from latchpin.automation.definition_model import AgentType, Method, PaginationKind
-from latchpin.automation.extraction import FoundRecord, Page
+from latchpin.automation.extraction import ListedRecord, Page
 from latchpin.automation.extraction.links import fill
 from latchpin.worker.child.channel import Channel
 from latchpin.worker.child.problems import problem_of
-from latchpin.worker.messages import Counted, RecordTaken
+from latchpin.worker.messages import CrawlCounters, ScrapedRecord
 from latchpin.worker.specification import Specification
 
 _log = logging.getLogger("latchpin.run")
@@ -77,7 +77,7 @@ class AgentSpider(Spider):
         if following is not None:
             yield following
 
-    def read_details(self, response: Response, record: FoundRecord) -> None:
+    def read_details(self, response: Response, record: ListedRecord) -> None:
         """Add the fields of the page that a record leads to."""
         page, follow = self._page(response), self.definition.follow
         if page is None or follow is None:
@@ -95,9 +95,9 @@ class AgentSpider(Spider):
         if record is not None:
             self._emit(self._without_details(record))
 
-    def tell(self) -> None:
+    def send_counters(self) -> None:
         """Tell the worker how far the crawl has come."""
-        self.channel.send(Counted(pages=self.pages, dynamic_pages=0, actions=self.actions, errors=self.errors))
+        self.channel.send(CrawlCounters(pages=self.pages, dynamic_pages=0, actions=self.actions, errors=self.errors))
 
     def _page(self, response: Response) -> Page | None:
         self.pages += 1
@@ -127,7 +127,7 @@ class AgentSpider(Spider):
         self.records += 1
         self.actions += 1
         self.fields.update(name for name, value in values.items() if value not in (None, [], False))
-        self.channel.send(RecordTaken(values=values))
+        self.channel.send(ScrapedRecord(values=values))
         if self.records >= self.definition.limits.max_records:
             self._end(f"Ended at the limit of {self.records:,} records (max_records).")
 
@@ -135,7 +135,7 @@ class AgentSpider(Spider):
         self.end_reason = self.end_reason or reason
         raise CloseSpider("limit")
 
-    def _without_details(self, record: FoundRecord) -> dict[str, Any]:
+    def _without_details(self, record: ListedRecord) -> dict[str, Any]:
         follow = self.definition.follow
         empty: dict[str, Any] = {field.name: [] if field.many else None for field in follow.fields} if follow else {}
         return {**record.values, **empty}
@@ -185,7 +185,7 @@ class AgentSpider(Spider):
             return None
         return self._list_request(address, None, is_first=False)
 
-    def _detail_request(self, record: FoundRecord) -> Request | None:
+    def _detail_request(self, record: ListedRecord) -> Request | None:
         if record.follow is None or not self._may_request():
             return None
         arguments: dict[str, Any] = {"callback": self.read_details, "errback": self.failed, "cb_kwargs": {"record": record}}

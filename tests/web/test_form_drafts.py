@@ -93,7 +93,7 @@ def test_the_sign_in_page_says_that_it_is_kept_also_after_a_wrong_password(organ
     away = sent_too_late(organization, administrator, organization.admin, "/spaces/new", name="Retail", scope="Private")
 
     assert "What you entered is kept" in administrator.open(away.headers["location"]).text
-    wrong = administrator.send("/login", email=organization.admin.email, password="not the password", next="/spaces/new?kept=1")
+    wrong = administrator.send("/login", email=organization.admin.email, password="not the password", next="/spaces/new?draft=1")
     assert "What you entered is kept" in wrong.text
     assert "What you entered is kept" not in administrator.open("/login?next=/spaces/new&ended=1").text
 
@@ -198,7 +198,7 @@ def test_no_secret_of_an_app_is_kept(prefix: str) -> None:
 
 def _kept(organization: Organization, browser: Browser, path: str) -> dict[str, str]:
     async def work(session: AsyncSession) -> dict[str, str]:
-        token = browser.http.cookies[cookie_names.of(organization.server.settings, "kept")]
+        token = browser.http.cookies[cookie_names.of(organization.server.settings, "draft")]
         draft = await drafts.read(session, organization.admin.id, path, token, organization.server.services.secrets)
         assert draft is not None
         return draft
@@ -266,13 +266,13 @@ def test_it_is_drawn_on_its_own_page_only(organization: Organization, administra
     away = sent_too_late(organization, administrator, organization.admin, f"/agents/{one}/edit", definition="name: Typed\n")
     assert "name: Typed" in sign_in_again(administrator, away, organization.admin).text
 
-    assert "name: Typed" in administrator.open(f"/agents/{one}/edit?kept=1").text  # loading again does no harm
-    assert "name: Typed" not in administrator.open(f"/agents/{other}/edit?kept=1").text
+    assert "name: Typed" in administrator.open(f"/agents/{one}/edit?draft=1").text  # loading again does no harm
+    assert "name: Typed" not in administrator.open(f"/agents/{other}/edit?draft=1").text
     assert "name: Typed" not in administrator.open(f"/agents/{one}/edit").text
 
 
 def test_it_is_kept_for_half_an_hour_and_then_removed(organization: Organization, administrator: Browser, clock: Frozen) -> None:
-    """After that the page is as it always is, and the hourly sweep takes the row away."""
+    """After that the page is as it always is, and the hourly purge takes the row away."""
     away = sent_too_late(organization, administrator, organization.admin, "/spaces/new", name="Retail", scope="Private")
     assert count(organization, FormDraft) == 1
     clock.advance(timedelta(minutes=31))
@@ -291,7 +291,7 @@ def test_only_the_latest_form_of_a_person_is_kept(organization: Organization, ad
     too_long = administrator.send("/agents/new", definition="x" * 200_000, space="personal")
 
     assert count(organization, FormDraft) == 1
-    assert "kept" not in too_long.headers["location"]
+    assert "draft=1" not in too_long.headers["location"]
     assert 'value="Three"' in sign_in_again(administrator, away[-1], organization.admin).text
 
 
@@ -304,7 +304,7 @@ def test_what_is_kept_is_sealed(organization: Organization, administrator: Brows
         return await session.scalar(select(FormDraft.sealed).where(FormDraft.user_id == organization.admin.id)) or b""
 
     assert b"Bluebird" not in organization.write(work)
-    name = cookie_names.of(organization.server.settings, "kept")
+    name = cookie_names.of(organization.server.settings, "draft")
     cookie = next(line for line in away.headers.get_list("set-cookie") if line.startswith(f"{name}="))
     assert "Bluebird" not in cookie + away.headers["location"]
     assert all(word in cookie for word in ("HttpOnly", "SameSite=lax", "Max-Age=1800"))
@@ -330,12 +330,12 @@ def test_nothing_is_kept_of_nobody(organization: Organization, administrator: Br
 
     organization.write(disable)
     stranger = browse(organization.server)
-    assert "kept" not in stranger.send("/agents/new", definition="name: A\n").headers["location"]
+    assert "draft=1" not in stranger.send("/agents/new", definition="name: A\n").headers["location"]
     stranger.http.cookies.set(cookie_names.of(organization.server.settings), "x" * 43)
-    assert "kept" not in stranger.send("/agents/new", definition="name: A\n").headers["location"]
-    assert "kept" not in theirs.send("/agents/new", definition="name: A\n").headers["location"]
+    assert "draft=1" not in stranger.send("/agents/new", definition="name: A\n").headers["location"]
+    assert "draft=1" not in theirs.send("/agents/new", definition="name: A\n").headers["location"]
     end_sessions(organization, organization.admin)
-    assert "kept" not in administrator.send(f"/agents/{organization.agent()}/archive").headers["location"]
+    assert "draft=1" not in administrator.send(f"/agents/{organization.agent()}/archive").headers["location"]
     assert count(organization, FormDraft) == 0
 
 

@@ -13,7 +13,7 @@ class SignIn:
     """The way in.
 
     ``next`` is a path inside the Control Center to go to afterwards; ``ended`` says a session has run out, ``empty``
-    that the deployment has no users yet, ``kept`` that what was typed into a form is kept. ``app`` is the app that sent
+    that the deployment has no users yet, ``has_draft`` that what was typed into a form is kept. ``app`` is the app that sent
     the person, empty for none, and ``destination`` where its address leads.
     """
 
@@ -24,7 +24,7 @@ class SignIn:
     empty: bool
     app: str = ""
     destination: Destination | None = None
-    kept: bool = False
+    has_draft: bool = False
 
 
 @dataclass(frozen=True, slots=True)

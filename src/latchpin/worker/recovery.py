@@ -1,4 +1,4 @@
-"""What puts right, in every worker and every few seconds: runs whose worker is lost, and waiting runs that a slot is free for."""
+"""What every worker puts right every few seconds: runs whose worker is lost, and waiting runs that a slot is free for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latchpin.worker.context import WorkerContext
 _log = Logger(__name__)
 
 
-async def sweep(context: WorkerContext, *, gone: frozenset[int] | None = None) -> None:
+async def recover(context: WorkerContext, *, gone: frozenset[int] | None = None) -> None:
     """End runs whose lease has run out, or whose owner is known to be `gone`; admit what waits. Raises Unavailable."""
     database, lease_seconds = context.database, context.settings.worker_lease_seconds
     async with database.read() as session:

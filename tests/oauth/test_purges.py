@@ -19,7 +19,7 @@ from tests.support.people import Organization
 
 pytestmark = pytest.mark.both_databases("what is over is deleted by statements with joins and limits")
 
-Sweep = Callable[[AsyncSession], Coroutine[Any, Any, None]]
+Purge = Callable[[AsyncSession], Coroutine[Any, Any, None]]
 
 
 def used(organization: Organization) -> None:
@@ -41,7 +41,7 @@ def count(organization: Organization, table: Any) -> int:
 
 
 @pytest.mark.parametrize(
-    ("sweep", "table", "kept", "gone"),
+    ("purge", "table", "kept", "gone"),
     [
         (codes.purge_expired, AuthorizationCode, timedelta(hours=24), timedelta(hours=24, minutes=2)),
         (device_codes.purge_expired, DeviceCode, timedelta(hours=1), timedelta(hours=1, minutes=11)),
@@ -49,16 +49,16 @@ def count(organization: Organization, table: Any) -> int:
         (refresh_token.purge_expired, RefreshToken, timedelta(days=30), timedelta(days=31, minutes=1)),
     ],
 )
-def test_what_has_run_out_is_removed_later(serve: Any, clock: Frozen, sweep: Sweep, table: Any, kept: timedelta, gone: timedelta) -> None:
+def test_what_has_run_out_is_removed_later(serve: Any, clock: Frozen, purge: Purge, table: Any, kept: timedelta, gone: timedelta) -> None:
     """Kept a while longer than it counts, then gone."""
     organization = Organization(serve())
     used(organization)
     clock.advance(kept)
-    organization.write(sweep)
+    organization.write(purge)
     assert count(organization, table) == 1
 
     clock.advance(gone - kept)
-    organization.write(sweep)
+    organization.write(purge)
 
     assert count(organization, table) == 0
 
