@@ -54,6 +54,7 @@ BOUNDS = {
     "ProcessMonitor._children": OURS,
     "Queue._waiting": IN_FLIGHT,
     "RequestContext.headers": REQUEST,
+    "Scan.visible": REQUEST,
     "Section.keys": REQUEST,
     "Section.values": REQUEST,
     "SingleFlight._running": IN_FLIGHT,
