@@ -1,4 +1,7 @@
-"""`latchpin` with a reader before it: answers the questions of `init`, approves `login` in a browser, and ends `serve` once it answers."""
+"""`latchpin` with a reader before it: answers the questions of `init`, approves `login` in a browser, and ends `serve` once it answers.
+
+Any other command takes the place of this process; so what only a reader needs is imported where one reads.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-
-import httpx
-
-from tests.docs.reader import Reader
-from tests.support.plain_http import PLAIN
 
 LATCHPIN = str(Path(sys.executable).with_name("latchpin"))
 _CODE = re.compile(r"^\s+([A-Z]{4}-[A-Z]{4})$")
@@ -26,6 +24,8 @@ def init() -> int:
 
 def login(*args: str) -> int:
     """Enter the code that is shown, and agree."""
+    from tests.docs.reader import Reader  # noqa: PLC0415  as above
+
     process = subprocess.Popen([LATCHPIN, "login", *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     for line in process.stdout:
@@ -45,6 +45,10 @@ def _free_port() -> int:
 
 def serve(*args: str) -> int:
     """Wait until the server is ready, then stop it."""
+    import httpx  # noqa: PLC0415  as above
+
+    from tests.support.plain_http import PLAIN  # noqa: PLC0415  as above
+
     port = _free_port()
     with subprocess.Popen([LATCHPIN, "serve", *args], env={**os.environ, "LATCHPIN_PORT": str(port)}) as process:
         until = time.monotonic() + 90
@@ -65,4 +69,4 @@ if __name__ == "__main__":
         sys.exit(init())
     if command in ("login", "serve"):
         sys.exit({"login": login, "serve": serve}[command](*rest))
-    sys.exit(subprocess.run([LATCHPIN, command, *rest], check=False).returncode)
+    os.execv(LATCHPIN, [LATCHPIN, command, *rest])  # noqa: S606  no shell is wanted
