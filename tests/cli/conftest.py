@@ -25,6 +25,7 @@ from latchpin.cli import main
 from tests.support import databases
 from tests.support.plain_http import PLAIN
 from tests.support.ports import free_port
+from tests.support.server import served
 
 EMAIL = "ada@example.com"
 
@@ -128,11 +129,15 @@ def embedded(tmp_path: Path) -> CommandLine:
 
 @pytest.fixture
 def running() -> Iterator[Callable[..., httpx.Client]]:
-    """`running(latchpin, workers=2)` starts `latchpin serve` and returns a client of it; stopped at the end of the test."""
+    """Serve a deployment until the end of the test, and return a client: `running(latchpin)` in this process, which is soon there,
+    `running(latchpin, workers=2)` by `latchpin serve`.
+    """
     with ExitStack() as stack:
 
         def start(of: CommandLine, *, workers: int = 1) -> httpx.Client:
-            return stack.enter_context(_served(of, workers))
+            if workers > 1:
+                return stack.enter_context(_served(of, workers))
+            return stack.enter_context(served(of.environ.get("LATCHPIN_DATABASE_URL", ""), of.data_dir)).http
 
         yield start
 
