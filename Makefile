@@ -3,7 +3,7 @@
 PYTHON ?= python3
 PORT ?= 8080
 DIR ?= .demo
-# More arguments for pytest, for example: make test ARGS="tests/identity -k revoked"
+# More arguments for pytest or the benchmark, for example: make test ARGS="tests/identity -k revoked"
 ARGS ?=
 
 VENV := .venv
@@ -55,8 +55,8 @@ imports: $(DEV) ## check that imports go one way only
 docs: $(DEV) ## check that the reference is fresh and links resolve
 	$(BIN)/python docs/check.py
 
-bench: $(DEV) ## measure, next to the peers
-	$(BIN)/python -m bench
+bench: $(DEV) ## measure, next to the peers (ARGS="--quick --rows ...")
+	$(BIN)/python -m bench $(ARGS)
 
 check: lint types imports docs test ## all that the continuous integration checks
 

@@ -1,26 +1,31 @@
-"""The deployment that is measured: one organization, 50 agents, and as many keys as wanted."""
+"""A deployment that is measured: one organization with an administrator, its users, and 50 agents; SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import secrets
-from datetime import timedelta
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import func, insert, select
+import asyncpg
 
+from bench.process import free_port
 from latchpin import settings
 from latchpin.audit import Actor
 from latchpin.automation import agents
-from latchpin.identity import api_keys, deployment, organizations, passwords, policy, spaces, users
+from latchpin.identity import deployment, organizations, passwords, spaces
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
-from latchpin.kit import clock
 from latchpin.settings import Settings
 from latchpin.storage import Database
-from latchpin.storage.models import ApiKey
 
 AGENTS = 50
+PORT = int(os.environ.get("BENCH_PORT", "8099"))
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+_SERVER = "postgresql://postgres@127.0.0.1:5432"
 _DEFINITION = """version: 1
 name: Agent {number:02d}
 description: Title, price and stock of every book in a category of books.example.
@@ -36,11 +41,12 @@ record:
 """
 
 
-PORT = int(os.environ.get("BENCH_PORT", "8099"))
+class NoDatabase(Exception):
+    """A database cannot be had here; the text says why."""
 
 
 def environ(data_dir: Path, **more: str) -> dict[str, str]:
-    """Return the settings as variables: limits that nobody meets, and SQLite in the directory or what BENCH_DATABASE_URL names."""
+    """Return settings as variables, with limits that nobody meets; `more` are further ones by name."""
     chosen = {
         "data_dir": str(data_dir),
         "port": str(PORT),
@@ -48,23 +54,87 @@ def environ(data_dir: Path, **more: str) -> dict[str, str]:
         "rate_limit_window_seconds": "1",
         "token_limit": "1000000",
         "access_token_minutes": "60",
+        "proof_minutes": "60",
         **more,
     }
-    if url := os.environ.get("BENCH_DATABASE_URL"):
-        chosen["database_url"] = url
     return {f"LATCHPIN_{name.upper()}": text for name, text in chosen.items()}
 
 
-def load(data_dir: Path, **more: str) -> Settings:
-    """Return the settings; `more` are further ones by name."""
-    return settings.load(environ(data_dir, **more))
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where a deployment is. Its second server process has a port of its own, and the same public address."""
+
+    database: str
+    data_dir: Path
+    database_url: str
+    port: int
+    other_port: int
+
+    @property
+    def url(self) -> str:
+        """The address of the server that is measured."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def other_url(self) -> str:
+        """The address of the second server, which makes the changes."""
+        return f"http://127.0.0.1:{self.other_port}"
+
+    def environ(self, **more: str) -> dict[str, str]:
+        """Return its settings as variables; `more` are further ones by name."""
+        place = {"port": str(self.port), "public_url": self.url, "worker": "off"}
+        if self.database_url:
+            place["database_url"] = self.database_url
+        return environ(self.data_dir, **(place | more))
+
+    def settings(self) -> Settings:
+        """Return its settings."""
+        return settings.load(self.environ())
 
 
-async def make(data_dir: Path) -> str:
-    """Make the deployment and return a key of its administrator."""
-    chosen = load(data_dir)
+@contextmanager
+def deployment_of(database: str, place: Path) -> Iterator[Deployment]:
+    """Make a deployment, and remove its database afterwards; raises NoDatabase where there is no PostgreSQL."""
+    data_dir = place / database
+    data_dir.mkdir()
+    with _postgresql() if database == POSTGRESQL else _nothing() as url:
+        made = Deployment(database, data_dir, url, free_port(), free_port())
+        asyncio.run(make(made.settings()))
+        yield made
+
+
+@contextmanager
+def _nothing() -> Iterator[str]:
+    yield ""
+
+
+@contextmanager
+def _postgresql() -> Iterator[str]:
+    """Make a database of its own on the server that BENCH_POSTGRESQL names."""
+    server, name = os.environ.get("BENCH_POSTGRESQL", _SERVER), f"latchpin_bench_{os.getpid()}_{uuid.uuid4().hex[:6]}"
+    try:
+        asyncio.run(_admin(server, f'CREATE DATABASE "{name}"'))
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        message = f"PostgreSQL does not answer as BENCH_POSTGRESQL says ({server.rpartition('@')[2]}: {type(error).__name__})"
+        raise NoDatabase(message) from error
+    try:
+        yield f"postgresql+asyncpg://{server.removeprefix('postgresql://')}/{name}"
+    finally:
+        asyncio.run(_admin(server, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+async def _admin(server: str, statement: str) -> None:
+    connection = await asyncpg.connect(f"{server}/postgres", timeout=10)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def make(chosen: Settings) -> None:
+    """Make the deployment that the settings describe: an organization with an administrator, a Space and its agents."""
     database = Database(chosen, may_create=True)
-    deployment_secrets = await deployment.initialize(chosen, database, upgrade=True)
+    await deployment.initialize(chosen, database, upgrade=True)
     nobody = Actor("bench")
     password = await passwords.temporary()
     async with database.transaction() as session:
@@ -78,37 +148,4 @@ async def make(data_dir: Path) -> str:
         space = await spaces.create(session, user.organization_id, spaces.SpaceFields(name="Bench"), by=by)
         for number in range(AGENTS):
             await agents.create(session, principal, _DEFINITION.format(number=number), space_id=space.id, by=by)
-        rules = await policy.get(session, user.organization_id, chosen)
-        issued_key = await api_keys.create(session, user, api_keys.KeyParameters(), policy=rules, secrets=deployment_secrets, by=by)
-    await database.close()
-    return issued_key.secret
-
-
-async def fill(data_dir: Path, total: int) -> None:
-    """Add keys that nobody has until the table holds `total`."""
-    database = Database(load(data_dir))
-    async with database.transaction() as session:
-        first = (await session.scalars(select(ApiKey).order_by(ApiKey.id).limit(1))).one()
-        owner = (await session.scalar(select(users.User.id).limit(1))) or first.user_id
-        held = await session.scalar(select(func.count()).select_from(ApiKey)) or 0
-        now = clock.now()
-        while held < total:
-            size = min(20_000, total - held)
-            rows = [
-                {
-                    "organization_id": first.organization_id,
-                    "user_id": owner,
-                    "digest": secrets.token_bytes(32),
-                    "pepper_version": 1,
-                    "prefix": "sk-lp_0000",
-                    "scopes": first.scopes,
-                    "networks": "",
-                    "created_at": now,
-                    "created_by_name": "bench",
-                    "expires_at": now + timedelta(days=365),
-                }
-                for _ in range(size)
-            ]
-            await session.execute(insert(ApiKey), rows)
-            held += size
     await database.close()

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import select
 
 from bench import bulk, data, process, processor
+from latchpin import settings
 from latchpin.audit import Origin, chain
 from latchpin.identity import api_keys, credentials, sessions
 from latchpin.kit import clock
@@ -175,9 +176,9 @@ def _events(last: chain.Checkpoint, organization_id: int, now: datetime) -> Iter
         yield {**row, "chain": chain_value}
 
 
-async def make(data_dir: Path, chosen: Settings) -> Deployment:
+async def make(chosen: Settings) -> Deployment:
     """Make the deployment and fill it; PostgreSQL's is the one that BENCH_DATABASE_URL names, and is empty before."""
-    await data.make(data_dir)
+    await data.make(chosen)
     deployment_secrets = secrets.load(chosen.secrets_file)
     chain.use_key(deployment_secrets.derive("audit"))
     database = Database(chosen)
@@ -276,9 +277,15 @@ def _print_crowd(url: str, deployment: Deployment) -> None:
             reader.join()
 
 
+def _environ(data_dir: Path, **more: str) -> dict[str, str]:
+    if url := os.environ.get("BENCH_DATABASE_URL"):
+        more["database_url"] = url
+    return data.environ(data_dir, **more)
+
+
 def _print_command(data_dir: Path, *command: str) -> None:
     began = time.monotonic()
-    environ = {**os.environ, **data.environ(data_dir)}
+    environ = {**os.environ, **_environ(data_dir)}
     done = subprocess.run([sys.executable, "-m", "latchpin", *command], env=environ, capture_output=True, text=True, check=False)
     how = "" if done.returncode == 0 else f"   exit code {done.returncode}: {done.stderr[-300:]}"
     print(f"  {'latchpin ' + ' '.join(command):64} {time.monotonic() - began:9.1f} s{how}", flush=True)
@@ -286,13 +293,14 @@ def _print_command(data_dir: Path, *command: str) -> None:
 
 def run(data_dir: Path) -> None:
     """Make the deployment unless it is there, measure, and print."""
-    chosen, kept = data.load(data_dir), data_dir / "large.json"
+    chosen, kept = settings.load(_environ(data_dir)), data_dir / "large.json"
     if kept.exists():
         deployment = Deployment(**json.loads(kept.read_text()))
     else:
-        deployment = asyncio.run(make(data_dir, chosen))
+        deployment = asyncio.run(make(chosen))
         kept.write_text(json.dumps(asdict(deployment)))
-    with process.latchpin(data_dir, session_idle_minutes="1440") as url:
+    url = f"http://127.0.0.1:{data.PORT}"
+    with process.latchpin(_environ(data_dir, session_idle_minutes="1440"), data_dir / "server.log", core=None):
         _print_cases(url, deployment)
         _print_crowd(url, deployment)
     _print_command(data_dir, "user", "list", "--json")

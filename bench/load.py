@@ -1,135 +1,268 @@
-"""Load on one address: by wrk where it is installed, else by a small client of our own in a process of its own."""
+"""Load on one address from a process of its own (`python -m bench.load`), which reads the server's processor time as well.
+
+It sends from 32 connections: first some requests that only warm, then for so many seconds those that count. Every answer to those has to
+be 2xx, or the measurement stops.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from itertools import repeat
+from itertools import count
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from typing import Any, Protocol, Self
+
+import uvloop
+
+from bench import changes, machine
+from bench.http import Connection, Request, connect
 
 CONNECTIONS = 32
-_SCRIPT = Path(__file__).with_name("requests.lua")
+WARM = 4 * CONNECTIONS
+_NO_LIMIT = 1 << 60
+
+
+class LoadError(Exception):
+    """The load could not be put on, or an answer was refused; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Answers per second, and the 50th and 99th percentile of the latency in milliseconds."""
+class Round:
+    """What one round of one row gave. Latencies in milliseconds, processor time of the server in microseconds for each request."""
 
     per_second: float
+    processor: float
     p50: float
     p99: float
+    changes: int = 0
+    tried: int = 0
+    late: int = 0
+
+
+class Generator:
+    """The process that puts the load on, kept from one measurement to the next. It runs on one core, and ends with the block."""
+
+    def __init__(self, core: int | None = None) -> None:
+        self._core = core
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.communicate()
+        self._process = None
+
+    def run(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Do one measurement; raises LoadError."""
+        if self._process is None:
+            with machine.pinned(self._core):
+                command = [sys.executable, "-m", "bench.load"]
+                self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(job), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            code = self._process.wait()
+            self.__exit__()
+            message = f"the load ended with {code}"
+            raise LoadError(message)
+        output: dict[str, Any] = json.loads(answer)
+        if "error" in output:
+            raise LoadError(output["error"])
+        return output
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is sent again and again: a GET, or a POST of `form`. Of the access tokens in the file `tokens` each is sent once."""
+class Server:
+    """A server that is measured: its process, whose descendants count as well, and what puts the load on it."""
+
+    pid: int
+    generator: Generator
+
+    def measure(self, job: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Put a load on for so long; raises LoadError."""
+        return self.generator.run({**job, "seconds": seconds, "pid": self.pid})
+
+
+@dataclass(slots=True)
+class Steady:
+    """The same request again and again, or with each line of the file `credentials` as its Authorization in turn.
+
+    With `most` no credential is sent twice, and a round ends after so many. `position` goes on from one round to the next.
+    """
+
+    request: Request
+    credentials: str | None = None
+    most: int | None = None
+    warm: int = WARM
+    position: int = 0
+    changes: changes.Plan | None = None
+
+    def measure(self, seconds: float, server: Server) -> Round:
+        """Send for so long; raises LoadError."""
+        output = server.measure({"steady": asdict(self)}, seconds)
+        self.position = output["position"]
+        if self.changes is not None:
+            self.changes.position += output["round"]["changes"]
+        return Round(**output["round"])
+
+
+@dataclass(slots=True)
+class Chains:
+    """Refreshes: each connection trades its family's token, then the token that it got, and so on.
+
+    `families` holds the latest refresh token of each, before and after a measurement.
+    """
 
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    form: Mapping[str, str] | None = None
-    tokens: str | None = None
+    form: Mapping[str, str]
+    families: list[str] = field(default_factory=list)
+    warm: int = CONNECTIONS
+
+    def measure(self, seconds: float, server: Server) -> Round:
+        """Refresh all families side by side for so long; raises LoadError."""
+        output = server.measure({"chains": asdict(self)}, seconds)
+        self.families = output["families"]
+        return Round(**output["round"])
 
 
-def generator() -> str:
-    """Return the name of the load generator that is used."""
-    return "wrk" if shutil.which("wrk") else "the benchmark's own client (install wrk for a faster one)"
+class _Source(Protocol):
+    def take(self, index: int) -> bytes | None:
+        """Return the next request of a connection, or None where there is none left."""
+
+    def answered(self, index: int, body: bytes) -> None:
+        """Take note of the answer to it."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what the next round goes on from."""
 
 
-def measure(request: Request, seconds: float) -> Measured:
-    """Send a request for so long from another process; raises RuntimeError where an answer was not 2xx, or the tokens ran out."""
-    if shutil.which("wrk"):
-        return _wrk(request, seconds)
-    command = [sys.executable, "-m", "bench.load", json.dumps(asdict(request)), str(seconds)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return Measured(**json.loads(done.stdout))
+class _Requests:
+    def __init__(self, steady: Steady) -> None:
+        self.position = steady.position
+        self._once = steady.most is not None
+        self._lines = Path(steady.credentials).read_bytes().split(b"\n")[:-1] if steady.credentials else None
+        mark = "(credential)"
+        self._start, _, self._end = steady.request.encode(Authorization=mark).partition(mark.encode())
+        self._same = steady.request.encode()
+
+    def take(self, _index: int) -> bytes | None:
+        if self._lines is None:
+            return self._same
+        if self._once and self.position >= len(self._lines):
+            return None
+        line = self._lines[self.position % len(self._lines)]
+        self.position += 1
+        return self._start + line + self._end
+
+    def answered(self, _index: int, _body: bytes) -> None:
+        """Nothing is made of it."""
+
+    def state(self) -> dict[str, Any]:
+        return {"position": self.position}
 
 
-def _headers(request: Request) -> dict[str, str]:
-    form = {} if request.form is None else {"Content-Type": "application/x-www-form-urlencoded"}
-    return {**form, **request.headers}
+class _Families:
+    def __init__(self, chains: Chains) -> None:
+        self._chains = chains
+
+    def take(self, index: int) -> bytes:
+        form = {**self._chains.form, "grant_type": "refresh_token", "refresh_token": self._chains.families[index]}
+        return Request(self._chains.url, form=form).encode()
+
+    def answered(self, index: int, body: bytes) -> None:
+        self._chains.families[index] = json.loads(body)["refresh_token"]
+
+    def state(self) -> dict[str, Any]:
+        return {"families": self._chains.families}
 
 
-def _wrk(request: Request, seconds: float) -> Measured:
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--latency", "-s", str(_SCRIPT), request.url, "--"]
-    with tempfile.TemporaryDirectory() as place:
-        headers, body = Path(place) / "headers", Path(place) / "body"
-        headers.write_text("".join(f"{name}: {value}\n" for name, value in _headers(request).items()))
-        body.write_text(urlencode(request.form or {}))
-        files = [str(headers), "-" if request.form is None else str(body), request.tokens or "-"]
-        out = subprocess.run([*command, *files], capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in out or "Socket errors" in out:
-        message = f"refused answers under load at {urlsplit(request.url).path}"
-        raise RuntimeError(message)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", out)
-    assert rate is not None
-    return Measured(float(rate[1]), _milliseconds(out, "50%"), _milliseconds(out, "99%"))
-
-
-def _milliseconds(out: str, percentile: str) -> float:
-    match = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s)\b", out)
-    assert match is not None
-    return float(match[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[match[2]]
-
-
-def encode(url: str, headers: Mapping[str, str], form: Mapping[str, str] | None) -> bytes:
-    """Write an HTTP/1.1 request down."""
-    parts = urlsplit(url)
-    body = urlencode(form or {})
-    length = {} if form is None else {"Content-Length": str(len(body))}
-    lines = [f"{name}: {value}" for name, value in {"Host": parts.netloc, **headers, **length}.items()]
-    return "\r\n".join([f"{'GET' if form is None else 'POST'} {parts.path} HTTP/1.1", *lines, "", body]).encode()
-
-
-async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
-    """Send a request and return the body of its answer; raises RuntimeError where it is not 2xx."""
-    writer.write(request)
-    head = await reader.readuntil(b"\r\n\r\n")
-    if length := re.search(rb"content-length: (\d+)", head, re.IGNORECASE):
-        body = await reader.readexactly(int(length[1]))
-    else:  # one chunk, and the end of all
-        body = (await reader.readuntil(b"\r\n0\r\n\r\n")).partition(b"\r\n")[2].removesuffix(b"\r\n0\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 2"):
-        message = f"a refused answer under load: {head[:30]!r} {body[:200]!r}"
-        raise RuntimeError(message)
-    return body
-
-
-def measured(latencies: list[float], took: float) -> Measured:
-    """Sum up the seconds that each answer needed, in a run that took so many."""
-    latencies.sort()
-    return Measured(len(latencies) / took, latencies[len(latencies) // 2] * 1000, latencies[len(latencies) * 99 // 100] * 1000)
-
-
-async def _connection(url: str, requests: Iterator[bytes], until: float, latencies: list[float]) -> None:
-    parts = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    while (began := time.perf_counter()) < until:
-        await ask(reader, writer, next(requests))
-        latencies.append(time.perf_counter() - began)
-    writer.close()
-
-
-async def _own(request: Request, tokens: list[str], seconds: float) -> Measured:
-    def with_token(token: str) -> bytes:
-        return encode(request.url, {"Authorization": f"Bearer {token}"}, None)
-
-    requests = map(with_token, tokens) if tokens else repeat(encode(request.url, _headers(request), request.form))
+async def _phase(connections: list[Connection], source: _Source, *, seconds: float, most: int) -> list[float]:
+    """Send until the time is over, so many were sent, or the source has no more; returns how long each answer took."""
     latencies: list[float] = []
-    began = time.perf_counter()
-    await asyncio.gather(*(_connection(request.url, requests, began + seconds, latencies) for _ in range(CONNECTIONS)))
-    return measured(latencies, time.perf_counter() - began)
+    sent, until = count(), time.perf_counter() + seconds
+    await asyncio.gather(*(_loop(each, index, source, latencies, until, sent, most) for index, each in enumerate(connections)))
+    return latencies
+
+
+def _loop(
+    connection: Connection, index: int, source: _Source, latencies: list[float], until: float, sent: count[int], most: int
+) -> asyncio.Future[None]:
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    began = 0.0
+
+    def send() -> None:
+        nonlocal began
+        began = time.perf_counter()
+        request = source.take(index) if began < until and next(sent) < most else None
+        if request is None:
+            done.set_result(None)
+        else:
+            connection.send(request)
+
+    def answered(status: int, body: bytes) -> None:
+        latencies.append(time.perf_counter() - began)
+        if not 200 <= status < 300:
+            done.set_exception(LoadError(f"refused under load: {status} {body[:150]!r}"))
+            return
+        source.answered(index, body)
+        send()
+
+    def lost() -> None:
+        if not done.done():
+            done.set_exception(LoadError("the server hung up under load"))
+
+    connection.on_answer, connection.on_loss = answered, lost
+    send()
+    return done
+
+
+async def _measure(job: dict[str, Any]) -> dict[str, Any]:
+    source: _Source
+    plan, others, most, seconds = None, [], _NO_LIMIT, job["seconds"]
+    if given := job.get("steady"):
+        plan = changes.Plan(**given.pop("changes")) if given["changes"] else None
+        others = changes.read(plan) if plan else []
+        steady = Steady(**{**given, "request": Request(**given["request"])})
+        source, url, warm, most = _Requests(steady), steady.request.url, steady.warm, steady.most or most
+    else:
+        chains = Chains(**job["chains"])
+        source, url, warm = _Families(chains), chains.url, chains.warm
+    connections = [await connect(url) for _ in range(CONNECTIONS)]
+    await _phase(connections, source, seconds=60, most=warm)
+    making = asyncio.create_task(changes.make(plan, others, seconds)) if plan else None
+    before, began = machine.processor_seconds(job["pid"]), time.perf_counter()
+    latencies = await _phase(connections, source, seconds=seconds, most=most)
+    took, processor = time.perf_counter() - began, machine.processor_seconds(job["pid"]) - before
+    if not latencies:
+        message = "there was nothing left to send"
+        raise LoadError(message)
+    done = await making if making else changes.Done()
+    for each in connections:
+        each.close()
+    latencies.sort()
+    p50, p99 = (latencies[len(latencies) * share // 100] * 1000 for share in (50, 99))
+    result = Round(len(latencies) / took, processor * 1e6 / len(latencies), p50, p99, done.changes, done.tried, done.late)
+    return {"round": asdict(result), **source.state()}
+
+
+def _answer(job: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return uvloop.run(_measure(job))
+    except (LoadError, changes.ChangeError, OSError) as error:
+        return {"error": str(error) or type(error).__name__}
 
 
 if __name__ == "__main__":
-    load_request = Request(**json.loads(sys.argv[1]))
-    given = Path(load_request.tokens).read_text().split() if load_request.tokens else []
-    print(json.dumps(asdict(asyncio.run(_own(load_request, given, float(sys.argv[2]))))))
+    for given_job in sys.stdin:
+        print(json.dumps(_answer(json.loads(given_job))), flush=True)

@@ -1,40 +1,76 @@
-"""How all parts measure: rounds of the compared addresses alternate, and the median round counts, so that a busy moment hits all alike."""
+"""How rows are measured: one after the other in rounds that alternate, so that a busy moment hits all alike; medians with the spread."""
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from bench.load import Measured
+from bench.load import LoadError, Round
 
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
-SECONDS = int(os.environ.get("BENCH_SECONDS", "3"))
-WARM_SECONDS = 1
-
-
-def alternate(cases: Mapping[str, Callable[[float], Measured]]) -> dict[str, Measured]:
-    """Measure each case once to warm it, then all in turn; returns the median round of each. A case is called with the seconds."""
-    for measure in cases.values():
-        measure(WARM_SECONDS)
-    measurements: dict[str, list[Measured]] = {name: [] for name in cases}
-    for _ in range(ROUNDS):
-        for name, measure in cases.items():
-            measurements[name].append(measure(SECONDS))
-    return {name: _median(results) for name, results in measurements.items()}
+Measure = Callable[[float], Round]
+_WARM_SECONDS = 1.0
 
 
-def _median(results: list[Measured]) -> Measured:
-    return Measured(
-        statistics.median(each.per_second for each in results),
-        statistics.median(each.p50 for each in results),
-        statistics.median(each.p99 for each in results),
-    )
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The median of what the rounds gave, with the least and the most."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        """Sum up."""
+        return cls(statistics.median(values), min(values), max(values))
 
 
-def line(name: str, one: Measured, against: Measured | None = None, goal: float | None = None) -> str:
-    """Write one line of the result, with the ratio to what it is compared with."""
-    text = f"  {name:44} {one.per_second:9,.0f} /s   p50 {one.p50:7.2f} ms   p99 {one.p99:7.2f} ms"
-    if against is not None:
-        text += f"   ratio {one.per_second / against.per_second:5.2f}"
-    return text if goal is None else f"{text}   goal {goal:.2f}"
+@dataclass(slots=True)
+class Results:
+    """The rounds of each row that was measured, and why others were not."""
+
+    rounds: dict[str, list[Round]]
+    failed: dict[str, str]
+
+
+def alternate(rows: Mapping[str, Measure], *, rounds: int, seconds: float, say: Callable[[str], None]) -> Results:
+    """Measure each row once to warm it, then all in turn, `rounds` times. A row that fails is left out from then on."""
+    results = Results({row: [] for row in rows}, {})
+    for number in range(-1, rounds):
+        say("warming" if number < 0 else f"round {number + 1} of {rounds}")
+        for row, measure in rows.items():
+            if row in results.failed:
+                continue
+            try:
+                one = measure(min(seconds, _WARM_SECONDS) if number < 0 else seconds)
+            except LoadError as error:
+                results.failed[row] = str(error)
+                continue
+            if number >= 0:
+                results.rounds[row].append(one)
+    for row in results.failed:
+        del results.rounds[row]
+    return results
+
+
+def rate(rounds: list[Round]) -> Spread:
+    """Requests per second."""
+    return Spread.of([one.per_second for one in rounds])
+
+
+def processor(rounds: list[Round]) -> Spread:
+    """Microseconds of the server's processor time for each request."""
+    return Spread.of([one.processor for one in rounds])
+
+
+def ratio_of_rates(rounds: list[Round], base: list[Round]) -> Spread:
+    """How many requests a second come to one of the base, round by round."""
+    return Spread.of([one.per_second / other.per_second for one, other in zip(rounds, base, strict=True)])
+
+
+def ratio_of_processor(rounds: list[Round], base: list[Round]) -> Spread | None:
+    """How many requests the processor time of one request of the base would be enough for, round by round; None for rounds too short."""
+    if not all(one.processor and other.processor for one, other in zip(rounds, base, strict=True)):
+        return None
+    return Spread.of([other.processor / one.processor for one, other in zip(rounds, base, strict=True)])

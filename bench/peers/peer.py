@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.load import Request
-from bench.refresh import Chains
+from bench.http import Request
+from bench.load import Chains
 
 PLACE = Path("build/bench-peers").absolute()
 SECRET = "bench-secret-of-43-characters-like-the-others"  # noqa: S105  of a deployment that only this run has
@@ -21,13 +21,11 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A peer that serves. `opened` and `guarded` are its own trivial endpoint without and with a token, where it has one."""
+    """A peer that serves: its process, and how its token endpoint is asked."""
 
-    name: str
-    client_credentials: Mapping[str, Request]
-    refresh: Mapping[str, Chains] = field(default_factory=dict)
-    opened: Request | None = None
-    guarded: Request | None = None
+    pid: int
+    client_credentials: Request
+    refresh: Chains
 
 
 def run(command: Sequence[str], *, cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> str:

@@ -38,7 +38,6 @@ django.setup()
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402  needs the settings
 from django.http import HttpRequest, JsonResponse  # noqa: E402
 from django.urls import path  # noqa: E402
-from oauth2_provider.decorators import protected_resource  # noqa: E402
 from oauth2_provider.views import TokenView  # noqa: E402
 
 CLIENT = {"client_id": "bench", "client_secret": "bench-secret-of-43-characters-like-the-others"}
@@ -51,7 +50,6 @@ def trivial(_request: HttpRequest) -> JsonResponse:
 
 urlpatterns = [
     path("trivial", trivial),
-    path("guarded", protected_resource(scopes=["agents:read"])(trivial)),
     path("token", TokenView.as_view()),
 ]
 application = WSGIHandler()

@@ -3,7 +3,7 @@ import { Provider } from 'oidc-provider';
 
 const [port, families] = process.argv.slice(2).map(Number);
 const issuer = `http://127.0.0.1:${port}`;
-const OPAQUE = 'https://opaque.example/';
+const RESOURCE = 'https://jwt.example/';
 const rows = new Map();
 const grants = new Map();
 
@@ -42,7 +42,7 @@ const provider = new Provider(issuer, {
       getResourceServerInfo: (_ctx, resource) => ({
         scope: 'agents:read',
         audience: resource,
-        accessTokenFormat: resource === OPAQUE ? 'opaque' : 'jwt',
+        accessTokenFormat: 'jwt',
         jwt: { sign: { alg: 'RS256' } },
       }),
     },
@@ -61,6 +61,5 @@ async function family(resource) {
   return token.save();
 }
 
-const made = async (resource) => Promise.all(Array.from({ length: families }, () => family(resource)));
-const tokens = { opaque: await made(OPAQUE), jwt: await made('https://jwt.example/') };
+const tokens = await Promise.all(Array.from({ length: families }, () => family(RESOURCE)));
 provider.listen(port, '127.0.0.1', () => console.log(JSON.stringify(tokens)));
