@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+import tests.support.proofs  # noqa: F401  which tells PyJWT the name Ed25519
 from latchpin.audit import Actor
 from latchpin.identity import signing_keys
 from latchpin.identity.key_ring import KeyRing
