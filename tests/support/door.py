@@ -68,9 +68,9 @@ class Door:
 
         return self.organization.write(work)
 
-    def burst(self, tries: int) -> list[Outcome]:
+    def burst(self, tries: int, **where: Any) -> list[Outcome]:
         """Try at once, each hashed before any is judged, as the page does with requests that come together."""
-        secrets, settings, tried = self.server.services.secrets, self.server.settings, self.tried()
+        secrets, settings, tried = self.server.services.secrets, self.server.settings, self.tried(**where)
 
         async def one(checked: sign_in.PasswordCheck | None) -> Outcome:
             async with self.server.database.transaction() as session:
