@@ -1,4 +1,4 @@
-"""The authorization endpoint (OAuth 2.1 section 4.1.1): where an app sends a person's browser.
+"""What a browser is answered at the authorization endpoint, whose routes are in oauth/endpoints/authorize.py.
 
 Its refusals are pages for browsers and JSON for everybody else. It answers no script of another site: there is no CORS header here.
 """
@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from litestar import MediaType, Response, get, post
+from litestar import Response
 from litestar.datastructures import Cookie
 from litestar.types import ExceptionHandlersMap
 
 from latchpin import services
 from latchpin.errors import LatchpinError
-from latchpin.kit import clock, context
+from latchpin.kit import clock
 from latchpin.oauth import authorization_request as requests
-from latchpin.oauth import authorization_server, authorize, par, params, request_limits
+from latchpin.oauth import authorization_server, authorize, par, request_limits
 from latchpin.oauth.authorize import ErrorRedirect
+from latchpin.oauth.endpoints import authorize as endpoint
+from latchpin.oauth.endpoints.authorize import AuthorizationPages
 from latchpin.oauth.endpoints.responses import CORS
 from latchpin.oauth.endpoints.responses import HANDLERS as MACHINES
-from latchpin.oauth.errors import OAuthError, invalid_request
+from latchpin.oauth.errors import OAuthError
 from latchpin.oauth.par import PushedAuthorizationRequest
 from latchpin.services import AnyRequest
 from latchpin.web import page_context, par_cookie, render
@@ -27,34 +29,15 @@ from latchpin.web.page_context import PasswordChangeRequired, SignInRequired
 from latchpin.web.pages import authorize_responses, errors
 
 
-@get(requests.PATH)
-async def authorize_by_link(request: AnyRequest) -> Response[str]:
-    """Take an authorization request, and go on to what is due: signing in, a question, or the app.
-
-    HEAD begins nothing: a program that only looks where a link leads must not use it up (RFC 9110 section 9.2.1).
-    """
-    if context.of(request.scope).method == "HEAD":
-        return Response("", media_type=MediaType.HTML, headers=render.HEADERS)
-    return await _handle(request, request.scope["query_string"])
-
-
-@post(requests.PATH, status_code=200)
-async def authorize_by_form(request: AnyRequest) -> Response[str]:
-    """Take an authorization request that was posted (RFC 6749 section 3.1). It goes on as a link, with which the cookie comes."""
-    body = await request.body()
-    params.form(request.headers.get("content-type", ""), body)
-    if len(body) > par.MOST_BYTES or not body.isascii():
-        raise invalid_request("the request is too long")
-    continuation = await _save_long(request, body)
-    response = authorize_responses.away(request, continuation[0] if continuation else f"{requests.PATH}?{body.decode('ascii')}")
+async def _resume(request: AnyRequest, encoded: bytes) -> Response[str]:
+    continuation = await _save_long(request, encoded)
+    response = authorize_responses.away(request, continuation[0] if continuation else f"{requests.PATH}?{encoded.decode('ascii')}")
     if continuation:
         response.set_cookie(continuation[1])
     return response
 
 
 async def _handle(request: AnyRequest, encoded: bytes) -> Response[str]:
-    if len(encoded) > par.MOST_BYTES:
-        raise invalid_request("the request is too long")
     request_uri = requests.reference(encoded)
     if not par.is_request_uri(request_uri):
         return await _respond(request, encoded, None)
@@ -158,5 +141,5 @@ def _without_cors(response: Response[bytes]) -> Response[bytes]:
     return response
 
 
-HANDLERS = (authorize_by_link, authorize_by_form)
+HANDLERS = endpoint.routes(AuthorizationPages(handle=_handle, resume=_resume, headers=render.HEADERS))
 EXCEPTION_HANDLERS: ExceptionHandlersMap = {**errors.HANDLERS, OAuthError: on_oauth_error, LatchpinError: on_refusal}
