@@ -331,16 +331,6 @@ def require_shown(opened: OpenedAuthorization, client: Client) -> None:
         raise Conflict(_CHANGED)
 
 
-def without_account(pending_authorization: PendingAuthorization) -> PendingAuthorization:
-    """Return the request after its account was chosen."""
-    return replace(pending_authorization, account_due=False)
-
-
-def without_reauth(pending_authorization: PendingAuthorization) -> PendingAuthorization:
-    """Return the request after the password was given again."""
-    return replace(pending_authorization, reauth_due=False)
-
-
 async def client_of(session: AsyncSession, opened: OpenedAuthorization) -> Client:
     """Return the client of a request that waits; raises Conflict where it was revoked meanwhile, or gave up the address to answer at."""
     row = await session.get(OAuthClient, opened.client_pk, populate_existing=True)

@@ -6,7 +6,7 @@ and a second sending all get nowhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import msgspec
@@ -121,3 +121,13 @@ async def purge_expired(session: AsyncSession) -> None:
     await session.execute(
         delete(StoredAuthorizationRequest).where(StoredAuthorizationRequest.expires_at < clock.now() - timedelta(hours=1))
     )
+
+
+def without_account(pending_authorization: PendingAuthorization) -> PendingAuthorization:
+    """Return the request after its account was chosen."""
+    return replace(pending_authorization, account_due=False)
+
+
+def without_reauth(pending_authorization: PendingAuthorization) -> PendingAuthorization:
+    """Return the request after the password was given again."""
+    return replace(pending_authorization, reauth_due=False)

@@ -36,7 +36,7 @@ async def choose_account(ctx: SignedIn) -> Response[str]:
     async with ctx.services.database.transaction() as session:
         authorization = await pending.find(session, token, ctx.signed_in.session_id)
         client = await authorize.client_of(session, authorization)
-        pending_authorization = authorize.without_account(authorization.pending)
+        pending_authorization = pending.without_account(authorization.pending)
         outcome = await authorize.proceed(session, server, client, pending_authorization, ctx.signed_in, opened=(authorization, token))
     return await authorize_responses.respond(ctx, client, outcome)
 
@@ -77,7 +77,7 @@ async def confirm(ctx: SignedIn) -> Response[str]:
         return await authorize_responses.respond(ctx, client, ShowPrompt(Prompt.REAUTH, authorization.pending, token), form, status=status)
     async with ctx.services.database.transaction() as session:
         authorization = await pending.find(session, token, ctx.signed_in.session_id)
-        pending_authorization = authorize.without_reauth(authorization.pending)
+        pending_authorization = pending.without_reauth(authorization.pending)
         outcome = await authorize.proceed(session, server, client, pending_authorization, ctx.signed_in, opened=(authorization, token))
     return await authorize_responses.respond(ctx, client, outcome)
 
