@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from latchpin.kit.clock import Frozen
+from latchpin.web.pages import api_keys
 from tests.support.people import PASSWORD, Organization, Person
 from tests.web.browser import Browser, key_in, value_of
 
@@ -154,3 +155,21 @@ def test_changing_the_expiry_keeps_the_key(organization: Organization, administr
     assert past.status_code == 422
     assert changed.status_code == 303
     assert organization.server.http.get("/api/v1/agent/all", headers=key.header).status_code == 200
+
+
+def test_many_keys_stand_on_pages_the_active_ones_first(
+    organization: Organization, administrator: Browser, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is on one page."""
+    monkeypatch.setattr(api_keys, "_SIZE", 2)
+    revoked = organization.key(person, description="Job 1")
+    organization.revoke(revoked)
+    for number in (2, 3):
+        organization.key(person, description=f"Job {number}")
+
+    first, second = (administrator.open(f"{_keys(person)}?page={number}").text for number in (1, 2))
+
+    assert [f"Job {number}" in first for number in (1, 2, 3)] == [False, True, True]
+    assert [f"Job {number}" in second for number in (1, 2, 3)] == [True, False, False]
+    assert "of 3 keys" in first
+    assert "No active API keys" not in second

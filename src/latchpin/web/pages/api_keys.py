@@ -20,6 +20,7 @@ from latchpin.web.views.api_keys import KeyConfirm, KeyExpiry, KeyOwner, KeyRow,
 from latchpin.web.views.common import Form, Listing
 
 KEYS = "/organization/users/{user_id}/api-keys"
+_SIZE = 50
 _DEFAULT_REASON = "revoked by an administrator"
 
 
@@ -38,13 +39,15 @@ def address(user_id: int) -> str:
     return KEYS.format(user_id=user_id)
 
 
-def keys_of(user: User, keys: list[ApiKey], names: Mapping[int, str]) -> KeysOfUser:
-    """Sort a user's keys into those that count and those that do not any more."""
-    key_rows = [rows.key(each, clock.now(), names) for each in keys]
-    user_active = user.status == "active"
-    active = tuple(row for row in key_rows if row.is_active and user_active)
-    inactive = tuple(row for row in key_rows if not (row.is_active and user_active))
-    return KeysOfUser(rows.owner(user), Listing(address(user.id), {}, "created", True, 1, 200, len(key_rows)), active, inactive)  # noqa: FBT003
+def keys_of(user: User, keys: list[ApiKey], names: Mapping[int, str], listing: Listing | None = None) -> KeysOfUser:
+    """Sort a user's keys into those that count and those that do not any more, which come last; of all keys the first page by default."""
+    where = lists.with_total(listing or Listing(address(user.id), {}, "created", True, 1, _SIZE, 0), len(keys))  # noqa: FBT003
+    now, is_active = clock.now(), user.status == "active"
+    ordered = sorted(keys, key=lambda each: not active_keys.is_active(each, now))
+    key_rows = [rows.key(each, now, names) for each in ordered[(where.page - 1) * _SIZE :][:_SIZE]]
+    active = tuple(row for row in key_rows if row.is_active and is_active)
+    inactive = tuple(row for row in key_rows if not (row.is_active and is_active))
+    return KeysOfUser(rows.owner(user), where, active, inactive)
 
 
 async def creator_names(session: Session, organization_id: int, keys: Iterable[ApiKey]) -> dict[int, str]:
@@ -58,7 +61,8 @@ async def show_keys(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
     async with ctx.services.database.read_list() as session:
         user = await users.get(session, ctx.principal.organization_id, user_id)
         keys = await api_keys.of_user(session, user_id)
-        user_keys = keys_of(user, keys, await creator_names(session, ctx.principal.organization_id, keys))
+        listing = lists.read_listing(ctx.request, address(user_id), ("created",), _SIZE)
+        user_keys = keys_of(user, keys, await creator_names(session, ctx.principal.organization_id, keys), listing)
     view = Keys(ctx.shell("users"), user_keys.owner, user_keys.listing, user_keys.active, user_keys.inactive)
     return render.page(ctx.request, "api_keys/list.html", view)
 
