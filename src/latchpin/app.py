@@ -50,8 +50,7 @@ from latchpin.oauth.endpoints import routes as oauth
 from latchpin.oauth.grants import refresh_token
 from latchpin.services import Services
 from latchpin.settings import Settings
-from latchpin.storage import Database, form_drafts, secrets
-from latchpin.storage.generation import open_generation
+from latchpin.storage import Database, form_drafts, generation, secrets
 from latchpin.storage.secrets import Secrets
 from latchpin.web import routes as pages
 from latchpin.web.pages import errors as page_errors
@@ -117,21 +116,22 @@ def build(
 
 def _services(chosen: Settings, deployment_secrets: Secrets) -> Services:
     database = Database(chosen)
-    ring = KeyRing(database, deployment_secrets, chosen)
+    versions = generation.open_generation(chosen, database.outages)
+    ring = KeyRing(database, deployment_secrets, chosen, versions.holds)
     counter = open_counter(chosen, deployment_secrets.fingerprint())
     fetcher = Fetcher(counter, is_private_let=chosen.client_documents_private)
     return Services(
         settings=chosen,
         secrets=deployment_secrets,
         database=database,
-        generation=open_generation(chosen, database.outages),
+        generation=versions,
         ring=ring,
-        keys=ApiKeyVerifier(database, deployment_secrets),
-        tokens=AccessTokenVerifier(database, ring, chosen),
+        keys=ApiKeyVerifier(database, deployment_secrets, versions.holds),
+        tokens=AccessTokenVerifier(database, ring, chosen, versions.holds),
         proofs=ProofVerifier(database, deployment_secrets, chosen),
         activity=Activity(database),
         counter=counter,
-        clients=ClientCache(database, ClientMetadataDocuments(database, chosen, fetcher)),
+        clients=ClientCache(database, ClientMetadataDocuments(database, chosen, fetcher), versions.holds),
         client_keys=ClientKeys(fetcher),
         engine=open_engine(chosen, database, deployment_secrets),
     )
@@ -203,6 +203,7 @@ async def _maintain_hourly(database: Database) -> None:
                     registration.purge_expired,
                     device_codes.purge_expired,
                     revocation.purge_expired,
+                    generation.purge_expired,
                 ):
                     await purge(session)
             async with database.transaction() as session:  # by itself, as whoever changes a key holds a lock that it waits for

@@ -19,6 +19,7 @@ from latchpin.identity.scopes import Access, Scope
 from latchpin.storage import secrets
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import ApiKey
+from latchpin.storage.subjects import EVERYTHING
 from tests.support.people import Key, Organization
 
 NOBODY = 2**31 - 1  # an id that nothing has
@@ -117,7 +118,7 @@ def key_with(organization: Organization, members: frozenset[Scope]) -> Key:
         row = await session.get(ApiKey, key.id)
         assert row is not None
         row.scopes = scopes.serialize(members)
-        invalidate(session)
+        invalidate(session, EVERYTHING)
 
     organization.write(work)
     return key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,26 @@ def test_a_value_counts_under_its_generation() -> None:
     cache.put("app", "found", 7)
 
     assert [cache.get("app", generation) for generation in (6, 7, 8)] == [None, "found", None]
+
+
+def test_a_value_counts_until_what_it_depends_on_is_invalidated() -> None:
+    """Under any generation, however many others were invalidated in between."""
+    invalidated: dict[int, int] = {}
+
+    def holds(slots: Sequence[int], since: int, _generation: int) -> bool:
+        return all(invalidated.get(slot, 0) <= since for slot in slots)
+
+    cache = Cache[str, str](5, holds=holds)
+    cache.put("app", "found", 7, slots=(1, 2))
+
+    invalidated[3] = 8
+    assert cache.get("app", 9) == "found"
+    invalidated[2] = 10
+    assert cache.get("app", 10) is None
+    assert cache.put("app", "found too late", 9, slots=(1, 2)) == "found"
+    assert cache.get("app", 10) is None
+    cache.put("app", "found again", 10, slots=(1, 2))
+    assert cache.get("app", 11) == "found again"
 
 
 def test_a_value_counts_for_its_seconds_since_the_look_up_began(clock: kit_clock.Frozen) -> None:

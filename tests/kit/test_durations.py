@@ -7,7 +7,7 @@ from datetime import timedelta
 from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
 from latchpin.identity.sign_in_load import ROWS_A_MINUTE, AuditBudget
-from latchpin.identity.verified import CredentialCache, Verified
+from latchpin.identity.verified import CACHE_SECONDS, CredentialCache, Verified
 from latchpin.kit import clock as kit_clock
 from latchpin.kit.cache import Cache
 from latchpin.kit.rate_limit import InProcess
@@ -16,7 +16,7 @@ BACK = timedelta(hours=-32)
 
 
 def test_what_a_cache_holds_grows_old(clock: kit_clock.Frozen) -> None:
-    """A look-up counts for five seconds, not until the wall clock has caught up."""
+    """A look-up counts for seconds or minutes, not until the wall clock has caught up."""
     cache, memory = Cache[str, str](5), CredentialCache()
     cache.put("app", "found", 1)
     principal = Principal(1, 1, "Grace", "grace@example.com", Group.USER, Credential(CredentialKind.API_KEY, 1, "key"), frozenset())
@@ -26,7 +26,7 @@ def test_what_a_cache_holds_grows_old(clock: kit_clock.Frozen) -> None:
     clock.advance(timedelta(seconds=4))
     assert (cache.get("app", 1), memory.get(b"key", 1) is None) == ("found", False)
 
-    clock.advance(timedelta(seconds=2))
+    clock.advance(timedelta(seconds=CACHE_SECONDS))
     assert (cache.get("app", 1), memory.get(b"key", 1)) == (None, None)
 
 

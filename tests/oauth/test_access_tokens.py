@@ -25,6 +25,7 @@ from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthGrant, RevokedToken, Space
 from latchpin.storage.models.oauth_grant import Reach
 from latchpin.storage.models.space import SpaceScope
+from latchpin.storage.subjects import EVERYTHING
 from tests.support import changes
 from tests.support.apps import OFFLINE, App, Apps, Tokens
 from tests.support.forgery import claims, header, resigned
@@ -485,7 +486,7 @@ def _revoke_token(apps: Apps, app: App, person: Person, tokens: Tokens) -> None:
         grant = await session.scalar(select(OAuthGrant).where(OAuthGrant.sid == payload["sid"]))
         assert grant is not None
         session.add(RevokedToken(jti=payload["jti"], grant_id=grant.id, expires_at=kit_clock.now() + timedelta(hours=1)))
-        invalidate(session)
+        invalidate(session, EVERYTHING)
 
     apps.organization.write(work)
 

@@ -20,6 +20,7 @@ from latchpin.kit.clock import Frozen
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import AuditEvent, OAuthApproval, OAuthClient, OAuthConsent, OAuthGrant, Organization
 from latchpin.storage.models.oauth_client import ClientSource
+from latchpin.storage.subjects import EVERYTHING
 from tests.support.apps import App, Apps
 from tests.support.authorizing import Go, came, introduce
 from tests.support.devices import begin, device, poll
@@ -432,7 +433,7 @@ def test_a_changed_app_asks_again(partners: Apps, partner: App, go: Go) -> None:
 
     async def work(session: Any) -> None:
         (await session.get(OAuthClient, partner.pk)).version += 1
-        invalidate(session)
+        invalidate(session, EVERYTHING)
 
     partners.organization.write(work)
     assert "wants to act for" in journey.ask().text

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from latchpin import settings
 from latchpin.errors import Unavailable
 from latchpin.settings import Settings
-from latchpin.storage import Database
+from latchpin.storage import Database, generation, subjects
 from latchpin.storage.generation import SharedQuery, invalidate, open_generation, shared_counter
 from latchpin.storage.models import Deployment
 from latchpin.storage.outages import OutageLog
 from latchpin.storage.shared_counter import SharedCounter
+from latchpin.storage.subjects import EVERYTHING, Subject
 from tests.support.databases import POSTGRESQL, Templates, reachable
 
 pytestmark = pytest.mark.both_databases("the counter is a shared file on SQLite and a column on PostgreSQL")
@@ -28,10 +29,14 @@ _ADVANCE = """
 import sys
 from pathlib import Path
 from latchpin.storage.shared_counter import SharedCounter
+from latchpin.storage.subjects import EVERYTHING, Subject
 counter = SharedCounter(Path(sys.argv[1]))
 sys.stdin.readline()
-for _ in range(2000):
+for _ in range(500):
     counter.advance()
+    with counter.change([int(sys.argv[2])]):
+        before = counter.current_nowait()
+        assert counter.current_nowait() == before, "another one wrote at the same time"
 """
 
 
@@ -76,16 +81,19 @@ def _counted(shared: SharedQuery, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_processes_that_count_at_once_lose_no_step(tmp_path: Path) -> None:
-    """Four processes add 2,000 each to one counter."""
+    """Four processes change one counter 1,000 times each, and none while another one is at it."""
     path = tmp_path / "generation"
     counter = SharedCounter(path)
     before = counter.current_nowait()
-    running = [subprocess.Popen([sys.executable, "-c", _ADVANCE, str(path)], stdin=subprocess.PIPE, text=True) for _ in range(4)]
+    running = [
+        subprocess.Popen([sys.executable, "-c", _ADVANCE, str(path), str(slot)], stdin=subprocess.PIPE, text=True) for slot in range(1, 5)
+    ]
 
     for process in running:
         process.communicate("go\n", timeout=60)
 
-    assert counter.current_nowait() == before + 8000
+    assert [process.returncode for process in running] == [0] * 4
+    assert counter.current_nowait() >= before + 8000
     asyncio.run(counter.close())
 
 
@@ -94,28 +102,30 @@ async def test_one_process_sees_at_once_what_another_object_counted(tmp_path: Pa
     one, two = SharedCounter(tmp_path / "generation"), SharedCounter(tmp_path / "generation")
     before = one.current_nowait()
     one.advance()
-    assert two.current_nowait() == before + 1
+    between = two.current_nowait()
+    assert between > before
     two.advance()
-    assert one.current_nowait() == before + 2
+    after = one.current_nowait()
+    assert after > between
     again = SharedCounter(tmp_path / "generation")
-    assert again.current_nowait() == before + 2
+    assert again.current_nowait() == after
     for counter in (one, two, again):
         await counter.close()
 
 
 async def test_a_narrowing_transaction_raises_the_generation_before_its_block_returns(database: Database, chosen: Settings) -> None:
     """An ordinary one does not."""
-    generation = open_generation(chosen, OutageLog())
-    first = await generation.current()
+    versions = open_generation(chosen, OutageLog())
+    first = await versions.current()
 
     async with database.transaction():
         pass
-    assert await generation.current() == first
+    assert await versions.current() == first
 
     async with database.transaction() as session:
-        invalidate(session)
-    assert await generation.current() == first + 1
-    await generation.close()
+        invalidate(session, EVERYTHING)
+    assert await versions.current() > first
+    await versions.close()
 
 
 async def test_many_who_wait_share_one_query(query: SharedQuery, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,17 +146,17 @@ async def test_nobody_gets_the_answer_of_a_query_that_was_sent_before_they_came(
     ask = query._ask
 
     async def slow() -> int:
-        generation = await ask()
+        answer = await ask()
         read.set()
         await hold.wait()
-        return generation
+        return answer
 
     monkeypatch.setattr(query, "_ask", slow)
     early = asyncio.create_task(query.current())
     await read.wait()  # its query has read generation 1, and is not answered yet
 
     async with prepared.transaction() as session:
-        invalidate(session)
+        invalidate(session, EVERYTHING)
     late = [asyncio.create_task(query.current()) for _ in range(10)]
     await asyncio.sleep(0)
     hold.set()
@@ -197,7 +207,7 @@ async def test_the_generation_column_only_rises_with_the_commit(prepared: Databa
 
     async def failing() -> None:
         async with prepared.transaction() as session:
-            invalidate(session)
+            invalidate(session, EVERYTHING)
             await session.execute(update(Deployment).values(setup_digest=b"x" * 32))
             raise ValueError
 
@@ -221,3 +231,101 @@ def test_every_name_of_a_database_file_finds_one_counter(tmp_path: Path) -> None
     assert other.current_nowait() == one.current_nowait()
     for counter in (one, other):
         asyncio.run(counter.close())
+
+
+async def _change(prepared: Database, *concerned: Subject) -> None:
+    async with prepared.transaction() as session:
+        invalidate(session, *concerned)
+
+
+async def _run(prepared: Database, statement: str) -> None:
+    async with prepared.transaction() as session:
+        await session.execute(text(statement))
+
+
+def _held(query: SharedQuery, since: int, now: int) -> list[bool]:
+    """Whether what depends on users 1, 2 and 3 is known still."""
+    return [query.holds(subjects.slots(subjects.user(number)), since, now) for number in (1, 2, 3)]
+
+
+async def test_what_changed_between_two_questions_is_forgotten_and_nothing_else(prepared: Database, query: SharedQuery) -> None:
+    """Two changes, told by one answer."""
+    await _change(prepared, subjects.user(9))
+    since = await query.current()
+    await _change(prepared, subjects.user(1))
+    await _change(prepared, subjects.user(3), subjects.key(5))
+
+    now = await query.current()
+
+    assert _held(query, since, now) == [False, True, False]
+    assert _held(query, now, now) == [True, True, True]
+
+
+async def test_a_change_of_everything_leaves_nothing_known(prepared: Database, query: SharedQuery) -> None:
+    """So does one that names more than fit."""
+    for concerned in ([EVERYTHING], [subjects.user(number) for number in range(100, 3000)]):
+        await _change(prepared, subjects.user(9))
+        since = await query.current()
+        await _change(prepared, *concerned)
+        assert _held(query, since, await query.current()) == [False, False, False]
+
+
+_UNKNOWN = {
+    "was removed": ["UPDATE deployment SET generation = generation + 2", "DELETE FROM invalidations"],
+    "an older version did not tell": ["UPDATE deployment SET generation = generation + 1"],
+    "is long ago": [
+        "INSERT INTO invalidations SELECT generation + number, 'x' FROM deployment, generate_series(1, 10001) AS number",
+        "UPDATE deployment SET generation = generation + 10001",
+    ],
+    "happened in another past": [
+        "UPDATE invalidations SET slots = 'another ' || slots",
+        "INSERT INTO invalidations SELECT generation + 1, 'word 7' FROM deployment",
+        "UPDATE deployment SET generation = generation + 1",
+    ],
+    "is undone by a restore": ["UPDATE deployment SET generation = generation - 1"],
+}
+
+
+@pytest.mark.parametrize("statements", _UNKNOWN.values(), ids=_UNKNOWN)
+async def test_where_it_is_not_known_what_changed_everything_is_forgotten(
+    prepared: Database, query: SharedQuery, statements: list[str]
+) -> None:
+    """And what is returned rises, also where the column fell."""
+    await _change(prepared, subjects.user(9))
+    await _change(prepared, subjects.user(9))
+    since = await query.current()
+    for statement in statements:
+        await _run(prepared, statement)
+
+    now = await query.current()
+
+    assert now > since
+    assert _held(query, since, now) == [False, False, False]
+    await _change(prepared, subjects.user(1))
+    later = await query.current()
+    assert later > now
+    assert not _held(query, now, later)[0]
+
+
+async def test_a_lost_connection_alone_lets_nothing_be_forgotten(prepared: Database, query: SharedQuery) -> None:
+    """Where the new one leads to the same generation by the same change."""
+    await _change(prepared, subjects.user(1))
+    since = await query.current()
+    assert query._connection is not None
+    query._connection.terminate()
+
+    assert await query.current() == since
+    assert _held(query, since, since) == [True, True, True]
+
+
+async def test_what_no_process_needs_is_removed(prepared: Database) -> None:
+    """The last hundred thousand generations stay."""
+    rows = "INSERT INTO invalidations SELECT generation + number, 'x' FROM deployment, generate_series(1, 100010) AS number"
+    await _run(prepared, rows)
+    await _run(prepared, "UPDATE deployment SET generation = generation + 100010")
+
+    async with prepared.transaction() as session:
+        await generation.purge_expired(session)
+        count = await session.scalar(text("SELECT count(*) FROM invalidations"))
+
+    assert count == 100_001

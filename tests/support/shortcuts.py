@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import argon2
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from latchpin.identity import passwords
 from latchpin.storage import database
@@ -52,8 +53,8 @@ def _hash_with(hasher: argon2.PasswordHasher) -> None:
     passwords._nobody.cache_clear()
 
 
-def _configure_sqlite(connection: Any, _record: object) -> None:
-    _durable(connection, _record)
+def _configure_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:
+    _durable(connection, record)
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous = OFF")
     cursor.close()

@@ -20,6 +20,7 @@ from latchpin.identity.roles import CredentialKind, Group, Role
 from latchpin.identity.verified import RejectedCredential, RejectionReason
 from latchpin.kit import clock
 from latchpin.settings import Settings
+from latchpin.storage import subjects
 from latchpin.storage.models import (
     ApiKey,
     BrowserSession,
@@ -43,6 +44,9 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class ActiveGrant:
     """A grant that counts. `expires_at` is seconds since the epoch; `audiences` are those whose tokens our API takes.
 
+    From `look_again_at` on it has to be looked up again even if nothing changed: its browser session may have been idle for too long.
+    `slots` are those of the subjects that it depends on (storage/subjects.py).
+
     `identity_scopes` are what is granted besides the API's own scopes: openid, profile, email, offline_access.
     """
 
@@ -58,6 +62,8 @@ class ActiveGrant:
     resource: str
     auth_time: int | None
     expires_at: float
+    look_again_at: float
+    slots: tuple[int, ...]
     audiences: frozenset[str]
     revoked: frozenset[str] = frozenset()
     networks: tuple[_Network, ...] = ()
@@ -134,8 +140,10 @@ async def _assess(session: AsyncSession, row: Any, settings: Settings) -> Active
     ends = [grant.expires_at]
     if key is not None:
         ends.append(key.expires_at)
+    look_again = []
     if browser is not None and _needs_browser(grant):
         ends.append(browser.expires_at)
+        look_again.append(browser.last_seen_at + timedelta(minutes=settings.session_idle_minutes))
     allowed = [text for text, is_resource in also if is_resource]
     return ActiveGrant(
         grant_id=grant.id,
@@ -150,12 +158,25 @@ async def _assess(session: AsyncSession, row: Any, settings: Settings) -> Active
         resource=grant.resource,
         auth_time=int(grant.auth_time.timestamp()) if grant.auth_time else None,
         expires_at=min(ends).timestamp(),
+        look_again_at=min(ends + look_again).timestamp(),
+        slots=_slots(grant),
         audiences=own_audiences(settings) | frozenset(allowed) | {each + "/" for each in allowed},
         revoked=frozenset(text for text, is_resource in also if not is_resource),
         networks=tuple(ipaddress.ip_network(each) for each in key.networks.split()) if key is not None else (),
         rate_limit=key.rate_limit if key is not None else None,
         api_key_id=key.id if key is not None else None,
     )
+
+
+def _slots(grant: OAuthGrant) -> tuple[int, ...]:
+    concerned = [subjects.grant(grant.id), subjects.client(grant.oauth_client_id), subjects.organization(grant.organization_id)]
+    if grant.user_id is not None:
+        concerned.append(subjects.user(grant.user_id))
+    if grant.browser_session_id is not None:
+        concerned.append(subjects.browser_session(grant.browser_session_id))
+    if grant.api_key_id is not None:
+        concerned.append(subjects.key(grant.api_key_id))
+    return subjects.slots(*concerned)
 
 
 def _rejected(reason: RejectionReason, grant: OAuthGrant, client: OAuthClient, user: User | None) -> RejectedCredential:

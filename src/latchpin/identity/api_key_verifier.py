@@ -1,4 +1,4 @@
-"""From a presented API key to a principal: remembered for one generation, else asked of the database."""
+"""From a presented API key to a principal: remembered until something that it depends on changes, else asked of the database."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
 from latchpin.identity.verified import CredentialCache, RejectedCredential, RejectionReason, Verified
 from latchpin.kit import clock
-from latchpin.kit.cache import CAPACITY, SingleFlight
-from latchpin.storage import Database
+from latchpin.kit.cache import CAPACITY, Holds, SingleFlight
+from latchpin.storage import Database, subjects
 from latchpin.storage.models import ApiKey, User
 from latchpin.storage.models.user import UserStatus
 from latchpin.storage.secrets import Secrets
@@ -23,14 +23,14 @@ from latchpin.storage.secrets import Secrets
 class ApiKeyVerifier:
     """Verifies API keys for one process."""
 
-    def __init__(self, database: Database, secrets: Secrets, *, capacity: int = CAPACITY) -> None:
+    def __init__(self, database: Database, secrets: Secrets, holds: Holds | None = None, *, capacity: int = CAPACITY) -> None:
         self._database = database
         self._peppers = secrets.peppers
-        self.cache = CredentialCache(capacity)
+        self.cache = CredentialCache(capacity, holds)
         self._lookups = SingleFlight[tuple[bytes, int], Verified | RejectedCredential]()
 
     def cached(self, key: bytes, generation: int) -> Verified | None:
-        """Return what was verified under this very generation, or None."""
+        """Return what was verified and counts under this generation, or None."""
         return self.cache.get(key, generation)
 
     def malformed(self, key: bytes) -> RejectedCredential | None:
@@ -90,6 +90,7 @@ def _verified(key: ApiKey, user: User, generation: int) -> Verified:
         key.expires_at.timestamp(),
         tuple(ipaddress.ip_network(network) for network in key.networks.split()),
         key.rate_limit,
+        slots=subjects.slots(subjects.key(key.id), subjects.user(user.id), subjects.organization(user.organization_id)),
     )
 
 

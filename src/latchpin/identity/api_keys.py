@@ -21,7 +21,7 @@ from latchpin.identity.policy import KeyPolicy
 from latchpin.identity.scopes import Access
 from latchpin.kit import clock
 from latchpin.kit.fields import FieldValidation
-from latchpin.storage import violations
+from latchpin.storage import subjects, violations
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import ApiKey, User
 from latchpin.storage.models.user import UserStatus
@@ -137,7 +137,7 @@ async def change_expiry(session: AsyncSession, key: ApiKey, expires: datetime, *
     if expires != key.expires_at:
         changes = {"expires": (clock.iso(key.expires_at), clock.iso(expires))}
         key.expires_at = expires
-        invalidate(session)
+        invalidate(session, subjects.key(key.id))
         record(session, events.ApiKeyChanged(target_id=key.id, target_name=label(key), changes=changes), by)
     return key
 
@@ -153,7 +153,7 @@ async def revoke(session: AsyncSession, key: ApiKey, *, by: Actor, reason: str =
     if key.revoked_at is not None:
         return False
     key.revoked_at, key.revoked_by_name, key.revoked_reason = clock.now(), by.name[:200], reason
-    invalidate(session)
+    invalidate(session, subjects.key(key.id))
     record(session, events.ApiKeyRevoked(target_id=key.id, target_name=label(key), reason=reason), by)
     return True
 
@@ -170,7 +170,7 @@ async def revoke_all(session: AsyncSession, user: User, *, by: Actor, reason: st
 async def delete(session: AsyncSession, key: ApiKey, *, by: Actor) -> None:
     """Remove a key's entry; a live key is revoked by it. The audit record stays."""
     was_live = active_keys.is_active(key)
-    invalidate(session)
+    invalidate(session, subjects.key(key.id))
     changes = {"live": (was_live, False)} if was_live else {}
     record(session, events.ApiKeyDeleted(target_id=key.id, target_name=label(key), changes=changes), by)
     await session.delete(key)

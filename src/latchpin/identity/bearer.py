@@ -1,4 +1,4 @@
-"""From a presented access token to a principal: remembered for one generation, else verified and its grant looked up.
+"""From a presented access token to a principal: remembered until what it depends on changes, else verified and its grant looked up.
 
 A grant is looked up once for all of its tokens, so a token that was never seen costs a signature and no query where its grant is known.
 """
@@ -15,26 +15,29 @@ from latchpin.identity.roles import CredentialKind
 from latchpin.identity.tokens import ACCESS
 from latchpin.identity.verified import CACHE_SECONDS, CredentialCache, RejectedCredential, RejectionReason, Verified
 from latchpin.kit import clock
-from latchpin.kit.cache import Cache, SingleFlight
+from latchpin.kit.cache import Cache, Holds, SingleFlight
 from latchpin.settings import Settings
 from latchpin.storage import Database
+from latchpin.storage.subjects import SIGNING_KEYS
 
 _SKEW_SECONDS = 60
+_REFUSED_SECONDS = 5.0  # a grant that counts for nothing may count again by a change that nobody is told of, such as an approval
 
 
 class AccessTokenVerifier:
     """Verifies access tokens for one process."""
 
-    def __init__(self, database: Database, ring: KeyRing, settings: Settings) -> None:
+    def __init__(self, database: Database, ring: KeyRing, settings: Settings, holds: Holds | None = None) -> None:
         self._database = database
         self._ring = ring
         self._settings = settings
-        self.cache = CredentialCache()
-        self._standings = Cache[str, ActiveGrant | RejectedCredential](CACHE_SECONDS)
+        self.cache = CredentialCache(holds=holds)
+        self._grants = Cache[str, ActiveGrant](CACHE_SECONDS, holds=holds)
+        self._refused = Cache[str, RejectedCredential](_REFUSED_SECONDS)
         self._lookups = SingleFlight[tuple[str, int], ActiveGrant | RejectedCredential]()
 
     def cached(self, token: bytes, generation: int) -> Verified | None:
-        """Return what was verified under this very generation, or None."""
+        """Return what was verified and counts under this generation, or None."""
         return self.cache.get(token, generation)
 
     def malformed(self, token: bytes) -> RejectedCredential | None:
@@ -57,8 +60,9 @@ class AccessTokenVerifier:
             return rejected(RejectionReason.WRONG_AUDIENCE, active)
         granted = active.principal.scopes & scopes.api(claims["scope"].split())
         principal = active.principal if granted == active.principal.scopes else replace(active.principal, scopes=granted)
-        expires = min(float(claims["exp"]), active.expires_at)
-        verified = Verified(principal, generation, clock.monotonic(), expires, active.networks, active.rate_limit, thumbprint(claims))
+        expires, slots = min(float(claims["exp"]), active.look_again_at), (*active.slots, SIGNING_KEYS.slot)
+        limits = active.networks, active.rate_limit
+        verified = Verified(principal, generation, clock.monotonic(), expires, *limits, thumbprint(claims), slots)
         if active.api_key_id is not None:
             verified.limiter_key = f"key:{active.api_key_id}"  # an exchanged key's tokens share its limit
         self.cache.put(token, verified)
@@ -84,17 +88,22 @@ class AccessTokenVerifier:
         return _rejection_reason(claims, active, now) or (claims, active)
 
     async def active_grant(self, sid: str, generation: int) -> ActiveGrant | RejectedCredential:
-        """Return where the grant stands that tokens name `sid`, looked up once per generation; raises Unavailable."""
-        cached = self._standings.get(sid, generation)
-        if cached is not None:
+        """Return where the grant stands that tokens name `sid`, looked up where it is not known; raises Unavailable."""
+        cached = self._grants.get(sid, generation)
+        if cached is not None and clock.timestamp() < cached.look_again_at:
             return cached
+        if refused := self._refused.get(sid, generation):
+            return refused
         return await self._lookups.run((sid, generation), lambda: self._load(sid, generation))
 
     async def _load(self, sid: str, generation: int) -> ActiveGrant | RejectedCredential:
         checked = clock.monotonic()
         async with self._database.read() as session:
             grant = await active_grant.by_sid(session, sid, self._settings)
-        self._standings.put(sid, grant, generation, since=checked)
+        if isinstance(grant, RejectedCredential):
+            self._refused.put(sid, grant, generation, since=checked)
+        else:
+            self._grants.put(sid, grant, generation, since=checked, slots=grant.slots)
         return grant
 
 

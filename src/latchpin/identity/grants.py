@@ -14,6 +14,7 @@ from latchpin.audit import Actor, events, record
 from latchpin.identity import credentials
 from latchpin.kit import clock
 from latchpin.settings import Settings
+from latchpin.storage import subjects
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import ApiKey, OAuthClient, OAuthConsent, OAuthGrant, User
 from latchpin.storage.models.oauth_client import ClientSource
@@ -143,7 +144,7 @@ async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], re
     count = 0
     rows = result.all()
     if rows:
-        invalidate(session)
+        invalidate(session, *(subjects.grant(row[0]) for row in rows))
     for grant_id, name, source, activated_at, email, organization_id in rows:
         ended = await session.execute(
             update(OAuthGrant)

@@ -23,11 +23,12 @@ from joserfc.util import json_b64encode, urlsafe_b64decode, urlsafe_b64encode
 
 from latchpin.identity import signing_keys
 from latchpin.kit import clock
-from latchpin.kit.cache import SingleFlight
+from latchpin.kit.cache import Holds, SingleFlight
 from latchpin.settings import Settings
 from latchpin.storage import Database
 from latchpin.storage.models import SigningKey
 from latchpin.storage.secrets import Secrets
+from latchpin.storage.subjects import SIGNING_KEYS
 
 _READ_AGAIN_SECONDS = 30.0
 _UNKNOWN_KID_SECONDS = 1.0
@@ -81,7 +82,6 @@ class _Ring:
     held: tuple[_LoadedKey, ...]
     by_kid: dict[str, _LoadedKey]
     jwks: dict[str, list[dict[str, Any]]]
-    generation: int
     read: float
     turn: int = 0
     heads: dict[bytes, _Head] = field(default_factory=dict)
@@ -90,21 +90,33 @@ class _Ring:
 class KeyRing:
     """Signs and verifies for one process. Call `ready` (cheap) before either."""
 
-    def __init__(self, database: Database, secrets: Secrets, settings: Settings) -> None:
+    def __init__(self, database: Database, secrets: Secrets, settings: Settings, holds: Holds | None = None) -> None:
         self._database = database
         self._key = signing_keys.sealing_key(secrets)
         self._settings = settings
-        self._ring = _Ring((), {}, {"keys": []}, -1, 0.0)
+        self._holds = holds
+        self._under = -1  # the generation that the ring is true under
+        self._ring = _Ring((), {}, {"keys": []}, 0.0)
         self._asked_for_unknown = -math.inf
         self._turns = itertools.count(1)
         self._reads = SingleFlight[int | None, None]()
 
     async def ready(self, generation: int | None = None) -> None:
-        """Read the ring where it may be out of date: another generation, or 30 seconds old. Raises Unavailable."""
+        """Read the ring where it may be out of date: keys changed since the generation of its reading, or 30 s ago. Raises Unavailable."""
         age = clock.monotonic() - self._ring.read
-        other = generation is not None and generation != self._ring.generation
+        other = generation is not None and generation != self._under and not self._is_true(generation)
         if not self._ring.held or other or age >= _READ_AGAIN_SECONDS:
             await self.reload(generation)
+
+    def _is_true(self, generation: int) -> bool:
+        if self._holds is None or not self._holds((SIGNING_KEYS.slot,), self._under, generation):
+            return False
+        self._under = max(self._under, generation)
+        return True
+
+    def _may_keep(self, under: int) -> bool:
+        """Whether what was read counts for longer than this moment: no change of the keys is under way."""
+        return self._holds is None or self._holds((SIGNING_KEYS.slot,), under, under)
 
     async def reload(self, generation: int | None = None) -> None:
         """Read the ring from the database; makes the first key, or the next where the present one is due. Raises Unavailable.
@@ -114,7 +126,7 @@ class KeyRing:
         await self._reads.run(generation, lambda: self._read(generation))
 
     async def _read(self, generation: int | None) -> None:
-        turn, under = next(self._turns), self._ring.generation if generation is None else generation
+        turn, under = next(self._turns), self._under if generation is None else generation
         async with self._database.read() as session:
             rows = await signing_keys.published(session)
         if signing_keys.is_due(rows, self._settings):
@@ -122,9 +134,9 @@ class KeyRing:
                 await signing_keys.rotate_if_due(session, self._key, self._settings)
                 rows = await signing_keys.published(session)
         if turn > self._ring.turn:  # one that began earlier and took longer knows less
-            self._ring = self._load(rows, under, turn)
+            self._ring, self._under = self._load(rows, turn), under if self._may_keep(under) else -1
 
-    def _load(self, rows: list[SigningKey], generation: int, turn: int) -> _Ring:
+    def _load(self, rows: list[SigningKey], turn: int) -> _Ring:
         held = []
         for row in rows:
             previous = self._ring.by_kid.get(row.kid)
@@ -134,7 +146,7 @@ class KeyRing:
             method.check_key(key)
             held.append(_LoadedKey(row.kid, row.algorithm, key, method, row.signs_from.timestamp(), until))
         jwks = {"keys": [json.loads(row.public) for row in rows]}
-        return _Ring(tuple(held), {each.kid: each for each in held}, jwks, generation, clock.monotonic(), turn)
+        return _Ring(tuple(held), {each.kid: each for each in held}, jwks, clock.monotonic(), turn)
 
     def _private_key(self, row: SigningKey) -> Key:
         return import_key({**signing_keys.unsealed(row, self._key), "kid": row.kid, "alg": row.algorithm, "use": "sig"})

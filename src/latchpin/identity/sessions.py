@@ -16,6 +16,8 @@ from latchpin.identity.principal import Credential, Principal
 from latchpin.identity.roles import CredentialKind, Group
 from latchpin.kit import clock, cookie_names
 from latchpin.settings import Settings
+from latchpin.storage import subjects
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import BrowserSession, User
 from latchpin.storage.models.user import UserStatus
 
@@ -151,6 +153,7 @@ async def end(
         raise Missing("session", session_id)
     if row.ended_at is None:
         row.ended_at = clock.now()
+        invalidate(session, subjects.browser_session(row.id))
         await grants.end_of_sessions(session, [row.id], reason="signed out", by=by)
         event = events.SignedOut if signed_out else events.SessionEnded
         record(session, event(target_id=user_id, target_name=name or by.name), by)
@@ -168,6 +171,7 @@ async def replace(session: AsyncSession, token: str, *, by: Actor) -> None:
     if row is not None:
         browser_session, user = row
         browser_session.ended_at = clock.now()
+        invalidate(session, subjects.browser_session(browser_session.id))
         await grants.end_of_sessions(session, [browser_session.id], reason="another sign-in took its place", by=by)
         event = events.SessionEnded(target_id=user.id, target_name=user.email, organization_id=user.organization_id)
         record(session, event, by)
@@ -175,6 +179,7 @@ async def replace(session: AsyncSession, token: str, *, by: Actor) -> None:
 
 async def end_all(session: AsyncSession, user_id: int, *, but: int | None = None) -> None:
     """End every session of a user, except the one with id `but`."""
+    invalidate(session, subjects.user(user_id))
     await session.execute(
         update(BrowserSession)
         .where(BrowserSession.user_id == user_id, BrowserSession.ended_at.is_(None), BrowserSession.id != (but or 0))

@@ -17,6 +17,7 @@ from latchpin.settings import Settings
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import Deployment, SigningKey
 from latchpin.storage.secrets import Secrets
+from latchpin.storage.subjects import SIGNING_KEYS
 
 ALGORITHMS = ("RS256", "ES256", *ED25519)
 LEAD = timedelta(minutes=20)  # from publishing to signing: twice as long as anybody may keep the JWKS
@@ -102,7 +103,7 @@ async def _add(session: AsyncSession, key: bytes, settings: Settings, by: Actor,
             signs_from=begins,
         )
     )
-    invalidate(session)  # every process reads the ring anew
+    invalidate(session, SIGNING_KEYS)  # every process reads the ring anew
     record(session, events.SigningKeyRotated(target_name=kid, reason="at once" if at_once else None), by)
     return kid
 

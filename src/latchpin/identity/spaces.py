@@ -20,10 +20,11 @@ from latchpin.identity.queries.space_lists import SpaceRow
 from latchpin.identity.roles import Group, Role
 from latchpin.kit import clock, plain_text
 from latchpin.kit.fields import FieldValidation
-from latchpin.storage import search, violations
+from latchpin.storage import search, subjects, violations
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import Agent, Space, SpaceMember, User
 from latchpin.storage.models.space import SpaceScope
+from latchpin.storage.subjects import EVERYTHING, Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +103,16 @@ async def create(session: AsyncSession, organization_id: int, fields: SpaceField
     at = clock.now()
     space = Space(organization_id=organization_id, initiated_by=by.name[:200], created_at=at, updated_at=at, **values)
     session.add(space)
+    invalidate(session, _entrants(organization_id, space.scope))
     await _flush(session)
     changes = {"name": (None, space.name), "scope": (None, space.scope.value)}
     record(session, events.SpaceCreated(target_id=space.id, target_name=space.name, changes=changes), by)
     return space
+
+
+def _entrants(organization_id: int, *scopes: object) -> Subject:
+    """Whom a change of a Space concerns: its organization, or everybody where it is, or was, open to every organization."""
+    return EVERYTHING if SpaceScope.GLOBAL in scopes else subjects.organization(organization_id)
 
 
 async def owned(session: AsyncSession, organization_id: int, space_id: int) -> Space:
@@ -121,10 +128,10 @@ async def change(session: AsyncSession, space: Space, fields: SpaceFields, *, by
     values = _validated(fields)
     changes = {name: (getattr(space, name), value) for name, value in values.items() if getattr(space, name) != value}
     if changes:
+        invalidate(session, _entrants(space.organization_id, space.scope, values["scope"]))
         for name, value in values.items():
             setattr(space, name, value)
         space.updated_at = clock.now()
-        invalidate(session)
         await _flush(session)
         record(session, events.SpaceChanged(target_id=space.id, target_name=space.name, changes=changes), by)
     return space
@@ -138,7 +145,7 @@ async def delete(session: AsyncSession, space: Space, *, by: Actor) -> None:
     if agents:
         them = "one agent" if agents == 1 else f"{agents} agents"
         raise Conflict(f"The Space still has {them}, archived ones counted. Move {'it' if agents == 1 else 'them'} first.")
-    invalidate(session)
+    invalidate(session, _entrants(space.organization_id, space.scope))
     await session.execute(sql_delete(SpaceMember).where(SpaceMember.space_id == space.id))
     record(session, events.SpaceDeleted(target_id=space.id, target_name=space.name), by)
     await session.delete(space)
@@ -172,7 +179,7 @@ async def set_member(session: AsyncSession, space: Space, user: User, role: Role
         session.add(SpaceMember(space_id=space.id, user_id=user.id, role=int(role), created_at=clock.now()))
     else:
         row.role = int(role)
-    invalidate(session)
+    invalidate(session, subjects.user(user.id))
     changes = {user.email: (old.word if old else None, role.word if role else None)}
     record(session, events.SpaceMemberChanged(target_id=space.id, target_name=space.name, changes=changes), by)
 

@@ -16,7 +16,7 @@ from latchpin.identity.passwords import Hashed
 from latchpin.identity.roles import Group
 from latchpin.kit import clock
 from latchpin.kit.fields import FieldValidation, email_key
-from latchpin.storage import violations
+from latchpin.storage import subjects, violations
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import Agent, ApiKey, Run, User
 from latchpin.storage.models.user import UserStatus
@@ -130,8 +130,7 @@ async def change(
     }
     if not changes:
         return user
-    if "group" in changes:
-        invalidate(session)
+    invalidate(session, subjects.user(user.id))
     for name, value in new_values.items():
         setattr(user, name, value)
     user.email_key = email_key(user.email)
@@ -146,7 +145,7 @@ async def disable(session: AsyncSession, user: User, *, by: Actor) -> int:
     if user.status is UserStatus.DISABLED:
         return 0
     user.status = UserStatus.DISABLED
-    invalidate(session)
+    invalidate(session, subjects.user(user.id))
     revoked = await api_keys.revoke_all(session, user, by=by, reason="user disabled")
     await sessions.end_all(session, user.id)
     await grants.end_of_user(session, user.id, reason="user disabled", by=by)
@@ -200,7 +199,7 @@ async def delete(session: AsyncSession, user: User, *, new_owner: User, by: Acto
     await _require_another_administrator(session, user, "deleted")
     await _lock(session, new_owner)
     active = sum(active_keys.is_active(key) for key in await api_keys.of_user(session, user.id))
-    invalidate(session)
+    invalidate(session, subjects.user(user.id))
     await session.execute(update(Agent).where(Agent.user_id == user.id).values(user_id=new_owner.id))
     group = case((Run.space_id.is_(None), -new_owner.id), else_=Run.concurrency_group)
     await session.execute(update(Run).where(Run.user_id == user.id).values(user_id=new_owner.id, concurrency_group=group))

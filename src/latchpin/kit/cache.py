@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, ValuesView
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Coroutine, Iterator, Sequence, ValuesView
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from latchpin.kit import clock
 
@@ -16,40 +17,56 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class Entry(NamedTuple, Generic[Value]):
-    """One value, the generation that it is true under, and since when on the monotonic clock."""
+Holds = Callable[[Sequence[int], int, int], bool]  # of slots, whether none was invalidated after one generation as of another
+
+
+@dataclass(slots=True)
+class Entry(Generic[Value]):
+    """One value, the generation that it is true under, since when on the monotonic clock, and the slots of what it depends on."""
 
     value: Value
     generation: int
     since: float
+    slots: Sequence[int]
 
 
 class Cache(Generic[Key, Value]):
     """At most `capacity` values, each for `seconds`; what was put in first makes room.
 
     Where a value depends on who may do what, its generation is read before the look-up begins and `since` is when it began: a value
-    counts under that very generation only. And for a few seconds only, so that even a process that was killed between a commit and the
-    raising of the shared counter leaves nothing behind.
+    counts under that very generation; with `holds` (storage/generation.py), under a later one too as long as nothing that it depends on
+    was invalidated in between.
     """
 
-    def __init__(self, seconds: float, capacity: int = CAPACITY) -> None:
+    def __init__(self, seconds: float, capacity: int = CAPACITY, holds: Holds | None = None) -> None:
         self._seconds = seconds
         self._capacity = capacity
+        self._holds = holds
         self._entries: dict[Key, Entry[Value]] = {}
 
     def get(self, key: Key, generation: int = 0) -> Value | None:
-        """Return what was put in under this very generation and is not too old, or None."""
+        """Return what was put in, is true under this generation and not too old, or None."""
         entry = self._entries.get(key)
-        if entry is None or entry[1] != generation or clock.monotonic() - entry[2] >= self._seconds:
+        if entry is None or clock.monotonic() - entry.since >= self._seconds:
             return None
-        return entry[0]
+        if entry.generation != generation:
+            if self._holds is None or not self._holds(entry.slots, entry.generation, generation):
+                return None
+            entry.generation = max(entry.generation, generation)
+        return entry.value
 
-    def put(self, key: Key, value: Value, generation: int = 0, *, since: float | None = None) -> Value | None:
-        """Remember a value, by default as of now; returns the one that it replaces, however old."""
+    def put(self, key: Key, value: Value, generation: int = 0, *, since: float | None = None, slots: Sequence[int] = ()) -> Value | None:
+        """Remember a value, by default as of now; returns the one that it replaces, however old.
+
+        What is just being changed, or was changed since its generation, is not kept; what it would have replaced does not count either.
+        """
+        if self._holds is not None and not self._holds(slots, generation, generation):
+            earlier = self._entries.get(key)
+            return None if earlier is None else earlier.value
         replaced = self._entries.pop(key, None)
         if len(self._entries) >= self._capacity:
             del self._entries[next(iter(self._entries))]
-        self._entries[key] = Entry(value, generation, clock.monotonic() if since is None else since)
+        self._entries[key] = Entry(value, generation, clock.monotonic() if since is None else since, slots)
         return None if replaced is None else replaced.value
 
     def discard(self, key: Key) -> None:

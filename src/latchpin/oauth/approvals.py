@@ -9,6 +9,7 @@ from latchpin.errors import Conflict, Missing
 from latchpin.identity import grants
 from latchpin.kit import clock
 from latchpin.oauth import client_list
+from latchpin.storage import subjects
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthApproval, OAuthClient, Organization
 from latchpin.storage.models.oauth_client import ClientStatus
@@ -34,7 +35,7 @@ async def approve(session: AsyncSession, organization_id: int, client_pk: int, *
 async def block(session: AsyncSession, organization_id: int, client_pk: int, *, by: Actor) -> int:
     """Close an app to the organization: its grants there end with this; returns how many. Raises Missing, Conflict for an own app."""
     client = await _outside(session, organization_id, client_pk)
-    invalidate(session)
+    invalidate(session, subjects.client(client.id))
     if await _decide(session, organization_id, client, approved=False, by=by):
         record(session, events.ClientBlocked(target_id=client.id, target_name=client.name), by)
     return await grants.end_of_client(session, client.id, reason="app blocked", by=by, organization_id=organization_id)

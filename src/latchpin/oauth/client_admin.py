@@ -18,6 +18,7 @@ from latchpin.kit import base62, clock
 from latchpin.kit.fields import FieldValidation
 from latchpin.oauth import auth_methods, client_checks, client_secrets, client_versions
 from latchpin.oauth.client_checks import DEVICE, EXCHANGE, GRANT_TYPES, ClientFields
+from latchpin.storage import subjects
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthClient, OAuthClientSecret, OAuthClientSpace, Space
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
@@ -124,7 +125,7 @@ async def change(session: AsyncSession, client: OAuthClient, fields: ClientField
     for name, value in values.items():
         setattr(client, name, value)
     if changes:
-        invalidate(session)
+        invalidate(session, subjects.client(client.id))
         record(session, events.ClientChanged(target_id=client.id, target_name=client.name, changes=changes), by)
     return client
 
@@ -146,7 +147,7 @@ async def rotate_secret(session: AsyncSession, client: OAuthClient, *, secrets: 
     ends = clock.now() + overlap
     for old in active[-(MOST_SECRETS - 1) :]:
         old.expires_at = min(old.expires_at or ends, ends)
-    invalidate(session)
+    invalidate(session, subjects.client(client.id))
     changes: events.Changes = {"older_secret_ends": (None, clock.iso(ends) if overlap else "at once")} if active else {}
     return await add_secret(session, client, secrets, by, changes)
 
@@ -158,7 +159,7 @@ async def end_older_secret(session: AsyncSession, client: OAuthClient, *, by: Ac
     for old in active[:-1]:
         await _remove(session, client, old, by)
     if len(active) > 1:
-        invalidate(session)
+        invalidate(session, subjects.client(client.id))
     return len(active) > 1
 
 
@@ -175,7 +176,7 @@ async def revoke(session: AsyncSession, client: OAuthClient, *, by: Actor) -> in
     if client.status is ClientStatus.REVOKED:
         return 0
     client.status, client.revoked_at, client.revoked_by_name = ClientStatus.REVOKED, clock.now(), by.name[:200]
-    invalidate(session)
+    invalidate(session, subjects.client(client.id))
     record(session, events.ClientRevoked(target_id=client.id, target_name=client.name), by)
     return await grants.end_of_client(session, client.id, reason="app revoked", by=by)
 
@@ -184,7 +185,7 @@ async def delete(session: AsyncSession, client: OAuthClient, *, by: Actor) -> No
     """Delete a revoked app's entry, with its secrets and ended grants; the audit log keeps its history. Raises Conflict for a live one."""
     if client.status is not ClientStatus.REVOKED:
         raise Conflict("Revoke the app first; then nobody depends on it any more.")
-    invalidate(session)
+    invalidate(session, subjects.client(client.id))
     record(session, events.ClientDeleted(target_id=client.id, target_name=client.name), by)
     await session.execute(sql_delete(OAuthClient).where(OAuthClient.id == client.id))
 
@@ -210,6 +211,7 @@ async def add_secret(session: AsyncSession, client: OAuthClient, secrets: Secret
             created_by_name=by.name[:200],
         )
     )
+    invalidate(session, subjects.client(client.id))
     await session.flush()
     record(session, events.ClientSecretAdded(target_id=client.id, target_name=client.name, changes=changes or {}), by)
     return secret

@@ -1,4 +1,4 @@
-"""OAuth clients as the endpoints see them: looked up once per generation, so that a request costs no query."""
+"""OAuth clients as the endpoints see them: looked up once until it changes, so that a request costs no query."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.audit import Origin
 from latchpin.identity.verified import CACHE_SECONDS
 from latchpin.kit import clock, same_origin
-from latchpin.kit.cache import Cache
+from latchpin.kit.cache import Cache, Holds
 from latchpin.settings import Settings
-from latchpin.storage import Database
+from latchpin.storage import Database, subjects
+from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthClient, OAuthClientSecret
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 
@@ -118,12 +119,12 @@ class MetadataDocuments(Protocol):
 
 
 class ClientCache:
-    """Clients that one process knows under one generation."""
+    """Clients that one process knows, each until it changes."""
 
-    def __init__(self, database: Database, documents: MetadataDocuments | None = None) -> None:
+    def __init__(self, database: Database, documents: MetadataDocuments | None = None, holds: Holds | None = None) -> None:
         self._database = database
         self._documents = documents
-        self._cache = Cache[str, Client](CACHE_SECONDS)
+        self._cache = Cache[str, Client](CACHE_SECONDS, holds=holds)
 
     async def find(self, client_id: str, generation: int, origin: Origin | None = None) -> Client | None:
         """Return an active client, or None; `generation` must have been read before this call. Raises Unavailable.
@@ -132,7 +133,7 @@ class ClientCache:
         is fetched where that is due, on behalf of who `origin` says; raises OAuthError that says what is wrong with it, and Throttled.
         """
         cached, started_at = self._cache.get(client_id, generation), clock.monotonic()
-        if cached is not None:
+        if cached is not None and (cached.fresh_until is None or clock.timestamp() < cached.fresh_until):
             return cached
         client = await self._load(client_id)
         if self._documents is not None and self._documents.is_one(client_id):
@@ -144,7 +145,7 @@ class ClientCache:
         if client is None:
             self._cache.discard(client_id)
             return None
-        self._cache.put(client_id, client, generation, since=started_at)
+        self._cache.put(client_id, client, generation, since=started_at, slots=(subjects.client(client.pk).slot,))
         return client
 
     async def _load(self, client_id: str) -> Client | None:
@@ -168,7 +169,9 @@ async def prepare(session: AsyncSession, settings: Settings) -> None:
     for client_id, (name, grant_types) in first_party.items():
         redirect_uris = addresses if client_id == CONTROL_CENTER else "[]"
         if client_id in existing:
-            existing[client_id].redirect_uris = redirect_uris
+            if existing[client_id].redirect_uris != redirect_uris:
+                existing[client_id].redirect_uris = redirect_uris
+                invalidate(session, subjects.client(existing[client_id].id))
         else:
             session.add(
                 OAuthClient(

@@ -25,7 +25,7 @@ from latchpin.oauth import client_metadata, client_versions
 from latchpin.oauth.client_metadata import ClientMetadata
 from latchpin.oauth.errors import OAuthError
 from latchpin.settings import Settings
-from latchpin.storage import Database
+from latchpin.storage import Database, subjects
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthClient
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
@@ -147,7 +147,7 @@ def _change(session: AsyncSession, row: OAuthClient, metadata: ClientMetadata, b
         row.version += 1
     for name, (_, value) in changes.items():
         setattr(row, name, value)
-    invalidate(session)
+    invalidate(session, subjects.client(row.id))
     record(session, events.ClientChanged(target_id=row.id, target_name=row.name, changes=changes), by)
 
 

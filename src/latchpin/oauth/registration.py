@@ -23,6 +23,7 @@ from latchpin.kit import clock
 from latchpin.oauth import auth_methods, client_admin, client_metadata, client_secrets, client_versions, clients
 from latchpin.oauth.errors import OAuthError
 from latchpin.settings import Settings
+from latchpin.storage import subjects
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthApproval, OAuthClient, OAuthClientSecret, OAuthGrant
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
@@ -117,7 +118,7 @@ async def change(
             client.version += 1
         for name, value in values.items():
             setattr(client, name, value)
-        invalidate(session)
+        invalidate(session, subjects.client(client.id))
         record(session, events.ClientChanged(target_id=client.id, target_name=client.name, changes=changes), by)
     return await _secret(session, client, secrets, by)
 
@@ -146,8 +147,8 @@ async def purge_expired(session: AsyncSession) -> None:
     )
     revoked = and_(OAuthClient.source == ClientSource.DYNAMIC, OAuthClient.revoked_at < at - _REVOKED_KEPT)
     result = await session.execute(delete(OAuthClient).where(or_(unused, revoked)).returning(OAuthClient.id))
-    if result.all():
-        invalidate(session)
+    if removed := result.scalars().all():
+        invalidate(session, *map(subjects.client, removed))
 
 
 async def _secret(session: AsyncSession, client: OAuthClient, secrets: Secrets, by: Actor) -> str | None:

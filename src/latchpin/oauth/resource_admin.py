@@ -18,6 +18,7 @@ from latchpin.kit.fields import FieldValidation
 from latchpin.oauth import client_admin, client_checks, resources
 from latchpin.oauth.redirects import LOOPBACK
 from latchpin.settings import Settings
+from latchpin.storage import subjects
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthClient, OAuthClientSecret, OAuthResource
 from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
@@ -70,6 +71,7 @@ async def create(
         organization_id=organization_id, identifier=identifier, name=name, may_call_api=fields.may_call_api, created_at=clock.now()
     )
     session.add(row)
+    invalidate(session, subjects.organization(organization_id))
     await session.flush()
     client = OAuthClient(
         client_id=client_admin.new_client_id(),
@@ -136,7 +138,7 @@ async def change(session: AsyncSession, resource: Resource, *, name: str, may_ca
     if not changes:
         return
     row.name, row.may_call_api, resource.client.name = clean, may_call_api, clean
-    invalidate(session)
+    invalidate(session, subjects.organization(row.organization_id), subjects.client(resource.client.id))
     record(session, events.ResourceChanged(target_id=row.id, target_name=clean, changes=changes), by)
 
 
@@ -147,7 +149,7 @@ async def rotate_secret(session: AsyncSession, resource: Resource, *, secrets: S
 
 async def delete(session: AsyncSession, resource: Resource, *, by: Actor) -> None:
     """Delete a resource with its server's client: it can introspect nothing any more, and no new token can be for it."""
-    invalidate(session)
+    invalidate(session, subjects.organization(resource.row.organization_id), subjects.client(resource.client.id))
     changes: events.Changes = {"identifier": (resource.row.identifier, None)}
     record(session, events.ResourceDeleted(target_id=resource.row.id, target_name=resource.row.name, changes=changes), by)
     await session.execute(sql_delete(OAuthClient).where(OAuthClient.resource_id == resource.row.id))

@@ -12,6 +12,7 @@ from latchpin.identity import credentials, grants
 from latchpin.identity.active_grant import ActiveGrant
 from latchpin.kit import clock
 from latchpin.oauth.clients import Client
+from latchpin.storage import subjects
 from latchpin.storage.generation import invalidate
 from latchpin.storage.models import OAuthGrant, RefreshToken, RevokedToken
 
@@ -39,7 +40,7 @@ async def of_access_token(session: AsyncSession, active: ActiveGrant, *, jti: st
     await session.execute(select(OAuthGrant.id).where(OAuthGrant.id == active.grant_id).with_for_update(key_share=True))
     if await session.get(RevokedToken, jti) is None:
         session.add(RevokedToken(jti=jti, grant_id=active.grant_id, expires_at=datetime.fromtimestamp(expires, UTC) + _LEEWAY))
-        invalidate(session)
+        invalidate(session, subjects.grant(active.grant_id))
         record(session, events.TokenRevoked(target_id=active.grant_id, target_name=active.client_name), by)
 
 

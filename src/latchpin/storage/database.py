@@ -15,11 +15,12 @@ from typing import Any, TypeVarTuple
 
 from sqlalchemy import Connection, Row, Select, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_, greenlet_spawn
 
 from latchpin.settings import Settings
 from latchpin.storage import sqlite_driver
-from latchpin.storage.generation import increment_generation, is_invalidating, shared_counter, split_tls
+from latchpin.storage.generation import invalidated, raise_generation, shared_counter, split_tls
 from latchpin.storage.outages import Outage, OutageLog, outage_of, plain_errors
 from latchpin.storage.pooler import Pooler
 from latchpin.storage.sqlite_file import SqliteFile
@@ -37,6 +38,7 @@ _RECYCLE_SECONDS = 3600  # SQLite reads the statistics that another connection h
 _A_MOMENT = 0.01  # seconds
 _BEFORE_COMMIT = "latchpin_before_commit"
 _AFTER_COMMIT = "latchpin_after_commit"
+_THREAD = "latchpin_thread"
 
 
 class Database:
@@ -138,20 +140,24 @@ class Database:
     async def _session(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
         with plain_errors(self.outages):
             async with time_limit(seconds_of(engine)), AsyncSession(engine, expire_on_commit=False) as session:
-                try:
-                    async with session.begin():
-                        yield session
-                        await session.flush()  # rows are locked before what everybody needs, in every transaction, so that none deadlock
-                        for step in session.info.get(_BEFORE_COMMIT, ()):
-                            await step(session)
-                        if is_invalidating(session):
-                            await increment_generation(session)
-                finally:
-                    # After the commit, before the edge answers; also where the commit's own outcome is in doubt.
-                    if self._counter is not None and is_invalidating(session):
-                        self._counter.advance()
+                async with session.begin():
+                    yield session
+                    await session.flush()  # rows are locked before what everybody needs, in every transaction, so that none deadlock
+                    for step in session.info.get(_BEFORE_COMMIT, ()):
+                        await step(session)
+                    await self._invalidate(session)
                 for done in session.info.get(_AFTER_COMMIT, ()):
                     done()
+
+    async def _invalidate(self, session: AsyncSession) -> None:
+        """Let no process count on what the transaction changes, from its commit on."""
+        if not (slots := invalidated(session)):
+            return
+        if self._counter is None:
+            await raise_generation(session, slots)
+        else:
+            thread: sqlite_driver.Thread = (await session.connection()).sync_connection.info[_THREAD]  # type: ignore[union-attr]
+            thread.commit_within(self._counter.change(slots))
 
     async def require_ready(self) -> None:
         """Raise Unavailable unless the database can be read and, as far as is known, written; at most READY_SECONDS later.
@@ -266,8 +272,8 @@ def create_engine(settings: Settings, pooler: Pooler | None = None, file: Sqlite
     return engine
 
 
-def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own type
-    sqlite_driver.use(connection.driver_connection)
+def _configure_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401  the driver's own type
+    record.info[_THREAD] = sqlite_driver.use(connection.driver_connection)
     connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
     cursor = connection.cursor()
     for pragma in (

@@ -1,54 +1,86 @@
 """The generation: a number that rises with every change that can narrow a right, before that change is answered.
 
-A process may keep what it verified only for the generation it verified it under. Read the generation first, the rows after: a change
-that is answered in between then shows as a newer generation on the next request (docs/decisions/0003).
+A process keeps what it verified for as long as none of the subjects that it depends on was invalidated after the generation it was
+verified under. Read the generation first, the rows after: a change that is answered in between then shows as a newer generation on the
+next request (docs/decisions/0021).
 
 Two ways to read it, both seen by every process of the deployment, the command line included:
-- SQLite: a counter in a small file next to the database file (`shared_counter`). A read is one system call.
-- PostgreSQL: a column that the change's own transaction raises. All requests that wait at the same time share one query, and a request
-  only takes the answer of a query that was sent after the request came, so no clock and no lease is involved.
+- SQLite: a counter and a cell for each slot of subjects in a small file next to the database file (`shared_counter`). A read is one
+  system call.
+- PostgreSQL: a column that the change's own transaction raises, and a row that says which slots. All requests that wait at the same
+  time share one query, and a request only takes the answer of a query that was sent after the request came, so no clock and no lease
+  is involved.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy import update
+from sqlalchemy import delete, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from latchpin.settings import Settings
-from latchpin.storage.models import Deployment
+from latchpin.storage.models import Deployment, Invalidation
 from latchpin.storage.outages import OutageLog
 from latchpin.storage.pooler import Pooler
 from latchpin.storage.shared_counter import SharedCounter
 from latchpin.storage.sqlite_file import sqlite_file
+from latchpin.storage.subjects import EVERYTHING, SLOTS, Subject
 
 if TYPE_CHECKING:  # imported where PostgreSQL is used
     import asyncpg
 
-_INVALIDATES = "latchpin_narrows"
+_INVALIDATES = "latchpin_invalidates"
+_MOST_SLOTS = 1_000  # a change that concerns more concerns everything
+_KEPT = 100_000  # generations
+_NOWHERE = 1 << 62  # asks for no changes: no generation is as high
+_RAISE = text(
+    "WITH raised AS (UPDATE deployment SET generation = generation + 1 RETURNING generation)"
+    " INSERT INTO invalidations (generation, slots) SELECT generation, :slots FROM raised"
+    " ON CONFLICT (generation) DO UPDATE SET slots = excluded.slots"
+)
+_ASK = """
+SELECT generation, CASE WHEN generation <> $1::bigint THEN ARRAY(
+    SELECT slots FROM invalidations
+    WHERE invalidations.generation BETWEEN least($1, deployment.generation) AND deployment.generation
+    AND deployment.generation - $1 <= 10000
+    ORDER BY invalidations.generation
+) END FROM deployment
+"""
 
 
-def invalidate(session: AsyncSession) -> None:
-    """Say that this transaction can narrow somebody's right. Call it in every function that makes such a change.
+def invalidate(session: AsyncSession, subject: Subject, *more: Subject) -> None:
+    """Say that this transaction can narrow a right that depends on these subjects. Call it in every function that makes such a change.
 
-    On PostgreSQL the generation rises with the commit itself; on SQLite `Database` raises the file's counter after the commit and
-    before the transaction block returns to the edge.
+    On PostgreSQL the generation rises with the commit itself; on SQLite `Database` marks the slots in the file before the commit, and
+    releases them before the transaction block returns to the edge.
     """
-    session.info[_INVALIDATES] = True
+    session.info.setdefault(_INVALIDATES, set()).update(each.slot for each in (subject, *more))
 
 
-async def increment_generation(session: AsyncSession) -> None:
-    """Raise the generation column; the last statement of a narrowing transaction, so that its row lock is short."""
-    await session.execute(update(Deployment).values(generation=Deployment.generation + 1))
+def invalidated(session: AsyncSession) -> tuple[int, ...]:
+    """Return the slots that this session's transaction invalidates."""
+    slots = session.info.get(_INVALIDATES, ())
+    return tuple(sorted(slots)) if len(slots) <= _MOST_SLOTS else (EVERYTHING.slot,)
 
 
-def is_invalidating(session: AsyncSession) -> bool:
-    """Whether `narrow` was called in this session."""
-    return bool(session.info.get(_INVALIDATES))
+async def raise_generation(session: AsyncSession, slots: Sequence[int]) -> None:
+    """Raise the generation column; the last statement of a narrowing transaction, so that its row lock is short.
+
+    The row begins with a word that no other has, by which a process knows that it has not been led to another past.
+    """
+    await session.execute(_RAISE, {"slots": " ".join([secrets.token_urlsafe(8), *map(str, slots)])})
+
+
+async def purge_expired(session: AsyncSession) -> None:
+    """Remove what no process can still be behind; one that is, by so many changes, takes everything for changed."""
+    newest = select(Deployment.generation).scalar_subquery()
+    await session.execute(delete(Invalidation).where(Invalidation.generation < newest - _KEPT))
 
 
 class Generation(Protocol):
@@ -60,12 +92,19 @@ class Generation(Protocol):
     async def current(self) -> int:
         """Return a generation read after this call began; raises Unavailable where it cannot be known."""
 
+    def holds(self, slots: Sequence[int], since: int, generation: int) -> bool:
+        """Whether none of the slots was invalidated after `since`, as of a generation that was read before this call."""
+
     async def close(self) -> None:
         """Let go of what is held."""
 
 
 class SharedQuery:
-    """Reads the generation column of PostgreSQL, one query for all who wait."""
+    """Reads the generation column of PostgreSQL, and what changed since it was last read; one query for all who wait.
+
+    Where it does not know all that changed it takes everything for changed: at first, after many changes, and where the database is not
+    the one that it asked before, but a copy that lacks its last changes. What it returns rises all the same.
+    """
 
     def __init__(self, url: str, outages: OutageLog | None = None, seconds: float = 5) -> None:
         plain, self._tls = split_tls(url)
@@ -76,6 +115,10 @@ class SharedQuery:
         self._connection: asyncpg.Connection | None = None
         self._running: asyncio.Task[int] | None = None
         self._next: asyncio.Task[int] | None = None
+        self._known = _NOWHERE
+        self._row: str | None = None  # of the known generation
+        self._version = 0
+        self._changed = [0] * SLOTS
 
     def current_nowait(self) -> None:
         """There is no answer without asking."""
@@ -99,14 +142,35 @@ class SharedQuery:
         return await asyncio.wait_for(self._ask(), timeout=self._seconds)
 
     async def _ask(self) -> int:
+        since = self._known
         if self._connection is None or self._connection.is_closed():
             self._connection = await self._pooler.connect_alone(self._url, timeout=self._seconds * 0.6, **self._tls)
+            since = _NOWHERE
         try:
-            return int(await self._pooler.value(self._connection, "SELECT generation FROM deployment"))
+            generation, rows = await self._pooler.row(self._connection, _ASK, since)
         except BaseException:
             self._connection.terminate()  # a connection in doubt is not asked again
             self._connection = None
             raise
+        if generation != since:
+            self._note(generation, since, rows)
+        return self._version
+
+    def _note(self, generation: int, since: int, rows: list[str]) -> None:
+        """Note what changed; `rows` are those of all generations from `since` on, where that is known and not long ago, else the last."""
+        last = rows[-1] if rows else None
+        if (generation, last) == (self._known, self._row):
+            return
+        is_complete = generation > since and len(rows) == generation - since + 1 and rows[0] == self._row
+        self._known, self._row = generation, last
+        self._version = max(self._version + 1, generation)
+        for slot in _slots(rows[1:]) if is_complete else [EVERYTHING.slot]:
+            self._changed[slot] = self._version
+
+    def holds(self, slots: Sequence[int], since: int, generation: int) -> bool:  # noqa: ARG002  what is known is never older
+        """Whether none of the slots was invalidated after `since`."""
+        changed = self._changed
+        return changed[EVERYTHING.slot] <= since and all(changed[slot] <= since for slot in slots)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -117,6 +181,10 @@ class SharedQuery:
         if self._connection is not None:
             with contextlib.suppress(OSError):
                 await self._connection.close(timeout=1)
+
+
+def _slots(rows: Sequence[str]) -> list[int]:
+    return [int(slot) for row in rows for slot in row.split()[1:]]
 
 
 def split_tls(url: str) -> tuple[URL, dict[str, str]]:

@@ -33,7 +33,7 @@ class Pooler:
         return dialect.connect(*args, **options, **(unkept if self.is_there else {}))
 
     async def connect_alone(self, url: str, **options: Any) -> asyncpg.Connection:  # noqa: ANN401  the driver's own
-        """Connect by the driver itself, for queries that go through `value`."""
+        """Connect by the driver itself, for queries that go through `row`."""
         import asyncpg  # noqa: PLC0415  as above
 
         connection = await asyncpg.connect(url, **options, **({"statement_cache_size": 0} if self.is_there else {}))
@@ -44,12 +44,12 @@ class Pooler:
                 return await self.connect_alone(url, **options)
         return connection
 
-    async def value(self, connection: asyncpg.Connection, query: str) -> Any:  # noqa: ANN401  the column's own type
-        """Return the one value of a query; one round trip where there is no pooler, a transaction where there is."""
+    async def row(self, connection: asyncpg.Connection, query: str, *values: Any) -> Any:  # noqa: ANN401  the driver's own
+        """Return the one row of a query; one round trip where there is no pooler, a transaction where there is."""
         if not self.is_there:
-            return await connection.fetchval(query)
+            return await connection.fetchrow(query, *values)
         async with connection.transaction(readonly=True):
-            return await connection.fetchval(query)
+            return await connection.fetchrow(query, *values)
 
 
 async def stands_between(connection: asyncpg.Connection) -> bool:

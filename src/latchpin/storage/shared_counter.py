@@ -1,8 +1,13 @@
-"""A 64-bit counter in a file, shared by the processes of one host: the generation of an embedded database.
+"""A counter in a file, shared by the processes of one host: the generation of an embedded database, with what each one changed.
 
 The file is read and written by system calls and never mapped into memory, so that a full disk or a truncated file is an error and no
-signal that kills the process. Its values only rise, also where the file is deleted, replaced or set back: a new file begins at the time
-of day in nanoseconds, which no counting reaches.
+signal that kills the process. It holds the counter, twice, so that a reader who meets a writer half way sees two that differ; then a
+cell for each slot with the value at which it was last invalidated. Values only rise, also where the file is deleted, replaced or set
+back: each is at least the time of day in nanoseconds.
+
+A writer holds the file's lock. It marks its slots as under way and raises the counter before its commit; after it, it writes one more
+value to its slots and then to the counter. A marked slot means: ask the database, and keep nothing of what it answers. Where a writer
+dies in between, its lock is free, and whoever meets the mark finishes its work.
 """
 
 from __future__ import annotations
@@ -12,16 +17,27 @@ import fcntl
 import os
 import secrets
 import struct
+import threading
 import time
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from latchpin.errors import Unavailable
 from latchpin.storage.outages import OutageLog
+from latchpin.storage.subjects import EVERYTHING, SLOTS
 
+_COUNTER = struct.Struct("=QQ")
 _CELL = struct.Struct("=Q")
+_SIZE = _COUNTER.size + SLOTS * _CELL.size
+_UNDER_WAY = 1 << 63
+_MOST = 1 << 62  # no counter is as high, so what is has not been written by this
+_TRIES = 100
 _CHECK_SECONDS = 0.01  # so often at most, the name is checked to lead to the open file still
 _NOTICE_SECONDS = 2 * _CHECK_SECONDS  # after this long every process that is asked knows of another file
+_PATIENCE_SECONDS = 10.0
+_A_MOMENT = 0.0005  # seconds
 
 
 class SharedCounter:
@@ -31,19 +47,30 @@ class SharedCounter:
         self._path = path
         self._outages = outages or OutageLog()
         self._highest = 0
+        self._floor = 0  # what was remembered under less counts for nothing: it was another file then
+        self._is_other = False  # whether the file is another one than before, of which the counter was not read yet
+        self._table: Sequence[int] = ()
+        self._table_at = -1
+        self._turn = threading.Lock()
         self._checked_at = time.monotonic()
-        with _cannot_write(path, self._outages):
+        try:
             self._file = _open(path)
+        except OSError as error:
+            raise self._refusal(error) from error
         self._identity = _identity(os.fstat(self._file))
 
     def current_nowait(self) -> int:
         """Return the counter."""
-        with _cannot_write(self._path, self._outages):
+        try:
             if time.monotonic() - self._checked_at > _CHECK_SECONDS:
                 self._follow()
             value = _read(self._file)
             if value is None or value < self._highest:
-                value = _raise(self._file, above=self._highest)
+                value = self._begin_anew()
+        except OSError as error:
+            raise self._refusal(error) from error
+        if self._is_other:
+            self._floor, self._table_at, self._is_other = value, -1, False
         self._highest = value
         return value
 
@@ -51,49 +78,147 @@ class SharedCounter:
         """Return the counter."""
         return self.current_nowait()
 
-    def advance(self) -> None:
-        """Raise the counter; safe against other processes that raise it at the same moment.
+    def holds(self, slots: Sequence[int], since: int, generation: int) -> bool:
+        """Whether none of the slots was invalidated after `since`, as of `generation`, which was read before; raises Unavailable."""
+        if since < self._floor:
+            return False
+        if self._table_at < generation:
+            try:
+                self._table = self._read_table()
+            except OSError as error:
+                raise self._refusal(error) from error
+            self._table_at = generation  # the counter was read first, so the table may be newer, which costs look-ups at most
+        table = self._table
+        newest = table[EVERYTHING.slot]
+        for slot in slots:
+            newest = max(newest, table[slot])
+        if newest <= since:
+            return True
+        if newest > self._highest:
+            self._finish_abandoned()
+        return False
 
-        A file that has lost its name meanwhile is raised as well, for the processes that still read it.
-        """
+    @contextmanager
+    def change(self, slots: Sequence[int]) -> Iterator[None]:
+        """Invalidate slots by what the block does: it commits. Works in any thread; raises OSError, before the block, where it cannot."""
+        with self._turn:
+            with self._locked() as file:
+                try:
+                    _mark(file, slots)
+                    yield
+                finally:
+                    with contextlib.suppress(OSError):  # then they stay marked, which costs look-ups
+                        _release(file, slots)
+                identity = _identity(os.fstat(file))
+            self._follow_up(identity)
+
+    def advance(self, slots: Sequence[int] = (EVERYTHING.slot,)) -> None:
+        """Invalidate slots by a change that is committed already."""
         try:
-            _raise(self._file, above=self._highest)
-            if self._follow():
-                _raise(self._file, above=self._highest)
-        except OSError:
-            with _cannot_write(self._path, self._outages):
-                self._path.unlink(missing_ok=True)  # works on a full disk too, and every process notices
-            time.sleep(_NOTICE_SECONDS)
+            with self.change(slots):
+                pass
+        except OSError as error:
+            raise self._refusal(error) from error
 
     async def close(self) -> None:
         """Close the file."""
         os.close(self._file)
 
-    def _follow(self) -> bool:
-        """Open what the name leads to now, made anew where that is nothing; returns whether it is another file."""
+    def _refusal(self, error: OSError) -> Unavailable:
+        detail = f"The file {self._path.name} of the data directory cannot be used ({error.strerror}), so no credential can be checked."
+        return self._outages.refusal(error, detail)
+
+    def _follow(self) -> None:
+        """Open what the name leads to now, made anew where that is nothing."""
         now = time.monotonic()
-        is_other = True
-        with contextlib.suppress(FileNotFoundError):
-            is_other = _identity(self._path.stat()) != self._identity
-        if is_other:
+        if not self._is_named(self._identity):
             opened = _open(self._path)
             os.close(self._file)
-            self._file, self._identity = opened, _identity(os.fstat(opened))
+            self._file, self._identity, self._is_other = opened, _identity(os.fstat(opened)), True
         self._checked_at = now  # not where it failed: then the next reader has to look again
-        return is_other
 
+    def _is_named(self, identity: tuple[int, int]) -> bool:
+        try:
+            return _identity(self._path.stat()) == identity
+        except FileNotFoundError:
+            return False
 
-@contextmanager
-def _cannot_write(path: Path, outages: OutageLog) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        detail = f"The file {path.name} of the data directory cannot be used ({error.strerror}), so no credential can be checked."
-        raise outages.refusal(error, detail) from error
+    def _begin_anew(self) -> int:
+        """Return the counter of a file that was truncated, set back or spoiled, in which everything is invalidated."""
+        with _lock(self._file):
+            value = _read(self._file) or 0
+            if value >= self._highest and _is_whole(self._file):
+                return value  # somebody else has done it
+            return _write_whole(self._file, above=self._highest)
+
+    def _read_table(self) -> Sequence[int]:
+        data = os.pread(self._file, SLOTS * _CELL.size, _COUNTER.size)
+        if len(data) < SLOTS * _CELL.size:
+            self._begin_anew()
+            data = os.pread(self._file, SLOTS * _CELL.size, _COUNTER.size)
+        return memoryview(data.ljust(SLOTS * _CELL.size, b"\xff")).cast("Q")
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """Open and lock the file that has the name, whole. The lock belongs to this opening, and ends with it or with the process."""
+        while True:
+            file = _open(self._path)
+            try:
+                with _lock(file):
+                    if not self._is_named(_identity(os.fstat(file))):
+                        continue
+                    if not _is_whole(file):
+                        _write_whole(file, above=0)
+                    yield file
+                    return
+            finally:
+                os.close(file)
+
+    def _follow_up(self, identity: tuple[int, int]) -> None:
+        """Invalidate everything in the file that took the name while a change was committed; others may know old things under it."""
+        try:
+            while not self._is_named(identity):
+                with self._locked() as file:
+                    identity = _identity(os.fstat(file))
+                    _write_whole(file, above=_read(file) or 0)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)  # works on a full disk too, and every process notices
+            time.sleep(_NOTICE_SECONDS)
+
+    def _finish_abandoned(self) -> None:
+        """Release what a writer marked that is not there any more; where one is at work, or nothing can be written, it stays as it is."""
+        with contextlib.suppress(OSError):
+            file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                if _identity(os.fstat(file)) == self._identity:
+                    with _lock(file, seconds=0):
+                        _release_all(file)
+            finally:
+                os.close(file)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
+
+
+@contextmanager
+def _lock(file: int, seconds: float = _PATIENCE_SECONDS) -> Iterator[None]:
+    """Hold the file's lock; raises OSError where another one has it for so long."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_A_MOMENT)
+        else:
+            break
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _open(path: Path) -> int:
@@ -112,9 +237,9 @@ def _open(path: Path) -> int:
 def _create(path: Path) -> None:
     """Make the file (0600), whole and on the disk before it has its name; the file of who was first is left alone."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        _write(file, time.time_ns())
+        _write_whole(file, above=0)
         os.fsync(file)
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
@@ -124,22 +249,67 @@ def _create(path: Path) -> None:
 
 
 def _read(file: int) -> int | None:
-    """Return the counter, or None where the file has been truncated."""
-    data = os.pread(file, _CELL.size, 0)
-    return int(_CELL.unpack(data)[0]) if len(data) == _CELL.size else None
+    """Return the counter, or None where the file has been truncated or spoiled."""
+    for _ in range(_TRIES):
+        data = os.pread(file, _COUNTER.size, 0)
+        if len(data) < _COUNTER.size:
+            return None
+        one, other = _COUNTER.unpack(data)
+        if one == other:  # else a writer is just at it
+            return int(one) if one < _MOST else None
+    return None
+
+
+def _is_whole(file: int) -> bool:
+    return _read(file) is not None and os.fstat(file).st_size >= _SIZE
 
 
 def _write(file: int, value: int) -> None:
-    os.pwrite(file, _CELL.pack(value), 0)
+    _write_at(file, _COUNTER.pack(value, value), 0)
 
 
-def _raise(file: int, *, above: int) -> int:
-    """Raise the counter by one, or beyond `above`; a truncated file begins anew."""
-    fcntl.flock(file, fcntl.LOCK_EX)
-    try:
-        current = _read(file)
-        value = max(time.time_ns() if current is None else current, above) + 1
-        _write(file, value)
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
+def _write_slots(file: int, slots: Sequence[int], value: int) -> None:
+    for slot in slots:
+        _write_at(file, _CELL.pack(value), _COUNTER.size + slot * _CELL.size)
+
+
+def _write_at(file: int, data: bytes, offset: int) -> None:
+    if os.pwrite(file, data, offset) < len(data):
+        os.pwrite(file, data, offset)  # says why there is no room
+
+
+def _next(file: int, above: int = 0) -> int:
+    return max(_read(file) or 0, above, time.time_ns()) + 1
+
+
+def _write_whole(file: int, *, above: int) -> int:
+    """Begin anew, with everything invalidated; returns the counter. The caller holds the lock, or has the file alone."""
+    value = _next(file, above)
+    _write_at(file, array("Q", [value]).tobytes() * SLOTS, _COUNTER.size)
+    _write(file, value)
     return value
+
+
+def _mark(file: int, slots: Sequence[int]) -> None:
+    """Say of slots that a change is under way. The counter rises last, since nobody looks at the slots before it does."""
+    value = _next(file)
+    _write_slots(file, slots, _UNDER_WAY | value)
+    _write(file, value)
+
+
+def _release(file: int, slots: Sequence[int]) -> None:
+    """Say that the change is over; of a file that was truncated meanwhile nothing is kept."""
+    if not _is_whole(file):
+        _write_whole(file, above=0)
+        return
+    value = _next(file)
+    _write_slots(file, slots, value)
+    _write(file, value)
+
+
+def _release_all(file: int) -> None:
+    """Release every slot that is marked, or newer than the counter: its writer died before it came to the counter."""
+    value = _read(file)
+    cells = memoryview(os.pread(file, SLOTS * _CELL.size, _COUNTER.size)).cast("Q")
+    if value is not None and (left := [slot for slot, cell in enumerate(cells) if cell > value]):
+        _release(file, left)

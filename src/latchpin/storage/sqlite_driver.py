@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import aiosqlite
@@ -15,13 +16,14 @@ import aiosqlite
 _DEFERRED = "BEGIN"
 
 
-class _Thread:
+class Thread:
     """A connection's thread, and how far its transaction has come. All is decided in the event loop, so that nothing races."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
         self._begins_with_next = False
         self._may_have_begun = False
+        self._around: AbstractContextManager[None] | None = None
         self._commit, self._rollback = connection.commit, connection.rollback
 
     async def run(self, how: Any, statement: str, parameters: Iterable[Any], cursor: Cursor) -> None:  # noqa: ANN401  a method of sqlite3's
@@ -40,12 +42,26 @@ class _Thread:
             connection.execute(_DEFERRED)
         cursor.take(how(connection, statement, parameters))
 
+    def commit_within(self, around: AbstractContextManager[None]) -> None:
+        """Let the transaction's commit, if it comes to one, run within `around` and in one trip, which nobody can cancel half way."""
+        self._around = around
+
     async def commit(self) -> None:
         """Commit what has begun."""
-        await self._end(self._commit)
+        around, self._around = self._around, None
+        await self._end(self._commit if around is None else lambda: self._commit_within(around))
+
+    async def _commit_within(self, around: AbstractContextManager[None]) -> None:
+        trip: Any = self._connection._execute  # noqa: SLF001  as above
+        await trip(self._run_commit, around)
+
+    def _run_commit(self, around: AbstractContextManager[None]) -> None:
+        with around:
+            self._connection._conn.commit()  # noqa: SLF001  as above
 
     async def rollback(self) -> None:
         """Roll back what has begun."""
+        self._around = None
         await self._end(self._rollback)
 
     async def _end(self, how: Callable[[], Awaitable[None]]) -> None:
@@ -58,7 +74,7 @@ class _Thread:
 class Cursor:
     """What SQLAlchemy needs of a driver's cursor (its adapter for asyncio drivers, in sqlalchemy.connectors.asyncio)."""
 
-    def __init__(self, thread: _Thread) -> None:
+    def __init__(self, thread: Thread) -> None:
         self._thread = thread
         self._rows: list[Any] = []
         self.description: Sequence[Any] | None = None
@@ -96,8 +112,9 @@ class Cursor:
         cursor.close()
 
 
-def use(connection: aiosqlite.Connection) -> None:
+def use(connection: aiosqlite.Connection) -> Thread:
     """Let a connection work like this."""
-    thread = _Thread(connection)
+    thread = Thread(connection)
     connection.cursor = lambda: Cursor(thread)  # type: ignore[assignment, method-assign, return-value]
     connection.commit, connection.rollback = thread.commit, thread.rollback  # type: ignore[method-assign]
+    return thread

@@ -5,6 +5,7 @@ from latchpin.storage.models.api_key import ApiKey, ApiKeyCount, ApiKeyCountTime
 from latchpin.storage.models.audit import AuditEvent
 from latchpin.storage.models.base import Base
 from latchpin.storage.models.deployment import Deployment
+from latchpin.storage.models.invalidation import Invalidation
 from latchpin.storage.models.oauth_client import OAuthApproval, OAuthClient, OAuthClientSecret, OAuthClientSpace, OAuthResource
 from latchpin.storage.models.oauth_grant import (
     AssertionId,
@@ -37,6 +38,7 @@ __all__ = [
     "Deployment",
     "DeviceCode",
     "FormDraft",
+    "Invalidation",
     "OAuthApproval",
     "OAuthClient",
     "OAuthClientSecret",
