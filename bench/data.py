@@ -54,7 +54,7 @@ def environ(data_dir: Path, **more: str) -> dict[str, str]:
         "rate_limit_window_seconds": "1",
         "token_limit": "1000000",
         "access_token_minutes": "60",
-        "proof_minutes": "60",
+        "reauth_minutes": "60",
         **more,
     }
     return {f"LATCHPIN_{name.upper()}": text for name, text in chosen.items()}
