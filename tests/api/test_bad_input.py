@@ -78,7 +78,7 @@ def test_arbitrary_bytes_are_no_credential(organization: Organization, value: by
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=_BYTES, name=st.sampled_from([b"Cookie", b"Origin", b"User-Agent", b"X-Request-Id", b"X-Forwarded-For", b"Sec-Fetch-Site"]))
 def test_arbitrary_bytes_in_other_headers_break_nothing(organization: Organization, value: bytes, name: bytes) -> None:
-    """The headers that the gate reads may hold anything."""
+    """The headers that authentication reads may hold anything."""
     status, _ = get(organization.server, name + b": " + value)
 
     assert status in (400, 401)

@@ -13,7 +13,7 @@ from tests.support.people import Key, Organization
 from tests.support.wire import raw, until
 
 FORM = "application/x-www-form-urlencoded"
-DOORS = {
+ENDPOINTS = {
     "page": ("/login", FORM),
     "form": ("/api/oauth/token", FORM),
     "authorize": ("/api/oauth/authorize", FORM),
@@ -30,8 +30,8 @@ CHUNKS = {
 UNFINISHED = {"Transfer-Encoding: chunked": b"5\r\nab", "Content-Length: 10": b"ab"}
 
 
-def _head(organization: Organization, key: Key, door: str, framing: str) -> bytes:
-    path, kind = DOORS[door]
+def _head(organization: Organization, key: Key, endpoint: str, framing: str) -> bytes:
+    path, kind = ENDPOINTS[endpoint]
     lines = [
         f"POST {path.format(agent=organization.agent())} HTTP/1.1",
         "Host: test",
@@ -40,31 +40,31 @@ def _head(organization: Organization, key: Key, door: str, framing: str) -> byte
         f"Content-Type: {kind}",
         framing,
     ]
-    if door == "api":
+    if endpoint == "api":
         lines.append(f"Authorization: ApiKey {key.secret}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("chunks", CHUNKS)
-def test_malformed_chunks_are_400(organization: Organization, door: str, chunks: str) -> None:
+def test_malformed_chunks_are_400(organization: Organization, endpoint: str, chunks: str) -> None:
     """Wherever a body is read, and no stack trace of it reaches the log."""
     key = organization.key()
 
-    response = raw(organization.server, _head(organization, key, door, "Transfer-Encoding: chunked") + CHUNKS[chunks])
+    response = raw(organization.server, _head(organization, key, endpoint, "Transfer-Encoding: chunked") + CHUNKS[chunks])
 
     assert response.startswith(b"HTTP/1.1 400 "), response
     assert organization.server.failure() == ""
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize(
     ("framing", "body"), [("Transfer-Encoding: chunked", b"5\r\nab"), ("Content-Length: 10", b"ab")], ids=["chunked", "length"]
 )
-def test_who_hangs_up_in_the_middle_leaves_no_failure(organization: Organization, door: str, framing: str, body: bytes) -> None:
+def test_who_hangs_up_in_the_middle_leaves_no_failure(organization: Organization, endpoint: str, framing: str, body: bytes) -> None:
     """The log has the request's line and no stack trace, which anybody could fill it with."""
     server = organization.server
-    head = _head(organization, organization.key(), door, framing)
+    head = _head(organization, organization.key(), endpoint, framing)
     path = head.split(b" ", 2)[1].decode()
     server.clear_log()
 

@@ -16,7 +16,7 @@ from latchpin.api import examples
 from latchpin.automation import definitions
 from tests.contracts import routes
 from tests.contracts.routes import Route
-from tests.support import doors_of_a_user
+from tests.support import user_access
 from tests.support.people import Organization
 from tests.support.server import Server
 from tests.support.signed_in import SignedIn
@@ -240,7 +240,7 @@ def test_samples_look_like_what_is_answered(server: Server) -> None:
     admin.put(f"/spaces/{space}/members/{user.id}", {"role": "viewer"})
     event = admin.get("/audit", maxRecords=1).json()["events"][0]["id"]
     ids = {"agentId": agent, "spaceId": space, "userId": user.id, "keyId": key.id, "eventId": event}
-    ids |= doors_of_a_user.opened(organization, user) | organization.ended_run(agent)
+    ids |= user_access.opened(organization, user) | organization.ended_run(agent)
 
     for route in routes.every():
         if route.method == "GET" and route.name != "downloadRunFile":  # which leads elsewhere

@@ -9,7 +9,7 @@ import pytest
 
 from tests.contracts import routes
 from tests.contracts.routes import Route
-from tests.support import doors_of_a_user
+from tests.support import user_access
 from tests.support.people import Organization
 from tests.support.server import Server
 from tests.support.signed_in import SignedIn, fields, problem
@@ -35,7 +35,7 @@ def ids(home: Organization, admin: SignedIn) -> dict[str, int]:
     person, space = home.user(), home.space()
     admin.put(f"/spaces/{space}/members/{person.id}", {"role": "viewer"})
     path_ids = {"agentId": home.agent(space_id=space), "versionNumber": 1, "spaceId": space, "userId": person.id}
-    return path_ids | {"keyId": home.key(person).id} | doors_of_a_user.opened(home, person)
+    return path_ids | {"keyId": home.key(person).id} | user_access.opened(home, person)
 
 
 def _with_query() -> Iterator[tuple[Route, dict[str, Any]]]:

@@ -176,7 +176,7 @@ def test_a_wall_clock_that_is_set_back_lengthens_no_window(serve: Serve, clock: 
 
 
 def test_a_key_that_was_revoked_while_it_waited_is_refused(serve: Serve, clock: kit_clock.Frozen) -> None:
-    """Who waits in the queue is not past the gate yet (property 1)."""
+    """Who waits in the queue is not let through yet (property 1)."""
     organization = Organization(serve(rate_limit=1, rate_limit_queue=1, rate_limit_queue_seconds=60, drain_seconds=90))
     key = organization.key()
     organization.get("/agent/all", key)

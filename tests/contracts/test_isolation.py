@@ -12,7 +12,7 @@ from latchpin.identity.roles import Role
 from latchpin.storage.models import AuditEvent
 from tests.contracts import routes
 from tests.contracts.routes import Route
-from tests.support import doors_of_a_user
+from tests.support import user_access
 from tests.support.people import Key, Organization, Person
 from tests.support.server import Server
 from tests.support.signed_in import SignedIn, problem
@@ -35,7 +35,7 @@ class Target:
         self.ids = {"spaceId": space, "agentId": agent, "versionNumber": 1, "userId": self.user.id, "keyId": key.id, "eventId": 0}
         self.ids["eventId"] = self.home.write(self._event)
         self.ids |= self.home.ended_run(agent)
-        self.ids |= doors_of_a_user.opened(self.home, self.user, MARK)
+        self.ids |= user_access.opened(self.home, self.user, MARK)
         self.own_key = key
         elsewhere = Organization(server)
         self.strangers: dict[str, Key] = {"another organization": elsewhere.key(), "outside the Space": self.home.key(self.home.user())}

@@ -18,7 +18,7 @@ from tests.support.signed_in import SignedIn
 
 FORM = b"full_name=Eve&email=eve.{number}%40example.com&group=Administrator&password=a-password-of-hers"
 JSON = b'{"fullName": "Eve", "email": "eve.{number}@example.com", "group": "Administrator"}'
-DOORS = {
+ENDPOINTS = {
     "page": ("/organization/users/new", "application/x-www-form-urlencoded", FORM),
     "api": ("/api/v1/admin/users", "application/json", JSON),
 }
@@ -41,9 +41,9 @@ def _nobody(user: User) -> Actor:
     return Person(user.id, user.email, user.full_name, user.organization_id, Group.ADMINISTRATOR).actor
 
 
-def _late(organization: Organization, door: str, act: Act) -> tuple[int, int]:
+def _late(organization: Organization, endpoint: str, act: Act) -> tuple[int, int]:
     """Send a form for a new administrator, while `act` befalls the sender; returns the status and how many were made."""
-    path, kind, text = DOORS[door]
+    path, kind, text = ENDPOINTS[endpoint]
     body = text.replace(b"{number}", b"%d" % organization.number)
     server = organization.server
     sender = organization.user("Mallory Admin", Group.ADMINISTRATOR)
@@ -59,24 +59,24 @@ def _late(organization: Organization, door: str, act: Act) -> tuple[int, int]:
     return slow_body.send(server, path, headers, body, meanwhile), organization.write(made)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("act", [_disable, _demote, _sign_out], ids=["disabled", "demoted", "signed-out"])
-def test_who_loses_the_right_while_the_body_is_under_way_changes_nothing(organization: Organization, door: str, act: Act) -> None:
+def test_who_loses_the_right_while_the_body_is_under_way_changes_nothing(organization: Organization, endpoint: str, act: Act) -> None:
     """An administrator who is disabled, demoted or signed out meanwhile makes no administrator any more."""
-    status, count = _late(organization, door, act)
+    status, count = _late(organization, endpoint, act)
 
     assert count == 0
     assert status in (303, 401, 403)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.both_databases("no other test has PostgreSQL execute its statements")
-def test_a_late_body_of_a_sound_session_is_taken(organization: Organization, door: str) -> None:
+def test_a_late_body_of_a_sound_session_is_taken(organization: Organization, endpoint: str) -> None:
     """Taking long is no mistake."""
 
     async def nothing(_session: AsyncSession, _user: User) -> None:
         return
 
-    status, count = _late(organization, door, nothing)
+    status, count = _late(organization, endpoint, nothing)
 
     assert (status, count) in ((303, 1), (201, 1))

@@ -16,8 +16,8 @@ from latchpin.identity.roles import Group, Role
 from latchpin.storage.models import Agent, ApiKey, AuditEvent, User
 from latchpin.storage.models.user import UserStatus
 from tests.support.changes import delete, demote, disable, row
-from tests.support.door import meet
 from tests.support.people import Organization, Person
+from tests.support.sign_in_attempts import meet
 from tests.support.wire import audit
 
 pytestmark = pytest.mark.both_databases("cascades and the lock on the last administrator are each database's own")

@@ -383,14 +383,14 @@ def test_a_posted_request_with_raw_control_characters_is_refused(organization: O
 def test_after_signing_in_a_person_comes_back_to_a_long_request(go: Go, organization: Organization) -> None:
     """Whatever the app put into it, which is kept here: on the way it stands in no address, which a proxy could refuse for its length."""
     journey, state = go(signed_in=False), secrets.token_hex(1500)
-    door = journey.ask(state=state)
-    next_url = parse_qs(urlsplit(door.headers["location"]).query)["next"][0]
+    sign_in_page = journey.ask(state=state)
+    next_url = parse_qs(urlsplit(sign_in_page.headers["location"]).query)["next"][0]
 
     signed_in = journey.browser.send("/login", email=organization.admin.email, password=PASSWORD, next=next_url)
     back = journey.browser.walk(signed_in)
 
     assert back.status_code == 200
-    assert max(len(response.headers["location"]) for response in (door, signed_in)) < 1000
+    assert max(len(response.headers["location"]) for response in (sign_in_page, signed_in)) < 1000
     assert state not in str(back.request.url)
     assert came(journey.agree(back))["state"] == state
     assert journey.browser.open(next_url, headers=HTML).status_code == 400  # it was answered, once
@@ -423,8 +423,8 @@ def test_another_account_takes_a_long_request_along(go: Go, organization: Organi
 def test_a_long_request_is_no_way_around_sending_ahead(partners: Apps, go: Go) -> None:
     """What is kept of a browser's request never counts as what an app sent ahead (RFC 9126 section 5; security.md 89)."""
     journey = go(partners.register(require_pushed=True), signed_in=False)
-    door = journey.ask(state="s" * 1500)
-    next_url = parse_qs(urlsplit(door.headers["location"]).query)["next"][0]
+    sign_in_page = journey.ask(state="s" * 1500)
+    next_url = parse_qs(urlsplit(sign_in_page.headers["location"]).query)["next"][0]
 
     back = journey.browser.walk(journey.browser.send("/login", email=partners.organization.admin.email, password=PASSWORD, next=next_url))
 

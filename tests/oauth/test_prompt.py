@@ -1,4 +1,4 @@
-"""`prompt`, `max_age` and `login_hint`: what an app may want of the person at the door (OpenID Connect Core section 3.1.2.1)."""
+"""`prompt`, `max_age` and `login_hint`: what an app may want of the person at the sign_in_page (OpenID Connect Core section 3.1.2.1)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _auth_time(tokens: dict[str, Any]) -> int:
     return int(jwt.decode(tokens["id_token"], options={"verify_signature": False})["auth_time"])
 
 
-def _door(journey: Journey, **changes: Any) -> str:
+def _sign_in_url(journey: Journey, **changes: Any) -> str:
     """Return where a request of somebody who is not signed in comes back to after signing in."""
     location = journey.ask(**changes).headers["location"]
     assert location.startswith("/login?")
@@ -105,7 +105,7 @@ def test_a_sign_in_that_is_young_enough_counts(go: Go, clock: Frozen) -> None:
 def test_who_signs_in_for_the_request_is_not_asked_again(organization: Organization, go: Go, asked: dict[str, str]) -> None:
     """Otherwise they would go round in circles (security.md 19)."""
     journey = go(signed_in=False)
-    next_url = _door(journey, **asked)
+    next_url = _sign_in_url(journey, **asked)
 
     page = journey.browser.walk(journey.browser.send("/login", email=organization.admin.email, password=PASSWORD, next=next_url))
 
@@ -139,22 +139,22 @@ def test_prompt_consent_asks_although_it_was_agreed_to(go: Go) -> None:
     assert "wants to act for" in journey.ask(prompt="consent").text
 
 
-def test_login_hint_fills_in_the_address_at_the_door(go: Go) -> None:
-    """And the door says for which app it is."""
+def test_login_hint_fills_in_the_address_at_the_sign_in(go: Go) -> None:
+    """And the sign_in_page says for which app it is."""
     journey = go(signed_in=False)
     location = journey.ask(login_hint="grace@example.com").headers["location"]
 
-    door = journey.browser.open(location, headers=HTML)
+    sign_in_page = journey.browser.open(location, headers=HTML)
 
-    assert value_of(door.text, "email") == "grace@example.com"
-    assert "to continue to <strong>Partner</strong>" in door.text
+    assert value_of(sign_in_page.text, "email") == "grace@example.com"
+    assert "to continue to <strong>Partner</strong>" in sign_in_page.text
 
 
 def test_a_temporary_password_is_changed_first_and_the_request_goes_on(organization: Organization, go: Go) -> None:
     """A new user's first way in may be through an app."""
     grace = organization.user("Grace User", temporary=True)
     journey = go(signed_in=False)
-    next_url = _door(journey)
+    next_url = _sign_in_url(journey)
     browser = journey.browser
     browser.send("/login", email=grace.email, password=PASSWORD, next=next_url)
 

@@ -39,9 +39,9 @@ def _is_over(response: httpx.Response) -> None:
     assert "invalid_request_uri" in response.text
 
 
-def _next(door: httpx.Response) -> str:
+def _next(sign_in_page: httpx.Response) -> str:
     """Return where somebody comes back to after signing in."""
-    location = door.headers["location"]
+    location = sign_in_page.headers["location"]
     assert location.startswith("/login?next="), location
     return parse_qs(urlsplit(location).query)["next"][0]
 
@@ -241,14 +241,14 @@ def test_the_way_back_after_sign_in_tells_nothing_that_could_be_altered(go: Go, 
     journey = go(signed_in=False)
     request_uri = journey.pushed(scope="agents:read", state="secret-state")
     address = onward(journey.visit(request_uri))
-    door = journey.browser.open(address, headers=HTML)
+    sign_in_page = journey.browser.open(address, headers=HTML)
 
-    assert set(parse_qs(urlsplit(_next(door)).query)) == {"client_id", "request_uri"}
-    assert request_uri not in _next(door)
+    assert set(parse_qs(urlsplit(_next(sign_in_page)).query)) == {"client_id", "request_uri"}
+    assert request_uri not in _next(sign_in_page)
     for text in ("secret-state", "agents", "partner.example"):
-        assert text not in str(door.headers) + door.text
+        assert text not in str(sign_in_page.headers) + sign_in_page.text
 
-    page = _sign_in(journey, organization.admin, _next(door))
+    page = _sign_in(journey, organization.admin, _next(sign_in_page))
     assert CONSENT in page.text
     assert came(journey.agree(page))["state"] == "secret-state"
 
@@ -273,11 +273,11 @@ def test_the_sign_in_page_says_for_which_app_it_is(go: Go) -> None:
     journey = go(signed_in=False)
     address = onward(journey.visit(journey.pushed(login_hint="grace@example.com")))
 
-    door = journey.browser.open(journey.browser.open(address, headers=HTML).headers["location"], headers=HTML)
+    sign_in_page = journey.browser.open(journey.browser.open(address, headers=HTML).headers["location"], headers=HTML)
 
-    assert value_of(door.text, "email") == "grace@example.com"
-    assert "to continue to <strong>Partner</strong>" in door.text
-    assert "form-action 'self' https:" in door.headers["Content-Security-Policy"]
+    assert value_of(sign_in_page.text, "email") == "grace@example.com"
+    assert "to continue to <strong>Partner</strong>" in sign_in_page.text
+    assert "form-action 'self' https:" in sign_in_page.headers["Content-Security-Policy"]
 
 
 def test_a_temporary_password_is_changed_first_and_the_request_goes_on(organization: Organization, go: Go) -> None:

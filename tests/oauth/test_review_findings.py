@@ -25,8 +25,8 @@ from tests.support import changes
 from tests.support.apps import CALLBACK as APP_CALLBACK
 from tests.support.apps import TOKEN, App, Apps
 from tests.support.authorizing import Go, came, introduce
-from tests.support.door import meet
 from tests.support.people import PASSWORD, Organization, Person
+from tests.support.sign_in_attempts import meet
 from tests.support.tokens import claims, resource, with_client
 
 

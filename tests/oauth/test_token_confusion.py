@@ -410,11 +410,11 @@ NAMES = st.sampled_from(["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "clien
 @given(changed=st.dictionaries(NAMES, JSON, min_size=1, max_size=3))
 def test_no_claim_of_any_shape_makes_the_verifier_fail(server: Server, sound: Tokens, changed: dict[str, Any]) -> None:
     """It is refused or accepted; it never raises (RFC 8725 section 3.11)."""
-    doors = server.services
+    services = server.services
     token = resigned(server, sound.access, **changed).encode()
 
     async def look_up() -> object:
-        return await doors.tokens.look_up(token, await doors.generation.current())
+        return await services.tokens.look_up(token, await services.generation.current())
 
     result = server.run(look_up())
 

@@ -43,13 +43,17 @@ from tests.web.samples import (
 
 
 def _sign_in() -> Iterator[tuple[str, str, Any]]:
-    door = shell("", None)
-    yield "sign-in", "sign_in/sign_in.html", sign_in.SignIn(door, Form({"email": "maya@northwind.example"}), "/", ended=False, empty=True)
+    outside = shell("", None)
+    yield (
+        "sign-in",
+        "sign_in/sign_in.html",
+        sign_in.SignIn(outside, Form({"email": "maya@northwind.example"}), "/", ended=False, empty=True),
+    )
     yield (
         "sign-in-refused",
         "sign_in/sign_in.html",
         sign_in.SignIn(
-            door,
+            outside,
             Form({"email": "maya@northwind.example"}, {"": "Incorrect email or password."}),
             "/",
             ended=True,
@@ -59,10 +63,10 @@ def _sign_in() -> Iterator[tuple[str, str, Any]]:
     yield (
         "sign-in-draft",
         "sign_in/sign_in.html",
-        sign_in.SignIn(door, EMPTY, "/agents/new?draft=1", ended=True, empty=False, has_draft=True),
+        sign_in.SignIn(outside, EMPTY, "/agents/new?draft=1", ended=True, empty=False, has_draft=True),
     )
     yield "first-password", "sign_in/change_password.html", sign_in.ChangePassword(shell("", PERSON), EMPTY, 8, PERSON.email)
-    yield "setup", "sign_in/setup.html", sign_in.Setup(door, EMPTY, 8, "/setup/one-time")
+    yield "setup", "sign_in/setup.html", sign_in.Setup(outside, EMPTY, 8, "/setup/one-time")
     yield (
         "confirm-password",
         "sign_in/confirm_password.html",

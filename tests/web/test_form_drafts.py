@@ -44,8 +44,8 @@ def end_sessions(organization: Organization, person: Person) -> None:
 def sign_in_again(browser: Browser, away: httpx.Response, person: Person) -> httpx.Response:
     """Follow a form's answer to the sign-in page, sign in, and open the page that this leads to."""
     assert away.status_code == 303, away.text
-    door = browser.open(away.headers["location"])
-    next_url = html.unescape(re.findall(r'name="next" value="([^"]*)"', door.text)[0])
+    page = browser.open(away.headers["location"])
+    next_url = html.unescape(re.findall(r'name="next" value="([^"]*)"', page.text)[0])
     there = browser.walk(browser.send("/login", email=person.email, password=PASSWORD, next=next_url))
     return browser.open(there.headers["location"])
 

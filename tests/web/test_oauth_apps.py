@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.kit.clock import Frozen
 from latchpin.storage.models import OAuthClient
 from tests.support.apps import CALLBACK, App, Apps
-from tests.support.doors_of_a_user import resource
 from tests.support.people import PASSWORD, Organization, Person
+from tests.support.user_access import resource
 from tests.web.browser import Browser, value_of
 from tests.web.conftest import Browse
 

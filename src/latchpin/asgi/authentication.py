@@ -75,7 +75,7 @@ class AuthenticationMiddleware:
                 if caller.is_admitted:
                     self._services.activity.used(caller.verified, scope["method"], scope.get("path_template") or _NO_ROUTE, request)
         except LatchpinError as error:
-            await refusals.answer(error, scope, send, self._limiter, self._settings.public_url)
+            await refusals.send_refusal(error, scope, send, self._limiter, self._settings.public_url)
         except ClientGone:
             return
 

@@ -59,7 +59,7 @@ class CorsMiddleware:
         try:
             await self._limiter.count(f"preflight:{client_subnet.of(request.address)}", None, request, None)
         except LatchpinError as error:
-            await refusals.answer(error, scope, send, self._limiter, self._public_url)
+            await refusals.send_refusal(error, scope, send, self._limiter, self._public_url)
             return
         await send({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT)})
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -12,7 +12,7 @@ from latchpin.errors import LatchpinError
 from latchpin.kit import context
 
 
-async def answer(error: LatchpinError, scope: Any, send: Send, limiter: RateLimiter, public_url: str) -> None:  # noqa: ANN401  the server's dictionary
+async def send_refusal(error: LatchpinError, scope: Any, send: Send, limiter: RateLimiter, public_url: str) -> None:  # noqa: ANN401  the server's dictionary
     """Send the answer; to somebody who was not counted it tells the usual limit."""
     request = context.of(scope)
     response = problems.of_error(error, instance=scope["path"], public_url=public_url, request_id=request.request_id, scheme=request.scheme)

@@ -19,7 +19,7 @@ from tests.support.server import Server
 _networks = itertools.count(1)
 
 
-class Door:
+class SignInAttempts:
     """One organization's sign-in, asked from addresses that no other test uses."""
 
     def __init__(self, organization: Organization) -> None:

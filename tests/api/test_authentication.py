@@ -1,4 +1,4 @@
-"""The gate: where a key may stand in a request, and what is said to one that is refused."""
+"""Authentication: where a key may stand in a request, and what is said to one that is refused."""
 
 from __future__ import annotations
 
@@ -390,7 +390,7 @@ def test_a_deleted_key_is_refused_by_the_next_request(organization: Organization
 
 @pytest.mark.parametrize("path", ["//api/v1/agent/all", "/api//v1/agent/all", "///api///v1//agent/all", "/api%2Fv1/agent/all"])
 def test_no_spelling_of_a_path_goes_around_the_gate(organization: Organization, path: str) -> None:
-    """The gate decides by the path that the router sees."""
+    """Authentication decides by the path that the router sees."""
     server = organization.server
 
     assert get(server, path=path)[0] == 401
