@@ -6,9 +6,9 @@ The rule in Python and the rule in SQL stand side by side; tests/identity/test_a
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, Row, and_
 
 from latchpin.kit import clock
 from latchpin.storage.models import ApiKey
@@ -16,7 +16,7 @@ from latchpin.storage.models import ApiKey
 Status = Literal["active", "expired", "revoked"]
 
 
-def status(key: ApiKey, at: datetime | None = None) -> Status:
+def status(key: ApiKey | Row[Any], at: datetime | None = None) -> Status:
     """Return what a key is at a moment, by default now. A key is expired at the very moment that it names."""
     if key.revoked_at is not None:
         return "revoked"

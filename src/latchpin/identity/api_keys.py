@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -122,7 +123,7 @@ async def matching(session: AsyncSession, id_or_prefix: int | str) -> list[ApiKe
     return list((await session.scalars(select(ApiKey).where(condition).order_by(ApiKey.id).limit(20))).all())
 
 
-def label(key: ApiKey) -> str:
+def label(key: ApiKey | Row[Any]) -> str:
     """Return how a key is named in pages and audit records: its description and its display prefix."""
     return f"{key.description} ({key.prefix}...)" if key.description else f"{key.prefix}..."
 

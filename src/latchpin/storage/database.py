@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVarTuple
 
 from sqlalchemy import Connection, Row, Select, event, text
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import await_, greenlet_spawn
@@ -209,14 +210,21 @@ class Executor:
 
     async def fetch(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
         """Return the query's only row; raises Unavailable as `transaction` does."""
+        row = await self.find(query, values)
+        if row is None:
+            raise NoResultFound
+        return row
+
+    async def find(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns] | None:
+        """Return the query's only row, or None where there is none; raises Unavailable as `transaction` does."""
         with plain_errors(self._outages):
             async with time_limit(self._seconds):
                 return await greenlet_spawn(self._row, query, values)  # at once what an AsyncConnection does step by step
 
-    def _row(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns]:
+    def _row(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns] | None:
         with self._engine.connect() as connection:
             alone = connection if self._pooler.is_there else connection.execution_options(**self._options)
-            return alone.execute(query, values).one()
+            return alone.execute(query, values).one_or_none()
 
 
 Queryable = AsyncSession | Executor

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from latchpin.identity import active_grant
+from latchpin.identity.access import NamedSpace
 from latchpin.identity.roles import Role
 from latchpin.identity.scopes import EMAIL, OFFLINE, OPENID, PROFILE, Scope
 from latchpin.kit import clock
 from latchpin.oauth import redirects, scope
 from latchpin.oauth.clients import Client
 from latchpin.settings import Settings
-from latchpin.storage.models import Space
 from latchpin.storage.models.oauth_client import ClientSource
 from latchpin.storage.models.oauth_grant import Reach
 from latchpin.web import render
@@ -65,7 +65,7 @@ def _about_the_person(words: set[str]) -> str:
     return "Know which account you have here" if OPENID in words else ""
 
 
-def spaces(space_roles: Sequence[tuple[Space, Role]]) -> tuple[Option, ...]:
+def spaces(space_roles: Sequence[tuple[NamedSpace, Role]]) -> tuple[Option, ...]:
     """The places that a person can choose from: all, the personal one, or one that they may enter, with their role there."""
     ordered = sorted(space_roles, key=lambda each: each[0].name.casefold())
     return (

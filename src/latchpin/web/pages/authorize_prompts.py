@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from litestar import Response
 
 from latchpin.identity import access
+from latchpin.identity.access import NamedSpace
 from latchpin.identity.roles import Role
 from latchpin.oauth import consents, device_consent
 from latchpin.oauth.authorize import Prompt, ShowPrompt
 from latchpin.oauth.clients import Client
 from latchpin.oauth.consents import SpaceBinding
 from latchpin.oauth.device_consent import DeviceRequest
-from latchpin.storage.models import Space
 from latchpin.web import consent_view, render
 from latchpin.web.page_context import PageContext
 from latchpin.web.views.common import Form
@@ -24,7 +24,7 @@ from latchpin.web.views.oauth import AppFacts, ChooseAccount, Consent, DeviceFac
 class _ConsentFacts:
     """What was looked up for a consent: the Spaces to choose from, what was agreed to before, and the device that asks, if one does."""
 
-    spaces: list[tuple[Space, Role]]
+    spaces: list[tuple[NamedSpace, Role]]
     previous: SpaceBinding | None
     stay_connected: bool
     device: DeviceRequest | None
