@@ -5,6 +5,7 @@ Importing all of them takes most of a second: each brings the database, the auth
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -58,8 +59,11 @@ class LazyGroup(click.Group):
         entry = ALL.get(cmd_name)
         if entry is None:
             return None
-        with no_collection():
-            command: click.Command = getattr(import_module(f"latchpin.cli.{entry.module}"), cmd_name)
+        name = f"latchpin.cli.{entry.module}"
+        if name not in sys.modules:
+            with no_collection():
+                import_module(name)
+        command: click.Command = getattr(sys.modules[name], cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  as above

@@ -7,6 +7,8 @@ another, so that none is lost when a process ends or is replaced.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import gc
 import signal
 import sys
 from importlib import import_module
@@ -98,4 +100,5 @@ def main(listener: int, target: str, parent: int) -> None:
 
 
 if __name__ == "__main__":
+    atexit.register(gc.freeze)  # the last collection, which frees what the system takes back anyway, takes as long as many requests
     main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
