@@ -27,7 +27,7 @@ PRIVATE = {
 _PRIVATE_NAME = re.compile(r"_[a-z]\w*")
 _PRIVATE_MODULE = re.compile(r"(?:^|\.)_(?!_)")
 _DOTTED = re.compile(r"(\w+(?:\.\w+)*\._[a-z]\w*)\.\w+")
-_PUBLIC = {"_replace", "_asdict", "_fields", "_exit", "_mapping"}  # of named tuples, os and SQLAlchemy's rows, and documented
+_PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit", "_mapping"}  # of named tuples, os and SQLAlchemy's rows, and documented
 
 
 def test_a_file_of_code_fits_in_one_sitting() -> None:

@@ -52,7 +52,6 @@ ALLOWED = {
     "api/v1/admin_audit.py Target": "a schema of the API's document, which callers' generated classes are named by",
     "storage/models/oauth_grant.py Reach": "the same",
     "serving serving": "the package of `latchpin serve`",
-    "identity/bearer.py standings": "the cache of grants, which the change of invalidation takes away",
 }
 # What docstrings name that no code of ours does.
 ELSEWHERE = {
@@ -63,7 +62,6 @@ ELSEWHERE = {
     "jku": "a header that is never looked at (RFC 7515)",
     "x5u": "the same",
     "yes": "a value of YAML 1.1",
-    **dict.fromkeys(("identity_scopes", "caller", "noted", "narrow", "peek"), "goes with the change of invalidation"),
 }
 
 

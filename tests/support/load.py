@@ -24,7 +24,7 @@ from typing import IO
 
 ROOT = Path(__file__).parents[2]
 _STOP = 2**63
-_RECONNECT = 50  # requests after which a connection is made anew, so that the load spreads over the server's processes
+_RECONNECT = 10  # requests after which a connection is made anew, so that the load spreads over the server's processes
 
 
 @dataclass(frozen=True, slots=True)

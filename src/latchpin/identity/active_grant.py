@@ -47,9 +47,8 @@ class ActiveGrant:
     """A grant that counts. `expires_at` is seconds since the epoch; `audiences` are those whose tokens our API takes.
 
     From `look_again_at` on it has to be looked up again even if nothing changed: its browser session may have been idle for too long.
-    `slots` are those of the subjects that it depends on (storage/subjects.py).
-
-    `identity_scopes` are what is granted besides the API's own scopes: openid, profile, email, offline_access.
+    `slots` are those of the subjects that it depends on (storage/subjects.py). `granted` has the scopes besides the API's own, too: openid,
+    profile, email, offline_access.
     """
 
     grant_id: int
@@ -134,13 +133,13 @@ _BY_SID = select(*_COLUMNS).select_from(_joined()).where(_GRANTS.sid == bindpara
 
 def _parts(row: Sequence[Any]) -> list[Any]:
     """Return what a row of plain columns says of each table, None where an outer join found nothing."""
-    found: list[Any] = []
+    parts: list[Any] = []
     at = 0
     for part in _PARTS:
         values = row[at : at + len(part._fields)]
         at += len(values)
-        found.append(None if values[0] is None else part._make(values))
-    return found
+        parts.append(None if values[0] is None else part._make(values))
+    return parts
 
 
 _RESOURCES_AND_REVOKED = union_all(

@@ -62,11 +62,11 @@ class RejectionReason(StrEnum):
 
 @dataclass(slots=True)
 class Verified:
-    """A credential that was found sound. `expires_at` is in seconds since the epoch, `checked` and `noted` on the monotonic clock.
+    """A credential that was found sound. `expires_at` is in seconds since the epoch, `checked` and `last_recorded` on the monotonic clock.
 
     No `networks` means any address.
 
-    `name` tells the credential apart from every other; `caller` is whom its limits count for, the key of an exchanged token.
+    `name` tells the credential apart from every other; `limiter_key` is whom its limits count for, the key of an exchanged token.
     `jkt` is the thumbprint of the key that a token is bound to: whoever presents it has to prove that key (RFC 9449).
     `slots` are those of the subjects that it depends on (storage/subjects.py).
     """

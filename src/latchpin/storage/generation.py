@@ -84,7 +84,7 @@ async def purge_expired(session: AsyncSession) -> None:
 
 
 class Generation(Protocol):
-    """Reads the generation; `peek` answers at once where that is possible, else None and `current` must be awaited."""
+    """Reads the generation; `current_nowait` answers at once where that is possible, else None and `current` must be awaited."""
 
     def current_nowait(self) -> int | None:
         """Return the generation without waiting, or None; raises Unavailable where it cannot be known."""
@@ -115,8 +115,8 @@ class SharedQuery:
         self._connection: asyncpg.Connection | None = None
         self._running: asyncio.Task[int] | None = None
         self._next: asyncio.Task[int] | None = None
-        self._known = _NOWHERE
-        self._row: str | None = None  # of the known generation
+        self._newest = _NOWHERE
+        self._newest_row: str | None = None  # the row of the newest generation
         self._version = 0
         self._changed = [0] * SLOTS
 
@@ -142,7 +142,7 @@ class SharedQuery:
         return await asyncio.wait_for(self._ask(), timeout=self._seconds)
 
     async def _ask(self) -> int:
-        since = self._known
+        since = self._newest
         if self._connection is None or self._connection.is_closed():
             self._connection = await self._pooler.connect_alone(self._url, timeout=self._seconds * 0.6, **self._tls)
             since = _NOWHERE
@@ -159,10 +159,10 @@ class SharedQuery:
     def _note(self, generation: int, since: int, rows: list[str]) -> None:
         """Note what changed; `rows` are those of all generations from `since` on, where that is known and not long ago, else the last."""
         last = rows[-1] if rows else None
-        if (generation, last) == (self._known, self._row):
+        if (generation, last) == (self._newest, self._newest_row):
             return
-        is_complete = generation > since and len(rows) == generation - since + 1 and rows[0] == self._row
-        self._known, self._row = generation, last
+        is_complete = generation > since and len(rows) == generation - since + 1 and rows[0] == self._newest_row
+        self._newest, self._newest_row = generation, last
         self._version = max(self._version + 1, generation)
         for slot in _slots(rows[1:]) if is_complete else [EVERYTHING.slot]:
             self._changed[slot] = self._version
