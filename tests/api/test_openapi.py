@@ -246,7 +246,7 @@ def test_samples_look_like_what_is_answered(server: Server) -> None:
         if route.method == "GET" and route.name != "downloadRunFile":  # which leads elsewhere
             response = admin.request("GET", route.filled(ids), params=route.query(name="Retail", query="price"))
             assert response.status_code == 200, (route.name, response.text)
-            assert _shape(response.json()) == _shape(examples.answer(route.name)), route.name
+            assert _shape(response.json()) == _shape(examples.response(route.name)), route.name
 
 
 def test_the_explorer_loads_nothing_from_elsewhere(server: Server) -> None:

@@ -188,7 +188,7 @@ def _responses(handler: HTTPRouteHandler, schema: dict[str, Any] | None) -> dict
         "headers": openapi_parts.header_references(*rate_headers),
     }
     if schema is not None:
-        response["content"] = {"application/json": {"schema": schema, "example": examples.answer(str(handler.operation_id))}}
+        response["content"] = {"application/json": {"schema": schema, "example": examples.response(str(handler.operation_id))}}
     statuses = {500, 503} | set(handler.responses or ()) | ({413, 415, 422} if BODY in handler.opt else set())
     refusals = {str(status): {"$ref": f"#/components/responses/{openapi_parts.PROBLEM_NAMES[status]}"} for status in sorted(statuses)}
     return {str(handler.status_code): response, **refusals}

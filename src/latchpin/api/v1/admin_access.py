@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from litestar import Request, delete, get
@@ -9,9 +10,11 @@ from litestar.params import PathParameter
 
 from latchpin import services
 from latchpin.api.bodies import Time
+from latchpin.api.example_times import CREATED_AT, UPDATED_AT
 from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, requires
 from latchpin.api.v1.admin_apps import AppId
 from latchpin.api.v1.admin_users import TAG, UserId
+from latchpin.api.v1.app_wire import CLIENT_ID_EXAMPLE
 from latchpin.identity import roles, sessions, users
 from latchpin.oauth import connected
 from latchpin.oauth.connected import ConnectedApp
@@ -142,6 +145,34 @@ async def end_grants(request: Request[Any, Any, Any], user_id: UserId, app_id: A
     async with database(request).transaction() as session:
         user = await users.get(session, principal(request).organization_id, user_id)
         await connected.withdraw(session, user, app_id, by=actor(request))
+
+
+# What the OpenAPI document shows of these routes, made from the very structs, so that it misses no field.
+RESPONSE_EXAMPLES: dict[str, Any] = {
+    "listUserSessions": [
+        SessionOut(
+            id=1,
+            user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            address="203.0.113.24",
+            created=CREATED_AT,
+            last_seen=UPDATED_AT,
+            expires=datetime(2026, 11, 27, 9, 30, tzinfo=UTC),
+        )
+    ],
+    "listUserGrants": [
+        ConnectedOut(
+            app_id=1,
+            client_id=CLIENT_ID_EXAMPLE,
+            name="Price dashboard",
+            scopes=["agents:read", "runs:read"],
+            places=[PlaceOut(reach=Reach.SPACE, space="Retail")],
+            since=CREATED_AT,
+            last_used=UPDATED_AT,
+            until=datetime(2027, 2, 18, 9, 30, tzinfo=UTC),
+            active=True,
+        )
+    ],
+}
 
 
 HANDLERS = [list_sessions, end_session, list_grants, end_grants]

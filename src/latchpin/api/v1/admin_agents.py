@@ -10,8 +10,9 @@ from litestar.params import QueryParameter
 
 from latchpin.api import bodies
 from latchpin.api.bodies import PROSE, Body, Document, json_body
+from latchpin.api.example_times import CREATED_AT
 from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, requires
-from latchpin.api.v1.agents import AgentId, AgentOut, to_schema
+from latchpin.api.v1.agent_wire import AGENT_EXAMPLE, DEFINITION_EXAMPLE, AgentId, AgentOut, to_schema
 from latchpin.automation import agents
 from latchpin.identity import roles
 
@@ -130,6 +131,20 @@ async def get_definition(
         agent = await agents.get(session, principal(request), agent_id)
         version = await agents.version(session, agent.id, number or agent.version)
     return DefinitionOut(agent_id=agent.id, version=version.version, definition=version.definition, comments=version.comments)
+
+
+# What the OpenAPI document shows of these routes, made from the very structs, so that it misses no field.
+RESPONSE_EXAMPLES: dict[str, Any] = {
+    "createAgent": msgspec.structs.replace(AGENT_EXAMPLE, version=1, updated=CREATED_AT),
+    "saveDefinition": AGENT_EXAMPLE,
+    "moveAgent": AGENT_EXAMPLE,
+    "getDefinition": DefinitionOut(agent_id=1, version=2, definition=DEFINITION_EXAMPLE, comments="Follow the new layout"),
+}
+BODY_EXAMPLES: dict[str, Any] = {
+    "createAgent": {"definition": DEFINITION_EXAMPLE, "spaceId": 1, "comment": "First draft"},
+    "moveAgent": {"spaceId": 1},
+    "saveDefinition": {"definition": DEFINITION_EXAMPLE, "comment": "Follow the new layout"},
+}
 
 
 HANDLERS = [create_agent, save_definition, move_agent, get_definition]

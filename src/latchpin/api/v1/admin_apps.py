@@ -279,6 +279,22 @@ async def _own(session: Session, organization_id: int, app_id: int) -> OAuthClie
     return await client_admin.get(session, organization_id, app_id, lock=True)
 
 
+# What the OpenAPI document shows of these routes, made from the very structs, so that it misses no field.
+_APP_BODY = {
+    "name": "Nightly export",
+    "authMethod": "client_secret_basic",
+    "grantTypes": ["client_credentials"],
+    "scopes": ["agents:read", "runs:read"],
+}
+BODY_EXAMPLES: dict[str, Any] = {
+    "createApp": _APP_BODY,
+    "changeApp": _APP_BODY,
+    "rotateAppSecret": {"overlapHours": 24},
+    "approveApp": {"version": 1},
+    "changeAppPolicy": {"needsApproval": True},
+}
+
+
 HANDLERS = [
     list_apps,
     create_app,

@@ -10,6 +10,7 @@ from litestar import Request, get
 from litestar.params import PathParameter, QueryParameter
 
 from latchpin.api.bodies import Time
+from latchpin.api.example_times import CREATED_AT
 from latchpin.api.parameters import text_parameter
 from latchpin.api.routing import INT32, CamelStruct, database, principal, problems, requires
 from latchpin.api.v1.admin_users import TAG
@@ -168,6 +169,27 @@ def _moment(text: str | None, field: str) -> datetime | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Malformed(f"{field}: Enter a date or a time, such as 2027-11-24 or 2027-11-24T08:00:00Z.", field=field) from None
+
+
+# What the OpenAPI document shows of these routes, made from the very structs, so that it misses no field.
+_EVENT = EventOut(
+    id=17,
+    at=CREATED_AT,
+    action="api_key.created",
+    outcome="done",
+    reason=None,
+    actor=Actor(id=1, name="maya@northwind.example", credential_kind="session", credential_id=3, credential_name="browser session"),
+    target=Target(kind="api_key", id=1, name="Nightly export (sk-lp_9xQz...)"),
+    address="203.0.113.24",
+    user_agent="Mozilla/5.0",
+    request_id="8726d9f4bf2436-7",
+    changes={"user": [None, "jonas@northwind.example"], "expires": [None, "2027-11-20T09:30:00Z"]},
+    count=1,
+)
+RESPONSE_EXAMPLES: dict[str, Any] = {
+    "listAuditEvents": EventPage(events=[_EVENT], next="YzE6MTc"),
+    "getAuditEvent": _EVENT,
+}
 
 
 HANDLERS = [list_events, get_event]

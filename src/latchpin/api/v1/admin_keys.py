@@ -5,6 +5,7 @@ The full key is in the answer that makes it and nowhere else.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -15,11 +16,12 @@ from litestar.response import Response
 from latchpin import services
 from latchpin.api import bodies
 from latchpin.api.bodies import LINE, Body, OptionalText, Time, json_body
+from latchpin.api.example_times import CREATED_AT
 from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, read_body, requires
 from latchpin.api.v1.admin_users import NO_STORE, TAG, UserId
 from latchpin.identity import active_keys, api_keys, policy, roles, scopes, users
 from latchpin.identity.policy import KeyPolicy
-from latchpin.identity.scopes import Access
+from latchpin.identity.scopes import SETS, Access, serialize
 from latchpin.storage.models import ApiKey
 
 KeyId = Annotated[int, PathParameter(ge=1, le=INT32, description="The API key's id.")]
@@ -257,6 +259,42 @@ async def change_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
 
 def _policy(rules: KeyPolicy) -> KeyPolicyOut:
     return KeyPolicyOut(default_days=rules.default_days, max_days=rules.max_days, deployment_max_days=rules.deployment_max_days)
+
+
+# What the OpenAPI document shows of these routes, made from the very structs, so that it misses no field.
+_KEY = ApiKeyOut(
+    id=1,
+    user_id=2,
+    description="Nightly export",
+    prefix="sk-lp_9xQz",
+    access=Access.READ_ONLY,
+    scopes=serialize(SETS[Access.READ_ONLY]).split(),
+    networks=["203.0.113.0/24"],
+    rate_limit=None,
+    status="active",
+    created=CREATED_AT,
+    created_by="Maya Lindqvist",
+    expires=datetime(2027, 11, 20, 9, 30, tzinfo=UTC),
+    last_used=None,
+    last_used_address=None,
+    revoked=None,
+    revoked_by=None,
+    revoked_reason=None,
+)
+RESPONSE_EXAMPLES: dict[str, Any] = {
+    "listApiKeys": [_KEY],
+    "createApiKey": ApiKeyMade(key="sk-lp_ and 49 more letters and digits, shown here once", api_key=_KEY),
+    "getApiKey": _KEY,
+    "changeApiKeyExpiry": _KEY,
+    "getKeyPolicy": KeyPolicyOut(default_days=365, max_days=730, deployment_max_days=730),
+    "changeKeyPolicy": KeyPolicyOut(default_days=90, max_days=365, deployment_max_days=730),
+}
+BODY_EXAMPLES: dict[str, Any] = {
+    "createApiKey": {"description": "Nightly export", "access": "read-only", "networks": ["203.0.113.0/24"]},
+    "changeApiKeyExpiry": {"expires": "2027-11-20T23:59:59Z"},
+    "revokeApiKey": {"reason": "Found in a public repository"},
+    "changeKeyPolicy": {"defaultDays": 90, "maxDays": 365},
+}
 
 
 HANDLERS = [list_keys, create_key, get_key, change_expiry, revoke_key, delete_key, get_policy, change_policy]

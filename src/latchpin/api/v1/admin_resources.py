@@ -11,10 +11,11 @@ from litestar.response import Response
 from latchpin import services
 from latchpin.api import bodies
 from latchpin.api.bodies import Body, Name, Time, json_body
+from latchpin.api.example_times import CREATED_AT, UPDATED_AT
 from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, requires
 from latchpin.api.v1 import app_wire as wire
 from latchpin.api.v1.admin_users import NO_STORE, TAG
-from latchpin.api.v1.app_wire import Rotation, SecretMade, SecretOut
+from latchpin.api.v1.app_wire import CLIENT_ID_EXAMPLE, SECRET_ENTRY_EXAMPLE, SECRET_EXAMPLE, Rotation, SecretMade, SecretOut
 from latchpin.identity import roles
 from latchpin.oauth import resource_admin
 from latchpin.oauth.resource_admin import Resource, ResourceFields
@@ -172,6 +173,30 @@ async def delete_resource(request: Request[Any, Any, Any], resource_id: Resource
     async with database(request).transaction() as session:
         resource = await resource_admin.get(session, principal(request).organization_id, resource_id)
         await resource_admin.delete(session, resource, by=actor(request))
+
+
+# What the OpenAPI document shows of these routes, made from the very structs, so that it misses no field.
+_RESOURCE = ResourceOut(
+    id=1,
+    name="Data service",
+    identifier="https://data.northwind.example",
+    may_call_api=False,
+    client_id=CLIENT_ID_EXAMPLE,
+    secrets=[SECRET_ENTRY_EXAMPLE],
+    created=CREATED_AT,
+)
+RESPONSE_EXAMPLES: dict[str, Any] = {
+    "listResources": [_RESOURCE],
+    "createResource": ResourceMade(resource=_RESOURCE, client_secret=SECRET_EXAMPLE),
+    "getResource": _RESOURCE,
+    "changeResource": _RESOURCE,
+    "rotateResourceSecret": SecretMade(client_secret=SECRET_EXAMPLE, older_expires=UPDATED_AT),
+}
+BODY_EXAMPLES: dict[str, Any] = {
+    "createResource": {"name": "Data service", "identifier": "https://data.northwind.example", "mayCallApi": False},
+    "changeResource": {"mayCallApi": True},
+    "rotateResourceSecret": {"overlapHours": 24},
+}
 
 
 HANDLERS = [list_resources, create_resource, get_resource, change_resource, rotate_secret, delete_resource]

@@ -13,7 +13,7 @@ from latchpin.api.bodies import Body, Name, OptionalText, json_body
 from latchpin.api.routing import CamelStruct, actor, database, principal, problems, requires
 from latchpin.api.v1 import spaces as wire
 from latchpin.api.v1.admin_users import TAG, UserId
-from latchpin.api.v1.spaces import SpaceId, SpaceOut
+from latchpin.api.v1.spaces import SPACE_EXAMPLE, SpaceId, SpaceOut
 from latchpin.identity import roles, spaces, users
 from latchpin.identity.roles import Role
 from latchpin.storage.models.space import SpaceScope
@@ -167,6 +167,20 @@ def _read_fields(body: SpaceEntry) -> spaces.SpaceFields:
         is_default_access=body.is_default_access,
         run_retention_hours=body.run_retention_hours,
     )
+
+
+# What the OpenAPI document shows of these routes, made from the very structs, so that it misses no field.
+_SPACE_BODY = {"name": "Retail", "description": "Shops and prices.", "scope": "Private", "runRetentionHours": 720}
+RESPONSE_EXAMPLES: dict[str, Any] = {
+    "createSpace": SPACE_EXAMPLE,
+    "changeSpace": SPACE_EXAMPLE,
+    "listMembers": [MemberOut(user_id=2, full_name="Jonas Weber", email="jonas@northwind.example", role=RoleName.EDITOR)],
+}
+BODY_EXAMPLES: dict[str, Any] = {
+    "createSpace": _SPACE_BODY,
+    "changeSpace": _SPACE_BODY,
+    "setMember": {"role": "editor"},
+}
 
 
 HANDLERS = [create_space, change_space, delete_space, list_members, set_member, remove_member]

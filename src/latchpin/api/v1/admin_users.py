@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, delete, get, patch, post
 from litestar.params import PathParameter, QueryParameter
 from litestar.response import Response
 
 from latchpin.api import bodies
 from latchpin.api.bodies import Body, Name, Time, json_body
+from latchpin.api.example_times import CREATED_AT, UPDATED_AT
 from latchpin.api.parameters import text_parameter
 from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, requires
 from latchpin.errors import Malformed
@@ -257,6 +259,34 @@ async def delete_user(request: Request[Any, Any, Any], user_id: UserId) -> None:
 
 async def _live_keys(session: Any, user_id: int) -> int:  # noqa: ANN401
     return sum(active_keys.is_active(key) for key in await api_keys.of_user(session, user_id))
+
+
+# What the OpenAPI document shows of these routes, made from the very structs, so that it misses no field.
+_USER = UserOut(
+    id=2,
+    full_name="Jonas Weber",
+    email="jonas@northwind.example",
+    group=Group.USER,
+    authentication_method="Local",
+    status="active",
+    must_change_password=False,
+    live_keys=1,
+    last_sign_in=UPDATED_AT,
+    created=CREATED_AT,
+)
+_NEW_USER = msgspec.structs.replace(_USER, must_change_password=True, live_keys=0, last_sign_in=None)
+RESPONSE_EXAMPLES: dict[str, Any] = {
+    "listUsers": UserPage(users=[_USER], total_record_count=1),
+    "createUser": UserMade(user=_NEW_USER, temporary_password="shown-here-once"),  # noqa: S106  a sample
+    "getUser": _USER,
+    "changeUser": _USER,
+    "disableUser": KeysRevoked(keys_revoked=1),
+    "resetPassword": PasswordMade(temporary_password="shown-here-once"),  # noqa: S106  a sample
+}
+BODY_EXAMPLES: dict[str, Any] = {
+    "createUser": {"fullName": "Jonas Weber", "email": "jonas@northwind.example", "group": "User"},
+    "changeUser": {"fullName": "Jonas Weber-Lind"},
+}
 
 
 HANDLERS = [list_users, create_user, get_user, change_user, disable_user, enable_user, reset_password, delete_user]

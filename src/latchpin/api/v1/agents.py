@@ -1,4 +1,4 @@
-"""Agents on the wire (contract/agents.md)."""
+"""The routes of agents (contract/agents.md)."""
 
 from __future__ import annotations
 
@@ -10,108 +10,15 @@ from litestar import Request, get, post
 from litestar.params import PathParameter, QueryParameter
 
 from latchpin.api import enums
-from latchpin.api.bodies import PROSE, Body, Time, json_body
+from latchpin.api.bodies import PROSE, json_body
 from latchpin.api.parameters import text_parameter
-from latchpin.api.routing import INT32, CamelStruct, actor, database, principal, problems, read_body, requires
+from latchpin.api.routing import INT32, actor, database, principal, problems, read_body, requires
+from latchpin.api.v1.agent_wire import AgentId, AgentOut, AgentPage, Count, InputParameter, Restore, VersionOut, to_schema
 from latchpin.automation import agent_lists, agents, definitions
-from latchpin.automation.agent_lists import SORTS, AgentRow, Filters
+from latchpin.automation.agent_lists import SORTS, Filters
 from latchpin.errors import Malformed
 from latchpin.identity import roles
 from latchpin.kit import plain_text
-from latchpin.storage.models import Agent
-
-AgentId = Annotated[int, PathParameter(ge=1, le=INT32, description="The agent's id.")]
-
-
-class AgentOut(CamelStruct, frozen=True):
-    """An agent. `spaceId` null is the owner's personal Space; `status` is the last run's; `isActive` while one goes on.
-
-    `userId` is the owner; 0 where an app made the agent on its own behalf.
-    """
-
-    id: int
-    name: str
-    description: str | None
-    documentation: str | None
-    icon: str | None
-    image: str | None
-    input_parameters: dict[str, str]
-    agent_templates: str | None
-    config_type: int
-    is_active: bool
-    last_activity: Time | None
-    proxy_pool_id: int | None
-    space_id: int | None
-    start_url: str | None
-    status: int | None
-    user_id: int
-    validation_status: int
-    version: int
-    created: Time
-    updated: Time
-
-
-class AgentPage(CamelStruct, frozen=True):
-    """One page of agents and the length of the whole list."""
-
-    agents: list[AgentOut]
-    total_record_count: int
-
-
-class Count(CamelStruct, frozen=True):
-    """A number of things."""
-
-    total_count: int
-
-
-class InputParameter(CamelStruct, frozen=True):
-    """An input parameter; `defaultValue` is null for an encrypted one, whose value is never shown."""
-
-    name: str
-    default_value: str | None
-    is_encrypted: bool
-
-
-class VersionOut(CamelStruct, frozen=True):
-    """A saved version; `fileSize` in bytes. `userName` is null for an agent of another organization."""
-
-    user_name: str | None
-    version: int
-    created: Time
-    comments: str | None
-    file_size: int
-
-
-class Restore(Body, frozen=True, forbid_unknown_fields=False):
-    """Why the version is restored; the body may be left out, and the name may be written in any case."""
-
-    content: Annotated[str, msgspec.Meta(max_length=500, pattern=PROSE)] | None = None
-
-
-def to_schema(row: AgentRow | Agent) -> AgentOut:
-    """Put an agent on the wire."""
-    return AgentOut(
-        id=row.id,
-        name=row.name,
-        description=row.description,
-        documentation=row.documentation,
-        icon=None,
-        image=None,
-        input_parameters=_decode(row.input_parameters),
-        agent_templates=None,
-        config_type=row.config_type,
-        is_active=row.active_runs > 0,
-        last_activity=row.last_activity_at,
-        proxy_pool_id=None,
-        space_id=row.space_id,
-        start_url=row.start_url,
-        status=row.status,
-        user_id=row.user_id or 0,
-        validation_status=row.validation_status,
-        version=row.version,
-        created=row.created_at,
-        updated=row.updated_at,
-    )
 
 
 @get(
@@ -332,7 +239,6 @@ def _comment(body: bytes) -> str | None:
 
 
 _PROSE = re.compile(PROSE)
-_decode = msgspec.json.Decoder(dict[str, str]).decode
 HANDLERS = [
     list_agents,
     search_agents,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from latchpin.api.bodies import Body, Name, Time
+from latchpin.api.example_times import CREATED_AT, UPDATED_AT
 from latchpin.api.routing import CamelStruct
 from latchpin.api.v1.admin_spaces import RoleName
 from latchpin.identity.roles import Role
@@ -256,3 +257,76 @@ def _client_values(summary: ClientSummary) -> dict[str, Any]:
         "decided_by": approval.decided_by_name if approval else None,
         "decided": approval.updated_at if approval and approval.approved is not None else None,
     }
+
+
+# What the OpenAPI document shows of these routes, made from the very structs, so that it misses no field.
+CLIENT_ID_EXAMPLE = "app_ and 22 letters and digits"
+SECRET_EXAMPLE = "lps_ and 43 more letters and digits, shown here once"  # noqa: S105  a sample
+_FACTS: dict[str, Any] = {
+    "id": 1,
+    "client_id": CLIENT_ID_EXAMPLE,
+    "version": 1,
+    "name": "Price dashboard",
+    "kind": AppKind.CONFIDENTIAL,
+    "source": ClientSource.REGISTERED,
+    "own": True,
+    "status": AppStatus.ACTIVE,
+    "users": 3,
+    "last_used": UPDATED_AT,
+    "created": CREATED_AT,
+    "created_by": "maya@northwind.example",
+    "revoked": None,
+    "revoked_by": None,
+    "asked_by": None,
+    "decided_by": None,
+    "decided": None,
+}
+SECRET_ENTRY_EXAMPLE = SecretOut(prefix="lps_9xQz", created=CREATED_AT, created_by="maya@northwind.example", expires=None)
+_APP = AppDetails(
+    **_FACTS,
+    auth_method="client_secret_basic",
+    application_type="web",
+    redirect_uris=["https://dashboard.northwind.example/callback"],
+    post_logout_redirect_uris=[],
+    grant_types=["authorization_code", "refresh_token"],
+    scopes=["agents:read", "runs:read"],
+    jwks=None,
+    jwks_uri=None,
+    client_uri="https://dashboard.northwind.example/",
+    require_pushed_authorization_requests=False,
+    dpop_bound_access_tokens=False,
+    spaces=[],
+    secrets=[SECRET_ENTRY_EXAMPLE],
+)
+_SERVICE = msgspec.structs.replace(
+    _APP,
+    name="Nightly export",
+    kind=AppKind.SERVICE,
+    redirect_uris=[],
+    grant_types=["client_credentials"],
+    client_uri=None,
+    users=0,
+    last_used=None,
+    spaces=[SpaceRole(space_id=1, role=RoleName.VIEWER)],
+)
+RESPONSE_EXAMPLES: dict[str, Any] = {
+    "listApps": AppPage(apps=[AppOut(**_FACTS)], total_record_count=1),
+    "createApp": AppMade(app=_SERVICE, client_secret=SECRET_EXAMPLE),
+    "getApp": _APP,
+    "changeApp": _SERVICE,
+    "rotateAppSecret": SecretMade(client_secret=SECRET_EXAMPLE, older_expires=UPDATED_AT),
+    "blockApp": GrantsEnded(grants_ended=3),
+    "revokeApp": GrantsEnded(grants_ended=3),
+    "listAppUsers": [
+        AppUserOut(
+            user_id=2,
+            full_name="Jonas Weber",
+            email="jonas@northwind.example",
+            scopes=["agents:read", "runs:read"],
+            since=CREATED_AT,
+            last_used=UPDATED_AT,
+        )
+    ],
+    "getAppPolicy": AppPolicy(needs_approval=False),
+    "changeAppPolicy": AppPolicy(needs_approval=True),
+}

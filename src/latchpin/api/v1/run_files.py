@@ -10,7 +10,7 @@ from litestar.params import PathParameter
 from latchpin import services
 from latchpin.api.bodies import Time
 from latchpin.api.routing import CamelStruct, database, principal, problems, requires
-from latchpin.api.v1.run_wire import INT64, AgentId, RunId
+from latchpin.api.v1.run_wire import INT64, STARTED_AT_EXAMPLE, AgentId, RunId
 from latchpin.automation import run_files, runs
 from latchpin.identity import roles
 
@@ -67,6 +67,15 @@ async def download(
         file = await run_files.get(session, run.id, file_id)
     path = run_files.signed_path(file, server.secrets, minutes=server.settings.download_minutes)
     return Response(None, status_code=302, headers={"Location": server.settings.public_url + path, "Cache-Control": "no-store"})
+
+
+# What the OpenAPI document shows of these routes, made from the very structs, so that it misses no field.
+RESPONSE_EXAMPLES: dict[str, Any] = {
+    "listRunFiles": [
+        RunFileOut(id=3, region_id=None, file_type=1, name="records.jsonl", file_size=20_114, created=STARTED_AT_EXAMPLE),
+        RunFileOut(id=4, region_id=None, file_type=6, name="log.txt", file_size=5_802, created=STARTED_AT_EXAMPLE),
+    ],
+}
 
 
 HANDLERS = [list_files, download]

@@ -8,9 +8,10 @@ from litestar import Request, get
 from litestar.params import PathParameter
 
 from latchpin.api.bodies import Time
+from latchpin.api.example_times import CREATED_AT, UPDATED_AT
 from latchpin.api.parameters import text_parameter
 from latchpin.api.routing import INT32, CamelStruct, database, principal, problems, requires
-from latchpin.api.v1.agents import Count
+from latchpin.api.v1.agent_wire import Count
 from latchpin.automation import agent_lists
 from latchpin.automation.agent_lists import Filters
 from latchpin.errors import Malformed
@@ -174,6 +175,44 @@ async def count_space_agents(request: Request[Any, Any, Any], space_id: SpaceId)
         space = await spaces.get(session, principal(request), space_id)
         total = await agent_lists.count(session, principal(request), Filters(space_id=space.id, archived=None))
     return Count(total_count=total)
+
+
+# What the OpenAPI document shows of these routes, made from the very structs, so that it misses no field.
+SPACE_EXAMPLE = SpaceOut(
+    id=1,
+    name="Retail",
+    organization_id=1,
+    created=CREATED_AT,
+    is_default_access=False,
+    scope="Private",
+    run_retention_hours=720,
+    initiated_by="Maya Lindqvist",
+    access=["Administrator", "User"],
+    description="Shops and prices.",
+    updated=CREATED_AT,
+)
+_SPACE_AGENT = SpaceAgent(
+    id=1,
+    name="Book prices",
+    description="Title and price of every book in a category.",
+    config_type=1,
+    status=None,
+    validation_status=3,
+    last_activity=None,
+    created=CREATED_AT,
+    updated=UPDATED_AT,
+    version=2,
+    is_archived=False,
+    approval_status=None,
+    labels=[],
+)
+RESPONSE_EXAMPLES: dict[str, Any] = {
+    "listSpaces": [SPACE_EXAMPLE],
+    "findSpace": SPACE_EXAMPLE,
+    "getSpace": SPACE_EXAMPLE,
+    "listSpaceAgents": [_SPACE_AGENT],
+    "countSpaceAgents": Count(total_count=4),
+}
 
 
 HANDLERS = [list_spaces, find_space, get_space, list_space_agents, count_space_agents]
