@@ -52,8 +52,13 @@ def sign_in(page: Page, url: str, email: str, password: str) -> None:
 
 
 def picture(page: Page, name: str) -> None:
-    """Keep a screenshot of the whole page where LATCHPIN_TEST_PICTURES names a folder, for whoever wants to look."""
-    if PICTURES:
+    """Keep a screenshot of the whole page where LATCHPIN_TEST_PICTURES names a folder, for whoever wants to look.
+
+    In any case the page has been painted afterwards: colours of another scheme are not all computed anew before.
+    """
+    if not PICTURES:
+        page.screenshot(clip={"x": 0, "y": 0, "width": 1, "height": 1})
+    else:
         Path(PICTURES).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
 
@@ -62,7 +67,9 @@ def serious_faults(page: Page) -> list[str]:
     """Return what axe finds serious or critical on the page, one line each."""
     violations = Axe().run(page).response["violations"]
     return [
-        f"{each['id']}: {each['help']} at {each['nodes'][0]['target']}" for each in violations if each["impact"] in ("serious", "critical")
+        f"{each['id']}: {each['help']} at {each['nodes'][0]['target']}: {each['nodes'][0]['failureSummary']}"
+        for each in violations
+        if each["impact"] in ("serious", "critical")
     ]
 
 
