@@ -1,7 +1,7 @@
 """Request bodies of Latchpin's own routes: JSON objects with exactly the declared fields.
 
-Text that is not JSON is 400, another content type 415, and JSON that does not fit is 422 with the field named. A field that is not
-declared is refused, so that nobody can set by mistake or by craft what a route does not offer.
+Text that is not JSON is 400, another content type 415, and JSON that does not match the struct is 422 and names the field. An
+undeclared field is refused, so that no caller, careless or malicious, can set what a route does not offer.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Body(msgspec.Struct, rename="camel", kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Base of request bodies: camelCase on the wire, nothing beyond what is declared."""
+    """Base of request bodies: camelCase names, and only the declared fields."""
 
 
 B = TypeVar("B", bound=Body)
 
 
 class UnsupportedContentType(HTTPException):
-    """The body is not JSON by its own account."""
+    """The Content-Type of the body is not JSON."""
 
     status_code = 415
 
 
 def json_body(kind: type[Body], *, may_be_empty: bool = False) -> dict[str, Any]:
-    """Declare what body a route takes, for the OpenAPI document; it stands next to the permission in `opt`."""
+    """Declare the body that a route takes, for the OpenAPI document; goes into `opt` beside the permission."""
     return {BODY: kind, MAY_BE_EMPTY: may_be_empty}
 
 
 async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
-    """Return the request's body; raises Malformed (not JSON), Invalid (does not fit), UnsupportedContentType.
+    """Return the request's body; raises Malformed (not JSON), Invalid (does not match), UnsupportedContentType.
 
-    Ask `routing.principal` only afterwards: see `routing.read_body`.
+    Call `routing.principal` only after this: see `routing.read_body`.
     """
     body = await read_body(request)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -70,7 +70,7 @@ async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
 
 
 def _require_json(body: bytes) -> None:
-    """Raise Malformed where a body, of which only the beginning was read so far, is no JSON further on."""
+    """Raise Malformed where the body is not JSON: decoding a struct stops at the first mismatch and does not read the rest."""
     try:
         msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,7 +1,7 @@
-"""Request bodies of the compatible API: names in any case, null as left out, fields of no meaning here passed over.
+"""Request bodies of the compatible API: names in any case, null means absent, unknown fields are ignored.
 
-Clients of that API write `Parallelism` where its reference says `parallelism`. Text that is no JSON object is 400, and so is a value that
-does not fit, as that API answers. What Latchpin's own routes take is read by `bodies`.
+Clients of that API write `Parallelism` where its reference says `parallelism`. Text that is not a JSON object is 400, and so is an
+invalid value, as in that API. `bodies` reads the bodies of Latchpin's own routes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class CompatBody(Body, frozen=True, forbid_unknown_fields=False):
 
 
 async def read(request: Request[Any, Any, Any], kind: type[B]) -> B:
-    """Return the request's body, of which nothing may be there; raises Malformed. See `bodies.read` on when to ask for the caller."""
+    """Return the request's body, which may be empty; raises Malformed. See `bodies.read` for when to call `routing.principal`."""
     body = await read_body(request)
     try:
         document = msgspec.json.decode(body) if body.strip() else {}

@@ -1,4 +1,4 @@
-"""The address that a download leads to: it needs no header, since it carries its own permission for some minutes."""
+"""The signed address that a download redirects to: valid for some minutes, and needs no Authorization header."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def signed_file(
     expires: Annotated[int, QueryParameter(ge=0, le=_INT64)],
     signature: Annotated[str, QueryParameter(max_length=64)],
 ) -> Stream:
-    """Send a file. What sites have put into it is never shown as a page of ours: it is downloaded, and nothing in it runs."""
+    """Send a file. It holds content of other sites, so the browser downloads it and never displays or runs it as a page of ours."""
     del name
     server = services.of(request)
     async with database(request).read() as session:

@@ -1,4 +1,4 @@
-"""Enum values in requests: a number or a name, any case, as different clients send them (contract/README.md, Enums)."""
+"""Enum values in requests: a number or a name in any case, because clients send both (contract/README.md, Enums)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Word = TypeVar("Word", bound=StrEnum)
 
 
 class Nothing(IntEnum):
-    """A value that some client sends and that stands for no row."""
+    """A value that some clients send and that matches no row."""
 
     NOTHING = -1
 
@@ -60,7 +60,7 @@ def parallel_export(given: str | int | None) -> ParallelExport:
 
 
 def run_remove_method(text: str) -> RunRemoveMethod:
-    """Read what a deletion is to delete; raises Malformed."""
+    """Read what to delete of a run; raises Malformed."""
     return _word(RunRemoveMethod, text, "removeMethod", {}) or RunRemoveMethod.ENTIRE_RUN
 
 

@@ -1,4 +1,4 @@
-"""From exceptions to problem documents, for everything below /api; pages render their own."""
+"""Turns exceptions into problem documents for everything below /api; pages render their own errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MOST_TOLD = 3
 
 
 def on_refusal(request: Request[Any, Any, Any], error: LatchpinError) -> Response[bytes]:
-    """Render a refusal of the product."""
+    """Render an error that Latchpin raises."""
     if isinstance(error, Invalid):
         error.problems = tuple(_on_the_wire(problem) for problem in error.problems)
         error.detail = _with_problems(error)
@@ -50,7 +50,7 @@ def on_refusal(request: Request[Any, Any, Any], error: LatchpinError) -> Respons
 
 
 def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    """Render a refusal of the framework: no such route, wrong method, a parameter that does not validate."""
+    """Render an error of the framework: no such route, wrong method, an invalid parameter."""
     if error.status_code >= _SERVER_ERROR:
         return on_failure(request, error)
     field_problems = _fields(request, error) if isinstance(error, ValidationException) else []
@@ -59,13 +59,13 @@ def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[b
         detail = f"{field_problems[0].field}: {field_problems[0].message}"
     elif field_problems:
         detail = f"{len(field_problems)} parameters cannot be read: {', '.join(problem.field for problem in field_problems)}. See `errors`."
-    # The framework counts OPTIONS in, which is refused too.
+    # The framework lists OPTIONS too, which is also refused.
     allowed = [(b"allow", value.encode()) for value in methods.allow(error.headers, but="OPTIONS").values()]
     return _problem(request, error.status_code, detail, field_problems, allowed)
 
 
 def on_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Render what nobody expected: the caller gets the request's id, the log gets the rest."""
+    """Render an unexpected error: the caller gets the request's id, the log gets the details."""
     request_context = context.of(request.scope)
     _log.error("request.failed", request_id=request_context.request_id, path=request.scope["path"], exc_info=error)
     return _problem(request, _SERVER_ERROR, problems.FAILED)
@@ -115,26 +115,26 @@ def _fields(request: Request[Any, Any, Any], error: ValidationException) -> list
 
 
 def _wire_name(handler: BaseRouteHandler, name: str) -> str:
-    """Return how a handler's argument is called in a request."""
+    """Return the name that a handler's argument has in a request."""
     field = handler.parsed_fn_signature.parameters.get(name)
     declared = field.kwarg_definition if field else None
     return (declared.name if isinstance(declared, ParameterKwarg) else None) or camel(name)
 
 
 def _on_the_wire(problem: FieldProblem) -> FieldProblem:
-    """Call a field as JSON does; a place in a text document keeps the document's own names, and so does one below a field."""
+    """Give a field its JSON name; a position inside a text document keeps the document's names, also below a field."""
     name, dot, below = problem.field.partition(".")
     return problem if problem.line is not None else replace(problem, field=f"{camel(name)}{dot}{below}")
 
 
 def _with_problems(error: Invalid) -> str:
-    """Return the detail with what is wrong in it, for the many programs that show nothing but the detail."""
+    """Return the detail with the problems added, for the many programs that show only the detail."""
     untold = [problem for problem in error.problems if problem.line is None and problem.message not in error.detail]
     return " ".join([error.detail, *(f"{problem.field}: {problem.message}" for problem in untold[:_MOST_TOLD])])
 
 
 def camel(name: str) -> str:
-    """Write a Python name as the wire does."""
+    """Write a Python name in camelCase, as JSON has it."""
     return _UNDERSCORE.sub(lambda match: match[1].upper(), name)
 
 

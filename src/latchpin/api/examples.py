@@ -1,6 +1,6 @@
 """Examples of the OpenAPI document: what a route answers in a deployment such as the demo's, and bodies that it takes.
 
-They stand beside the structs that they are made of; here they are gathered by operation.
+They are defined beside the structs that they are made of, and collected here by operation.
 """
 
 from __future__ import annotations
@@ -69,5 +69,5 @@ BODIES: dict[str, Any] = {
 
 
 def response(operation_id: str) -> Any:  # noqa: ANN401  any JSON
-    """Return an example of what a route answers, as plain JSON values; KeyError for a route without one."""
+    """Return an example of a route's response, as plain JSON values; raises KeyError for a route without one."""
     return msgspec.to_builtins(_RESPONSES[operation_id])

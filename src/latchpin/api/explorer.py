@@ -69,7 +69,7 @@ class _File:
 
 
 class Explorer(OpenAPIRenderPlugin):
-    """Serves the page, and its files under names that carry a hash of their content."""
+    """Serves the page, and its files under names that contain a hash of their content."""
 
     def __init__(self) -> None:
         super().__init__(path=["/", "/index.html"])
@@ -85,7 +85,7 @@ class Explorer(OpenAPIRenderPlugin):
 
 @get("/assets/{name:str}", include_in_schema=False, sync_to_thread=False)
 def show_file(name: FromPath[str]) -> Response[bytes]:
-    """Give out one file by its hashed name."""
+    """Return one file by its hashed name."""
     file = _files().get(name)
     if file is None:
         raise Missing("file")
@@ -94,7 +94,7 @@ def show_file(name: FromPath[str]) -> Response[bytes]:
 
 @cache
 def _files() -> dict[str, _File]:
-    """Read the files that the page uses, by the name in their address."""
+    """Read the files that the page uses; returns them by the name in their address."""
     bundle = Path(swagger_ui_bundle.swagger_ui_path)
     bundle_files = [bundle / name for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")]
     files = {}

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document at /api-docs/openapi.json.
 
-Parameters come from the framework; bodies, answers, refusals, credentials and the needed scope come from what each route declares, so
-that the document cannot say less than authentication asks for.
+Parameters come from the framework; bodies, responses, errors, credentials and the required scope come from what each route declares, so
+that the document cannot omit what authentication requires.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def config(settings: Settings) -> OpenAPIConfig:
 
 
 class _Json(OpenAPIRenderPlugin):
-    """Serves the document, put together at the first request for it."""
+    """Serves the document, which is built at the first request for it."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(path="/openapi.json", media_type=MediaType.JSON)
@@ -79,7 +79,7 @@ class _Json(OpenAPIRenderPlugin):
 
 
 def document(app: Litestar, drawn: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return the whole document; `drawn` is the framework's own."""
+    """Return the whole document; `drawn` is the one that the framework generates."""
     handlers = {(path, method.lower()): handler for path, handler in _handlers(app, drawn) for method in handler.http_methods}
     response_types = {key: _response_type(handler) for key, handler in handlers.items()}
     bodies = {key: handler.opt[BODY] for key, handler in handlers.items() if BODY in handler.opt}
@@ -119,7 +119,7 @@ def _handlers(app: Litestar, drawn: dict[str, Any]) -> Iterable[tuple[str, HTTPR
 
 
 def _response_type(handler: HTTPRouteHandler) -> Any:  # noqa: ANN401  any annotation
-    """Return what a route answers with: its return annotation, or what it wraps into a Response; None for an empty answer."""
+    """Return the type of a route's response: its return annotation, or the type inside Response[...]; None for an empty response."""
     return_type = handler.parsed_fn_signature.return_type
     if return_type.is_subclass_of(Response):
         return_type = return_type.inner_types[0]
@@ -166,7 +166,7 @@ def _security(permission: Permission | None) -> list[dict[str, list[str]]]:
 def _parameter(drawn: dict[str, Any]) -> dict[str, Any]:
     name = camel(drawn["name"])
     schema = {key: value for key, value in drawn["schema"].items() if key != "description"}
-    if "oneOf" in schema:  # a parameter that may be left out is not one that may be null
+    if "oneOf" in schema:  # an optional parameter is not a nullable one
         kinds = [kind for kind in schema.pop("oneOf") if kind != {"type": "null"}]
         schema = {**kinds[0], **schema}
     schema = {key: int(value) if isinstance(value, float) else value for key, value in schema.items()}

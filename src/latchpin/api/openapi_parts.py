@@ -1,4 +1,4 @@
-"""The parts of the OpenAPI document that routes share: credentials, headers, and refusals."""
+"""The parts of the OpenAPI document that routes share: credentials, headers, and errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROBLEM_NAMES = {
     500: "ServerError",
     503: "Unavailable",
 }
-# What each says in general, and the type that stands for it.
+# By status: its general description, and the problem type of its example.
 _REFUSALS = {
     400: ("The request cannot be read: a parameter of the wrong kind or out of range, or a body that is not JSON.", "bad-request"),
     401: ("No credential, or one that is not accepted. The document does not say why; the audit log does.", "unauthenticated"),
@@ -48,7 +48,7 @@ _SERVER = "https://latchpin.example"
 
 
 def security_schemes(settings: Settings) -> dict[str, Any]:
-    """Return the credentials that the API knows."""
+    """Return the credentials that the API accepts."""
     return {
         "ApiKey": {
             "type": "apiKey",
@@ -74,7 +74,7 @@ def security_schemes(settings: Settings) -> dict[str, Any]:
 
 
 def headers() -> dict[str, Any]:
-    """Return the headers of answers."""
+    """Return the response headers."""
     return {
         "X-RateLimit-Limit": _header("Requests that the credential may make in a window.", 100, "integer"),
         "X-RateLimit-Window-Seconds": _header("Length of the window in seconds.", 60, "integer"),
@@ -87,7 +87,7 @@ def headers() -> dict[str, Any]:
 
 
 def problem_responses() -> dict[str, Any]:
-    """Return every refusal, by the name that routes refer to it with."""
+    """Return every error response, by the name that routes refer to."""
     return {PROBLEM_NAMES[status]: _refusal(status, *refusal) for status, refusal in _REFUSALS.items()}
 
 

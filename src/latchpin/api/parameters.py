@@ -1,4 +1,4 @@
-"""Query parameters: each is given once; text in one is bounded, and holds no NUL (refused in every address before)."""
+"""Query parameters: each may be given once; their text has a maximum length and no NUL (an earlier layer refuses those)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _WITHOUT_NUL = r"^[^\x00]*$"
 
 
 def text_parameter(description: str, *, most: int, least: int | None = None, name: str | None = None) -> QueryParameter:
-    """Describe a parameter that is text of `least` to `most` characters; `name` where the wire calls it otherwise than the code."""
+    """Describe a parameter that is text of `least` to `most` characters; `name` is its name in requests where the code has another."""
     return QueryParameter(name=name, min_length=least, max_length=most, pattern=_WITHOUT_NUL, description=description)
 
 
 async def require_each_once(request: Request[Any, Any, Any]) -> None:
-    """Raise Malformed where a parameter of the route is given more than once: taking one of the values would be a guess.
+    """Raise Malformed where a parameter of the route is given more than once: choosing one of the values would be a guess.
 
-    Names that the route does not know are passed over, as they are when they come once.
+    Names that the route does not know are ignored, repeated or not.
     """
     if b"&" not in request.scope["query_string"]:
         return
@@ -32,7 +32,7 @@ async def require_each_once(request: Request[Any, Any, Any]) -> None:
 
 
 def _single_valued(handler: BaseRouteHandler) -> set[str]:
-    """Return the wire names of a route's query parameters that take one value."""
+    """Return the names, as in requests, of a route's query parameters that take one value."""
     fields = handler.parsed_fn_signature.parameters.values()
     declared = [(field, field.kwarg_definition) for field in fields if not field.is_non_string_sequence]
     return {given.name or field.name for field, given in declared if isinstance(given, QueryParameter)}

@@ -41,7 +41,7 @@ _ERRORS = {
 
 
 class CamelStruct(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
-    """Base of everything on the wire: camelCase there, Python names inside."""
+    """Base of all JSON structs: camelCase names in JSON, Python names in the code."""
 
 
 def database(request: Request[Any, Any, Any]) -> Database:
@@ -50,24 +50,24 @@ def database(request: Request[Any, Any, Any]) -> Database:
 
 
 def principal(request: Request[Any, Any, Any]) -> Principal:
-    """Return who is calling; AuthenticationMiddleware has let nobody through without."""
+    """Return the caller; AuthenticationMiddleware refuses requests that have none."""
     current_principal: Principal = request.scope[PRINCIPAL]  # type: ignore[literal-required]
     return current_principal
 
 
 def actor(request: Request[Any, Any, Any]) -> Actor:
-    """Return the audit trail's view of who is calling, and from where."""
+    """Return the caller and the origin of the request, for the audit trail."""
     request_context = context.of(request.scope)
     return activity.actor(principal(request), Origin(request_context.address, request_context.user_agent, request_context.request_id))
 
 
 def requires(permission: Permission, *, reauth: bool = False) -> dict[str, Any]:
-    """Declare a route's permission: `@get(..., opt=requires(roles.AGENTS_READ))`. `reauth` asks for a recent password as well."""
+    """Declare a route's permission: `@get(..., opt=requires(roles.AGENTS_READ))`. `reauth` also requires a recent password."""
     return {PERMISSION: permission, REAUTH: reauth}
 
 
 async def admit(request: Request[Any, Any, Any]) -> None:
-    """Refuse a caller who may not use the route, and then a parameter that is repeated; runs before a request is read any further.
+    """Refuse a caller who may not use the route, then a repeated parameter; runs before anything else of the request is read.
 
     A `before_request` hook rather than a guard: Litestar copies the whole route handler for every call of a guard, which costs as
     much as all of authentication.
@@ -77,7 +77,7 @@ async def admit(request: Request[Any, Any, Any]) -> None:
 
 
 async def require_permission(request: Request[Any, Any, Any]) -> None:
-    """Refuse a caller whose credential or group does not do for the route."""
+    """Raise Denied for a caller whose credential or group does not permit the route, or whose password was given too long ago."""
     opt = request.route_handler.opt
     if PERMISSION not in opt:  # every route declares one; what is left is the framework's own answer to OPTIONS
         raise MethodNotAllowedException(headers={"Allow": ", ".join(_methods(request))})
@@ -90,9 +90,9 @@ async def require_permission(request: Request[Any, Any, Any]) -> None:
 
 
 async def read_body(request: Request[Any, Any, Any]) -> bytes:
-    """Return the request's body. It can take its time, so a browser session is looked up once more, and its right decided again.
+    """Return the request's body. It can arrive slowly, so a browser session is looked up and authorized again afterwards.
 
-    A key needs no second look: what counts for it is when the request began. Raises Unauthenticated, Denied.
+    An API key is not checked again: it has to be valid when the request begins. Raises Unauthenticated, Denied.
     """
     body = await request.body()
     if principal(request).credential.kind is CredentialKind.SESSION:
@@ -114,7 +114,7 @@ def _methods(request: Request[Any, Any, Any]) -> set[str]:
 
 
 class UndeclaredPermission(Exception):
-    """An API route says nothing of who may use it; the application does not start."""
+    """An API route does not declare who may use it; the application does not start."""
 
 
 def api_handlers(app: Litestar) -> Iterable[tuple[str, HTTPRouteHandler]]:
@@ -136,7 +136,7 @@ def require_declared_permissions(app: Litestar) -> None:
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """Describe a route's refusals for the OpenAPI document: those every route has, and `statuses`."""
+    """Describe a route's error responses for the OpenAPI document: those of every route, and `statuses`."""
     return {
         status: ResponseSpec(Problem, generate_examples=False, description=_ERRORS[status], media_type="application/problem+json")
         for status in sorted({400, 401, 403, 429, 503, *statuses})

@@ -1,4 +1,4 @@
-"""What is wrong with an input, said to people: from the framework's and msgspec's messages to plain sentences. Pure."""
+"""Turns validation messages of the framework and of msgspec into plain sentences for people. Pure."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The layers between the server and the routes: what is true of every request before a route sees it."""
+"""The ASGI layers between the server and the routes, which every request passes through."""

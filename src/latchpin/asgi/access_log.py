@@ -1,6 +1,6 @@
-"""One log line for every finished request, gathered for a twentieth of a second and written in one piece.
+"""One log line for every finished request, buffered for 50 ms and written together.
 
-Writing each line by itself costs more than checking a key. A process killed outright loses the lines of its last twentieth of a second.
+Writing each line separately costs more than checking a key. A killed process loses the lines of its last 50 ms.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from latchpin.kit.context import RequestContext
 from latchpin.kit.log_stream import LogStream
 
 GATHER_SECONDS = 0.05
-FAILED = 500  # the least status of a request that failed for a reason of ours
+FAILED = 500  # the lowest status of a request that failed because of the server
 
 
 class _Line(msgspec.Struct, omit_defaults=True):
-    """One finished request. The path comes without its query, which might hold a secret."""
+    """One finished request. The path has no query, which might contain a secret."""
 
     at: str
     level: str
@@ -37,7 +37,7 @@ class _Line(msgspec.Struct, omit_defaults=True):
 
 
 class AccessLog:
-    """Writes for one process, to standard error or another stream."""
+    """The log of one process, written to standard error or another stream."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = LogStream(stream)
@@ -66,7 +66,7 @@ class AccessLog:
         self._lines.append(encoded if encoded.isascii() else plain_text.visible(encoded.decode()).encode())
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write the buffered lines."""
         if self._lines:
             text = b"\n".join(self._lines).decode() + "\n"
             self._lines.clear()

@@ -1,7 +1,7 @@
 """The layer in front of the API that turns a header into a principal, or refuses.
 
-Junk costs no database work. Unknown, malformed, revoked, expired, wrong-network credentials and those of disabled users get one and the
-same answer; the audit trail gets the true reason. What was verified under the present generation costs no database work either.
+Malformed credentials cost no database work. Unknown, malformed, revoked, expired, wrong-network credentials and those of disabled users
+get the same response; the audit trail gets the true reason. A credential verified in the current generation costs no database work either.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NO_ROUTE = "(no such route)"
 
 
 class AuthenticationMiddleware:
-    """Authenticates everything below /api/v1, and answers what the layers inside of it refuse."""
+    """Authenticates everything below /api/v1, and renders the errors that the layers inside it raise."""
 
     def __init__(self, app: ASGIApp, services: Services, limiter: RateLimiter) -> None:
         self._app = app
@@ -47,7 +47,7 @@ class AuthenticationMiddleware:
         self._cookie = sessions.cookie_name(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through with its principal, or answer it with a problem document."""
+        """Pass the request on with its caller, or answer it with a problem document."""
         if scope["type"] != ScopeType.HTTP or not scope["path"].startswith(_GUARDED):
             await self._app(scope, receive, send)
             return
@@ -60,7 +60,7 @@ class AuthenticationMiddleware:
             except (
                 Unauthenticated,
                 authorization_header.TwoCredentials,
-            ) as error:  # in a wrong place: noted like any other that is refused
+            ) as error:  # a credential in a wrong place: recorded like any other refused one
                 await self._note(_rejection_of(error), request)
                 raise
             if authorization.api_key is None and authorization.bearer is None:
@@ -85,7 +85,7 @@ class AuthenticationMiddleware:
         scope: Any,  # noqa: ANN401  the server's dictionary
         request: context.RequestContext,
     ) -> _CredentialCaller:
-        """Return whose sound credential a request carries; raises Unauthenticated, Denied, Throttled, Unavailable."""
+        """Return the caller whose valid credential the request presents; raises Unauthenticated, Denied, Throttled, Unavailable."""
         if authorization.api_key is not None:
             credential = RequestCredential(CredentialKind.API_KEY, authorization.api_key)
         else:
@@ -105,18 +105,18 @@ class AuthenticationMiddleware:
         return _CredentialCaller(self, scope, request, credential, verified, proof)
 
     async def use_up(self, proof: Proof, verified: Verified, request: context.RequestContext) -> None:
-        """Use a proof for the first time; raises BadToken where it was used before."""
+        """Mark a proof as used; raises BadToken where it was used before."""
         if not await self._services.proofs.first_use(proof):
             raise await self._reject_proof(dpop_proof.proof_rejected(REPLAYED), verified, request)
 
     async def _reject_proof(self, rejection: ProofRejected, verified: Verified, request: context.RequestContext) -> BadToken:
-        """Note why a sound token does not count, and return what to raise."""
+        """Record why a valid token is refused, and return the error to raise."""
         if rejection.reason is not None:
             await self._note(refusal_of(verified.principal, rejection.reason), request)
         return rejection.error
 
     async def authenticate(self, credential: RequestCredential, request: context.RequestContext) -> Verified:
-        """Return the credential where it is sound; else notes the true reason and raises Unauthenticated, or BadToken for a token."""
+        """Return a valid credential, verified; else record the true reason and raise Unauthenticated, or BadToken for a token."""
         result = await authenticate(self._services, credential, request.address)
         if isinstance(result, RejectedCredential):
             await self._note(result, request)
@@ -129,7 +129,7 @@ class AuthenticationMiddleware:
         scope: Any,  # noqa: ANN401  the server's dictionary
         request: context.RequestContext,
     ) -> _SessionCaller:
-        """Return whose browser it is that is signed in; no other site may use the cookie (SameSite, and the origin checked here)."""
+        """Return the user of the session cookie; other sites cannot use it (SameSite, and the origin is checked here)."""
         if authorization.session is None:
             await self._count_refusal(request)
             raise Unauthenticated(authorization_header.HOW_TO)
@@ -145,17 +145,17 @@ class AuthenticationMiddleware:
         return _SessionCaller(scope, signed_in)
 
     async def _note(self, refused: RejectedCredential, request: context.RequestContext) -> None:
-        """Note a refused credential with its true reason, for the audit trail; raises Throttled where an address has too many."""
+        """Record a refused credential with its true reason, for the audit trail; raises Throttled where an address has too many."""
         self._services.activity.refused(refused, Origin(request.address, request.user_agent, request.request_id))
         await self._count_refusal(request)
 
     async def _count_refusal(self, request: context.RequestContext) -> None:
-        """Slow the guessing of credentials by address; a good credential never comes here."""
+        """Count refusals by address, to slow guessing down; raises Throttled. Requests with valid credentials are never counted here."""
         await count_refusal(self._services.counter, request.address, self._settings.bad_key_limit)
 
 
 class _CredentialCaller:
-    """The caller of a request with a key or a token, as `rate_limit.Caller`."""
+    """The caller of a request with an API key or an access token; implements `rate_limit.Caller`."""
 
     __slots__ = ("_credential", "_middleware", "_proof", "_request", "_scope", "is_admitted", "limiter_key", "rate_limit", "verified")
 
@@ -174,8 +174,8 @@ class _CredentialCaller:
         self.is_admitted = False
 
     async def admit(self, *, waited: bool) -> None:
-        """Give the route its principal; a proof is used up only by a request that is within its limit."""
-        if waited:  # what was true before may not be any more
+        """Give the route its principal; only a request within its rate limit uses a DPoP proof up."""
+        if waited:  # the credential may have become invalid meanwhile
             self.verified = await self._middleware.authenticate(self._credential, self._request)
         if self._proof is not None:
             await self._middleware.use_up(self._proof, self.verified, self._request)
@@ -185,7 +185,7 @@ class _CredentialCaller:
 
 @dataclass(frozen=True, slots=True)
 class _SessionCaller:
-    """The caller of a request of our own pages, as `rate_limit.Caller`."""
+    """The caller of a request from our own pages; implements `rate_limit.Caller`."""
 
     scope: Any
     signed_in: SignedInUser
@@ -193,7 +193,7 @@ class _SessionCaller:
 
     @property
     def limiter_key(self) -> str:
-        """The session, which has a limit of its own."""
+        """The key of the session, which has a rate limit of its own."""
         return f"session:{self.signed_in.session_id}"
 
     async def admit(self, *, waited: bool) -> None:  # noqa: ARG002  of the protocol
@@ -203,7 +203,7 @@ class _SessionCaller:
 
 
 def _rejection_of(error: LatchpinError) -> RejectedCredential:
-    """Make the refusal of a credential that was not even read."""
+    """Return the rejection of a credential that was refused before it was read."""
     if isinstance(error, authorization_header.TwoCredentials):
         return RejectedCredential(RejectionReason.TWO)
     if isinstance(error, authorization_header.TokenInAddress):

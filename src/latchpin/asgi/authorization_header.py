@@ -1,8 +1,8 @@
-"""What credential a request presents: read from its headers, with the misuses refused that leak keys.
+"""Reads the credential of a request from its headers, and refuses misuses that leak keys.
 
 A key belongs in `Authorization: ApiKey <key>`, an access token in `Authorization: Bearer <JWT>` or, where it is bound to a key of the
-client, in `Authorization: DPoP <JWT>`, and neither anywhere else: not in the query or a cookie (they end in logs and histories), not
-together with another credential; and a key not in a web page's script.
+client, in `Authorization: DPoP <JWT>`, and neither anywhere else: not in the query or a cookie (they end up in logs and histories), and
+not together with another credential. The script of a web page must not send a key.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _REJECTED_BEARER = (
     "The access token was not accepted. Refresh it (grant_type=refresh_token at /api/oauth/token), or send the user through authorization "
     "again; an administrator sees the reason in the audit log."
 )
-AUTHORIZATION = "latchpin_authorization"  # where a layer that had to read it leaves it in the scope
+AUTHORIZATION = "latchpin_authorization"  # the key in the scope under which an outer layer stores what it has parsed
 _MOST_HEADER = 4096
 _MOST_TOKEN = 16_384
 _MOST_PARAMETERS = 500
 _KEY_NAMES = frozenset({"api_key", "apikey", "api-key", "x-api-key"})
 _QUERY_NAMES = _KEY_NAMES | {"access_token"}
 _KEY = PREFIX.encode()
-_SECOND = (_KEY, b"earer ", b"PoP ", b"pop ")  # what a second credential in the same header begins with
+_SECOND = (_KEY, b"earer ", b"PoP ", b"pop ")  # how a second credential in the same header begins
 
 
 @dataclass(slots=True)
 class ParsedAuthorization:
     """The one credential of a request; all None where there is none. `origin` is the browser's Origin header.
 
-    With `is_dpop` the token came under the scheme DPoP, which asks for a proof (RFC 9449 section 7.1).
+    With `is_dpop` the token was sent with the scheme DPoP, which requires a proof (RFC 9449 section 7.1).
     """
 
     api_key: bytes | None = None
@@ -59,7 +59,7 @@ class TwoCredentials(Malformed):
 
 
 class TokenInAddress(Unauthenticated):
-    """An access token in the query (RFC 6750 section 2.3, which OAuth 2.1 takes away)."""
+    """An access token in the query (RFC 6750 section 2.3, which OAuth 2.1 removes)."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -69,7 +69,7 @@ class TokenInAddress(Unauthenticated):
 
 
 class InBrowser(Denied):
-    """A key that a browser page sent which is not ours."""
+    """A key that was sent by a browser page of another site."""
 
     code = "key_in_browser"
 
@@ -84,7 +84,7 @@ def read(request_headers: Mapping[bytes, bytes], query: bytes, cookie_name: str)
     """Return what the request presents; `request_headers` are those of RequestContext.
 
     Raises Unauthenticated for a key in a wrong place or form (TokenInAddress for a token), TwoCredentials for two, Malformed for an
-    endless query.
+    overlong query.
     """
     header, cookie = request_headers.get(b"authorization"), request_headers.get(b"cookie")
     authorization = ParsedAuthorization(origin=request_headers.get(b"origin"))
@@ -99,7 +99,7 @@ def read(request_headers: Mapping[bytes, bytes], query: bytes, cookie_name: str)
         if scheme == b"apikey":
             authorization.api_key = secret[:_MOST_HEADER]
         else:
-            authorization.bearer = secret[: _MOST_TOKEN + 1]  # one that was cut is too long to count
+            authorization.bearer = secret[: _MOST_TOKEN + 1]  # a token that was cut here is too long to be valid
             authorization.is_dpop = scheme == b"dpop"
         if (
             cookie is not None
@@ -150,5 +150,5 @@ def _session(cookie: bytes, name: str) -> str | None:
 
 
 def rejection(kind: CredentialKind) -> Unauthenticated:
-    """Make the answer to a credential that was refused, the same for every reason."""
+    """Return the error for a refused credential, the same for every reason."""
     return Unauthenticated(_REJECTED_KEY) if kind is CredentialKind.API_KEY else BadToken(_REJECTED_BEARER)

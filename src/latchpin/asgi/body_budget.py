@@ -1,7 +1,7 @@
-"""How many bytes of request bodies are in memory at once: of one client subnet, and of all.
+"""Limits the bytes of request bodies that are in memory at once: for one client subnet, and for all clients.
 
-A body is kept until its request is answered, and an unfinished one may take BODY_SECONDS to arrive. So what many connections may hold
-together is bounded here; what one body may hold is bounded where it is read. Each process counts for itself.
+A body is kept until its request is answered, and an unfinished one may take BODY_SECONDS to arrive. So the total of many connections
+is limited here; the size of one body is limited where it is read. Each process counts for itself.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from latchpin.kit import client_subnet
 from latchpin.kit.counted_lines import CountedLines
 from latchpin.kit.logger import Logger
 
-BODIES_PER_SUBNET, BODIES_IN_ALL = 8, 64  # of the largest size that the deployment takes
+BODIES_PER_SUBNET, BODIES_IN_ALL = 8, 64  # counted in bodies of the largest size that the deployment accepts
 _WAIT_SECONDS = 5
 _log = Logger(__name__)
 
 
 class BodyBudget:
-    """Counts for one process. `largest` is the largest body in bytes that the deployment takes."""
+    """Counts for one process. `largest` is the size in bytes of the largest body that the deployment accepts."""
 
     def __init__(self, largest: int) -> None:
         self._most_of_subnet, self._most = BODIES_PER_SUBNET * largest, BODIES_IN_ALL * largest
@@ -26,18 +26,18 @@ class BodyBudget:
         self._lines = CountedLines()
 
     def __len__(self) -> int:
-        """The bytes that are held."""
+        """The bytes that are held, of all clients."""
         return self._total
 
     @property
     def subnets(self) -> int:
-        """How many subnets hold something."""
+        """How many subnets hold bytes."""
         return len(self._of_subnet)
 
     def take(self, address: str | None, size: int) -> None:
-        """Hold some bytes more for a client; raises Throttled or Overloaded, and holds nothing then, where they are too many.
+        """Hold `size` more bytes for a client; where these are too many, holds none of them and raises Throttled or Overloaded.
 
-        They have arrived by then, so the bound is passed by one message of the server, some 64 KB, for each connection.
+        The bytes have already arrived, so each connection can exceed the limit by one message of the server, about 64 KB.
         """
         subnet = client_subnet.of(address)
         of_subnet = self._of_subnet.get(subnet, 0) + size
@@ -53,7 +53,7 @@ class BodyBudget:
         self._total += size
 
     def give_back(self, address: str | None, size: int) -> None:
-        """Let go of bytes that were held."""
+        """Release bytes that were held."""
         if not size:
             return
         subnet = client_subnet.of(address)

@@ -1,4 +1,4 @@
-"""What pages of other sites may do with the API (Fetch, CORS protocol): call it with a token, and read the answer. Never with a cookie."""
+"""Lets pages of other sites call the API with a token and read the response (Fetch, CORS protocol); never with a cookie."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _READABLE = (
 
 
 class CorsMiddleware:
-    """Answers preflight requests, and lets scripts read what is answered to a token; has no part in requests without Origin."""
+    """Answers preflight requests, and lets scripts read responses to requests with a token; ignores requests without Origin."""
 
     def __init__(self, app: ASGIApp, settings: Settings, limiter: RateLimiter) -> None:
         self._app = app
@@ -43,7 +43,7 @@ class CorsMiddleware:
             return
         try:
             authorization = authorization_header.read(request.request_headers, scope["query_string"], self._cookie)
-        except LatchpinError:  # a credential in a wrong place, which authentication notes and answers
+        except LatchpinError:  # a credential in a wrong place, which authentication records and answers
             await self._app(scope, receive, send)
             return
         scope[AUTHORIZATION] = authorization  # type: ignore[literal-required]
@@ -55,7 +55,7 @@ class CorsMiddleware:
         await self._app(scope, receive, send)
 
     async def _answer_preflight(self, request: context.RequestContext, scope: Scope, send: Send) -> None:
-        """Answer a browser's question whether another site's page may call with a token, as often as an address may ask."""
+        """Answer a browser's preflight request for another site's page, within the limit of its address."""
         try:
             await self._limiter.count(f"preflight:{client_subnet.of(request.address)}", None, request, None)
         except LatchpinError as error:

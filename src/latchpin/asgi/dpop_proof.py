@@ -1,4 +1,4 @@
-"""Proof of possession at the API (RFC 9449 section 7): asked of tokens that are bound to a key, and of those only."""
+"""Proof of possession at the API (RFC 9449 section 7): required for tokens that are bound to a key, and only for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_TOKEN = frozenset({RejectionReason.BOUND, RejectionReason.UNBOUND})
 
 @dataclass(frozen=True, slots=True)
 class ProofRejected:
-    """A sound token that does not count, with what the caller is told; no `reason` where nothing is wrong but the nonce's age."""
+    """The refusal of a valid token, with the error for the caller; `reason` is None where only the nonce is missing or too old."""
 
     error: BadToken
     reason: RejectionReason | None
@@ -32,9 +32,9 @@ def verify(
     scope: Any,  # noqa: ANN401  the server's dictionary
     request: RequestContext,
 ) -> Proof | ProofRejected:
-    """Check what comes with a token that is bound or says so; whether a proof is used for the first time is still to be asked.
+    """Check the proof for a token that is bound or was sent as DPoP; the caller still has to check that the proof is used only once.
 
-    Puts a nonce into the answer where the client needs another.
+    Adds a new nonce to the response where the client needs one.
     """
     request.scheme = dpop.SCHEME
     binding = TokenBinding(authorization.is_dpop, verified.jkt)
@@ -50,7 +50,7 @@ def verify(
 
 
 def proof_rejected(error: ProofError) -> ProofRejected:
-    """Say to the caller what is wrong."""
+    """Return the refusal with the error that tells the caller what is wrong."""
     if error.reason in _OF_TOKEN:
         return ProofRejected(BadToken(f"The access token was not accepted: {error.detail}."), error.reason)
     if error.reason is RejectionReason.PROOF_NONCE:

@@ -1,8 +1,8 @@
 """HEAD is GET without the body (RFC 9110 section 9.3.2), for every route that answers GET: API, pages, documents, health.
 
 The layer stands between authentication and the routes. Authentication and the log see the method that was sent, and the routes see GET:
-so a route can neither forget HEAD nor take it for a change, and a HEAD needs what the GET needs. The answer keeps the length that the body
-has.
+so a route can neither forget HEAD nor treat it as a change, and HEAD needs the same permission as GET. The response keeps the
+Content-Length of the body.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class HeadMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
+        """Handle one request."""
         if scope["type"] != ScopeType.HTTP or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return

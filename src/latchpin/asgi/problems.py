@@ -1,7 +1,7 @@
 """Refusals as problem documents (RFC 9457, with the members of RFC 7807).
 
-One table from kind of refusal to status; what each type means stands in `problem_types`. A document says what happened and what to do
-next; it never holds a stack trace, SQL, a path of the server or a credential.
+One table maps each kind of error to its status; `problem_types` explains each type. A document says what happened and what to do
+next; it never contains a stack trace, SQL, a path of the server or a credential.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ALGORITHMS = f'algs="{" ".join(dpop.ALGORITHMS)}"'
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """The document. `error_code` is for programs; `errors` names the fields of a refused entry."""
+    """The document. `error_code` is for programs; `errors` names the invalid fields."""
 
     type: str
     title: str
@@ -59,7 +59,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
 
 
 class ProblemResponse(msgspec.Struct, frozen=True):
-    """A ready answer: status, headers, body."""
+    """A rendered response: status, headers, body."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -67,14 +67,14 @@ class ProblemResponse(msgspec.Struct, frozen=True):
 
 
 def status_of(error: LatchpinError) -> int:
-    """Return the HTTP status of a refusal."""
+    """Return the HTTP status of an error."""
     return next(status for kind, status in _STATUS if isinstance(error, kind))
 
 
 def challenges(public_url: str, scope: str, *, error: str | None = None, scheme: str = "Bearer") -> list[tuple[bytes, bytes]]:
-    """Return the headers that say how to come in (RFC 6750 section 3, RFC 9449 section 7.1, RFC 9728 section 5.1).
+    """Return the headers that say how to authenticate (RFC 6750 section 3, RFC 9449 section 7.1, RFC 9728 section 5.1).
 
-    `error` is what is wrong with the token that came under `scheme`; without one, all schemes are offered.
+    `error` is the error code for the token that was sent with `scheme`; without one, all schemes are offered.
     """
     place = f'scope="{scope}", resource_metadata="{public_url}{RESOURCE_METADATA}"'
     if error is None:
@@ -85,7 +85,7 @@ def challenges(public_url: str, scope: str, *, error: str | None = None, scheme:
 
 
 def of_error(error: LatchpinError, *, instance: str, public_url: str, request_id: str | None, scheme: str = "Bearer") -> ProblemResponse:
-    """Render a refusal of the product; `scheme` is that of the request's token."""
+    """Render an error that Latchpin raises; `scheme` is that of the request's token."""
     headers: list[tuple[bytes, bytes]] = []
     status = status_of(error)
     scope = getattr(error, "needed", None)
@@ -129,7 +129,7 @@ def render(  # noqa: PLR0913  the members of the document
     headers: Sequence[tuple[bytes, bytes]] = (),
     run_id: int | None = None,
 ) -> ProblemResponse:
-    """Render any problem document; `instance` is the request's path without the query, which might hold a secret."""
+    """Render any problem document; `instance` is the request's path without the query, which might contain a secret."""
     slug = problem_types.slug_of(code or SLUGS.get(status) or "error")
     body = Problem(
         type=problem_types.address_of(public_url, slug),

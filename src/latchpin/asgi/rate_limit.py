@@ -1,6 +1,6 @@
-"""Rate limits of the API's callers: counting, waiting for the next window, and the headers that tell where a caller stands.
+"""Rate limits of the API's callers: counting, waiting for the next window, and the headers that report what is left.
 
-The layer stands inside of authentication, which says whose request it is: a credential that does not count uses up nobody's limit.
+The layer is inside authentication, which identifies the caller: a request with an invalid credential uses up nobody's limit.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from latchpin.settings import Settings
 CALLER = "latchpin_caller"
 _BODYLESS = frozenset({"GET", "HEAD"})
 _LIMIT = b"x-ratelimit-limit"
-_MOST_LIMITS = 1000  # whose headers are remembered; each key may have a limit of its own
+_MOST_LIMITS = 1000  # whose headers are cached; each key may have a limit of its own
 
 
 class Caller(Protocol):
-    """Whose request it is, as authentication leaves it in the scope under CALLER; no `rate_limit` of its own means the usual one."""
+    """The caller of a request, which authentication puts into the scope under CALLER; `rate_limit` None means the default one."""
 
     limiter_key: str
     rate_limit: int | None
 
     async def admit(self, *, waited: bool) -> None:
-        """Take the request as one that is within its limit; raises where what was true before it `waited` is not any more."""
+        """Accept a request that is within its limit; where it `waited`, raises if the caller has become invalid meanwhile."""
 
 
 class RateLimitMiddleware:
-    """Counts the requests of callers that authentication found, and has those beyond their limit wait, or refuses them."""
+    """Counts the requests of authenticated callers; makes those beyond the limit wait, or refuses them."""
 
     def __init__(self, app: ASGIApp, limiter: RateLimiter) -> None:
         self._app = app
         self._limiter = limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection; raises Throttled, ClientGone, and what `Caller.admit` raises, for the layer around it to answer."""
+        """Handle one request; raises Throttled, ClientGone, and what `Caller.admit` raises, which the layer around it handles."""
         caller: Caller | None = scope.get(CALLER)  # type: ignore[assignment]
         if caller is not None:
             request = context.of(scope)
@@ -63,17 +63,17 @@ class RateLimiter:
 
     @property
     def default_headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The headers of an answer to somebody who was not counted."""
+        """The headers of a response to a caller who was not counted."""
         return (_LIMIT, b"%d" % self._limit), self._window_header
 
     def has_headers(self, request: context.RequestContext) -> bool:
-        """Whether the request's answer tells the caller where it stands."""
+        """Whether the request's response already has the rate limit headers."""
         return any(name == _LIMIT for name, _ in request.headers)
 
     async def count(self, limiter_key: str, own: int | None, request: context.RequestContext, watched: Receive | None) -> bool:
-        """Count a request against its caller's own limit, else the usual one; returns whether it waited in the queue, or raises Throttled.
+        """Count a request against its caller's own limit, else the default; returns whether it waited in the queue, or raises Throttled.
 
-        `watched` tells that the client has hung up while it waited, which raises ClientGone.
+        `watched` receives the disconnect of a client that hangs up while it waits, which raises ClientGone.
         """
         limit = own or self._limit
         waited = False
@@ -94,7 +94,7 @@ class RateLimiter:
         return waited
 
     def _add_headers(self, request: context.RequestContext, limit: int, window: Window) -> None:
-        """Tell the caller where it stands (the contract's headers, and RateLimit of the IETF httpapi draft)."""
+        """Add the rate limit headers (the contract's, and RateLimit of the IETF httpapi draft)."""
         fixed = self._headers_by_limit.get(limit)
         if fixed is None:
             if len(self._headers_by_limit) >= _MOST_LIMITS:
@@ -109,9 +109,9 @@ class RateLimiter:
 
 
 async def _hung_up(watched: Receive | None) -> None:
-    """Return when the client has hung up. A request with a body is not watched: its body would be read away from the route."""
+    """Return when the client has hung up. A request with a body is not watched: that would take the body away from the route."""
     if watched is None:
-        await asyncio.Event().wait()  # until the turn comes and this is cancelled
+        await asyncio.Event().wait()  # until the wait is over and this task is cancelled
     else:
         while (await watched())["type"] != "http.disconnect":
             pass

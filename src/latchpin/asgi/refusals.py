@@ -1,4 +1,4 @@
-"""What a layer before the routes answers where it refuses a request: a problem document, with where the caller stands."""
+"""How a layer before the routes refuses a request: with a problem document and the rate limit headers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from latchpin.kit import context
 
 
 async def send_refusal(error: LatchpinError, scope: Any, send: Send, limiter: RateLimiter, public_url: str) -> None:  # noqa: ANN401  the server's dictionary
-    """Send the answer; to somebody who was not counted it tells the usual limit."""
+    """Send the problem document; a caller who was not counted gets the default limit in the headers."""
     request = context.of(scope)
     response = problems.of_error(error, instance=scope["path"], public_url=public_url, request_id=request.request_id, scheme=request.scheme)
     headers = response.headers

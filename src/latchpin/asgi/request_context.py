@@ -1,8 +1,8 @@
-"""The outermost ASGI layer: gives each request an id, finds out where it came from, and writes one log line when it ends.
+"""The outermost ASGI layer: gives each request an id, determines the client's address, and writes one log line when it ends.
 
 The client's address is the peer's, unless the peer is a trusted proxy: then it is the nearest address in X-Forwarded-For that is not
-itself a trusted proxy. An address that cannot be known is None, and what depends on it fails closed (security.md 104).
-A request's id is a trusted proxy's X-Request-Id, else our own: from anybody else it would let a caller make his requests look like others.
+itself a trusted proxy. An address that cannot be determined is None, and checks that depend on it fail closed (security.md 104).
+A request's id is a trusted proxy's X-Request-Id, else our own: any other caller could make its requests look like those of others.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class RequestContextMiddleware:
         self.bodies = BodyBudget(settings.max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
+        """Handle one request."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
@@ -102,7 +102,7 @@ class RequestContextMiddleware:
                 self._log.add(scope["method"], _loggable(scope["path"]), request, started)
 
     async def _send_problem(self, status: int, detail: str, scope: Any, request: context.RequestContext, send: Send) -> None:  # noqa: ANN401  the server's dictionary
-        """Answer where the layers inside cannot (the log has the rest under the request's id), or need not (no database keeps a NUL)."""
+        """Send a problem document for a request that failed (the log has the details under its id) or that no inner layer needs to see."""
         response = problems.render(status, detail, instance=scope["path"], public_url=self._public_url, request_id=request.request_id)
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body, "more_body": False})
@@ -126,7 +126,7 @@ class RequestContextMiddleware:
         return context.RequestContext(request_id, address, request_headers, headers, method=scope["method"], trace=trace)
 
     def _client(self, peer: str | None, forwarded: bytes | None) -> str | None:
-        """Return the client behind trusted proxies, or None where they do not tell a sound one."""
+        """Return the client behind trusted proxies, or None where they do not report a valid address."""
         if not self._is_trusted(addresses.read(peer)):
             return peer
         for part in reversed((forwarded or b"")[-4000:].replace(b"\n", b",").split(b",")):
@@ -142,9 +142,9 @@ class RequestContextMiddleware:
 
 
 def _secured(headers: list[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
-    """Return the headers with what no answer may lack, whoever made it (security.md 57, 91).
+    """Add the headers that every response needs (security.md 57, 91).
 
-    Its type is not guessed, and nothing of the API is stored.
+    Browsers must not guess its type, and must not store responses of the API.
     """
     present_names = {name.lower() for name, _ in headers}
     if _NO_SNIFF[0] not in present_names:
@@ -155,23 +155,23 @@ def _secured(headers: list[tuple[bytes, bytes]], path: str) -> list[tuple[bytes,
 
 
 class _Body:
-    """Reads a request's body: within BODY_SECONDS, so that nobody holds it open by sending it byte by byte, and within the budget of all.
+    """Reads a request's body: within BODY_SECONDS, so that nobody can hold it open by sending single bytes, and within the budget.
 
-    One that ends before its end is the client's fault: it hung up, or its chunks are malformed, which the server tells in the same way.
+    A body that breaks off is the client's error: it hung up, or its chunks are malformed, which the server reports in the same way.
 
-    `held` is how many bytes are counted for it.
+    `held` is how many bytes of the budget it holds.
     """
 
     def __init__(self, method: str, receive: Receive, budget: BodyBudget, address: str | None) -> None:
         self._receive, self._budget, self._address = receive, budget, address
-        self._whole = method in _BODYLESS  # nothing of ours reads the body of these
+        self._whole = method in _BODYLESS  # no route reads a body of these methods
         self._deadline = 0.0 if self._whole else asyncio.get_running_loop().time() + BODY_SECONDS
         self.held = 0
 
     async def read(self) -> Any:  # noqa: ANN401  the server's message
         """Return the next message; raises ClientException (408), Throttled, Overloaded."""
         if self._whole:
-            return await self._receive()  # waits for the client to go away
+            return await self._receive()  # waits for the client to disconnect
         try:
             async with asyncio.timeout_at(self._deadline):
                 message: Any = await self._receive()
@@ -187,7 +187,7 @@ class _Body:
 
 
 def _rejection(scope: Any, request: context.RequestContext) -> tuple[int, str] | None:  # noqa: ANN401  as above
-    """Return why a request goes no further, with its status. The router and the parsers behind it remember what they have read."""
+    """Return status and detail where a request is refused here: the router and the parsers cache what they have read, of any length."""
     if b"%00" in scope["query_string"]:
         return 400, "The address holds a NUL character."
     if len(scope["path"]) > LONGEST_PATH or len(scope["query_string"]) > LONGEST_QUERY:
@@ -198,13 +198,13 @@ def _rejection(scope: Any, request: context.RequestContext) -> tuple[int, str] |
 
 
 def _normalized(path: str) -> str:
-    """Return the path as the router understands it (repeated slashes count once), with any key in it struck out.
+    """Return the path as the router understands it (repeated slashes become one), with any key in it removed.
 
-    The layers inside decide by the path's beginning, so they must see what the router will see.
+    The layers inside decide by the start of the path, so they must see the same path as the router.
     """
     return _KEY_IN_PATH.sub(PREFIX + "[struck out]", _SLASHES.sub("/", path))
 
 
 def _loggable(path: str) -> str:
-    """Return a path as the log may have it: the one-time link's token is a credential."""
+    """Return a path that may be logged: without the token of the one-time setup link, which is a credential."""
     return "/setup/[struck out]" if path.startswith("/setup/") else path

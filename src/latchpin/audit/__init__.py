@@ -1,4 +1,4 @@
-"""What happened: typed events, written in the transaction of the change."""
+"""The audit trail: typed events, written in the transaction of the change."""
 
 from latchpin.audit import events
 from latchpin.audit.actor import Actor, Origin

@@ -14,7 +14,7 @@ _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request came from. `address` is the client's as the trusted proxies tell it; None for the command line."""
+    """Where a request came from. `address` is the client's, as the trusted proxies report it; None for the command line."""
 
     address: str | None = None
     user_agent: str | None = None
@@ -23,7 +23,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a user through a credential, the command line, or nobody known. `credential_kind` is a CredentialKind's text."""
+    """Who acts: a user through a credential, the command line, or an unknown caller. `credential_kind` is a CredentialKind's text."""
 
     name: str
     user_id: int | None = None
@@ -35,18 +35,18 @@ class Actor:
 
 
 def command_line(who: str, organization_id: int | None = None) -> Actor:
-    """Make the actor of an operator's command; `who` is the operating system's user name."""
+    """Return the actor of an operator's command; `who` is the operating system's user name."""
     return Actor(name=who, organization_id=organization_id, credential_kind="command_line", credential_name="latchpin")
 
 
 def anonymous(origin: Origin, claimed: str = "unknown") -> Actor:
-    """Make the actor of a request that proved nothing; `claimed` is what it said it was, cut to what can be shown."""
+    """Return the actor of an unauthenticated request; `claimed` is the identity that it claimed, cut to what can be shown."""
     return Actor(name=one_line(claimed, 254), origin=origin)
 
 
 def one_line(text: str, limit: int) -> str:
     """Return `text` on one line of at most `limit` characters: control and direction characters become visible.
 
-    What looks like an API key keeps only its display prefix: people paste keys into descriptions, programs into their User-Agent.
+    What looks like an API key is cut to its display prefix: people paste keys into descriptions, and programs send them as User-Agent.
     """
     return _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", _KEY.sub(r"\1...", text))[:limit]

@@ -1,8 +1,7 @@
-"""The chain over the audit trail: each row carries a keyed hash over itself, its id and the hash of the row before.
+"""The hash chain of the audit trail: each row has a keyed hash over itself, its id and the hash of the row before.
 
-The key is derived from the deployment's secrets, so that somebody with the database alone can neither change, move, remove nor add a row
-without `verify` seeing it. Rows cut off at the newest end leave a shorter chain that is whole: a `Checkpoint` that was kept elsewhere
-tells.
+The key is derived from the deployment's secrets, so that `verify` detects it when somebody with only the database changes, moves, removes
+or adds a row. If the newest rows are removed, the shorter chain is still valid: only a `Checkpoint` stored elsewhere reveals that.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def link(previous: bytes, row: Mapping[str, Any], *, key: bytes | None = None) -
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """An event's id with its chain value; written ID:CHAIN, the chain value in hexadecimal. It stands for all events up to this one."""
+    """An event's id with its chain value; written ID:CHAIN, the chain value in hexadecimal. It identifies all events up to this one."""
 
     id: int
     chain: bytes
@@ -60,7 +59,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify` found: the first row that does not fit, the newest event, and the expected checkpoints that the trail does not have."""
+    """The result of `verify`: the first row that breaks the chain, the newest event, and the expected checkpoints that are missing."""
 
     first_broken: int | None
     newest: Checkpoint | None
@@ -68,7 +67,7 @@ class Verification:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every row fits and every expected checkpoint is there."""
+        """Whether the chain is unbroken and has every expected checkpoint."""
         return self.first_broken is None and not self.unmet
 
 
@@ -79,12 +78,12 @@ async def newest(session: AsyncSession) -> Checkpoint | None:
 
 
 async def holds(session: AsyncSession, checkpoint: Checkpoint) -> bool:
-    """Whether the trail has the event of a checkpoint with this chain value; what came before it is not read."""
+    """Whether the trail has the event of a checkpoint with this chain value; earlier events are not read."""
     return await session.scalar(select(AuditEvent.chain).where(AuditEvent.id == checkpoint.id)) == checkpoint.chain
 
 
 async def verify(session: AsyncSession, expected: Collection[Checkpoint] = ()) -> Verification:
-    """Walk the whole trail, and compare it with checkpoints that were kept elsewhere."""
+    """Check the whole trail, and compare it with checkpoints that were stored elsewhere."""
     walk = _Walk(is_gapless=session.get_bind().dialect.name == "sqlite")
     first_broken, unmet = None, set(expected)
     async for row in _rows(session):
@@ -96,7 +95,7 @@ async def verify(session: AsyncSession, expected: Collection[Checkpoint] = ()) -
 
 
 class _Walk:
-    """Follows the chain from its first row. `is_gapless` says that the database gives out ids without gaps (SQLite, not PostgreSQL)."""
+    """Follows the chain from its first row. `is_gapless` says that the database assigns ids without gaps (SQLite, not PostgreSQL)."""
 
     def __init__(self, *, is_gapless: bool) -> None:
         self._is_gapless = is_gapless
@@ -104,12 +103,12 @@ class _Walk:
         self._id = 0
 
     def fits(self, row: Row[Any]) -> bool:
-        """Whether a row is the next one."""
+        """Return whether a row continues the chain; go on from it in any case."""
         values = row._asdict()
         del values["chain"]
         if row.chain == link(self._chain, values):
             fits = row.id == self._id + 1 or not self._is_gapless
-        else:  # the first releases left the id out of the link
+        else:  # in the first releases the id was not part of the link
             del values["id"]
             fits = row.chain == link(self._chain, values)
         self._chain, self._id = row.chain, row.id

@@ -1,4 +1,4 @@
-"""Checkpoints of the audit trail in the log, which is kept elsewhere than the database: at the start and each day, by each process."""
+"""Each process logs a checkpoint of the audit trail at its start and daily, because logs are stored apart from the database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = Logger(__name__)
 
 
 class CheckpointLog:
-    """Logs the newest event's id and chain value; `run` goes on until it is cancelled."""
+    """Logs the newest event's id and chain value; `run` runs until it is cancelled."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -25,7 +25,7 @@ class CheckpointLog:
         self._due = 0.0
 
     async def run(self) -> None:
-        """Look once a minute whether a line is due."""
+        """Call `write_if_due` once a minute."""
         while True:
             try:
                 await self.write_if_due()
@@ -34,7 +34,7 @@ class CheckpointLog:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def write_if_due(self) -> None:
-        """Log a line where a day has passed, and an error where the event of the line before is gone or is another; raises Unavailable."""
+        """Log a checkpoint once a day, and an error where the event of the last one is gone or has changed; raises Unavailable."""
         now = clock.monotonic()
         if self._due > now:
             return

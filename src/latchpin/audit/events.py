@@ -16,7 +16,7 @@ Outcome = Literal["done", "refused", "failed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Base of all events. `organization_id` overrides the actor's where nobody is known to act."""
+    """Base of all events. `organization_id` overrides the actor's where the actor is unknown."""
 
     action: ClassVar[str]
     target_kind: ClassVar[str | None] = None

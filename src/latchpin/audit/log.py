@@ -1,4 +1,4 @@
-"""Writing the audit trail: rows are added as a transaction's last statements, each bound to all rows before it (`chain`)."""
+"""Writing the audit trail: rows are added as a transaction's last statements, each linked to all rows before it (`chain`)."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from latchpin.storage.models import AuditEvent
 
 _PENDING = "latchpin_audit"
 _LOCK = 7202332
-# The database's own counter goes on where the newest rows were removed, and so leaves a gap.
+# The database's own counter does not go back when the newest rows are removed, and so leaves a gap.
 _COUNTER = {
     "sqlite": text("SELECT seq FROM sqlite_sequence WHERE name = 'audit_events'"),
     "postgresql": text("SELECT nextval(pg_get_serial_sequence('audit_events', 'id')) - 1 FROM generate_series(1, :rows)"),
 }
 _ADD = insert(AuditEvent.__table__)  # type: ignore[arg-type]  # a Table, which SQLAlchemy types as less than it is
-_LONGEST_VALUE, _SHOWN = 1000, 200  # characters of one value that changed; of a longer one its beginning and its digest are kept
+_LONGEST_VALUE, _SHOWN = 1000, 200  # characters of one changed value; of a longer one only the start and the digest are stored
 _MOST_CHANGES = 32_000
 
 
 def record(session: AsyncSession, event: Event, by: Actor, *, at: datetime | None = None) -> None:
-    """Add one event to this transaction. It is written with the commit, or not at all; never call it for reading."""
+    """Add one event to this transaction. It is written only with the commit; never call this in a read-only transaction."""
     pending: list[dict[str, Any]] | None = session.info.get(_PENDING)
     if pending is None:
         pending = session.info[_PENDING] = []
@@ -41,7 +41,7 @@ def record(session: AsyncSession, event: Event, by: Actor, *, at: datetime | Non
 
 async def _write(session: AsyncSession) -> None:
     if session.get_bind().dialect.name == "postgresql":
-        await session.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))  # the chain has one end
+        await session.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))  # only one transaction at a time may extend the chain
     last = await chain.newest(session) or chain.Checkpoint(0, chain.FIRST)
     pending, rows = session.info.pop(_PENDING), []
     for row_id, values in zip(await _ids(session, len(pending), last.id), pending, strict=True):
@@ -52,9 +52,9 @@ async def _write(session: AsyncSession) -> None:
 
 
 async def _ids(session: AsyncSession, number: int, last: int) -> range:
-    """Return the ids of the next rows: they are part of the links, so they are known before the rows are written.
+    """Return the ids of the next rows: they are part of the links, so they have to be known before the rows are written.
 
-    They go on from the newest row even where the database's counter was set back, so that no change fails for it.
+    They continue from the newest row even where the database's counter was reset, so that no change fails because of it.
     """
     dialect = session.get_bind().dialect.name
     given = (await session.scalars(_COUNTER[dialect], {"rows": number} if dialect == "postgresql" else {})).all()
@@ -86,7 +86,7 @@ def _row(event: Event, by: Actor, at: datetime) -> dict[str, Any]:
 
 
 def _changes(changes: Changes) -> str:
-    """Return what changed as JSON of bounded size: one who may change a text as often as they like fills no disk with it."""
+    """Return the changes as JSON of limited size, so that a user who changes a long text again and again cannot fill the disk."""
     pairs = {name: [_bounded(value) for value in pair] for name, pair in changes.items()}
     encoded = _one_line_of_json(pairs)
     if len(encoded) <= _MOST_CHANGES:
@@ -96,7 +96,7 @@ def _changes(changes: Changes) -> str:
 
 def _one_line_of_json(pairs: Mapping[str, list[Plain]]) -> str:
     text = json.dumps(pairs, ensure_ascii=False)
-    return one_line(text, 7 * len(text))  # what `one_line` makes visible takes six characters, and JSON cut off is none
+    return one_line(text, 7 * len(text))  # `one_line` writes a hidden character as six, and truncated JSON would be invalid
 
 
 def _bounded(value: Plain) -> Plain:

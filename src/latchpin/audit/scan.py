@@ -1,7 +1,8 @@
-"""How a page of the audit trail is read: by the index that fits its filters best, in the order of ids, and a bounded number of rows.
+"""How a page of the audit trail is read: by the index that suits its filters best, in the order of ids, and a limited number of rows.
 
-The conditions that the index answers are written plainly; all others are kept from the planner, so that both databases read the trail in
-order and sort nothing, whatever statistics they have. Where others remain, most rows may be in vain, so they are looked at by the piece.
+Only the conditions for that index are visible to the query planner; all others are written so that no index can be used. So both
+databases read the trail in order and never sort, whatever their statistics. As the other conditions may reject most rows, the number of
+rows read for one page is limited.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from latchpin.storage.models import AuditEvent, OAuthGrant, Organization
 from latchpin.storage.search import contains
 
 DEPTH = 20_000
-TEXT_DEPTH = 5_000  # where a text is looked for in four columns
-_ABREAST = 1_000  # so many events may be written in another order than that of their times, as by hosts whose clocks differ
+TEXT_DEPTH = 5_000  # for a search for text, which reads four columns
+_ABREAST = 1_000  # how many events may be out of the order of their times, as when the clocks of hosts differ
 _EQUAL = ("outcome", "actor_id", "credential_kind", "credential_id", "target_kind", "target_id")
-_UNUSUAL = AuditEvent.outcome != literal_column("'done'")  # as the index says it
+_UNUSUAL = AuditEvent.outcome != literal_column("'done'")  # written exactly as in the partial index
 _USED = ".used"
-_WITHOUT_ID = ("command_line", "none")  # kinds of credential that are no row
+_WITHOUT_ID = ("command_line", "none")  # kinds of credential that have no row
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What to show; None shows all. `text` looks into actor, target, credential and address; `since` and `until` are UTC.
+    """What to show; None shows all. `text` searches actor, target, credential and address; `since` and `until` are UTC.
 
-    `app_id` shows what an app did by itself and for its users, those of its grants that are still kept; `address` is how one begins.
+    `app_id` shows what an app did by itself and through its grants that are still stored; `address` is the start of an address.
     """
 
     action: str | None = None
@@ -51,9 +52,9 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Which rows are looked at (`indexed`, and ids between the bounds, which belong to it), and which of them are shown (`checked`).
+    """Which rows are read (`indexed`, and ids from `lowest` to `highest`), and which of them are shown (`checked`).
 
-    `visible` holds for all that is looked at, as a rule.
+    `visible` is a condition that normally all rows that are read meet.
     """
 
     indexed: list[ColumnElement[bool]]
@@ -64,7 +65,7 @@ class Scan:
     visible: list[ColumnElement[bool]] = field(default_factory=list)
 
     def rows(self) -> list[ColumnElement[bool]]:
-        """The conditions for the rows that are looked at."""
+        """The conditions for the rows that are read."""
         bounds = [AuditEvent.id >= self.lowest] if self.lowest is not None else []
         if self.highest is not None:
             bounds.append(AuditEvent.id <= self.highest)
@@ -77,14 +78,14 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
-    """What an organization may read, as a condition that no index answers, and whether it is the deployment's only one."""
+    """What an organization may read, as a condition without an index, and whether it is the deployment's only organization."""
 
     is_alone: bool
     condition: ColumnElement[bool]
 
 
 async def open_(session: AsyncSession, organization_id: int, filters: Filters, *, before: int | None) -> Scan | None:
-    """Return how to read a page of the events with ids below `before`; None where the dates leave nothing."""
+    """Return how to read a page of the events with ids below `before`; None where there are no events between the dates."""
     equal = {name: value for name in _EQUAL if (value := getattr(filters, name)) is not None}
     indexed, answered = await _by_index(session, filters, equal)
     checked = [_unindexed(getattr(AuditEvent, name)) == value for name, value in equal.items() if name not in answered]
@@ -105,10 +106,10 @@ async def open_(session: AsyncSession, organization_id: int, filters: Filters, *
 
 
 async def shallow(session: AsyncSession, scan: Scan) -> tuple[Scan, bool]:
-    """Return a scan cut to the newest `depth` of its rows, and whether older ones are left; one that shows all it looks at is not cut."""
+    """Return the scan limited to the newest `depth` of its rows, and whether older ones are left; without `checked` it is not limited."""
     if not scan.checked:
         return scan, False
-    if not scan.indexed:  # all rows: their ids are counted instead of them
+    if not scan.indexed:  # all rows: estimate their number from the ids
         newest = await session.scalar(select(AuditEvent.id).where(*scan.rows()).order_by(AuditEvent.id.desc()).limit(1))
         lowest = (newest or 0) - scan.depth + 1
         is_cut = lowest > (scan.lowest or 1)
@@ -119,14 +120,14 @@ async def shallow(session: AsyncSession, scan: Scan) -> tuple[Scan, bool]:
 
 
 async def visibility(session: AsyncSession, organization_id: int) -> Visibility:
-    """Say what an organization may read. Where it is alone, that includes what belongs to nobody, as unknown keys do."""
+    """Return what an organization may read. The only organization also sees events without one, such as uses of unknown keys."""
     is_alone = len((await session.scalars(select(Organization.id).limit(2))).all()) < 2  # noqa: PLR2004  one or none
     owner = func.coalesce(AuditEvent.organization_id, organization_id) if is_alone else _unindexed(AuditEvent.organization_id)
     return Visibility(is_alone, owner == organization_id)
 
 
 async def _by_index(session: AsyncSession, filters: Filters, equal: dict[str, Any]) -> tuple[list[ColumnElement[bool]], set[str]]:
-    """Return the conditions that one index answers, the one that leaves the fewest rows as a rule, and the filters that they stand for."""
+    """Return the conditions for one index, usually the one with the fewest matching rows, and the filters that they implement."""
     for names in (("target_kind", "target_id"), ("credential_kind", "credential_id"), ("actor_id",)):
         if equal.keys() >= set(names):
             return [getattr(AuditEvent, name) == equal[name] for name in names], set(names)
@@ -147,13 +148,13 @@ async def _by_index(session: AsyncSession, filters: Filters, equal: dict[str, An
 
 
 def _whole_action(beginning: str | None) -> str | None:
-    """Return the only action that begins so, None where there are several, or none that is known."""
+    """Return `beginning` where it is a whole action and no other action begins with it, else None."""
     matching = [each.action for each in events.ALL if beginning and each.action.startswith(beginning)]
     return matching[0] if len(matching) == 1 and matching[0] == beginning else None
 
 
 def _unindexed_conditions(filters: Filters, answered: set[str]) -> list[ColumnElement[bool]]:
-    """The conditions that no index answers."""
+    """The conditions for the remaining filters, written so that no index is used."""
     conditions: list[ColumnElement[bool]] = []
     if filters.action and "action" not in answered:
         conditions.append(_unindexed(AuditEvent.action).startswith(filters.action, autoescape=True))
@@ -168,7 +169,7 @@ def _unindexed_conditions(filters: Filters, answered: set[str]) -> list[ColumnEl
 
 
 async def _between_times(session: AsyncSession, scan: Scan, filters: Filters) -> Scan | None:
-    """Return a scan whose ids are bounded by the times that are asked for, which are compared themselves as well."""
+    """Return the scan with its ids limited to the requested times; the times themselves are compared too. None where no event matches."""
     lowest, highest, checked = scan.lowest, scan.highest, list(scan.checked)
     if filters.since is not None:
         first = select(AuditEvent.id).where(AuditEvent.at >= filters.since).order_by(AuditEvent.at).limit(_ABREAST).subquery()
@@ -196,5 +197,5 @@ def _by_app(app_id: int, *, indexed: bool) -> ColumnElement[bool]:
 
 
 def _unindexed(column: Any) -> Any:  # noqa: ANN401  any mapped column
-    """A column's value as an expression that no index holds."""
+    """A column's value as an expression that has no index."""
     return column + 0 if isinstance(column.type, Integer) else column.concat("")

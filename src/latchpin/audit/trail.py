@@ -1,4 +1,4 @@
-"""Reading the audit trail: filters and stable cursor pages (`scan`); `chain` checks that it is whole."""
+"""Reading the audit trail: filters and stable cursor pages (`scan`); `chain` verifies that nothing has been changed or removed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Filters", "get", "newest", "page"]
 async def page(
     session: AsyncSession, organization_id: int, filters: Filters, *, cursor: str | None = None, size: int = 50
 ) -> Page[AuditEvent]:
-    """Return events of one organization, newest first; `cursor` is a page's `next`. `size` is bounded to 1..200.
+    """Return events of one organization, newest first; `cursor` is the `next` of the page before. `size` is limited to 1..200.
 
-    Events that arrive while somebody pages appear only on the first page and shift nothing. At most `scan.DEPTH` events are looked at for
-    one page, so where few of them pass the filters a page is short, even empty, and has a `next` all the same. Raises Invalid for a
-    foreign cursor.
+    Events added while somebody pages appear only on the first page and do not shift the others. At most `scan.DEPTH` events are read for
+    one page, so where few of them match the filters, a page can be short or even empty and still have a `next`. Raises Invalid for a
+    cursor that is not ours.
     """
     size = max(1, min(size, 200))
     before = None if cursor is None else decode_cursor(cursor)

@@ -1,6 +1,6 @@
 """What each `type` of a problem document means: the source of the pages below /errors and of docs/reference/errors.md. Pure.
 
-A code that the API gains needs its entry in `callers` or `requests`: tests/test_problem_types.py reads the code and fails for one without.
+Each error code needs an entry in `callers` or `requests`: tests/test_problem_types.py reads the code and fails where one is missing.
 """
 
 from __future__ import annotations
@@ -14,5 +14,5 @@ _BY_SLUG = {each.slug: each for each in ALL_TYPES}
 
 
 def get(slug: str) -> ProblemType:
-    """Return the type at an address; raises KeyError where there is none."""
+    """Return the type by the last part of its address; raises KeyError where there is none."""
     return _BY_SLUG[slug]

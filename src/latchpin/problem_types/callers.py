@@ -1,4 +1,4 @@
-"""Refusals of a request or of its caller (400 to 403). Words between backticks are code, on the pages and in the reference alike."""
+"""Errors of a request or of its caller (400 to 403). Words between backticks are code, both on the pages and in the reference."""
 
 from __future__ import annotations
 

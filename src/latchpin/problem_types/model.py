@@ -1,6 +1,6 @@
 """One type of problem document, its address, and its example. Pure.
 
-`type` is the public address with /errors/ and the error code, written with dashes.
+`type` is the public address followed by /errors/ and the error code, written with dashes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SAMPLE_REQUEST = "7c1d09e2b4-41"
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """One type. `heading` is for people; `detail`, `instance` and `more` make the example; `title` is the document's own."""
+    """One type. `heading` is for people; `detail`, `instance` and `more` make the example; `title` is that of the document."""
 
     code: str
     status: int
@@ -52,7 +52,7 @@ class ProblemType:
         return slug_of(self.code)
 
     def example(self, public_url: str) -> dict[str, Any]:
-        """A whole problem document of this type, in the order in which the API writes it."""
+        """A complete problem document of this type, with its members in the API's order."""
         scope = {name: value for name, value in self.more.items() if name == "scope"}
         rest = {name: value for name, value in self.more.items() if name != "scope"}
         return {
@@ -69,10 +69,10 @@ class ProblemType:
 
 
 def slug_of(code: str) -> str:
-    """Write an error code as an address does."""
+    """Return an error code as it is written in an address."""
     return code.replace("_", "-")
 
 
 def address_of(public_url: str, slug: str) -> str:
-    """Return a type's address, which is what `type` says."""
+    """Return a type's address, the value of `type`."""
     return f"{public_url}{PATH}/{slug}"

@@ -1,4 +1,4 @@
-"""Refusals about what a request asks for (404 to 503). Words between backticks are code, on the pages and in the reference alike."""
+"""Errors about what a request asks for (404 to 503). Words between backticks are code, both on the pages and in the reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from latchpin.problem_types.model import ProblemType
 
 
 def _missing(kind: str, instance: str, number: int | None = None) -> ProblemType:
-    """Make the type for a kind of thing, in the words of `errors.Missing`."""
+    """Return the type for a kind of missing object, in the words of `errors.Missing`."""
     name = kind[:1].upper() + kind[1:]
     article = "an" if kind[0] in "aeiouA" else "a"
     return ProblemType(

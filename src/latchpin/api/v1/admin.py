@@ -1,4 +1,4 @@
-"""All routes of Latchpin's own under /api/v1/admin/; they are no part of the compatible surface (contract/README.md)."""
+"""All routes of Latchpin's own under /api/v1/admin/; they are not part of the compatible API (contract/README.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands open for a user, under /api/v1/admin/: browser sessions and connected apps, for administrators to see and to end."""
+"""A user's browser sessions and connected apps, under /api/v1/admin/: for administrators to list and to end."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class PlaceOut(CamelStruct, frozen=True):
 
 
 class ConnectedOut(CamelStruct, frozen=True):
-    """An app that the user let act. `until` is when that ends by itself, null where it ends with the browser session.
+    """An app that the user has authorized. `until` is when its access expires, null where it ends with the browser session.
 
-    `active` false: the app holds nothing now, but the user's consent lets it come back without asking.
+    `active` false: the app has no grant now, but can get one without asking, because the user's consent is still valid.
     """
 
     app_id: int
@@ -96,7 +96,7 @@ def _connected(connected_app: ConnectedApp) -> ConnectedOut:
     responses=problems(404),
 )
 async def list_sessions(request: Request[Any, Any, Any], user_id: UserId) -> list[SessionOut]:
-    """Return the browsers in which a user is signed in, the latest used first."""
+    """Return the browsers in which a user is signed in, the most recently used first."""
     async with database(request).read() as session:
         user = await users.get(session, principal(request).organization_id, user_id)
         return [_session(each) for each in await sessions.of_user(session, user.id, services.of(request).settings)]
@@ -111,7 +111,7 @@ async def list_sessions(request: Request[Any, Any, Any], user_id: UserId) -> lis
     responses=problems(404),
 )
 async def end_session(request: Request[Any, Any, Any], user_id: UserId, session_id: SessionId) -> None:
-    """Sign a user out of one browser, with what apps may do only as long as that lasts."""
+    """Sign a user out of one browser, and end the apps' grants that are bound to that session."""
     async with database(request).transaction() as session:
         user = await users.get(session, principal(request).organization_id, user_id)
         await sessions.end(session, user.id, session_id, by=actor(request), name=user.email)
@@ -126,7 +126,7 @@ async def end_session(request: Request[Any, Any, Any], user_id: UserId, session_
     responses=problems(404),
 )
 async def list_grants(request: Request[Any, Any, Any], user_id: UserId) -> list[ConnectedOut]:
-    """Return the apps that a user lets act, the latest used first."""
+    """Return the apps that a user has authorized, the most recently used first."""
     async with database(request).read() as session:
         user = await users.get(session, principal(request).organization_id, user_id)
         return [_connected(each) for each in await connected.of_user(session, user.id, services.of(request).settings)]
@@ -141,7 +141,7 @@ async def list_grants(request: Request[Any, Any, Any], user_id: UserId) -> list[
     responses=problems(404),
 )
 async def end_grants(request: Request[Any, Any, Any], user_id: UserId, app_id: AppId) -> None:
-    """Take back what a user allowed an app: its tokens are refused from the next request on, and it has to ask again."""
+    """Withdraw a user's consent to an app: its tokens are refused from the next request on, and it has to ask again."""
     async with database(request).transaction() as session:
         user = await users.get(session, principal(request).organization_id, user_id)
         await connected.withdraw(session, user, app_id, by=actor(request))

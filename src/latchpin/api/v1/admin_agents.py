@@ -21,9 +21,9 @@ _Comment = Annotated[str, msgspec.Meta(max_length=200, pattern=PROSE)]
 
 
 class NewAgent(Body, frozen=True):
-    """An agent to make. `definition` is the YAML text; without `spaceId` it goes to the caller's personal Space.
+    """An agent to create. `definition` is the YAML text; without `spaceId` it goes to the caller's personal Space.
 
-    An app that was let into one Space, and a service, have no personal Space: name one where they may write.
+    An app limited to one Space, and a service, have no personal Space: they have to name a Space where they may write.
     """
 
     definition: Document
@@ -39,7 +39,7 @@ class NewVersion(Body, frozen=True):
 
 
 class NewPlace(Body, frozen=True):
-    """Where an agent is to live: a Space by its id, or null for its owner's personal Space."""
+    """Where to move an agent: the id of a Space, or null for its owner's personal Space."""
 
     space_id: Annotated[int, msgspec.Meta(ge=1, le=INT32)] | None
 
@@ -62,7 +62,7 @@ class DefinitionOut(CamelStruct, frozen=True):
     responses=problems(404, 422),
 )
 async def create_agent(request: Request[Any, Any, Any]) -> AgentOut:
-    """Make an agent from a definition. Problems of the definition are named with line and column."""
+    """Create an agent from a definition. Problems in the definition are reported with line and column."""
     body = await bodies.read(request, NewAgent)
     parsed = await agents.parse(body.definition)
     async with database(request).transaction() as session:
@@ -87,7 +87,7 @@ async def create_agent(request: Request[Any, Any, Any]) -> AgentOut:
     responses=problems(404, 409, 422),
 )
 async def save_definition(request: Request[Any, Any, Any], agent_id: AgentId) -> AgentOut:
-    """Save a definition as the newest version. The same text again adds none."""
+    """Save a definition as the newest version. The text of the newest version again adds none."""
     body = await bodies.read(request, NewVersion)
     parsed = await agents.parse(body.definition)
     async with database(request).transaction() as session:
@@ -126,7 +126,7 @@ async def get_definition(
     agent_id: AgentId,
     number: Annotated[int | None, QueryParameter(name="version", ge=1, le=INT32, description="By default the newest.")] = None,
 ) -> DefinitionOut:
-    """Return the YAML text of the newest or another version."""
+    """Return the YAML text of the newest version or of an older one."""
     async with database(request).read() as session:
         agent = await agents.get(session, principal(request), agent_id)
         version = await agents.version(session, agent.id, number or agent.version)

@@ -1,6 +1,6 @@
 """OAuth apps under /api/v1/admin/: for administrators signed in to the Control Center.
 
-A secret is in the answer that makes it and nowhere else.
+A secret is only in the response to the request that creates it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ async def list_apps(
     sort_column: Annotated[str, QueryParameter(name="sortColumn", description="The column to sort by.", enum=list(SORTS))] = "name",
     sort_order: Annotated[int, QueryParameter(name="sortOrder", ge=0, le=1, description="0 ascending, 1 descending.")] = 0,
 ) -> AppPage:
-    """Return one page of apps: the organization's own, and those of others that its users use or asked for."""
+    """Return one page of apps: the organization's own, and those of others that its users use or have requested."""
     if sort_column not in SORTS:
         raise Malformed(f"sortColumn must be one of {', '.join(SORTS)}.", field="sortColumn")
     if status and status not in set(AppStatus):
@@ -90,7 +90,7 @@ async def list_apps(
     responses=problems(409, 422),
 )
 async def create_app(request: Request[Any, Any, Any]) -> Response[AppMade]:
-    """Register an app. This answer shows its secret once; a lost one is replaced by rotating."""
+    """Register an app. Only this response shows its secret; to replace a lost secret, rotate it."""
     fields = (await bodies.read(request, AppEntry)).client_fields
     server, organization_id = services.of(request), principal(request).organization_id
     async with server.database.transaction() as session:
@@ -116,7 +116,7 @@ async def get_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
     responses=problems(404, 409, 422),
 )
 async def change_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetails:
-    """Replace an own app's fields. Another name, other addresses, keys or grant types, and wider scopes ask every user again."""
+    """Replace the fields of an app of the organization. A new name, addresses, keys, grant types or wider scopes ask every user again."""
     fields = (await bodies.read(request, AppEntry)).client_fields
     organization_id = principal(request).organization_id
     async with database(request).transaction() as session:
@@ -135,7 +135,7 @@ async def change_app(request: Request[Any, Any, Any], app_id: AppId) -> AppDetai
     responses=problems(404, 409, 422),
 )
 async def rotate_secret(request: Request[Any, Any, Any], app_id: AppId) -> Response[SecretMade]:
-    """Make a new secret, which this answer shows once. The one before it lives on for as long as asked; one older still ends now."""
+    """Create a new secret, which only this response shows. The previous one stays valid for the requested time; older ones end now."""
     body = await bodies.read(request, Rotation)
     server, organization_id = services.of(request), principal(request).organization_id
     async with server.database.transaction() as session:
@@ -155,7 +155,7 @@ async def rotate_secret(request: Request[Any, Any, Any], app_id: AppId) -> Respo
     responses=problems(404, 409),
 )
 async def end_older_secret(request: Request[Any, Any, Any], app_id: AppId) -> None:
-    """End the older of two living secrets now. With only one, nothing changes."""
+    """End the older of two valid secrets now. With only one, nothing changes."""
     async with database(request).transaction() as session:
         client = await _own(session, principal(request).organization_id, app_id)
         await client_admin.end_older_secret(session, client, by=actor(request))
@@ -171,7 +171,7 @@ async def end_older_secret(request: Request[Any, Any, Any], app_id: AppId) -> No
     responses=problems(404, 409, 422),
 )
 async def approve_app(request: Request[Any, Any, Any], app_id: AppId) -> None:
-    """Let the organization's users let the app in, as it is now; 409 where it has another `version` than the body says."""
+    """Allow the organization's users to authorize the app as it is now; 409 where its `version` is not the one in the body."""
     body = await bodies.read(request, Approval) if await read_body(request) else Approval()
     async with database(request).transaction() as session:
         await approvals.approve(session, principal(request).organization_id, app_id, version=body.version, by=actor(request))
@@ -187,7 +187,7 @@ async def approve_app(request: Request[Any, Any, Any], app_id: AppId) -> None:
     responses=problems(404, 409),
 )
 async def block_app(request: Request[Any, Any, Any], app_id: AppId) -> GrantsEnded:
-    """Close the app to the organization: what its users granted ends with this answer."""
+    """Block the app for the organization: all grants of its users end before this response is sent."""
     async with database(request).transaction() as session:
         ended = await approvals.block(session, principal(request).organization_id, app_id, by=actor(request))
     return GrantsEnded(grants_ended=ended)
@@ -203,7 +203,7 @@ async def block_app(request: Request[Any, Any, Any], app_id: AppId) -> GrantsEnd
     responses=problems(404, 409),
 )
 async def revoke_app(request: Request[Any, Any, Any], app_id: AppId) -> GrantsEnded:
-    """Revoke an own app for good, with all grants of it: no request that begins after this answer is accepted. May be repeated."""
+    """Revoke an app of the organization for good, with all its grants: no later request of it is accepted. May be repeated."""
     async with database(request).transaction() as session:
         client = await _own(session, principal(request).organization_id, app_id)
         return GrantsEnded(grants_ended=await client_admin.revoke(session, client, by=actor(request)))
@@ -218,7 +218,7 @@ async def revoke_app(request: Request[Any, Any, Any], app_id: AppId) -> GrantsEn
     responses=problems(404, 409),
 )
 async def delete_app(request: Request[Any, Any, Any], app_id: AppId) -> None:
-    """Remove the entry of an own app that was revoked. The audit log keeps its history."""
+    """Delete the entry of a revoked app of the organization. The audit log keeps its history."""
     async with database(request).transaction() as session:
         client = await _own(session, principal(request).organization_id, app_id)
         await client_admin.delete(session, client, by=actor(request))
@@ -233,7 +233,7 @@ async def delete_app(request: Request[Any, Any, Any], app_id: AppId) -> None:
     responses=problems(404),
 )
 async def list_users(request: Request[Any, Any, Any], app_id: AppId) -> list[AppUserOut]:
-    """Return the organization's users who let the app act now, the latest used first; at most 200."""
+    """Return the organization's users for whom the app has a grant now, the most recently used first; at most 200."""
     organization_id = principal(request).organization_id
     async with database(request).read() as session:
         summary = await client_list.get(session, organization_id, app_id)
@@ -249,7 +249,7 @@ async def list_users(request: Request[Any, Any, Any], app_id: AppId) -> list[App
     responses=problems(),
 )
 async def get_policy(request: Request[Any, Any, Any]) -> AppPolicy:
-    """Return whether an administrator has to approve apps of others."""
+    """Return whether an administrator has to approve apps of other organizations."""
     async with database(request).read() as session:
         return AppPolicy(needs_approval=await approvals.needs_approval(session, principal(request).organization_id))
 
@@ -263,7 +263,7 @@ async def get_policy(request: Request[Any, Any, Any]) -> AppPolicy:
     responses=problems(422),
 )
 async def change_policy(request: Request[Any, Any, Any]) -> AppPolicy:
-    """Set whether an administrator has to approve apps of others. What users granted before stays, until an app is blocked."""
+    """Set whether an administrator has to approve apps of others. Existing grants stay until an app is blocked."""
     body = await bodies.read(request, AppPolicy)
     organization_id = principal(request).organization_id
     async with database(request).transaction() as session:
@@ -272,7 +272,7 @@ async def change_policy(request: Request[Any, Any, Any]) -> AppPolicy:
 
 
 async def _own(session: Session, organization_id: int, app_id: int) -> OAuthClient:
-    """Return an app that the organization made, held until the commit; raises Missing, and Conflict for one that others made."""
+    """Return an app of the organization, locked until the commit; raises Missing, and Conflict for an app of others."""
     summary = await client_list.get(session, organization_id, app_id)
     if not summary.own:
         raise Conflict(_OUTSIDE)

@@ -29,7 +29,7 @@ _decode = msgspec.json.Decoder(dict[str, list[Any]]).decode
 
 
 class Actor(CamelStruct, frozen=True):
-    """Who acted: a user through a credential, the command line, or nobody known."""
+    """Who acted: a user through a credential, the command line, or an unknown caller."""
 
     id: int | None
     name: str
@@ -39,7 +39,7 @@ class Actor(CamelStruct, frozen=True):
 
 
 class Target(CamelStruct, frozen=True):
-    """What it was done to; the name is kept although the thing may be gone."""
+    """The object of the action; its name is kept even if it has been deleted since."""
 
     kind: str | None
     id: int | None
@@ -64,14 +64,14 @@ class EventOut(CamelStruct, frozen=True):
 
 
 class EventPage(CamelStruct, frozen=True):
-    """Records, newest first. `next` is the `cursor` of the following page, null on the last one, and on that alone."""
+    """Records, newest first. `next` is the `cursor` of the following page; null only on the last page."""
 
     events: list[EventOut]
     next: str | None
 
 
 def to_schema(row: AuditEvent) -> EventOut:
-    """Put a record on the wire."""
+    """Return a record as the API shows it."""
     return EventOut(
         id=row.id,
         at=row.at,
@@ -117,9 +117,9 @@ async def list_events(
     max_records: Annotated[int, QueryParameter(name="maxRecords", ge=1, le=200, description="1 to 200.")] = 50,
     cursor: Annotated[str | None, text_parameter("`next` of the page before.", most=64)] = None,
 ) -> EventPage:
-    """Return records of the organization, newest first. Records that arrive in between shift no page.
+    """Return records of the organization, newest first. Records added between two requests do not shift the pages.
 
-    Go by `next` until it is null: where few records match, a page may hold fewer than asked for, even none, while older ones follow.
+    Follow `next` until it is null: where few records match, a page may have fewer than requested, even none, before the last one.
     """
     if outcome not in (None, *_OUTCOMES):
         raise Malformed("outcome must be done, refused or failed.", field="outcome")
@@ -158,13 +158,13 @@ async def get_event(request: Request[Any, Any, Any], event_id: EventId) -> Event
 
 
 def _moment(text: str | None, field: str) -> datetime | None:
-    """Read a date (its beginning) or a time; a time without a zone is UTC."""
+    """Read a time, or a date as the start of that day; without a time zone it is UTC."""
     if not text:
         return None
     try:
         if len(text) == len("2027-11-24"):
             return datetime.combine(date.fromisoformat(text), time(tzinfo=UTC))
-        # A plus sign in an address arrives as a blank.
+        # An unescaped plus sign in a query is decoded as a space.
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):

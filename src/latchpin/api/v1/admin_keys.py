@@ -1,6 +1,6 @@
 """API keys of users, and the policy for them, under /api/v1/admin/: for administrators signed in to the Control Center.
 
-The full key is in the answer that makes it and nowhere else.
+The full key is only in the response to the request that creates it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHANGE = requires(roles.ADMINISTER, reauth=True)
 
 
 class ApiKeyOut(CamelStruct, frozen=True):
-    """An API key as it is kept: `prefix` to recognise it by, never the key. `access` is null for a set of scopes without a name."""
+    """An API key as stored: `prefix` identifies it, the key itself is never shown. `access` is null for a set of scopes without a name."""
 
     id: int
     user_id: int
@@ -52,7 +52,7 @@ class ApiKeyOut(CamelStruct, frozen=True):
 
 
 class NewApiKey(Body, frozen=True):
-    """A key to make. `expires` left out: as the policy says. `networks` are CIDR texts; `rateLimit` is requests per window."""
+    """A key to create. Without `expires` the policy's default applies. `networks` are CIDR texts; `rateLimit` is requests per window."""
 
     expires: Time | None = None
     description: OptionalText | None = None
@@ -62,26 +62,26 @@ class NewApiKey(Body, frozen=True):
 
 
 class ApiKeyMade(CamelStruct, frozen=True):
-    """A key just made. `key` is the full key, shown this once: only a hash of it is kept."""
+    """A new key. `key` is the full key, shown only this once: the server keeps only a hash of it."""
 
     key: str
     api_key: ApiKeyOut
 
 
 class NewExpiry(Body, frozen=True):
-    """When the key is to expire."""
+    """The new expiry of the key."""
 
     expires: Time
 
 
 class Revocation(Body, frozen=True):
-    """Why the key is revoked; kept with the key and in the audit log."""
+    """The reason for revoking the key; stored with the key and in the audit log."""
 
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE)] = "revoked by an administrator"
 
 
 class KeyPolicyOut(CamelStruct, frozen=True):
-    """Lifetimes of API keys in days, as in force. `deploymentMaxDays` is the ceiling that the organization cannot pass."""
+    """Lifetimes of API keys in days, as in force. `deploymentMaxDays` is the deployment's maximum, which the organization cannot exceed."""
 
     default_days: int
     max_days: int
@@ -89,14 +89,14 @@ class KeyPolicyOut(CamelStruct, frozen=True):
 
 
 class KeyPolicyChange(Body, frozen=True):
-    """The organization's lifetimes in days; null means what the deployment says."""
+    """The organization's lifetimes in days; null means the deployment's setting."""
 
     default_days: int | None
     max_days: int | None
 
 
 def to_schema(key: ApiKey) -> ApiKeyOut:
-    """Put a key's entry on the wire."""
+    """Return a key's entry as the API shows it."""
     key_scopes = scopes.parse(key.scopes)
     return ApiKeyOut(
         id=key.id,
@@ -143,7 +143,7 @@ async def list_keys(request: Request[Any, Any, Any], user_id: UserId) -> list[Ap
     responses=problems(404, 409, 422),
 )
 async def create_key(request: Request[Any, Any, Any], user_id: UserId) -> Response[ApiKeyMade]:
-    """Make a key that acts for the user. This answer shows it once; a lost key can only be deleted and replaced."""
+    """Create a key that acts for the user. Only this response shows it; a lost key can only be deleted and replaced."""
     body = await bodies.read(request, NewApiKey)
     new = api_keys.KeyParameters(
         expires_at=body.expires,
@@ -183,7 +183,7 @@ async def get_key(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKeyOut:
     responses=problems(404, 409, 422),
 )
 async def change_expiry(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKeyOut:
-    """Set another expiry, within the policy. An expired key lives again; a revoked one does not."""
+    """Set another expiry, within the policy. This makes an expired key valid again, but not a revoked one."""
     body = await bodies.read(request, NewExpiry)
     organization_id = principal(request).organization_id
     async with database(request).transaction() as session:
@@ -202,7 +202,7 @@ async def change_expiry(request: Request[Any, Any, Any], key_id: KeyId) -> ApiKe
     responses=problems(404, 422),
 )
 async def revoke_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
-    """Revoke a key for good: no request that begins after this answer is accepted. Doing it twice changes nothing."""
+    """Revoke a key for good: no request that begins after this response is accepted. Doing it twice changes nothing."""
     body = await bodies.read(request, Revocation) if await read_body(request) else Revocation()
     async with database(request).transaction() as session:
         key = await api_keys.get(session, principal(request).organization_id, key_id)
@@ -218,7 +218,7 @@ async def revoke_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
     responses=problems(404),
 )
 async def delete_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
-    """Remove a key's entry; a live key is revoked by it. The audit log keeps its history."""
+    """Delete a key's entry; this also revokes a valid key. The audit log keeps its history."""
     async with database(request).transaction() as session:
         key = await api_keys.get(session, principal(request).organization_id, key_id)
         await api_keys.delete(session, key, by=actor(request))
@@ -233,7 +233,7 @@ async def delete_key(request: Request[Any, Any, Any], key_id: KeyId) -> None:
     responses=problems(),
 )
 async def get_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
-    """Return how long keys may live."""
+    """Return the allowed lifetimes of keys."""
     async with database(request).read() as session:
         return _policy(await policy.get(session, principal(request).organization_id, services.of(request).settings))
 
@@ -247,7 +247,7 @@ async def get_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
     responses=problems(422),
 )
 async def change_policy(request: Request[Any, Any, Any]) -> KeyPolicyOut:
-    """Set how long new keys may live. Existing keys keep their expiry."""
+    """Set the allowed lifetimes of new keys. Existing keys keep their expiry."""
     body = await bodies.read(request, KeyPolicyChange)
     organization_id, settings = principal(request).organization_id, services.of(request).settings
     async with database(request).transaction() as session:

@@ -1,4 +1,4 @@
-"""API resources under /api/v1/admin/: servers that take our tokens; for administrators signed in to the Control Center."""
+"""API resources under /api/v1/admin/: servers that accept our tokens; for administrators signed in to the Control Center."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _CHANGE = requires(roles.ADMINISTER, reauth=True)
 
 
 class ResourceOut(CamelStruct, frozen=True):
-    """A server that takes our tokens. `identifier` is what apps ask for and tokens carry as `aud` (RFC 8707).
+    """A server that accepts our tokens. `identifier` is the `resource` that apps request and the `aud` of the tokens (RFC 8707).
 
-    `clientId` is what the server introspects tokens with, by HTTP Basic with its secret (RFC 7662). With `mayCallApi` a token for it is
-    taken by our own API too.
+    With `clientId` and its secret the server introspects tokens by HTTP Basic (RFC 7662). With `mayCallApi` our own API accepts its
+    tokens too.
     """
 
     id: int
@@ -42,7 +42,7 @@ class ResourceOut(CamelStruct, frozen=True):
 
 
 class NewResource(Body, frozen=True):
-    """A resource to register. `identifier` is its https address without query and fragment, and stays."""
+    """A resource to register. `identifier` is its https address without query and fragment, and cannot be changed."""
 
     name: Name
     identifier: Name
@@ -50,21 +50,21 @@ class NewResource(Body, frozen=True):
 
 
 class ResourceChange(Body, frozen=True):
-    """What to change; what is left out stays as it is."""
+    """The fields to change; omitted fields keep their values."""
 
     name: Name | None = None
     may_call_api: bool | None = None
 
 
 class ResourceMade(CamelStruct, frozen=True):
-    """A resource just registered. `clientSecret` is its server's, shown this once."""
+    """A new resource. `clientSecret` is the secret of its server, shown only this once."""
 
     resource: ResourceOut
     client_secret: str
 
 
 def to_schema(resource: Resource) -> ResourceOut:
-    """Put a resource on the wire."""
+    """Return a resource as the API shows it."""
     return ResourceOut(
         id=resource.row.id,
         name=resource.row.name,
@@ -92,7 +92,7 @@ async def list_resources(request: Request[Any, Any, Any]) -> list[ResourceOut]:
     responses=problems(409, 422),
 )
 async def create_resource(request: Request[Any, Any, Any]) -> Response[ResourceMade]:
-    """Register a server that takes our tokens. This answer shows once the secret with which it introspects them."""
+    """Register a server that accepts our tokens. Only this response shows the secret with which it introspects them."""
     body = await bodies.read(request, NewResource)
     fields = ResourceFields(name=body.name, identifier=body.identifier, may_call_api=body.may_call_api)
     server, organization_id = services.of(request), principal(request).organization_id
@@ -150,7 +150,7 @@ async def change_resource(request: Request[Any, Any, Any], resource_id: Resource
     responses=problems(404, 422),
 )
 async def rotate_secret(request: Request[Any, Any, Any], resource_id: ResourceId) -> Response[SecretMade]:
-    """Make a new secret for introspection, which this answer shows once. The one before it lives on for as long as asked."""
+    """Create a new secret for introspection, which only this response shows. The previous one stays valid for the requested time."""
     body = await bodies.read(request, Rotation)
     server, organization_id = services.of(request), principal(request).organization_id
     async with server.database.transaction() as session:
@@ -169,7 +169,7 @@ async def rotate_secret(request: Request[Any, Any, Any], resource_id: ResourceId
     responses=problems(404),
 )
 async def delete_resource(request: Request[Any, Any, Any], resource_id: ResourceId) -> None:
-    """Remove a resource: no new token can be for it, and its server can introspect nothing any more."""
+    """Delete a resource: no new token is issued for it, and its server can no longer introspect tokens."""
     async with database(request).transaction() as session:
         resource = await resource_admin.get(session, principal(request).organization_id, resource_id)
         await resource_admin.delete(session, resource, by=actor(request))

@@ -22,7 +22,7 @@ _ADMINISTER = requires(roles.ADMINISTER)
 
 
 class RoleName(StrEnum):
-    """What a member may do in a Space; a later one includes the earlier ones."""
+    """What a member may do in a Space; each role includes the ones before it."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -40,13 +40,13 @@ class SpaceEntry(Body, frozen=True):
 
 
 class MemberEntry(Body, frozen=True):
-    """The role a user is to have."""
+    """The role to give to a user."""
 
     role: RoleName
 
 
 class MemberOut(CamelStruct, frozen=True):
-    """A user named a member of a Space."""
+    """A user who is a member of a Space."""
 
     user_id: int
     full_name: str
@@ -63,7 +63,7 @@ class MemberOut(CamelStruct, frozen=True):
     responses=problems(422),
 )
 async def create_space(request: Request[Any, Any, Any]) -> SpaceOut:
-    """Make a Space."""
+    """Create a Space."""
     fields = _read_fields(await bodies.read(request, SpaceEntry))
     async with database(request).transaction() as session:
         space = await spaces.create(session, principal(request).organization_id, fields, by=actor(request))
@@ -80,7 +80,7 @@ async def create_space(request: Request[Any, Any, Any]) -> SpaceOut:
     responses=problems(404, 422),
 )
 async def change_space(request: Request[Any, Any, Any], space_id: SpaceId) -> SpaceOut:
-    """Set all fields of a Space; what is left out gets its default."""
+    """Set all fields of a Space; omitted fields get their defaults."""
     fields = _read_fields(await bodies.read(request, SpaceEntry))
     async with database(request).transaction() as session:
         space = await spaces.owned(session, principal(request).organization_id, space_id)
@@ -98,7 +98,7 @@ async def change_space(request: Request[Any, Any, Any], space_id: SpaceId) -> Sp
     responses=problems(404, 409),
 )
 async def delete_space(request: Request[Any, Any, Any], space_id: SpaceId) -> None:
-    """Delete a Space that has no agents left, archived ones counted."""
+    """Delete a Space that has no agents left; archived agents count too."""
     async with database(request).transaction() as session:
         space = await spaces.owned(session, principal(request).organization_id, space_id)
         await spaces.delete(session, space, by=actor(request))
@@ -113,7 +113,7 @@ async def delete_space(request: Request[Any, Any, Any], space_id: SpaceId) -> No
     responses=problems(404),
 )
 async def list_members(request: Request[Any, Any, Any], space_id: SpaceId) -> list[MemberOut]:
-    """Return the users who were named members, by name. Administrators need not be named."""
+    """Return the members by name. Administrators have access without being members, and are listed only if they are."""
     async with database(request).read() as session:
         space = await spaces.owned(session, principal(request).organization_id, space_id)
         members = await spaces.members(session, space.id)
@@ -133,7 +133,7 @@ async def list_members(request: Request[Any, Any, Any], space_id: SpaceId) -> li
     responses=problems(404, 422),
 )
 async def set_member(request: Request[Any, Any, Any], space_id: SpaceId, user_id: UserId) -> None:
-    """Make a user of the organization a member, or give a member another role. It counts from the next request."""
+    """Make a user of the organization a member, or give a member another role. Takes effect at the next request."""
     body = await bodies.read(request, MemberEntry)
     await _set(request, space_id, user_id, Role[body.role.name])
 
@@ -147,7 +147,7 @@ async def set_member(request: Request[Any, Any, Any], space_id: SpaceId, user_id
     responses=problems(404),
 )
 async def remove_member(request: Request[Any, Any, Any], space_id: SpaceId, user_id: UserId) -> None:
-    """Take a user's role in a Space away, from the next request on. Removing somebody who is no member changes nothing."""
+    """Remove a user from a Space; takes effect at the next request. Removing somebody who is not a member changes nothing."""
     await _set(request, space_id, user_id, None)
 
 

@@ -59,7 +59,7 @@ class UserPage(CamelStruct, frozen=True):
 
 
 class NewUser(Body, frozen=True):
-    """A user to make; a temporary password is made and given out once."""
+    """A user to create; the response has a temporary password, shown only once."""
 
     full_name: Name
     email: Name
@@ -67,7 +67,7 @@ class NewUser(Body, frozen=True):
 
 
 class UserChange(Body, frozen=True):
-    """What to change; what is left out stays as it is."""
+    """The fields to change; omitted fields keep their values."""
 
     full_name: Name | None = None
     email: Name | None = None
@@ -75,26 +75,26 @@ class UserChange(Body, frozen=True):
 
 
 class UserMade(CamelStruct, frozen=True):
-    """A user just made. `temporaryPassword` is shown this once; the user changes it at the first sign-in."""
+    """A new user. `temporaryPassword` is shown only this once; the user has to change it at the first sign-in."""
 
     user: UserOut
     temporary_password: str
 
 
 class PasswordMade(CamelStruct, frozen=True):
-    """A temporary password, shown this once; the user changes it at the next sign-in."""
+    """A temporary password, shown only this once; the user has to change it at the next sign-in."""
 
     temporary_password: str
 
 
 class KeysRevoked(CamelStruct, frozen=True):
-    """How many API keys died with the change."""
+    """How many API keys the change revoked."""
 
     keys_revoked: int
 
 
 def to_schema(user: User, live_keys: int) -> UserOut:
-    """Put a user on the wire."""
+    """Return a user as the API shows it."""
     return UserOut(
         id=user.id,
         full_name=user.full_name,
@@ -150,7 +150,7 @@ async def list_users(
     responses=problems(422),
 )
 async def create_user(request: Request[Any, Any, Any]) -> Response[UserMade]:
-    """Make a user with a temporary password, which this answer shows once."""
+    """Create a user with a temporary password, which only this response shows."""
     body = await bodies.read(request, NewUser)
     password = await passwords.temporary()
     new = users.NewUser(full_name=body.full_name, email=body.email, group=body.group, password=password)
@@ -183,7 +183,7 @@ async def get_user(request: Request[Any, Any, Any], user_id: UserId) -> UserOut:
     responses=problems(404, 409, 422),
 )
 async def change_user(request: Request[Any, Any, Any], user_id: UserId) -> UserOut:
-    """Change name, e-mail address or group. The last active administrator stays one."""
+    """Change name, e-mail address or group. The last active administrator cannot leave the administrators."""
     body = await bodies.read(request, UserChange)
     async with database(request).transaction() as session:
         user = await users.get(session, principal(request).organization_id, user_id)
@@ -201,7 +201,7 @@ async def change_user(request: Request[Any, Any, Any], user_id: UserId) -> UserO
     responses=problems(404, 409),
 )
 async def disable_user(request: Request[Any, Any, Any], user_id: UserId) -> KeysRevoked:
-    """Disable a user. All of the user's API keys, browser sessions and apps' grants die with this answer."""
+    """Disable a user. All of the user's API keys, browser sessions and apps' grants end before this response is sent."""
     async with database(request).transaction() as session:
         user = await users.get(session, principal(request).organization_id, user_id)
         return KeysRevoked(keys_revoked=await users.disable(session, user, by=actor(request)))
@@ -217,7 +217,7 @@ async def disable_user(request: Request[Any, Any, Any], user_id: UserId) -> Keys
     responses=problems(404),
 )
 async def enable_user(request: Request[Any, Any, Any], user_id: UserId) -> None:
-    """Let a disabled user in again. Keys that were revoked stay revoked."""
+    """Enable a disabled user again. Revoked keys stay revoked."""
     async with database(request).transaction() as session:
         await users.enable(session, await users.get(session, principal(request).organization_id, user_id), by=actor(request))
 
@@ -232,7 +232,7 @@ async def enable_user(request: Request[Any, Any, Any], user_id: UserId) -> None:
     responses=problems(404),
 )
 async def reset_password(request: Request[Any, Any, Any], user_id: UserId) -> Response[PasswordMade]:
-    """Give a user a temporary password, which this answer shows once. All of the user's sessions and apps' grants end."""
+    """Give a user a temporary password, which only this response shows. All of the user's sessions and apps' grants end."""
     temporary = await passwords.temporary()
     async with database(request).transaction() as session:
         user = await users.get(session, principal(request).organization_id, user_id)
@@ -249,7 +249,7 @@ async def reset_password(request: Request[Any, Any, Any], user_id: UserId) -> Re
     responses=problems(404, 409),
 )
 async def delete_user(request: Request[Any, Any, Any], user_id: UserId) -> None:
-    """Delete a user with all keys, sessions and apps' grants. The user's agents go to the administrator who asks."""
+    """Delete a user with all keys, sessions and apps' grants. The user's agents go to the administrator who makes this request."""
     me = principal(request)
     async with database(request).transaction() as session:
         user = await users.get(session, me.organization_id, user_id)

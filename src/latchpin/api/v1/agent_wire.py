@@ -1,4 +1,4 @@
-"""Agents on the wire (contract/agents.md)."""
+"""Agents as the API shows them (contract/agents.md)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class AgentOut(CamelStruct, frozen=True):
-    """An agent. `spaceId` null is the owner's personal Space; `status` is the last run's; `isActive` while one goes on.
+    """An agent. `spaceId` null is the owner's personal Space; `status` is that of the last run; `isActive` while a run is in progress.
 
-    `userId` is the owner; 0 where an app made the agent on its own behalf.
+    `userId` is the owner; 0 where an app created the agent on its own behalf.
     """
 
     id: int
@@ -77,13 +77,13 @@ class VersionOut(CamelStruct, frozen=True):
 
 
 class Restore(Body, frozen=True, forbid_unknown_fields=False):
-    """Why the version is restored; the body may be left out, and the name may be written in any case."""
+    """Why the version is restored; the body is optional, and the field's name may be in any case."""
 
     content: Annotated[str, msgspec.Meta(max_length=500, pattern=PROSE)] | None = None
 
 
 def to_schema(row: AgentRow | Agent) -> AgentOut:
-    """Put an agent on the wire."""
+    """Return an agent as the API shows it."""
     return AgentOut(
         id=row.id,
         name=row.name,

@@ -84,7 +84,7 @@ async def count_search(
     text: Annotated[str, text_parameter("As for the search.", most=200, least=1, name="query")],
     include_archived: Annotated[bool, QueryParameter(name="includeArchived", description="Whether archived agents count.")] = False,
 ) -> Count:
-    """Count what a search would find, without a cap."""
+    """Count all agents that a search matches, without a limit."""
     filters = Filters(text=_not_blank(text), archived=None if include_archived else False)
     return Count(total_count=await agent_lists.count(database(request).executor, principal(request), filters))
 
@@ -176,7 +176,7 @@ async def restore_version(
     agent_id: AgentId,
     version_number: Annotated[int, PathParameter(ge=1, le=INT32, description="The version's number.")],
 ) -> None:
-    """Make an old version the newest one. Body `{"content": comment}`, which may be left out."""
+    """Make an old version the newest one. The body `{"content": comment}` is optional."""
     comment = _comment(await read_body(request))
     async with database(request).read() as session:
         await agents.get(session, principal(request), agent_id)
@@ -225,7 +225,7 @@ def _not_blank(text: str) -> str:
 
 
 def _comment(body: bytes) -> str | None:
-    """Read the restore body: an object whose `content`, any case, is the comment; an empty body counts as none."""
+    """Read the comment from the body: the field `content`, its name in any case; None for an empty body."""
     if not body.strip():
         return None
     try:

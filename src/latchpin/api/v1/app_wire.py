@@ -1,4 +1,4 @@
-"""What OAuth apps look like on the wire of /api/v1/admin/."""
+"""OAuth apps as the API shows them under /api/v1/admin/."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SpaceRole(Body, frozen=True):
 
 
 class SecretOut(CamelStruct, frozen=True):
-    """A living secret: `prefix` to recognise it by. `expires` is set for the older of two, while one replaces the other."""
+    """A valid secret: `prefix` identifies it. `expires` is set for the older of two, while the newer one replaces it."""
 
     prefix: str
     created: Time
@@ -42,10 +42,10 @@ class SecretOut(CamelStruct, frozen=True):
 
 
 class AppOut(CamelStruct, frozen=True):
-    """An app. `own` is whether the organization made it; of an app of others, who made it is not told.
+    """An app. `own` is whether it belongs to the organization; who created an app of others is not shown.
 
-    `users` counts the organization's users who let it act now. `askedBy`, `decidedBy` and `decided` tell of the approval.
-    `version` rises with name, addresses, keys, grant types and wider scopes; an approval is for one version, and another one waits.
+    `users` counts the organization's users for whom it has a grant now. `askedBy`, `decidedBy` and `decided` describe the approval.
+    `version` rises when name, addresses, keys or grant types change or scopes widen; an approval is for one version only.
     """
 
     id: int
@@ -75,7 +75,7 @@ class AppPage(CamelStruct, frozen=True):
 
 
 class AppDetails(AppOut, frozen=True):
-    """An app with how it proves itself, what it may ask for, and its living secrets, the oldest first."""
+    """An app with its authentication method, what it may request, and its valid secrets, the oldest first."""
 
     auth_method: str
     application_type: str
@@ -93,14 +93,14 @@ class AppDetails(AppOut, frozen=True):
 
 
 class AppMade(CamelStruct, frozen=True):
-    """An app just registered. `clientSecret` is shown this once; null for an app that has none."""
+    """A new app. `clientSecret` is shown only this once; null for an app that has none."""
 
     app: AppDetails
     client_secret: str | None
 
 
 class SecretMade(CamelStruct, frozen=True):
-    """A new secret, shown this once. `olderExpires` is when the one before it ends; null where there is none left."""
+    """A new secret, shown only this once. `olderExpires` is when the previous one ends; null where none is left."""
 
     client_secret: str
     older_expires: Time | None
@@ -113,7 +113,7 @@ class GrantsEnded(CamelStruct, frozen=True):
 
 
 class AppUserOut(CamelStruct, frozen=True):
-    """A user who lets the app act."""
+    """A user who has authorized the app."""
 
     user_id: int
     full_name: str
@@ -124,34 +124,34 @@ class AppUserOut(CamelStruct, frozen=True):
 
 
 class Approval(Body, frozen=True):
-    """What is approved: the app's `version` as it was looked at. The body may be left out; then it is the present one."""
+    """The `version` of the app that the administrator reviewed and approves. Without a body it is the current one."""
 
     version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
 
 
 class AppPolicy(Body, frozen=True):
-    """Whether an administrator has to approve an app that the organization did not make, before its users can let it in."""
+    """Whether an administrator has to approve an app that the organization did not create, before its users can authorize it."""
 
     needs_approval: bool
 
 
 class Rotation(Body, frozen=True):
-    """For how many hours the secret before the new one lives on; 0 ends it at once."""
+    """For how many hours the previous secret stays valid; 0 ends it at once."""
 
     overlap_hours: Annotated[int, msgspec.Meta(ge=0, le=720)] = 24
 
     @property
     def overlap(self) -> timedelta:
-        """The same as a length of time."""
+        """The hours as a timedelta."""
         return timedelta(hours=self.overlap_hours)
 
 
 class AppEntry(Body, frozen=True):
-    """An app's fields. `authMethod` is none, client_secret_basic, client_secret_post or private_key_jwt, and stays.
+    """An app's fields. `authMethod` is none, client_secret_basic, client_secret_post or private_key_jwt, and cannot be changed.
 
-    `scopes` are the most that it may ask for, none meaning any; with `client_credentials` they are what it may do itself, and `spaces`
-    where. `requirePushedAuthorizationRequests` takes its authorization requests only when it sent them ahead (RFC 9126);
-    `dpopBoundAccessTokens` gives it tokens only with proof of a key (RFC 9449).
+    `scopes` are the most that it may request, none meaning any; with `client_credentials` they are what the app itself may do, and
+    `spaces` is where. `requirePushedAuthorizationRequests` accepts only pushed authorization requests from it (RFC 9126);
+    `dpopBoundAccessTokens` issues tokens to it only with a DPoP proof (RFC 9449).
     """
 
     name: Name
@@ -170,7 +170,7 @@ class AppEntry(Body, frozen=True):
 
     @property
     def client_fields(self) -> ClientFields:
-        """The same for the feature."""
+        """The fields as the clients' feature takes them."""
         return ClientFields(
             name=self.name,
             auth_method=self.auth_method,
@@ -189,12 +189,12 @@ class AppEntry(Body, frozen=True):
 
 
 def to_schema(summary: ClientSummary) -> AppOut:
-    """Put an app on the wire."""
+    """Return an app as the API shows it."""
     return AppOut(**_client_values(summary))
 
 
 async def details(session: Session, summary: ClientSummary) -> AppDetails:
-    """Put an app with its details on the wire."""
+    """Return an app with its details as the API shows it."""
     client = summary.client
     held = await client_admin.spaces_of(session, client) if summary.own else {}
     active_secrets = await client_admin.active_secrets(session, client) if summary.own else []
@@ -217,7 +217,7 @@ async def details(session: Session, summary: ClientSummary) -> AppDetails:
 
 
 def secrets_of(active_secrets: Iterable[OAuthClientSecret]) -> list[SecretOut]:
-    """Put living secrets on the wire."""
+    """Return valid secrets as the API shows them."""
     return [
         SecretOut(prefix=each.prefix, created=each.created_at, created_by=each.created_by_name, expires=each.expires_at)
         for each in active_secrets
@@ -225,7 +225,7 @@ def secrets_of(active_secrets: Iterable[OAuthClientSecret]) -> list[SecretOut]:
 
 
 def user(client_user: ClientUser) -> AppUserOut:
-    """Put a user of an app on the wire."""
+    """Return a user of an app as the API shows them."""
     return AppUserOut(
         user_id=client_user.user.id,
         full_name=client_user.user.full_name,

@@ -1,4 +1,4 @@
-"""Files of runs: the list, and the way to a download (contract/runs.md)."""
+"""Files of runs: the list, and the redirect to a download (contract/runs.md)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RunFileOut(CamelStruct, frozen=True):
     responses=problems(404),
 )
 async def list_files(request: Request[Any, Any, Any], agent_id: AgentId, run_id: RunId) -> list[RunFileOut]:
-    """Return a run's files: records, log, and the list of requests; while it goes on, with what they hold by then."""
+    """Return a run's files: records, log, and the list of requests; during a run, as far as they are written."""
     async with database(request).read() as session:
         run = await runs.get(session, principal(request), agent_id, run_id)
         files = await run_files.of_run(session, run.id)
@@ -60,7 +60,7 @@ async def download(
     run_id: RunId,
     file_id: Annotated[int, PathParameter(ge=1, le=INT64, description="The file's id.")],
 ) -> Response[None]:
-    """Redirect to an address that gives the file to whoever has it, without a header, for some minutes."""
+    """Redirect to a signed address of the file, which anyone can use without a header for some minutes."""
     server = services.of(request)
     async with database(request).read() as session:
         run = await runs.get(session, principal(request), agent_id, run_id)

@@ -1,4 +1,4 @@
-"""Runs as the wire has them (contract/runs.md)."""
+"""Runs as the API shows them (contract/runs.md)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RunId = Annotated[int, PathParameter(ge=1, le=INT64, description="The run's id."
 class RunOut(CamelStruct, frozen=True):
     """A run. `configId` is the agent's id; `spaceId` 0 is the personal Space; `traffic` is in bytes.
 
-    `tableType` is `run`, or `history` for one that was moved there. While a run waits, `message` tells its place in the queue and why.
+    `tableType` is `run`, or `history` for one that was moved there. While a run waits, `message` says why, with its place in the queue.
     """
 
     tag: str
@@ -62,15 +62,15 @@ class RunOut(CamelStruct, frozen=True):
 
 
 class StartedRun(RunOut, frozen=True):
-    """A run that was just started; `runId` is its id once more."""
+    """A run that was just started; `runId` repeats its id."""
 
     run_id: int
 
 
 class RunStart(CompatBody, frozen=True):
-    """How a run is started. Every field may be left out, and names may be written in any case.
+    """How to start a run. Every field is optional, and names may be in any case.
 
-    `inputParameters` is a JSON object, or a text that holds one. `timeout` is in seconds and counts for synchronous runs. `isExclusive`
+    `inputParameters` is a JSON object, or a string with one. `timeout` is in seconds and applies to synchronous runs. `isExclusive`
     refuses the start while another run of the agent is in progress. `proxyPoolId` and `isWaitOnFailure` have no effect here.
     """
 
@@ -103,21 +103,21 @@ class StatusCountOut(CamelStruct, frozen=True):
 
 
 class RunSummary(CamelStruct, frozen=True):
-    """How many runs an agent has, in all and by status; a status without runs is left out."""
+    """How many runs an agent has, in total and by status; a status without runs is omitted."""
 
     total_count: int
     status_counts: list[StatusCountOut]
 
 
 async def to_schema(session: Session, agent: Agent, runs: Sequence[Run], engine: RunEngine) -> list[RunOut]:
-    """Put runs of one agent on the wire."""
+    """Return runs of one agent as the API shows them."""
     reasons = await engine.admission.reasons(session, runs)
     organization = await run_lists.organization_name(session, agent.organization_id)
     return [RunOut(**_fields(run, agent, organization, reasons)) for run in runs]
 
 
 async def started(session: Session, agent: Agent, run: Run, engine: RunEngine) -> StartedRun:
-    """Put a run that was just started on the wire."""
+    """Return a run that was just started as the API shows it."""
     reasons = await engine.admission.reasons(session, [run])
     organization = await run_lists.organization_name(session, agent.organization_id)
     return StartedRun(**{**_fields(run, agent, organization, reasons), "table_type": None}, run_id=run.id)

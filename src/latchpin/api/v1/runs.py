@@ -26,7 +26,7 @@ from latchpin.identity import roles
 from latchpin.storage.models import Run
 from latchpin.storage.models.agent import RunStatus
 
-_LOOK_SECONDS = 0.2  # between two looks at a run that a caller waits for
+_LOOK_SECONDS = 0.2  # between two polls of a run that a caller waits for
 _AnyRequest = Request[Any, Any, Any]
 
 
@@ -40,9 +40,9 @@ _AnyRequest = Request[Any, Any, Any]
     responses=problems(404, 408, 409, 422),
 )
 async def start(request: _AnyRequest, agent_id: AgentId) -> Response[StartedRun]:
-    """Start a run of the agent's current version. The answer is the run, which waits for a slot or is being started.
+    """Start a run of the agent's current version. The response is the run, which waits for a slot or is starting.
 
-    With `isRunSynchronously` the answer comes when the run has ended: status 200 and its records as a JSON array.
+    With `isRunSynchronously` the response comes when the run has ended: status 200 and its records as a JSON array.
     """
     body = await compat_bodies.read(request, RunStart)
     new = _new_run(body)
@@ -56,7 +56,7 @@ async def start(request: _AnyRequest, agent_id: AgentId) -> Response[StartedRun]
         run = await runs.start(session, agent, new, definition=definition, engine=engine, by=actor(request))
         content = await run_wire.started(session, agent, run, engine)
     if body.is_run_synchronously:
-        records: Response[StartedRun] = await _records(request, run.id, body.timeout)  # what the document tells is the usual answer
+        records: Response[StartedRun] = await _records(request, run.id, body.timeout)  # the OpenAPI document describes the usual response
         return records
     return Response(content, status_code=202)
 
@@ -77,7 +77,7 @@ def _new_run(body: RunStart) -> NewRun:
 
 
 async def _records(request: _AnyRequest, run_id: int, timeout: int) -> Any:  # noqa: ANN401, ASYNC109  a stream of JSON; seconds on the wire
-    """Wait for a run's end and answer with its records; raises TimedOut, RunFailed, Missing where it was deleted meanwhile."""
+    """Wait for a run's end and answer with its records; raises TimedOut, RunFailed, and Missing where the run was deleted meanwhile."""
     run = await _ended(request, run_id, timeout)
     if run.status in (RunStatus.FAILURE, RunStatus.FAILED):
         raise RunFailed(run.message or "The run failed.", run_id=run_id)
@@ -105,7 +105,7 @@ async def _ended(request: _AnyRequest, run_id: int, timeout: int) -> Run:  # noq
 
 
 async def _as_array(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Turn lines of JSON into one array, part by part."""
+    """Turn lines of JSON into one JSON array, as a stream."""
     yield b"["
     is_between = False
     async for part in source:
@@ -179,7 +179,7 @@ async def status(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> RunO
     responses=problems(404),
 )
 async def stop(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> None:
-    """Let a run finish the page at hand and deliver what it has: it is Stopping, then Stopped. Does nothing to a run that has ended."""
+    """Let a run finish its current page and keep its records: it is Stopping, then Stopped. Does nothing to a run that has ended."""
     engine = services.of(request).engine
     async with database(request).transaction() as session:
         run, agent = await runs.get_for_change(session, principal(request), agent_id, run_id)
@@ -213,7 +213,7 @@ async def kill(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> None:
     responses=problems(404, 409),
 )
 async def restart(request: _AnyRequest, agent_id: AgentId, run_id: RunId) -> RunOut:
-    """Begin a run that ended in Failure again, from the start and under the same id."""
+    """Start a run that ended in Failure again, from the beginning and with the same id."""
     engine = services.of(request).engine
     async with database(request).transaction() as session:
         run, agent = await runs.get_for_change(session, principal(request), agent_id, run_id)
@@ -240,7 +240,7 @@ async def remove(
         QueryParameter(name="removeMethod", max_length=40, description="What is deleted.", enum=[each.value for each in RunRemoveMethod]),
     ] = RunRemoveMethod.ENTIRE_RUN.value,
 ) -> RemovedRun:
-    """Delete a run that has ended, or its files, or its files and its input, for good. A repeated request is answered as the first."""
+    """Delete a run that has ended, or its files, or its files and its input, for good. A repeated request gets the same response."""
     method, engine = enums.run_remove_method(remove_method), services.of(request).engine
     async with database(request).transaction() as session:
         agent = await agents.get(session, principal(request), agent_id)

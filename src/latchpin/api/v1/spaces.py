@@ -1,4 +1,4 @@
-"""Spaces on the wire (contract/spaces.md)."""
+"""The routes of Spaces (contract/spaces.md)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class SpaceAgent(CamelStruct, frozen=True):
 
 
 def to_schema(space: Space | SpaceRow, access: list[str], principal: Principal) -> SpaceOut:
-    """Put a Space on the wire; who made another organization's is not told."""
+    """Return a Space as the API shows it; who created a Space of another organization is not shown."""
     return SpaceOut(
         id=space.id,
         name=space.name,
@@ -105,7 +105,7 @@ async def find_space(
     request: Request[Any, Any, Any],
     name: Annotated[str, text_parameter("Name, any case; an exact match wins.", most=200, least=1)],
 ) -> SpaceOut:
-    """Return one Space: the one of that name, else the first whose name contains it."""
+    """Return one Space: the one with that name, else the first whose name contains it."""
     if not plain_text.normalize(name):
         raise Malformed("Say which name to look for.", field="name")
     async with database(request).read() as session:
@@ -139,7 +139,7 @@ async def get_space(request: Request[Any, Any, Any], space_id: SpaceId) -> Space
     responses=problems(404),
 )
 async def list_space_agents(request: Request[Any, Any, Any], space_id: SpaceId) -> list[SpaceAgent]:
-    """Return a Space's agents by name, archived ones marked."""
+    """Return a Space's agents by name; archived ones are included and marked."""
     rows = await agent_lists.in_space(database(request).executor, principal(request), space_id)
     return [
         SpaceAgent(
@@ -170,7 +170,7 @@ async def list_space_agents(request: Request[Any, Any, Any], space_id: SpaceId) 
     responses=problems(404),
 )
 async def count_space_agents(request: Request[Any, Any, Any], space_id: SpaceId) -> Count:
-    """Count a Space's agents, archived ones included, as the list has them."""
+    """Count a Space's agents, archived ones included, as in the list."""
     async with database(request).read() as session:
         space = await spaces.get(session, principal(request), space_id)
         total = await agent_lists.count(session, principal(request), Filters(space_id=space.id, archived=None))
