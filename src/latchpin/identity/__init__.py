@@ -1,1 +1,1 @@
-"""Who is calling and what may they do: the core. principal, scopes, roles and credentials are pure."""
+"""Authentication and authorization: who is calling, and what they may do. principal, scopes, roles and credentials are pure."""

@@ -1,7 +1,7 @@
 """The access decision: what a principal may see and do, at this moment.
 
-Effective right = the credential's scope AND the user's group AND the user's role where the thing is. `visible_*` give the SQL condition
-that every read of Space-owned rows starts from; `require_role` decides on one thing that was already found visible.
+Effective right = the credential's scope AND the user's group AND the user's role in the object's Space. `visible_*` give the SQL condition
+that every read of Space-owned rows starts from; `require_role` decides on one object that is already known to be visible.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from latchpin.storage.models.space import SpaceScope
 
 
 class InsufficientScope(Denied):
-    """The credential lacks the scope; `needed` is what would do (RFC 6750 section 3.1)."""
+    """The credential lacks the scope; `needed` is the scope that would be enough (RFC 6750 section 3.1)."""
 
     code = "insufficient_scope"
 
@@ -35,7 +35,7 @@ class InsufficientScope(Denied):
 
 
 def allow(principal: Principal, permission: Permission) -> None:
-    """Decide what can be decided without the thing itself: kind of credential, scope, group. Raises Denied or InsufficientScope."""
+    """Check what does not depend on the object itself: kind of credential, scope, group. Raises Denied or InsufficientScope."""
     if principal.credential.kind not in permission.kinds:
         raise Denied(
             "An API key or an app cannot do this: administration is for signed-in administrators in the Control Center.",
@@ -48,14 +48,14 @@ def allow(principal: Principal, permission: Permission) -> None:
 
 
 class NamedSpace(NamedTuple):
-    """A Space as it is told to who may enter it."""
+    """The id and name of a Space, for callers who may enter it."""
 
     id: int
     name: str
 
 
 class VisibilityRules(NamedTuple):
-    """By which rules a principal sees. A statement is built once for each, and executed with `visibility_params`."""
+    """Which objects a principal can see. One SQL statement is built for each value, and executed with `visibility_params`."""
 
     as_app: bool
     as_administrator: bool
@@ -64,7 +64,7 @@ class VisibilityRules(NamedTuple):
 
 
 def visibility_of(principal: Principal) -> VisibilityRules:
-    """Return by which rules the principal sees."""
+    """Return the visibility rules for the principal."""
     personal = principal.only is None or None in principal.only
     return VisibilityRules(principal.roles is not None, principal.is_administrator, principal.only is not None, personal)
 
@@ -80,12 +80,12 @@ def visibility_params(principal: Principal) -> dict[str, Any]:
 
 
 def visible_spaces(principal: Principal) -> ColumnElement[bool]:
-    """The condition on Space for what the principal may see; administrators see every Space of their organization."""
+    """The SQL condition for the Spaces that the principal may see; administrators see every Space of their organization."""
     return _spaces(visibility_of(principal), visibility_params(principal))
 
 
 def visible_agents(principal: Principal) -> ColumnElement[bool]:
-    """The condition on Agent: agents of visible Spaces, and the principal's own personal ones."""
+    """The SQL condition for the visible agents: those in visible Spaces, and the principal's own personal ones."""
     return _agents(visibility_of(principal), visibility_params(principal))
 
 
@@ -100,13 +100,13 @@ _VISIBLE_SPACES: Mapping[str, Any] = MappingProxyType(
 
 @cache
 def spaces_in(rules: VisibilityRules) -> ColumnElement[bool]:
-    """`visible_spaces` for all who see by these rules; the statement is executed with `visibility_params`."""
+    """`visible_spaces` for all principals with these rules; the statement is executed with `visibility_params`."""
     return _spaces(rules, _VISIBLE_SPACES)
 
 
 @cache
 def agents_in(rules: VisibilityRules) -> ColumnElement[bool]:
-    """`visible_agents` for all who see by these rules; the statement is executed with `visibility_params`."""
+    """`visible_agents` for all principals with these rules; the statement is executed with `visibility_params`."""
     return _agents(rules, _VISIBLE_SPACES)
 
 
@@ -122,7 +122,7 @@ def _open_to_user(rules: VisibilityRules, values: Mapping[str, Any]) -> ColumnEl
     at_home = Space.organization_id == values["seer_organization"]
     if rules.as_administrator:
         return or_(at_home, everywhere)
-    # Of the query around it only Space is meant: one that joins members itself must not lend its own.
+    # Correlate only Space: a surrounding query that joins members itself must not supply its own member table here.
     member = exists().where(SpaceMember.space_id == Space.id, SpaceMember.user_id == values["seer"]).correlate(Space)
     open_ = or_(Space.scope == SpaceScope.PUBLIC, Space.is_default_access, member)
     return or_(and_(at_home, open_), everywhere)
@@ -171,7 +171,7 @@ def _role(principal: Principal, row: Any) -> Role | None:  # noqa: ANN401  a row
 
 
 async def require_role(session: AsyncSession, principal: Principal, space_id: int | None, role: Role) -> None:
-    """Raise Denied unless the principal has `role` in the Space. Call it only for a thing that was found visible."""
+    """Raise Denied unless the principal has `role` in the Space. Call it only for an object that is known to be visible."""
     actual_role = await role_in(session, principal, space_id)
     if actual_role is None or actual_role < role:
         raise Denied(
@@ -189,7 +189,7 @@ async def roles_in_all(session: AsyncSession, principal: Principal) -> list[tupl
 
 @cache
 def _enterable(rules: VisibilityRules) -> Select[Any]:
-    """List Spaces with what says of a role there. Written down once: that takes longer than running it."""
+    """Query Spaces with the columns that decide the role in each. The statement is cached: building it takes longer than running it."""
     space, member = Space.__table__.c, SpaceMember.__table__.c
     own = and_(member.space_id == space.id, member.user_id == _VISIBLE_SPACES["seer"])
     return (

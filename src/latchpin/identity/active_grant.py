@@ -1,6 +1,6 @@
-"""Where a grant stands at this moment: who acts through it, with which scopes and Spaces, or why it counts for nothing.
+"""The present state of a grant: who acts through it, with which scopes and Spaces, or why it is not active.
 
-One answer for everybody who asks: the gate, the token endpoint, introspection, userinfo.
+Authentication, the token endpoint, introspection and userinfo all use it.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class ActiveGrant:
-    """A grant that counts. `expires_at` is seconds since the epoch; `audiences` are those whose tokens our API takes.
+    """An active grant. `expires_at` is seconds since the epoch; `audiences` are those whose tokens our API accepts.
 
-    From `look_again_at` on it has to be looked up again even if nothing changed: its browser session may have been idle for too long.
-    `slots` are those of the subjects that it depends on (storage/subjects.py). `granted` has the scopes besides the API's own, too: openid,
+    From `look_again_at` on it must be looked up again even if nothing changed: its browser session may have timed out.
+    `slots` are those of the subjects that it depends on (storage/subjects.py). `granted` includes scopes that are not the API's own:
     profile, email, offline_access.
     """
 
@@ -81,7 +81,7 @@ def own_audiences(settings: Settings) -> frozenset[str]:
 
 
 async def by_sid(session: AsyncSession, sid: str, settings: Settings) -> ActiveGrant | RejectedCredential:
-    """Return where the grant stands that tokens name `sid`."""
+    """Return the state of the grant whose tokens have this `sid`."""
     row = (await session.execute(_BY_SID, {"sid": sid})).one_or_none()
     if row is None:
         return RejectedCredential(RejectionReason.GRANT_ENDED, kind=CredentialKind.ACCESS_TOKEN, name="unknown grant")
@@ -89,7 +89,7 @@ async def by_sid(session: AsyncSession, sid: str, settings: Settings) -> ActiveG
 
 
 async def by_id(session: AsyncSession, grant_id: int, settings: Settings) -> ActiveGrant | RejectedCredential:
-    """Return where a grant stands, by its id; it may not have begun yet."""
+    """Return the state of a grant by its id; the grant may not be activated yet."""
     row = (await session.execute(_BY_ID, {"grant_id": grant_id})).one_or_none()
     if row is None:
         return RejectedCredential(RejectionReason.GRANT_ENDED, kind=CredentialKind.ACCESS_TOKEN, name="unknown grant")
@@ -97,7 +97,7 @@ async def by_id(session: AsyncSession, grant_id: int, settings: Settings) -> Act
 
 
 def _joined() -> FromClause:
-    """Join a grant's table with what it depends on."""
+    """Join a grant's table with the tables that it depends on."""
     grant, client, user, key, browser, approval = (entity.__table__ for entity in _ENTITIES)
     its_approval = and_(approval.c.oauth_client_id == client.c.id, approval.c.organization_id == grant.c.organization_id)
     return (
@@ -109,12 +109,12 @@ def _joined() -> FromClause:
     )
 
 
-# Written down once: a grant is looked up for each of its refreshes, and writing a statement down takes longer than running it.
+# Built once: a grant is looked up for each refresh, and building the statement takes longer than running it.
 _ENTITIES = (OAuthGrant, OAuthClient, User, ApiKey, BrowserSession, OAuthApproval)
 _GRANTS = OAuthGrant.__table__.c
 _BY_ID = select(*_ENTITIES).select_from(_joined()).where(_GRANTS.id == bindparam("grant_id")).execution_options(populate_existing=True)
 
-# The gate needs no entities, which cost more than all else: the same attributes as plain columns, of each table those that are read here.
+# Authentication needs no ORM entities, which are the largest cost: these are plain columns, only those that are read here.
 _READ = (
     (
         "id sid kind organization_id oauth_client_id user_id api_key_id browser_session_id space_id "
@@ -132,7 +132,7 @@ _BY_SID = select(*_COLUMNS).select_from(_joined()).where(_GRANTS.sid == bindpara
 
 
 def _parts(row: Sequence[Any]) -> list[Any]:
-    """Return what a row of plain columns says of each table, None where an outer join found nothing."""
+    """Split a row of plain columns by table, None where an outer join found nothing."""
     parts: list[Any] = []
     at = 0
     for part in _PARTS:
@@ -214,7 +214,7 @@ def _rejected(reason: RejectionReason, grant: OAuthGrant, client: OAuthClient, u
 
 
 def _needs_browser(grant: OAuthGrant) -> bool:
-    """Whether the grant lives only as long as the browser session that it was given in."""
+    """Whether the grant ends with the browser session in which the user consented."""
     return grant.kind is GrantKind.USER and not grant.offline
 
 
@@ -241,9 +241,9 @@ def _rejection_reason(grant: OAuthGrant, client: OAuthClient, user: User | None,
 
 
 def allowed_scopes(grant: OAuthGrant | OAuthConsent, client: OAuthClient) -> list[str]:
-    """Return the scope words of a grant or consent that its client may still have.
+    """Return the scopes of a grant or consent that its client may still have.
 
-    A client with none may have all, and stays as it was let in.
+    A client without a scope list may have all, so nothing is removed.
     """
     most, words = client.scopes.split(), grant.scopes.split()
     return [word for word in words if word in most or word == scopes.OFFLINE] if most else words

@@ -1,6 +1,6 @@
-"""Whether an API key is active: neither revoked nor expired. Its user may be disabled all the same, which ends its use as well.
+"""Whether an API key is active: neither revoked nor expired. An active key cannot be used while its user is disabled.
 
-The rule in Python and the rule in SQL stand side by side; tests/identity/test_active_keys.py holds them to the same answer.
+The rule is here in Python and in SQL; tests/identity/test_active_keys.py checks that both give the same answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Status = Literal["active", "expired", "revoked"]
 
 
 def status(key: ApiKey | Row[Any], at: datetime | None = None) -> Status:
-    """Return what a key is at a moment, by default now. A key is expired at the very moment that it names."""
+    """Return a key's status at a moment, by default now. A key is expired from its `expires_at` on, that moment included."""
     if key.revoked_at is not None:
         return "revoked"
     return "active" if key.expires_at > (at or clock.now()) else "expired"
@@ -29,5 +29,5 @@ def is_active(key: ApiKey, at: datetime | None = None) -> bool:
 
 
 def active(at: datetime | None = None) -> ColumnElement[bool]:
-    """The same as a condition on ApiKey."""
+    """The same rule as an SQL condition on ApiKey."""
     return and_(ApiKey.revoked_at.is_(None), ApiKey.expires_at > (at or clock.now()))

@@ -1,8 +1,8 @@
-"""What credentials did, collected in memory and written in batches off the request path.
+"""Uses and failures of credentials, collected in memory and written in batches outside of the requests.
 
 Three things: last use of a key (at once the first time, then at most once a minute, never after its revocation), use by route (one
 audit event at once, then hourly totals), and refused keys (one event per subnet, reason and key, then totals each minute). All are bounded
-(`tallies`), and what is beyond is counted together. A crash loses at most a minute of these; changes and their events are never kept here.
+(`tallies`); the excess is counted together. A crash loses at most a minute of these; changes and their events are never collected here.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from latchpin.storage.models import ApiKey, OAuthClient, OAuthGrant
 LAST_USED_SECONDS = 60
 USE_TOTALS_SECONDS = 3600
 REFUSAL_TOTALS_SECONDS = 60
-MOST_REFUSALS = 200  # distinct ones of unknown keys a minute; the rest are counted together
-MOST_KNOWN_REFUSALS = 1000  # the same with refused keys that exist, which junk must not crowd out
+MOST_REFUSALS = 200  # kinds of refusals of unknown keys a minute; the rest are counted together
+MOST_KNOWN_REFUSALS = 1000  # the same for refused keys that exist, which unknown keys must not crowd out
 MOST_REFUSALS_OF_ONE = 50
 MOST_USES = 20_000
-MOST_USES_OF_ONE = 300  # of one credential; the API has some 80 routes
+MOST_USES_OF_ONE = 300  # per credential; the API has some 80 routes
 FLUSH_SECONDS = 0.5
 _log = Logger(__name__)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -47,7 +47,7 @@ _REFUSALS = {CredentialKind.ACCESS_TOKEN: events.TokenRefused, CredentialKind.CL
 
 
 class Activity:
-    """Collects for one process; `run` writes until it is cancelled, `flush` writes now."""
+    """Collects activity for one process; `run` writes until it is cancelled, `flush` writes now."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -57,9 +57,9 @@ class Activity:
         self._flushing = asyncio.Lock()
 
     def used(self, verified: Verified, method: str, route: str, request: RequestContext) -> None:
-        """Note one use of a credential for a route (`GET`, `/api/v1/agent/{agent_id}`), after it was answered with `request.status`.
+        """Record one use of a credential for a route (`GET`, `/api/v1/agent/{agent_id}`), after the response with `request.status`.
 
-        What was denied or failed is told apart from what was done; a denial for want of a scope names it (`request.lacking`).
+        Denied, failed and successful uses are counted separately; a denial because of a missing scope names it (`request.lacking`).
         """
         now = clock.monotonic()
         principal = verified.principal
@@ -67,10 +67,10 @@ class Activity:
         if now - verified.last_recorded >= LAST_USED_SECONDS:
             verified.last_recorded = now
             self._last_used[credential.kind.value, credential.id or 0] = (clock.timestamp(), request.address)
-        if method not in _METHODS:  # the caller's invention, and no two need be alike
+        if method not in _METHODS:  # chosen by the caller, and each one can be different
             method = _OTHER_METHOD
         address, status, lacking = request.address, request.status, request.lacking
-        outcome: Outcome = "done" if status < _ERRORS else "refused" if status == _FORBIDDEN else "failed"  # 0: nobody waited for it
+        outcome: Outcome = "done" if status < _ERRORS else "refused" if status == _FORBIDDEN else "failed"  # 0: client went away
         kind = (verified.name, method, route, outcome, lacking, address if address is None or ":" not in address else subnet(address))
         tally = self._uses.get(kind)
         if tally is None:
@@ -82,9 +82,9 @@ class Activity:
         tally.count += 1
 
     def used_at(self, endpoint: str, principal: Principal, limiter_key: str, origin: Origin, *, lacking: str | None = None) -> None:
-        """Note one use of a credential at an endpoint of the authorization server (`POST /api/oauth/token`), where it was accepted.
+        """Record one use of a credential at an endpoint of the authorization server (`POST /api/oauth/token`) that accepted it.
 
-        `lacking` is the scope for want of which it was denied all the same.
+        `lacking` is the missing scope where the request was denied nevertheless.
         """
         credential = principal.credential
         self._last_used.setdefault((credential.kind.value, credential.id or 0), (clock.timestamp(), origin.address))
@@ -93,7 +93,7 @@ class Activity:
         _add(self._uses.get(kind) or self._new_use(kind, principal, limiter_key, outcome, _what(endpoint, lacking)), origin)
 
     def _new_use(self, kind: Hashable, principal: Principal, limiter_key: str, outcome: Outcome, what: str) -> UseCounter:
-        """Return the tally that a use counts in: one of its own, or its credential's, or that of many credentials."""
+        """Return the tally for a use: its own, or its credential's, or the one that many credentials share."""
         tally = self._uses.open(kind, limiter_key, MOST_USES_OF_ONE, partial(_use, principal, outcome, what))
         if tally is None:
             tally = self._uses.total((name_of(principal), outcome), partial(_use, principal, outcome, _OTHERS))
@@ -103,9 +103,9 @@ class Activity:
         return tally
 
     def app_used(self, client_pk: int, grant_id: int | None = None) -> None:
-        """Note that an app got tokens, and of which grant where that lives on.
+        """Record that an app got tokens, and for which grant where the grant continues.
 
-        Both rows are written later: locking the client's with a grant's would meet who revokes the app.
+        Both rows are written later: locking the client's row with a grant's could deadlock with a revocation of the app.
         """
         now = clock.timestamp()
         self._last_used.setdefault((CredentialKind.CLIENT.value, client_pk), (now, None))
@@ -113,7 +113,7 @@ class Activity:
             self._last_used.setdefault((CredentialKind.ACCESS_TOKEN.value, grant_id), (now, None))
 
     def refused(self, refused: RejectedCredential, origin: Origin) -> None:
-        """Note one refused key with its true reason."""
+        """Record one refused key with its actual reason."""
         tallies, make = self._refusals, partial(_refusal, refused)
         where, reason = subnet(origin.address), refused.reason.value
         tally = tallies.get(kind := (refused.kind, refused.id, refused.name, reason, where))
@@ -122,13 +122,13 @@ class Activity:
         else:
             tally = tally or tallies.open(kind, (refused.kind, refused.id), MOST_REFUSALS_OF_ONE, make)
             tally = tally or tallies.total((refused.kind, refused.id, reason), make)
-        if tally is None:  # counted together, without a name: the next one in line is not to blame for all of them
+        if tally is None:  # counted together, without a name: one key must not be blamed for all of them
             some = (refused.organization_id, refused.kind, reason)
             tally = tallies.rest(some, lambda: _many(make(), "many keys or addresses", reason))
         _add(tally, origin)
 
     async def run(self) -> None:
-        """Write what comes in, twice a second, until cancelled; then write the rest."""
+        """Write what was collected, twice a second, until cancelled; then write the rest."""
         try:
             while True:
                 await asyncio.sleep(FLUSH_SECONDS)
@@ -146,8 +146,8 @@ class Activity:
             await self._write_singly()
 
     async def flush(self, *, everything: bool = False) -> None:
-        """Write what is due (or everything); raises Unavailable and keeps it where the database is away."""
-        async with self._flushing:  # two at a time would write the same counts twice
+        """Write what is due (or everything); raises Unavailable, and keeps it, where the database cannot be reached."""
+        async with self._flushing:  # two concurrent runs would write the same counts twice
             await self._flush(everything=everything)
 
     async def _flush(self, *, everything: bool) -> None:
@@ -164,7 +164,7 @@ class Activity:
             if self._last_used.get(which) == last_use:
                 del self._last_used[which]
         for tally, count in due:
-            tally.count, tally.written_at = tally.count - count, now  # more may have come while it was written
+            tally.count, tally.written_at = tally.count - count, now  # more may have been counted during the write
         for tallies in self._all:
             tallies.discard(now)
 
@@ -173,9 +173,9 @@ class Activity:
         return self._uses, self._refusals
 
     async def _write_singly(self) -> None:
-        """Write each item by itself after a batch failed, and give up those that fail again: one must not hold up all others for ever.
+        """Write each item by itself after a batch failed, and drop those that fail again: one bad item must not block all others.
 
-        What is given up still counts, in a total that has nothing of it but the number.
+        Dropped items are still counted, in a total that has only their number.
         """
         for which, (at, address) in list(self._last_used.items()):
             if await self._write(partial(_write_last_used, which=which, at=at, address=address)) is not None:
@@ -193,32 +193,32 @@ class Activity:
                 tally.count, tally.written_at = tally.count - count, clock.monotonic()
 
     async def _write(self, work: Callable[[AsyncSession], Awaitable[None]]) -> bool | None:
-        """Whether an item was written, in a transaction of its own; None where the database is away."""
+        """Write an item in its own transaction. Return whether it was written, None where the database cannot be reached."""
         try:
             async with self._database.transaction() as session:
                 await work(session)
         except Unavailable:
             return None
-        except Exception:  # noqa: BLE001  whatever is wrong with it, it can never be written
+        except Exception:  # noqa: BLE001  whatever the error is, this item can never be written
             _log.exception("activity.not_writable")
             return False
         return True
 
 
 async def write_use(session: AsyncSession, principal: Principal, what: str, origin: Origin, *, count: int = 1) -> None:
-    """Write down in the caller's transaction what else is collected: that a credential was used, `count` times, for a route."""
+    """Write in the caller's transaction, not later, that a credential was used `count` times for a route."""
     credential = principal.credential
     await _write_last_used(session, (credential.kind.value, credential.id or 0), clock.timestamp(), origin.address)
     _write(session, _use(principal, "done", what), origin, count)
 
 
 def write_refusal(session: AsyncSession, refused: RejectedCredential, origin: Origin, *, count: int = 1) -> None:
-    """Write down in the caller's transaction what else is collected: that a credential was refused, `count` times."""
+    """Write in the caller's transaction, not later, that a credential was refused `count` times."""
     _write(session, _refusal(refused), origin, count)
 
 
 def actor(principal: Principal, origin: Origin) -> Actor:
-    """Return the audit trail's view of a principal."""
+    """Return a principal as an actor of the audit log."""
     credential = principal.credential
     return Actor(
         principal.email, principal.user_id or None, principal.organization_id, credential.kind.value, credential.id, credential.name, origin
@@ -258,7 +258,7 @@ def _refusal(refused: RejectedCredential) -> UseCounter:
 
 
 def _many(one: UseCounter, name: str, reason: str = "more than could be listed") -> UseCounter:
-    """Make the tally of many of which only one organization, action and outcome are told."""
+    """Make the tally of many uses, which has only their organization, action and outcome."""
     event = type(one.event)(target_name=name, outcome=one.event.outcome, reason=reason)
     by = Actor("unknown", None, one.actor.organization_id, one.actor.credential_kind, None, name)
     return UseCounter(event, by, nameless=True)
@@ -269,7 +269,7 @@ async def _record(session: AsyncSession, tally: UseCounter, count: int) -> None:
 
 
 def _in_order(item: tuple[tuple[str, int], object]) -> tuple[bool, str, int]:
-    """One order for all, so that two who write do not deadlock; clients before grants, as whoever revokes a client takes them."""
+    """Sort in one order, so that two writers do not deadlock; clients before grants, as in the revocation of a client."""
     (kind, credential_id), _ = item
     return kind != CredentialKind.CLIENT, kind, credential_id
 

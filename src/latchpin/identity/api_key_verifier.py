@@ -1,4 +1,4 @@
-"""From a presented API key to a principal: remembered until something that it depends on changes, else asked of the database."""
+"""From a presented API key to a principal: cached until something that it depends on changes, else looked up in the database."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class ApiKeyVerifier:
         self._lookups = SingleFlight[tuple[bytes, int], Verified | RejectedCredential]()
 
     def cached(self, key: bytes, generation: int) -> Verified | None:
-        """Return what was verified and counts under this generation, or None."""
+        """Return the cached result if it is valid under this generation, or None."""
         return self.cache.get(key, generation)
 
     def malformed(self, key: bytes) -> RejectedCredential | None:
-        """Return the refusal of text that cannot be a key (form, checksum), or None where it could be one."""
+        """Return a rejection for text that cannot be a key (form, checksum), or None where it could be one."""
         text = key.decode("ascii", "replace")
         return None if credentials.is_well_formed(text) else RejectedCredential(RejectionReason.MALFORMED, name=_printable(text))
 
     async def look_up(self, key: bytes, generation: int) -> Verified | RejectedCredential:
-        """Ask the database for a key. `generation` must have been read before this call. Raises Unavailable.
+        """Look a key up in the database. `generation` must have been read before this call. Raises Unavailable.
 
-        Text that cannot be a key (form, checksum) is refused without asking.
+        Text that cannot be a key (form, checksum) is rejected without a query.
         """
         if malformed := self.malformed(key):
             return malformed
-        # Under one generation the answer is the same for all who come together.
+        # Under one generation the answer is the same for all concurrent requests.
         return await self._lookups.run((sha256(key).digest(), generation), lambda: self._load(key, generation))
 
     async def _load(self, key: bytes, generation: int) -> Verified | RejectedCredential:
@@ -64,7 +64,7 @@ class ApiKeyVerifier:
 
 @cache
 def _by_digest(count: int) -> Select[Any]:
-    """Find a key with its user by so many digests. Written down once: that takes longer than running it."""
+    """Query a key with its user by this number of digests. Cached: building the statement takes longer than running it."""
     key, user = ApiKey.__table__, User.__table__
     columns: list[ColumnElement[Any]] = [
         *(key.c.id, key.c.description, key.c.prefix, key.c.scopes, key.c.networks, key.c.rate_limit),
@@ -106,5 +106,5 @@ def _verified(row: Row[Any], generation: int) -> Verified:
 
 
 def _printable(text: str) -> str:
-    """Return what may be told of junk: only the fixed prefix, since the rest may be a mistyped secret."""
+    """Return the part of malformed text that may be logged: only the fixed prefix, since the rest may be a mistyped secret."""
     return f"{credentials.PREFIX}..." if text.startswith(credentials.PREFIX) else "not a key of this product"

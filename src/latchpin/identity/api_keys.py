@@ -1,7 +1,7 @@
 """API keys: issue, list, change the expiry, revoke, delete.
 
-A key acts for the user it was issued to and never for more than that user may do at the moment. The full key exists only in what
-`create` returns. Everything that narrows a key raises the generation, so that no process accepts it after the answer.
+A key acts for the user it was issued to, and never has more rights than that user has at the moment. The full key exists only in what
+`create` returns. Every change that restricts a key raises the generation, so that no process accepts it after the response.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MOST_PER_USER = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyParameters:
-    """What an administrator chooses for a key; `networks` are CIDR texts, `rate_limit` requests per window, None the deployment's."""
+    """What an administrator chooses for a key; `networks` are CIDR texts, `rate_limit` requests per window, None for the deployment's."""
 
     expires_at: datetime | None = None
     description: str | None = None
@@ -46,14 +46,14 @@ class KeyParameters:
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A key just made. `secret` is the full key: hand it out once, with `Cache-Control: no-store`, and keep it nowhere."""
+    """A newly created key. `secret` is the full key: return it once, with `Cache-Control: no-store`, and store it nowhere."""
 
     key: ApiKey
     secret: str = field(repr=False)
 
 
 class AlreadyIssued(Conflict):
-    """The form that asks for this key was sent before; the key it made was shown then."""
+    """The form that creates this key was already submitted; the key was shown then."""
 
     code = "form_already_used"
 
@@ -61,7 +61,7 @@ class AlreadyIssued(Conflict):
 async def create(session: AsyncSession, user: User, new: KeyParameters, *, policy: KeyPolicy, secrets: Secrets, by: Actor) -> IssuedKey:
     """Make a key for `user`. The caller must have checked that `by` administers the user's organization.
 
-    Raises Invalid for an expiry in the past or beyond the policy and for unsound fields, Conflict for a disabled user or too many
+    Raises Invalid for an expiry in the past or beyond the policy and for invalid fields, Conflict for a disabled user or too many
     keys, AlreadyIssued where `idempotency_key` was used before.
     """
     form = FieldValidation()
@@ -113,23 +113,23 @@ async def get(session: AsyncSession, organization_id: int, key_id: int) -> ApiKe
 
 
 async def of_user(session: AsyncSession, user_id: int) -> list[ApiKey]:
-    """Return a user's keys, live and dead, newest first."""
+    """Return a user's keys, active and inactive, newest first."""
     return list((await session.scalars(select(ApiKey).where(ApiKey.user_id == user_id).order_by(ApiKey.id.desc()))).all())
 
 
 async def matching(session: AsyncSession, id_or_prefix: int | str) -> list[ApiKey]:
-    """Return the keys of any organization that an id or first characters (`ApiKey.prefix`) name, for the command line; at most 20."""
+    """Return the keys of any organization that match an id or first characters (`ApiKey.prefix`), for the command line; at most 20."""
     condition = ApiKey.id == id_or_prefix if isinstance(id_or_prefix, int) else ApiKey.prefix == id_or_prefix
     return list((await session.scalars(select(ApiKey).where(condition).order_by(ApiKey.id).limit(20))).all())
 
 
 def label(key: ApiKey | Row[Any]) -> str:
-    """Return how a key is named in pages and audit records: its description and its display prefix."""
+    """Return a key's name in pages and audit records: its description and its display prefix."""
     return f"{key.description} ({key.prefix}...)" if key.description else f"{key.prefix}..."
 
 
 async def change_expiry(session: AsyncSession, key: ApiKey, expires: datetime, *, policy: KeyPolicy, by: Actor) -> ApiKey:
-    """Set another expiry, sooner or later, within the policy. An expired key lives again; a revoked one raises Conflict."""
+    """Set another expiry, sooner or later, within the policy. An expired key becomes active again; a revoked one raises Conflict."""
     if key.revoked_at is not None:
         raise Conflict("A revoked key stays revoked. Create a new key instead.")
     form = FieldValidation()
@@ -146,7 +146,7 @@ async def change_expiry(session: AsyncSession, key: ApiKey, expires: datetime, *
 async def revoke(session: AsyncSession, key: ApiKey, *, by: Actor, reason: str = "revoked by an administrator") -> bool:
     """Revoke a key for good; returns False where it was revoked already. No request that begins after the commit is accepted.
 
-    Raises Invalid for a reason that holds a full key, or what nobody sees.
+    Raises Invalid for a reason that contains a full key or invisible characters.
     """
     form = FieldValidation()
     reason = form.line("reason", reason, most=200)
@@ -160,7 +160,7 @@ async def revoke(session: AsyncSession, key: ApiKey, *, by: Actor, reason: str =
 
 
 async def revoke_all(session: AsyncSession, user: User, *, by: Actor, reason: str) -> int:
-    """Revoke every key of a user; returns how many were still unrevoked."""
+    """Revoke every key of a user; returns how many were not revoked before."""
     keys = await session.scalars(select(ApiKey).where(ApiKey.user_id == user.id, ApiKey.revoked_at.is_(None)))
     count = 0
     for key in keys.all():
@@ -169,7 +169,7 @@ async def revoke_all(session: AsyncSession, user: User, *, by: Actor, reason: st
 
 
 async def delete(session: AsyncSession, key: ApiKey, *, by: Actor) -> None:
-    """Remove a key's entry; a live key is revoked by it. The audit record stays."""
+    """Remove a key's entry; this also revokes an active key. The audit record stays."""
     was_live = active_keys.is_active(key)
     invalidate(session, subjects.key(key.id))
     changes = {"live": (was_live, False)} if was_live else {}
@@ -186,11 +186,11 @@ def _checked_expiry(form: FieldValidation, expires: datetime, policy: KeyPolicy)
 
 
 async def _require_room(session: AsyncSession, user: User) -> None:
-    # The user's row is locked (PostgreSQL), so that a key cannot slip past somebody who disables the user at the same moment.
+    # The user's row is locked (PostgreSQL), so that no key is created while another request disables the user.
     user_id = user.id
     try:
         await session.refresh(user, with_for_update={"key_share": True})
-    except InvalidRequestError:  # the row is gone
+    except InvalidRequestError:  # the row no longer exists
         raise Missing("user", user_id) from None
     if user.status is not UserStatus.ACTIVE:
         raise Conflict("The user is disabled. Enable the user first, then create a key.")

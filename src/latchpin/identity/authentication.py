@@ -1,4 +1,4 @@
-"""From the credential of a request to a principal: one question for API keys and access tokens, and one look at what is known already."""
+"""From the credential of a request to a principal: one function for API keys and access tokens, with one lookup in the cache."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from latchpin.storage.generation import Generation
 
 @dataclass(slots=True)
 class RequestCredential:
-    """What a request brings: an API key, or what says that it is an access token."""
+    """The credential of a request: an API key or an access token."""
 
     kind: CredentialKind
     secret: bytes = field(repr=False)
 
 
 class Verifiers(Protocol):
-    """What this needs of a deployment."""
+    """What this module needs from a deployment."""
 
     @property
     def generation(self) -> Generation:
-        """The number that rises with every change that can narrow somebody's right."""
+        """The number that rises with every change that can restrict somebody's rights."""
 
     @property
     def keys(self) -> ApiKeyVerifier:
@@ -37,9 +37,9 @@ class Verifiers(Protocol):
 
 
 async def authenticate(verifiers: Verifiers, credential: RequestCredential, address: str | None) -> Verified | RejectedCredential:
-    """Return the credential where it is sound at this moment and from this address, else why it is not. Raises Unavailable.
+    """Return the credential where it is valid now and from this address, else why it is not. Raises Unavailable.
 
-    The generation is read before anything is looked up, which strict revocation rests on. Junk costs no question to the database.
+    The generation is read before anything is looked up: strict revocation depends on that. Malformed text causes no query.
     """
     store = verifiers.keys if credential.kind is CredentialKind.API_KEY else verifiers.tokens
     generation = verifiers.generation.current_nowait()

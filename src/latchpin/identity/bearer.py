@@ -1,6 +1,6 @@
-"""From a presented access token to a principal: remembered until what it depends on changes, else verified and its grant looked up.
+"""From a presented access token to a principal: cached until what it depends on changes, else verified and its grant looked up.
 
-A grant is looked up once for all of its tokens, so a token that was never seen costs a signature and no query where its grant is known.
+A grant is looked up once for all of its tokens: a new token of a cached grant costs a signature check and no query.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from latchpin.storage import Database
 from latchpin.storage.subjects import SIGNING_KEYS
 
 _SKEW_SECONDS = 60
-_REFUSED_SECONDS = 5.0  # a grant that counts for nothing may count again by a change that nobody is told of, such as an approval
+_REFUSED_SECONDS = 5.0  # an inactive grant may become active by a change that raises no generation, such as an approval
 
 
 class AccessTokenVerifier:
@@ -37,11 +37,11 @@ class AccessTokenVerifier:
         self._lookups = SingleFlight[tuple[str, int], ActiveGrant | RejectedCredential]()
 
     def cached(self, token: bytes, generation: int) -> Verified | None:
-        """Return what was verified and counts under this generation, or None."""
+        """Return the cached result if it is valid under this generation, or None."""
         return self.cache.get(token, generation)
 
     def malformed(self, token: bytes) -> RejectedCredential | None:
-        """Return the refusal of text that cannot be a token of ours, which needs no database to tell, or None."""
+        """Return a rejection for text that cannot be our token, found without the database, or None."""
         if is_compact(token):
             return None
         return RejectedCredential(RejectionReason.MALFORMED, kind=CredentialKind.ACCESS_TOKEN, name="not a token")
@@ -49,7 +49,7 @@ class AccessTokenVerifier:
     async def look_up(self, token: bytes, generation: int) -> Verified | RejectedCredential:
         """Verify a token and look its grant up. `generation` must have been read before this call. Raises Unavailable.
 
-        The checks are those of RFC 9068 section 4, the grant's state and what the token claims of its user besides.
+        The checks are those of RFC 9068 section 4, the grant's state, and the token's claims about its user.
         """
         result = await self.read(token, generation)
         if isinstance(result, RejectedCredential):
@@ -69,7 +69,7 @@ class AccessTokenVerifier:
         return verified
 
     async def read(self, token: bytes, generation: int) -> tuple[dict[str, Any], ActiveGrant] | RejectedCredential:
-        """Return the claims and the active grant of any sound access token of ours, whatever resource it is for."""
+        """Return the claims and the active grant of any valid access token of ours, whatever resource it is for."""
         await self._ring.ready(generation)
         try:
             claims = self._ring.verify(token, typ=ACCESS)
@@ -88,7 +88,7 @@ class AccessTokenVerifier:
         return _rejection_reason(claims, active, now) or (claims, active)
 
     async def active_grant(self, sid: str, generation: int) -> ActiveGrant | RejectedCredential:
-        """Return where the grant stands that tokens name `sid`, looked up where it is not known; raises Unavailable."""
+        """Return the state of the grant whose tokens have this `sid`, looked up where it is not cached; raises Unavailable."""
         cached = self._grants.get(sid, generation)
         if cached is not None and clock.timestamp() < cached.look_again_at:
             return cached
@@ -108,19 +108,19 @@ class AccessTokenVerifier:
 
 
 def thumbprint(claims: dict[str, Any]) -> str | None:
-    """Return the thumbprint of the key that a sound token is bound to (RFC 9449 section 6.1), or None for one that anybody may bear."""
+    """Return the thumbprint of the key that a valid token is bound to (RFC 9449 section 6.1), or None for a bearer token."""
     bound = claims.get("cnf")
     return None if bound is None else str(bound["jkt"])
 
 
 def _has_form(claims: dict[str, Any]) -> bool:
-    """Whether the claims are of the types that RFC 9068 section 2.2 says: whoever signed something else, it is no access token of ours."""
+    """Whether the claims have the types of RFC 9068 section 2.2: anything else is no access token of ours, whoever signed it."""
     audience = claims.get("aud")
     return (
         all(isinstance(claims.get(name), str) for name in ("sub", "client_id", "scope", "jti", "sid"))
         and claims["sid"].isascii()
         and claims["sid"].isprintable()
-        and all(type(claims.get(name, 0)) in (int, float) for name in ("exp", "iat", "nbf"))  # a bool is no time
+        and all(type(claims.get(name, 0)) in (int, float) for name in ("exp", "iat", "nbf"))  # bool is a subclass of int, but no time
         and "exp" in claims
         and ("cnf" not in claims or (isinstance(claims["cnf"], dict) and isinstance(claims["cnf"].get("jkt"), str)))
         and (isinstance(audience, str) or (isinstance(audience, list) and all(isinstance(each, str) for each in audience)))
@@ -143,7 +143,7 @@ def _rejection_reason(claims: dict[str, Any], active: ActiveGrant, now: float) -
 
 
 def rejected(reason: RejectionReason, active: ActiveGrant) -> RejectedCredential:
-    """Make the refusal of a token whose grant is known, for the audit trail."""
+    """Make the rejection of a token whose grant is known, for the audit log."""
     principal = active.principal
     return RejectedCredential(
         reason,

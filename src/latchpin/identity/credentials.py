@@ -1,7 +1,7 @@
 """The form of an API key and of other random secrets, and their digests. Pure.
 
 An API key is `sk-lp_` + 43 base62 characters (256 random bits) + 6 base62 characters of CRC-32 over all that precedes them. The
-checksum lets secret scanners recognise a key, and lets junk be refused without asking the database; it protects nothing.
+checksum lets secret scanners recognise a key, and lets malformed keys be rejected without a query; it protects nothing.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _CHECKSUM = 6  # 62**6 > 2**32
 _RANDOM = secret_forms.API_KEY.length - _CHECKSUM
 LENGTH = len(PREFIX) + _RANDOM + _CHECKSUM
 DISPLAY = len(PREFIX) + 4  # what a list shows: sk-lp_Ab12
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # without characters that look alike
 _TEMPORARY = re.compile(f"(?:[{_LETTERS}]{{4}}-){{3}}[{_LETTERS}]{{4}}")
 _ALPHABET = frozenset(base62.ALPHABET)
 
 
 def new_api_key() -> str:
-    """Make a key. The text exists only in this return value: store its digest and its display prefix."""
+    """Create a key. The text exists only in this return value: store its digest and its display prefix."""
     body = PREFIX + base62.random(256, _RANDOM)
     return body + _checksum(body)
 
@@ -44,7 +44,7 @@ def display_prefix(key: str) -> str:
 
 
 def key_digest(key: bytes, pepper: bytes) -> bytes:
-    """Return the 32 bytes that stand for a key in the database: HMAC-SHA-256 under a deployment pepper.
+    """Return the 32 bytes that are stored for a key in the database: HMAC-SHA-256 under a deployment pepper.
 
     A key carries 256 random bits, so no slow hash is needed; the pepper makes a copy of the database useless for testing guesses.
     """
@@ -57,7 +57,7 @@ def new_token() -> str:
 
 
 def token_digest(token: str) -> bytes:
-    """Return the 32 bytes that stand for a random token in the database (SHA-256; the token carries 256 random bits)."""
+    """Return the 32 bytes that are stored for a random token in the database (SHA-256; the token carries 256 random bits)."""
     return hashlib.sha256(token.encode()).digest()
 
 

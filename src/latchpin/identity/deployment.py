@@ -1,7 +1,7 @@
-"""The deployment as a whole: begun once, with new secrets, and brought up by the server and by every command before they work with it.
+"""The deployment as a whole: initialized once, with new secrets, and opened by the server and by every command before they use it.
 
-Only `begin` makes anything where there is nothing. A process that finds its secrets or its database missing later refuses to start,
-because whatever it made instead would fit nothing that is there.
+Only `initialize` creates secrets and database. A process that finds its secrets or its database missing later refuses to start,
+because new ones would not fit the existing data.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _NO_PEPPER = (
 
 
 class NoDeployment(Exception):
-    """There is no deployment where the settings say; the text says how to make one."""
+    """There is no deployment at the configured place; the text says how to create one."""
 
 
 def require_initialized(chosen: Settings) -> None:
-    """Raise NoDeployment where the embedded database was never made, or SecretsError where it was and is gone. Makes no file."""
+    """Raise NoDeployment where the embedded database was never created, or SecretsError where it is missing. Creates no file."""
     if not chosen.is_sqlite or sqlite_file(chosen.database_url).exists():
         return
     if chosen.secrets_file.exists():
@@ -47,11 +47,11 @@ def require_initialized(chosen: Settings) -> None:
 
 
 async def initialize(chosen: Settings, database: Database, *, upgrade: bool = False, with_known_secrets: bool = False) -> Secrets:
-    """Bring a deployment up, made anew where there is neither a database nor a secrets file; returns its secrets.
+    """Open a deployment, created where there is neither a database nor a secrets file; returns its secrets.
 
-    `with_known_secrets` makes the database anew beside secrets that are there. Raises what `initialize_database` does.
+    `with_known_secrets` creates a new database for existing secrets. Raises what `initialize_database` raises.
     """
-    has_secrets = chosen.secrets_file.exists()  # asked first: another process that begins makes the database before the file
+    has_secrets = chosen.secrets_file.exists()  # checked first: another process that initializes creates the database before the file
     fingerprint = await _fingerprint(database)
     if fingerprint is not None:
         deployment_secrets = _known_secrets(chosen, fingerprint)
@@ -71,9 +71,9 @@ async def initialize(chosen: Settings, database: Database, *, upgrade: bool = Fa
 
 
 async def open_(chosen: Settings, database: Database) -> Secrets:
-    """Bring an existing deployment up and return its secrets.
+    """Open an existing deployment and return its secrets.
 
-    Raises NoDeployment where it was never begun, and what `initialize_database` does.
+    Raises NoDeployment where it was never initialized, and what `initialize_database` raises.
     """
     fingerprint = await _fingerprint(database)
     if fingerprint is None:
@@ -89,7 +89,7 @@ async def open_(chosen: Settings, database: Database) -> Secrets:
 
 
 async def initialize_database(chosen: Settings, database: Database, deployment_secrets: Secrets, *, upgrade: bool = False) -> None:
-    """Bring the schema up to date, and check that the secrets are those that the database was made with.
+    """Migrate the schema, and check that the secrets are those that the database was created with.
 
     On PostgreSQL another revision is refused unless `upgrade` is set. Raises WrongRevision, SecretsError, Unavailable.
     """
@@ -106,7 +106,7 @@ async def check(database: Database, deployment_secrets: Secrets) -> None:
 
 
 async def check_secrets(session: AsyncSession, deployment_secrets: Secrets, *, may_record: bool = True) -> None:
-    """Raise SecretsError where the secrets are not all those that the database was made with; notes peppers it sees for the first time."""
+    """Raise SecretsError unless the secrets are those that the database was created with; records new peppers."""
     row = await organizations.deployment_row(session, deployment_secrets)
     recorded = _parsed(row.pepper_fingerprints)
     present = deployment_secrets.pepper_fingerprints()
@@ -134,7 +134,7 @@ async def _to_head(chosen: Settings, database: Database, *, upgrade: bool) -> No
 
 
 async def _fingerprint(database: Database) -> str | None:
-    """Return the fingerprint of the secrets that the database was made with, whatever its revision is; None where it is empty."""
+    """Return the fingerprint of the secrets that the database was created with, at any revision; None where it is empty."""
     if await migrate.current(database.engine) is None:
         return None
     async with database.read() as session:
@@ -149,7 +149,7 @@ def _known_secrets(chosen: Settings, fingerprint: str) -> Secrets:
 
 
 async def _versions_in_use(session: AsyncSession) -> list[int]:
-    """Return the versions of peppers under which something is kept that counts now."""
+    """Return the pepper versions that valid stored digests use."""
     now = clock.now()
     keys = select(ApiKey.pepper_version).where(active_keys.active(now))
     clients = select(OAuthClientSecret.pepper_version).where(func.coalesce(OAuthClientSecret.expires_at, now) >= now)

@@ -1,6 +1,6 @@
-"""One DPoP proof, judged by itself (RFC 9449 section 4.3): signed by the key that it brings along, for this request, at this time. Pure.
+"""Verifies one DPoP proof by itself (RFC 9449 section 4.3): signed by the key in its header, for this request, at this time. Pure.
 
-Whether its nonce is ours and whether it is used for the first time is asked in `proofs`.
+`proofs` checks that its nonce is ours and that it is used for the first time.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from latchpin.kit import clock
 SCHEME = "DPoP"
 ALGORITHMS = ("ES256", *ED25519, "PS256", "RS256")
 WINDOW_SECONDS = 60
-MOST_BYTES = 8192  # an RSA key of 4096 bits, its signature and a long address fit
+MOST_BYTES = 8192  # enough for an RSA key of 4096 bits, its signature and a long URL
 _MOST_NAME = 256
 _TYPE = "dpop+jwt"
 _COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_LEAST_RSA_BITS, _MOST_RSA_BITS = 2048, 4096  # anybody may send a proof, and to check one of 8192 takes a millisecond
-_MOST_EXPONENT = 8  # characters, 48 bits: one as long as the modulus makes checking as slow as signing
+_LEAST_RSA_BITS, _MOST_RSA_BITS = 2048, 4096  # anybody may send a proof, and checking one with 8192 bits takes a millisecond
+_MOST_EXPONENT = 8  # characters, 48 bits: an exponent as long as the modulus makes verifying as slow as signing
 _PORTS = {"http": 80, "https": 443}
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-# What a key of each algorithm has (RFC 7638 section 3.2, RFC 8037 section 2), besides what is fixed.
+# The members of a key of each algorithm (RFC 7638 section 3.2, RFC 8037 section 2), without those of fixed value.
 _KEYS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "ES256": ({"kty": "EC", "crv": "P-256"}, ("x", "y")),
     **dict.fromkeys(ED25519, ({"kty": "OKP", "crv": "Ed25519"}, ("x",))),
@@ -46,7 +46,7 @@ _KEYS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ProofRequirements:
-    """What a proof must be for: the method, our public address with the request's path, and the access token that comes along."""
+    """What a proof must match: the method, our public address with the request's path, and the access token sent with it."""
 
     method: str
     url: str
@@ -55,7 +55,7 @@ class ProofRequirements:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A proof that is sound in itself. `jkt` is its key's thumbprint (RFC 7638), `iat` in seconds since the epoch."""
+    """A proof that is valid in itself. `jkt` is its key's thumbprint (RFC 7638), `iat` in seconds since the epoch."""
 
     jkt: str
     jti: str
@@ -65,7 +65,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class ProofError:
-    """Why a proof does not count. The detail is for the caller's developer: what is wrong with the proof is no secret to who made it."""
+    """Why a proof is invalid. The detail is for the caller's developer: it is no secret to the sender of the proof."""
 
     reason: RejectionReason
     detail: str
@@ -78,7 +78,7 @@ class _InvalidProof(Exception):
 
 
 def verify(presented: bytes, requirements: ProofRequirements) -> Proof | ProofError:
-    """Check a proof for a request; `presented` is the DPoP header, of which two are joined with a line break as RequestContext does."""
+    """Check a proof for a request; `presented` is the DPoP header, where RequestContext joins two headers with a line break."""
     if b"\n" in presented:
         return ProofError(RejectionReason.PROOF_MALFORMED, "send exactly one DPoP header")
     if len(presented) > MOST_BYTES or _COMPACT.fullmatch(presented) is None:
@@ -104,7 +104,7 @@ def _decode(presented: bytes) -> tuple[str, dict[str, Any]]:
         raise _InvalidProof(RejectionReason.PROOF_KEY, f"alg must be one of {', '.join(ALGORITHMS)}")
     key = _key(algorithm, header.get("jwk"))
     try:
-        # By the registry's entry itself: its `get_alg` warns of `EdDSA`, the name that most clients know.
+        # Taken from the registry directly: its `get_alg` warns about `EdDSA`, the name that most clients use.
         is_signed = jws.JWSRegistry.algorithms[algorithm].verify(signed, urlsafe_b64decode(signature), key)
     except (JoseError, ValueError):
         is_signed = False
@@ -116,7 +116,7 @@ def _decode(presented: bytes) -> tuple[str, dict[str, Any]]:
 def _decode_object(encoded: bytes, what: str) -> dict[str, Any]:
     try:
         decoded = msgspec.json.decode(urlsafe_b64decode(encoded))
-    except (ValueError, RecursionError):  # binascii's and msgspec's are ValueErrors
+    except (ValueError, RecursionError):  # binascii's and msgspec's errors are ValueErrors
         decoded = None
     if not isinstance(decoded, dict):
         raise _InvalidProof(RejectionReason.PROOF_MALFORMED, f"the {what} is no JSON object")
@@ -124,7 +124,7 @@ def _decode_object(encoded: bytes, what: str) -> dict[str, Any]:
 
 
 def _key(algorithm: str, jwk: Any) -> Key:  # noqa: ANN401  whatever the JSON holds
-    """Return the public key for an algorithm; raises _Unsound. Only what makes the key is taken over, as its thumbprint does."""
+    """Return the public key for an algorithm; raises _Unsound. Only the required members are read, as for its thumbprint."""
     fixed, members = _KEYS[algorithm]
     if not isinstance(jwk, dict):
         raise _InvalidProof(RejectionReason.PROOF_KEY, "jwk must hold the public key")
@@ -141,7 +141,7 @@ def _key(algorithm: str, jwk: Any) -> Key:  # noqa: ANN401  whatever the JSON ho
 
 
 def _check_rsa(modulus: str, exponent: str) -> None:
-    """Refuse a key that is too small to trust or too large to bear, before anything is computed with it; raises _Unsound, ValueError."""
+    """Refuse an RSA key that is too small to be safe or too large to check fast, before any computation; raises _Unsound, ValueError."""
     bits = int.from_bytes(urlsafe_b64decode(modulus.encode()), "big").bit_length()
     if not _LEAST_RSA_BITS <= bits <= _MOST_RSA_BITS:
         raise _InvalidProof(RejectionReason.PROOF_KEY, f"an RSA key needs {_LEAST_RSA_BITS} to {_MOST_RSA_BITS} bits")

@@ -1,4 +1,4 @@
-"""Grants: what an app may do, for whom and where. Ending one ends every token of it with the next request, in every process."""
+"""Grants: what an app may do, for whom and where. When a grant ends, all of its tokens are refused from the next request on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNUSED_LIFETIME = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewGrant:
-    """What a grant is made of. `scopes` are scope words; `resource` the identifiers asked for, none meaning our own API."""
+    """The fields of a new grant. `resource` has the requested resource identifiers; none means our own API."""
 
     client: OAuthClient
     organization_id: int
@@ -69,7 +69,7 @@ async def create(session: AsyncSession, new: NewGrant, settings: Settings) -> OA
 
 
 def activate(session: AsyncSession, grant: OAuthGrant, client: OAuthClient, *, by: Actor) -> None:
-    """Note that a grant has its first token."""
+    """Record that the first token of a grant is issued."""
     if grant.activated_at is None:
         grant.activated_at = grant.last_used_at = clock.now()
         changes = {"scopes": (None, grant.scopes), "space": (None, str(grant.space_id or grant.reach.value))}
@@ -77,7 +77,7 @@ def activate(session: AsyncSession, grant: OAuthGrant, client: OAuthClient, *, b
 
 
 def active() -> ColumnElement[bool]:
-    """The condition on OAuthGrant for those that have begun and neither ended nor run out, nor has the API key that was exchanged."""
+    """The SQL condition for grants that are activated and neither ended nor expired, and whose exchanged API key is active too."""
     at = clock.now()
     key = aliased(ApiKey)
     has_key = exists().where(key.id == OAuthGrant.api_key_id, key.revoked_at.is_(None), key.expires_at > at)
@@ -95,7 +95,7 @@ async def end(session: AsyncSession, grant_id: int, *, reason: str, by: Actor) -
 
 
 async def end_of_client_for_user(session: AsyncSession, user_id: int, client_pk: int, *, reason: str, by: Actor) -> int:
-    """End what one user allowed one app; returns how many grants ended."""
+    """End the grants of one user to one app; returns how many ended."""
     return await _end_where(session, [OAuthGrant.user_id == user_id, OAuthGrant.oauth_client_id == client_pk], reason, by)
 
 
@@ -108,7 +108,7 @@ async def end_of_client(session: AsyncSession, client_pk: int, *, reason: str, b
 
 
 async def end_of_user(session: AsyncSession, user_id: int, *, reason: str, by: Actor, keep_session: int | None = None) -> int:
-    """End all grants of a user, except what the browser session `keep_session` itself uses; returns how many ended."""
+    """End all grants of a user, except those of the browser session `keep_session`; returns how many ended."""
     where: list[ColumnElement[bool]] = [OAuthGrant.user_id == user_id]
     if keep_session is not None:
         where.append(
@@ -118,13 +118,13 @@ async def end_of_user(session: AsyncSession, user_id: int, *, reason: str, by: A
 
 
 async def end_in_space(session: AsyncSession, user_id: int, space_id: int, *, reason: str, by: Actor) -> int:
-    """End the grants that a user bound to one Space; returns how many ended. Those for all Spaces go on without it."""
+    """End the grants that a user bound to one Space; returns how many ended. Those for all Spaces stay."""
     where = [OAuthGrant.user_id == user_id, OAuthGrant.reach == Reach.SPACE, OAuthGrant.space_id == space_id]
     return await _end_where(session, where, reason, by)
 
 
 async def end_of_sessions(session: AsyncSession, session_ids: Iterable[int], *, reason: str, by: Actor) -> int:
-    """End the grants that live only as long as these browser sessions; those with offline access stay. Returns how many ended."""
+    """End the grants that depend on these browser sessions; those with offline access stay. Returns how many ended."""
     ids = list(session_ids)
     if not ids:
         return 0
@@ -132,7 +132,7 @@ async def end_of_sessions(session: AsyncSession, session_ids: Iterable[int], *, 
 
 
 async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], reason: str, by: Actor) -> int:
-    """End grants; each row is ended by one conditional update, so two who end it at a time record it once."""
+    """End grants; each row is ended by one conditional update, so two concurrent calls record it once."""
     await session.flush()
     result = await session.execute(
         select(OAuthGrant.id, OAuthClient.name, OAuthClient.source, OAuthGrant.activated_at, User.email, OAuthGrant.organization_id)
@@ -164,9 +164,9 @@ async def _end_where(session: AsyncSession, where: list[ColumnElement[bool]], re
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Remove grants that never began, and those that ended or ran out more than 30 days ago.
+    """Remove grants that were never activated, and those that ended or expired more than 30 days ago.
 
-    The latest used one under a consent stays, since it is what tells when the app was last used.
+    The one used last under a consent stays: it shows when the app was last used.
     """
     at = clock.now()
     long_ago = at - timedelta(days=30)

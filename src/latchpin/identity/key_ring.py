@@ -1,7 +1,7 @@
 """The key ring of one process: signs and verifies tokens (RFC 7515) with the published keys.
 
-It is read anew every 30 seconds, which is far less than a new key waits before it signs; so no process meets a token whose key it cannot
-know (security.md 85).
+It is reloaded every 30 seconds. A new key waits much longer before it signs, so no process meets a token whose key it does not
+have (security.md 85).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MOST_TOKEN = 16_384
 
 
 class InvalidSignature(Exception):
-    """The text is no token that this deployment signed."""
+    """The text is not a token that this deployment signed."""
 
 
 class WrongType(InvalidSignature):
@@ -45,7 +45,7 @@ class WrongType(InvalidSignature):
 
 
 class _Algorithms(jws.JWSRegistry):
-    """Exactly our own algorithms. The library would warn of `EdDSA`, the name that most clients know."""
+    """Exactly our own algorithms. The library would warn about `EdDSA`, the name that most clients use."""
 
     def get_alg(self, name: str) -> JWSAlgModel:
         """Return an algorithm; raises a JoseError for any other, `none` and HMAC among them (RFC 8725 section 3.1)."""
@@ -71,7 +71,7 @@ class _LoadedKey:
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What the header of a token comes to: one of our keys, which says the algorithm, and the kind of token."""
+    """The decoded header of a token: one of our keys, which fixes the algorithm, and the kind of token."""
 
     held: _LoadedKey
     typ: str
@@ -95,14 +95,14 @@ class KeyRing:
         self._key = signing_keys.sealing_key(secrets)
         self._settings = settings
         self._holds = holds
-        self._under = -1  # the generation that the ring is true under
+        self._under = -1  # the generation for which the ring is current
         self._ring = _Ring((), {}, {"keys": []}, 0.0)
         self._asked_for_unknown = -math.inf
         self._turns = itertools.count(1)
         self._reads = SingleFlight[int | None, None]()
 
     async def ready(self, generation: int | None = None) -> None:
-        """Read the ring where it may be out of date: keys changed since the generation of its reading, or 30 s ago. Raises Unavailable."""
+        """Reload the ring where it may be out of date: keys changed since its generation, or it is 30 s old. Raises Unavailable."""
         age = clock.monotonic() - self._ring.read
         other = generation is not None and generation != self._under and not self._is_true(generation)
         if not self._ring.held or other or age >= _READ_AGAIN_SECONDS:
@@ -115,13 +115,13 @@ class KeyRing:
         return True
 
     def _may_keep(self, under: int) -> bool:
-        """Whether what was read counts for longer than this moment: no change of the keys is under way."""
+        """Whether the loaded ring may be kept: no change of the keys is in progress."""
         return self._holds is None or self._holds((SIGNING_KEYS.slot,), under, under)
 
     async def reload(self, generation: int | None = None) -> None:
-        """Read the ring from the database; makes the first key, or the next where the present one is due. Raises Unavailable.
+        """Load the ring from the database; creates the first key, or the next one where rotation is due. Raises Unavailable.
 
-        Those who come together under one generation read once.
+        Concurrent calls under one generation share one reading.
         """
         await self._reads.run(generation, lambda: self._read(generation))
 
@@ -133,7 +133,7 @@ class KeyRing:
             async with self._database.transaction() as session:
                 await signing_keys.rotate_if_due(session, self._key, self._settings)
                 rows = await signing_keys.published(session)
-        if turn > self._ring.turn:  # one that began earlier and took longer knows less
+        if turn > self._ring.turn:  # a reading that began earlier and took longer is older
             self._ring, self._under = self._load(rows, turn), under if self._may_keep(under) else -1
 
     def _load(self, rows: list[SigningKey], turn: int) -> _Ring:
@@ -181,7 +181,7 @@ class KeyRing:
             head = self._ring.heads.get(header) or self._head(token)
             if not head.held.method.verify(signed, urlsafe_b64decode(signature), head.held.key):
                 raise InvalidSignature
-            self._ring.heads[header] = head  # one that we signed ourselves: a handful for each key, however many tokens
+            self._ring.heads[header] = head  # a header that we signed: a few for each key, however many tokens
             if head.typ != typ:
                 raise WrongType
             claims = msgspec.json.decode(urlsafe_b64decode(payload))
@@ -192,7 +192,7 @@ class KeyRing:
         return claims
 
     def _head(self, token: bytes) -> _Head:
-        """Read the header of a token, and choose our key by it; raises InvalidSignature, JoseError, ValueError, RecursionError."""
+        """Decode the header of a token, and choose our key by it; raises InvalidSignature, JoseError, ValueError, RecursionError."""
         header = jws.extract_compact(token, registry=_REGISTRY).headers()
         held = self._ring.by_kid.get(str(header.get("kid")))
         if held is None or header.get("alg") != held.algorithm or "crit" in header:
@@ -201,7 +201,7 @@ class KeyRing:
         return _Head(held, str(header.get("typ", "")).lower().removeprefix("application/"))
 
     async def look_again(self, token: bytes) -> bool:
-        """Read the ring once more where a token names a key that is not in it, at most once a second; returns whether it was read."""
+        """Reload the ring where a token names a key that is not in it, at most once a second; returns whether it was reloaded."""
         now = clock.monotonic()
         if now - self._asked_for_unknown < _UNKNOWN_KID_SECONDS or not is_compact(token):
             return False
@@ -223,10 +223,10 @@ class KeyRing:
 
 @lru_cache(maxsize=32)
 def _encoded_header(typ: str, algorithm: str, kid: str) -> bytes:
-    """Write the header of all tokens of one kind and key (RFC 7515 section 4.1)."""
+    """Encode the header of all tokens of one kind and key (RFC 7515 section 4.1)."""
     return json_b64encode({"typ": typ, "alg": algorithm, "kid": kid})
 
 
 def is_compact(token: bytes) -> bool:
-    """Whether the text has the form of a compact JWS (RFC 7515 section 7.1) of bearable length."""
+    """Whether the text has the form of a compact JWS (RFC 7515 section 7.1) of acceptable length."""
     return len(token) <= _MOST_TOKEN and _COMPACT.fullmatch(token) is not None

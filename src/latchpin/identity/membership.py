@@ -1,7 +1,7 @@
-"""What a token says of where its user belongs, and whether that still holds.
+"""A token's claims about its user's organization, group and Spaces, and whether they are still true.
 
-The claim is a snapshot. It gives no right by itself: every decision is made on the present state. It only must never say more than is
-true, so a token whose snapshot claims too much is refused, and its app refreshes to get the truth.
+The claims are a snapshot. They give no right by themselves: every decision uses the present state. They must never say more than is
+true, so a token whose snapshot claims too much is refused, and its app refreshes to get a current one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from latchpin.identity.principal import Principal
 from latchpin.identity.roles import Group, Role
 
 MOST_SPACES = 100
-MOST_BYTES = 4096  # of the list as it is written, so that a token fits into a header of 8 KB, the most that proxies take by default
+MOST_BYTES = 4096  # of the encoded list, so that a token fits into a header of 8 KB, the default limit of proxies
 _WORDS = {role.word: role for role in Role}
 
 
@@ -44,7 +44,7 @@ class Membership:
 
     @property
     def too_many(self) -> bool:
-        """Whether the list does not fit into a token."""
+        """Whether the list is too long for a token."""
         return len(self.spaces) > MOST_SPACES or len(msgspec.json.encode(self._space_claims())) > MOST_BYTES
 
     def claims(self) -> dict[str, Any]:
@@ -55,10 +55,10 @@ class Membership:
         return {**common, "spaces": self._space_claims()}
 
     def covers(self, claims: Mapping[str, Any]) -> bool:
-        """Whether all that a token claims is still true; that there is more by now does not matter.
+        """Whether all that a token claims is still true; rights that were added since then do not matter.
 
-        A token whose list was left out claims just the Spaces of that moment, so with such a one every change counts. A Space's name is
-        not looked at: it opens nothing. Claims of any form are judged; odd ones are not covered.
+        A token whose list was left out claims exactly the Spaces of that moment, so every change makes it untrue. A Space's name is
+        not compared: it gives no access. Claims of any form are accepted as input; malformed ones are not covered.
         """
         if claims.get("org") != self.organization_id or claims.get("space") != self.space:
             return False
@@ -90,7 +90,7 @@ def _is_held(claimed: object, have: Mapping[int, Role]) -> bool:
 
 
 async def of(session: AsyncSession, principal: Principal, space: str | int) -> Membership:
-    """Look up where a principal belongs at this moment."""
+    """Look up a principal's present organization, group and Spaces."""
     space_roles = await access.roles_in_all(session, principal)
     spaces = tuple(SpaceRole(each.id, each.name, role) for each, role in space_roles)
     return Membership(principal.organization_id, principal.group, space, spaces)

@@ -23,14 +23,14 @@ SETUP_LINK_HOURS = 24
 
 
 async def prepare(session: AsyncSession, secrets: Secrets) -> Deployment:
-    """Return the deployment's row, made at first use. Raises SecretsError where the secrets are not those the database was made with."""
+    """Return the deployment's row, created at first use. Raises SecretsError unless the database was created with these secrets."""
     if await session.get(Deployment, 1) is None:
         await _initialize(session, secrets)
     return await deployment_row(session, secrets)
 
 
 async def deployment_row(session: AsyncSession, secrets: Secrets) -> Deployment:
-    """Return the deployment's row. Raises SecretsError where it is not there, or the secrets are not those the database was made with."""
+    """Return the deployment's row. Raises SecretsError where it is missing, or the database was created with other secrets."""
     row = await session.get(Deployment, 1)
     if row is None:
         message = "The database is empty: it is not the one that the secrets file belongs to. Restore it, or correct LATCHPIN_DATABASE_URL."
@@ -45,7 +45,7 @@ async def deployment_row(session: AsyncSession, secrets: Secrets) -> Deployment:
 
 
 async def _initialize(session: AsyncSession, secrets: Secrets) -> None:
-    """Make the row; where another process is making it at the same moment, wait for that one and leave it."""
+    """Create the row; where another process creates it at the same moment, wait for it and keep its row."""
     values = {"id": 1, "generation": 1, "secrets_fingerprint": secrets.fingerprint(), "created_at": clock.now()}
     await session.execute(insert(session, Deployment).values(values).on_conflict_do_nothing())
 
@@ -86,7 +86,7 @@ async def first_administrator(
     session: AsyncSession, *, organization: str, full_name: str, email: str, password: Hashed, temporary: bool, by: Actor
 ) -> users.CreatedUser:
     """Make the first organization and its administrator; raises Conflict where the deployment has users already, Invalid for fields."""
-    row = await session.get(Deployment, 1, with_for_update=True)  # two who hold the same link come one after the other
+    row = await session.get(Deployment, 1, with_for_update=True)  # two requests with the same link run one after the other
     await require_none(session)
     new_organization = await create(session, organization, by=by)
     new = users.NewUser(full_name=full_name, email=email, group=Group.ADMINISTRATOR, password=password, temporary=temporary)
@@ -96,7 +96,7 @@ async def first_administrator(
 
 
 async def offer_setup(session: AsyncSession) -> str | None:
-    """Return a one-time token for the first-run page, valid for 24 hours, or None where there are users. An earlier token dies."""
+    """Return a one-time token for the first-run page, valid for 24 hours, or None where there are users. Earlier tokens become invalid."""
     row = await session.get(Deployment, 1)
     if row is None or await users.count(session):
         return None
@@ -106,7 +106,7 @@ async def offer_setup(session: AsyncSession) -> str | None:
 
 
 async def is_setup_token(session: AsyncSession, token: str) -> bool:
-    """Whether this token opens the first-run page now."""
+    """Whether this token is valid for the first-run page now."""
     row = await session.get(Deployment, 1)
     if row is None or row.setup_digest is None or row.setup_expires_at is None or row.setup_expires_at <= clock.now():
         return False
@@ -114,7 +114,7 @@ async def is_setup_token(session: AsyncSession, token: str) -> bool:
 
 
 async def owner_of(session: AsyncSession, organization_id: int) -> User | None:
-    """Return the oldest active administrator of an organization, who stands in where nobody is named."""
+    """Return the oldest active administrator of an organization, the default where no user is named."""
     return await session.scalar(
         select(User).where(User.organization_id == organization_id, User.user_group == Group.ADMINISTRATOR.value).order_by(User.id).limit(1)
     )

@@ -28,16 +28,16 @@ _PRODUCT_WORDS = ("latchpin", "sequentum", "password", "control center")
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """A password with its hash, made before the transaction that keeps it: a writer keeps all others waiting while it hashes."""
+    """A password with its hash, made before the transaction that stores it: hashing inside would make all other writers wait."""
 
     text: str = field(repr=False)
     password_hash: str = field(repr=False)
 
 
 def weakness(password: str, *, own_words: tuple[str, ...] = ()) -> str | None:
-    """Return why a new password is refused, as a sentence for its owner, or None for a good one.
+    """Return why a new password is refused, as a sentence for the user, or None where it is accepted.
 
-    Any characters, no composition rules, no cutting. `own_words` are the user's name and e-mail, which it may not simply be.
+    Any characters, no composition rules, no truncation. `own_words` are the user's name and e-mail, which are refused as passwords.
     """
     password = prepared(password)
     if len(password) < LEAST:
@@ -62,7 +62,7 @@ def _guessable(password: str, own_words: tuple[str, ...]) -> str | None:
 
 
 def prepared(password: str) -> str:
-    """Return a password as it is hashed (RFC 8265 section 4.2): composed, any blank as a space, so that every keyboard types the same."""
+    """Return a password in the form that is hashed (RFC 8265 section 4.2): NFC, any blank as a space, the same from every keyboard."""
     return unicodedata.normalize("NFC", plain_text.with_plain_blanks(password))
 
 
@@ -72,26 +72,26 @@ async def hash_password(password: str) -> str:
 
 
 async def hashed(password: str) -> Hashed:
-    """Hash a password that somebody chose. Whether it is good enough is asked where it is set."""
+    """Hash a password that a user chose. Its strength is checked where it is set."""
     return Hashed(password, await hash_password(password))
 
 
 async def temporary() -> Hashed:
-    """Make and hash a temporary password."""
+    """Generate and hash a temporary password."""
     return await hashed(credentials.temporary_password())
 
 
 async def matches(password: str, password_hash: str | None) -> bool:
-    """Whether the password is the hashed one. With None (unknown user) the same work is done and the answer is no.
+    """Whether the password matches the hash. With None (unknown user) the same work is done, and False is returned.
 
-    How much work that is depends on what was typed alone: once for ASCII, up to three times for what can be written in several ways.
+    The amount of work depends only on the typed text: one hash for ASCII, up to three for text with several encodings.
     """
     is_match = await asyncio.get_running_loop().run_in_executor(_pool(), _verify, password_hash, password)
     return is_match and password_hash is not None
 
 
 def is_outdated(password_hash: str) -> bool:
-    """Whether a hash was made with other parameters than today's and should be made anew at the next sign-in."""
+    """Whether a hash has other parameters than the present ones and should be replaced at the next sign-in."""
     return _hasher.check_needs_rehash(password_hash)
 
 
@@ -116,9 +116,9 @@ def _is_hashed(password_hash: str, password: str) -> bool:
 
 
 def _spellings(password: str) -> dict[str, None]:
-    """Return what a typed password can have been hashed from: as it is prepared today, and as it came before there was such a rule.
+    """Return the forms in which a typed password can have been hashed: as prepared now, and as typed before that rule existed.
 
-    A temporary password is copied, often with a blank or a line break; it holds none itself.
+    A temporary password is pasted, often with a blank or a line break; it contains none itself.
     """
     copied = plain_text.normalize(password)
     temporary = (copied,) if credentials.is_temporary_password(copied) else ()
@@ -126,7 +126,7 @@ def _spellings(password: str) -> dict[str, None]:
 
 
 def _is_text(password: str) -> bool:
-    """Whether the text can be encoded; half of a surrogate pair cannot, and would be stored as something else."""
+    """Whether the text can be encoded in UTF-8; half of a surrogate pair cannot."""
     try:
         password.encode()
     except UnicodeEncodeError:

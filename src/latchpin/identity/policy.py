@@ -1,4 +1,4 @@
-"""How long API keys may live: the deployment's settings, narrowed by the organization."""
+"""How long API keys may be valid: the deployment's settings, limited further by the organization."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class KeyPolicy:
     deployment_max_days: int
 
     def default_expiry(self) -> datetime:
-        """When a key made now expires if nobody says otherwise."""
+        """When a key that is created now expires by default."""
         return clock.now() + timedelta(days=self.default_days)
 
     def latest_expiry(self) -> datetime:
-        """The latest moment that may be chosen now; a chosen day counts to its end, so a day is added."""
+        """The latest expiry that may be chosen now; a key is valid to the end of the chosen day, so a day is added."""
         return clock.now() + timedelta(days=self.max_days + 1)
 
 
@@ -50,7 +50,7 @@ async def get(session: AsyncSession, organization_id: int, settings: Settings) -
 async def change(
     session: AsyncSession, organization_id: int, settings: Settings, *, default_days: int | None, max_days: int | None, by: Actor
 ) -> KeyPolicy:
-    """Set the organization's lifetimes in days (None: the deployment's). Existing keys keep their expiry. Raises Invalid, Missing."""
+    """Set the organization's lifetimes in days (None for the deployment's). Existing keys keep their expiry. Raises Invalid, Missing."""
     organization = await session.get(Organization, organization_id)
     if organization is None:
         raise Missing("organization", organization_id)

@@ -1,4 +1,4 @@
-"""Who is calling, and with which credential: the one answer of authentication, whatever came in. Pure."""
+"""Who is calling, and with which credential: the result of authentication for every kind of credential. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latchpin.identity.scopes import ALL, Scope
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The credential of a call, as it is named in the audit trail. `name` is a description or prefix, never a secret."""
+    """The credential of a call, as it is named in the audit log. `name` is a description or prefix, never a secret."""
 
     kind: CredentialKind
     id: int | None = None
@@ -20,10 +20,10 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user, acting through a credential that can only narrow what the user may do; or an app on its own behalf.
+    """A user, acting through a credential that can only restrict what the user may do; or an app on its own behalf.
 
-    An app's own principal has `user_id` 0, which no user has, and its `roles` by Space id are all that it may do. `only` narrows to
-    some Spaces, None in it being the user's personal one; `only` itself None narrows nothing.
+    An app's own principal has `user_id` 0, which no user has, and its `roles` by Space id are all that it may do. `only` restricts to
+    some Spaces, where None is the user's personal one; without `only` there is no restriction.
     """
 
     user_id: int
@@ -38,5 +38,5 @@ class Principal:
 
     @property
     def is_administrator(self) -> bool:
-        """Whether the user administers the organization. Says nothing of what the credential allows."""
+        """Whether the user administers the organization. Does not say what the credential allows."""
         return self.group is Group.ADMINISTRATOR

@@ -1,7 +1,7 @@
-"""DPoP proofs as a deployment takes them: with a nonce that it gave, and each once (RFC 9449 sections 8, 9 and 11.1).
+"""Verifies DPoP proofs for a deployment: with a nonce that it issued, and each proof once (RFC 9449 sections 8, 9 and 11.1).
 
-A nonce is kept nowhere: it is a MAC of the present five minutes under a key that all processes derive, so each knows those of all others.
-A proof that was used is written down where every process sees it (`used_proofs`).
+A nonce is not stored: it is a MAC of the present five minutes under a key that all processes derive, so all have the same.
+A used proof is stored where every process sees it (`used_proofs`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from latchpin.storage import Database
 from latchpin.storage.secrets import Secrets
 
 NONCE_SECONDS = 300
-# A proof counts for a minute after its time, by the clock of whoever judges it; that of another node may be a minute behind ours.
+# A proof is valid for a minute after its `iat`, by the clock of the node that checks it; another node's may be a minute behind.
 REPLAY_SECONDS = 2 * dpop.WINDOW_SECONDS
 _HOW_TO = "send it as Authorization: DPoP, with a proof of that key in the header DPoP (RFC 9449)"
 REPLAYED = ProofError(RejectionReason.PROOF_REPLAYED, "it was used before; make another one, with another jti, for each request")
@@ -30,14 +30,14 @@ REPLAYED = ProofError(RejectionReason.PROOF_REPLAYED, "it was used before; make 
 
 @dataclass(frozen=True, slots=True)
 class TokenBinding:
-    """How a token came, and the thumbprint of the key that it is bound to."""
+    """The scheme with which a token was sent, and the thumbprint of the key that it is bound to."""
 
     is_dpop: bool
     jkt: str | None
 
 
 class ProofVerifier:
-    """Judges proofs for one process; `used` has to be run, so that it forgets."""
+    """Verifies proofs for one process; `used` must be run, so that it removes expired ones."""
 
     def __init__(self, database: Database, secrets: Secrets, settings: Settings) -> None:
         self.used = UsedProofs(database)
@@ -46,14 +46,14 @@ class ProofVerifier:
         self._wants_nonce = settings.dpop_nonce == "required"
 
     def verify(self, presented: bytes, method: str, path: str) -> Proof | ProofError:
-        """Check a DPoP header that asks for a bound token. A proof counts once: ask `first_use` when all else is sound.
+        """Verify a DPoP header of a request for a bound token. A proof is valid once: call `first_use` after all other checks.
 
-        `path` is as it was sent, still escaped; what it belongs to is our public address, never what the request calls us.
+        `path` is as it was sent, still escaped; it belongs to our public address, never to the request's Host header.
         """
         return self._verify(presented, ProofRequirements(method, self._public_url + path), None)
 
     def verify_for_token(self, token: bytes, bound: TokenBinding, presented: bytes | None, method: str, path: str) -> Proof | ProofError:
-        """Check the DPoP header beside a sound token that is bound to a key, or came as if it were (section 7.1). As `verify` otherwise."""
+        """Verify the DPoP header of a request with a valid token that is bound, or was sent as bound (section 7.1). Else like `verify`."""
         if not bound.is_dpop:
             return ProofError(RejectionReason.BOUND, f"it is bound to a key of its client; {_HOW_TO}")
         if bound.jkt is None:
@@ -65,7 +65,7 @@ class ProofVerifier:
         return self._verify(presented, ProofRequirements(method, self._public_url + path, token), bound.jkt)
 
     def _verify(self, presented: bytes, requirements: ProofRequirements, jkt: str | None) -> Proof | ProofError:
-        """Judge the nonce last, so that only who holds the key is asked for another."""
+        """Check the nonce last, so that only the holder of the key is asked to use another."""
         proof = dpop.verify(presented, requirements)
         if isinstance(proof, ProofError):
             return proof
@@ -76,18 +76,18 @@ class ProofVerifier:
         return proof
 
     async def first_use(self, proof: Proof) -> bool:
-        """Take a proof; False where it was taken before, here or by another process. Raises Unavailable."""
+        """Mark a proof as used; False where it was used before, in this or another process. Raises Unavailable."""
         digest = sha256(f"proof|{proof.jkt}|{proof.jti}".encode(errors="surrogatepass")).digest()
         until = datetime.fromtimestamp(proof.iat, UTC) + timedelta(seconds=REPLAY_SECONDS)
         return await self.used.take(digest, until=until)
 
     @property
     def nonce(self) -> str:
-        """The nonce to give out now; it is taken for five to ten minutes."""
+        """The nonce to issue now; it is accepted for five to ten minutes."""
         return self._of_step(self._step())
 
     def next_nonce(self, proof: Proof) -> str | None:
-        """Return the nonce for the next proof where it is another than this one's, None where there is nothing to tell (section 8.2)."""
+        """Return the nonce for the next proof where it differs from this one's, else None (section 8.2)."""
         return self.nonce if self._wants_nonce and proof.nonce != self.nonce else None
 
     def _nonces(self) -> tuple[str, str]:

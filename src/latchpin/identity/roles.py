@@ -1,6 +1,6 @@
 """Groups, Space roles, and the permissions that routes declare. Pure.
 
-A permission says three things: which scope the credential must carry, which role its user must have where the thing is, and which
+A permission says three things: which scope the credential must carry, which role its user must have in the object's Space, and which
 kinds of credential may use it at all. A permission that names no kinds is for browser sessions only, so a new one is safe by default.
 """
 
@@ -28,12 +28,12 @@ class Role(IntEnum):
 
     @property
     def word(self) -> str:
-        """The role as written on the wire and in pages."""
+        """The role as written in the API and in pages."""
         return self.name.lower()
 
 
 class CredentialKind(StrEnum):
-    """How a caller proved who they are."""
+    """How a caller authenticated."""
 
     API_KEY = "api_key"
     ACCESS_TOKEN = "access_token"  # noqa: S105  the name of a kind
@@ -49,7 +49,7 @@ PROGRAMS = frozenset({CredentialKind.SESSION, CredentialKind.API_KEY, Credential
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What a route asks of its caller. `role` is what the feature asks for in the Space of the thing that is touched."""
+    """What a route requires of its caller. `role` is the role that is needed in the Space of the object."""
 
     name: str
     scope: Scope | None = None

@@ -1,4 +1,4 @@
-"""The one vocabulary of scopes, for API keys and OAuth tokens alike (contract/auth.md 3). Pure."""
+"""The scopes, the same for API keys and OAuth tokens (contract/auth.md 3). Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latchpin.errors import Invalid
 
 
 class Scope(StrEnum):
-    """What a credential may be used for. A scope narrows; it never gives its user a right the user has not got."""
+    """What a credential may be used for. A scope only restricts; it never gives a right that the user does not have."""
 
     AGENTS_READ = "agents:read"
     AGENTS_WRITE = "agents:write"
@@ -20,7 +20,7 @@ class Scope(StrEnum):
 
 
 class Access(StrEnum):
-    """The named sets of scopes that an API key is created with."""
+    """The named sets of scopes from which an API key's is chosen."""
 
     FULL = "full"
     READ_ONLY = "read-only"
@@ -30,7 +30,7 @@ class Access(StrEnum):
 
 ALL = frozenset(Scope)
 OPENID, PROFILE, EMAIL, OFFLINE = "openid", "profile", "email", "offline_access"
-REQUESTABLE = (*(scope.value for scope in Scope), OPENID, PROFILE, EMAIL, OFFLINE)  # all that an app can ask for
+REQUESTABLE = (*(scope.value for scope in Scope), OPENID, PROFILE, EMAIL, OFFLINE)  # all that an app can request
 SETS: dict[Access, frozenset[Scope]] = {
     Access.FULL: ALL,
     Access.READ_ONLY: frozenset(scope for scope in Scope if scope.endswith(":read")),
@@ -53,23 +53,23 @@ def parse(text: str) -> frozenset[Scope]:
 
 
 def serialize(scopes: Iterable[Scope]) -> str:
-    """Write scopes in the vocabulary's own order, separated by spaces."""
+    """Return scopes in the order of Scope, separated by spaces."""
     scope_set = set(scopes)
     return " ".join(scope.value for scope in Scope if scope in scope_set)
 
 
 def api(words: Iterable[str]) -> frozenset[Scope]:
-    """Return the API's own scopes among scope words, leaving out the others."""
+    """Return the API's own scopes among some scopes, without the others."""
     return frozenset(Scope(word) for word in words if word in ALL)
 
 
 def ordered(words: Iterable[str]) -> str:
-    """Write scope words in one order: the API's own first, then openid, profile, email, offline_access."""
+    """Return scopes in one order: the API's own first, then openid, profile, email, offline_access."""
     word_set = set(words)
     return " ".join(word for word in REQUESTABLE if word in word_set)
 
 
 def access_of(scopes: Iterable[Scope]) -> Access | None:
-    """Return the named set that is exactly these scopes, or None for a mixture of its own."""
+    """Return the named set that has exactly these scopes, or None for any other combination."""
     scope_set = frozenset(scopes)
     return next((access for access, members in SETS.items() if members == scope_set), None)

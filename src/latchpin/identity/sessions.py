@@ -1,4 +1,4 @@
-"""Browser sessions: the cookie's token is random and kept only as a digest; idle and absolute timeouts both end it."""
+"""Browser sessions: the cookie's token is random and stored only as a digest; an idle and an absolute timeout end a session."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SEEN_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session just opened; `token` goes into the cookie and nowhere else."""
+    """A new session; `token` goes into the cookie and nowhere else."""
 
     session_id: int
     token: str = field(repr=False)
@@ -34,7 +34,7 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class SignedInUser:
-    """Who a cookie stands for. `reauthenticated_at` is when the password was last given; with `needs_renewal` the edge calls `touch`."""
+    """The user of a session cookie. `reauthenticated_at` is when the password was last given; with `needs_renewal`, call `touch`."""
 
     principal: Principal
     session_id: int
@@ -43,12 +43,12 @@ class SignedInUser:
     needs_renewal: bool
 
     def is_fresh(self, settings: Settings) -> bool:
-        """Whether the password was given recently enough for changing keys or users (security.md 113)."""
+        """Whether the password was given recently enough to change keys or users (security.md 113)."""
         return clock.now() - self.reauthenticated_at <= timedelta(minutes=settings.reauth_minutes)
 
 
 async def open_(session: AsyncSession, user: User, settings: Settings, origin: Origin) -> NewSession:
-    """Open a session for a user who has just given the password."""
+    """Create a session for a user who has just given the password."""
     token, at = credentials.new_token(), clock.now()
     row = BrowserSession(
         user_id=user.id,
@@ -66,7 +66,7 @@ async def open_(session: AsyncSession, user: User, settings: Settings, origin: O
 
 
 async def find(session: AsyncSession, token: str, settings: Settings) -> SignedInUser | None:
-    """Return who the cookie's token stands for, or None where it stands for nobody any more."""
+    """Return the user of the cookie's token, or None where its session does not exist or is not active."""
     at = clock.now()
     row = (
         await session.execute(
@@ -102,7 +102,7 @@ async def find(session: AsyncSession, token: str, settings: Settings) -> SignedI
 
 
 async def owner_of(session: AsyncSession, token: str) -> int | None:
-    """Return the active user whose session, active or ended, a cookie's token stands for; ended ones are known for 30 days."""
+    """Return the active user of a cookie's session, which may have ended; ended sessions are kept for 30 days."""
     return await session.scalar(
         select(BrowserSession.user_id)
         .join(User, User.id == BrowserSession.user_id)
@@ -111,12 +111,12 @@ async def owner_of(session: AsyncSession, token: str) -> int | None:
 
 
 async def touch(session: AsyncSession, session_id: int) -> None:
-    """Note that a session was used; call it at most once a minute per session (`SignedInUser.stale` says when)."""
+    """Record that a session was used; call it at most once a minute per session (`needs_renewal` says when)."""
     await session.execute(update(BrowserSession).where(BrowserSession.id == session_id).values(last_seen_at=clock.now()))
 
 
 async def renew(session: AsyncSession, session_id: int) -> str:
-    """Note that the password was given again, under a new token, which is returned; the old token is dead. Raises Missing."""
+    """Record that the password was given again; returns a new token for the session, the old one is invalid. Raises Missing."""
     row = await session.get(BrowserSession, session_id)
     if row is None or row.ended_at is not None:
         raise Missing("session", session_id)
@@ -126,7 +126,7 @@ async def renew(session: AsyncSession, session_id: int) -> str:
 
 
 async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> list[BrowserSession]:
-    """Return a user's living sessions, the latest used first."""
+    """Return a user's active sessions, the latest used first."""
     at = clock.now()
     rows = await session.scalars(
         select(BrowserSession)
@@ -144,9 +144,9 @@ async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> li
 async def end(
     session: AsyncSession, user_id: int, session_id: int, *, by: Actor, signed_out: bool = False, name: str | None = None
 ) -> None:
-    """End one session of a user, with what apps may do only as long as it lives; raises Missing where it is not the user's.
+    """End one session of a user, with the grants that depend on it; raises Missing where it is not the user's.
 
-    `name` is the user's e-mail address, for the audit log, where somebody else acts.
+    `name` is the user's e-mail address, for the audit log, where another user ends the session.
     """
     row = await session.scalar(select(BrowserSession).where(BrowserSession.id == session_id, BrowserSession.user_id == user_id))
     if row is None:
@@ -160,7 +160,7 @@ async def end(
 
 
 async def replace(session: AsyncSession, token: str, *, by: Actor) -> None:
-    """End the session, whoever's it is, whose cookie another is about to take the place of; a token of no living one is passed over."""
+    """End the session, of any user, whose cookie a new one replaces; a token without an active session is ignored."""
     row = (
         await session.execute(
             select(BrowserSession, User)
@@ -188,7 +188,7 @@ async def end_all(session: AsyncSession, user_id: int, *, but: int | None = None
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Remove sessions that ended or ran out more than 30 days ago."""
+    """Remove sessions that ended or expired more than 30 days ago."""
     long_ago = clock.now() - timedelta(days=30)
     await session.execute(delete(BrowserSession).where(BrowserSession.expires_at < long_ago))
 

@@ -1,6 +1,6 @@
-"""Signing in with e-mail and password, slowed for guessers and never locked for the owner (security.md 106, 107).
+"""Signing in with e-mail and password, with throttling against guessing, which never locks the owner out (security.md 106, 107).
 
-The edge takes four steps, because hashing takes long and must hold no connection: `look_up` in a reading transaction, then, in
+The caller takes four steps, because hashing takes long and must hold no connection: `look_up` in a reading transaction, then, in
 `reserve_slot`, `check` without any transaction, and `attempt` or `reauthenticate` in a writing one.
 """
 
@@ -31,7 +31,7 @@ _REFUSED = "Incorrect email or password."
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try. `device` is the device cookie's text, `previous` the token of the session that the browser has; None for none."""
+    """One sign-in attempt. `device` is the device cookie's text, `previous` the token of the browser's present session; None for none."""
 
     email: str
     password: str = field(repr=False)
@@ -42,7 +42,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a try came to: either `opened` with the user, or `refusal`, to be raised after the transaction has been committed."""
+    """The result of an attempt: either `opened` with the user, or `refusal`, to be raised after the transaction has been committed."""
 
     user: User | None = None
     session: sessions.NewSession | None = None
@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What `look_up` found: the hash to check against (None for an unknown user), whether the try has to wait, and whose slot it takes."""
+    """The result of `look_up`: the hash to check (None for an unknown user), whether the attempt must wait, and whose slot it takes."""
 
     password_hash: str | None = field(repr=False)
     is_throttled: bool
@@ -62,7 +62,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class PasswordCheck:
-    """Whether a password was right for a hash; `anew` is a hash of it with today's parameters, where that one was outdated."""
+    """Whether a password matches a hash; `anew` is a new hash with the present parameters, where that one is outdated."""
 
     password_hash: str | None = field(repr=False)
     right: bool
@@ -79,15 +79,15 @@ async def look_up(session: AsyncSession, tried: Attempt, secrets: Secrets) -> Lo
 
 
 def reserve_slot(lookup: Lookup) -> AbstractContextManager[None]:
-    """Hold a place until the try is judged; raises Throttled where the client subnet, or the known browser, has several tries under way.
+    """Hold a slot until the attempt is decided; raises Throttled where the client subnet or known browser has too many in progress.
 
-    Those that are turned away count for the client subnet, and are audited, with one of the tries that have a place.
+    Attempts without a slot are counted for the client subnet and audited together with an attempt that has one.
     """
     return sign_in_load.reserve_slot(lookup.limiter_key, lookup.target, lookup.origin)
 
 
 async def check(lookup: Lookup, password: str) -> PasswordCheck | None:
-    """Do the slow part, outside any transaction; None where the try has to wait anyway. For an unknown user the work is the same."""
+    """Check the password, outside any transaction; None where the attempt must wait anyway. For an unknown user the work is the same."""
     if lookup.is_throttled:
         return None
     right = await passwords.matches(password, lookup.password_hash)
@@ -98,12 +98,12 @@ async def check(lookup: Lookup, password: str) -> PasswordCheck | None:
 async def attempt(
     session: AsyncSession, attempted: Attempt, settings: Settings, secrets: Secrets, *, checked: PasswordCheck | None = None
 ) -> Outcome:
-    """Judge a try and open a session. A refusal is returned, not raised: its counters and its audit event must be committed.
+    """Decide an attempt and create a session. A refusal is returned, not raised: its counters and its audit event must be committed.
 
-    Unknown, disabled and wrong all get the same refusal after the same work. With `checked` (from `check`) nothing slow happens here.
+    An unknown user, a disabled user and a wrong password get the same refusal after the same work. With `checked` nothing is slow here.
     """
     await sign_in_limits.one_at_a_time(session, attempted.email, attempted.origin.address)
-    # Locked (PostgreSQL): a reset, a change or a disabling that commits meanwhile is seen here, or finds the session that is opened.
+    # Locked (PostgreSQL): a reset, a change or a disabling that commits meanwhile is seen here, or sees the new session.
     user = await users.by_email(session, attempted.email, lock=True)
     where = _buckets_of(attempted, secrets, user)
     throttle = await sign_in_limits.throttle_state(session, where)
@@ -164,7 +164,7 @@ async def _is_right(tried: Attempt, user: User | None, checked: PasswordCheck | 
     password_hash = user.password_hash if user else None
     if checked is not None and checked.password_hash == password_hash:
         return checked.right
-    return await passwords.matches(tried.password, password_hash)  # it changed in between, or nobody checked before
+    return await passwords.matches(tried.password, password_hash)  # the hash changed in between, or was not checked before
 
 
 async def _throttled(session: AsyncSession, tried: Attempt, user: User | None, where: Buckets, throttle: ThrottleState) -> Outcome:
@@ -178,7 +178,7 @@ async def _throttled(session: AsyncSession, tried: Attempt, user: User | None, w
 
 
 def device_cookie(secrets: Secrets, user: User) -> str:
-    """Return the text of a cookie that shows that this browser has signed in to the account before; it opens nothing."""
+    """Return the text of a cookie that shows that this browser has signed in to the account before; it gives no access."""
     return hmac.new(secrets.derive("device"), f"{user.id}|{user.created_at.isoformat()}".encode(), hashlib.sha256).hexdigest()
 
 
@@ -195,9 +195,9 @@ def _limiter_key(where: Buckets) -> bytes:
 
 
 async def _record_shed_attempts(session: AsyncSession, where: Buckets) -> None:
-    """Count for the client subnet the tries that found no place, and audit them.
+    """Count for the client subnet the attempts that got no slot, and audit them.
 
-    No password of theirs was judged, so no account's counter grows. The try that this is done with has passed its limits already.
+    Their passwords were not checked, so no account's counter grows. The current attempt has passed its limits already.
     """
     for attempts in sign_in_load.shed_attempts.take(_limiter_key(where)):
         await sign_in_limits.count_shed(session, where, attempts.count)
@@ -225,19 +225,19 @@ def _record(session: AsyncSession, target: TargetUser | None, origin: Origin, re
         count=count,
         organization_id=target.organization_id if target else None,
     )
-    # What an unknown person typed as an e-mail may be a password typed into the wrong field: it is not kept.
+    # An unknown e-mail address may be a password typed into the wrong field: it is not stored.
     record(session, event, anonymous(origin, target.email if target else "unknown user"))
 
 
 def _record_unwritten(session: AsyncSession) -> None:
-    """Write the refusals beyond what a minute may hold as one total."""
+    """Write the refusals beyond the limit of audit rows per minute as one total."""
     if unwritten := sign_in_load.audit_budget.take_unwritten():
         event = events.SignInRefused(outcome="refused", reason="more than could be listed", count=unwritten)
         record(session, event, anonymous(Origin(), "several"))
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Remove counters whose window is over, and write the refusals that are still only counted."""
+    """Remove counters whose window has ended, and write the refusals that have no audit row yet."""
     write_counted(session)
     await sign_in_limits.purge_expired(session)
 
@@ -248,7 +248,7 @@ def has_counted() -> bool:
 
 
 def write_counted(session: AsyncSession) -> None:
-    """Write the refusals that are still only counted in this process; for its end, too."""
+    """Write the refusals of this process that have no audit row yet; also called when the process ends."""
     for attempts in sign_in_load.shed_attempts.take():
         _record_shed(session, attempts)
     _record_unwritten(session)

@@ -1,7 +1,7 @@
-"""The counters that slow guessers (docs/decisions/0008): failures in 15 minutes, by account, by client subnet, and by both together.
+"""The counters that slow guessing (docs/decisions/0008): failures in 15 minutes, by account, by client subnet, and by both together.
 
-The account's counter locks nobody out. Once it is high, it only lowers what a client subnet may try that has not signed in to this account
-before. A browser that has carries a device cookie and keeps its own allowance.
+The account's counter locks nobody out. When it is high, it only lowers the limit of client subnets that have not signed in to this account
+before. A browser that has signed in has a device cookie and keeps its own limit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from latchpin.storage.models import SignInFailures
 from latchpin.storage.upsert import insert
 
 WINDOW = timedelta(minutes=15)
-SKEW = timedelta(minutes=1)  # by which the clocks of two nodes may differ; a window that ends later is of a clock that was set back
+SKEW = timedelta(minutes=1)  # allowed difference of two nodes' clocks; a window that ends later comes from a clock that was set back
 PER_PAIR = 5
 PER_ADDRESS = 50
 PER_ACCOUNT = 20
@@ -29,7 +29,7 @@ PER_PAIR_UNDER_ATTACK = 2
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """What a try is counted in: `pair` is the account from this browser with `is_known_device`, else from this client subnet."""
+    """The counters of an attempt: `pair` is the account from this browser with `is_known_device`, else from this client subnet."""
 
     account: bytes
     address: bytes
@@ -39,14 +39,14 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True)
 class ThrottleState:
-    """Where a try stands: the seconds it has to `wait`, 0 for none, and the full buckets with the most that each may hold."""
+    """The throttling of an attempt: the seconds it has to `wait`, 0 for none, and the full buckets with the limit of each."""
 
     wait: int
     full: Mapping[bytes, int]
 
 
 def buckets(email: str, address: str | None, known_device: str | None) -> Buckets:
-    """Name the buckets of a try; `known_device` is the device cookie of a browser that has signed in to this account, else None."""
+    """Return an attempt's buckets; `known_device` is the device cookie of a browser that has signed in to this account, else None."""
     account, home = email_key(email), client_subnet.of(address)
     pair = f"pair|{home}|{account}" if known_device is None else f"device|{known_device}|{account}"
     return Buckets(_digest(f"account|{account}"), _digest(f"address|{home}"), _digest(pair), known_device is not None)
@@ -57,7 +57,7 @@ def _digest(text: str) -> bytes:
 
 
 async def one_at_a_time(session: AsyncSession, email: str, address: str | None) -> None:
-    """Let tries at one account, and tries from one client subnet, be judged one after the other, so that a burst cannot pass the limit.
+    """Serialize the attempts at one account, and those from one client subnet, so that a burst cannot pass the limit.
 
     SQLite has one writer anyway; on PostgreSQL the locks end with the transaction.
     """
@@ -69,7 +69,7 @@ async def one_at_a_time(session: AsyncSession, email: str, address: str | None) 
 
 
 async def throttle_state(session: AsyncSession, where: Buckets) -> ThrottleState:
-    """Return whether a try must wait, and for what."""
+    """Return whether an attempt must wait, and which buckets are full."""
     at = clock.now()
     rows = await session.scalars(select(SignInFailures).where(SignInFailures.bucket.in_((where.account, where.address, where.pair))))
     counts = {row.bucket: row for row in rows.all() if at < row.window_ends_at <= at + WINDOW + SKEW}
@@ -82,14 +82,14 @@ async def throttle_state(session: AsyncSession, where: Buckets) -> ThrottleState
 
 
 async def count_failure(session: AsyncSession, where: Buckets) -> None:
-    """Count a try that was judged and failed."""
+    """Count a failed attempt."""
     await _count(session, where.account, where.address, where.pair)
 
 
 async def count_early(session: AsyncSession, where: Buckets, throttle: ThrottleState) -> bool:
-    """Count a try that came too early; returns whether it is one to note: the 1st, 2nd, 4th, 8th ... beyond what a bucket may hold.
+    """Count an attempt that came too early; returns whether to record it: the 1st, 2nd, 4th, 8th ... above a bucket's limit.
 
-    A client subnet that is full is counted alone: by naming another account each time it could fill the disk with rows.
+    For a full client subnet only its own counter grows: with another account each time, it could fill the disk with rows.
     """
     if where.address in throttle.full:
         counts = await _count(session, where.address)
@@ -100,7 +100,7 @@ async def count_early(session: AsyncSession, where: Buckets, throttle: ThrottleS
 
 
 async def count_shed(session: AsyncSession, where: Buckets, tries: int) -> None:
-    """Count for the client subnet alone tries that were not even judged."""
+    """Count attempts that were not checked, for the client subnet only."""
     await _count(session, where.address, by=tries)
 
 
@@ -108,7 +108,7 @@ async def _count(session: AsyncSession, *where: bytes, by: int = 1) -> dict[byte
     at = clock.now()
     is_over = _is_over(at)
     counts: dict[bytes, int] = {}
-    for bucket in sorted(where):  # one order, so that two tries cannot wait for each other
+    for bucket in sorted(where):  # one order, so that two attempts cannot deadlock
         row = insert(session, SignInFailures).values(bucket=bucket, failures=by, window_ends_at=at + WINDOW)
         upsert = row.on_conflict_do_update(
             index_elements=[SignInFailures.bucket],
@@ -126,10 +126,10 @@ def _is_over(at: datetime) -> ColumnElement[bool]:
 
 
 async def clear(session: AsyncSession, where: Buckets) -> None:
-    """Forget the failures of this account from here, after a success."""
+    """Remove the failures of this account from this browser or client subnet, after a success."""
     await session.execute(delete(SignInFailures).where(SignInFailures.bucket == where.pair))
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Remove counters whose window is over."""
+    """Remove counters whose window has ended."""
     await session.execute(delete(SignInFailures).where(_is_over(clock.now())))

@@ -1,4 +1,4 @@
-"""What a flood of sign-ins may cost this process: how many are worked on at once, and how many rows of the audit trail it may fill.
+"""Limits for a flood of sign-ins in this process: how many are in progress at once, and how many audit rows they may write.
 
 Both are kept in memory, since they bound this process's threads, connections and writes; the limits on guessing are in the database.
 """
@@ -23,7 +23,7 @@ _running: Counter[bytes] = Counter()
 
 @dataclass(frozen=True, slots=True)
 class TargetUser:
-    """The user whose e-mail a try named."""
+    """The user whose e-mail address an attempt has."""
 
     id: int
     email: str
@@ -32,9 +32,9 @@ class TargetUser:
 
 @contextmanager
 def reserve_slot(limiter_key: bytes, target: TargetUser | None, origin: Origin) -> Iterator[None]:
-    """Hold one of the few places that tries of one client subnet have; raises Throttled where all are taken.
+    """Hold one of the few slots of a client subnet; raises Throttled where all are taken.
 
-    A try without a place costs no hashing, no waiting connection, and no transaction: one of those that took the places notes it.
+    An attempt without a slot costs no hashing, no waiting connection and no transaction: an attempt with a slot records it.
     """
     if _running[limiter_key] >= MOST_AT_ONCE:
         shed_attempts.add(limiter_key, target, origin)
@@ -49,14 +49,14 @@ def reserve_slot(limiter_key: bytes, target: TargetUser | None, origin: Origin) 
 
 
 class AuditBudget:
-    """How many refusals have got an audit row of their own in this minute and hour, and how many since then have none yet."""
+    """How many refusals have an audit row of their own in this minute and hour, and how many have none yet."""
 
     def __init__(self) -> None:
         self._minute_started = self._hour_started = -math.inf
         self._written = self._written_in_hour = self._unwritten = 0
 
     def allow(self, count: int = 1) -> bool:
-        """Whether one more refusal, or `count` of a kind together, get a row of their own; where not, they count for the next total."""
+        """Whether one more refusal, or `count` of a kind together, gets its own row; otherwise they count for the next total."""
         at = clock.monotonic()
         if at - self._minute_started >= 60:  # noqa: PLR2004  a minute
             self._minute_started, self._written = at, 0
@@ -70,7 +70,7 @@ class AuditBudget:
         return True
 
     def leave_out(self, count: int) -> None:
-        """Count refusals for the next total that get no row of their own."""
+        """Count refusals without their own row for the next total."""
         self._unwritten += count
 
     @property
@@ -79,19 +79,19 @@ class AuditBudget:
         return self._unwritten
 
     def take_unwritten(self) -> int:
-        """Return how many refusals have no row, for the caller to write as one total, and begin to count anew."""
+        """Return how many refusals have no row, for the caller to write as one total, and reset that number."""
         unwritten, self._unwritten = self._unwritten, 0
         return unwritten
 
     def reset(self) -> None:
-        """Begin a new minute and hour with nothing counted."""
+        """Start a new minute and hour with all counts at zero."""
         self._minute_started = self._hour_started = -math.inf
         self._written = self._written_in_hour = self._unwritten = 0
 
 
 @dataclass(slots=True)
 class ShedAttempts:
-    """Tries that found no place: who was named, where the first came from, and how many."""
+    """Attempts that got no slot: the user, where the first came from, and how many."""
 
     target: TargetUser | None
     origin: Origin
@@ -99,14 +99,14 @@ class ShedAttempts:
 
 
 class ShedLog:
-    """Tries without a place that are not noted yet, by whose they were and who was named; too many kinds are only counted."""
+    """Attempts without a slot that are not recorded yet, by client subnet or browser and by user; too many kinds are only counted."""
 
     def __init__(self) -> None:
         self._waiting: dict[bytes, dict[TargetUser | None, ShedAttempts]] = {}
         self._kinds = 0
 
     def add(self, limiter_key: bytes, target: TargetUser | None, origin: Origin) -> None:
-        """Count one."""
+        """Count one attempt."""
         attempts = self._waiting.get(limiter_key, {}).get(target)
         if attempts is None:
             if self._kinds >= MOST_SHED_KINDS:
@@ -117,14 +117,14 @@ class ShedLog:
         attempts.count += 1
 
     def take(self, limiter_key: bytes | None = None) -> list[ShedAttempts]:
-        """Return those of one client subnet or known browser, or all, and forget them: the caller writes them down."""
+        """Return and remove those of one client subnet or known browser, or all: the caller records them."""
         taken = [self._waiting.pop(each, {}) for each in ([limiter_key] if limiter_key is not None else list(self._waiting))]
         all_attempts = [attempts for each in taken for attempts in each.values()]
         self._kinds -= len(all_attempts)
         return all_attempts
 
     def __len__(self) -> int:
-        """The number of client subnets and browsers that are remembered."""
+        """The number of client subnets and browsers with such attempts."""
         return len(self._waiting)
 
 

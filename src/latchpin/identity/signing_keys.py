@@ -1,4 +1,4 @@
-"""The keys that sign tokens, at rest: made at first start, published before they sign, taken down when their last token has expired."""
+"""The stored signing keys: created at first start, published before they sign, removed from the JWKS when their last token has expired."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from latchpin.storage.secrets import Secrets
 from latchpin.storage.subjects import SIGNING_KEYS
 
 ALGORITHMS = ("RS256", "ES256", *ED25519)
-LEAD = timedelta(minutes=20)  # from publishing to signing: twice as long as anybody may keep the JWKS
+LEAD = timedelta(minutes=20)  # from publishing to signing: twice as long as the JWKS may be cached
 JWKS_SECONDS = 600
 _LEEWAY = timedelta(minutes=5)
 _ABOUT = "signing key "
 
 
 async def rotate(session: AsyncSession, secrets: Secrets, settings: Settings, *, by: Actor, at_once: bool = False) -> str:
-    """Add the next key; returns its `kid`. It is published now and signs after LEAD; the present one leaves after its last token.
+    """Add the next key; returns its `kid`. It is published now and signs after LEAD; the present one is removed after its last token.
 
-    With `at_once` (a key was exposed) the new one signs now and all others are taken down now: every token they signed is refused.
+    With `at_once` (a key was exposed) the new one signs now and all others are removed now: every token they signed is refused.
     """
     return await _add(session, sealing_key(secrets), settings, by, at_once=at_once)
 
 
 async def rotate_if_due(session: AsyncSession, key: bytes, settings: Settings) -> None:
-    """Add the first key, or the next where the present one is old or of another algorithm than the settings ask for."""
+    """Add the first key, or the next where the present one is old or of another algorithm than the settings require."""
     await _lock(session)
     rows = await published(session)
     if is_due(rows, settings):
@@ -53,7 +53,7 @@ async def published(session: AsyncSession) -> list[SigningKey]:
 
 
 def is_due(rows: list[SigningKey], settings: Settings) -> bool:
-    """Whether the next key has to be made: there is none, or the newest is old or of another algorithm than the settings ask for."""
+    """Whether the next key has to be made: there is none, or the newest is old or of another algorithm than the settings require."""
     newest = next((row for row in reversed(rows) if row.signs_until is None), None)
     if newest is None or newest.algorithm != settings.token_algorithm:
         return True
@@ -61,7 +61,7 @@ def is_due(rows: list[SigningKey], settings: Settings) -> bool:
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Remove keys that were taken down."""
+    """Delete keys that are no longer published."""
     await session.execute(delete(SigningKey).where(SigningKey.published_until <= clock.now()))
 
 
@@ -76,7 +76,7 @@ def sealing_key(secrets: Secrets) -> bytes:
 
 
 def unsealed(row: SigningKey, key: bytes) -> dict[str, Any]:
-    """Return the private JWK of a row; raises DecryptionError where the secrets are not those it was sealed under."""
+    """Return the private JWK of a row; raises DecryptionError where it was encrypted with other secrets."""
     private: dict[str, Any] = json.loads(sealing.unseal(key, row.private, _ABOUT + row.kid))
     return private
 
@@ -103,7 +103,7 @@ async def _add(session: AsyncSession, key: bytes, settings: Settings, by: Actor,
             signs_from=begins,
         )
     )
-    invalidate(session, SIGNING_KEYS)  # every process reads the ring anew
+    invalidate(session, SIGNING_KEYS)  # every process reloads its key ring
     record(session, events.SigningKeyRotated(target_name=kid, reason="at once" if at_once else None), by)
     return kid
 

@@ -1,4 +1,4 @@
-"""Spaces: make, change, delete, and their members' roles. What a principal may see is decided in `access`."""
+"""Spaces: create, change, delete, and their members' roles. `access` decides what a principal may see."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def find(session: AsyncSession, principal: Principal, name: str) -> Space:
 
 
 async def group_access(session: AsyncSession, spaces: Iterable[Space]) -> dict[int, list[str]]:
-    """Return the names of the groups that can enter each Space (by id), as the wire's `access` lists them."""
+    """Return the names of the groups that can enter each Space (by id), as the API's `access` lists them."""
     spaces = list(spaces)
     ids = [space.id for space in spaces]
     rows = await session.execute(
@@ -98,7 +98,7 @@ def groups(space: Space | SpaceRow, *, has_users: bool) -> list[str]:
 
 
 async def create(session: AsyncSession, organization_id: int, fields: SpaceFields, *, by: Actor) -> Space:
-    """Make a Space; raises Invalid for unsound fields or a name in use."""
+    """Create a Space; raises Invalid for invalid fields or a name in use."""
     values = _validated(fields)
     at = clock.now()
     space = Space(organization_id=organization_id, initiated_by=by.name[:200], created_at=at, updated_at=at, **values)
@@ -111,7 +111,7 @@ async def create(session: AsyncSession, organization_id: int, fields: SpaceField
 
 
 def _entrants(organization_id: int, *scopes: object) -> Subject:
-    """Whom a change of a Space concerns: its organization, or everybody where it is, or was, open to every organization."""
+    """Who is affected by a change of a Space: its organization, or everybody where it is, or was, open to every organization."""
     return EVERYTHING if SpaceScope.GLOBAL in scopes else subjects.organization(organization_id)
 
 
@@ -138,7 +138,7 @@ async def change(session: AsyncSession, space: Space, fields: SpaceFields, *, by
 
 
 async def delete(session: AsyncSession, space: Space, *, by: Actor) -> None:
-    """Delete an empty Space; raises Conflict while it has agents, archived ones included, and Missing where it is gone."""
+    """Delete an empty Space; raises Conflict while it has agents, archived ones included, and Missing where it does not exist any more."""
     if await session.scalar(select(Space.id).where(Space.id == space.id).with_for_update()) is None:
         raise Missing("space", space.id)
     agents = await session.scalar(select(func.count()).select_from(Agent).where(Agent.space_id == space.id)) or 0
@@ -185,7 +185,7 @@ async def set_member(session: AsyncSession, space: Space, user: User, role: Role
 
 
 async def _lock_member(session: AsyncSession, space: Space, user: User) -> None:
-    """Lock the Space and the user (PostgreSQL), so that two who set one member at a time come one after the other. Raises Missing."""
+    """Lock the Space and the user (PostgreSQL), so that concurrent changes of one member run one after the other. Raises Missing."""
     held = select(Space.id).where(Space.id == space.id).with_for_update(key_share=True)
     if await session.scalar(held) is None:
         raise Missing("space", space.id)
@@ -194,7 +194,7 @@ async def _lock_member(session: AsyncSession, space: Space, user: User) -> None:
 
 
 async def roles_of(session: AsyncSession, user_id: int) -> list[tuple[Space, Role]]:
-    """Return the Spaces a user was named a member of, with the role, by name."""
+    """Return the Spaces of which a user is a member, with the role, by name."""
     rows = await session.execute(
         select(Space, SpaceMember.role)
         .join(SpaceMember, SpaceMember.space_id == Space.id)

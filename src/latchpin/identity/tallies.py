@@ -1,6 +1,6 @@
-"""Counts of what credentials did, for the audit trail: each kind of thing is written at once and then in totals.
+"""Counts of what credentials did, for the audit log: the first use of each kind is written at once, later ones as totals.
 
-How many kinds are told apart is bounded for one credential and in all. What is beyond goes to a total of its credential, and beyond
+The number of separate kinds is limited, per credential and in all. The excess goes to a total of its credential, and beyond
 those to one of its organization, so that nothing is dropped without a count and one credential hides no other.
 """
 
@@ -20,10 +20,10 @@ subnet = lru_cache(10_000)(client_subnet.of)
 
 @dataclass(slots=True)
 class UseCounter:
-    """How often one kind of thing happened since it was last written; `written_at` is on the monotonic clock.
+    """How often one kind of event happened since it was last written; `written_at` is on the monotonic clock.
 
     `actor` has the origin of the first time since then; where others came from another address of its subnet, the address is the subnet,
-    and where they came from other subnets, it is None. A tally of many credentials is `nameless`: where one of them came from is not told.
+    and where they came from other subnets, it is None. A tally of many credentials is `nameless`: it has no origin.
     """
 
     event: events.Event
@@ -34,12 +34,12 @@ class UseCounter:
     written_at: float = -math.inf
 
     def begin(self, origin: Origin) -> None:
-        """Note where the first one since the last writing came from."""
+        """Record the origin of the first one since the last writing."""
         if not self.nameless:
             self.actor = replace(self.actor, origin=origin)
 
     def widen(self, address: str | None) -> None:
-        """Note where another one came from."""
+        """Record the origin of another one."""
         recorded_address = self.actor.origin.address
         if recorded_address in (None, address):
             return
@@ -53,7 +53,7 @@ class UseCounter:
 
 
 class Counters:
-    """Tallies by kind. `most` is how many are told apart, and how many totals of credentials there are beside them."""
+    """Tallies by kind. `most` is the limit of separate kinds, and of totals of credentials beside them."""
 
     def __init__(self, *, seconds: float, most: int) -> None:
         self.seconds = seconds
@@ -64,11 +64,11 @@ class Counters:
         self._owned: Counter[Hashable] = Counter()
 
     def get(self, kind: Hashable) -> UseCounter | None:
-        """Return the tally of a kind that is told apart already."""
+        """Return the tally of a kind that has one already."""
         return self._exact.get(kind)
 
     def open(self, kind: Hashable, owner: Hashable, most_of_owner: int, make: Callable[[], UseCounter]) -> UseCounter | None:
-        """Tell another kind apart; None where the owner, or all together, have as many as there may be."""
+        """Create a tally for another kind; None where the owner, or all together, have reached the limit."""
         if self._owned[owner] >= most_of_owner or len(self._exact) >= self._most:
             return None
         self._owned[owner] += 1
@@ -77,14 +77,14 @@ class Counters:
         return tally
 
     def total(self, kind: Hashable, make: Callable[[], UseCounter]) -> UseCounter | None:
-        """Return the total of a credential; None where there are as many totals as there may be."""
+        """Return the total of a credential; None where the limit of totals is reached."""
         tally = self._totals.get(kind)
         if tally is None and len(self._totals) < self._most:
             tally = self._totals[kind] = make()
         return tally
 
     def rest(self, kind: Hashable, make: Callable[[], UseCounter]) -> UseCounter:
-        """Return the total of what has no other; `kind` must be one of few."""
+        """Return the total of what has no other tally; there must be few values of `kind`."""
         tally = self._rest.get(kind)
         if tally is None:
             tally = self._rest[kind] = make()
@@ -95,15 +95,15 @@ class Counters:
             yield from tallies.values()
 
     def __len__(self) -> int:
-        """The number of tallies that are remembered."""
+        """The number of tallies in memory."""
         return len(self._exact) + len(self._totals) + len(self._rest)
 
     def due(self, now: float, *, everything: bool) -> list[UseCounter]:
-        """Return the tallies that are to be written."""
+        """Return the tallies that are due to be written."""
         return [tally for tally in self if tally.count and (everything or now - tally.written_at >= self.seconds)]
 
     def discard(self, now: float) -> None:
-        """Drop tallies of which nothing came for a whole period."""
+        """Drop tallies that counted nothing for a whole period."""
 
         def left(tallies: dict[Hashable, UseCounter]) -> dict[Hashable, UseCounter]:
             return {kind: tally for kind, tally in tallies.items() if tally.count or now - tally.written_at < self.seconds}

@@ -23,7 +23,7 @@ _SPACES = "/api/v1/spaces"
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A token just signed; `expires_in` in seconds."""
+    """A newly signed token; `expires_in` is in seconds."""
 
     token: str = field(repr=False)
     jti: str
@@ -32,7 +32,7 @@ class AccessToken:
 
 
 def default_audience(settings: Settings) -> list[str]:
-    """Return the audience of a token that was asked for without a resource: our API by its own name, and by the one of the public API."""
+    """Return the audience of a token requested without a resource: our API by its own name, and by the name of the public API."""
     return [settings.public_url, settings.legacy_audience] if settings.legacy_audience else [settings.public_url]
 
 
@@ -45,9 +45,9 @@ def access_token(
     resource: Sequence[str] = (),
     jkt: str | None = None,
 ) -> AccessToken:
-    """Sign an access token (RFC 9068 section 2) for a grant; `scope` must be within what it holds, `resource` within its resources.
+    """Sign an access token (RFC 9068 section 2) for a grant; `scope` must be within its scopes, `resource` within its resources.
 
-    It lives `access_token_minutes`, or as long as the grant where that is shorter. With `jkt` it is bound to the key of that thumbprint
+    It is valid for `access_token_minutes`, or as long as the grant if that is less. With `jkt` it is bound to the key of that thumbprint
     (RFC 9449 section 6.1).
     """
     now = int(clock.timestamp())
@@ -76,7 +76,7 @@ def access_token(
 
 
 def id_token(ring: KeyRing, settings: Settings, active: ActiveGrant, *, nonce: str | None = None, access: str | None = None) -> str:
-    """Sign an ID token (OpenID Connect Core section 2) for the grant's client: it says who signed in, and opens nothing."""
+    """Sign an ID token (OpenID Connect Core section 2) for the grant's client: it says who signed in, and gives no access."""
     now = int(clock.timestamp())
     claims: dict[str, Any] = {
         "iss": settings.public_url,
@@ -99,12 +99,12 @@ def id_token(ring: KeyRing, settings: Settings, active: ActiveGrant, *, nonce: s
 
 
 def identity_claims(active: ActiveGrant) -> dict[str, Any]:
-    """Return what the scopes `profile` and `email` tell of a user (OpenID Connect Core section 5.4)."""
+    """Return the claims about a user for the scopes `profile` and `email` (OpenID Connect Core section 5.4)."""
     principal = active.principal
     claims: dict[str, Any] = {}
     if "profile" in active.granted:
         claims["name"] = principal.full_name
     if "email" in active.granted:
         claims["email"] = principal.email
-        claims["email_verified"] = False  # an administrator typed it; nobody has proved it
+        claims["email_verified"] = False  # an administrator typed the address; it was never verified
     return claims

@@ -1,6 +1,6 @@
-"""The proofs that were used, in the database, where every process sees them (RFC 9449 section 11.1; security.md 87).
+"""Used proofs, in the database, where every process sees them (RFC 9449 section 11.1; security.md 87).
 
-One INSERT decides: the row that is there already was somebody else's use. Those who come while one transaction commits share the next,
+One INSERT decides: an existing row means that the proof was used before. Requests that come while one transaction commits share the next,
 so that many requests cost few commits (docs/decisions/0014).
 """
 
@@ -27,7 +27,7 @@ _log = Logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """One request that waits to hear whether it was the first; remembered until `expires_at`."""
+    """One request that waits to learn whether its use is the first; the row is kept until `expires_at`."""
 
     digest: bytes
     expires_at: datetime
@@ -35,7 +35,7 @@ class _Use:
 
 
 class UsedProofs:
-    """Takes each proof once; `run` forgets those that have run out until it is cancelled."""
+    """Accepts each proof once; `run` removes expired ones until it is cancelled."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -44,7 +44,7 @@ class UsedProofs:
         self._is_swept = True
 
     async def take(self, digest: bytes, *, until: datetime) -> bool:
-        """Take what a digest stands for; False where it was taken before, here or by another process. Raises Unavailable."""
+        """Mark the proof with this digest as used; False where it was used before, in this or another process. Raises Unavailable."""
         use = _Use(digest, until, asyncio.get_running_loop().create_future())
         self._waiting.append(use)
         if self._writing is None:
@@ -64,7 +64,7 @@ class UsedProofs:
             new = await self._insert({use.digest: use.expires_at for use in batch})
         except Exception as error:  # noqa: BLE001  each request fails by itself, and the next ones are tried again
             for use in batch:
-                if not use.is_first.done():  # its client may have gone away
+                if not use.is_first.done():  # its client may have closed the connection
                     use.is_first.set_exception(error)
             return
         for use in batch:
@@ -73,7 +73,7 @@ class UsedProofs:
             new.discard(use.digest)  # the same proof twice in one batch
 
     async def _insert(self, expires: dict[bytes, datetime]) -> set[bytes]:
-        """Insert what is not there yet, and return that; in one order everywhere, so that no two processes wait for each other."""
+        """Insert the digests that are not there yet, and return those; in one order everywhere, so that no two processes deadlock."""
         self._is_swept = False
         async with self._database.transaction() as session:
             rows = [{"digest": digest, "expires_at": expires[digest]} for digest in sorted(expires)]
@@ -81,13 +81,13 @@ class UsedProofs:
             return set(await session.scalars(added))
 
     async def run(self) -> None:
-        """Forget every minute what has run out, where this process has taken any; the rest goes with the hourly purge."""
+        """Remove expired ones every minute, where this process has stored any; the hourly purge removes the rest."""
         while True:
             await asyncio.sleep(PURGE_SECONDS)
             await self.purge_expired()
 
     async def purge_expired(self) -> None:
-        """Forget what has run out, where this process has taken any since."""
+        """Remove expired ones, where this process has stored any since the last time."""
         if self._is_swept:
             return
         try:

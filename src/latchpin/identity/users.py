@@ -1,4 +1,4 @@
-"""Users of an organization: make, change, disable, delete. The last active administrator stays."""
+"""Users of an organization: create, change, disable, delete. The last active administrator cannot be removed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from latchpin.storage.models.user import UserStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewUser:
-    """What an administrator enters, the password hashed before. `temporary` asks for a change at first sign-in."""
+    """The fields that an administrator enters, with the password already hashed. `temporary` requires a change at first sign-in."""
 
     full_name: str
     email: str
@@ -35,14 +35,14 @@ class NewUser:
 
 @dataclass(frozen=True, slots=True)
 class CreatedUser:
-    """A user just made; `password` is the temporary password to hand over, in the clear only here."""
+    """A newly created user; `password` is the temporary password to hand over, in plain text only here."""
 
     user: User
     password: str = field(repr=False)
 
 
 async def create(session: AsyncSession, organization_id: int, new: NewUser, *, by: Actor) -> CreatedUser:
-    """Make a user. Raises Invalid for unsound fields, an address in use, or a weak password."""
+    """Create a user. Raises Invalid for invalid fields, an address in use, or a weak password."""
     form = FieldValidation()
     full_name = form.line("full_name", new.full_name, most=200)
     email = form.email("email", new.email)
@@ -70,7 +70,7 @@ async def create(session: AsyncSession, organization_id: int, new: NewUser, *, b
 
 @dataclass(frozen=True, slots=True)
 class PasswordChange:
-    """What its owner typed, checked and hashed before the transaction. `checked` is the hash that `current` was checked against."""
+    """The passwords a user typed, checked and hashed before the transaction. `checked` is the hash that `current` was checked against."""
 
     current: str = field(repr=False)
     is_right: bool
@@ -79,7 +79,7 @@ class PasswordChange:
 
 
 async def prepare_change(password_hash: str, *, current: str, new: str) -> PasswordChange:
-    """Do the slow part of a change of password, outside any transaction; `password_hash` is the user's present one."""
+    """Check and hash for a change of password, outside any transaction; `password_hash` is the user's present one."""
     is_right = await passwords.matches(current, password_hash)
     return PasswordChange(current, is_right, password_hash, await passwords.hashed(new))
 
@@ -93,9 +93,9 @@ async def get(session: AsyncSession, organization_id: int, user_id: int) -> User
 
 
 async def by_email(session: AsyncSession, email: str, *, lock: bool = False) -> User | None:
-    """Return the user with this address, whatever its case, or None; with `lock` as it is now, and unchanged until the commit."""
+    """Return the user with this address, whatever its case, or None; with `lock` the row is current, and unchanged until the commit."""
     normalized_email = email_key(email)
-    if "\0" in normalized_email:  # no address has it, and PostgreSQL refuses to compare with it
+    if "\0" in normalized_email:  # no address contains NUL, and PostgreSQL refuses to compare with it
         return None
     query = select(User).where(User.email_key == normalized_email)
     return await session.scalar(query.with_for_update(key_share=True).execution_options(populate_existing=True) if lock else query)
@@ -154,14 +154,14 @@ async def disable(session: AsyncSession, user: User, *, by: Actor) -> int:
 
 
 async def enable(session: AsyncSession, user: User, *, by: Actor) -> None:
-    """Let a disabled user in again. Keys and sessions that died stay dead."""
+    """Enable a disabled user again. Keys and sessions that ended do not become active again."""
     if user.status is UserStatus.DISABLED:
         user.status = UserStatus.ACTIVE
         record(session, events.UserEnabled(target_id=user.id, target_name=user.email), by)
 
 
 async def reset_password(session: AsyncSession, user: User, temporary: Hashed, *, by: Actor) -> None:
-    """Give a user a temporary password, hashed before, and end all of the user's sessions and apps' grants."""
+    """Set a temporary password, already hashed, and end all of the user's sessions and apps' grants."""
     await _lock(session, user)
     user.password_hash, user.must_change_password = temporary.password_hash, True
     await sessions.end_all(session, user.id)
@@ -170,9 +170,9 @@ async def reset_password(session: AsyncSession, user: User, temporary: Hashed, *
 
 
 async def change_password(session: AsyncSession, user: User, change: PasswordChange, *, by: Actor, keep_session: int | None = None) -> None:
-    """Set a password its owner chose; other sessions and apps' grants end. Raises Invalid for a wrong current or a weak new password.
+    """Set a password that the user chose; other sessions and apps' grants end. Raises Invalid for a wrong current or a weak new password.
 
-    What was checked against a hash that is another one by now does not count.
+    A check against a hash that has changed since then is not valid.
     """
     await _lock(session, user)
     form, new = FieldValidation(), change.new.text
@@ -192,7 +192,7 @@ async def change_password(session: AsyncSession, user: User, change: PasswordCha
 async def delete(session: AsyncSession, user: User, *, new_owner: User, by: Actor) -> int:
     """Delete a user with all keys and sessions; agents go to `new_owner` (personal ones to the new owner's personal Space).
 
-    Returns the number of live keys that died. Raises Conflict for the last administrator, and for `new_owner` deleting themselves.
+    Returns the number of active keys that ended. Raises Conflict for the last administrator, and for `new_owner` deleting themselves.
     """
     if user.id == new_owner.id:
         raise Conflict("You cannot delete yourself. Ask another administrator.")
@@ -211,16 +211,16 @@ async def delete(session: AsyncSession, user: User, *, new_owner: User, by: Acto
 
 
 async def _lock(session: AsyncSession, user: User) -> None:
-    """Read the user anew and keep others from changing it until the commit (PostgreSQL); raises Missing where it is gone."""
+    """Lock and reload the user, unchanged until the commit (PostgreSQL); raises Missing where it does not exist any more."""
     fresh = select(User).where(User.id == user.id).with_for_update(key_share=True).execution_options(populate_existing=True)
     if await session.scalar(fresh) is None:
         raise Missing("user", user.id)
 
 
 async def _require_another_administrator(session: AsyncSession, user: User, verb: str) -> None:
-    """Lock and read anew the user and all active administrators, in one order; raises Conflict where the user is the last of them.
+    """Lock and reload the user and all active administrators, in one order; raises Conflict where the user is the last of them.
 
-    What was read of the user before the lock says nothing: another administrator may be changing it, or removing themselves, just now.
+    Values read before the lock may be outdated: another administrator may be changing the user, or deleting themselves.
     """
     administers = and_(User.user_group == Group.ADMINISTRATOR.value, User.status == UserStatus.ACTIVE)
     rows = await session.scalars(

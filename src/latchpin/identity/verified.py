@@ -1,4 +1,4 @@
-"""What checking a credential comes to: sound or refused, and the memory of what was sound.
+"""The result of checking a credential: verified or rejected, and the cache of verified credentials.
 
 The order matters for strict revocation: the caller reads the generation, then looks the credential up under it (kit/cache.py).
 """
@@ -17,14 +17,14 @@ from latchpin.identity.roles import CredentialKind
 from latchpin.kit import clock
 from latchpin.kit.cache import CAPACITY, Cache, Holds
 
-CACHE_SECONDS = 300.0  # after which is asked again even for what no change was told of, such as a right that grew
+CACHE_SECONDS = 300.0  # seconds until the next lookup, for changes that raise no generation, such as an added right
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _LIMITER_NAMES = {CredentialKind.API_KEY: "key", CredentialKind.ACCESS_TOKEN: "grant"}
 
 
 class RejectionReason(StrEnum):
-    """Why a credential was refused: told to the audit trail, never to the caller."""
+    """Why a credential was rejected: for the audit log, never for the caller."""
 
     MALFORMED = "malformed"
     UNKNOWN = "unknown key"
@@ -62,12 +62,12 @@ class RejectionReason(StrEnum):
 
 @dataclass(slots=True)
 class Verified:
-    """A credential that was found sound. `expires_at` is in seconds since the epoch, `checked` and `last_recorded` on the monotonic clock.
+    """A verified credential. `expires_at` is in seconds since the epoch, `checked` and `last_recorded` on the monotonic clock.
 
     No `networks` means any address.
 
-    `name` tells the credential apart from every other; `limiter_key` is whom its limits count for, the key of an exchanged token.
-    `jkt` is the thumbprint of the key that a token is bound to: whoever presents it has to prove that key (RFC 9449).
+    `name` is unique to the credential; `limiter_key` is the name that rate limits count, for an exchanged token its API key's.
+    `jkt` is the thumbprint of the key that a token is bound to: whoever presents it must prove possession of that key (RFC 9449).
     `slots` are those of the subjects that it depends on (storage/subjects.py).
     """
 
@@ -84,22 +84,22 @@ class Verified:
     limiter_key: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Name the caller once, for rate limits and log lines."""
+        """Set the names for rate limits and log lines once."""
         self.name = self.limiter_key = name_of(self.principal)
 
     def admits(self, address: str | None) -> bool:
-        """Whether the credential may be used from this address; an unknown address is outside every network."""
+        """Whether the credential may be used from this address; an unknown address is in no network."""
         return admits(self.networks, address)
 
 
 def name_of(principal: Principal) -> str:
-    """Return the name by which a principal's credential is told apart, such as `key:7`."""
+    """Return the unique name of a principal's credential, such as `key:7`."""
     credential = principal.credential
     return f"{_LIMITER_NAMES.get(credential.kind, credential.kind)}:{credential.id}"
 
 
 def admits(networks: Sequence[_Network], address: str | None) -> bool:
-    """Whether an address is in one of the networks; with none every address is, and with some an unknown address is outside."""
+    """Whether an address is in one of the networks. Without networks every address is allowed; otherwise an unknown one is not."""
     if not networks:
         return True
     try:
@@ -113,7 +113,7 @@ def admits(networks: Sequence[_Network], address: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RejectedCredential:
-    """A credential that does not count, with what the audit trail may know of it; `id` and `name` are the key's or the grant's."""
+    """A credential that is not valid, with what the audit log may store about it; `id` and `name` are the key's or the grant's."""
 
     reason: RejectionReason
     organization_id: int | None = None
@@ -125,24 +125,24 @@ class RejectedCredential:
 
 
 def refusal_of(principal: Principal, reason: RejectionReason) -> RejectedCredential:
-    """Make the refusal of a credential that is sound in itself."""
+    """Make the rejection of a credential that is valid in itself."""
     credential, user_id = principal.credential, principal.user_id or None
     return RejectedCredential(reason, principal.organization_id, user_id, principal.email, credential.id, credential.name, credential.kind)
 
 
 class CredentialCache:
-    """What one process has verified, by the SHA-256 of what was presented: it holds no credential."""
+    """The credentials that one process has verified, by their SHA-256: it holds no credential itself."""
 
     def __init__(self, capacity: int = CAPACITY, holds: Holds | None = None) -> None:
         self.verified = Cache[bytes, Verified](CACHE_SECONDS, capacity, holds)
 
     def get(self, presented: bytes, generation: int) -> Verified | None:
-        """Return what was verified and counts under this generation, or None. Costs one hash (0.4 us where it was measured for a key)."""
+        """Return the cached result if it is valid under this generation, or None. Costs one hash (0.4 us as measured for a key)."""
         verified = self.verified.get(sha256(presented).digest(), generation)
         return None if verified is None or clock.timestamp() >= verified.expires_at else verified
 
     def put(self, presented: bytes, verified: Verified) -> None:
-        """Remember what was found sound."""
+        """Add a verified credential."""
         digest = sha256(presented).digest()
         earlier = self.verified.put(digest, verified, verified.generation, since=verified.checked, slots=verified.slots)
         verified.last_recorded = earlier.last_recorded if earlier else -math.inf

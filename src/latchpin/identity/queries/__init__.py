@@ -1,1 +1,1 @@
-"""Lists and counts of users, keys and Spaces for the people and programs that look at them; none of them changes a row."""
+"""Lists and counts of users, keys and Spaces for pages and the API; nothing here changes a row."""

@@ -1,4 +1,4 @@
-"""How many active keys each user has, without counting them: triggers keep the number as of a moment, which `advance` moves on."""
+"""How many active keys each user has, without counting them: triggers keep the number as of a stored moment, which `advance` updates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def of_users(session: AsyncSession, organization_id: int) -> Select[int, i
     at = await session.scalar(select(ApiKeyCountTime.counted_at)) or now
     since = _expiring(min(at, now), max(at, now)).where(ApiKey.organization_id == organization_id).subquery()
     passed = func.coalesce(since.c.number, 0)
-    active = func.coalesce(ApiKeyCount.active, 0) + (passed if now < at else -passed)  # a clock may be set back
+    active = func.coalesce(ApiKeyCount.active, 0) + (passed if now < at else -passed)  # the clock may have been set back
     return (
         select(User.id.label("user_id"), active.label("active"))
         .outerjoin(ApiKeyCount, ApiKeyCount.user_id == User.id)
@@ -33,7 +33,7 @@ async def total(session: AsyncSession, organization_id: int) -> int:
 
 
 async def advance(session: AsyncSession) -> None:
-    """Count the keys as of now, by leaving out those that have expired since the moment before; run it every hour or so."""
+    """Bring the numbers to the present: subtract keys that expired since the stored moment; run it about every hour."""
     now = clock.now()
     at = await session.scalar(select(ApiKeyCountTime.counted_at).with_for_update())
     if at is None or at >= now:

@@ -1,4 +1,4 @@
-"""What an administrator wants to know of an organization: users, active keys, keys that end soon, names by id."""
+"""An administrator's overview of an organization: users, active keys, keys that expire soon, names by id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_COUNTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many there are in one organization; live keys are those that would be accepted now."""
+    """The numbers of users and active keys of one organization."""
 
     users: int
     disabled_users: int
@@ -28,7 +28,7 @@ class Counts:
 
 
 async def counts(session: AsyncSession, organization_id: int) -> Counts:
-    """Count an organization's users and live keys."""
+    """Count an organization's users and active keys."""
     of_organization = User.organization_id == organization_id
     everybody = await session.scalar(select(func.count()).select_from(User).where(of_organization)) or 0
     disabled = await session.scalar(select(func.count()).select_from(User).where(of_organization, User.status == UserStatus.DISABLED)) or 0
@@ -36,7 +36,7 @@ async def counts(session: AsyncSession, organization_id: int) -> Counts:
 
 
 async def expiring(session: AsyncSession, organization_id: int, *, within: timedelta, limit: int = 20) -> list[tuple[ApiKey, User]]:
-    """Return live keys that end within a time from now, with whom they act for, the soonest first."""
+    """Return active keys that expire within a time from now, with their users, the soonest first."""
     at = clock.now()
     rows = await session.execute(
         select(ApiKey, User)
@@ -53,7 +53,7 @@ async def expiring(session: AsyncSession, organization_id: int, *, within: timed
 
 
 async def ending_after(session: AsyncSession, organization_id: int, *, days: int) -> int:
-    """Count active keys that end more than so many days from now; no further than `MOST_COUNTED`, which stands for that many or more."""
+    """Count active keys that expire more than this number of days from now; `MOST_COUNTED` means that many or more."""
     latest = clock.now() + timedelta(days=days + 1)
     keys = select(ApiKey.id).where(ApiKey.organization_id == organization_id, active_keys.active(latest)).limit(MOST_COUNTED).subquery()
     return await session.scalar(select(func.count()).select_from(keys)) or 0

@@ -1,4 +1,4 @@
-"""The list of the Spaces that a principal sees, with who can enter each. A hot read, as `automation.agent_lists` has them."""
+"""The list of the Spaces that a principal sees, with who can enter each. Read often, so it is optimized like `automation.agent_lists`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from latchpin.storage.models.space import SpaceScope
 
 
 class SpaceRow(msgspec.Struct, array_like=True, frozen=True):
-    """A Space as the list has it: the columns of these names, and whether a user who is no administrator is named a member."""
+    """A Space in the list: the columns of these names, and whether any user who is no administrator is a member."""
 
     id: int
     name: str

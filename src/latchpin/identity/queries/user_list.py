@@ -1,4 +1,4 @@
-"""The list of users with what an administrator wants to see: active keys, those that expire soon, last sign-in."""
+"""The list of users for administrators: with active keys, those that expire soon, and the last sign-in."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class UserSummary:
-    """A user with the number of live keys, and how many of them expire within 30 days."""
+    """A user with the number of active keys, and of those that expire within 30 days."""
 
     user: User
     active_keys: int
@@ -48,7 +48,7 @@ async def page(
     number: int = 1,
     size: int = 50,
 ) -> CountedPage[UserSummary]:
-    """Return one page (1-based) of an organization's users; `search` looks into name and e-mail. Raises Invalid for an unknown sort."""
+    """Return one page (1-based) of an organization's users; `search` matches name and e-mail. Raises Invalid for an unknown sort."""
     size = max(1, min(size, 200))
     number = max(1, min(number, _MOST_PAGES))
     key_counts_table = (await key_counts.of_users(session, organization_id)).subquery()
@@ -68,7 +68,7 @@ async def page(
 
 
 async def choices(session: AsyncSession, organization_id: int, *, limit: int) -> list[User]:
-    """Return an organization's first users by name, to choose one of them."""
+    """Return an organization's first users by name, for a form's choices."""
     query = select(User).where(User.organization_id == organization_id).order_by(_COLUMNS["full_name"], User.id).limit(limit)
     return list((await session.scalars(query)).all())
 
