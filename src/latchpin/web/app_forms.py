@@ -1,4 +1,4 @@
-"""The form of an app: from its entries to what an administrator wants, and from an app to its filled-in form. Pure."""
+"""The form of an app: reads its entries into an app's fields, and fills it in from an app. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GRANTS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class OfferedSpaces:
-    """The Spaces that a service's form offers, and the roles that it keeps for those which it leaves out."""
+    """The Spaces that a service's form offers, and the roles to keep in the Spaces that it omits."""
 
     spaces: tuple[SpaceChoice, ...]
     left_out: int
@@ -43,7 +43,7 @@ def kind_of(summary: ClientSummary) -> Kind:
 
 
 def read_fields(kind: Kind, entries: Entries, offered: OfferedSpaces, client: OAuthClient | None) -> ClientFields:
-    """Read a form. What it does not show of an app that is there already stays as it is."""
+    """Read a form. Fields of an existing app that the form does not show keep their values."""
     method = "none" if kind == "public" else entries.get("auth_method", "client_secret_basic")
     own_key = method == "private_key_jwt"
     current_grant_types = client.grant_types.split() if client else []
@@ -76,7 +76,7 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def form_entries(client: OAuthClient, roles: Mapping[int, Role]) -> dict[str, str]:
-    """Return the entries of an app that is there."""
+    """Return the entries of the form for an existing app."""
     grant_types = client.grant_types.split()
     return {
         "name": client.name,

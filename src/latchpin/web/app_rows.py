@@ -63,7 +63,7 @@ def _source(summary: ClientSummary) -> str:
 
 
 def facts(summary: ClientSummary, spaces: Mapping[int, Role], names: Mapping[int, str]) -> ApplicationFacts:
-    """What an app is made of; `names` are those of Spaces by id."""
+    """The settings of an app, in words; `names` are those of Spaces by id."""
     client = summary.client
     return ApplicationFacts(
         client_authentication=_AUTH_METHODS.get(client.auth_method, client.auth_method),
@@ -96,7 +96,7 @@ def _decision(summary: ClientSummary) -> str:
 
 
 def rights(scopes: str) -> tuple[str, ...]:
-    """Scopes in plain words; all of the API's together are one."""
+    """Scopes in plain words; all scopes of the API together become one entry."""
     right_texts = tuple(right.text for right in consent_view.rights(scopes))
     if set(ALL) <= set(scopes.split()):
         return ("Everything the API offers", *right_texts[len(ALL) :])
@@ -104,7 +104,7 @@ def rights(scopes: str) -> tuple[str, ...]:
 
 
 def secrets(active_secrets: Iterable[OAuthClientSecret]) -> tuple[SecretRow, ...]:
-    """Living secrets, the oldest first."""
+    """Valid secrets, the oldest first."""
     return tuple(SecretRow(each.prefix, each.created_at, each.created_by_name, each.expires_at) for each in active_secrets)
 
 
@@ -125,7 +125,7 @@ def resource(api_resource: Resource) -> ResourceRow:
 
 
 def connected(connected_app: ConnectedApp) -> ConnectedRow:
-    """One app that a user has let act."""
+    """One app that a user has authorized."""
     client = connected_app.client
     space_names = sorted(place.name for place in connected_app.spaces if place.name)
     reaches = {place.reach for place in connected_app.spaces}

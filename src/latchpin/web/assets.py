@@ -1,7 +1,7 @@
-"""Static files under names that carry a hash of their content, so that browsers may keep them for a year.
+"""Static files under names that contain a hash of their content, so that browsers may cache them for a year.
 
-Modules import each other by plain names (`./dom.js`), which are exchanged for the hashed ones here. So a module's hash says what it
-imports as well, and no browser ever runs old and new modules together.
+Modules import each other by plain names (`./dom.js`), which are replaced by the hashed ones here. So a module's hash also depends on
+what it imports, and no browser ever runs old and new modules together.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Assets:
 
     @property
     def modules(self) -> list[str]:
-        """The addresses of all modules, for pages to ask for them at once instead of one after another."""
+        """The addresses of all modules, so that pages can preload them all at once."""
         return [asset.address for name, asset in self.by_name.items() if name.endswith(".js")]
 
 
@@ -52,7 +52,7 @@ def load(folder: Path = FOLDER) -> Assets:
 
 
 def _read(path: Path, assets: Assets) -> Asset:
-    """Read one file, and those before it that it imports."""
+    """Read one file, after the files that it imports."""
     if path.name in assets.by_name:
         return assets.by_name[path.name]
     content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""What the audit trail calls each event and each kind of events: its label in filters, its sentence, its icon. One row says all of it."""
+"""How the audit log shows each event and each kind of event, one row for each: its label in filters, its sentence, its icon."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Message:
     """One event. Without an `icon` of its own it has that of its kind.
 
-    Braces in the sentence name a piece: {target}, the new value of a changed field, or as {was_field} its old one. An event without the
-    piece drops the words in square brackets.
+    Braces in the sentence are placeholders: {target}, a changed field for its new value, or {was_field} for its old one. The words in
+    square brackets are omitted where an event has no such value.
     """
 
     label: str
@@ -20,13 +20,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """All events whose names begin alike, such as `user.`; without a `label` it is no filter of its own."""
+    """All events whose names have the same beginning, such as `user.`; without a `label` it is not offered as a filter."""
 
     label: str | None
     icon: str
 
 
-# In the order of the filter.
+# In the order in which the filter lists them.
 MESSAGES: dict[str, Message | Kind] = {
     "organization": Kind(None, "spaces"),
     "organization.created": Message("Organization created", "set up the organization {target}"),
@@ -105,7 +105,7 @@ LABELS = {name: each.label for name, each in MESSAGES.items() if each.label is n
 
 
 def sentence(action: str) -> str:
-    """Return the sentence of an event; one that is not known here yet is told by its name."""
+    """Return the sentence of an event; for one that is not listed here, its name."""
     message = MESSAGES.get(action)
     return message.sentence if isinstance(message, Message) else f"did {action} to {{target}}"
 

@@ -1,4 +1,4 @@
-"""Audit records as sentences: who did what to which thing, in words, with the names in bold. Pure."""
+"""Audit records as sentences: who did what to which object, with the names in bold. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS = {
 
 
 def event(audit_event: AuditEvent, names: Mapping[int, str]) -> EventRow:
-    """One record in words; `names` are full names by user id, for those who are still there."""
+    """One record in words; `names` are full names by user id, for users who still exist."""
     reason = audit_event.reason or ""
     return EventRow(
         id=audit_event.id,
@@ -40,7 +40,7 @@ def event(audit_event: AuditEvent, names: Mapping[int, str]) -> EventRow:
 
 
 def changes(audit_event: AuditEvent) -> tuple[Change, ...]:
-    """What a change touched, before and after."""
+    """The fields that an event changed, with old and new values."""
     return tuple(
         Change(name.replace("_", " ").capitalize() if "@" not in name else name, _plain(old), _plain(new))
         for name, (old, new) in _changes(audit_event).items()

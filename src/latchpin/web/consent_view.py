@@ -1,4 +1,4 @@
-"""What the authorization pages show of an app and of what it asks for, and the headers that these pages carry. Pure."""
+"""What the authorization pages show of an app and of its request, and the headers of these pages. Pure."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ PRIVATE: Mapping[str, str] = {"Referrer-Policy": "no-referrer"}
 
 
 def app(client: Client, redirect_uri: str, organization_id: int, *, has_consented: bool) -> AppFacts:
-    """An app, with what is known of where it is at home; `has_consented` says that this person has let it in before.
+    """An app, with the host that it belongs to, if known; `has_consented` says that this person has authorized it before.
 
-    What an app says of itself (its home page) counts only where an administrator of the person's own organization entered it.
+    What an app says about itself (its home page) is used only where an administrator of the person's own organization entered it.
     """
     is_trusted = client.is_trusted_by(organization_id)
     local = bool(redirect_uri) and redirects.is_local(redirect_uri)
@@ -45,12 +45,12 @@ def app(client: Client, redirect_uri: str, organization_id: int, *, has_consente
 
 
 def destination(uri: str) -> Destination | None:
-    """Where an address leads, as pages name it; None for no address."""
+    """Where an address leads, as pages show it; None for an empty address."""
     return Destination(redirects.host_of(uri), is_scheme=not redirects.has_host(uri)) if uri else None
 
 
 def rights(scopes: str) -> tuple[Right, ...]:
-    """Scopes in plain words, in one order; staying connected is not among them: the page says for how long."""
+    """Scopes in plain words, in a fixed order; without offline access, for which the page shows a time."""
     words = set(scopes.split())
     items = [Right(icon, text) for word, icon, text in _RIGHTS if word in words]
     about = _about_the_person(words)
@@ -66,7 +66,7 @@ def _about_the_person(words: set[str]) -> str:
 
 
 def spaces(space_roles: Sequence[tuple[NamedSpace, Role]]) -> tuple[Option, ...]:
-    """The places that a person can choose from: all, the personal one, or one that they may enter, with their role there."""
+    """The Spaces that a person can choose: all, the personal one, or one that they may enter, with their role there."""
     ordered = sorted(space_roles, key=lambda each: each[0].name.casefold())
     return (
         Option(Reach.ALL.value, "All my Spaces"),
@@ -76,33 +76,33 @@ def spaces(space_roles: Sequence[tuple[NamedSpace, Role]]) -> tuple[Option, ...]
 
 
 def other_resources(resource: Sequence[str], settings: Settings) -> tuple[str, ...]:
-    """Hosts of the resources besides our own API that an app's tokens are for."""
+    """Hosts of the requested resources other than our own API."""
     own = active_grant.own_audiences(settings)
     return tuple(dict.fromkeys(redirects.host_of(each) for each in resource if each not in own))
 
 
 def offline_until(scopes: str, settings: Settings) -> datetime | None:
-    """When an app's access ends at the latest, where it can refresh; None where it cannot."""
+    """When the access of an app that can refresh its tokens ends at the latest; None where it cannot refresh."""
     return clock.now() + timedelta(days=settings.refresh_max_days) if OFFLINE in scopes.split() else None
 
 
 def may_stay_until(scopes: str, client: Client, settings: Settings) -> datetime | None:
-    """When the access of an app that may stay connected would end at the latest; None where that is not to be asked."""
+    """When access would end at the latest if the person lets the app stay connected; None where the page does not offer that."""
     is_asked = not client.is_first_party and scope.may_stay(scopes, client.grant_types)
     return offline_until(OFFLINE, settings) if is_asked else None
 
 
 def redirect_policy(redirect_uri: str) -> dict[str, str]:
-    """Headers of a page whose form ends at an app's address; none is empty, and the form ends here. So it does for a scheme of its own.
+    """Headers of a page whose form redirects to an app's address; empty for none: the form then ends here, as for a private-use scheme.
 
-    Browsers hold `form-action` against every redirect that follows a form, and an app's callback redirects once more, often to another
-    host of its own. So the policy names https as a whole, and besides it what a local program needs.
+    Browsers apply `form-action` to every redirect after a form, and an app's callback often redirects again, to another host of the app.
+    So the policy allows all of https, and what a local program needs.
     """
     if not redirect_uri or redirects.opens_app(redirect_uri):
         return dict(PRIVATE)
     parts = urlsplit(redirect_uri)
     sources = ["https:"]
-    if parts.scheme == "http":  # of a loopback address, and policies know no IPv6 addresses
+    if parts.scheme == "http":  # a loopback address; policies cannot name IPv6 addresses
         sources += ["http:"] if ":" in (parts.hostname or "") else ["http://localhost:*", "http://127.0.0.1:*"]
     policy = render.HEADERS["Content-Security-Policy"].replace("form-action 'self'", f"form-action 'self' {' '.join(sources)}")
     return {**PRIVATE, "Content-Security-Policy": policy}

@@ -1,8 +1,8 @@
-"""The Control Center as an OAuth client: signing in ends with the authorization-code flow with PKCE, like any other app's.
+"""The Control Center as an OAuth client: signing in ends with the authorization code flow with PKCE, as for any other app.
 
-It is a first-party client, so there is no consent step. State and verifier wait in a sealed cookie while the browser is on its way; the
-tokens never leave the server: the grant is bound to the browser session, and ends with it. Page scripts get a short-lived access token
-for that session (`POST /session/token`).
+It is a first-party client, so there is no consent step. A sealed cookie keeps state and verifier during the redirects; the tokens of
+the flow never leave the server: the grant is bound to the browser session, and ends with it. Page scripts get a short-lived access
+token for that session (`POST /session/token`).
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ _NO_FLOW = "This sign-in was not begun here, or took too long. Sign in again."
 
 
 class FlowLost(Conflict):
-    """The answer of the authorization endpoint fits no flow that this browser has begun."""
+    """The authorization response does not match a flow that this browser has begun."""
 
     code = "sign_in_interrupted"
 
 
 class FlowSuperseded(FlowLost):
-    """The answer is ours, but another tab of this browser has begun or finished a flow since: who is signed in may go on (`resume`)."""
+    """The response is ours, but another tab of this browser has begun or finished a flow since: a signed-in user goes on (`resume`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRedirect:
-    """Where to send the browser, and the cookie that it has to bring back."""
+    """Where to send the browser, and the cookie that it has to send back."""
 
     location: str
     cookie: Cookie
@@ -59,7 +59,7 @@ class AuthorizationRedirect:
 
 @dataclass(frozen=True, slots=True)
 class _LoginState:
-    """What travels sealed in `state`: the page to go to, and whether the flow was begun a second time."""
+    """The sealed content of `state`: the page to go to, and whether this is the second try."""
 
     next_path: str
     again: bool
@@ -70,7 +70,7 @@ def begin(request: AnyRequest, next_path: str, *, again: bool = False) -> Author
     server = services.of(request)
     key = server.secrets.derive("control-center")
     token, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
-    # The page to go to can be a whole authorization request: too long for a cookie, so it travels sealed in `state`.
+    # The page to go to can be a whole authorization request, which is too long for a cookie: `state` holds it, sealed.
     payload = json.dumps({"next_path": next_path, "again": again}).encode()
     state = f"{token}.{urlsafe_b64encode(sealing.seal(key, payload, token)).decode()}"
     query = {
@@ -90,10 +90,10 @@ def begin(request: AnyRequest, next_path: str, *, again: bool = False) -> Author
 
 
 async def finish(request: AnyRequest) -> str:
-    """Take the authorization endpoint's answer and trade the code for the session's grant; returns the page to go to.
+    """Handle the authorization response: exchange the code for the session's grant; returns the page to go to.
 
-    Raises FlowLost where the answer is another issuer's (RFC 9207), and FlowSuperseded where state or code do not fit the flow that
-    this browser began.
+    Raises FlowLost where the response is from another issuer (RFC 9207), and FlowSuperseded where state or code do not match the flow
+    that this browser began.
     """
     server = services.of(request)
     flow = _flow(request)
@@ -121,10 +121,10 @@ async def finish(request: AnyRequest) -> str:
 
 
 async def resume(request: AnyRequest) -> AuthorizationRedirect | None:
-    """Return how a browser that is signed in goes on from an answer that was superseded; None where nobody is signed in.
+    """Return where a signed-in browser goes on after a superseded response; None where nobody is signed in.
 
-    The code of that answer is not redeemed: whoever planted it (login CSRF) sends the browser to a page of ours and no further. A
-    session that has no grant yet, because the other tab was closed in between, begins the flow once more, and once only.
+    The code of that response is not redeemed: an attacker who planted it (login CSRF) can only send the browser to a page of ours. A
+    session that has no grant yet, because the other tab was closed too early, begins the flow once more, but only once.
     """
     try:
         ctx = await page_context.require_user_with_any_password(request)
@@ -151,7 +151,7 @@ async def token_for(ctx: PageContext) -> AccessToken:
 
 
 def no_cookie(settings: Settings) -> Cookie:
-    """The cookie that takes the flow's cookie away."""
+    """The cookie that deletes the flow's cookie."""
     return _cookie(settings, "", 0)
 
 
@@ -175,7 +175,7 @@ def _flow(request: AnyRequest) -> dict[str, str] | None:
 
 
 def _origin(request: AnyRequest) -> str:
-    """Return the name by which the browser knows us: the public address, or the other name of loopback where that is asked."""
+    """Return our origin as the browser sees it: the public address, or the other name of loopback where the request used that."""
     host = request.headers.get("host", "")
     origins = (origin.decode() for origin in same_origin.own_origins(services.of(request).settings))
     return next((origin for origin in origins if origin.partition("://")[2] == host), services.of(request).settings.public_url)

@@ -1,4 +1,4 @@
-"""The cookies that our pages set besides the session's: out of reach of scripts and of other sites' requests."""
+"""The cookies of our pages besides the session's: neither scripts nor requests from other sites can use them."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from latchpin.settings import Settings
 
 
 def lasting(settings: Settings, name: str, text: str, seconds: int) -> Cookie:
-    """Make a cookie that lives so many seconds; 0 takes it away. A name that begins with `__Host-` needs https, as the settings tell."""
+    """Return a cookie that lives for `seconds`; 0 deletes it. A name that begins with `__Host-` needs https, according to the settings."""
     return Cookie(key=name, value=text, path="/", httponly=True, samesite="lax", secure=settings.is_https, max_age=seconds)

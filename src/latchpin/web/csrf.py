@@ -1,4 +1,4 @@
-"""Refuses changes that our own pages did not ask for. No hidden field and no token is needed; the session cookie is SameSite besides."""
+"""Refuses changes that do not come from our own pages. This needs no hidden field and no token; the session cookie is SameSite too."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ async def require_own_page(connection: ASGIConnection[Any, Any, Any, Any], _hand
 
 
 async def refuse_other_sites(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-    """Refuse a changing request where the browser says that another site sent it; for forms that carry a one-time token of ours.
+    """Refuse a changing request where the browser says that another site sent it; for forms with a one-time token of ours.
 
-    Their pages send no referrer, and with that browsers that do not send Sec-Fetch-Site say `Origin: null`. There the token decides.
+    The pages of these forms send no referrer, so browsers without Sec-Fetch-Site send `Origin: null`. For them the token decides.
     """
     headers = context.of(connection.scope).request_headers
     origin_unknown = b"sec-fetch-site" not in headers and headers.get(b"origin", b"null") == b"null"

@@ -1,9 +1,9 @@
-"""Forms that were sent when their browser session had ended: what was typed is drawn again after signing in.
+"""Forms that were sent after their browser session had ended: the entries are shown again after signing in.
 
-Nothing is sent by itself, and nothing secret is kept: the person looks at what they had typed, and sends it.
+Nothing is submitted automatically, and no secret is kept: the person reviews the entries and sends the form again.
 
-Only the latest form of a user is kept, sealed, and bound to its page and to a token that the browser alone holds: whoever once had the
-cookie of an ended session can neither read it nor put text before its owner's eyes.
+Only the latest form of a user is kept, sealed, and bound to its page and to a token that only the browser has: somebody with the cookie
+of an ended session can neither read the draft nor show another text to its owner.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ LIFETIME = timedelta(minutes=30)
 MOST_BYTES = 128 * 1024
 _OPTION = "typed_text"
 _MARK = "draft"
-# One-time ids of a form belong to the page that they were drawn for.
+# A form's one-time id is valid only for the page that it was made for.
 _ONE_TIME = frozenset({"idempotency_key"})
 _SECRET_NAME = re.compile("password|secret|token")
-# What looks like a key or secret of ours, a private key (PEM; JWK, of which RSA's factors tell as much as `d`) or a JWT: people paste
-# them into texts.
+# What looks like a key or secret of ours, a private key (PEM; JWK, where the factors of RSA reveal as much as `d`) or a JWT: people
+# paste them into texts.
 _PASTED = re.compile(
     rf"{secret_forms.API_KEY.prefix}[0-9A-Za-z]+|{secret_forms.PREFIX}[0-9A-Za-z]{{20,}}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END|\Z)"
@@ -50,22 +50,22 @@ _REDACTED = "[not kept]"
 
 @dataclass(frozen=True, slots=True)
 class SavedDraft:
-    """What was kept: the address where it is drawn again, and the cookie without which it is not."""
+    """A stored draft: the address that shows it again, and the cookie that this requires."""
 
     address: str
     cookie: Cookie
 
 
 def keeps_draft(*in_address: str) -> dict[str, Any]:
-    """Declare that a form carries typed text, and that GET of the same path draws it: `@post("/agents/new", opt=drafts.keeps_draft())`.
+    """Declare that a form may become a draft, and that GET of the same path shows it: `@post("/agents/new", opt=drafts.keeps_draft())`.
 
-    `in_address` are fields that the page's address needs.
+    `in_address` are the fields that the page's address needs.
     """
     return {_OPTION: in_address}
 
 
 async def save(request: AnyRequest) -> SavedDraft | None:
-    """Keep what a form held whose session has ended; None where there is nothing to keep, or it is not known whose it was."""
+    """Keep the entries of a form whose session has ended; None where there is nothing to keep, or the user is unknown."""
     in_address = request.route_handler.opt.get(_OPTION)
     server = services.of(request)
     token = request.cookies.get(sessions.cookie_name(server.settings))
@@ -77,7 +77,7 @@ async def save(request: AnyRequest) -> SavedDraft | None:
         return None
     try:
         form_entries = await entries.read(request)
-    except (Malformed, HTTPException):  # what cannot be read, is too large or came too slowly is not worth an error before signing in
+    except (Malformed, HTTPException):  # a form that is unreadable, too large or too slow is dropped: it needs no error before signing in
         return None
     path, saved_entries = request.scope["path"], without_secrets(form_entries)
     async with server.database.transaction() as session:
@@ -89,7 +89,7 @@ async def save(request: AnyRequest) -> SavedDraft | None:
 
 
 async def find(session: Session, request: AnyRequest, user_id: int) -> Entries | None:
-    """Return what was kept for this person, page and browser, where the address asks for it."""
+    """Return the entries kept for this person, page and browser; None where there are none or the address does not ask for them."""
     server = services.of(request)
     token = request.cookies.get(_name(server.settings))
     if request.method != "GET" or not token or _MARK not in request.query_params:
@@ -98,7 +98,7 @@ async def find(session: Session, request: AnyRequest, user_id: int) -> Entries |
 
 
 async def put(session: Session, user_id: int, path: str, form_entries: Entries, secrets: Secrets) -> str | None:
-    """Keep a form's entries, which must hold no secret; returns the token for the browser's cookie, None where they are too many."""
+    """Keep a form's entries, which must hold no secret; returns the token for the browser's cookie, None where they are too long."""
     plain = msgspec.json.encode(form_entries)
     if len(plain) > MOST_BYTES:
         return None
@@ -109,29 +109,29 @@ async def put(session: Session, user_id: int, path: str, form_entries: Entries, 
 
 
 async def read(session: Session, user_id: int, path: str, token: str, secrets: Secrets) -> Entries | None:
-    """Return what was kept for this user, page and browser, or None."""
+    """Return the entries kept for this user, page and browser, or None."""
     sealed = await form_drafts.find(session, user_id, credentials.token_digest(token))
     if sealed is None:
         return None
     try:
         return msgspec.json.decode(sealing.unseal(_key(secrets), sealed, _about(user_id, path)), type=dict[str, str])
-    except sealing.DecryptionError:  # it is of another page, or the secrets were replaced
+    except sealing.DecryptionError:  # it belongs to another page, or the secrets were replaced
         return None
 
 
 def fill(form: Form, saved_entries: Entries) -> Form:
-    """Return a page's form with what was typed in the place of what it would show; a field for a secret stays as it is."""
+    """Return a page's form with its values replaced by the kept entries; fields for secrets do not change."""
     secret_fields = {name: value for name, value in form.values.items() if _SECRET_NAME.search(name)}
     return Form({**secret_fields, **saved_entries}, form.errors, from_draft=True)
 
 
 def has_draft(address: str) -> bool:
-    """Whether something was kept for the page at an address to go to after signing in."""
+    """Whether the address to go to after signing in asks for a draft."""
     return f"{_MARK}=1" in urlsplit(address).query.split("&")
 
 
 def without_secrets(form_entries: Entries) -> Entries:
-    """Return what may be kept of a form: no field for a secret, and no key or token that somebody pasted into another."""
+    """Return the entries that may be kept: without fields for secrets, and without keys or tokens pasted into other fields."""
     return {
         name: _PASTED.sub(rf"\1{_REDACTED}", text)
         for name, text in form_entries.items()

@@ -1,4 +1,4 @@
-"""What a form sent, read from its body."""
+"""Reads the entries of a form from the request's body."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNREADABLE = "This form cannot be read. Open its page again and repeat it."
 
 
 async def read(request: AnyRequest) -> Entries:
-    """Return a form's entries by field name, the last one where a name comes twice; raises Malformed."""
+    """Return a form's entries by field name, the last one where a name is repeated; raises Malformed."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     body = await request.body()
     if kind != "application/x-www-form-urlencoded" and body:

@@ -1,4 +1,4 @@
-"""When a key ends: days that people choose, in UTC, and the limits that the policy sets. A chosen day counts to its end."""
+"""When a key expires: the day that people choose, in UTC, within the limits of the policy. The key is valid to the end of that day."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lifetime(key_policy: KeyPolicy, today: date) -> Lifetime:
 
 
 def quick_choices(limits: Lifetime) -> tuple[Option, ...]:
-    """Lengths that can be chosen with one click, with the dates they come to; only those that the policy allows."""
+    """Lifetimes that can be chosen with one click, with their dates; only those that the policy allows."""
     days = sorted({*(each for each in _QUICK if each <= limits.maximum_days), limits.default_days})
     options = [Option(str(each), _NAMES.get(each, f"{each} days"), (limits.today + timedelta(days=each)).isoformat()) for each in days]
     return (*options, Option(CUSTOM, "Custom"))
@@ -44,7 +44,7 @@ def end_of(text: str) -> datetime:
 
 
 def chosen_end(choice: str, text: str, limits: Lifetime) -> datetime:
-    """The end that a New API key form asks for: a quick choice, or the date where "custom" (or nothing) is chosen."""
+    """The expiry that was chosen in the New API key form: a quick choice, or the date where "custom" (or nothing) is chosen."""
     if choice in ("", CUSTOM):
         return end_of(text)
     offered = {option.value: option.hint for option in quick_choices(limits)}

@@ -1,4 +1,4 @@
-"""Reading what a form sent, and putting refusals beside their fields."""
+"""Reading the entries of a form, and showing problems beside their fields."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 async def read(request: AnyRequest) -> Entries:
-    """Return a form's entries by field name, the last one where a name comes twice.
+    """Return a form's entries by field name, the last one where a name is repeated.
 
-    A form can take its time to arrive, so who sends it is looked up once more afterwards.
+    A form can arrive slowly, so the session is looked up again afterwards.
 
     Raises Malformed, and what `revalidate_session` raises.
     """
@@ -30,7 +30,7 @@ async def read(request: AnyRequest) -> Entries:
 
 
 def query(request: AnyRequest, name: str, *, most: int = 200) -> str:
-    """Return one value of the address's query on one line, cut and without control characters; empty where there is none."""
+    """Return one query parameter as one line, cut to `most` characters and without control characters; empty where it is missing."""
     value = request.query_params.get(name) or ""
     text = value if isinstance(value, str) else str(value)
     return "".join(letter for letter in text[:most] if unicodedata.category(letter) not in ("Cc", "Cs")).strip()
@@ -46,7 +46,7 @@ def number(text: str, *, least: int = 1, most: int = 2**31 - 1) -> int | None:
 
 
 def once(entries: Entries) -> str:
-    """Return the random id of a form that makes something, so that sending it again makes nothing more; raises Invalid."""
+    """Return the random id of a form that creates something, so that sending it again creates nothing more; raises Invalid."""
     idempotency_key = entries.get("idempotency_key", "")
     if not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise Invalid("This form cannot be sent again. Check the entries and send this one.")
@@ -54,9 +54,9 @@ def once(entries: Entries) -> str:
 
 
 def require_none(problems: Sequence[FieldProblem]) -> None:
-    """Raise Invalid where a page found problems in its entries itself.
+    """Raise Invalid where the page itself found problems in the entries.
 
-    Call it in the transaction once the feature has checked the rest, and hand the problems to `refused`: all are told at once.
+    Call it in the transaction after the feature has checked the rest, and pass the problems to `refused`: all are shown together.
     """
     if problems:
         raise Invalid("Some entries were refused; nothing was changed.", problems=problems)
@@ -65,9 +65,9 @@ def require_none(problems: Sequence[FieldProblem]) -> None:
 def refused(
     entries: Mapping[str, str], error: LatchpinError, names: Mapping[str, str] | None = None, *, also: Sequence[FieldProblem] = ()
 ) -> Form:
-    """Return the form with what was typed and what is wrong, in the order of the form.
+    """Return the form with its entries and their problems, in the order of the form.
 
-    `names` maps a feature's field to the page's; `also` are problems that the page found itself.
+    `names` maps a feature's field to the page's; `also` are problems that the page itself found.
     """
     names = names or {}
     errors: dict[str, str] = {}

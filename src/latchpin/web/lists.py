@@ -1,4 +1,4 @@
-"""Where a list stands, read from the address: search, sorting, page. What makes no sense falls back to the default."""
+"""The state of a list, read from the address: search, sorting, page. Invalid values fall back to the default."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def read_listing(request: AnyRequest, base: str, sorts: tuple[str, ...], size: i
 
 
 def with_total(listing: Listing, total: int) -> Listing:
-    """The same place, with the length of the whole list."""
+    """The same listing, with the length of the whole list."""
     return replace(listing, total=total)

@@ -1,4 +1,4 @@
-"""The app on whose behalf somebody signs in: its name for the sign-in page, and the headers that let the browser go on to it."""
+"""The app for which somebody signs in: its name for the sign-in page, and the headers that allow the redirect to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OWN = {"Referrer-Policy": render.HEADERS["Referrer-Policy"]}
 
 @dataclass(frozen=True, slots=True)
 class LoginContext:
-    """Who sent the person, and where their address leads: `app` and `email` (what the app expects) are empty where nobody did."""
+    """The app that sent the person, and where its redirect URI leads; `app` and `email` (the expected account) are empty without an app."""
 
     app: str = ""
     destination: Destination | None = None
@@ -41,15 +41,15 @@ async def of(request: AnyRequest, next_path: str) -> LoginContext:
             encoded = (await par_cookie.find(request, encoded)).encoded
         target = await requests.target(server, encoded, await server.now(), authorization_server.origin_of(request))
     except (OAuthError, LatchpinError):
-        return LoginContext(headers=headers)  # what is wrong with it is said there
+        return LoginContext(headers=headers)  # the authorization endpoint reports what is wrong
     headers = {**consent_view.redirect_policy(target.redirect_uri), **_OWN, **headers}
     return LoginContext(target.client.name, consent_view.destination(target.redirect_uri), requests.hint(encoded), headers)
 
 
 def private(settings: Settings) -> Mapping[str, str]:
-    """Headers of a page outside that has nothing to tell anybody (security.md 14).
+    """Headers of a page without sign-in that must not send a referrer (security.md 14).
 
-    Only where browsers send Sec-Fetch-Site: elsewhere they would say `Origin: null` of our own forms, and csrf.py would refuse them.
+    Only where browsers send Sec-Fetch-Site: elsewhere they would send `Origin: null` with our own forms, and csrf.py would refuse them.
     """
     trustworthy = settings.is_https or urlsplit(settings.public_url).hostname in redirects.LOOPBACK
     return consent_view.PRIVATE if trustworthy else {}

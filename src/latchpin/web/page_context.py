@@ -1,4 +1,4 @@
-"""The cookie that stands for a signed-in person, and who a request comes from."""
+"""The session cookie, and the signed-in person from whom a request comes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DEVICE_SECONDS = 400 * 86_400
 
 
 class SignInRequired(Exception):
-    """Nobody is signed in. `ended` says that somebody was, and `draft` where what they had typed is drawn again."""
+    """Nobody is signed in. `ended` says that a session has ended, and `draft` is where the form's entries are shown again."""
 
     def __init__(self, *, ended: bool, draft: SavedDraft | None = None) -> None:
         super().__init__()
@@ -40,15 +40,15 @@ class SignInRequired(Exception):
 
 
 class PasswordChangeRequired(Exception):
-    """The person must choose a password before anything else opens."""
+    """The person must choose a password before using anything else."""
 
 
 @dataclass(slots=True)
 class PageContext:
-    """A request by a signed-in person. `renewed` is a new token of the session that the answer must carry.
+    """A request by a signed-in person. `renewed` is a new token of the session, which the response must set as the cookie.
 
-    `draft` is what they had typed into the page's form when an earlier session ended. `entries` is the form that was sent, on routes that
-    need a recent password (latchpin.web.reauth).
+    `draft` has the entries that they sent in the page's form after an earlier session had ended. `entries` is the form that was sent, on
+    routes that need a recent password (latchpin.web.reauth).
     """
 
     request: AnyRequest
@@ -138,9 +138,9 @@ async def _page_context(session: Session, request: AnyRequest, server: Services,
 
 
 async def revalidate_session(request: AnyRequest) -> None:
-    """Look the session up once more after a wait: whoever was disabled, demoted or signed out meanwhile goes no further.
+    """Look the session up again after a wait: the person may have been disabled, demoted or signed out meanwhile.
 
-    Brings the request's page context up to date. Raises SignInRequired, PasswordChangeRequired, Denied; a request without one is let be.
+    Updates the request's page context. Raises SignInRequired, PasswordChangeRequired, Denied; does nothing without a page context.
     """
     ctx: PageContext | None = request.scope.get(PAGE_CONTEXT)  # type: ignore[assignment]
     if ctx is None:
@@ -166,12 +166,12 @@ async def require_administrator(request: AnyRequest) -> PageContext:
 
 
 def cookie(settings: Settings, token: str) -> Cookie:
-    """The session cookie. It has no age of its own: the server decides when a session is over."""
+    """The session cookie. It has no age of its own: the server decides when a session ends."""
     return Cookie(key=sessions.cookie_name(settings), value=token, path="/", httponly=True, samesite="lax", secure=settings.is_https)
 
 
 def no_cookie(settings: Settings) -> Cookie:
-    """The cookie that takes the session cookie away."""
+    """The cookie that deletes the session cookie."""
     return cookies.lasting(settings, sessions.cookie_name(settings), "", 0)
 
 
@@ -181,5 +181,5 @@ def device_name(settings: Settings) -> str:
 
 
 def device_cookie(settings: Settings, text: str) -> Cookie:
-    """The device cookie; it opens nothing, it only spares its owner a guesser's limits."""
+    """The device cookie; it grants no access, it only exempts its owner from the limits caused by others who guess passwords."""
     return cookies.lasting(settings, device_name(settings), text, _DEVICE_SECONDS)

@@ -1,4 +1,4 @@
-"""What ties a request that an app sent ahead to the browser that first came with it: a cookie with a secret that opens nothing alone."""
+"""The cookie that binds a pushed authorization request to the first browser that used it; its secret alone grants no access."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SECRET = re.compile(r"[0-9A-Za-z]{43}")
 
 
 async def find(request: AnyRequest, encoded: bytes) -> PushedAuthorizationRequest:
-    """Return the request that goes on in this browser at an address with these parameters; raises OAuthError, Unavailable."""
+    """Return the request that this browser continues at an address with these parameters; raises OAuthError, Unavailable."""
     server = services.of(request)
     client = await requests.named_client(server, encoded, await server.now(), authorization_server.origin_of(request))
     async with server.database.read() as session:
@@ -28,13 +28,13 @@ async def find(request: AnyRequest, encoded: bytes) -> PushedAuthorizationReques
 
 
 def secret(request: AnyRequest) -> str:
-    """Return this browser's secret, a new one where it has none; one serves all of its windows."""
+    """Return this browser's secret, a new one where it has none; all of its windows share one."""
     existing = _from_cookie(request)
     return existing if _SECRET.fullmatch(existing) else credentials.new_token()
 
 
 def cookie(settings: Settings, text: str) -> Cookie:
-    """The cookie with the browser's secret; it lives as long as what it was set for."""
+    """The cookie with the browser's secret; it lives as long as the request that it was set for."""
     return cookies.lasting(settings, _name(settings), text, int(par.CONTINUATION.total_seconds()))
 
 

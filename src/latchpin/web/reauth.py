@@ -1,8 +1,8 @@
 """Reauthentication: changing keys, users or policy asks for the password again when it was last given too long ago.
 
 A route says so: `opt=reauth.required(back)`. The page that asks sends the interrupted form again together with the password, so nothing
-has to be typed twice and the change is made in the same request (security.md 113). A form is checked first: what cannot be done needs no
-password.
+has to be typed twice and the change is made in the same request (security.md 113). The form is checked first: an invalid change does not
+ask for the password.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Back: TypeAlias = "str | Callable[[Mapping[str, Any], Entries], str]"
 
 
 class ReauthenticationRequired(Exception):
-    """The change needs the password again, or another one than was given (`refusal`). `page` asks for it once all is undone."""
+    """The change needs the password, or the one given was refused (`refusal`). `page` asks for it after the rollback."""
 
     def __init__(self, ctx: PageContext, refusal: LatchpinError | None = None) -> None:
         super().__init__()
@@ -43,23 +43,23 @@ class ReauthenticationRequired(Exception):
 def required(back: Back) -> dict[str, Back]:
     """Declare that a form needs a recent password: `@post("/organization/users/new", opt=reauth.required(BASE))`.
 
-    `back` is the address of who thinks better of it, with the path's parameters in braces, or a function of these and the form's entries.
+    `back` is the address for Cancel, with the path's parameters in braces, or a function of these and the form's entries.
     The route makes its change in `transaction` below and reads `ctx.entries`.
     """
     return {OPTION: back}
 
 
 async def require_administrator(request: AnyRequest) -> PageContext:
-    """Return the page context of an administrator, and where the route needs a recent password, with the form that was sent.
+    """Return the page context of an administrator; where the route needs a recent password, with the form that was sent.
 
-    Verifies the password where it has to be given again and came with the form, and takes it out of the entries. Raises what
+    Verifies the password where it is needed again and the form contains it, and removes it from the entries. Raises what
     `page_context.require_administrator` and `forms.read` raise, and ReauthenticationRequired where the password is wrong.
     """
     ctx = await page_context.require_administrator(request)
     if _is_required(ctx):
         ctx.entries = await forms.read(request)
         password = ctx.entries.pop(FIELD, None)
-        ctx.entries.pop("username", None)  # told to password managers on every page that asks for a password, and not to us
+        ctx.entries.pop("username", None)  # a field for password managers, on every page that asks for a password; not used here
         if password is not None and not ctx.signed_in.is_fresh(ctx.services.settings):
             refusal = await reauthenticate(ctx, password)
             if refusal is not None:
@@ -71,7 +71,7 @@ async def require_administrator(request: AnyRequest) -> PageContext:
 async def transaction(ctx: PageContext) -> AsyncIterator[Session]:
     """Open the transaction of a change; raises ReauthenticationRequired at its end where the route needs a password that was not given.
 
-    Whatever else is wrong has been told by then, and all is undone.
+    All other errors are raised before that; the transaction is rolled back.
     """
     async with ctx.services.database.transaction() as session:
         yield session
@@ -99,9 +99,9 @@ def page(error: ReauthenticationRequired) -> Response[str]:
 
 
 async def change_password(ctx: PageContext, entries: Entries) -> None:
-    """Set the password that a person chose, after the current one was proved, under the limits of signing in. Raises Invalid.
+    """Set the password that a person chose, after verifying the current one within the limits of signing in. Raises Invalid.
 
-    Without those limits a stolen session could try passwords here as fast as it likes.
+    Without those limits somebody with a stolen session could guess the password here at any speed.
     """
     current, chosen = entries.get("current_password", ""), entries.get("new_password", "")
     refusal = await reauthenticate(ctx, current) if current else Invalid("Enter your current password.")
@@ -120,7 +120,7 @@ async def change_password(ctx: PageContext, entries: Entries) -> None:
 
 
 async def reauthenticate(ctx: PageContext, password: str) -> LatchpinError | None:
-    """Verify the password of who is signed in, which renews the session's token; returns why it did not count, or None."""
+    """Verify the password of the signed-in person, which renews the session's token; returns why it was refused, or None."""
     settings, secrets = ctx.services.settings, ctx.services.secrets
     device = ctx.request.cookies.get(page_context.device_name(settings))
     attempt = Attempt(ctx.principal.email, password, page_context.origin_of(ctx.request), device)

@@ -1,4 +1,4 @@
-"""Answers of the Control Center: pages, redirects with a message, and the headers that every one of them carries."""
+"""Responses of the Control Center: pages, redirects with a message, and the headers that all of them have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from latchpin.web.views.common import Toast
 ASSETS = assets.load()
 ENVIRONMENT = templating.environment(ASSETS)
 IN_PLACE = "latchpin-dialog"
-LONGEST = 8000  # an app's authorization request is an address to come back to, and carries what the app likes
+LONGEST = 8000  # the address to return to can be an app's authorization request, with parameters of the app's choice
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -44,7 +44,7 @@ def page(
     headers: Mapping[str, str] | None = None,
     cookies: Sequence[Cookie] = (),
 ) -> Response[str]:
-    """Draw a page, its form with what the person had typed before signing in again. A message that waited is shown and taken away."""
+    """Render a page; its form shows a kept draft. A pending message is shown and deleted."""
     ctx: page_context.PageContext | None = request.scope.get(page_context.PAGE_CONTEXT)  # type: ignore[assignment]
     if ctx is not None and ctx.draft is not None and hasattr(view, "form"):
         view = replace(view, form=drafts.fill(view.form, ctx.draft))
@@ -62,7 +62,7 @@ def page(
 
 
 def redirect(request: AnyRequest, location: str, toast: Toast | None = None, cookies: Sequence[Cookie] = ()) -> Response[str]:
-    """Send the browser to one of our pages after a change (303). A dialog opened by script is told the address instead."""
+    """Send the browser to one of our pages after a change (303). A dialog opened by script gets the address instead."""
     all_cookies = list(cookies) + _renewed(request)
     if toast is not None:
         all_cookies.append(toasts.write(toast, services.of(request).settings))
@@ -72,7 +72,7 @@ def redirect(request: AnyRequest, location: str, toast: Toast | None = None, coo
 
 
 def done(text: str, *, undo: str = "") -> Toast:
-    """A message that something was done; `undo` is the address of a form that takes it back."""
+    """A message that something was done; `undo` is the address of a form that reverts it."""
     return Toast("success", text, undo)
 
 
@@ -84,9 +84,9 @@ def _renewed(request: AnyRequest) -> list[Cookie]:
 
 
 def local_path(text: str) -> str:
-    """Return an address inside the Control Center that somebody handed us, or the dashboard where it leads elsewhere.
+    """Return `text` where it is an address inside the Control Center, else the dashboard's.
 
-    Ours are plain ASCII, percent-encoded where need be; anything else could not stand in a header.
+    Our addresses are ASCII, percent-encoded where necessary; other characters are not allowed in a header.
     """
     is_local = text.startswith("/") and not text.startswith("//") and text.isascii() and text.isprintable() and "\\" not in text
     return text if is_local and len(text) <= LONGEST else "/"

@@ -33,7 +33,7 @@ def owner(user: User) -> KeyOwner:
 
 
 def key(api_key: ApiKey, now: datetime, names: Mapping[int, str] = MappingProxyType({})) -> KeyRow:
-    """One API key; `names` are full names by user id, for a maker who is still there."""
+    """One API key; `names` are full names by user id, if the user who created it still exists."""
     key_scopes = scopes.parse(api_key.scopes)
     access = scopes.access_of(key_scopes)
     return KeyRow(
@@ -66,7 +66,7 @@ def user(summary: UserSummary, *, me: int) -> UserRow:
 
 
 def user_alone(user: User, keys: list[ApiKey], now: datetime, *, me: int) -> UserRow:
-    """One user with their keys at hand."""
+    """One user, from the user and their keys."""
     states = [_key_state(each, now) for each in keys]
     return _user(user, sum(state in ("active", "expiring") for state in states), states.count("expiring"), me)
 
@@ -110,7 +110,7 @@ def agent(record: Any, *, spaces: dict[int, str], owners: dict[int, str], editab
 
 
 def version(agent_version: AgentVersion, *, current: int, names: Mapping[int, str], at_home: bool) -> VersionRow:
-    """One version of an agent; `names` are full names by user id, for an author who is still there.
+    """One version of an agent; `names` are full names by user id, for authors who still exist.
 
     `at_home` says whether the agent is of the viewer's organization; the people of another one are not named.
     """
@@ -164,7 +164,7 @@ _SYSTEMS = (
 
 
 def browser(user_agent: str) -> str:
-    """A browser and system in two words, as well as the user agent text tells."""
+    """Browser and operating system in short, as far as the User-Agent shows them."""
     name = next((name for mark, name in _BROWSERS if mark in user_agent), "")
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     if name and system:

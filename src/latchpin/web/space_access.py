@@ -1,4 +1,4 @@
-"""Which Spaces a person sees and what they may do in each; what the lists of agents and Spaces need to know."""
+"""Which Spaces a person sees and what they may do in each, for the lists of agents and Spaces."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SpaceAccess:
         return {each.id: each.name for each in self.visible}
 
     def is_at_home(self, space_id: int, organization_id: int) -> bool:
-        """Whether a visible Space is the organization's own; of another's global Space nobody here sees the members."""
+        """Whether a visible Space is the organization's own; the members of another organization's global Space are not shown."""
         return any(each.id == space_id and each.organization_id == organization_id for each in self.visible)
 
     def filter_options(self) -> tuple[Option, ...]:
@@ -46,13 +46,13 @@ class SpaceAccess:
         return (Option("", "All Spaces"), *each, Option(PERSONAL, "Personal"))
 
     def editable_options(self) -> tuple[Option, ...]:
-        """The Spaces where the person may make an agent."""
+        """The Spaces where the person may create an agent."""
         each = (Option(str(space.id), space.name) for space in self.visible if self.may_edit(space.id))
         return (Option(PERSONAL, "My personal Space"), *each)
 
 
 async def load(session: Session, principal: Principal) -> SpaceAccess:
-    """Find out what a person sees."""
+    """Load the Spaces that a person sees."""
     visible = await spaces.list_all(session, principal)
     roles = {space.id: await access.role_in(session, principal, space.id) for space in visible}
     return SpaceAccess(principal.organization_id, tuple(visible), roles)

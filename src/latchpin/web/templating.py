@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent / "templates"
 
 
 def environment(assets: Assets) -> Environment:
-    """Make the environment. A template that uses a name its page does not give fails; it does not draw a blank."""
+    """Make the environment. A template that uses a name its page does not define fails instead of showing nothing."""
     env = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -40,6 +40,6 @@ def environment(assets: Assets) -> Environment:
 
 
 def render(env: Environment, template: str, view: Any) -> str:  # noqa: ANN401  any page's dataclass
-    """Draw a page from its dataclass; the template sees exactly the fields of the view."""
+    """Render a page from its dataclass; the template sees exactly the fields of the view."""
     context = {field.name: getattr(view, field.name) for field in fields(view)}
     return env.get_template(template).render(context)

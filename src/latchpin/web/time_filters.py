@@ -17,12 +17,12 @@ _PREFIX = re.compile(secret_forms.PREFIX + r"\w+(?:\.{3}|…)?")
 
 
 def unbroken(text: str) -> Markup:
-    """A text, escaped, in which no first characters of a key or secret are broken at their hyphen."""
+    """A text, escaped, without line breaks at the hyphen in the first characters of a key or secret."""
     return Markup(_PREFIX.sub(r'<span class="prefix">\g<0></span>', str(escape(text))))  # noqa: S704  escaped just here
 
 
 def iso(at: datetime) -> str:
-    """A time as the datetime attribute wants it."""
+    """A time in the format of the datetime attribute."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -32,7 +32,7 @@ def utc(at: datetime) -> str:
 
 
 def day(at: date) -> str:
-    """A date with its month as a word, so that no order of figures has to be guessed."""
+    """A date with its month as a word, so that day and month cannot be confused."""
     return f"{at.day} {at:%b %Y}"
 
 
@@ -55,7 +55,7 @@ def ago(at: datetime, now: datetime) -> str:
 
 
 def until(at: datetime, now: datetime) -> str:
-    """How long until something is: "in 12 days"; after it, how long ago it was."""
+    """How long until a time: "in 12 days"; for a time in the past, how long ago it was."""
     seconds = int((at - now).total_seconds())
     if seconds < 0:
         return ago(at, now)
@@ -63,7 +63,7 @@ def until(at: datetime, now: datetime) -> str:
 
 
 def _amount(seconds: int) -> str:
-    """A length in its largest unit; months from two on and years from two on, so that a year reads as 12 months."""
+    """A duration in its largest unit; months and years only from two on, so that a year is shown as 12 months."""
     for unit, size in _UNITS:
         least = 2 if unit in ("month", "year") else 1
         count = seconds // size

@@ -1,4 +1,4 @@
-"""The short message that a page shows once after a redirect. It travels in a cookie of a minute; its text is never trusted as markup."""
+"""The short message that a page shows once after a redirect. It is in a cookie that lives for a minute; its text is always escaped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latchpin.web import cookies
 from latchpin.web.views.common import Toast, Tone
 
 _MOST = 300
-# A cookie can be planted, so it can name only what is harmless to press.
+# A cookie can be planted by others, so it can name only actions that are harmless.
 _UNDOABLE = re.compile(r"/agents/[0-9]{1,10}/(?:un)?archive")
 
 
@@ -38,12 +38,12 @@ def write(toast: Toast, settings: Settings) -> Cookie:
 
 
 def take(settings: Settings) -> Cookie:
-    """The cookie that takes a shown message away."""
+    """The cookie that deletes a message after it was shown."""
     return cookies.lasting(settings, cookie_name(settings), "", 0)
 
 
 def read(value: str | None) -> Toast | None:
-    """The message in a cookie, or None where there is none that can be read."""
+    """The message in a cookie, or None where it is missing or cannot be read."""
     if not value or len(value) > 4 * _MOST:
         return None
     try:

@@ -25,7 +25,7 @@ async def show_account(ctx: SignedIn) -> Response[str]:
 
 @post("/account/password", status_code=200)
 async def change_password(ctx: SignedIn) -> Response[str]:
-    """Change the person's own password; the current one is asked for, so reauthentication is not."""
+    """Change the person's own password; the form asks for the current one, so no reauthentication is needed."""
     entries = await forms.read(ctx.request)
     try:
         await reauth.change_password(ctx, entries)
@@ -54,7 +54,7 @@ async def end_others(ctx: SignedIn) -> Response[str]:
 
 @get("/account/apps/{app_id:int}/withdraw")
 async def ask_withdraw(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Say what withdrawing ends, and ask."""
+    """Show what withdrawing consent ends, and ask for confirmation."""
     async with ctx.services.database.read() as session:
         row = one_of(await connected.of_user(session, ctx.principal.user_id, ctx.services.settings), app_id)
     trail = (("My account", "/account"), ("Connected apps", "/account#apps"))
@@ -64,7 +64,7 @@ async def ask_withdraw(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
 
 @post("/account/apps/{app_id:int}/withdraw", status_code=200)
 async def withdraw(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Take back what the person allowed an app: its next request is refused. It only narrows, so no password is asked for."""
+    """Withdraw the person's consent to an app: its next request is refused. This only removes access, so it needs no password."""
     await forms.read(ctx.request)
     async with ctx.services.database.transaction() as session:
         user = await users.get(session, ctx.principal.organization_id, ctx.principal.user_id)

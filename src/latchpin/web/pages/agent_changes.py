@@ -49,7 +49,7 @@ async def show_new(ctx: SignedIn) -> Response[str]:
 
 @post("/agents/new", status_code=200, opt=drafts.keeps_draft())
 async def create(ctx: SignedIn) -> Response[str]:
-    """Make an agent from the definition."""
+    """Create an agent from the definition."""
     entries = await forms.read(ctx.request)
     space_id, space_problems = _space(entries.get("space", ""))
     field_problems = [*space_problems, *_of_comment(entries)]
@@ -109,7 +109,7 @@ async def change(ctx: SignedIn, agent_id: lists.Id) -> Response[str]:
 
 @get("/agents/{agent_id:int}/archive")
 async def ask_archive(ctx: SignedIn, agent_id: lists.Id) -> Response[str]:
-    """Say what archiving does, and ask."""
+    """Show what archiving does, and ask for confirmation."""
     row = await for_change(ctx, agent_id)
     return render.page(ctx.request, "agents/archive.html", AgentConfirm(ctx.shell("agents"), row, Form()))
 
@@ -138,7 +138,7 @@ async def unarchive(ctx: SignedIn, agent_id: lists.Id) -> Response[str]:
 
 @get("/agents/{agent_id:int}/versions/{number:int}/restore")
 async def ask_restore(ctx: SignedIn, agent_id: lists.Id, number: lists.Id) -> Response[str]:
-    """Say what restoring does, and ask."""
+    """Show what restoring does, and ask for confirmation."""
     row, version, _ = await _for_restore(ctx, agent_id, number)
     form = Form({"comment": f"Restored version {number}"})
     return render.page(ctx.request, "agents/restore.html", VersionRestore(ctx.shell("agents"), row, version, form))
@@ -188,13 +188,13 @@ async def _new_page(ctx: PageContext, form: Form, problems: tuple[Problem, ...],
 
 
 def _space(text: str) -> tuple[int | None, list[FieldProblem]]:
-    """The Space that was chosen, None for the personal one; what is no Space is a problem, and the rest is checked without."""
+    """The chosen Space, None for the personal one; an invalid choice is a problem, and the rest is checked with None."""
     space_id = None if text == PERSONAL else forms.number(text)
     return space_id, [FieldProblem("space", "Choose a Space.")] if space_id is None and text != PERSONAL else []
 
 
 def _of_comment(entries: Entries) -> list[FieldProblem]:
-    """What is wrong with the comment, to be told together with what is wrong with the definition."""
+    """The problems of the comment, to be shown together with those of the definition."""
     try:
         agents.require_sound_comment(entries.get("comment"))
     except Invalid as error:

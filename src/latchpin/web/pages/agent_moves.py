@@ -18,7 +18,7 @@ _WHERE = "space"
 
 @get("/agents/{agent_id:int}/move")
 async def ask_move(ctx: SignedIn, agent_id: lists.Id) -> Response[str]:
-    """Show where the agent could live."""
+    """Show the Spaces to which the agent can move."""
     return await _page(ctx, agent_id, Form())
 
 

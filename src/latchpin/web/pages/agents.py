@@ -100,12 +100,12 @@ async def show_version(ctx: SignedIn, agent_id: lists.Id, number: lists.Id) -> R
 
 
 async def authors(session: Session, ctx: PageContext, versions: Iterable[StoredVersion]) -> dict[int, str]:
-    """Full names of those in the person's organization who saved the versions, by user id."""
+    """Full names of the users of the person's organization who saved the versions, by user id."""
     return await overview.names(session, ctx.principal.organization_id, (each.user_id for each in versions if each.user_id))
 
 
 def is_at_home(ctx: PageContext, agent: Agent) -> bool:
-    """Whether an agent is of the person's own organization; the people behind another's are not named."""
+    """Whether an agent belongs to the person's own organization; people of other organizations are not named."""
     return agent.organization_id == ctx.principal.organization_id
 
 
@@ -120,7 +120,7 @@ async def _parsed(text: str) -> Definition | None:
     try:
         return await agents.parse(text)
     except Invalid:
-        return None  # saved by an older release with other rules: the text itself is still shown
+        return None  # saved by an older release with other rules: the text is still shown
 
 
 def _inputs(parsed: Definition | None) -> tuple[InputRow, ...]:

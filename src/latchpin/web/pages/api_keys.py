@@ -40,7 +40,7 @@ def address(user_id: int) -> str:
 
 
 def keys_of(user: User, keys: list[ApiKey], names: Mapping[int, str], listing: Listing | None = None) -> KeysOfUser:
-    """Sort a user's keys into those that count and those that do not any more, which come last; of all keys the first page by default."""
+    """Sort a user's keys: valid ones first, then expired and revoked ones; by default, return the first page of all keys."""
     where = lists.with_total(listing or Listing(address(user.id), {}, "created", True, 1, _SIZE, 0), len(keys))  # noqa: FBT003
     now, is_active = clock.now(), user.status == "active"
     ordered = sorted(keys, key=lambda each: not active_keys.is_active(each, now))
@@ -51,7 +51,7 @@ def keys_of(user: User, keys: list[ApiKey], names: Mapping[int, str], listing: L
 
 
 async def creator_names(session: Session, organization_id: int, keys: Iterable[ApiKey]) -> dict[int, str]:
-    """Full names of those who made an organization's keys, by user id."""
+    """Full names of the users who created an organization's keys, by user id."""
     return await overview.names(session, organization_id, (key.created_by_id for key in keys if key.created_by_id))
 
 
@@ -92,7 +92,7 @@ async def change_expiry(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> R
 
 @get("/organization/users/{user_id:int}/api-keys/{key_id:int}/revoke")
 async def ask_revoke(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
-    """Say what revoking ends, and ask."""
+    """Show what revoking ends, and ask for confirmation."""
     return await _confirm(ctx, user_id, key_id, "revoke")
 
 
@@ -115,7 +115,7 @@ async def revoke(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response
 
 @get("/organization/users/{user_id:int}/api-keys/{key_id:int}/delete")
 async def ask_delete(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
-    """Say what deleting ends, and ask."""
+    """Show what deleting ends, and ask for confirmation."""
     return await _confirm(ctx, user_id, key_id, "delete")
 
 

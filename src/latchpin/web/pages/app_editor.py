@@ -68,7 +68,7 @@ _NAMES = {"post_logout_redirect_uris": "logout_uris", "grant_types": "device"}
 
 @get("/organization/apps/new")
 async def show_new(ctx: SignedIn) -> Response[str]:
-    """Ask what kind of app it is, and then show the form for that kind."""
+    """Ask for the kind of app, then show the form for that kind."""
     kind = app_forms.known_kind(forms.query(ctx.request, "kind"))
     if kind is None:
         return render.page(ctx.request, "apps/kinds.html", AppKinds(ctx.shell("apps"), KINDS))
@@ -78,7 +78,7 @@ async def show_new(ctx: SignedIn) -> Response[str]:
 
 @post("/organization/apps/new", status_code=200, opt=drafts.keeps_draft("kind") | reauth.required(BASE))
 async def create(ctx: SignedIn) -> Response[str]:
-    """Register the app. One with a secret is answered with the page that shows it, which a redirect would have to keep somewhere."""
+    """Register the app. The response shows its secret, if any: for a redirect the secret would have to be stored."""
     kind = app_forms.known_kind(ctx.entries.get("kind", ""))
     if kind is None:
         return render.page(ctx.request, "apps/kinds.html", AppKinds(ctx.shell("apps"), KINDS), status=422)
@@ -112,14 +112,14 @@ async def _sent_before(ctx: PageContext, entries: Entries) -> Response[str]:
 
 @get("/organization/apps/{app_id:int}/edit")
 async def show_edit(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Show an own app for editing."""
+    """Show an app of the organization for editing."""
     summary, roles = await _own(ctx, app_id)
     return await _form(ctx, app_forms.kind_of(summary), Form(app_forms.form_entries(summary.client, roles)), summary)
 
 
 @post("/organization/apps/{app_id:int}/edit", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE + "/{app_id}"))
 async def change(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Change an own app."""
+    """Change an app of the organization."""
     summary, _ = await _own(ctx, app_id)
     kind = app_forms.kind_of(summary)
     try:
@@ -135,13 +135,13 @@ async def change(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
 
 @get("/organization/apps/{app_id:int}/rotate")
 async def show_rotate(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Ask how long the present secret shall live on."""
+    """Ask how long the current secret should stay valid."""
     return await _rotate_page(ctx, app_id, Form({"overlap": "24"}))
 
 
 @post("/organization/apps/{app_id:int}/rotate", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
 async def rotate(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Make a new secret and answer with the page that shows it, this once."""
+    """Create a new secret and answer with the only page that shows it."""
     try:
         overlap = chosen_overlap(ctx.entries)
         async with reauth.transaction(ctx) as session:
@@ -155,7 +155,7 @@ async def rotate(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
 
 @post("/organization/apps/{app_id:int}/end-older-secret", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
 async def end_older_secret(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """End the older of two secrets before its time."""
+    """End the older of two secrets before it expires."""
     async with reauth.transaction(ctx) as session:
         client = await client_admin.get(session, ctx.principal.organization_id, app_id, lock=True)
         await client_admin.end_older_secret(session, client, by=ctx.actor)
@@ -163,7 +163,7 @@ async def end_older_secret(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
 
 
 def chosen_overlap(entries: Entries) -> timedelta:
-    """For how long the secret before the new one lives on. Raises Invalid."""
+    """For how long the previous secret stays valid. Raises Invalid."""
     choice = entries.get("overlap", "")
     if choice not in {option.value for option in OVERLAPS}:
         raise Invalid("Choose one of the three.", field="overlap")
@@ -192,7 +192,7 @@ async def _spaces_of_form(ctx: PageContext, session: Session, kind: Kind, client
 async def _form(ctx: PageContext, kind: Kind, form: Form, summary: ClientSummary | None, *, status: int = 200) -> Response[str]:
     async with ctx.services.database.read() as session:
         offered = await _spaces_of_form(ctx, session, kind, summary.client if summary else None)
-    # How an app authenticates is decided once; between the two ways to send a secret it can change.
+    # An app's authentication method is fixed, except that it can change between the two ways to send a secret.
     own_key = summary is not None and summary.client.auth_method == "private_key_jwt"
     methods = METHODS if summary is None else tuple(each for each in METHODS if (each.value == "private_key_jwt") is own_key)
     scopes = list(Scope) if kind == "service" else [each for each in REQUESTABLE if each != OFFLINE]

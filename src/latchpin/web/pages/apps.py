@@ -1,4 +1,4 @@
-"""Organization > OAuth apps: the list, one app, and what is decided about it. Administrators only."""
+"""Organization > OAuth apps: the list, one app, and decisions about it. Administrators only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STATUSES = (
 
 @get("/organization/apps")
 async def show_apps(ctx: SignedIn) -> Response[str]:
-    """List the apps: the organization's own, and those of others that its users use or asked for."""
+    """List the apps: the organization's own, and those of others that its users use or have requested."""
     listing = lists.read_listing(ctx.request, BASE, client_list.SORTS, _SIZE, ("status",))
     chosen = listing.query.get("status", "")
     organization_id = ctx.principal.organization_id
@@ -52,7 +52,7 @@ async def show_apps(ctx: SignedIn) -> Response[str]:
 
 @get("/manage/admin/mcp-integrations")
 async def redirect_to_apps(ctx: SignedIn) -> Response[str]:
-    """Lead from the address that the contract names to ours."""
+    """Redirect from the address that the contract names to ours."""
     return render.redirect(ctx.request, BASE)
 
 
@@ -84,13 +84,13 @@ async def details(ctx: PageContext, session: Session, app_id: int) -> AppDetails
 
 @get("/organization/apps/{app_id:int}/approve")
 async def ask_approve(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Say what approving opens, and ask."""
+    """Show what approving allows, and ask for confirmation."""
     return await _confirm(ctx, app_id, "approve")
 
 
 @post("/organization/apps/{app_id:int}/approve", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
 async def approve(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Let the organization's users let the app in."""
+    """Allow the organization's users to authorize the app."""
     try:
         async with reauth.transaction(ctx) as session:
             version = forms.number(ctx.entries.get("version", "")) or 0
@@ -103,13 +103,13 @@ async def approve(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
 
 @get("/organization/apps/{app_id:int}/block")
 async def ask_block(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Say what blocking ends, and ask."""
+    """Show what blocking ends, and ask for confirmation."""
     return await _confirm(ctx, app_id, "block")
 
 
 @post("/organization/apps/{app_id:int}/block", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
 async def block(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Close the app to the organization: no request that begins after this answer is accepted."""
+    """Block the app for the organization: no request that begins after this response is accepted."""
     try:
         async with reauth.transaction(ctx) as session:
             await approvals.block(session, ctx.principal.organization_id, app_id, by=ctx.actor)
@@ -121,13 +121,13 @@ async def block(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
 
 @get("/organization/apps/{app_id:int}/revoke")
 async def ask_revoke(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Say what revoking ends, and ask."""
+    """Show what revoking ends, and ask for confirmation."""
     return await _confirm(ctx, app_id, "revoke", own=True)
 
 
 @post("/organization/apps/{app_id:int}/revoke", status_code=200, opt=reauth.required(BASE + "/{app_id}"))
 async def revoke(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Revoke an own app for good: no request that begins after this answer is accepted."""
+    """Revoke an app of the organization for good: no request that begins after this response is accepted."""
     async with reauth.transaction(ctx) as session:
         client = await client_admin.get(session, ctx.principal.organization_id, app_id, lock=True)
         await client_admin.revoke(session, client, by=ctx.actor)
@@ -137,7 +137,7 @@ async def revoke(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
 
 @get("/organization/apps/{app_id:int}/delete")
 async def ask_delete(ctx: SignedIn, app_id: lists.Id) -> Response[str]:
-    """Say that a revoked app leaves the list, and ask."""
+    """Say that a revoked app is removed from the list, and ask for confirmation."""
     return await _confirm(ctx, app_id, "delete", own=True)
 
 

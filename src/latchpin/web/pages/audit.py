@@ -53,7 +53,7 @@ async def show_log(ctx: SignedIn) -> Response[str]:
         choices = await user_list.choices(session, ctx.principal.organization_id, limit=_MOST_PEOPLE)
     people_by_id = {user.id: user.full_name for user in choices}
     if chosen in names:
-        people_by_id.setdefault(chosen, names[chosen])  # also where somebody is not among the first by name
+        people_by_id.setdefault(chosen, names[chosen])  # also a user who is not among the first by name
     people = (Option("", "Anyone"), *(Option(str(user_id), name) for user_id, name in people_by_id.items()))
     view = AuditLog(
         ctx.shell("audit"),
@@ -74,7 +74,7 @@ async def show_log(ctx: SignedIn) -> Response[str]:
 
 @get("/audit/{event_id:int}")
 async def show_record(ctx: SignedIn, event_id: lists.Id) -> Response[str]:
-    """Show everything one record says."""
+    """Show one record with all of its fields."""
     async with ctx.services.database.read() as session:
         audit_event = await trail.get(session, ctx.principal.organization_id, event_id)
         if audit_event is None:
@@ -100,7 +100,7 @@ async def show_record(ctx: SignedIn, event_id: lists.Id) -> Response[str]:
 
 
 def _looked_through(page: Page[AuditEvent], cursor: str | None) -> str:
-    """Say how far the page has looked where it found few, though older records may fit as well; empty where it is full or the last."""
+    """Say how far back a short page has searched, as older records may match too; empty for a full page and the last one."""
     if not page.is_short:
         return ""
     return f"Looked through {scan.DEPTH:,} {'older' if cursor else 'of the newest'} records. Older ones may match as well."
@@ -110,7 +110,7 @@ def _filters(query: dict[str, str]) -> Filters:
     kind, _, number = query.get("target", "").partition(":")
     through, _, credential = query.get("through", "").partition(":")
     credential_kind, whole = query.get("credential"), through not in ("", _APP)
-    # What no credential is, such as a key that is a session, shows nothing, rather than all.
+    # An impossible credential, such as an API key that is a session, shows no records rather than all.
     credential_id = 0 if whole and credential_kind not in (None, through) else forms.number(credential) or 0
     until = _day(query.get("until", ""))
     return Filters(
@@ -130,7 +130,7 @@ def _filters(query: dict[str, str]) -> Filters:
 
 
 def _day(text: str) -> datetime | None:
-    """The beginning of a day, 2027-12-28 in UTC or 2027-12-28+13:00 where the viewer is (as XML Schema writes it, xs:date)."""
+    """The start of a day: 2027-12-28 in UTC, or 2027-12-28+13:00 in the viewer's time zone (as xs:date of XML Schema)."""
     try:
         return datetime.fromisoformat(f"{text[:10]}T00:00{text[10:] or '+00:00'}").astimezone(UTC) if text else None
     except (ValueError, OverflowError):
@@ -145,7 +145,7 @@ def _day_in_words(text: str) -> str:
 
 
 def _day_after(day: datetime) -> datetime | None:
-    """The beginning of the next day; after the calendar's last day there is none, and nothing to leave out."""
+    """The start of the next day; None after the calendar's last day, when nothing has to be excluded."""
     try:
         return day + timedelta(days=1)
     except OverflowError:
@@ -167,7 +167,7 @@ def _chips(query: dict[str, str], people: tuple[Option, ...], events: Sequence[A
 
 
 def _through(value: str, events: Sequence[AuditEvent]) -> str:
-    """Return a credential in words, with the name that its records give it, or its number where there are none."""
+    """Return a credential in words, with its name from the records, or its number where there are no records."""
     kind, _, number = value.partition(":")
     noun = audit_view.KINDS.get("client" if kind == _APP else kind, kind)
     return f"{noun[:1].upper()}{noun[1:]} {events[0].credential_name if events else number}"

@@ -1,6 +1,6 @@
-"""What a browser is answered at the authorization endpoint, whose routes are in oauth/endpoints/authorize.py.
+"""How the authorization endpoint answers browsers; its routes are in oauth/endpoints/authorize.py.
 
-Its refusals are pages for browsers and JSON for everybody else. It answers no script of another site: there is no CORS header here.
+Errors are pages for browsers and JSON for other clients. Scripts of other sites cannot read the responses: they have no CORS headers.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ async def _handle(request: AnyRequest, encoded: bytes) -> Response[str]:
 
 
 async def _take_pushed(request: AnyRequest, encoded: bytes, request_uri: str) -> Response[str]:
-    """Use up what an app sent ahead: once, whoever comes with it (RFC 9126 section 4). Other parameters of the address are ignored.
+    """Use up a pushed authorization request: only once, by any browser (RFC 9126 section 4). Other parameters are ignored.
 
-    What can be answered without asking anybody is answered at once: a browser that shows us in a frame brings no cookie back.
+    With prompt=none the response comes at once, without a redirect: a browser that shows us in a frame would not send the cookie back.
     """
     server, browser = services.of(request), par_cookie.secret(request)
     client = await requests.named_client(server, encoded, await server.now(), authorization_server.origin_of(request))
@@ -90,10 +90,10 @@ async def _respond(request: AnyRequest, encoded: bytes, pushed_request: PushedAu
 
 
 async def _save_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] | None:
-    """Keep a long request here, as one that was sent ahead; returns where and with which cookie it goes on, None where it can travel.
+    """Store a long request like a pushed one; returns the address and the cookie to continue with, None where it need not be stored.
 
-    In addresses it would be quoted twice, and proxies refuse such headers: nginx takes 4 KB of an answer's. Nobody may fill the database
-    with them.
+    In addresses it would be percent-encoded twice, and proxies refuse such long headers: nginx accepts 4 KB in a response. A limit
+    prevents that such requests fill the database.
     """
     server, origin = services.of(request), authorization_server.origin_of(request)
     if not par.LEAST_KEPT < len(encoded) <= par.MOST_BYTES or requests.reference(encoded):
@@ -110,7 +110,7 @@ async def _save_long(request: AnyRequest, encoded: bytes) -> tuple[str, Cookie] 
 
 
 def _own_address(request: AnyRequest) -> str:
-    """The address of a request that goes on: it tells nothing of what was asked for, so it may come back as it is."""
+    """The address of a stored request: it does not contain the request's parameters, so it can be used unchanged."""
     return f"{requests.PATH}?{request.scope['query_string'].decode('latin-1')}"
 
 
@@ -122,14 +122,14 @@ def _to_sign_in(request: AnyRequest, reason: SignInRequired | PasswordChangeRequ
 
 
 def on_oauth_error(request: AnyRequest, error: OAuthError) -> Response[str] | Response[bytes]:
-    """Tell the person, or the program, what is wrong with a request; never by a redirect (security.md 7)."""
+    """Show the person, or the program, what is wrong with a request; never redirects (security.md 7)."""
     if errors.wants_page(request):
         return authorize_responses.refusal_page(request, error)
     return _without_cors(MACHINES[OAuthError](request, error))
 
 
 def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str] | Response[bytes]:
-    """Tell what the product refuses: the database cannot be reached."""
+    """Show an error that Latchpin raises, such as an unreachable database."""
     if errors.wants_page(request):
         return errors.on_refusal(request, error)
     return _without_cors(MACHINES[LatchpinError](request, error))

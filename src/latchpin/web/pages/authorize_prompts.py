@@ -1,4 +1,4 @@
-"""The questions that an authorization request puts to a person: which account, the password, and consent."""
+"""The prompts of an authorization request: which account, the password, and consent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from latchpin.web.views.oauth import AppFacts, ChooseAccount, Consent, DeviceFac
 
 @dataclass(frozen=True, slots=True)
 class _ConsentFacts:
-    """What was looked up for a consent: the Spaces to choose from, what was agreed to before, and the device that asks, if one does."""
+    """The data for a consent page: the Spaces to choose from, the earlier consent, and the device that asks, if any."""
 
     spaces: list[tuple[NamedSpace, Role]]
     previous: SpaceBinding | None
@@ -31,7 +31,7 @@ class _ConsentFacts:
 
 
 async def prompt_page(ctx: PageContext, client: Client, due: ShowPrompt, form: Form | None, status: int) -> Response[str]:
-    """Draw a question; `form` is what was refused of an answer."""
+    """Render a prompt; `form` has the refused entries of an earlier answer."""
     redirect_uri = due.pending.request.redirect_uri if due.pending.request else ""
     async with ctx.services.database.read() as session:
         consent = await consents.find(session, ctx.principal.user_id, client)

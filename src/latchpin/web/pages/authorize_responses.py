@@ -1,4 +1,4 @@
-"""Drawing what an authorization request has come to: the app's address, a question, or a refusal."""
+"""Renders the outcome of an authorization request: a redirect to the app, a prompt, or an error."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _WRONG = "The app asked for something that is not possible here, so you were not
 
 
 def away(request: AnyRequest, location: str) -> Response[str]:
-    """Send the browser on, whatever it came with: 303, never 307, so that no form is sent again (security.md 13)."""
+    """Redirect the browser, whatever its method was: 303, never 307, so that no form is sent again (security.md 13)."""
     response = render.redirect(request, location)
     response.headers.update(consent_view.PRIVATE)
     return response
 
 
 def to_app(request: AnyRequest, app: str, location: str, *, allowed: bool) -> Response[str]:
-    """Bring an answer to an app: by a redirect, or by a page that opens it where its address has a scheme of its own."""
+    """Send a response to an app: by a redirect, or by a page that opens it where its address has a private-use scheme."""
     if not redirects.opens_app(location):
         return away(request, location)
     view = OpenedApp(page_context.shell_outside(request), app, allowed, location, f"{location.partition(':')[0]}:")
@@ -53,7 +53,7 @@ def to_app(request: AnyRequest, app: str, location: str, *, allowed: bool) -> Re
 
 
 async def respond(ctx: PageContext, client: Client, outcome: Outcome, form: Form | None = None, *, status: int = 200) -> Response[str]:
-    """Answer with what a request came to."""
+    """Answer with the outcome of a request."""
     request = ctx.request
     if isinstance(outcome, RedirectToClient):
         return to_app(request, client.name, outcome.location, allowed=True)
@@ -66,7 +66,7 @@ async def respond(ctx: PageContext, client: Client, outcome: Outcome, form: Form
 
 
 def refused(request: AnyRequest, app: str, error_redirect: ErrorRedirect) -> Response[str]:
-    """Send a refusal to the app; where its address is not to be trusted, a person decides whether to follow it (OAuth 2.1, 7.12.2)."""
+    """Send an error to the app; where its address is not trusted, the person decides whether to follow it (OAuth 2.1, 7.12.2)."""
     location = requests.failure(error_redirect.target, error_redirect.error, services.of(request).issuer)
     if error_redirect.is_automatic:
         return to_app(request, app, location, allowed=False)
@@ -77,7 +77,7 @@ def refused(request: AnyRequest, app: str, error_redirect: ErrorRedirect) -> Res
 
 
 def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str]:
-    """Draw a refusal of the product on one of these pages, where the Control Center's navigation would only mislead."""
+    """Render an error that Latchpin raises as one of these pages, without the Control Center's navigation, which would mislead here."""
     if not isinstance(error, (Conflict, Denied, Malformed)):
         return errors.on_refusal(request, error)
     status = 403 if isinstance(error, Denied) else 409 if isinstance(error, Conflict) else 400
@@ -85,7 +85,7 @@ def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str]:
 
 
 def refusal_page(request: AnyRequest, error: OAuthError) -> Response[str]:
-    """Draw a request that cannot be trusted enough to be sent back."""
+    """Render the error of a request that is not trusted enough for a redirect to the app."""
     if error.error == par.INVALID_REQUEST_URI:
         return _refusal(request, "This link is used up", _LINK_EXPIRED, error, status=400)
     return _refusal(request, "This link does not work", _WRONG, error, status=400)

@@ -28,7 +28,7 @@ _UNCLEAR = "This form cannot be read. Go back to the app and begin again."
 
 @post("/oauth/account", status_code=200)
 async def choose_account(ctx: SignedIn) -> Response[str]:
-    """Go on as who is signed in, or sign out and in as somebody else, with the same request."""
+    """Continue as the signed-in person, or sign out and in as somebody else, with the same request."""
     entries = await forms.read(ctx.request)
     token, server = entries.get("request", ""), services.of(ctx.request)
     if entries.get("choice") == "other":
@@ -51,7 +51,7 @@ async def _another_account(ctx: PageContext, token: str) -> Response[str]:
         is_kept = not address or len(address) > par.LEAST_KEPT
         if not address:
             address = await par.move(session, bytes.fromhex(authorization.pending.pushed), client, browser)
-        elif is_kept:  # quoted once more it would be longer than proxies take
+        elif is_kept:  # percent-encoded again it would be longer than proxies accept
             encoded = address.partition("?")[2].encode()
             address = await par.resume(session, client, PushedAuthorizationRequest(encoded, clock.now()), browser)
         await sessions.end(session, ctx.principal.user_id, ctx.signed_in.session_id, by=ctx.actor, signed_out=True)
@@ -64,7 +64,7 @@ async def _another_account(ctx: PageContext, token: str) -> Response[str]:
 
 @post("/oauth/confirm", status_code=200)
 async def confirm(ctx: SignedIn) -> Response[str]:
-    """Take the password that an app wants to be given again, under the limits of signing in."""
+    """Verify the password that an app requires again, within the limits of signing in."""
     entries = await forms.read(ctx.request)
     token, server = entries.get("request", ""), services.of(ctx.request)
     async with ctx.services.database.read() as session:
@@ -84,7 +84,7 @@ async def confirm(ctx: SignedIn) -> Response[str]:
 
 @post("/oauth/consent", status_code=200)
 async def decide(ctx: SignedIn) -> Response[str]:
-    """Take the person's decision about an app or a device; once (security.md 16, 17)."""
+    """Handle the person's decision about an app or a device, only once (security.md 16, 17)."""
     entries = await forms.read(ctx.request)
     token, decision = entries.get("request", ""), entries.get("decision", "")
     if decision == "deny":
@@ -112,7 +112,7 @@ async def _authorize(ctx: PageContext, token: str, entries: Entries) -> Response
 async def _agree(
     ctx: PageContext, session: Session, authorization: OpenedAuthorization, client: Client, entries: Entries
 ) -> Outcome | None:
-    """Do what Authorize says; None where the page showed another version of the app. Raises Invalid for the choice of a Space."""
+    """Carry out Authorize; None where the page showed another version of the app. Raises Invalid for a wrong choice of a Space."""
     if not authorize.is_shown(authorization, client):
         return None
     agree = authorize.agree if authorization.pending.device_id is None else device_consent.agree

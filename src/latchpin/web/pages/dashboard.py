@@ -22,7 +22,7 @@ _AGENTS = 5
 
 @get("/")
 async def show_dashboard(ctx: SignedIn) -> Response[str]:
-    """Show how things stand; what only administrators may know is left out for others."""
+    """Show the dashboard; others than administrators do not see what only administrators may know."""
     me = ctx.principal
     async with ctx.services.database.read_list() as session:
         active = await agent_lists.count(session, me, Filters())

@@ -26,7 +26,7 @@ async def show_entry(ctx: SignedIn) -> Response[str]:
 
 @post(device_consent.ENTRY, status_code=200)
 async def enter(ctx: SignedIn) -> Response[str]:
-    """Look the code up, and ask about the device. Codes are short, so tries are counted by person and by address."""
+    """Look the code up, and ask for consent to the device. Codes are short, so tries are limited by person and by address."""
     entries = await forms.read(ctx.request)
     user_code = entries.get("user_code", "")[:40]
     if wait := await _wait(ctx):
@@ -42,18 +42,18 @@ async def enter(ctx: SignedIn) -> Response[str]:
 
 @get(device_consent.ALLOWED)
 async def show_allowed(ctx: SignedIn) -> Response[str]:
-    """Say that the device may go on."""
+    """Say that the device was authorized."""
     return render.page(ctx.request, "oauth/device_done.html", DeviceDone(ctx.shell(""), allowed=True), headers=consent_view.PRIVATE)
 
 
 @get(device_consent.DENIED)
 async def show_denied(ctx: SignedIn) -> Response[str]:
-    """Say that the device gets nothing."""
+    """Say that the device was denied."""
     return render.page(ctx.request, "oauth/device_done.html", DeviceDone(ctx.shell(""), allowed=False), headers=consent_view.PRIVATE)
 
 
 async def _wait(ctx: PageContext) -> int:
-    """Count a try; returns how many seconds to wait, 0 where it may go on."""
+    """Count a try; returns how many seconds to wait, 0 where it is within the limit."""
     counter = services.of(ctx.request).counter
     address = context.of(ctx.request.scope).address
     for limiter_key in (f"user:{ctx.principal.user_id}", f"address:{client_subnet.of(address)}"):

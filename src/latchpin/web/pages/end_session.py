@@ -23,13 +23,13 @@ _REQUEST_FIELDS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "st
 
 @get(PATH)
 async def sign_out_by_link(request: AnyRequest) -> Response[str]:
-    """Take a request to sign out; without proof of whose session is meant, the person is asked."""
+    """Handle a request to sign out; where it does not prove whose session is meant, ask the person."""
     return await _sign_out(request, params.parse(request.scope["query_string"]), confirmed=False)
 
 
 @post(PATH, status_code=200)
 async def sign_out_by_form(request: AnyRequest) -> Response[str]:
-    """Take the same as a form: an app's goes on as a link, with which the cookie comes (SameSite), our own question's is the answer."""
+    """Handle it as a form: an app's form is redirected to the link, with which the cookie is sent (SameSite); our own form confirms."""
     body = await request.body()
     request_params = params.form(request.headers.get("content-type", ""), body)
     settings = services.of(request).settings
@@ -47,7 +47,7 @@ async def _sign_out(request: AnyRequest, request_params: Params, *, confirmed: b
         ctx = await page_context.require_user_with_any_password(request)
     except SignInRequired:
         organization_id = await end_session.organization_of(server, logout_request.subject)
-        # Anybody's own ID token would otherwise open a page of ours with a stranger's link to everybody.
+        # Otherwise anybody with an ID token of their own could show everybody a page of ours with a link of their choice.
         may_redirect = organization_id is not None and logout_request.may_redirect(organization_id)
         return _away(request, logout_request, organization_id if may_redirect else None)
     if not confirmed and logout_request.subject != str(ctx.principal.user_id):
@@ -58,9 +58,9 @@ async def _sign_out(request: AnyRequest, request_params: Params, *, confirmed: b
 
 
 def _away(request: AnyRequest, logout_request: LogoutRequest, organization_id: int | None) -> Response[str]:
-    """Send the browser of somebody of the organization on; without one it comes to our sign-in page.
+    """Send the browser of a user of the organization on; without an organization, to our sign-in page.
 
-    An app that an administrator there entered is gone back to; any other gets a page of ours with a link that names its address.
+    Redirects to an app that an administrator there entered; for any other app, shows a page of ours with a link to its address.
     """
     if logout_request.client is None or not logout_request.return_url or organization_id is None:
         response = authorize_responses.away(request, "/login")
@@ -88,7 +88,7 @@ def _question(ctx: PageContext, logout_request: LogoutRequest, request_params: P
 
 
 def _headers(return_url: str) -> dict[str, str]:
-    """Let the form end at the app's address; keep the referrer within our pages, by which `same_origin` knows them."""
+    """Allow the form to redirect to the app's address; keep the referrer for our own pages, because `same_origin` needs it."""
     headers = consent_view.redirect_policy(return_url)
     return {name: value for name, value in headers.items() if name != "Referrer-Policy"}
 

@@ -1,4 +1,4 @@
-"""Refusals and failures as pages of ours that lead somewhere."""
+"""Error pages, with links to go on."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _FAILED = "Nothing was changed. If it happens again, tell your operator the requ
 
 
 def is_page(request: AnyRequest) -> bool:
-    """Whether a request is for a page, and not for the API or a machine."""
+    """Whether a request is for a page, and not for the API or another endpoint for programs."""
     path: str = request.scope["path"]
     if path == PATH:
         return wants_page(request)
@@ -49,12 +49,12 @@ def is_page(request: AnyRequest) -> bool:
 
 
 def wants_page(request: AnyRequest) -> bool:
-    """Whether whoever asks shows pages: browsers say so."""
+    """Whether the client shows pages, according to its headers, as a browser does."""
     return "text/html" in request.headers.get("accept", "").lower()
 
 
 def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str]:
-    """Draw a refusal of the product."""
+    """Render an error that Latchpin raises."""
     if isinstance(error, Missing):
         return _draw(request, *_NOWHERE)
     status, title = next(((status, title) for kind, status, title in _KINDS if isinstance(error, kind)), (400, "Refused"))
@@ -63,7 +63,7 @@ def on_refusal(request: AnyRequest, error: LatchpinError) -> Response[str]:
 
 
 def on_http(request: AnyRequest, error: HTTPException) -> Response[str]:
-    """Draw a refusal of the framework. An address with an impossible id is an address where nothing is."""
+    """Render an error of the framework. An address with an impossible id is not found."""
     if isinstance(error, ValidationException):
         return _draw(request, *_NOWHERE)
     if error.status_code >= 500:  # noqa: PLR2004
@@ -75,7 +75,7 @@ def on_http(request: AnyRequest, error: HTTPException) -> Response[str]:
 
 
 def on_failure(request: AnyRequest, error: Exception) -> Response[str]:
-    """Draw what nobody expected: the person gets the request's id, the log gets the rest."""
+    """Render an unexpected error: the person gets the request's id, the log gets the details."""
     request_context = context.of(request.scope)
     _log.error("request.failed", request_id=request_context.request_id, path=request.scope["path"], exc_info=error)
     return _draw(request, 500, "Something went wrong on our side", _FAILED)
@@ -92,7 +92,7 @@ def on_sign_in_needed(request: AnyRequest, error: SignInRequired) -> Response[st
 
 
 def _return_path(request: AnyRequest) -> str:
-    """The page to return to: the one that was asked for, or (for a form that was sent) the one it stood on."""
+    """The page to return to: the requested one, or for a form the page that showed it."""
     if request.method == "GET":
         query = request.scope["query_string"].decode("latin-1")
         return request.scope["path"] + (f"?{query}" if query else "")
@@ -102,7 +102,7 @@ def _return_path(request: AnyRequest) -> str:
 
 
 def on_password_needed(request: AnyRequest, _error: PasswordChangeRequired) -> Response[str]:
-    """Send somebody with a temporary password to where it is changed."""
+    """Send somebody with a temporary password to the page that changes it."""
     return render.redirect(request, "/password")
 
 
@@ -131,7 +131,7 @@ HANDLERS: ExceptionHandlersMap = {
 
 
 def by_surface(pages: ExceptionHandlersMap, machines: ExceptionHandlersMap) -> dict[Any, Any]:
-    """Join two tables of handlers: each error is answered as a page or as the API does, by the address that was asked."""
+    """Join two tables of handlers: the address decides whether an error is rendered as a page or as the API does."""
 
     def choose(kind: Any) -> Any:  # noqa: ANN401  Litestar's handlers are of many types
         page, machine = pages[kind], machines[kind]

@@ -31,7 +31,7 @@ _ACCESSES = (
 
 @get("/organization/users/{user_id:int}/api-keys/new")
 async def show_new(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
-    """Show the form for a new key; a disabled user gets none."""
+    """Show the form for a new key; there is none for a disabled user."""
     limits = await _limits(ctx)
     chosen = {
         "access": Access.FULL.value,
@@ -43,9 +43,9 @@ async def show_new(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
 
 @post("/organization/users/{user_id:int}/api-keys/new", status_code=200, opt=drafts.keeps_draft() | reauth.required(KEYS))
 async def create(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
-    """Make the key and answer with the page that shows it: the one exception to redirecting after a change.
+    """Create the key and answer with the page that shows it, instead of redirecting as after other changes.
 
-    A redirect would have to keep the key somewhere to show it. The answer is not stored by the browser, and sending the form again
+    For a redirect the key would have to be stored to be shown. The answer is not stored by the browser, and sending the form again
     makes no second key.
     """
     limits = await _limits(ctx)
@@ -79,7 +79,7 @@ async def create(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
 
 
 def _read_parameters(entries: Entries, limits: Lifetime, problems: list[FieldProblem]) -> KeyParameters:
-    """Read the form; what cannot be read is noted in `problems` and left to its default. Raises Invalid for a form without its id."""
+    """Read the form; invalid fields are added to `problems` and get their defaults. Raises Invalid for a form without its id."""
     access, expires, rate_limit = Access.FULL, None, None
     try:
         access = Access(entries.get("access", ""))

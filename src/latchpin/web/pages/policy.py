@@ -1,4 +1,4 @@
-"""API policy: how long the organization's API keys may live, and whether apps need approval. Administrators only."""
+"""API policy: the lifetimes of the organization's API keys, and whether apps need approval. Administrators only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def show_policy(ctx: SignedIn) -> Response[str]:
 
 @post("/organization/policy", status_code=200, opt=reauth.required(BASE))
 async def change_policy(ctx: SignedIn) -> Response[str]:
-    """Set the limits for keys made from now on, and whether an administrator has to approve apps that the organization did not make."""
+    """Set the limits for new keys, and whether an administrator has to approve apps of other organizations."""
     days = {name: forms.number(ctx.entries.get(name, "")) for name in ("default_days", "max_days")}
     problems = [FieldProblem(name, "Enter a whole number of days.") for name, value in days.items() if value is None]
     try:

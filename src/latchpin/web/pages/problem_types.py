@@ -1,4 +1,4 @@
-"""Pages for the addresses that a problem document's `type` holds (RFC 9457 section 3.1.1), open to everybody who meets an error."""
+"""Public pages for the addresses in the `type` of problem documents (RFC 9457 section 3.1.1)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def show_types(request: AnyRequest) -> Response[str]:
 
 @get(problem_types.PATH + "/{slug:str}")
 async def show_type(request: AnyRequest, slug: FromPath[str]) -> Response[str]:
-    """Explain one type; raises Missing for an address that no document names."""
+    """Explain one type; raises Missing where there is no such type."""
     try:
         problem_type = problem_types.get(slug)
     except KeyError:

@@ -1,4 +1,4 @@
-"""Organization > API resources: servers that take our tokens. Administrators only."""
+"""Organization > API resources: servers that accept our tokens. Administrators only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def show_new(ctx: SignedIn) -> Response[str]:
 
 @post("/organization/resources/new", status_code=200, opt=drafts.keeps_draft() | reauth.required(BASE))
 async def create(ctx: SignedIn) -> Response[str]:
-    """Register a resource and answer with the page that shows its server's secret, this once."""
+    """Register a resource and answer with the only page that shows its server's secret."""
     resource_fields = _read_fields(ctx.entries)
     server = ctx.services
     try:
@@ -75,13 +75,13 @@ async def change(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
 
 @get("/organization/resources/{resource_id:int}/rotate")
 async def show_rotate(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
-    """Ask how long the present secret shall live on."""
+    """Ask how long the current secret should stay valid."""
     return await _rotate_page(ctx, resource_id, Form({"overlap": "24"}))
 
 
 @post("/organization/resources/{resource_id:int}/rotate", status_code=200, opt=reauth.required(BASE))
 async def rotate(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
-    """Make a new secret and answer with the page that shows it, this once."""
+    """Create a new secret and answer with the only page that shows it."""
     try:
         overlap = chosen_overlap(ctx.entries)
         async with reauth.transaction(ctx) as session:
@@ -94,14 +94,14 @@ async def rotate(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
 
 @get("/organization/resources/{resource_id:int}/delete")
 async def ask_delete(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
-    """Say what deleting ends, and ask."""
+    """Show what deleting ends, and ask for confirmation."""
     view = ResourceConfirm(ctx.shell("resources"), await _row(ctx, resource_id), Form())
     return render.page(ctx.request, "resources/delete.html", view)
 
 
 @post("/organization/resources/{resource_id:int}/delete", status_code=200, opt=reauth.required(BASE))
 async def delete(ctx: SignedIn, resource_id: lists.Id) -> Response[str]:
-    """Delete a resource with its server's client."""
+    """Delete a resource and the client of its server."""
     async with reauth.transaction(ctx) as session:
         resource = await resource_admin.get(session, ctx.principal.organization_id, resource_id)
         name = resource.row.name

@@ -13,9 +13,9 @@ from latchpin.web.page_context import SignedIn
 
 @get(CALLBACK)
 async def finish_sign_in(request: AnyRequest) -> Response[str]:
-    """Trade the code of our own flow, and go to the page that was wanted.
+    """Exchange the code of our own flow, and go to the requested page.
 
-    Two tabs of a browser that sign in together share their cookies, so that only one flow can be finished; the other tab goes on too.
+    Two tabs that sign in at the same time share their cookies, so only one flow can be finished; the other tab goes to its page too.
     """
     try:
         next_path = await control_center.finish(request)
@@ -29,7 +29,7 @@ async def finish_sign_in(request: AnyRequest) -> Response[str]:
 
 @post("/session/token", status_code=200)
 async def session_token(ctx: SignedIn) -> Response[dict[str, str | int]]:
-    """Give a page's script a token of this browser session for /api/v1; it lives for minutes and dies with the session."""
+    """Return a token of this browser session for /api/v1 to a page's script; it lives for minutes and ends with the session."""
     access_token = await control_center.token_for(ctx)
     body: dict[str, str | int] = {
         "access_token": access_token.token,

@@ -26,7 +26,7 @@ _SET_BEFORE = "You chose your password in another tab before. That one counts."
 
 @get("/login")
 async def show_sign_in(request: AnyRequest) -> Response[str]:
-    """Show the sign-in page; who is signed in already goes where they wanted."""
+    """Show the sign-in page; somebody who is signed in already is redirected to the requested page."""
     next_path = render.local_path(request.query_params.get("next") or "/")
     try:
         await page_context.require_user_with_any_password(request)
@@ -39,7 +39,7 @@ async def show_sign_in(request: AnyRequest) -> Response[str]:
 
 @post("/login", status_code=200)
 async def do_sign_in(request: AnyRequest) -> Response[str]:
-    """Check e-mail and password. Unknown, disabled and wrong look the same (security.md 106)."""
+    """Check e-mail and password. Unknown user, disabled user and wrong password get the same response (security.md 106)."""
     server = services.of(request)
     entries = await forms.read(request)
     next_path = render.local_path(entries.get("next", "/"))
@@ -107,7 +107,7 @@ async def sign_out(ctx: SignedIn) -> Response[str]:
 
 @get("/password")
 async def show_password(ctx: SignedIn) -> Response[str]:
-    """Ask for a password of one's own; without a temporary one there is nothing to do here."""
+    """Ask for a new password; does nothing for somebody without a temporary one."""
     if not ctx.signed_in.must_change_password:
         return render.redirect(ctx.request, "/account")
     return await _password_page(ctx, Form({"next": render.local_path(ctx.request.query_params.get("next") or "/")}))
@@ -115,7 +115,7 @@ async def show_password(ctx: SignedIn) -> Response[str]:
 
 @post("/password", status_code=200)
 async def choose_password(ctx: SignedIn) -> Response[str]:
-    """Set a password of one's own in the place of the temporary one."""
+    """Replace the temporary password with the person's own."""
     entries = await forms.read(ctx.request)
     next_path = render.local_path(entries.get("next", "/"))
     if not ctx.signed_in.must_change_password:
@@ -136,7 +136,7 @@ async def _password_page(ctx: PageContext, form: Form, *, status: int = 200) -> 
 
 @get("/setup/{token:str}")
 async def show_setup(request: AnyRequest, token: FromPath[str]) -> Response[str]:
-    """Show the first-run page to who holds the one-time link."""
+    """Show the first-run page to the holder of the one-time link."""
     _hide_link(request)
     async with services.of(request).database.read() as session:
         if not await organizations.is_setup_token(session, token):
@@ -146,13 +146,13 @@ async def show_setup(request: AnyRequest, token: FromPath[str]) -> Response[str]
 
 @post("/setup/{token:str}", status_code=200)
 async def set_up(request: AnyRequest, token: FromPath[str]) -> Response[str]:
-    """Make the organization and its first administrator, and sign them in."""
+    """Create the organization and its first administrator, and sign them in."""
     _hide_link(request)
     server = services.of(request)
     entries = await forms.read(request)
     origin = page_context.origin_of(request)
     async with server.database.read() as session:
-        if not await organizations.is_setup_token(session, token):  # nobody else has us hash
+        if not await organizations.is_setup_token(session, token):  # only the link's holder may cause a password hash
             raise Missing("page")
     password = await passwords.hashed(entries.get("password", ""))
     try:

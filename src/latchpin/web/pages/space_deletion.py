@@ -19,7 +19,7 @@ _WHERE = "move_to"
 
 @get("/spaces/{space_id:int}/delete")
 async def ask_delete(ctx: SignedIn, space_id: lists.Id) -> Response[str]:
-    """Say what goes with the Space, and ask where its agents are to go."""
+    """Show what is deleted with the Space, and ask for another Space for its agents."""
     return await _page(ctx, space_id, Form())
 
 

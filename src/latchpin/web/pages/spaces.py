@@ -193,7 +193,7 @@ async def change_member(ctx: SignedIn, space_id: lists.Id, user_id: lists.Id) ->
 
 @get("/spaces/{space_id:int}/members/{user_id:int}/remove")
 async def ask_remove(ctx: SignedIn, space_id: lists.Id, user_id: lists.Id) -> Response[str]:
-    """Say what leaving the Space takes away, and ask."""
+    """Show what the member loses with the Space, and ask for confirmation."""
     row, member = await _member(ctx, space_id, user_id)
     view = MemberConfirm(ctx.shell("spaces"), row, member, Form())
     return render.page(ctx.request, "spaces/remove_member.html", view)
@@ -275,7 +275,7 @@ def _editor(ctx: PageContext, form: Form, row: SpaceRow | None, *, status: int =
 
 
 def _read_fields(entries: Entries) -> tuple[SpaceFields, list[FieldProblem]]:
-    """Read the form; a scope that does not exist is a problem, and the rest is checked with the narrowest."""
+    """Read the form; an unknown scope is a problem, and the rest is checked with the narrowest scope."""
     scope, problems = SpaceScope.PRIVATE, []
     try:
         scope = SpaceScope(entries.get("scope", ""))

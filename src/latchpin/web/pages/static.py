@@ -21,7 +21,7 @@ _YEAR = "public, max-age=31536000, immutable"
 
 @get("/static/{name:str}")
 async def show_file(name: FromPath[str]) -> Response[bytes]:
-    """Give out one file by its hashed name."""
+    """Return one file by its hashed name."""
     asset = render.ASSETS.by_hashed_name.get(name)
     if asset is None:
         raise Missing("file")

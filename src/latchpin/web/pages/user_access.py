@@ -1,4 +1,4 @@
-"""Users > Sessions and apps: what stands open for one user, to see and to end. Administrators only."""
+"""Users > Sessions and apps: one user's browser sessions and connected apps, to list and to end. Administrators only."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def end_session(ctx: SignedIn, user_id: lists.Id, session_id: lists.Id) ->
 
 @post("/organization/users/{user_id:int}/sessions/end-all", status_code=200, opt=reauth.required(ACCESS))
 async def end_sessions(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
-    """Sign a user out of every browser; of one's own, the one at hand stays."""
+    """Sign a user out of every browser; an administrator's own current session stays."""
     async with reauth.transaction(ctx) as session:
         user = await _user(ctx, session, user_id)
         for each in await sessions.of_user(session, user.id, ctx.services.settings):
@@ -56,7 +56,7 @@ async def end_sessions(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
 
 @get("/organization/users/{user_id:int}/apps/{app_id:int}/withdraw")
 async def ask_withdraw(ctx: SignedIn, user_id: lists.Id, app_id: lists.Id) -> Response[str]:
-    """Say what withdrawing ends, and ask."""
+    """Show what withdrawing ends, and ask for confirmation."""
     async with ctx.services.database.read() as session:
         user = await _user(ctx, session, user_id)
         row = one_of(await connected.of_user(session, user.id, ctx.services.settings), app_id)
@@ -68,7 +68,7 @@ async def ask_withdraw(ctx: SignedIn, user_id: lists.Id, app_id: lists.Id) -> Re
 
 @post("/organization/users/{user_id:int}/apps/{app_id:int}/withdraw", status_code=200, opt=reauth.required(ACCESS))
 async def withdraw(ctx: SignedIn, user_id: lists.Id, app_id: lists.Id) -> Response[str]:
-    """Take back what a user allowed an app: its next request is refused."""
+    """Withdraw a user's consent to an app: its next request is refused."""
     async with reauth.transaction(ctx) as session:
         client = await connected.withdraw(session, await _user(ctx, session, user_id), app_id, by=ctx.actor)
         name = client.name

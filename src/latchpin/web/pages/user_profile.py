@@ -1,4 +1,4 @@
-"""Users > one user: what they are, what acts for them, where they belong and what happened lately. Administrators only."""
+"""Users > one user: profile, keys and apps, Spaces, and recent events. Administrators only."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def _back_address(params: Mapping[str, int], entries: Entries) -> str:
 
 @get("/organization/users")
 async def show_users(ctx: SignedIn) -> Response[str]:
-    """List the users, with what tells at once who has working keys."""
+    """List the users, with the number of their valid keys."""
     listing = lists.read_listing(ctx.request, BASE, _SORTS, _SIZE)
     async with ctx.services.database.read_list() as session:
         page = await user_list.page(
@@ -62,7 +62,7 @@ async def show_users(ctx: SignedIn) -> Response[str]:
 
 @get("/organization/users/new")
 async def show_new(ctx: SignedIn) -> Response[str]:
-    """Show the form for a new user, with a temporary password made for it."""
+    """Show the form for a new user, with a generated temporary password."""
     form = Form({"group": Group.USER.value, "password": credentials.temporary_password()})
     return _editor(ctx, form, None)
 
@@ -120,13 +120,13 @@ async def change(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
 
 @get("/organization/users/{user_id:int}/disable")
 async def ask_disable(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
-    """Say what disabling ends, and ask."""
+    """Show what disabling ends, and ask for confirmation."""
     return await _confirm(ctx, user_id, "disable")
 
 
 @post("/organization/users/{user_id:int}/disable", status_code=200, opt=reauth.required(_back_address))
 async def disable(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
-    """Disable a user; keys and sessions die with the answer."""
+    """Disable a user; keys and sessions end before the response is sent."""
     try:
         async with reauth.transaction(ctx) as session:
             user = await users.get(session, ctx.principal.organization_id, user_id)
@@ -140,13 +140,13 @@ async def disable(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
 
 @get("/organization/users/{user_id:int}/enable")
 async def ask_enable(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
-    """Say what enabling brings back, and ask."""
+    """Show what enabling brings back, and ask for confirmation."""
     return await _confirm(ctx, user_id, "enable")
 
 
 @post("/organization/users/{user_id:int}/enable", status_code=200, opt=reauth.required(BASE))
 async def enable(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
-    """Let a disabled user in again."""
+    """Enable a disabled user again."""
     async with reauth.transaction(ctx) as session:
         user = await users.get(session, ctx.principal.organization_id, user_id)
         await users.enable(session, user, by=ctx.actor)
@@ -156,7 +156,7 @@ async def enable(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
 
 @get("/organization/users/{user_id:int}/delete")
 async def ask_delete(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
-    """Say what deleting ends, and ask."""
+    """Show what deleting ends, and ask for confirmation."""
     return await _confirm(ctx, user_id, "delete")
 
 
@@ -176,13 +176,13 @@ async def delete(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
 
 @get("/organization/users/{user_id:int}/reset-password")
 async def ask_reset(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
-    """Say what a new temporary password does, and ask."""
+    """Show what a new temporary password does, and ask for confirmation."""
     return await _confirm(ctx, user_id, "reset_password")
 
 
 @post("/organization/users/{user_id:int}/reset-password", status_code=200, opt=reauth.required(BASE))
 async def reset_password(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
-    """Make a temporary password and show it, this once."""
+    """Create a temporary password and show it once."""
     temporary = await passwords.temporary()
     async with reauth.transaction(ctx) as session:
         user = await users.get(session, ctx.principal.organization_id, user_id)
@@ -193,7 +193,7 @@ async def reset_password(ctx: SignedIn, user_id: lists.Id) -> Response[str]:
 
 
 def _group(entries: Entries) -> tuple[Group, list[FieldProblem]]:
-    """The group that was chosen; without one a problem, and a group to check the rest with."""
+    """The chosen group; without one, a problem and a group to check the rest with."""
     try:
         return Group(entries.get("group", "")), []
     except ValueError:
