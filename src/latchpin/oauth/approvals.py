@@ -1,4 +1,4 @@
-"""What an organization decides about apps that it did not make: let in, or closed; and whether it has to be asked first."""
+"""An organization's decisions about apps of others: approved or blocked, and whether approval is required first."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from latchpin.storage.models.oauth_client import ClientStatus
 
 
 async def approve(session: AsyncSession, organization_id: int, client_pk: int, *, version: int | None = None, by: Actor) -> OAuthClient:
-    """Let the organization's users let an app in, as it is now; `version` is the one that the administrator saw.
+    """Allow the organization's users to authorize the present version of an app; `version` is the one that the administrator saw.
 
-    Raises Missing for an unknown app, Conflict for one that is revoked or the own, and for another version.
+    Raises Missing for an unknown app, Conflict for a revoked app, an own app, and another version.
     """
     client = await _outside(session, organization_id, client_pk)
-    await session.refresh(client, with_for_update={"read": True})  # it does not change between this look and the commit
+    await session.refresh(client, with_for_update={"read": True})  # the row does not change between this read and the commit
     if version not in (None, client.version):
         raise Conflict("The app has changed since you looked at it, so it was not approved. Look at it again.")
     if client.status is ClientStatus.REVOKED:
@@ -33,7 +33,7 @@ async def approve(session: AsyncSession, organization_id: int, client_pk: int, *
 
 
 async def block(session: AsyncSession, organization_id: int, client_pk: int, *, by: Actor) -> int:
-    """Close an app to the organization: its grants there end with this; returns how many. Raises Missing, Conflict for an own app."""
+    """Block an app in the organization and end its grants there; returns how many ended. Raises Missing, Conflict for an own app."""
     client = await _outside(session, organization_id, client_pk)
     invalidate(session, subjects.client(client.id))
     if await _decide(session, organization_id, client, approved=False, by=by):
@@ -42,7 +42,7 @@ async def block(session: AsyncSession, organization_id: int, client_pk: int, *, 
 
 
 async def set_policy(session: AsyncSession, organization_id: int, *, needs_approval: bool, by: Actor) -> None:
-    """Say whether an administrator has to approve an app before users can let it in. Raises Missing. Grants that are there stay."""
+    """Set whether an administrator must approve an app before users can authorize it. Raises Missing. Existing grants stay."""
     organization = await session.get(Organization, organization_id)
     if organization is None:
         raise Missing("organization", organization_id)
@@ -54,7 +54,7 @@ async def set_policy(session: AsyncSession, organization_id: int, *, needs_appro
 
 
 async def needs_approval(session: AsyncSession, organization_id: int) -> bool:
-    """Whether an administrator has to approve apps of others first; raises Missing."""
+    """Whether an administrator must approve apps of others first; raises Missing."""
     organization = await session.get(Organization, organization_id)
     if organization is None:
         raise Missing("organization", organization_id)
@@ -69,7 +69,7 @@ async def _outside(session: AsyncSession, organization_id: int, client_pk: int) 
 
 
 async def _decide(session: AsyncSession, organization_id: int, client: OAuthClient, *, approved: bool, by: Actor) -> bool:
-    """Note the decision about an app's present version; returns False where it was the same before."""
+    """Store the decision about an app's present version; returns False where it was the same before."""
     row = await session.get(OAuthApproval, (organization_id, client.id), with_for_update=True)
     if row is None:
         row = OAuthApproval(organization_id=organization_id, oauth_client_id=client.id, approved=None)

@@ -11,5 +11,5 @@ SECRET_METHODS = frozenset({BASIC, POST})
 
 
 def is_same(method: str, other: str) -> bool:
-    """Whether two methods need one and the same credential; a secret may be sent in either way (RFC 6749 section 2.3.1)."""
+    """Whether two methods use the same credential; a secret may be sent by either method (RFC 6749 section 2.3.1)."""
     return method == other or {method, other} <= SECRET_METHODS

@@ -1,7 +1,7 @@
-"""Reading an authorization request (OAuth 2.1 section 4.1.1, OpenID Connect Core section 3.1.2.1), and the address that answers it.
+"""Reading an authorization request (OAuth 2.1 section 4.1.1, OpenID Connect Core section 3.1.2.1), and building its response.
 
-First `target`: who asks and where the answer goes. What is wrong there is told to the person, never by a redirect. Then `read`: what is
-wrong from there on goes back to the app.
+First `target`: the client and its redirect URI. An error there is shown to the user, never sent by a redirect. Then `read`: its errors
+are sent back to the app.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from latchpin.oauth.params import Params
 from latchpin.storage.models.oauth_client import ClientSource
 
 PATH = "/api/oauth/authorize"
-PARAMETERS = (  # all that is read of a request
+PARAMETERS = (  # all parameters that are read
     "client_id",
     "redirect_uri",
     "response_type",
@@ -43,7 +43,7 @@ _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 @dataclass(frozen=True, slots=True)
 class ResponseTarget:
-    """Who asks, and the address that the answer goes to: one that this client registered."""
+    """The client, and the redirect URI for the response: one that this client registered."""
 
     client: Client
     redirect_uri: str
@@ -51,13 +51,13 @@ class ResponseTarget:
 
     @property
     def is_unverified(self) -> bool:
-        """Whether the client made itself known, so that nobody of ours has looked at where it leads."""
+        """Whether the client registered itself, so that no administrator has checked where its redirect URI leads."""
         return self.client.source in (ClientSource.DYNAMIC, ClientSource.DOCUMENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationRequest:
-    """A sound authorization request. `scopes` is space-separated; `max_age` is in seconds.
+    """A valid authorization request. `scopes` is space-separated; `max_age` is in seconds.
 
     `dpop_jkt` is the thumbprint of the key that the code is bound to (RFC 9449 section 10).
     """
@@ -74,7 +74,7 @@ class AuthorizationRequest:
 
 
 async def target(server: AuthorizationServer, encoded: bytes, generation: int, origin: Origin | None = None) -> ResponseTarget:
-    """Return who asks and where the answer goes; raises OAuthError, which must not be sent by redirect (section 7.12.2)."""
+    """Return the client and its redirect URI; raises OAuthError, which must not be sent by redirect (section 7.12.2)."""
     client = await named_client(server, encoded, generation, origin)
     redirect_uri = _some(encoded, b"redirect_uri").get("redirect_uri")
     if redirect_uri is None:
@@ -87,7 +87,7 @@ async def target(server: AuthorizationServer, encoded: bytes, generation: int, o
 
 
 async def named_client(server: AuthorizationServer, encoded: bytes, generation: int, origin: Origin | None = None) -> Client:
-    """Return who asks; raises OAuthError, which must not be sent by redirect."""
+    """Return the client; raises OAuthError, which must not be sent by redirect."""
     client = await server.clients.find(_some(encoded, b"client_id").need("client_id"), generation, origin)
     if client is None:
         raise OAuthError("invalid_client", "this app is unknown here, or was revoked")
@@ -95,28 +95,28 @@ async def named_client(server: AuthorizationServer, encoded: bytes, generation: 
 
 
 def reference(encoded: bytes) -> str:
-    """Return `request_uri`, empty where it was not sent; raises OAuthError where it came twice or cannot be read."""
+    """Return `request_uri`, empty where it was not sent; raises OAuthError where it was sent twice or cannot be read."""
     return _some(encoded, b"request_uri").get("request_uri") or ""
 
 
 def must_be_pushed(server: AuthorizationServer, client: Client) -> bool:
-    """Whether an app must send its requests ahead (RFC 9126 section 5).
+    """Whether an app must push its requests (RFC 9126 section 5).
 
-    Our own app never must: nothing can be put into its requests that it would take.
+    Never required of our own app: it would accept nothing that an attacker can put into its requests.
     """
     return not client.is_first_party and (client.require_pushed or server.settings.require_pushed_authorization_requests)
 
 
 def require_pushed(server: AuthorizationServer, client: Client) -> None:
-    """Refuse a request that a browser brings by itself where the app must send it ahead; raises OAuthError."""
+    """Refuse a request that was not pushed where the app must push; raises OAuthError."""
     if must_be_pushed(server, client):
         raise invalid_request("this app must send its requests ahead (pushed authorization requests, RFC 9126)")
 
 
 def redirect_uri_allowed(client: Client, redirect_uri: str) -> bool:
-    """Whether an address is one that the client registered; another port of the loopback address is the same for apps of others.
+    """Whether a redirect URI is registered by the client; for apps of others, the port of a loopback address may differ.
 
-    Not for our own: nobody is asked about them, and another program on this computer may sit at another port.
+    Not for our own: they need no consent, and another program on this computer may listen at another port.
     """
     if client.is_first_party:
         return redirect_uri in client.redirect_uris
@@ -125,12 +125,12 @@ def redirect_uri_allowed(client: Client, redirect_uri: str) -> bool:
 
 
 def prompts(encoded: bytes) -> frozenset[str]:
-    """Return the values of `prompt`, as far as they can be read; `read` refuses what is wrong with them."""
+    """Return the values of `prompt`, as far as they can be read; `read` refuses invalid ones."""
     return frozenset((_once(encoded, b"prompt") or "").split())
 
 
 def hint(encoded: bytes) -> str:
-    """Return `login_hint`: the e-mail address that the app expects; empty where it was not sent. Only good for filling in a form."""
+    """Return `login_hint`: the e-mail address that the app expects; empty where it was not sent. Use it only to fill in a form."""
     return (_once(encoded, b"login_hint") or "")[:254]
 
 
@@ -164,14 +164,14 @@ def read(encoded: bytes, to: ResponseTarget) -> AuthorizationRequest:
 
 
 def refuse_objects(request_params: Params) -> None:
-    """Refuse a request inside of a JWT, and one to be fetched (OpenID Connect Core section 6); raises OAuthError."""
+    """Refuse `request`, and a `request_uri` to fetch (OpenID Connect Core section 6); raises OAuthError."""
     for name in ("request", "request_uri"):
         if request_params.get(name) is not None:
             raise OAuthError(f"{name}_not_supported", f"{name} is not supported")
 
 
 def usable(words: frozenset[str], client: Client) -> frozenset[str]:
-    """Return the scopes that a client can make use of: without refreshing, `offline_access` is ignored (OpenID Connect Core section 11)."""
+    """Return the scopes that a client can use: `offline_access` is ignored for one that cannot refresh (OpenID Connect Core section 11)."""
     return words if "refresh_token" in client.grant_types else words - {OFFLINE}
 
 
@@ -193,7 +193,7 @@ def _thumbprint(request_params: Params) -> str | None:
 
 
 def after_signing_in(encoded: bytes) -> str:
-    """Return this request's address for somebody who signs in now, without what asks for signing in: that is just being done."""
+    """Return this request's address for a user who signs in now, without the parameters that require the sign-in."""
     pieces = []
     for piece in encoded.split(b"&"):
         name = _name(piece)
@@ -212,12 +212,12 @@ def after_signing_in(encoded: bytes) -> str:
 
 
 def success(to: ResponseTarget | AuthorizationRequest, code: str, issuer: str) -> str:
-    """Return the address that brings a code to the app (OAuth 2.1 section 4.1.2, with `iss` of RFC 9207)."""
+    """Return the redirect URI with a code for the app (OAuth 2.1 section 4.1.2, with `iss` of RFC 9207)."""
     return _response(to, {"code": code}, issuer)
 
 
 def failure(to: ResponseTarget | AuthorizationRequest, error: OAuthError, issuer: str) -> str:
-    """Return the address that brings a refusal to the app (OAuth 2.1 section 4.1.2.1, with `iss` of RFC 9207)."""
+    """Return the redirect URI with an error for the app (OAuth 2.1 section 4.1.2.1, with `iss` of RFC 9207)."""
     return _response(to, {"error": error.error, "error_description": error.description}, issuer)
 
 
@@ -230,12 +230,12 @@ def _response(to: ResponseTarget | AuthorizationRequest, parameters: dict[str, s
 
 
 def _some(encoded: bytes, *names: bytes) -> Params:
-    """Read only these parameters; raises OAuthError where one of them came twice or cannot be read."""
+    """Read only these parameters; raises OAuthError where one of them was sent twice or cannot be read."""
     return params.parse(b"&".join(piece for piece in encoded.split(b"&") if _name(piece) in names))
 
 
 def _once(encoded: bytes, name: bytes) -> str | None:
-    """Return a parameter that came exactly once and can be read, else None."""
+    """Return a parameter that was sent exactly once and can be read, else None."""
     try:
         return _some(encoded, name).get(name.decode())
     except OAuthError:

@@ -1,4 +1,4 @@
-"""What the authorization server works with: the part of `latchpin.services` that it knows."""
+"""The services that the authorization server uses: its part of `latchpin.services`."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ AnyRequest = Request[Any, Any, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationServer:
-    """The deployment, as the authorization server needs it.
+    """The services of the deployment that the authorization server needs.
 
-    `service_sids` remembers the `sid` of a client's own grant by the client's pk, `exchange_sids` that of a key's grant by key and
+    `service_sids` caches the `sid` of a client's own grant by the client's pk, `exchange_sids` that of a key's grant by key and
     client's pk.
     """
 
@@ -55,11 +55,11 @@ class AuthorizationServer:
 
     @property
     def issuer(self) -> str:
-        """Our name in tokens and metadata: the public address, never what a request calls us (security.md 82)."""
+        """Our name in tokens and metadata: the public address, never a request's Host header (security.md 82)."""
         return self.settings.public_url
 
     async def now(self) -> int:
-        """Return the present generation, and see that the signing keys are at hand; raises Unavailable."""
+        """Return the present generation, and make sure that the signing keys are loaded; raises Unavailable."""
         generation = self.generation.current_nowait()
         if generation is None:
             generation = await self.generation.current()
@@ -67,23 +67,23 @@ class AuthorizationServer:
         return generation
 
     async def note_refusal(self, rejected_credential: RejectedCredential, origin: Origin) -> None:
-        """Note a refused credential with its true reason; raises Throttled where its address has too many, here and at the API."""
+        """Record a refused credential with its actual reason; raises Throttled where its address has too many, here and at the API."""
         self.activity.refused(rejected_credential, origin)
         await rate_limit.count_refusal(self.counter, origin.address, self.settings.bad_key_limit)
 
 
 def of(request: AnyRequest) -> AuthorizationServer:
-    """Return the authorization server of the application that the request came to."""
+    """Return the authorization server of the request's application."""
     server: AuthorizationServer = request.app.state[STATE]
     return server
 
 
 def origin_of(request: AnyRequest) -> Origin:
-    """Where the request came from, for the audit trail."""
+    """Return the origin of a request, for the audit log."""
     request_context = context.of(request.scope)
     return Origin(request_context.address, request_context.user_agent, request_context.request_id)
 
 
 def actor(client: Client, origin: Origin) -> Actor:
-    """Return the audit trail's view of a client that acts at an endpoint."""
+    """Return a client as an actor of the audit log."""
     return Actor(client.client_id, None, client.organization_id, CredentialKind.CLIENT.value, client.pk, client.name, origin)

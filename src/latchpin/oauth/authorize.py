@@ -1,4 +1,4 @@
-"""What an authorization request comes to, step by step: another account, the password, an administrator's approval, consent, a code."""
+"""The steps of an authorization request: another account, the password, an administrator's approval, consent, a code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NOT_DUE = "This step is not due. Go back to the app and begin again."
 
 
 class Prompt(StrEnum):
-    """What the person is asked next."""
+    """The next question to the user."""
 
     ACCOUNT = "account"
     REAUTH = "reauth"
@@ -54,7 +54,7 @@ class RedirectToClient:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRedirect:
-    """Tell the app that it is refused. `is_automatic` is False where a person should look before following an unverified address."""
+    """Send an error to the app. `is_automatic` is False where the user should confirm the redirect to an unverified address."""
 
     target: ResponseTarget | AuthorizationRequest
     error: OAuthError
@@ -63,14 +63,14 @@ class ErrorRedirect:
 
 @dataclass(frozen=True, slots=True)
 class ClientBlocked:
-    """The organization does not let the app in, or not yet."""
+    """The organization blocks the app, or has not approved it yet."""
 
     approval: ClientApproval
 
 
 @dataclass(frozen=True, slots=True)
 class ShowPrompt:
-    """Ask the person; `token` opens the request that waits. `has_changed` is an app that did since the page was shown before."""
+    """Ask the user; `token` identifies the pending request. `has_changed`: the app has changed since the page was last shown."""
 
     prompt: Prompt
     pending: PendingAuthorization
@@ -80,7 +80,7 @@ class ShowPrompt:
 
 @dataclass(frozen=True, slots=True)
 class PriorConsent:
-    """What the user agreed to before, as it covers this request: where, and with which scopes."""
+    """An earlier consent that covers this request: for which Space, and with which scopes."""
 
     binding: SpaceBinding
     scopes: str
@@ -97,12 +97,12 @@ async def begin(
     who: SignedInUser,
     pushed_request: PushedAuthorizationRequest | None = None,
 ) -> Outcome:
-    """Take a request of somebody who is signed in; `pushed_request` is it where the app pushed it (RFC 9126).
+    """Start the request of a signed-in user; `pushed_request` is set where the app pushed it (RFC 9126).
 
-    What it changes must be committed.
+    Its changes must be committed.
 
-    Who has signed in or given the password since a request sent ahead first came here is not asked for that once more. Raises Conflict
-    where another page of the same browser was first to answer it.
+    A user who signed in or gave the password since the pushed request first came here is not asked for it again. Raises Conflict
+    where another page of the same browser has already answered it.
     """
     consent = await consents.find(session, who.principal.user_id, to.client)
     trusted = consent is not None or to.client.is_trusted_by(who.principal.organization_id)
@@ -127,7 +127,7 @@ async def begin(
 
 
 def _is_too_old(request: AuthorizationRequest, who: SignedInUser) -> bool:
-    """Whether the last sign-in is older than the app takes; 0 asks for a new one, like `prompt=login` (Core section 3.1.2.1)."""
+    """Whether the last sign-in is older than `max_age` allows; 0 requires a new one, like `prompt=login` (Core section 3.1.2.1)."""
     return request.max_age is not None and (
         request.max_age == 0 or clock.now() - who.reauthenticated_at > timedelta(seconds=request.max_age)
     )
@@ -143,10 +143,10 @@ async def proceed(
     trusted: bool = True,
     opened: tuple[OpenedAuthorization, str] | None = None,
 ) -> Outcome:
-    """Go on to the next thing that is due. `opened` is the request as it waits already, with its token."""
+    """Go on to the next step. `opened` is the request where it is already pending, with its token."""
     request = pending_authorization.request
     if request is None:
-        raise Conflict(_NOT_DUE)  # a device's request, which is decided on its own page
+        raise Conflict(_NOT_DUE)  # a device's request, which has its own page
     await lock_session(session, who)
     due = await _due(session, client, pending_authorization, request, who)
     if requests.NONE in request.prompt and not isinstance(due, PriorConsent):
@@ -170,7 +170,7 @@ async def proceed(
 async def _due(
     session: AsyncSession, client: Client, pending_authorization: PendingAuthorization, request: AuthorizationRequest, who: SignedInUser
 ) -> Prompt | ClientApproval | PriorConsent:
-    """Return what is to be asked next, what stands against it, or what was agreed to already."""
+    """Return the next question, the reason for a refusal, or an earlier consent."""
     if pending_authorization.account_due:
         return Prompt.ACCOUNT
     if pending_authorization.reauth_due:
@@ -182,7 +182,7 @@ async def _due(
 
 
 def _not_silently(due: Prompt | ClientApproval) -> OAuthError:
-    """Return why `prompt=none` cannot be met (OpenID Connect Core section 3.1.2.6)."""
+    """Return the error where `prompt=none` cannot be satisfied (OpenID Connect Core section 3.1.2.6)."""
     if due is Prompt.REAUTH:
         return OAuthError("login_required", "the user has to sign in again")
     if due is Prompt.CONSENT:
@@ -191,7 +191,7 @@ def _not_silently(due: Prompt | ClientApproval) -> OAuthError:
 
 
 async def _prior_consent(session: AsyncSession, client: Client, request: AuthorizationRequest, principal: Principal) -> PriorConsent | None:
-    """Return a consent that covers the request, so that nobody needs to be asked; None where somebody does."""
+    """Return a consent that covers the request; None where the user must be asked."""
     if client.is_first_party:
         return PriorConsent(SpaceBinding(), request.scopes)
     if requests.CONSENT in request.prompt or consents.needs_consent_each_time(client, request.redirect_uri):
@@ -213,9 +213,9 @@ async def agree(
     *,
     stay: bool,
 ) -> Outcome:
-    """Do what Authorize says: use the request up, remember the consent, make a grant and a code for it.
+    """Handle Authorize: use the request up, store the consent, create a grant and a code for it.
 
-    With `stay` the user lets the app refresh, where it can and has not asked for it. Raises Conflict where the page showed another
+    With `stay` the user allows an app that can refresh to do so without its request. Raises Conflict where the page showed another
     version of the app (`record_shown`).
     """
     require_shown(opened, client)
@@ -233,7 +233,7 @@ async def agree(
 
 
 async def refuse(session: AsyncSession, opened: OpenedAuthorization, client: Client, *, by: Actor) -> Outcome:
-    """Do what Deny says: use the request up, and tell the app."""
+    """Handle Deny: use the request up, and send the error to the app."""
     request = opened.pending.request
     if request is None:
         raise Conflict(_NOT_DUE)
@@ -244,7 +244,7 @@ async def refuse(session: AsyncSession, opened: OpenedAuthorization, client: Cli
 
 
 async def _use_up(session: AsyncSession, pushed_digest: str) -> None:
-    """Use a request up that was sent ahead and is answered now; raises Conflict where it was answered already."""
+    """Use up a pushed request that is answered now; raises Conflict where it was answered already."""
     if pushed_digest:
         await par.use_up(session, bytes.fromhex(pushed_digest))
 
@@ -265,9 +265,9 @@ async def _code(
 
 
 async def lock_session(session: AsyncSession, who: SignedInUser) -> None:
-    """Keep others from disabling the user, setting the password or taking a consent back until the commit (PostgreSQL).
+    """Block disabling the user, setting the password and revoking a consent until the commit (PostgreSQL).
 
-    They end all grants that they see, and cannot see one that is being made. Call it before a transaction that makes one reads or locks
+    They end all grants that they see, and cannot see an uncommitted one. Call it before a transaction that makes a grant reads or locks
     anything of the user. Raises Conflict where user or session ended meanwhile.
     """
     status = await session.scalar(select(User.status).where(User.id == who.principal.user_id).with_for_update(read=True))
@@ -277,7 +277,7 @@ async def lock_session(session: AsyncSession, who: SignedInUser) -> None:
 
 
 async def check_approval(session: AsyncSession, client: Client, who: SignedInUser) -> ClientBlocked | None:
-    """Begin what makes a grant: `lock_session`, and return why the user's organization does not let the app in, if it does not."""
+    """Start making a grant: call `lock_session`, and return why the user's organization does not allow the app, None where it does."""
     await lock_session(session, who)
     approval = await consents.approval_of(session, who.principal, client)
     return None if approval is ClientApproval.OPEN else ClientBlocked(approval)
@@ -293,7 +293,7 @@ async def grant(
     scopes: str,
     resource: Sequence[str],
 ) -> OAuthGrant:
-    """Make the grant of a user who agreed, and is held; it counts from the first token on. Raises Conflict where app or session ended."""
+    """Create the grant of a locked user who agreed; it is active from the first token on. Raises Conflict where app or session ended."""
     row = await session.scalar(select(OAuthClient).where(OAuthClient.id == client.pk, OAuthClient.status == ClientStatus.ACTIVE))
     browser = await session.get(BrowserSession, who.session_id, populate_existing=True)
     if row is None or browser is None or browser.ended_at is not None:
@@ -314,25 +314,25 @@ async def grant(
 
 
 async def record_shown(session: AsyncSession, opened: OpenedAuthorization, client: Client) -> PendingAuthorization:
-    """Note that the person is shown the app as it is now, so that the answer counts for this version; returns the request."""
+    """Record that the user is shown the app as it is now, so that the answer is for this version; returns the request."""
     pending_authorization = replace(opened.pending, client_version=client.version)
     await pending.amend(session, opened, pending_authorization)
     return pending_authorization
 
 
 def is_shown(opened: OpenedAuthorization, client: Client) -> bool:
-    """Whether the page that is answered showed this version of the app."""
+    """Whether the submitted page showed this version of the app."""
     return opened.pending.client_version == client.version
 
 
 def require_shown(opened: OpenedAuthorization, client: Client) -> None:
-    """Raise Conflict unless the page that is answered showed this version of the app."""
+    """Raise Conflict unless the submitted page showed this version of the app."""
     if not is_shown(opened, client):
         raise Conflict(_CHANGED)
 
 
 async def client_of(session: AsyncSession, opened: OpenedAuthorization) -> Client:
-    """Return the client of a request that waits; raises Conflict where it was revoked meanwhile, or gave up the address to answer at."""
+    """Return the client of a pending request; raises Conflict where it was revoked, or no longer has that redirect URI."""
     row = await session.get(OAuthClient, opened.client_pk, populate_existing=True)
     if row is None or row.status is not ClientStatus.ACTIVE:
         raise Conflict(_EXPIRED)

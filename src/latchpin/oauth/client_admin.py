@@ -1,4 +1,4 @@
-"""Apps that administrators register: make, change, rotate secrets, revoke, delete. Surfaces call these; each records its audit event."""
+"""Apps that administrators register: create, change, rotate secrets, revoke, delete. Each function records its audit event."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ _REVOKED = "A revoked app stays revoked. Register a new one."
 
 @dataclass(frozen=True, slots=True)
 class CreatedClient:
-    """An app just made; `secret` is shown once, None for an app that has none."""
+    """A newly created app; `secret` is shown once, None for an app without one."""
 
     client: OAuthClient
     secret: str | None = field(repr=False)
 
 
 class AlreadyRegistered(Conflict):
-    """A form was sent again; the app it made is there."""
+    """The form was already submitted; the app that it created exists."""
 
     code = "form_already_used"
 
 
 def new_client_id() -> str:
-    """Make a client_id; it never starts with https:// (that is a metadata document) and is never a number (that is a user's sub)."""
+    """Generate a client_id; it never starts with https:// (that is a metadata document) and is never a number (that is a user's sub)."""
     return "app_" + base62.random(128, 22)
 
 
 async def create(
     session: AsyncSession, organization_id: int, fields: ClientFields, *, secrets: Secrets, by: Actor, idempotency_key: str | None = None
 ) -> CreatedClient:
-    """Register an app of an organization; `idempotency_key` is random, and good for one app.
+    """Register an app of an organization; `idempotency_key` is random, and valid for one app.
 
-    Raises Invalid for unsound fields, Conflict for too many apps, AlreadyRegistered where `idempotency_key` was used before.
+    Raises Invalid for invalid fields, Conflict for too many apps, AlreadyRegistered where `idempotency_key` was used before.
     """
     values = await _validated(session, organization_id, fields)
     count = select(func.count()).select_from(OAuthClient).where(OAuthClient.organization_id == organization_id)
@@ -87,7 +87,7 @@ async def create(
 async def get(session: AsyncSession, organization_id: int, client_pk: int, *, lock: bool = False) -> OAuthClient:
     """Return one of the organization's own apps, revoked ones included; raises Missing.
 
-    The servers of API resources are not among them. With `lock` it is as it is now, and unchanged until the commit (PostgreSQL).
+    The clients of API resources are not included. With `lock` the row is current, and unchanged until the commit (PostgreSQL).
     """
     query = select(OAuthClient).where(
         OAuthClient.id == client_pk, OAuthClient.organization_id == organization_id, OAuthClient.resource_id.is_(None)
@@ -99,7 +99,7 @@ async def get(session: AsyncSession, organization_id: int, client_pk: int, *, lo
 
 
 async def created_by_request(session: AsyncSession, organization_id: int, idempotency_key: str) -> OAuthClient | None:
-    """Return the organization's app that a form made, None where it is gone."""
+    """Return the organization's app that a form created, None where it no longer exists."""
     client: OAuthClient | None = await session.scalar(
         select(OAuthClient).where(OAuthClient.idempotency_key == idempotency_key, OAuthClient.organization_id == organization_id)
     )
@@ -107,7 +107,7 @@ async def created_by_request(session: AsyncSession, organization_id: int, idempo
 
 
 async def change(session: AsyncSession, client: OAuthClient, fields: ClientFields, *, by: Actor) -> OAuthClient:
-    """Change an app; raises Invalid, and Conflict for a revoked one. Another version of it asks every user again (client_versions)."""
+    """Change an app; raises Invalid, and Conflict for a revoked one. A new version needs every user's consent again (client_versions)."""
     if client.status is not ClientStatus.ACTIVE:
         raise Conflict(_REVOKED)
     if not auth_methods.is_same(fields.auth_method, client.auth_method):
@@ -131,9 +131,9 @@ async def change(session: AsyncSession, client: OAuthClient, fields: ClientField
 
 
 async def rotate_secret(session: AsyncSession, client: OAuthClient, *, secrets: Secrets, overlap: timedelta, by: Actor) -> str:
-    """Add a secret and let the older one live on for `overlap` (zero ends it now); returns the new secret, once.
+    """Add a secret; the older one stays valid for `overlap` (zero ends it now). Returns the new secret, once.
 
-    At most two live at a time: with two, the oldest goes. Raises Conflict for an app that has no secret, or is revoked, and Invalid for
+    At most two are active at a time: with two, the oldest ends. Raises Conflict for an app without a secret, or revoked, and Invalid for
     an overlap under zero or over 30 days.
     """
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
@@ -153,7 +153,7 @@ async def rotate_secret(session: AsyncSession, client: OAuthClient, *, secrets: 
 
 
 async def end_older_secret(session: AsyncSession, client: OAuthClient, *, by: Actor) -> bool:
-    """End the older of two living secrets now, once the app has the new one; returns False where there is only one."""
+    """End the older of two active secrets now, once the app has the new one; returns False where there is only one."""
     await _lock(session, client)
     active = await active_secrets(session, client)
     for old in active[:-1]:
@@ -164,7 +164,7 @@ async def end_older_secret(session: AsyncSession, client: OAuthClient, *, by: Ac
 
 
 async def active_secrets(session: AsyncSession, client: OAuthClient) -> list[OAuthClientSecret]:
-    """Return an app's living secrets, the oldest first."""
+    """Return an app's active secrets, the oldest first."""
     rows = await session.scalars(
         select(OAuthClientSecret).where(OAuthClientSecret.oauth_client_id == client.id).order_by(OAuthClientSecret.id)
     )
@@ -182,7 +182,7 @@ async def revoke(session: AsyncSession, client: OAuthClient, *, by: Actor) -> in
 
 
 async def delete(session: AsyncSession, client: OAuthClient, *, by: Actor) -> None:
-    """Delete a revoked app's entry, with its secrets and ended grants; the audit log keeps its history. Raises Conflict for a live one."""
+    """Delete a revoked app's entry, with its secrets and ended grants; the audit log keeps its history. Raises Conflict if active."""
     if client.status is not ClientStatus.REVOKED:
         raise Conflict("Revoke the app first; then nobody depends on it any more.")
     invalidate(session, subjects.client(client.id))
@@ -199,7 +199,7 @@ async def spaces_of(session: AsyncSession, client: OAuthClient) -> dict[int, Rol
 
 
 async def add_secret(session: AsyncSession, client: OAuthClient, secrets: Secrets, by: Actor, changes: events.Changes | None = None) -> str:
-    """Give a client one more secret and return it, once; callers see to it that no more than two live."""
+    """Give a client one more secret and return it, once; callers make sure that no more than two are active."""
     secret = client_secrets.new()
     session.add(
         OAuthClientSecret(
@@ -218,7 +218,7 @@ async def add_secret(session: AsyncSession, client: OAuthClient, secrets: Secret
 
 
 async def _lock(session: AsyncSession, client: OAuthClient) -> None:
-    """Let those who change one app's secrets at a time come one after the other; raises Conflict for a revoked app."""
+    """Lock the app, so that concurrent changes of its secrets run one after the other; raises Conflict for a revoked app."""
     query = select(OAuthClient).where(OAuthClient.id == client.id).with_for_update().execution_options(populate_existing=True)
     if await session.scalar(query) is None or client.status is not ClientStatus.ACTIVE:
         raise Conflict(_REVOKED)

@@ -29,7 +29,7 @@ TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ("RS256", "PS256", "ES256", *ED25519)
 LONGEST_SECONDS = 3600  # Authlib's default
 MOST_REMEMBERED = 10_000  # assertions of one client that have not expired
-_ENDPOINTS = ("token", "par", "device_authorization", "introspect", "revoke")  # where clients prove themselves, below /api/oauth
+_ENDPOINTS = ("token", "par", "device_authorization", "introspect", "revoke")  # the endpoints where clients authenticate, below /api/oauth
 _MOST_ASSERTION, _MOST_NAME = 8192, 500
 _SKEW_SECONDS = 60
 _WAIT_SECONDS = 60
@@ -37,9 +37,9 @@ _TOO_MANY = f"this client has {MOST_REMEMBERED} assertions that have not expired
 
 
 class _Algorithms(jws.JWSRegistry):
-    """The accepted algorithms and no others. The library would warn of `EdDSA`, the name that most clients know."""
+    """The accepted algorithms and no others. The library would warn about `EdDSA`, the name that most clients use."""
 
-    def get_alg(self, name: str) -> Any:  # noqa: ANN401  a type that the library keeps to itself
+    def get_alg(self, name: str) -> Any:  # noqa: ANN401  a private type of the library
         """Return an algorithm; raises a JoseError for any other, `none` and HMAC among them (RFC 8725 section 3.1)."""
         if name not in ALGORITHMS:
             raise UnsupportedAlgorithmError
@@ -50,7 +50,7 @@ _REGISTRY = _Algorithms()
 
 
 def claimed_client(params: Params) -> str:
-    """Return the client that an assertion claims to be, unproved; raises OAuthError."""
+    """Return the client that an assertion names, not yet verified; raises OAuthError."""
     if params.get("client_assertion_type") != TYPE:
         raise invalid_request(f"client_assertion_type must be {TYPE}")
     claims = _unverified_claims(params.need("client_assertion"))
@@ -61,10 +61,10 @@ def claimed_client(params: Params) -> str:
 
 
 def problem_of(assertion: str, issuer: str) -> str | None:
-    """Return what is wrong with an assertion for whoever sends it, before anybody asks whose it is; None where nothing is.
+    """Return what is wrong with an assertion for any client, before the client is looked up; None where nothing is.
 
-    That is told to the sender: it depends on the assertion alone, so it tells nobody which client exists. Raises OAuthError for a text that
-    is no assertion.
+    It is reported to the sender: it depends on the assertion alone, so it reveals no clients. Raises OAuthError for a text that
+    is not an assertion.
     """
     claims, now = _unverified_claims(assertion), clock.timestamp()
     jti, expires = claims.get("jti"), claims.get("exp")
@@ -81,9 +81,9 @@ def problem_of(assertion: str, issuer: str) -> str | None:
 
 
 async def is_sound(server: AuthorizationServer, client: Client, assertion: str, origin: Origin) -> bool:
-    """Whether an assertion in which `problem_of` finds nothing is the client's own: signed with one of its keys, and used the first time.
+    """Whether an assertion that passed `problem_of` is the client's own: signed with one of its keys, and used for the first time.
 
-    The list of used `jti` is in the database, so that every process refuses what one has taken (security.md 61). Raises Throttled where
+    The list of used `jti` is in the database, so that every process refuses what one has accepted (security.md 61). Raises Throttled where
     the client has too many assertions that have not expired.
     """
     claims = _unverified_claims(assertion)
@@ -95,14 +95,14 @@ async def is_sound(server: AuthorizationServer, client: Client, assertion: str, 
 
 
 def _audience_is_ours(audience: Any, issuer: str) -> bool:  # noqa: ANN401  whatever the JSON holds
-    """Whether it names us and nobody else: by the issuer or an endpoint of ours, one of them or several (RFC 9126 section 2)."""
+    """Whether `aud` names only us: by the issuer or our endpoints, one of them or several (RFC 9126 section 2)."""
     ours = {issuer, *(f"{issuer}/api/oauth/{name}" for name in _ENDPOINTS)}
     audiences = audience if isinstance(audience, list) else [audience]
     return bool(audiences) and all(isinstance(each, str) and each in ours for each in audiences)
 
 
 def _is_signed(assertion: str, keys: Sequence[Key]) -> bool:
-    """Whether one of the keys made the signature; keys that the assertion brings along in its header count for nothing."""
+    """Whether one of the keys made the signature; keys in the assertion's own header are ignored."""
     for key in keys:
         try:
             jws.deserialize_compact(assertion, key, registry=_REGISTRY)
@@ -120,7 +120,7 @@ def _kid(assertion: str) -> str | None:
 def _unverified_claims(assertion: str) -> dict[str, Any]:
     try:
         if len(assertion) > _MOST_ASSERTION:
-            raise ValueError  # noqa: TRY301  one refusal for all
+            raise ValueError  # noqa: TRY301  one error for all
         claims = msgspec.json.decode(jws.extract_compact(assertion.encode("ascii"), registry=_REGISTRY).payload or b"")
     except (JoseError, ValueError, RecursionError, msgspec.DecodeError):
         raise invalid_client("the client assertion cannot be read") from None
@@ -130,7 +130,7 @@ def _unverified_claims(assertion: str) -> dict[str, Any]:
 
 
 async def _is_first_use(server: AuthorizationServer, client: Client, jti: str, expires: float) -> bool:
-    """Take an assertion; the word tells it from a DPoP proof of the same name, which is remembered in the same place. Raises Throttled."""
+    """Mark an assertion as used; a prefix separates its `jti` from that of a DPoP proof, in the same table. Raises Throttled."""
     digest = sha256(f"assertion|{client.pk}|{jti}".encode(errors="surrogatepass")).digest()
     async with server.database.transaction() as session:
         if await _has_room(session, client.pk):
@@ -142,7 +142,7 @@ async def _is_first_use(server: AuthorizationServer, client: Client, jti: str, e
 
 
 async def _has_room(session: AsyncSession, client_pk: int) -> bool:
-    """Whether one more assertion of a client can be remembered; those that have expired make room where it is needed."""
+    """Whether one more assertion of a client can be stored; expired ones are removed where room is needed."""
     last = select(AssertionId.digest).where(AssertionId.oauth_client_id == client_pk).offset(MOST_REMEMBERED - 1).limit(1)
     if await session.scalar(last) is None:
         return True
@@ -151,5 +151,5 @@ async def _has_room(session: AsyncSession, client_pk: int) -> bool:
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Forget assertions, and DPoP proofs, that have expired."""
+    """Remove assertions, and DPoP proofs, that have expired."""
     await session.execute(delete(AssertionId).where(AssertionId.expires_at < clock.now()))

@@ -1,4 +1,4 @@
-"""Who the client of a request is (RFC 6749 section 2.3, OAuth 2.1 section 2.4)."""
+"""Client authentication (RFC 6749 section 2.3, OAuth 2.1 section 2.4)."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class _ClientCredentials:
 
 
 async def authenticate(server: AuthorizationServer, params: Params, authorization: str | None, generation: int, origin: Origin) -> Client:
-    """Return the client, proved by its registered method; raises OAuthError, and Throttled where an address is refused too often.
+    """Return the client, authenticated by its registered method; raises OAuthError, and Throttled where an address is refused too often.
 
-    A secret may come by HTTP Basic or in the form, whichever of the two was registered (RFC 6749 section 2.3.1). A public client only says
-    who it is; one that sends a secret is not thereby confidential (security.md 60).
+    A secret may come by HTTP Basic or in the form, whichever was registered (RFC 6749 section 2.3.1). A public client only states
+    its client_id; sending a secret does not make it confidential (security.md 60).
     """
     credentials = _read_credentials(params, authorization)
     client_id = credentials.client_id
@@ -57,12 +57,12 @@ async def authenticate(server: AuthorizationServer, params: Params, authorizatio
 
 
 async def _is_signed_by(client: Client, credentials: _ClientCredentials, server: AuthorizationServer, origin: Origin) -> bool:
-    """Whether the assertion that came, where one is due, is the client's own."""
+    """Whether the request has the assertion that is required, and it is the client's own."""
     return credentials.assertion is None or await client_assertion.is_sound(server, client, credentials.assertion, origin)
 
 
 def claimed_client_id(params: Params, authorization: str | None) -> str:
-    """Return who the client says it is, unproved, for counting its requests: never a secret, empty where nothing can be read."""
+    """Return the client_id that a request names, not authenticated, to count its requests: never a secret, empty where none can be read."""
     try:
         return (_read_credentials(params, authorization).client_id or "")[:_MOST_NAME]
     except OAuthError:
@@ -70,7 +70,7 @@ def claimed_client_id(params: Params, authorization: str | None) -> str:
 
 
 def _refusal(client: Client | None, method: str) -> OAuthError:
-    """Make the refusal: an app that uses another method than its own is told which that is, all else is told alike."""
+    """Make the error: an app that uses another method than its registered one gets its name, all other errors are the same."""
     basic = method == auth_methods.BASIC
     if client is None or auth_methods.is_same(method, client.auth_method):
         return invalid_client(_REFUSED, basic=basic)
@@ -83,7 +83,7 @@ def _refusal(client: Client | None, method: str) -> OAuthError:
 
 
 def _read_credentials(params: Params, authorization: str | None) -> _ClientCredentials:
-    """Read the one way in which the client names itself; two at once are refused (RFC 6749 section 2.3)."""
+    """Read the one method by which the client authenticates; two at once are refused (RFC 6749 section 2.3)."""
     ways = [
         authorization is not None,
         params.get("client_secret") is not None,
@@ -109,7 +109,7 @@ def _read_credentials(params: Params, authorization: str | None) -> _ClientCrede
 
 
 def _basic(authorization: str) -> tuple[str, str]:
-    """Read HTTP Basic, whose two halves are form-encoded before (RFC 6749 section 2.3.1)."""
+    """Read HTTP Basic, whose two halves are form-encoded first (RFC 6749 section 2.3.1)."""
     scheme, _, encoded = authorization.partition(" ")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode()

@@ -1,4 +1,4 @@
-"""Checks of what administrators enter for an app, with messages for people. Pure, but for the Spaces, which the caller looks up."""
+"""Checks of the fields that administrators enter for an app, with messages for them. Pure: the caller looks the Spaces up."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _ENGLISH = {"jwks_uri": "the address of the keys", "client_uri": "the app's home
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientFields:
-    """What an administrator enters for an app. `spaces` are roles by Space id for its own service principal (client_credentials).
+    """What an administrator enters for an app. `spaces` are roles by Space id of its own service principal (client_credentials).
 
-    With `require_pushed` its authorization requests count only when it sent them ahead (RFC 9126), with `dpop_bound` it gets tokens only
-    with proof of a key (RFC 9449).
+    With `require_pushed` its authorization requests must be pushed (RFC 9126), with `dpop_bound` it gets tokens only
+    with a DPoP proof (RFC 9449).
     """
 
     name: str
@@ -53,7 +53,7 @@ class ClientFields:
 
 
 def values(form: FieldValidation, fields: ClientFields) -> dict[str, str | bool | None]:
-    """Return the columns that an entry comes to; problems are noted in `form`."""
+    """Return the columns for these fields; problems are added to `form`."""
     name = form.line("name", fields.name, most=200)
     _check_words(form, fields)
     _check_fit(form, fields)
@@ -74,7 +74,7 @@ def values(form: FieldValidation, fields: ClientFields) -> dict[str, str | bool 
 
 
 def public_keys(text: str) -> str | None:
-    """Return why a text is no JWK Set of public keys that a client may prove itself with, or None where it is one (RFC 7517)."""
+    """Return why a text is no JWK Set of public keys for client authentication, or None where it is one (RFC 7517)."""
     if len(text) > _MOST_JWKS:
         return f"At most {_MOST_JWKS:,} characters."
     try:
@@ -110,7 +110,7 @@ def _addresses(form: FieldValidation, name: str, entered: Sequence[str], fields:
 
 
 def _https(form: FieldValidation, name: str, text: str | None) -> str | None:
-    """Check an address that others will open: absolute, https, and nothing in it that misleads about its host."""
+    """Check a URL that others will open: absolute, https, and with nothing that misleads about its host."""
     if text is None or not text.strip():
         return None
     clean = text.strip()
@@ -132,7 +132,7 @@ def is_https(text: str, *, most: int = 2000) -> bool:
 
 
 def _check_words(form: FieldValidation, fields: ClientFields) -> None:
-    """Check that every word is one that is known."""
+    """Check that every word is known."""
     if fields.auth_method not in auth_methods.METHODS:
         form.problem("auth_method", f"Choose one of {', '.join(auth_methods.METHODS)}.")
     if fields.application_type not in ("web", "native"):
@@ -143,7 +143,7 @@ def _check_words(form: FieldValidation, fields: ClientFields) -> None:
 
 
 def _check_fit(form: FieldValidation, fields: ClientFields) -> None:
-    """Check that the parts fit together."""
+    """Check that the fields fit together."""
     if not fields.grant_types:
         form.problem("grant_types", "Choose at least one way in which the app gets its tokens.")
     if "client_credentials" in fields.grant_types:

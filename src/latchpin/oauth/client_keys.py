@@ -1,7 +1,7 @@
-"""The public keys that a client proves itself with: those it gave us, or those at its `jwks_uri`.
+"""The public keys with which a client authenticates: its registered ones, or those at its `jwks_uri`.
 
-Keys that are fetched are kept for ten minutes. A key that is not among them may be new, so they are fetched once more, at most once a
-minute for one address, however many assertions name a key that is not there (security.md 47 asks the same of those who check our tokens).
+Fetched keys are cached for ten minutes. A key that is not among them may be new, so they are fetched again, at most once a
+minute for one URL, however many assertions name a missing key (security.md 47 asks the same of those who verify our tokens).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from latchpin.oauth.clients import Client
 
 KEPT_SECONDS = 600.0
 ASK_AGAIN_SECONDS = 60.0
-MOST_BYTES = 20_000  # certificates often come along, which we do not read
+MOST_BYTES = 20_000  # sets often include certificates, which we do not read
 _MOST_KEYS, _CAPACITY = 20, 1000
 _log = Logger(__name__)
 
@@ -38,7 +38,7 @@ class ClientKeys:
         self._fetches = SingleFlight[str, None]()
 
     async def of(self, client: Client, kid: str | None, origin: Origin) -> Sequence[Key]:
-        """Return the client's keys that bear a name, all of them where none is named; none where they cannot be had."""
+        """Return the client's keys with a `kid`, all of them without one; none where they cannot be fetched."""
         if client.jwks is not None:
             return _by_kid(_read(client.jwks), kid)
         if client.jwks_uri is None:

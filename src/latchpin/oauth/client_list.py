@@ -23,7 +23,7 @@ _MOST_PAGES = 1_000_000
 
 
 class AppStatus(StrEnum):
-    """Where an app stands for one organization. Waiting: its users cannot let it in before an administrator approves it."""
+    """An app's status in one organization. Waiting: its users cannot authorize it before an administrator approves it."""
 
     WAITING = "waiting"
     ACTIVE = "active"
@@ -32,7 +32,7 @@ class AppStatus(StrEnum):
 
 
 class AppKind(StrEnum):
-    """What an app is: one with a server that keeps a secret, one in a browser or on a device, or one that acts for itself."""
+    """What an app is: one with a server that keeps a secret, one in a browser or on a device, or one that acts on its own behalf."""
 
     CONFIDENTIAL = "confidential"
     PUBLIC = "public"
@@ -44,7 +44,7 @@ _RANKED = tuple(AppStatus)
 
 @dataclass(frozen=True, slots=True)
 class ClientSummary:
-    """An app as one organization sees it. `own` is whether it made it; `users` are those with living grants; all counts are its own."""
+    """An app as one organization sees it. `own`: the organization created it; `users` have active grants; counts are the organization's."""
 
     client: OAuthClient
     own: bool
@@ -55,12 +55,12 @@ class ClientSummary:
 
     @property
     def has_changed(self) -> bool:
-        """Whether it is another one than an administrator approved."""
+        """Whether it has changed since an administrator approved it."""
         return self.approval is not None and bool(self.approval.approved) and self.approval.client_version != self.client.version
 
     @property
     def kind(self) -> AppKind:
-        """What the app is."""
+        """The kind of the app."""
         granted = self.client.grant_types.split()
         if "client_credentials" in granted and "authorization_code" not in granted:
             return AppKind.SERVICE
@@ -69,7 +69,7 @@ class ClientSummary:
 
 @dataclass(frozen=True, slots=True)
 class ClientUser:
-    """A user who lets an app act; `scopes` are those of all of the app's grants together."""
+    """A user with active grants to an app; `scopes` are those of all these grants together."""
 
     user: User
     scopes: frozenset[str]
@@ -88,7 +88,7 @@ async def page(
     number: int = 1,
     size: int = 50,
 ) -> CountedPage[ClientSummary]:
-    """Return one page (1-based) of an organization's apps; `search` looks into name and client_id. Raises Invalid for an unknown sort."""
+    """Return one page (1-based) of an organization's apps; `search` matches name and client_id. Raises Invalid for an unknown sort."""
     query, columns = await _query(session, organization_id)
     if sort not in columns:
         raise Invalid(f"Apps can be sorted by {', '.join(SORTS)}.", field="sort")
@@ -105,7 +105,7 @@ async def page(
 
 
 async def get(session: AsyncSession, organization_id: int, client_pk: int) -> ClientSummary:
-    """Return one app as the organization sees it; raises Missing for one that it neither made nor uses nor was asked for."""
+    """Return one app as the organization sees it; raises Missing for one that it did not create, does not use and need not approve."""
     query, _ = await _query(session, organization_id)
     row = (await session.execute(query.where(OAuthClient.id == client_pk))).one_or_none()
     if row is None:
@@ -121,7 +121,7 @@ async def count_waiting(session: AsyncSession, organization_id: int) -> int:
 
 
 async def users_of(session: AsyncSession, organization_id: int, client_pk: int, *, most: int = 200) -> list[ClientUser]:
-    """Return the organization's users who let an app act now, the latest used first."""
+    """Return the organization's users with active grants to an app, the latest used first."""
     rows = await session.execute(
         select(User, OAuthGrant, OAuthClient)
         .join(User, User.id == OAuthGrant.user_id)

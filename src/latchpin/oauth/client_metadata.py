@@ -1,4 +1,4 @@
-"""What an app says of itself, in its metadata document or when it registers (RFC 7591 section 2), read and checked. Pure.
+"""Reads and checks client metadata, from a metadata document or a registration (RFC 7591 section 2). Pure.
 
 Members that we do not know are ignored (section 3.1). Logos are not fetched and not shown (security.md 76).
 """
@@ -35,7 +35,7 @@ REDIRECTS = ("redirect_uris", "post_logout_redirect_uris")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientMetadata:
-    """What an app said, sound in itself. `grant_types` and `scopes` are space-separated, the lists JSON, as in OAuthClient."""
+    """Client metadata that is valid in itself. `grant_types` and `scopes` are space-separated, the lists JSON, as in OAuthClient."""
 
     name: str
     redirect_uris: str
@@ -56,19 +56,19 @@ class ClientMetadata:
 
 
 def invalid(description: str) -> OAuthError:
-    """Make the refusal of metadata (RFC 7591 section 3.2.2)."""
+    """Make the error for invalid metadata (RFC 7591 section 3.2.2)."""
     return OAuthError("invalid_client_metadata", description)
 
 
 def without_empty(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members that count: null and "" mean the same as leaving one out, which many clients write for what they have not set."""
+    """Return the members that are set: null and "", which many clients send for unset members, mean the same as no member."""
     return {name: value for name, value in metadata.items() if value is not None and value != ""}
 
 
 def parse_registration(metadata: Mapping[str, Any]) -> ClientMetadata:
     """Read what an app registers; raises OAuthError `invalid_redirect_uri` or `invalid_client_metadata`.
 
-    What it may not have is refused, so that it learns of it: above all client_credentials, which only administrators give.
+    What it may not have is refused with an error: above all client_credentials, which only administrators give.
     """
     metadata = without_empty(metadata)
     grant_types = _words(metadata, "grant_types", ["authorization_code"])
@@ -85,7 +85,7 @@ def parse_registration(metadata: Mapping[str, Any]) -> ClientMetadata:
 def parse_document(metadata: Mapping[str, Any]) -> ClientMetadata:
     """Read a metadata document; raises OAuthError (security.md 69, 72).
 
-    One document serves many authorization servers, so grant types that we do not have are passed over. There can be no secret in a
+    One document serves many authorization servers, so grant types that we do not support are ignored. There can be no secret in a
     public document, so whatever needs one is refused.
     """
     if "client_secret" in metadata or "client_secret_expires_at" in metadata:  # even an empty one: nobody should look for it there
@@ -105,7 +105,7 @@ def parse_document(metadata: Mapping[str, Any]) -> ClientMetadata:
 
 
 def notes(metadata: Mapping[str, Any], client: OAuthClient) -> list[str]:
-    """Return what the makers of an app should know about its entry, besides what stands in it; `metadata` is what they sent."""
+    """Return notes for the developers of an app about its entry; `metadata` is what they sent."""
     messages = []
     if metadata.get("application_type") == "web" and client.application_type == "native":
         messages.append("application_type is native, since a redirect address leads to a program on the user's own computer")
@@ -159,7 +159,7 @@ def _name(metadata: Mapping[str, Any]) -> str:
 def _application_type(metadata: Mapping[str, Any], addresses: Sequence[str]) -> str:
     """Return what kind of app it is; where it does not say, its addresses do: local programs are native (RFC 8252 section 7).
 
-    A loopback address makes an app native also where it says `web`, the default of many libraries, which nobody there has chosen.
+    A loopback address makes an app native also where it says `web`, which many libraries send by default.
     """
     application_type = metadata.get("application_type")
     if application_type not in (None, "web", "native"):

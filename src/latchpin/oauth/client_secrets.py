@@ -19,12 +19,12 @@ def new() -> str:
 
 
 def digest(secret: str, secrets: Secrets, version: int | None = None) -> bytes:
-    """Return the 32 bytes that stand for a secret under one pepper, by default the current one."""
+    """Return the 32 bytes that are stored for a secret under one pepper, by default the current one."""
     return credentials.key_digest(secret.encode(), secrets.peppers[version or secrets.current_pepper])
 
 
 def matches(client: Client | None, secret: str, secrets: Secrets) -> bool:
-    """Whether a secret is one of the client's living ones. For an unknown client the work is the same (security.md 66)."""
+    """Whether a secret is one of the client's active ones. For an unknown client the work is the same (security.md 66)."""
     digests = [credentials.key_digest(secret.encode("utf-8", "replace"), pepper) for pepper in secrets.peppers.values()]
     now, is_match = clock.timestamp(), False
     stored_digests = [each.digest for each in client.secrets if each.expires_at is None or each.expires_at > now] if client else []

@@ -13,7 +13,7 @@ _JSON_LISTS = ("redirect_uris", "post_logout_redirect_uris")
 
 
 def is_another(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether a change makes another version of an app: another name, address, key, grant type, or wider scopes.
+    """Whether a change creates a new version of an app: another name, address, key, grant type, or wider scopes.
 
     Both map the columns of OAuthClient to values. The order of a list says nothing.
     """

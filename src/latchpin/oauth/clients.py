@@ -21,13 +21,13 @@ from latchpin.storage.models.oauth_client import ClientSource, ClientStatus
 
 CONTROL_CENTER = "latchpin-control-center"
 COMMAND_LINE = "latchpin-cli"
-KEY_EXCHANGE = "latchpin-key-exchange"  # who has an API key needs no app to trade it for a token
+KEY_EXCHANGE = "latchpin-key-exchange"  # the holder of an API key needs no app to exchange it for a token
 CALLBACK = "/oauth/callback"  # where the Control Center's own flow ends
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSecret:
-    """One living secret: its keyed digest and when it ends, in seconds since the epoch."""
+    """One active secret: its keyed digest and its expiry, in seconds since the epoch."""
 
     digest: bytes = field(repr=False)
     expires_at: float | None
@@ -69,12 +69,12 @@ class Client:
         return self.source is ClientSource.FIRST_PARTY
 
     def is_trusted_by(self, organization_id: int) -> bool:
-        """Whether an administrator of the organization entered it, or it is our own; what others entered is their word only."""
+        """Whether an administrator of the organization registered it, or it is our own; other entries are unverified."""
         return self.is_first_party or (self.organization_id is not None and self.organization_id == organization_id)
 
 
 def from_row(row: OAuthClient, secrets: list[OAuthClientSecret]) -> Client:
-    """Return what a client's rows say."""
+    """Return the client of its database rows."""
     return Client(
         pk=row.id,
         client_id=row.client_id,
@@ -109,17 +109,17 @@ async def load(session: AsyncSession, client_id: str) -> Client | None:
 
 
 class MetadataDocuments(Protocol):
-    """Sees to clients that are described by a metadata document (latchpin.oauth.documents)."""
+    """Handles clients that are described by a metadata document (latchpin.oauth.documents)."""
 
     def is_one(self, client_id: str) -> bool:
         """Whether a client_id names a document."""
 
     async def refresh(self, client_id: str, origin: Origin) -> None:
-        """See that the client is in the database as its document has it now; raises OAuthError, Throttled, Unavailable."""
+        """Update the client in the database from its document where that is due; raises OAuthError, Throttled, Unavailable."""
 
 
 class ClientCache:
-    """Clients that one process knows, each until it changes."""
+    """The cache of clients in one process, each until it changes."""
 
     def __init__(self, database: Database, documents: MetadataDocuments | None = None, holds: Holds | None = None) -> None:
         self._database = database
@@ -129,7 +129,7 @@ class ClientCache:
     async def find(self, client_id: str, generation: int, origin: Origin | None = None) -> Client | None:
         """Return an active client, or None; `generation` must have been read before this call. Raises Unavailable.
 
-        What is not known is asked for each time: junk takes no place in memory. A client_id that is the address of a metadata document
+        Unknown ones are looked up each time: they take no memory. A client_id that is the URL of a metadata document
         is fetched where that is due, on behalf of who `origin` says; raises OAuthError that says what is wrong with it, and Throttled.
         """
         cached, started_at = self._cache.get(client_id, generation), clock.monotonic()
@@ -141,7 +141,7 @@ class ClientCache:
                 await self._documents.refresh(client_id, origin or Origin())
                 client = await self._load(client_id)  # again, since the fetch may be older than the generation
         elif client is not None and client.source is ClientSource.DOCUMENT:
-            client = None  # the deployment takes no documents any more
+            client = None  # the deployment does not accept documents any more
         if client is None:
             self._cache.discard(client_id)
             return None
@@ -154,7 +154,7 @@ class ClientCache:
 
 
 async def prepare(session: AsyncSession, settings: Settings) -> None:
-    """Make the product's own clients where they are not there yet, and tell the Control Center's the present public address."""
+    """Create the product's own clients where they are missing, and set the present public address in the Control Center's."""
     first_party = {
         CONTROL_CENTER: ("Latchpin Control Center", "authorization_code"),
         COMMAND_LINE: (

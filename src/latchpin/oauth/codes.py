@@ -26,7 +26,7 @@ class CodeBinding:
 
 
 async def issue(session: AsyncSession, grant: OAuthGrant, bound: CodeBinding) -> str:
-    """Make a code for a grant that has not begun; the code is only in what this returns."""
+    """Create a code for a grant that is not activated; the code is only in the return value."""
     code = credentials.new_token()
     session.add(
         AuthorizationCode(
@@ -44,5 +44,5 @@ async def issue(session: AsyncSession, grant: OAuthGrant, bound: CodeBinding) ->
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Remove codes that can neither be used nor be told from unknown ones any more: a day after they ran out."""
+    """Remove codes a day after they expired; from then on they are the same as unknown ones."""
     await session.execute(delete(AuthorizationCode).where(AuthorizationCode.expires_at < clock.now() - timedelta(days=1)))

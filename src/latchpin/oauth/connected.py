@@ -1,4 +1,4 @@
-"""Connected apps: what a user has let act, and taking it back."""
+"""Connected apps: a user's consents and grants to apps, and their withdrawal."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class GrantedSpace:
 
 @dataclass(frozen=True, slots=True)
 class ConnectedApp:
-    """One app that a user has let act, all of its grants together.
+    """One app that a user has authorized, all of its grants together.
 
-    `until` is when the last of them ends by itself; None where they end with the user's browser session. An app without a living grant
-    (`active` False) has only the user's word: it may come back without asking. `scopes` are those that it may have now, or then, and
+    `until` is when the last of them ends by itself; None where they end with the user's browser session. An app without an active grant
+    (`active` False) has only a consent: it may get a new grant without asking. `scopes` are those that it has, or can get again, and
     `api_keys` the names of keys that are exchanged for its tokens.
     """
 
@@ -51,7 +51,7 @@ class ConnectedApp:
 
 
 async def of_user(session: AsyncSession, user_id: int, settings: Settings) -> list[ConnectedApp]:
-    """Return a user's connected apps, the latest used first. The Control Center is not among them: it is what the user sits at."""
+    """Return a user's connected apps, the latest used first. The Control Center is not among them: the user is using it."""
     at, apps = clock.now(), dict[int, ConnectedApp]()
     recently_seen = BrowserSession.last_seen_at > at - timedelta(minutes=settings.session_idle_minutes)
     with_browser = and_(BrowserSession.ended_at.is_(None), BrowserSession.expires_at > at, recently_seen)
@@ -113,8 +113,8 @@ def _may_return(consent: OAuthConsent, row: OAuthClient) -> bool:
 
 
 async def withdraw(session: AsyncSession, user: User, client_pk: int, *, by: Actor) -> OAuthClient:
-    """Take back what a user allowed an app: its tokens are refused from the next request on. Raises Missing where there is nothing."""
-    # Whoever is just agreeing, or is let through by the consent, comes before or after (authorize.lock_session).
+    """Withdraw a user's consents and grants to an app: its tokens are refused from the next request on. Raises Missing for none."""
+    # A concurrent request that uses or stores the consent runs before or after this one (authorize.lock_session).
     await session.execute(select(User.id).where(User.id == user.id).with_for_update(key_share=True))
     client = await session.get(OAuthClient, client_pk)
     result = await session.execute(

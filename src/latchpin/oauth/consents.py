@@ -1,4 +1,4 @@
-"""What users agreed to, so that the same is not asked twice; and whether their organization lets an app in at all."""
+"""Users' consents, so that the same question is not asked twice; and whether their organization allows an app."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ELSEWHERE = "Choose one of the Spaces offered."
 
 
 class ClientApproval(StrEnum):
-    """How an organization stands to an app."""
+    """An organization's decision about an app."""
 
     OPEN = "open"
     PENDING = "waits"
@@ -33,7 +33,7 @@ class ClientApproval(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpaceBinding:
-    """Where a grant is to count."""
+    """The Spaces for which a grant is valid."""
 
     reach: Reach = Reach.ALL
     space_id: int | None = None
@@ -45,7 +45,7 @@ class SpaceBinding:
 
 
 async def find(session: AsyncSession, user_id: int, client: Client) -> OAuthConsent | None:
-    """Return what a user agreed to for a client as it is now, or None: with another version of the client it does not count any more."""
+    """Return what a user agreed to for a client as it is now, or None: a consent to another version of the client is not valid."""
     query = select(OAuthConsent).where(
         OAuthConsent.user_id == user_id, OAuthConsent.oauth_client_id == client.pk, OAuthConsent.client_version == client.version
     )
@@ -53,7 +53,7 @@ async def find(session: AsyncSession, user_id: int, client: Client) -> OAuthCons
 
 
 async def covers(session: AsyncSession, consent: OAuthConsent, principal: Principal, *, scopes: str, resource: Sequence[str]) -> bool:
-    """Whether what was agreed to holds all that is asked for, in a Space that the user may still enter."""
+    """Whether a consent covers all that is requested, in a Space that the user may still enter."""
     if not set(scopes.split()) <= set(consent.scopes.split()) or not _same_resources(consent.resource.split(), resource):
         return False
     if consent.reach is not Reach.SPACE:
@@ -66,9 +66,9 @@ def _same_resources(agreed: Sequence[str], requested: Sequence[str]) -> bool:
 
 
 def needs_consent_each_time(client: Client, redirect_uri: str) -> bool:
-    """Whether an earlier consent does not speak for this request: any program on the computer could pretend to be the app.
+    """Whether an earlier consent must not be reused: any program on the computer could pretend to be the app.
 
-    OAuth 2.1 section 7.3.1: a public client on a loopback address or a scheme of its own cannot be told from another.
+    OAuth 2.1 section 7.3.1: a public client on a loopback address or a scheme of its own cannot be distinguished from another.
     """
     return client.is_public and redirects.is_local(redirect_uri)
 
@@ -76,7 +76,7 @@ def needs_consent_each_time(client: Client, redirect_uri: str) -> bool:
 async def remember(
     session: AsyncSession, user_id: int, client: Client, binding: SpaceBinding, *, scopes: str, resource: Sequence[str], stay: bool
 ) -> None:
-    """Keep what a user has just agreed to; what was agreed before for the same place and resource stays part of it.
+    """Store a user's new consent; it includes the earlier one for the same Spaces and resource.
 
     `stay` is the user's wish that the client stays connected without asking for it.
     """
@@ -103,7 +103,7 @@ async def remember(
 async def remember_choice(
     session: AsyncSession, user_id: int, client: Client, binding: SpaceBinding, *, scopes: str, resource: Sequence[str], stay: bool
 ) -> str:
-    """Keep what a user has just agreed to, and return the scopes: with `stay` offline access is among them where the client can have it."""
+    """Store a user's new consent, and return its scopes: with `stay` offline access is among them where the client can have it."""
     stay = stay and scope.may_stay(scopes, client.grant_types)
     scopes = scope.staying(scopes) if stay else scopes
     await remember(session, user_id, client, binding, scopes=scopes, resource=resource, stay=stay)
@@ -123,7 +123,7 @@ async def read_space(session: AsyncSession, principal: Principal, word: str) -> 
 
 
 async def approval_of(session: AsyncSession, principal: Principal, client: Client) -> ClientApproval:
-    """Return whether the user's organization lets an app in, by its policy and its administrators' decision about this version of it."""
+    """Return whether the user's organization allows an app, by its policy and its administrators' decision about this version of it."""
     if client.is_first_party or client.organization_id == principal.organization_id:
         return ClientApproval.OPEN
     approval = await session.get(OAuthApproval, (principal.organization_id, client.pk))
@@ -136,7 +136,7 @@ async def approval_of(session: AsyncSession, principal: Principal, client: Clien
 
 
 async def ask_for_approval(session: AsyncSession, principal: Principal, client: Client) -> None:
-    """Note that a user wants an app that an administrator has to approve first; a decision that was made meanwhile stays."""
+    """Record that a user requests an app that an administrator must approve first; a decision made in the meantime stays."""
     values = {
         "organization_id": principal.organization_id,
         "oauth_client_id": client.pk,

@@ -21,7 +21,7 @@ from latchpin.storage.models import DeviceCode, OAuthGrant
 from latchpin.storage.models.oauth_grant import DeviceStatus
 from latchpin.storage.secrets import Secrets
 
-LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # section 6.1: no vowels, so no words, and nothing that is taken for another letter or a digit
+LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # section 6.1: no vowels, so no words, and no characters that look alike
 LENGTH = 8  # 34 bits
 LIFETIME = timedelta(minutes=10)
 INTERVAL_SECONDS = 5
@@ -32,7 +32,7 @@ _KEPT = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class CreatedDeviceCode:
-    """A request just made; both codes exist only here. `user_code` is written in two groups, as it is shown."""
+    """A newly created request; both codes exist only here. `user_code` is written in two groups, as it is shown."""
 
     row: DeviceCode
     device_code: str = field(repr=False)
@@ -42,7 +42,7 @@ class CreatedDeviceCode:
 async def create(
     session: AsyncSession, client: Client, *, scopes: str, resource: str = "", address: str | None = None, secrets: Secrets
 ) -> CreatedDeviceCode:
-    """Make a request of a device that waits ten minutes for a person. `scopes` and `resource` must have been checked."""
+    """Create a device's request, which waits ten minutes for a user. `scopes` and `resource` must have been checked."""
     device_code, at = PREFIX + credentials.new_token(), clock.now()
     user_code = await _unused(session, secrets)
     row = DeviceCode(
@@ -62,9 +62,9 @@ async def create(
 
 
 async def find_pending(session: AsyncSession, user_code: str, secrets: Secrets) -> DeviceCode | None:
-    """Return the request that waits under a code as a person types it, or None: mistyped, unknown, decided and expired look alike.
+    """Return the pending request for a code as a user types it; None where it is mistyped, unknown, decided or expired.
 
-    Case, spaces and dashes do not matter (section 6.1). The caller must limit how often one may ask: the code is short.
+    Case, spaces and dashes do not matter (section 6.1). The caller must limit the attempts: the code is short.
     """
     letters = "".join(each for each in user_code[:100].upper() if each not in "- \t\u2010\u2011\u2012\u2013")
     if len(letters) != LENGTH or not set(letters) <= set(LETTERS):
@@ -79,22 +79,22 @@ async def find_pending(session: AsyncSession, user_code: str, secrets: Secrets) 
 
 
 async def approve(session: AsyncSession, row: DeviceCode, grant: OAuthGrant) -> bool:
-    """Let the device have a grant that was made for it and has not begun; False where the request was decided or ran out meanwhile."""
+    """Give the device a grant that is not activated yet; False where the request is already decided or expired."""
     return await _decide(session, row, DeviceStatus.APPROVED, grant.id)
 
 
 async def deny(session: AsyncSession, row: DeviceCode) -> bool:
-    """Refuse the device; False where the request was decided or ran out meanwhile."""
+    """Deny the device's request; False where it is already decided or expired."""
     return await _decide(session, row, DeviceStatus.DENIED, None)
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Remove requests that ran out an hour ago."""
+    """Remove requests that expired an hour ago."""
     await session.execute(delete(DeviceCode).where(DeviceCode.expires_at < clock.now() - _KEPT))
 
 
 async def _decide(session: AsyncSession, row: DeviceCode, status: DeviceStatus, grant_id: int | None) -> bool:
-    """Decide by one conditional update, so that of two people who decide at a time one does."""
+    """Decide by one conditional update, so that only one of two concurrent decisions is stored."""
     result = await session.execute(
         update(DeviceCode)
         .where(DeviceCode.id == row.id, DeviceCode.status == DeviceStatus.PENDING, DeviceCode.expires_at > clock.now())
@@ -105,7 +105,7 @@ async def _decide(session: AsyncSession, row: DeviceCode, status: DeviceStatus, 
 
 
 async def _unused(session: AsyncSession, secrets: Secrets) -> str:
-    """Return a code that no kept request has."""
+    """Return a code that no stored request has."""
     for _ in range(_TRIES):
         code = "".join(random.choice(LETTERS) for _ in range(LENGTH))
         if await session.scalar(select(DeviceCode.id).where(DeviceCode.user_code_digest == _digest(code, secrets))) is None:

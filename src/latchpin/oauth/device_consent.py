@@ -1,4 +1,4 @@
-"""A person's decision about a device (RFC 8628 section 3.3): found by the code that it shows, asked like any other app, decided once."""
+"""A user's decision about a device (RFC 8628 section 3.3): found by its user code, with the same consent as for other apps, made once."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class DeviceRequest:
 
 
 async def begin(session: AsyncSession, server: AuthorizationServer, row: DeviceCode, who: SignedInUser) -> tuple[Client, Outcome]:
-    """Ask the person about a device whose code they typed.
+    """Create a pending authorization for the device whose code the user typed.
 
-    Raises Conflict where its app was revoked, and where the person's organization does not know the resource that it wants a token for.
+    Raises Conflict where its app was revoked, and where the user's organization does not have the requested resource.
     """
     try:
         await resources.validate(session, row.resource.split(), who.principal.organization_id, server.settings)
@@ -57,7 +57,7 @@ async def begin(session: AsyncSession, server: AuthorizationServer, row: DeviceC
 
 
 async def request_of(session: AsyncSession, device_id: int, client: Client) -> DeviceRequest:
-    """Return what a device asks for; raises Conflict where that is not known any more."""
+    """Return what a device asks for; raises Conflict where the request does not exist any more."""
     row = await session.get(DeviceCode, device_id)
     if row is None:
         raise Conflict(_EXPIRED)
@@ -74,7 +74,7 @@ async def agree(
     *,
     stay: bool,
 ) -> Outcome:
-    """Do what Authorize says: make the grant that the device gets with its next question. `stay`, and what is raised, as for other apps."""
+    """Handle Authorize: create the grant that the device gets with its next poll. `stay` and the exceptions are as for other apps."""
     authorize.require_shown(opened, client)
     if blocked := await authorize.check_approval(session, client, who):
         return blocked
@@ -89,7 +89,7 @@ async def agree(
 
 
 async def refuse(session: AsyncSession, opened: OpenedAuthorization, client: Client, *, by: Actor) -> Outcome:
-    """Do what Deny says: the device learns it with its next question."""
+    """Handle Deny: the device gets the error with its next poll."""
     row = await _take(session, opened)
     if not await device_codes.deny(session, row):
         raise Conflict(_EXPIRED)

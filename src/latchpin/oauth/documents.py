@@ -1,9 +1,9 @@
 """Apps whose client_id is the https address of their metadata document (draft-ietf-oauth-client-id-metadata-document).
 
 The document is fetched when it is first named, and again when it is no longer fresh. What was read becomes a row like any other client's,
-so that grants, consents, approvals and revocation work for it as for all. A document that cannot be reached at the moment does not put an
-app out of service: for one more day the app stays as it was last seen, and the document is asked for again every minute. A document that
-is there and unsound, or gone (4xx), ends that at once. Nothing is kept of a document that was refused.
+so that grants, consents, approvals and revocation work as for all others. A document that cannot be reached at the moment does not put an
+app out of service: for one more day its last version stays valid, and the document is fetched again every minute. A document that
+is invalid or missing (4xx) ends that at once. Nothing of a refused document is stored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _log = Logger(__name__)
 
 
 def client_id_problem(client_id: str) -> str | None:
-    """Return why an address cannot be that of a metadata document, or None (security.md 68). Whether http is let is asked elsewhere."""
+    """Return why an address cannot be that of a metadata document, or None (security.md 68). Other code checks whether http is allowed."""
     parts = _split(client_id)
     if parts is None or not parts.hostname or any(letter in client_id for letter in ' "<>\\^`{|}'):
         return "is no address"
@@ -57,7 +57,7 @@ def client_id_problem(client_id: str) -> str | None:
 
 
 class ClientMetadataDocuments:
-    """The metadata documents that one process asks for. Of several who name one at the same time, one asks for all."""
+    """Fetches metadata documents for one process. Concurrent requests for one document share one fetch."""
 
     def __init__(self, database: Database, settings: Settings, fetcher: Fetcher) -> None:
         self._database = database
@@ -67,13 +67,13 @@ class ClientMetadataDocuments:
         self._unreachable = Cache[str, bool](ASK_AGAIN_SECONDS)
 
     def is_one(self, client_id: str) -> bool:
-        """Whether a client_id names a document, sound or not; False where the deployment takes none."""
+        """Whether a client_id names a document, sound or not; False where the deployment accepts none."""
         return self._settings.client_documents and self._fetcher.may_name(client_id)
 
     async def refresh(self, client_id: str, origin: Origin) -> None:
-        """See that the app is in the database as its document has it now. A revoked one stays as it is.
+        """Update the app in the database from its document where that is due. A revoked one stays as it is.
 
-        Raises OAuthError `invalid_client` that says what is wrong with the document, Throttled where too much is asked for, Unavailable.
+        Raises OAuthError `invalid_client` that says what is wrong with the document, Throttled for too many fetches, Unavailable.
         """
         if problem := client_id_problem(client_id):
             raise _unusable(f"client_id {problem}")
@@ -116,7 +116,7 @@ class ClientMetadataDocuments:
                 row.fresh_until = fresh_until
 
     async def _add(self, session: AsyncSession, client_id: str, metadata: ClientMetadata, fresh_until: datetime, by: Actor) -> bool:
-        """Add the app as its document has it; False where it is there already. Raises OAuthError where there is no room for another."""
+        """Add the app from its document; False where it exists already. Raises OAuthError where there is no room for another."""
         count = select(func.count()).select_from(OAuthClient).where(OAuthClient.source == ClientSource.DOCUMENT)
         if (await session.scalar(count) or 0) >= self._settings.registration_most:
             _log.warning("documents.full", detail="no room for another app by its document; unused ones leave after a day")
@@ -138,7 +138,7 @@ class ClientMetadataDocuments:
 
 
 def _change(session: AsyncSession, row: OAuthClient, metadata: ClientMetadata, by: Actor) -> None:
-    """Take over what a document says now; another version of the app waits for approval and is consented to again (security.md 73)."""
+    """Store a changed document; a new version of the app needs approval and consent again (security.md 73)."""
     values = metadata.values()
     changes = {name: (getattr(row, name), value) for name, value in values.items() if getattr(row, name) != value}
     if not changes:
@@ -166,7 +166,7 @@ def _lifetime(max_age: int | None) -> timedelta:
 
 
 def _unusable(description: str) -> OAuthError:
-    """Make the refusal of a client whose document does not count; 400, as no credential was wrong (OAuth 2.1 section 3.2.4)."""
+    """Make the error for a client whose document is invalid; 400, as no credential was wrong (OAuth 2.1 section 3.2.4)."""
     return OAuthError("invalid_client", description)
 
 

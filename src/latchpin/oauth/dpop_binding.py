@@ -22,9 +22,9 @@ _EXPOSED = {"Access-Control-Expose-Headers": NONCE_HEADER}
 
 
 def verify(request: AnyRequest, server: AuthorizationServer) -> Proof | ProofError | None:
-    """Verify the request's DPoP header, where it has one; whether it is used for the first time is for `use_proof`.
+    """Verify the request's DPoP header, where it has one; `use_proof` checks whether it is used for the first time.
 
-    Raises OAuthError `use_dpop_nonce`. Ask before the client is proved: what is asked for once more must not have used anything up.
+    Raises OAuthError `use_dpop_nonce`. Call it before client authentication: a request that must be repeated must not use anything up.
     """
     header = context.of(request.scope).request_headers.get(b"dpop")
     if header is None:
@@ -36,7 +36,7 @@ def verify(request: AnyRequest, server: AuthorizationServer) -> Proof | ProofErr
 
 
 async def use_proof(server: AuthorizationServer, client: Client, proof: Proof | ProofError | None, origin: Origin) -> str | None:
-    """Return the thumbprint of the key that a client proved, None where it proved none and need not; uses the proof up.
+    """Return the thumbprint of the key of a client's proof, None where it sent none and need not; uses the proof up.
 
     Raises OAuthError `invalid_dpop_proof`, and Throttled where an address is refused too often. Notes refusals with the client's name.
     """
@@ -55,9 +55,9 @@ async def use_proof(server: AuthorizationServer, client: Client, proof: Proof | 
 async def bind_pushed(
     server: AuthorizationServer, client: Client, params: Params, proof: Proof | ProofError | None, origin: Origin
 ) -> Params:
-    """Return the parameters of a request that is sent ahead, its code bound to the key that was proved with it (section 10.1).
+    """Return the parameters of a pushed request, with its code bound to the key of its proof (section 10.1).
 
-    Raises OAuthError where a proof does not count, or `dpop_jkt` names another key. Without a proof nothing is changed.
+    Raises OAuthError where a proof is invalid, or `dpop_jkt` names another key. Without a proof nothing is changed.
     """
     if proof is None:
         return params
@@ -70,9 +70,9 @@ async def bind_pushed(
 
 
 async def refusal_of(server: AuthorizationServer, client: Client, bound: str | None, jkt: str | None, origin: Origin) -> OAuthError | None:
-    """Return the refusal where a code or refresh token is bound to another key than the client proved, else None; raises Throttled.
+    """Return the error where a code or refresh token is bound to another key than that of the proof, else None; raises Throttled.
 
-    Ask before anything of it is used up: who holds it without its key is a thief, and must not be able to spoil it.
+    Call it before the code or token is used up: a thief without the key must not be able to invalidate it.
     """
     if bound is None or bound == jkt:
         return None
@@ -85,7 +85,7 @@ async def refusal_of(server: AuthorizationServer, client: Client, bound: str | N
 
 
 def bind(client: Client, grant: OAuthGrant, jkt: str | None) -> None:
-    """Bind the refresh tokens of a public client's grant to the key that it proved (section 5), from this answer on and for good.
+    """Bind the refresh tokens of a public client's grant to the key of its proof (section 5), from this response on, permanently.
 
     Those of a confidential client are bound to its credential, so that it may change its keys.
     """
@@ -96,7 +96,7 @@ def bind(client: Client, grant: OAuthGrant, jkt: str | None) -> None:
 async def _rejection(
     server: AuthorizationServer, client: Client, proof_error: ProofError, origin: Origin, *, error: str = "invalid_dpop_proof"
 ) -> OAuthError:
-    """Note why a client's proof does not count, and return the refusal; raises Throttled."""
+    """Record why a client's proof is invalid, and return the error; raises Throttled."""
     rejected_credential = RejectedCredential(
         proof_error.reason, client.organization_id, id=client.pk, name=client.name, kind=CredentialKind.CLIENT
     )
@@ -105,6 +105,6 @@ async def _rejection(
 
 
 def response_headers(server: AuthorizationServer, proof: Proof | ProofError | None) -> Mapping[str, str]:
-    """Return the headers of a sound answer: the next nonce, where the client needs another (section 8.2)."""
+    """Return the headers of a successful response: the next nonce, where the client needs another (section 8.2)."""
     nonce = server.proofs.next_nonce(proof) if isinstance(proof, Proof) else None
     return {} if nonce is None else {NONCE_HEADER: nonce, **_EXPOSED}

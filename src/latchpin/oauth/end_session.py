@@ -34,14 +34,14 @@ class LogoutRequest:
     return_url: str = ""
 
     def may_redirect(self, organization_id: int) -> bool:
-        """Whether a browser of somebody of the organization is sent on: the address of an app that nobody there entered is its own word."""
+        """Whether the browser of a user of the organization is redirected: not to an app that nobody there registered."""
         return self.client is not None and bool(self.return_url) and self.client.is_trusted_by(organization_id)
 
 
 async def read(server: AuthorizationServer, params: Params, origin: Origin) -> LogoutRequest:
     """Read a request (section 2); raises OAuthError where it asks to be sent to an address that is not registered byte for byte.
 
-    An expired ID token still proves whose it was; one that we did not sign proves nothing, and counts as not sent.
+    An expired ID token still proves whose it was; one that we did not sign is ignored.
     """
     generation = await server.now()
     claims = _hint(server, params.get("id_token_hint"))

@@ -17,23 +17,23 @@ class OAuthError(Exception):
 
 
 def invalid_request(description: str) -> OAuthError:
-    """Make the refusal of a request that is not whole or says something twice."""
+    """Make the error for a request with a missing or repeated parameter."""
     return OAuthError("invalid_request", description)
 
 
 def invalid_grant(description: str) -> OAuthError:
-    """Make the refusal of a code, token or other grant that does not count."""
+    """Make the error for a code, token or other grant that is not valid."""
     return OAuthError("invalid_grant", description)
 
 
 def invalid_client(description: str, *, basic: bool = False) -> OAuthError:
-    """Make the refusal of a client's own credential; with `basic` the header that RFC 6749 section 5.2 asks for."""
+    """Make the error for failed client authentication; with `basic` the header that RFC 6749 section 5.2 asks for."""
     headers = {"WWW-Authenticate": 'Basic realm="latchpin", charset="UTF-8"'} if basic else {}
     return OAuthError("invalid_client", description, status=401, headers=headers)
 
 
 def invalid_scope(description: str) -> OAuthError:
-    """Make the refusal of a scope that is unknown, or more than may be had."""
+    """Make the error for a scope that is unknown, or more than allowed."""
     return OAuthError("invalid_scope", description)
 
 

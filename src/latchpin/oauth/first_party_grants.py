@@ -11,7 +11,7 @@ from latchpin.storage.models import OAuthClient, OAuthGrant
 
 
 async def control_center_grant(session: AsyncSession, browser_session_id: int) -> int | None:
-    """Return the id of the living grant that the Control Center holds for a browser session, or None."""
+    """Return the id of the active grant that the Control Center holds for a browser session, or None."""
     return await session.scalar(
         select(OAuthGrant.id)
         .join(OAuthClient, OAuthClient.id == OAuthGrant.oauth_client_id)

@@ -1,4 +1,4 @@
-"""Making the token endpoint's answer (RFC 6749 section 5.1)."""
+"""Building the token endpoint's response (RFC 6749 section 5.1)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TokenResponse = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """What one answer holds: scopes and resources of the access token, and the nonce of the request for the ID token.
+    """The content of one response: scopes and resources of the access token, and the nonce of the request for the ID token.
 
     With `jkt` the access token is bound to the key of that thumbprint (RFC 9449 section 5).
     """
@@ -41,7 +41,7 @@ class TokenRequest:
 def token_response(
     server: AuthorizationServer, active: ActiveGrant, token_request: TokenRequest, *, refresh: str | None = None
 ) -> TokenResponse:
-    """Sign the tokens of one answer. With the scope `openid` an ID token comes along."""
+    """Sign the tokens of one response, with an ID token for the scope `openid`."""
     access = tokens.access_token(
         server.ring, server.settings, active, scope=token_request.scope, resource=token_request.resource, jkt=token_request.jkt
     )
@@ -59,7 +59,7 @@ def token_response(
 
 
 async def new_refresh_token(session: AsyncSession, server: AuthorizationServer, grant: OAuthGrant) -> tuple[str, int]:
-    """Make the next refresh token of a grant; it dies when it idles, and with its grant.
+    """Make the next refresh token of a grant; it expires when it is idle, and ends with its grant.
 
     Returns the text, which is nowhere else, and the row's id.
     """

@@ -1,6 +1,6 @@
-"""Authorization requests that apps send ahead (RFC 9126), and how a browser gets from one to the person's answer.
+"""Pushed authorization requests (RFC 9126), and how a browser gets from one to the user's decision.
 
-An app gets a `request_uri`, which counts once and for a minute. A person may first have to sign in, choose another account or reload the
+An app gets a `request_uri`, which is valid once and for a minute. A person may first have to sign in, choose another account or reload the
 page, so the first visit trades it for a continuation: an address that holds nothing of the request either, counts only in that browser
 (half of its secret is in a cookie), for ten minutes, and leads to one answer. Both are kept as digests.
 """
@@ -35,7 +35,7 @@ _ANSWERED = "This request was answered already, and works once. Go back to the a
 
 @dataclass(frozen=True, slots=True)
 class PushedAuthorizationRequest:
-    """A request that was sent ahead, or was too long to travel on in addresses: its parameters, encoded, and when it first came here.
+    """A request that was pushed, or was too long for URLs: its parameters, encoded, and when it first came here.
 
     `digest` is the continuation's; None where the answer follows at once, and there is none.
     """
@@ -46,7 +46,7 @@ class PushedAuthorizationRequest:
 
 
 def is_request_uri(request_uri: str) -> bool:
-    """Whether a `request_uri` has the form of one that we gave out; any other one is an address, which we do not fetch."""
+    """Whether a `request_uri` has the form of one that we issued; any other one is an address, which we do not fetch."""
     return request_uri.startswith((PUSHED_PREFIX, CONTINUATION_PREFIX))
 
 
@@ -108,7 +108,7 @@ async def resume(session: AsyncSession, client: Client, pushed_request: PushedAu
 
 
 async def find(session: AsyncSession, request_uri: str, client: Client, browser: str) -> PushedAuthorizationRequest:
-    """Return what goes on in this browser, without using it up; raises OAuthError."""
+    """Return the request of a continuation in this browser, without using it up; raises OAuthError."""
     digest = credentials.token_digest(_both(request_uri.removeprefix(CONTINUATION_PREFIX), browser))
     row = await session.scalar(
         select(PushedRequest).where(
@@ -124,7 +124,7 @@ async def find(session: AsyncSession, request_uri: str, client: Client, browser:
 
 
 async def use_up(session: AsyncSession, digest: bytes) -> None:
-    """Note that a request that went on is being answered, by one conditional update; raises Conflict for all but the first who try."""
+    """Mark a continued request as answered, by one conditional update; raises Conflict for all but the first who try."""
     result = await session.execute(
         update(PushedRequest)
         .where(PushedRequest.digest == digest, PushedRequest.used_at.is_(None))
@@ -136,7 +136,7 @@ async def use_up(session: AsyncSession, digest: bytes) -> None:
 
 
 async def move(session: AsyncSession, digest: bytes, client: Client, browser: str) -> str:
-    """Give a request that goes on another address, which is returned; the old one is over. Raises Conflict where it was answered."""
+    """Give a continued request a new address, which is returned; the old one becomes invalid. Raises Conflict where it was answered."""
     token = credentials.new_token()
     result = await session.execute(
         update(PushedRequest)
@@ -167,7 +167,7 @@ async def _add(session: AsyncSession, secret: str, client: Client, encoded: str,
 
 
 def _both(token: str, browser: str) -> str:
-    """Join the two halves of a continuation's secret; neither is worth anything alone."""
+    """Join the two halves of a continuation's secret; neither is usable alone."""
     return f"{token}.{browser}"
 
 

@@ -1,4 +1,4 @@
-"""Authorization requests that wait for a person: kept on the server, opened by a random token, answered once (security.md 16, 17).
+"""Authorization requests that wait for a user: stored on the server, identified by a random token, answered once (security.md 16, 17).
 
 The token stands in our page's form. It counts only in the browser session that the page was made for, so another site, another person
 and a second sending all get nowhere.
@@ -26,7 +26,7 @@ _AGAIN = "Go back to the app and begin again."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingAuthorization:
-    """What waits: an app's request with its own address, or a device's. `account_due` and `reauth_due` are steps before the consent.
+    """A pending request: an app's with its own address, or a device's. `account_due` and `reauth_due` are steps before the consent.
 
     A pushed request has no address that may be kept; `pushed` is the digest of its continuation, in hexadecimal.
     `client_version` is that of the app as the consent page showed it.
@@ -43,7 +43,7 @@ class PendingAuthorization:
 
 @dataclass(frozen=True, slots=True)
 class OpenedAuthorization:
-    """A request that waits and was found sound."""
+    """A pending request that was validated."""
 
     row: StoredAuthorizationRequest
     pending: PendingAuthorization
@@ -83,7 +83,7 @@ async def _make_room(session: AsyncSession, session_id: int) -> None:
 
 
 async def find(session: AsyncSession, token: str, session_id: int) -> OpenedAuthorization:
-    """Return what waits under a token; raises Malformed (unknown), Denied (another session's), Conflict (answered, or too old)."""
+    """Return the pending request of a token; raises Malformed (unknown), Denied (another session's), Conflict (answered, or too old)."""
     row = await session.scalar(
         select(StoredAuthorizationRequest).where(StoredAuthorizationRequest.digest == credentials.token_digest(token))
     )
@@ -99,7 +99,7 @@ async def find(session: AsyncSession, token: str, session_id: int) -> OpenedAuth
 
 
 async def amend(session: AsyncSession, opened: OpenedAuthorization, pending_authorization: PendingAuthorization) -> None:
-    """Note that a step was taken; the token stays the same."""
+    """Record that a step is done; the token stays the same."""
     opened.row.parameters = msgspec.json.encode(pending_authorization).decode()
     await session.flush()
 
@@ -117,7 +117,7 @@ async def use_up(session: AsyncSession, opened: OpenedAuthorization) -> None:
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Remove requests that ran out an hour ago."""
+    """Remove requests that expired an hour ago."""
     await session.execute(
         delete(StoredAuthorizationRequest).where(StoredAuthorizationRequest.expires_at < clock.now() - timedelta(hours=1))
     )

@@ -15,7 +15,7 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 
 def checked_challenge(challenge: str | None, method: str | None) -> str:
-    """Return a code challenge that can be met; raises OAuthError. Every client needs one (OAuth 2.1 section 4.1.1)."""
+    """Return a valid S256 code challenge; raises OAuthError. Every client needs one (OAuth 2.1 section 4.1.1)."""
     if challenge is None:
         raise invalid_request("code_challenge is required (PKCE)")
     if method != METHOD:
@@ -31,5 +31,5 @@ def challenge_of(verifier: str) -> str:
 
 
 def matches(verifier: str, challenge: str) -> bool:
-    """Whether a verifier is the challenge's (RFC 7636 section 4.6), compared in constant time."""
+    """Whether a verifier matches the challenge (RFC 7636 section 4.6), compared in constant time."""
     return _VERIFIER.fullmatch(verifier) is not None and hmac.compare_digest(challenge_of(verifier), challenge)

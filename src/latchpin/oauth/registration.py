@@ -1,4 +1,4 @@
-"""Apps that register themselves (RFC 7591) and look after their own entry (RFC 7592).
+"""Apps that register themselves (RFC 7591) and manage their own entry (RFC 7592).
 
 Nobody vouches for them: they belong to no organization, get no client_credentials, and an entry that nobody used within a day is removed.
 """
@@ -124,12 +124,12 @@ async def change(
 
 
 async def remove(session: AsyncSession, client: OAuthClient, origin: Origin) -> None:
-    """End an app's registration at its own wish, with all of its grants (RFC 7592 section 2.3)."""
+    """End an app's registration at its own request, with all of its grants (RFC 7592 section 2.3)."""
     await client_admin.revoke(session, client, by=_actor(client, origin))
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Remove apps that made themselves known, by registration or by their document, and were not used within a day.
+    """Remove apps that came by registration or by a metadata document, and were not used within a day.
 
     Those that an organization decided about stay, and so does a revoked document's app: it could come back otherwise. Self-registered
     ones that were revoked go after 30 days.

@@ -1,4 +1,4 @@
-"""How often anybody may ask, and how many rows requests that prove nothing may leave: for one app, one client subnet, and in all.
+"""Limits on requests, and on rows that unauthenticated requests create: for one app, one client subnet, and in all.
 
 Whoever names another app each time, or registers ten of their own, still comes from one subnet; whoever has many subnets still meets the
 limit of all together. The windows are the counter's, so each process counts for itself where there is no Redis.

@@ -1,4 +1,4 @@
-"""API resources: servers of the organization that take our tokens. Each has a client of its own, with which its server introspects them."""
+"""API resources: servers of the organization that accept our tokens. Each has its own client, with which its server introspects them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A resource with the client of its server, and that client's living secrets, the oldest first."""
+    """A resource with the client of its server, and that client's active secrets, the oldest first."""
 
     row: OAuthResource
     client: OAuthClient
@@ -38,7 +38,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class CreatedResource:
-    """A resource just made; `secret` is its server's, shown once."""
+    """A newly created resource; `secret` is its server's, shown once."""
 
     resource: Resource
     secret: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""Revocation by the app itself (RFC 7009): of a refresh token with all that came of it, or of one access token."""
+"""Revocation by the app itself (RFC 7009): of a refresh token with its whole grant, or of one access token."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ async def of_access_token(session: AsyncSession, active: ActiveGrant, *, jti: st
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Forget revoked tokens that have expired."""
+    """Remove revoked tokens that have expired."""
     await session.execute(delete(RevokedToken).where(RevokedToken.expires_at < clock.now()))

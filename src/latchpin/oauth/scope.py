@@ -20,7 +20,7 @@ def requested_scopes(text: str | None, allowed: frozenset[str], *, offline: bool
 
 
 def may_stay(scopes: str, grant_types: frozenset[str]) -> bool:
-    """Whether a client could refresh, and does not ask for it: then its user may let it stay connected, as if it had asked."""
+    """Whether a client can refresh but does not request it: then its user may allow it to stay connected nevertheless."""
     return "refresh_token" in grant_types and OFFLINE not in scopes.split()
 
 

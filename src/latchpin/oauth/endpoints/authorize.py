@@ -1,7 +1,7 @@
 """The authorization endpoint (OAuth 2.1 section 4.1.1): where an app sends a person's browser.
 
 The routes are declared here. Who is signed in and what people see is the Control Center's: it hands its part to `routes`
-(`web/pages/authorize.py`), and mounts what it gets with error pages. What is decided stands in `oauth/authorize.py`.
+(`web/pages/authorize.py`), and mounts what it gets with error pages. The decisions are in `oauth/authorize.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Handler = Callable[[AnyRequest, bytes], Awaitable[Response[str]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationPages:
-    """How the browser is answered: `handle` a request that came in the address, `resume` one that was posted; both take it encoded."""
+    """Builds the responses: `handle` takes a request from the query, `resume` one that was posted; both take it encoded."""
 
     handle: Handler
     resume: Handler
@@ -35,7 +35,7 @@ def routes(pages: AuthorizationPages) -> tuple[HTTPRouteHandler, HTTPRouteHandle
 
     @get(PATH)
     async def authorize_by_link(request: AnyRequest) -> Response[str]:
-        """Take an authorization request, and go on to what is due: signing in, a question, or the app.
+        """Take an authorization request, and go on to the next step: sign-in, consent, or the redirect to the app.
 
         HEAD begins nothing: a program that only looks where a link leads must not use it up (RFC 9110 section 9.2.1).
         """

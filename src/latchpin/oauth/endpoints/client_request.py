@@ -1,4 +1,4 @@
-"""What the endpoints that clients call directly have in common: the form is read, the request counted, the client proved."""
+"""What the endpoints that clients call directly have in common: read the form, count the request, authenticate the client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from latchpin.oauth.params import Params
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """A request at an endpoint, its client not yet proved."""
+    """A request at an endpoint, its client not yet authenticated."""
 
     server: AuthorizationServer
     params: Params
@@ -29,18 +29,18 @@ class ClientRequest:
     async def require_room(self, rows: str, client: Client) -> None:
         """Count a row that the request leaves, where anybody can leave one; raises Throttled.
 
-        An app that an administrator entered and that proves itself is known, and its limit is that of its requests.
+        Not needed for an authenticated app that an administrator registered: the limit of its requests is enough.
         """
         if client.is_public or client.organization_id is None:
             await request_limits.require_room(self.server, rows, self.origin.address)
 
     async def client(self, generation: int) -> Client:
-        """Return the client, proved by its registered method; raises OAuthError, Throttled."""
+        """Return the client, authenticated by its registered method; raises OAuthError, Throttled."""
         return await client_auth.authenticate(self.server, self.params, self.authorization, generation, self.origin)
 
 
 async def read(request: AnyRequest) -> ClientRequest:
-    """Read a posted form; raises OAuthError for what is none."""
+    """Read a posted form; raises OAuthError for anything else."""
     form = params.form(request.headers.get("content-type", ""), await request.body())
     headers = context.of(request.scope).request_headers  # as it came: two headers are two lines, so that neither is overlooked
     authorization, page = headers.get(b"authorization"), headers.get(b"origin")

@@ -1,4 +1,4 @@
-"""The introspection endpoint (RFC 7662): what a token is worth at this moment, for its client or for the server it is meant for.
+"""The introspection endpoint (RFC 7662): whether a token is active now, for its client or for the server it is meant for.
 
 Whatever cannot be told (unknown, expired, revoked, for somebody else) is answered alike: `{"active": false}` (section 2.2).
 """
@@ -36,7 +36,7 @@ _CLAIMS = (
 
 @post(PATH, status_code=200)
 async def introspect(request: AnyRequest) -> Response[bytes]:
-    """Tell a confidential client what one of its tokens is worth, or a resource server a token (or API key) that it was sent.
+    """Return the state of a token, to the confidential client that owns it, or (API keys too) to the resource server that received it.
 
     API keys are told to resource servers of the key's organization only. A key that is bound to networks is active only where the
     optional parameter `client_address` (section 2.1) names an allowed one, and so is a token that it was exchanged for.
@@ -88,13 +88,13 @@ async def _is_for(oauth_request: ClientRequest, client: Client, claims: dict[str
 
 
 def _active_scope(claims: dict[str, Any], active: ActiveGrant) -> str:
-    """Return what the token says it may, without what its user's credential may not any more."""
+    """Return the token's scopes without those that its grant does not have any more."""
     active_scopes = {scope.value for scope in active.principal.scopes}
     return scopes.ordered(word for word in str(claims.get("scope", "")).split() if word not in ALL or word in active_scopes)
 
 
 async def _refresh_token(oauth_request: ClientRequest, client: Client, token: str) -> dict[str, Any]:
-    """Judge a refresh token, for its own client only."""
+    """Check a refresh token, for its own client only."""
     async with oauth_request.server.database.read() as session:
         row = await session.scalar(
             select(RefreshToken)
@@ -119,7 +119,7 @@ async def _refresh_token(oauth_request: ClientRequest, client: Client, token: st
 
 
 async def _api_key(oauth_request: ClientRequest, client: Client, token: str, generation: int) -> dict[str, Any]:
-    """Judge an API key, for a resource server of the key's own organization only."""
+    """Check an API key, for a resource server of the key's own organization only."""
     if client.resource_id is None or client.organization_id is None:
         return _INACTIVE
     keys, secret = oauth_request.server.keys, token.encode()

@@ -1,4 +1,4 @@
-"""The pushed authorization request endpoint (RFC 9126 section 2): an app sends its request ahead, and gets a reference for the browser."""
+"""The pushed authorization request endpoint (RFC 9126 section 2): an app pushes its request, and gets a reference for the browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATH = "/api/oauth/par"
 
 @post(PATH, status_code=201)
 async def push(request: AnyRequest) -> Response[bytes]:
-    """Keep a request that the authorization endpoint would take; a bad one is refused at once, as RFC 6749 section 5.2 has it."""
+    """Store a request that the authorization endpoint would accept; a bad one is refused at once, as RFC 6749 section 5.2 has it."""
     oauth_request = await client_request.read(request)
     server = oauth_request.server
     generation = await server.now()

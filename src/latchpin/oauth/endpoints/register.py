@@ -1,4 +1,4 @@
-"""Registration of apps by themselves (RFC 7591), and the care of their own entry (RFC 7592)."""
+"""Dynamic client registration (RFC 7591), and management of the registered entry (RFC 7592)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def register(request: AnyRequest) -> Response[bytes]:
 
 @get(PATH + "/{client_id:str}")
 async def show(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
-    """Tell an app its entry (RFC 7592 section 2.1). Its secret is kept as a digest only, so it is not told again."""
+    """Return an app's entry (RFC 7592 section 2.1). Its secret is stored as a digest only, so it is not returned again."""
     server, token = _require_offered(request), _bearer(request)
     await _limit(server, request, "registration", server.settings.registration_limit * _CARE)
     async with server.database.read() as session:
@@ -70,7 +70,7 @@ async def replace(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
 
 @delete(PATH + "/{client_id:str}", status_code=200)
 async def remove(request: AnyRequest, client_id: ClientId) -> Response[bytes]:
-    """Remove an app at its own wish (RFC 7592 section 2.3)."""
+    """Remove an app at its own request (RFC 7592 section 2.3)."""
     server, token = _require_offered(request), _bearer(request)
     await _limit(server, request, "registration", server.settings.registration_limit * _CARE)
     await _room_for_change(server, request, client_id, token)
@@ -150,9 +150,9 @@ async def _metadata(request: AnyRequest) -> dict[str, Any]:
 def _client_information(
     server: AuthorizationServer, client: OAuthClient, token: str, secret: str | None, metadata: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return an app's entry as the wire has it (RFC 7591 section 3.2.1, RFC 7592 section 3).
+    """Return an app's entry in the response format (RFC 7591 section 3.2.1, RFC 7592 section 3).
 
-    A member of our own, `latchpin_notes`, tells people what differs from what they said, or may surprise them.
+    A member of our own, `latchpin_notes`, tells developers what differs from what they sent, or may surprise them.
     """
     information: dict[str, Any] = {
         "client_id": client.client_id,

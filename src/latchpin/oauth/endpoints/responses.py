@@ -80,7 +80,7 @@ def on_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
 
 
 def on_failure(request: AnyRequest, error: Exception) -> Response[bytes]:
-    """Render what nobody expected: the caller gets the request's id, the log gets the rest."""
+    """Render an unexpected error: the caller gets the request's id, the log gets the rest."""
     request_context = context.of(request.scope)
     _log.error("request.failed", request_id=request_context.request_id, path=request.scope["path"], exc_info=error)
     return _error(_SERVER_ERROR, "server_error", f"the server failed on request {request_context.request_id}")

@@ -1,4 +1,4 @@
-"""The token endpoint (RFC 6749 section 3.2): a client proves itself and trades a grant for tokens."""
+"""The token endpoint (RFC 6749 section 3.2): a client authenticates and exchanges a grant for tokens."""
 
 from __future__ import annotations
 

@@ -31,13 +31,13 @@ _ALGORITHMS = f'algs="{" ".join(dpop.ALGORITHMS)}"'
 
 @get(PATH)
 async def userinfo(request: AnyRequest) -> Response[bytes]:
-    """Tell who the user of an access token is."""
+    """Return claims about the user of an access token."""
     return await _response(request)
 
 
 @post(PATH, status_code=200)
 async def userinfo_by_post(request: AnyRequest) -> Response[bytes]:
-    """Tell the same; the token comes in the header here too, never in the form (RFC 9700 section 4.3.2)."""
+    """Return the same; the token is sent in the header here too, never in the form (RFC 9700 section 4.3.2)."""
     body = await request.body()
     if body and params.form(request.headers.get("content-type", ""), body).get("access_token") is not None:
         raise invalid_request("send the access token in the Authorization header")
@@ -82,7 +82,7 @@ def _token(request: AnyRequest, server: AuthorizationServer) -> tuple[str, bytes
 
 
 async def _verify(server: AuthorizationServer, scheme: str, token: bytes, origin: Origin) -> tuple[dict[str, Any], ActiveGrant]:
-    """Return the claims of the request's sound access token, and where its grant stands; raises OAuthError, Throttled."""
+    """Return the claims of the request's valid access token, and the state of its grant; raises OAuthError, Throttled."""
     result = await server.tokens.read(token, await server.now())
     if not isinstance(result, RejectedCredential):
         claims, active = result
@@ -111,7 +111,7 @@ async def _verify_proof(
 
 
 async def _proof_rejection(server: AuthorizationServer, proof_error: ProofError, active: ActiveGrant, origin: Origin) -> NoReturn:
-    """Refuse a sound token for its proof, as the API's authentication does (RFC 9449 section 7.1)."""
+    """Refuse a valid token because of its proof, as the API's authentication does (RFC 9449 section 7.1)."""
     if proof_error.reason is RejectionReason.PROOF_NONCE:
         refusal = _refusal(server, "use_dpop_nonce", proof_error.detail, scheme=dpop.SCHEME)
         refusal.headers[dpop_binding.NONCE_HEADER] = server.proofs.nonce

@@ -1,4 +1,4 @@
-"""`authorization_code` with PKCE (OAuth 2.1 section 4.1.3): a code is traded for tokens, once."""
+"""`authorization_code` with PKCE (OAuth 2.1 section 4.1.3): a code is exchanged for tokens, once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REFUSED = "the code is unknown, used, expired, or not this client's"
 
 @dataclass(frozen=True, slots=True)
 class _RedeemedCode:
-    """A code with what it leads to, locked: code and grant are read as they are once everybody before has finished."""
+    """A code with its grant, both locked and read after earlier transactions have finished."""
 
     code: AuthorizationCode
     grant: OAuthGrant
@@ -39,7 +39,7 @@ class _RedeemedCode:
 async def redeem(
     server: AuthorizationServer, session: AsyncSession, client: Client, params: Params, origin: Origin
 ) -> TokenResponse | OAuthError:
-    """Trade a code for tokens; a refresh token comes along where `offline_access` was granted."""
+    """Exchange a code for tokens, with a refresh token where `offline_access` was granted."""
     code, verifier = params.need(PARAMETER), params.get("code_verifier")
     redeemed_code = await _find(session, code)
     if redeemed_code is None or redeemed_code.grant.oauth_client_id != client.pk:
@@ -86,7 +86,7 @@ async def _find(session: AsyncSession, code: str) -> _RedeemedCode | None:
 async def _refusal(
     session: AsyncSession, redeemed_code: _RedeemedCode, params: Params, verifier: str | None, by: Actor
 ) -> OAuthError | None:
-    """Check all that the code is bound to; notes what has to be noted of a refusal, and returns it."""
+    """Check all that the code is bound to; records and returns the error, if any."""
     stored_code, redirect_uri = redeemed_code.code, params.get("redirect_uri")
     if (
         redirect_uri is not None and redirect_uri != stored_code.redirect_uri
@@ -109,7 +109,7 @@ async def _refusal(
         return invalid_grant(_REFUSED)
     if stored_code.used_at is not None or stored_code.expires_at <= clock.now():
         return invalid_grant(_REFUSED)
-    if not redeemed_code.session_lives:  # whoever signed out meanwhile gives nothing more away, offline access neither
+    if not redeemed_code.session_lives:  # after sign-out nothing more is granted, offline access included
         return invalid_grant(_REFUSED)
     return None
 

@@ -49,7 +49,7 @@ async def redeem(server: AuthorizationServer, client: Client, params: Params, or
 
 
 async def _service(server: AuthorizationServer, client: Client, generation: int, origin: Origin) -> ActiveGrant | OAuthError:
-    """Return where the client's own grant stands; makes the grant with the client's first token."""
+    """Return the state of the client's own grant; creates the grant with the client's first token."""
     sid = server.service_sids.get(client.pk)
     if sid is not None:
         cached_grant = await server.tokens.active_grant(sid, generation)
@@ -58,7 +58,7 @@ async def _service(server: AuthorizationServer, client: Client, generation: int,
     if client.organization_id is None:
         return invalid_request("the client belongs to no organization")
     async with server.database.transaction() as session:
-        row = await session.get(OAuthClient, client.pk, with_for_update={"key_share": True})  # one grant, though many ask first
+        row = await session.get(OAuthClient, client.pk, with_for_update={"key_share": True})  # one grant, also if many ask first
         grant = await session.scalar(
             select(OAuthGrant).where(
                 OAuthGrant.oauth_client_id == client.pk, OAuthGrant.kind == GrantKind.SERVICE, OAuthGrant.ended_at.is_(None)

@@ -1,4 +1,4 @@
-"""`device_code` (RFC 8628 section 3.4): a device asks again and again until a person has decided, and gets tokens once."""
+"""`device_code` (RFC 8628 section 3.4): a device polls until a user has decided, and gets tokens once."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from latchpin.storage.models.oauth_grant import DeviceStatus
 
 NAME = client_admin.DEVICE
 PARAMETER = "device_code"
-_EARLY_SECONDS = 1  # what the network may take from the wait between two questions
+_EARLY_SECONDS = 1  # tolerance for network delays in the interval between two polls
 _REFUSED = "the device code is unknown, used, or not this client's"
 
 
 async def redeem(
     server: AuthorizationServer, session: AsyncSession, client: Client, params: Params, origin: Origin
 ) -> TokenResponse | OAuthError:
-    """Tell a device how far its request has come (section 3.5), or trade its code for tokens."""
+    """Return the status of a device's request (section 3.5), or exchange its code for tokens."""
     device_code = params.need(PARAMETER)
     row = await session.scalar(
         select(DeviceCode)
@@ -59,7 +59,7 @@ async def redeem(
 
 
 def _poll(row: DeviceCode) -> OAuthError | None:
-    """Return what a device is told that gets no tokens now, and note when it asked."""
+    """Return the error for a device that gets no tokens now, and record when it polled."""
     at = clock.now()
     if row.status is DeviceStatus.DENIED:
         return OAuthError("access_denied", "the person refused")
@@ -69,7 +69,7 @@ def _poll(row: DeviceCode) -> OAuthError | None:
         return None
     before, row.last_polled_at = row.last_polled_at, at
     if before is not None and (at - before).total_seconds() < row.interval_seconds - _EARLY_SECONDS:
-        row.interval_seconds += INTERVAL_SECONDS  # for this and all later questions (section 3.5)
+        row.interval_seconds += INTERVAL_SECONDS  # for this and all later polls (section 3.5)
         return OAuthError("slow_down", f"wait {row.interval_seconds} seconds between two questions")
     return OAuthError("authorization_pending", "the person has not decided yet")
 

@@ -1,6 +1,6 @@
-"""`refresh_token` (OAuth 2.1 section 4.3): rotated on every use; a spent one that comes back ends its family.
+"""`refresh_token` (OAuth 2.1 section 4.3): rotated on every use; replay of a used one ends its family.
 
-A client that asks twice at once, or never got the answer, is helped for ten seconds: it gets the very same answer again. That answer is
+A client that refreshes twice at once, or did not get the response, gets the same response again for ten seconds. That response is
 kept sealed under a key derived from the token it was traded for, so the database alone cannot open it, and only until the successor is
 used. Every other replay ends the grant, and that is committed before the refusal is raised.
 """
@@ -53,7 +53,7 @@ _PREDECESSOR = (
 async def redeem(
     server: AuthorizationServer, session: AsyncSession, client: Client, params: Params, origin: Origin
 ) -> TokenResponse | OAuthError:
-    """Trade a refresh token for new tokens. `scope` narrows the access token only; the family keeps its own (RFC 6749 section 6)."""
+    """Exchange a refresh token for new tokens. `scope` narrows the access token only; the family keeps its own (RFC 6749 section 6)."""
     refresh_token = params.need(PARAMETER)
     digest = {"digest": credentials.token_digest(refresh_token)}
     # Those who refresh or revoke a family come one after the other (PostgreSQL; SQLite has one writer). The grant's row is the only
@@ -109,7 +109,7 @@ async def _retry(
     active: ActiveGrant | RejectedCredential,
     by: Actor,
 ) -> TokenResponse | OAuthError:
-    """Judge a spent token: the same answer within the window, else the end of the family."""
+    """Handle a used token: the same response within the window, else the end of the family."""
     if token.sealed is not None and token.used_at is not None and clock.now() - token.used_at <= WINDOW:
         if token.token_request != _token_request(params, bound=grant.dpop_jkt if _is_bound(token) else None) or isinstance(
             active, RejectedCredential

@@ -1,7 +1,7 @@
-"""Token exchange (RFC 8693): an API key is traded for a short access token with as many scopes or fewer.
+"""Token exchange (RFC 8693): an API key is exchanged for a short-lived access token with the same or fewer scopes.
 
 So that browsers, edge code and other people's programs never hold the key: a server of the key's owner hands them the token. The key
-proves itself, so no app has to be registered. All tokens of a key belong to one grant, which counts for nothing once the key does not.
+proves itself, so no app has to be registered. All tokens of a key belong to one grant, which is active only while the key is.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def with_client(params: Params, authorization: str | None) -> Params:
 
 
 async def redeem(server: AuthorizationServer, client: Client, params: Params, origin: Origin) -> TokenResponse | OAuthError:
-    """Trade an API key for an access token (section 2.1); without `scope` for all that the key may."""
+    """Exchange an API key for an access token (section 2.1); without `scope` for all that the key may."""
     _check_kinds(params)
     generation = await server.now()
     key = await _verified_key(server, params, generation, origin)
@@ -99,7 +99,7 @@ async def _verified_key(server: AuthorizationServer, params: Params, generation:
 async def _grant(
     server: AuthorizationServer, client: Client, principal: Principal, generation: int, origin: Origin
 ) -> ActiveGrant | OAuthError:
-    """Return where the living grant of a key and a client stands; makes it with the first token."""
+    """Return the state of the active grant of a key and a client; creates it with the first token."""
     key_id = principal.credential.id or 0
     sid = server.exchange_sids.get((key_id, client.pk))
     if sid is not None:
@@ -107,7 +107,7 @@ async def _grant(
         if isinstance(cached_grant, ActiveGrant):
             return cached_grant
     async with server.database.transaction() as session:
-        key = await session.get(ApiKey, key_id, with_for_update={"key_share": True})  # one grant, though many ask first
+        key = await session.get(ApiKey, key_id, with_for_update={"key_share": True})  # one grant, also with concurrent first requests
         row = await session.get(OAuthClient, client.pk)
         if key is None or row is None:
             return invalid_request(_REFUSED)
