@@ -1,8 +1,8 @@
-"""Which waiting runs get a slot: a Space's limit, exclusive runs, and fairness between Spaces.
+"""Decides which waiting runs get a slot: a Space's limit, exclusive runs, and fairness between Spaces.
 
-A run waits in its row. It is admitted in the transaction that inserts it or in the one that ends another, and keeps its slot until its
+A waiting run is a row. It is admitted in the transaction that inserts it or in the one that ends another, and keeps its slot until its
 child process has ended and its row says so. Each group of runs (a Space, or a user's personal Space) has its own slots, so that a long
-queue of one Space holds up no other; the rank with which an admitted run is handed out is the number of slots its Space has taken, so
+queue of one Space does not delay another; the rank of an admitted run is the number of slots that its Space holds already, so
 that workers take every Space's first run before any Space's second.
 """
 
@@ -34,7 +34,7 @@ class Admission:
     max_concurrent_runs: int
 
     async def admit(self, session: AsyncSession, group: int) -> list[int]:
-        """Admit what may go of one group, and enqueue it; returns the runs' ids. Call `run_lifecycle.lock` first."""
+        """Admit the runs of one group that may start, and enqueue them; returns their ids. Call `run_lifecycle.lock` first."""
         taken, limit = await _taken(session, group), await self.limit(session, group)
         admitted: list[int] = []
         while taken < limit:
@@ -51,12 +51,12 @@ class Admission:
         return admitted
 
     async def limit(self, session: AsyncSession, group: int) -> int:
-        """Return how many runs of a group may go on at the same time."""
+        """Return how many runs of a group may hold slots at the same time."""
         own = await session.scalar(select(Space.max_concurrent_runs).where(Space.id == group)) if group > 0 else None
         return own or self.max_concurrent_runs
 
     async def reasons(self, session: AsyncSession, runs: Iterable[Run]) -> dict[int, str]:
-        """Say of each run that waits in the queue at which place it is and why; other runs are left out."""
+        """Return, for each run that waits, a text with its place in the queue and the reason; other runs are left out."""
         waiting = [run for run in runs if run.status is RunStatus.QUEUING]
         if not waiting:
             return {}

@@ -1,7 +1,7 @@
-"""Lists of agents: what a principal sees of them, filtered, sorted, in pages.
+"""Lists of the agents that a principal may see, filtered, sorted, in pages.
 
-These are hot reads. A statement is built once for each kind of question and kept; who asks, and for what, goes in when it is executed.
-Nothing that was read is kept. Each list is one statement and so one moment, whether a session or an executor executes it.
+These are frequent reads. A statement is built once for each kind of query and cached; principal and values are bound when it is executed.
+Results are not cached. Each list is one statement and so one consistent state, whether a session or an executor executes it.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _CONDITIONS: dict[str, ColumnElement[bool]] = {
     "config_type": Agent.config_type == bindparam("config_type"),
 }
 _TERMS = frozenset({"name", "text"})
-_KEPT = 500  # statements; far more than clients ask for, and an end to what somebody might try
+_KEPT = 500  # statements; far more than clients need, and a bound for hostile ones
 
 
 class AgentRow(msgspec.Struct, array_like=True, frozen=True):
-    """An agent as lists have it: the columns of these names."""
+    """An agent in a list: the columns of these names."""
 
     id: int
     space_id: int | None
@@ -89,7 +89,7 @@ class Filters:
     archived: bool | None = False
 
     def conditions(self) -> dict[str, Any]:
-        """Return what is asked for: names of conditions, with their values where they take one."""
+        """Return the conditions by name, with their values if they take one."""
         conditions: dict[str, Any] = {}
         if self.archived is not None:
             conditions["archived" if self.archived else "current"] = None
@@ -111,7 +111,7 @@ class Filters:
 async def list_all(
     reader: Queryable, principal: Principal, filters: Filters, *, sort: str = "name", descending: bool = False, limit: int | None = None
 ) -> list[AgentRow]:
-    """Return the visible agents, or the first `limit` of them. Raises Malformed for a sort."""
+    """Return the visible agents, or the first `limit` of them. Raises Malformed for an unknown sort."""
     conditions = filters.conditions()
     query = _list_query(access.visibility_of(principal), tuple(conditions), _sort(sort), descending, limit is not None)
     (encoded,) = await fetch_one(reader, query, _values(principal, conditions, limit=limit))
@@ -121,7 +121,7 @@ async def list_all(
 async def page(
     reader: Queryable, principal: Principal, filters: Filters, *, number: int, size: int, sort: str = "name", descending: bool = False
 ) -> CountedPage[AgentRow]:
-    """Return page `number` (1-based) of `size` visible agents with the length of the whole list. Raises Malformed for a sort."""
+    """Return page `number` (1-based) of `size` visible agents with the length of the whole list. Raises Malformed for an unknown sort."""
     conditions = filters.conditions()
     query = _page(access.visibility_of(principal), tuple(conditions), _sort(sort), descending)
     values = _values(principal, conditions, limit=size, offset=(number - 1) * size)
@@ -130,7 +130,7 @@ async def page(
 
 
 async def count(reader: Queryable, principal: Principal, filters: Filters) -> int:
-    """Return how many visible agents the filters leave."""
+    """Return how many visible agents match the filters."""
     conditions = filters.conditions()
     (total,) = await fetch_one(reader, _count(access.visibility_of(principal), tuple(conditions)), _values(principal, conditions))
     return total
@@ -180,7 +180,7 @@ def _where(visibility: VisibilityRules, conditions: tuple[str, ...]) -> tuple[Co
 
 
 def _values(principal: Principal, conditions: Mapping[str, Any], **more: int | None) -> dict[str, Any]:
-    """Return what a statement is executed with: who asks, for what, and how much of it."""
+    """Return a statement's parameters: the principal, the values of the conditions, and `more` such as a limit."""
     terms = {name: term for each in _TERMS.intersection(conditions) for name, term in parameters(each, conditions[each]).items()}
     return {**access.visibility_params(principal), **conditions, **terms, **more}
 

@@ -1,6 +1,6 @@
-"""Agents one by one, and their saved versions; `agent_lists` has the lists.
+"""Single agents and their saved versions; `agent_lists` has the lists.
 
-Every read starts from `access.visible_agents`; a change asks first whether the agent is visible (Missing), then for the role (Denied).
+Every read starts from `access.visible_agents`; a change checks first that the agent is visible (Missing), then the role (Denied).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ async def version(session: AsyncSession, agent_id: int, number: int) -> AgentVer
 
 
 async def parse(text: str) -> definitions.Definition:
-    """Read a definition in a thread, at the edge and outside any transaction: it takes the processor for up to tens of milliseconds."""
+    """Read a definition in a thread, at the edge and outside any transaction: it takes up to tens of milliseconds of processor time."""
     return await asyncio.to_thread(definitions.parse, text)
 
 
@@ -77,7 +77,7 @@ async def create(
 ) -> Agent:
     """Make an agent from a definition, in a Space where the principal is an editor, or (None) in its user's personal Space.
 
-    `parsed` is what `parse` made of this text; a server gives it, so that no transaction waits for the parser.
+    `parsed` is the result of `parse` for this text; a server gives it, so that no transaction waits for the parser.
     An agent that an app makes on its own behalf has no owner.
     Raises DefinitionError (an Invalid) with every problem of the text, Missing for a Space that is not visible, Denied.
     """
@@ -107,7 +107,7 @@ async def change(
 ) -> Agent:
     """Save a new version from a definition; `parsed` as for `create`.
 
-    Get the agent by `get_for_change`. What `definitions.is_same` takes for the same text adds nothing.
+    Get the agent by `get_for_change`. A text that is the same by `definitions.is_same` adds no version.
 
     Raises DefinitionError, Conflict where the agent has too many versions.
     """
@@ -132,7 +132,7 @@ async def restore(
     comment: str | None,
     by: Actor,
 ) -> Agent:
-    """Make an old version's text the newest version; the counter goes on, nothing is lost. `parsed` as for `create`: texts never change.
+    """Make an old version's text the newest version; the version number rises. `parsed` as for `create`: stored texts never change.
 
     Raises Missing for an unknown version, Conflict where the agent has too many.
     """
@@ -150,7 +150,7 @@ async def move(session: AsyncSession, principal: Principal, agent: Agent, space_
     """Move an agent with its runs to another Space, or (None) into its owner's personal Space. Get the agent by `get_for_change`.
 
     The principal must be an editor there as well. Raises Missing for a Space that is not visible, Denied, and Denied for everybody but
-    the owner where the agent would go into a personal Space. Moving it to where it is changes nothing.
+    the owner if the target is a personal Space. Moving it to the Space where it is changes nothing.
     """
     await _require_editor(session, principal, space_id)
     if space_id is None and agent.user_id != principal.user_id:
@@ -183,7 +183,7 @@ def group_of_runs(agent: Agent) -> int:
 
 
 async def _names_of_spaces(session: AsyncSession, *ids: int | None) -> dict[int | None, str]:
-    """Return the names of Spaces that are kept until the commit, by id; raises Missing for one that is gone."""
+    """Return the names of Spaces by id, locked against deletion until the commit; raises Missing for one that is gone."""
     space_ids = [each for each in ids if each is not None]
     query = select(Space.id, Space.name).where(Space.id.in_(space_ids)).order_by(Space.id).with_for_update(read=True, key_share=True)
     names: dict[int | None, str] = {row.id: row.name for row in await session.execute(query)}
@@ -201,7 +201,7 @@ async def archive(session: AsyncSession, agent: Agent, *, by: Actor) -> None:
 
 
 async def unarchive(session: AsyncSession, agent: Agent, *, by: Actor) -> None:
-    """Bring an archived agent back; doing it twice changes nothing."""
+    """Restore an archived agent to the lists; doing it twice changes nothing."""
     if agent.archived_at is not None:
         agent.archived_at = None
         record(session, events.AgentUnarchived(target_id=agent.id, target_name=agent.name), by)
@@ -215,7 +215,7 @@ async def by_name(session: AsyncSession, principal: Principal, name: str, space_
 
 
 async def _require_editor(session: AsyncSession, principal: Principal, space_id: int | None) -> None:
-    """Raise Missing for a Space that the principal cannot enter, Denied where it enters but may not write: what it makes, it must see."""
+    """Raise Missing for a Space that the principal cannot enter, Denied for one that it cannot write to: it must see what it makes."""
     role = await access.role_in(session, principal, space_id)
     if role is None and space_id is None:
         message = "This credential cannot use a personal Space. Name a Space that it may use: `spaceId` is the Space's id."
@@ -254,17 +254,17 @@ async def _add_version(session: AsyncSession, agent: Agent, text: str, comment: 
 
 
 def _author(by: Actor) -> str:
-    """Return who saved a version; an app that acts on its own behalf is called by the name that people know."""
+    """Return who saved a version; an app that acts on its own behalf is named by the client's name."""
     is_app = by.user_id is None and by.credential_kind == CredentialKind.ACCESS_TOKEN
     return by.credential_name if is_app else by.name
 
 
 def require_sound_comment(comment: str | None) -> None:
-    """Raise Invalid for a comment that cannot be kept with a version; `create`, `change` and `restore` ask this themselves."""
+    """Raise Invalid for a comment that cannot be stored with a version; `create`, `change` and `restore` call this themselves."""
     form = FieldValidation()
     form.line("comment", _short(comment) or "", most=200, required=False)
     if not form.problems:
-        form.no_key("comment", comment or "")  # also where it is cut
+        form.no_key("comment", comment or "")  # also if it is cut afterwards
     form.done()
 
 

@@ -1,7 +1,7 @@
 """What an agent definition says, as frozen structs.
 
 Nothing here checks anything: only `definitions.parse` makes a `Definition` that may be trusted.
-The bounds are kept beside the fields, so that the reader, the tests and the reference agree.
+The bounds stand beside the fields, so that the reader, the tests and the reference agree.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class AgentType(StrEnum):
 
 
 class FieldType(StrEnum):
-    """What becomes of the text that a field's selector finds."""
+    """The type into which the text that a field's selector finds is converted."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -106,7 +106,7 @@ class InputParameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """How the start URL is asked for. Header and form values may hold `{parameter}` placeholders."""
+    """How the start URL is requested. Header and form values may hold `{parameter}` placeholders."""
 
     method: Method = Method.GET
     headers: tuple[tuple[str, str], ...] = ()
@@ -157,7 +157,7 @@ class Pagination(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run stops by itself: `timeout_seconds` is for one request, `max_run_seconds` for a run."""
+    """When a run stops by itself: `timeout_seconds` is for one request, `max_run_seconds` for a run."""
 
     max_pages: int = 100
     max_records: int = 10_000

@@ -1,6 +1,6 @@
 """What is wrong with a definition, and where.
 
-Problems are gathered, not raised one by one, so that an author sees all of them after one attempt.
+Problems are collected, not raised one by one, so that an author sees all of them after one attempt.
 A message may repeat a field's name but never a value: a value may be a secret pasted in the wrong place.
 """
 

@@ -1,7 +1,7 @@
-"""Reading one mapping of the YAML tree, field by field, with a path and a place for every complaint.
+"""Reading one mapping of the YAML tree, field by field, with a path and a position for every problem.
 
-A reader never raises: it notes a problem and returns a value of the right type, so that all is checked.
-The caller must not use what was read before `Problems.raise_any`.
+A reader never raises: it notes a problem and returns a value of the right type, so that everything is checked.
+The caller must not use the values before it has called `Problems.raise_any`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Section:
     def _take(self, key: yaml.Node, value: yaml.Node) -> None:
         if not isinstance(key, yaml.ScalarNode):
             self.problems.add(key.start_mark, self.path, "a field name must be plain text")
-        elif match := _NOT_IN_NAMES.search(key.value):  # written as an escape; what a problem names is shown, on terminals too
+        elif match := _NOT_IN_NAMES.search(key.value):  # as an escape: problems are shown on terminals too
             self.problems.add(key.start_mark, self.path, f"a field name must not hold the character U+{ord(match[0]):04X}")
         elif key.value in self.keys:
             first = self.keys[key.value].start_mark.line + 1
@@ -64,7 +64,7 @@ class Section:
         return f"{self.path}.{name}" if self.path else name
 
     def has(self, name: str) -> bool:
-        """Whether the field is written, even if it is empty."""
+        """Whether the field is present, even if it is empty."""
         return name in self.keys
 
     def problem(self, name: str, message: str) -> None:
@@ -84,7 +84,7 @@ class Section:
             self.problem(name, f"`{name}` is required")
 
     def refuse(self, name: str, message: str) -> None:
-        """Note a problem if the field is written at all."""
+        """Note a problem if the field is present."""
         if self.has(name):
             self.problem(name, message)
 
@@ -241,7 +241,7 @@ class Section:
         return list(node.value[:most])
 
     def pairs(self, name: str, most: int) -> tuple[Section | None, tuple[tuple[str, str], ...]]:
-        """Read a mapping of free names to one-line values; the section is there to complain on."""
+        """Read a mapping of free names to one-line values; the section is for noting problems."""
         section = self.section(name, None)
         if section is None:
             return None, ()

@@ -1,7 +1,7 @@
 """From the root mapping to a `Definition`: what each part may hold and how the parts must fit together.
 
-Every function takes the `Section` it reads, notes problems on it and returns a struct that is only good
-if nothing was noted.
+Every function takes the `Section` it reads, notes problems on it and returns a struct that is valid only
+if no problem was noted.
 """
 
 from __future__ import annotations

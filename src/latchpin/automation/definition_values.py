@@ -1,6 +1,6 @@
 """What single values of a definition must look like: selectors, addresses, names, headers, date formats.
 
-Each function returns the message to show, or None when the value is good. No message repeats the value.
+Each function returns the message to show, or None when the value is valid. No message repeats the value.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def date_format_problem(value: str) -> str | None:
 
 
 def url_problem(value: str) -> str | None:
-    """Check the start URL, all but whether its placeholders are declared."""
+    """Check the start URL, except whether its placeholders are declared."""
     if brace := brace_problem(value):
         return brace
     if re.search(r"[\s\\\"<>^`|]", value):
@@ -108,7 +108,7 @@ def url_problem(value: str) -> str | None:
 
 
 def _parts_problem(parts: SplitResult) -> str | None:
-    """Check the parts of an address; raises ValueError where the port is not one."""
+    """Check the parts of a URL; raises ValueError for an invalid port."""
     if "{" in parts.scheme + parts.netloc or not parts.scheme:
         return "must start with `https://` and a host; only path and query may hold `{parameter}`"
     if parts.scheme not in ("http", "https"):

@@ -1,7 +1,7 @@
-"""From text to a YAML node tree with line marks, and nothing else of YAML.
+"""From text to a YAML node tree with line marks, without YAML's other features.
 
 Anchors, aliases, tags, several documents, deep nesting and very many nodes are refused, so that a text stays a small tree.
-Values are left as written: what `yes` or `2026-01-01` mean is decided by the field that they are for.
+Values are left as written: the field that they belong to decides what `yes` or `2026-01-01` means.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from latchpin.kit import plain_text
 
 MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 10
-MAX_NODES: Final = 5_000  # a full definition has a few hundred; far more would only keep the process busy
+MAX_NODES: Final = 5_000  # a long definition has a few hundred; far more would only cost time
 _NULL: Final = "tag:yaml.org,2002:null"
 
 _OWN_KEY: Final = re.compile(secret_forms.PASTED_API_KEY)
@@ -58,7 +58,7 @@ def compose(text: str | bytes) -> yaml.MappingNode:
 
 
 class _Composer(yaml.SafeLoader):
-    """PyYAML's composer, which never gets as far as building an object."""
+    """PyYAML's composer, which builds nodes and never an object."""
 
     def __init__(self, text: str, problems: Problems) -> None:
         super().__init__(text)
@@ -67,7 +67,7 @@ class _Composer(yaml.SafeLoader):
         self.nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose one node; an alias becomes an empty value, so that what follows is still looked at."""
+        """Compose one node; an alias becomes an empty value, so that the rest is still checked."""
         # PyYAML's stubs leave the parser's methods untyped.
         event = self.peek_event()  # type: ignore[no-untyped-call]
         mark = event.start_mark or Position(0, 0)
@@ -96,7 +96,7 @@ class _Composer(yaml.SafeLoader):
 
 
 def with_line_feeds(text: str) -> str:
-    """Return a definition's text as it is kept: without a byte order mark, its lines ended as on Unix."""
+    """Return a definition's text as it is stored: without a byte order mark, its lines ended as on Unix."""
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,6 +1,6 @@
 """Agent definitions: from the text an author writes to what a crawl needs, and back.
 
-Pure: no database, no network, and no object is ever built from YAML. Only `parse` makes one to trust;
+Pure: no database, no network, and no object is ever built from YAML. Only `parse` returns a trusted definition;
 `dump` writes its canonical text, and `parse(dump(definition)) == definition` always holds.
 """
 
@@ -49,9 +49,9 @@ def parse(text: str | bytes) -> Definition:
 
 
 def is_same(old: str, new: str, parsed: Definition) -> bool:
-    """Whether two texts are one definition, comments included: how lines end and how a keyboard made a letter does not count.
+    """Whether two texts are the same definition, comments included; line endings and Unicode composition are ignored.
 
-    A value that the crawler compares letter by letter, such as a selector, counts as it is written. `parsed` is what `new` says.
+    Values that the crawler compares exactly, such as selectors, must be identical. `parsed` is the definition of `new`.
     """
     if old == new:
         return True

@@ -1,4 +1,4 @@
-"""What starting, executing and ending runs needs of the deployment: put together once for each process."""
+"""The parts that starting, executing and ending runs need, put together once for each process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latchpin.storage.sqlite_file import sqlite_file
 
 @dataclass(frozen=True, slots=True)
 class RunEngine:
-    """Slots and queue, the secrets that inputs are sealed under, and where files are kept."""
+    """Slots and queue, the secrets that encrypt inputs, and the file store."""
 
     admission: Admission
     secrets: Secrets

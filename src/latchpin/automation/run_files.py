@@ -1,4 +1,4 @@
-"""Files of runs: what there is, where it lies in the store, and addresses that open one for a few minutes without a header."""
+"""Files of runs: their rows, their keys in the file store, and signed paths that open one for a few minutes without a credential."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATH = "/api/files"
 
 
 def prefix_of(run_id: int) -> str:
-    """Return what the keys of a run's files begin with."""
+    """Return the prefix of the keys of a run's files."""
     return f"runs/{run_id}"
 
 
@@ -30,7 +30,7 @@ def key_of(lease: Lease, name: str) -> str:
 
 
 async def add(session: AsyncSession, lease: Lease, kind: RunFileType, name: str, size: int = 0) -> RunFile:
-    """Note a file of an attempt."""
+    """Record a file of an attempt."""
     file = RunFile(
         run_id=lease.run_id,
         fencing_token=lease.fencing_token,
@@ -46,7 +46,7 @@ async def add(session: AsyncSession, lease: Lease, kind: RunFileType, name: str,
 
 
 async def set_size(session: AsyncSession, file_id: int, size: int, kind: RunFileType | None = None) -> None:
-    """Note how many bytes a file has by now, and what it has become."""
+    """Record a file's present size in bytes, and its new type."""
     values = {"size": size} | ({"file_type": kind} if kind is not None else {})
     await session.execute(update(RunFile).where(RunFile.id == file_id).values(**values).execution_options(synchronize_session=False))
 
@@ -77,7 +77,7 @@ async def delivered(session: AsyncSession, run: Run) -> RunFile | None:
 
 
 async def remove(session: AsyncSession, run_id: int, *, keep_logs: bool = False) -> list[str]:
-    """Take a run's files off the list; returns their keys, whose bytes the caller deletes after the commit."""
+    """Mark a run's files as removed; returns their keys, whose bytes the caller deletes after the commit."""
     rows = await of_run(session, run_id)
     gone = [row for row in rows if not (keep_logs and row.file_type in (RunFileType.LOG_TEXT, RunFileType.LOG_HTML))]
     for row in gone:
@@ -92,7 +92,7 @@ def signed_path(file: RunFile, secrets: Secrets, *, minutes: int) -> str:
 
 
 async def opened(session: AsyncSession, file_id: int, expires: int, signature: str, secrets: Secrets) -> RunFile:
-    """Return the file that a signed path names; raises Missing where it is over, changed, or the file is gone."""
+    """Return the file that a signed path names; raises Missing if the path has expired or was changed, or the file is gone."""
     sound = hmac.compare_digest(signature.encode(), _signature(file_id, expires, secrets).encode())
     file = await session.get(RunFile, file_id) if sound and expires > clock.timestamp() else None
     if file is None or file.removed_at is not None:

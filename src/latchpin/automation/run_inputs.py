@@ -1,4 +1,4 @@
-"""Input parameters of a run: checked against the definition, and the encrypted ones sealed by the deployment's secrets."""
+"""Input parameters of a run: checked against the definition, and the secret ones encrypted with the deployment's secrets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _decode = msgspec.json.Decoder(dict[str, str]).decode
 
 @dataclass(frozen=True, slots=True)
 class RunInput:
-    """Values by parameter name: what may be shown, and what may not."""
+    """Values by parameter name: those that may be shown, and the secret ones."""
 
     plain: dict[str, str]
     encrypted: dict[str, str]
@@ -54,7 +54,7 @@ def _text(name: str, value: object) -> str:
 
 
 def check(definition: Definition, given: Mapping[str, str]) -> RunInput:
-    """Complete the given values by the defaults; names are found in any case. Raises Malformed with every problem at once."""
+    """Add the defaults to the given values; the case of names is ignored. Raises Malformed with every problem at once."""
     declared = {each.name.lower(): each for each in definition.input_parameters}
     problems: list[FieldProblem] = []
     values: dict[str, str] = {}
@@ -104,7 +104,7 @@ def store(run: Run, run_input: RunInput, secrets: Secrets) -> None:
 
 
 def load(run: Run, secrets: Secrets) -> RunInput:
-    """Return a run's values; raises DecryptionError where the deployment's secrets are others, LookupError where they were removed."""
+    """Return a run's values; raises DecryptionError if the deployment's secrets differ, LookupError if the values were removed."""
     if run.input is None:
         raise LookupError
     sealed = run.sealed_input

@@ -22,7 +22,7 @@ _BY_WORKER = Cause(TransitionCause.WORKER)
 
 @dataclass(frozen=True, slots=True)
 class TakenRun:
-    """A run that a worker has just taken: its row, the text of the definition that it executes, and what an earlier attempt left."""
+    """A run that a worker has just taken: its row, the text of the definition that it executes, and the files of earlier attempts."""
 
     run: Run
     lease: Lease
@@ -51,7 +51,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What is asked of the worker that has a run."""
+    """Whether the worker of a run should stop or kill it."""
 
     stop: bool
     kill: bool
@@ -69,7 +69,7 @@ class Outcome:
 
 
 async def take(session: AsyncSession, run_id: int, worker: Worker, *, lease_seconds: int) -> TakenRun | None:
-    """Make an admitted run the worker's, Starting from the beginning; None where it is not to be had any more."""
+    """Make an admitted run the worker's, Starting from the beginning; None if it is no longer available."""
     organization_id = await session.scalar(select(Run.organization_id).where(Run.id == run_id))
     if organization_id is None:
         return None
@@ -95,7 +95,7 @@ async def take(session: AsyncSession, run_id: int, worker: Worker, *, lease_seco
 
 
 async def report(session: AsyncSession, lease: Lease, counters: Counters, *, lease_seconds: int) -> Orders:
-    """Write how far a run has come, renew its lease, and return what is asked of its worker; raises LeaseLost."""
+    """Write how far a run has come, renew its lease, and return the orders for its worker; raises LeaseLost."""
     expires = await now(session) + timedelta(seconds=lease_seconds)
     result = await session.execute(
         update(Run)
@@ -111,7 +111,7 @@ async def report(session: AsyncSession, lease: Lease, counters: Counters, *, lea
 
 
 async def orders(session: AsyncSession, owner: int) -> dict[int, Orders]:
-    """Return what is asked of a worker, by run; a run that is missing is not the worker's any more."""
+    """Return the orders for a worker, by run; a run that is missing no longer belongs to the worker."""
     rows = await session.execute(
         select(Run.id, Run.stop_requested_at, Run.kill_requested_at).where(Run.owner == owner, Run.ended_at.is_(None))
     )
@@ -119,7 +119,7 @@ async def orders(session: AsyncSession, owner: int) -> dict[int, Orders]:
 
 
 async def advance(session: AsyncSession, lease: Lease, to: RunStatus) -> RunStatus:
-    """Move a run that goes on to Running or Exporting, unless it is Stopping; returns its status. Raises LeaseLost."""
+    """Move a run to Running or Exporting, unless it is Stopping; returns its status. Raises LeaseLost."""
     run = await _load(session, lease)
     if run.status is not RunStatus.STOPPING:
         await run_lifecycle.move(session, run, to, Cause(TransitionCause.CHILD), message=run.message, lease=lease)
@@ -127,9 +127,9 @@ async def advance(session: AsyncSession, lease: Lease, to: RunStatus) -> RunStat
 
 
 async def end(session: AsyncSession, lease: Lease, outcome: Outcome, admission: Admission) -> RunStatus:
-    """End a run after its child process has ended, and give its slot on; returns its last status. Raises LeaseLost.
+    """End a run after its child process has ended, and give its slot to another; returns its last status. Raises LeaseLost.
 
-    What was asked to stop ends as Stopped, whatever the outcome. The outcome's message wins over what was said when it was asked.
+    A run that was asked to stop ends as Stopped, whatever the outcome. The outcome's message replaces that of the stop request.
     """
     run = await _load(session, lease)
     to = RunStatus.STOPPED if run.status is RunStatus.STOPPING else outcome.status
@@ -144,7 +144,7 @@ async def end(session: AsyncSession, lease: Lease, outcome: Outcome, admission: 
 
 
 async def hand_back(session: AsyncSession, lease: Lease, admission: Admission, message: str) -> RunStatus:
-    """Put a run whose child process has ended back into the queue, to begin again elsewhere; one that is Stopping is Stopped."""
+    """Put a run whose child process has ended back into the queue, to start again elsewhere; one that is Stopping becomes Stopped."""
     run = await _load(session, lease)
     cause = Cause(TransitionCause.WORKER_STOPPED, None, run.server_name)
     to = RunStatus.STOPPED if run.status is RunStatus.STOPPING else RunStatus.QUEUING
@@ -154,13 +154,13 @@ async def hand_back(session: AsyncSession, lease: Lease, admission: Admission, m
 
 
 async def owners(session: AsyncSession) -> frozenset[int]:
-    """Return the ids of all workers that own a run, whether they are still there or not."""
+    """Return the ids of all workers that own a run, whether they are still connected or not."""
     rows = await session.scalars(select(Run.owner).where(Run.owner.is_not(None), Run.ended_at.is_(None)).distinct())
     return frozenset(owner for owner in rows if owner is not None)
 
 
 async def expired(session: AsyncSession, *, owners: frozenset[int] | None = None) -> list[tuple[int, int]]:
-    """Return (run, organization) of the runs whose lease has run out, or whose owner is one of these, known to be gone."""
+    """Return (run, organization) of the runs whose lease has expired, or whose owner is one of `owners`, which are known to be gone."""
     gone = Run.owner.in_(owners) if owners is not None else Run.lease_expires_at < await now(session)
     query = select(Run.id, Run.organization_id).where(Run.owner.is_not(None), Run.ended_at.is_(None), gone)
     return [(row[0], row[1]) for row in (await session.execute(query)).all()]
@@ -175,7 +175,7 @@ async def end_lost(
     lease_seconds: int,
     owners: frozenset[int] | None = None,
 ) -> Run | None:
-    """End a run whose worker is lost, saying since when and what was saved; None where it was not lost after all."""
+    """End a run whose worker is lost, with a message about when it was lost and what was saved; None if it was not lost after all."""
     await run_lifecycle.lock(session, organization_id)
     run = await session.scalar(select(Run).where(Run.id == run_id).execution_options(populate_existing=True))
     at = await now(session)

@@ -61,7 +61,7 @@ NO_COUNTERS: Mapping[str, Any] = MappingProxyType(
 
 
 class IllegalMove(Exception):
-    """A part of the deployment tried to move a run along no edge; a fault of ours, never of a caller."""
+    """A part of the deployment tried to move a run along no edge; a bug, never a caller's mistake."""
 
 
 class StatusChanged(Exception):
@@ -69,12 +69,12 @@ class StatusChanged(Exception):
 
 
 class LeaseLost(Exception):
-    """The worker does not own the run any more and may write nothing to it."""
+    """The worker no longer owns the run and may write nothing to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What a worker shows with every write: which run, its own id, and the token of its attempt."""
+    """What a worker must present with every write: the run, its own id, and the fencing token of its attempt."""
 
     run_id: int
     owner: int
@@ -98,13 +98,13 @@ _BY_CREDENTIAL = {
 
 
 def cause_of(by: Actor) -> Cause:
-    """Return the cause that a caller is: a person, a key or an app, with a name for people."""
+    """Return the cause for a caller: a person, a key or an app, with a name for people."""
     kind = _BY_CREDENTIAL.get(by.credential_kind, TransitionCause.PERSON)
     return Cause(kind, by.user_id or None, by.name[:200])
 
 
 async def lock(session: AsyncSession, organization_id: int) -> None:
-    """Let the transactions that move runs of an organization come one by one; call it before any row of them is locked.
+    """Make transactions that move runs of an organization take turns; call it before any of these rows is locked.
 
     SQLite has one writer anyway. On PostgreSQL runs, agents and slots are locked in various orders, so that one lock for all of them
     is what keeps two moves from waiting for each other.
@@ -132,12 +132,12 @@ async def move(
 ) -> None:
     """Move a run to another status; `message` replaces the run's, `values` are further columns of the same update.
 
-    Call `lock` first. Raises IllegalMove, LeaseLost (with `lease`), StatusChanged where the row is not as it was read.
+    Call `lock` first. Raises IllegalMove, LeaseLost (with `lease`), StatusChanged if another transaction has moved it.
     """
     _require_edge(run.status, to)
     at = clock.now()
     changes = {"status": to, "message": message, **_stamps(to, at), **(values or {})}
-    # Agents are locked before their runs, as by whoever moves an agent; SQLite leaves FOR UPDATE out.
+    # Agents are locked before their runs, as when an agent is moved; SQLite ignores FOR UPDATE.
     await session.execute(select(Agent.id).where(Agent.id == run.agent_id).with_for_update(key_share=True))
     where = [Run.id == run.id, Run.status == run.status]
     if lease is not None:
@@ -161,7 +161,7 @@ def _require_edge(before: RunStatus | None, to: RunStatus) -> None:
 
 
 def _stamps(to: RunStatus, at: datetime) -> dict[str, Any]:
-    """Return what else a status means for the row."""
+    """Return the other columns that change with a status."""
     if to is _S.FAILED:
         return {"archived_at": at}
     if to in FINISHED:
@@ -212,7 +212,7 @@ async def _record(
 
 
 async def _touch_agent(session: AsyncSession, run: Run, to: RunStatus, at: datetime) -> None:
-    """Let the agent's row show its last run's status, when something happened, and how many of its runs have not ended."""
+    """Update the agent's row: its last run's status, when something happened, and how many of its runs have not ended."""
     unfinished = select(func.count()).where(Run.agent_id == run.agent_id, Run.ended_at.is_(None)).scalar_subquery()
     await session.execute(
         update(Agent)

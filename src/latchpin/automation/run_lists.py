@@ -27,19 +27,19 @@ async def recent(session: AsyncSession, agent_id: int, limit: int) -> list[Run]:
 
 
 async def counts(session: AsyncSession, agent_id: int) -> list[StatusCount]:
-    """Return how many runs an agent has of each status that it has any of, by status."""
+    """Return how many runs an agent has in each status, ordered by status; statuses without runs are left out."""
     query = select(Run.status, func.count()).where(Run.agent_id == agent_id).group_by(Run.status).order_by(Run.status)
     return [StatusCount(row[0], row[1]) for row in (await session.execute(query)).all()]
 
 
 async def transitions(session: AsyncSession, run_id: int) -> list[RunTransition]:
-    """Return what became of a run, oldest first. Check first that the run is visible."""
+    """Return a run's transitions, oldest first. Check first that the run is visible."""
     query = select(RunTransition).where(RunTransition.run_id == run_id).order_by(RunTransition.ordinal)
     return list((await session.scalars(query)).all())
 
 
 async def organization_name(session: AsyncSession, organization_id: int) -> str | None:
-    """Return the name that a run's organization has."""
+    """Return the name of a run's organization."""
     return await session.scalar(select(Organization.name).where(Organization.id == organization_id))
 
 

@@ -58,7 +58,7 @@ async def _delete_row(session: AsyncSession, run: Run) -> None:
 
 
 async def was_removed(session: AsyncSession, organization_id: int, run_id: int) -> bool:
-    """Whether a run of the organization was deleted before, so that a repeated request is answered like the first."""
+    """Whether a run of the organization was deleted before, so that a repeated request gets the same response as the first."""
     query = select(
         exists().where(
             AuditEvent.target_kind == "run",

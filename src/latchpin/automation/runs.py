@@ -1,6 +1,6 @@
-"""Runs one by one: started, stopped, killed, restarted and deleted by a caller; `run_lists` has the lists.
+"""Single runs: started, stopped, killed, restarted and deleted by a caller; `run_lists` has the lists.
 
-A run is visible where its agent is. A change asks first whether it is visible (Missing), then for the role (Denied).
+A run is visible where its agent is. A change checks first that it is visible (Missing), then the role (Denied).
 """
 
 from __future__ import annotations
@@ -98,9 +98,9 @@ async def start(
     by: Actor,
     origin: Origin | None = None,
 ) -> Run:
-    """Start a run of the agent's version whose definition is given; it is Queuing, and admitted at once where a slot is free.
+    """Start a run of the agent's version whose definition is given; its status is Queuing, and it is admitted at once if a slot is free.
 
-    Get the agent by `get_agent_to_start`; it is read anew and locked here. `origin` is the caller where None.
+    Get the agent by `get_agent_to_start`; it is read again and locked here. None as `origin` means the caller.
     Raises Malformed for the input, Conflict where the agent is archived, or in progress and one of the two runs is exclusive.
     """
     run_input = run_inputs.check(definition, new.input)
@@ -145,7 +145,7 @@ async def start(
 
 
 def origin_of(by: Actor) -> Origin:
-    """Return what a caller is as the origin of a run."""
+    """Return the origin of a run that a caller starts."""
     kind = _ORIGINS.get(by.credential_kind, RunOrigin.USER)
     return Origin(kind, by.user_id, by.name) if kind is RunOrigin.USER else Origin(kind, by.credential_id, by.credential_name)
 
@@ -167,7 +167,7 @@ async def _require_idle(session: AsyncSession, agent: Agent) -> None:
 
 
 async def stop(session: AsyncSession, run: Run, *, engine: RunEngine, by: Actor, agent_name: str) -> None:
-    """Ask a run to finish the page at hand and end; one that only waits is Stopped at once. Does nothing to one that has ended.
+    """Ask a run to finish the current page and end; one that still waits is Stopped at once. Does nothing to one that has ended.
 
     Get the run by `get_for_change`.
     """

@@ -20,7 +20,7 @@ class Counts:
 
 
 async def of_spaces(session: AsyncSession, space_ids: Iterable[int]) -> dict[int, Counts]:
-    """Return the counts of Spaces by id. Give only ids that were found visible."""
+    """Return the counts of Spaces by id. Give only ids of Spaces that are visible to the caller."""
     ids = list(space_ids)
     agents = await session.execute(
         select(Agent.space_id, func.count()).where(Agent.space_id.in_(ids), Agent.archived_at.is_(None)).group_by(Agent.space_id)

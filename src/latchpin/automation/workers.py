@@ -1,4 +1,4 @@
-"""The workers that are connected: each has a row that it renews, and removes when it ends in order."""
+"""The workers that are connected: each has a row that it renews, and removes when it ends normally."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from latchpin.storage.database_time import now
 from latchpin.storage.models import Worker
 
-SILENT_SECONDS = 30  # after which a worker counts as not connected
+SILENT_SECONDS = 30  # after which a worker is treated as not connected
 
 
 async def connect(session: AsyncSession, *, name: str, host: str, process_id: int, slots: int) -> Worker:
-    """Note a worker that has just started."""
+    """Record a worker that has just started."""
     at = await now(session)
     worker = Worker(name=name, host=host, process_id=process_id, slots=slots, started_at=at, heartbeat_at=at)
     session.add(worker)
@@ -23,13 +23,13 @@ async def connect(session: AsyncSession, *, name: str, host: str, process_id: in
 
 
 async def renew(session: AsyncSession, worker_id: int) -> bool:
-    """Note that a worker is alive; returns whether its row is still there."""
+    """Record that a worker is alive; returns whether its row still exists."""
     done = await session.execute(update(Worker).where(Worker.id == worker_id).values(heartbeat_at=await now(session)))
     return bool(done.rowcount)  # type: ignore[attr-defined]
 
 
 async def drain(session: AsyncSession, worker_id: int) -> None:
-    """Note that a worker takes no more runs."""
+    """Record that a worker takes no more runs."""
     await session.execute(update(Worker).where(Worker.id == worker_id).values(draining_at=await now(session)))
 
 
@@ -44,11 +44,11 @@ async def list_all(session: AsyncSession) -> list[Worker]:
 
 
 async def any_connected(session: AsyncSession) -> bool:
-    """Whether some worker has answered lately and takes runs."""
+    """Whether a worker has renewed its row lately and takes runs."""
     since = await now(session) - timedelta(seconds=SILENT_SECONDS)
     return bool(await session.scalar(select(exists().where(Worker.heartbeat_at > since, Worker.draining_at.is_(None)))))
 
 
 async def purge_silent(session: AsyncSession) -> None:
-    """Remove workers that have not answered for a day."""
+    """Remove workers that have not renewed their rows for a day."""
     await session.execute(delete(Worker).where(Worker.heartbeat_at < await now(session) - timedelta(days=1)))

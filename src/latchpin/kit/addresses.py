@@ -1,6 +1,6 @@
-"""Addresses of the Internet Protocol: how proxies write them, and which are somebody's on the public Internet. Pure.
+"""IP addresses: how proxies write them, and which are on the public Internet. Pure.
 
-What leads into one's own network in some other writing is not public either: IPv4-mapped and IPv4-compatible IPv6, NAT64, 6to4, Teredo.
+IPv6 forms that may lead to an IPv4 address in one's own network are not public: IPv4-mapped, IPv4-compatible, NAT64, 6to4, Teredo.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import ipaddress
 import re
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is handed out (RFC 3513); NAT64 and IPv4-mapped addresses are outside of it
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # all allocated addresses (RFC 3513); NAT64 and IPv4-mapped addresses are outside of it
 _NEVER = tuple(
     ipaddress.ip_network(each)
     for each in (
@@ -28,9 +28,9 @@ _HOME = tuple(
 
 
 def read(text: str | None) -> Address | None:
-    """Return an address, or None; an IPv4 one that came over an IPv6 socket (::ffff:192.0.2.1) counts as what it is.
+    """Return an address, or None; an IPv4 address that came over an IPv6 socket (::ffff:192.0.2.1) is returned as IPv4.
 
-    One with a zone (fe80::1%eth0) is none: the zone may be any text of any length, and means nothing to another host.
+    Returns None for one with a zone (fe80::1%eth0): the zone may be any text of any length, and means nothing to another host.
     """
     address = _read(text or "")
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
@@ -49,7 +49,7 @@ def read_forwarded(text: str) -> Address | None:
 
 
 def is_public(text: str) -> bool:
-    """Whether an address in its usual writing is one on the public Internet; text that is no address is not."""
+    """Whether an address in its usual notation is on the public Internet; False for text that is no address."""
     address = _read(text)
     if address is None or any(address in network for network in _NEVER):
         return False
@@ -59,7 +59,7 @@ def is_public(text: str) -> bool:
 
 
 def is_home(text: str) -> bool:
-    """Whether an address is a loopback or private one; link-local ones, where clouds keep their metadata, are not."""
+    """Whether an address is loopback or private; False for link-local ones, where clouds serve their metadata."""
     address = _read(text)
     return address is not None and any(address in network for network in _HOME)
 

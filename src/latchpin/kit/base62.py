@@ -1,4 +1,4 @@
-"""Base62 (0-9, A-Z, a-z): text that a double click selects whole and that needs no escaping anywhere."""
+"""Base62 (0-9, A-Z, a-z): text that a double click selects as a whole and that needs no escaping anywhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def encode(number: int, width: int) -> str:
-    """Write `number` in base62, padded with zeros to `width` characters; raises ValueError where it does not fit."""
+    """Write `number` in base62, padded with zeros to `width` characters; raises ValueError if it does not fit."""
     digits = []
     for _ in range(width):
         number, digit = divmod(number, 62)

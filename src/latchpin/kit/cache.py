@@ -1,6 +1,6 @@
-"""What one process has looked up, within bounds, and look-ups that are under way, so that those who come together cause one.
+"""A bounded cache of what one process has looked up, and shared look-ups, so that concurrent callers cause only one.
 
-`latchpin.verify` does without: it installs without the server, and so imports nothing of it.
+`latchpin.verify` does not use it: that package is installed without the server, and so imports nothing of it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-Holds = Callable[[Sequence[int], int, int], bool]  # of slots, whether none was invalidated after one generation as of another
+Holds = Callable[[Sequence[int], int, int], bool]  # (slots, since, generation) -> whether none of the slots was invalidated after `since`
 
 
 @dataclass(slots=True)
 class Entry(Generic[Value]):
-    """One value, the generation that it is true under, since when on the monotonic clock, and the slots of what it depends on."""
+    """One value, the generation that it is valid under, since when on the monotonic clock, and the slots of the subjects it depends on."""
 
     value: Value
     generation: int
@@ -31,11 +31,11 @@ class Entry(Generic[Value]):
 
 
 class Cache(Generic[Key, Value]):
-    """At most `capacity` values, each for `seconds`; what was put in first makes room.
+    """Holds at most `capacity` values, each for `seconds`; when it is full, the oldest one is removed.
 
-    Where a value depends on who may do what, its generation is read before the look-up begins and `since` is when it began: a value
-    counts under that very generation; with `holds` (storage/generation.py), under a later one too as long as nothing that it depends on
-    was invalidated in between.
+    If a value depends on rights, read its generation before the look-up begins, and give the time of that as `since`. A value
+    is valid under exactly that generation; with `holds` (storage/generation.py), also under a later one as long as nothing that it
+    depends on was invalidated in between.
     """
 
     def __init__(self, seconds: float, capacity: int = CAPACITY, holds: Holds | None = None) -> None:
@@ -45,7 +45,7 @@ class Cache(Generic[Key, Value]):
         self._entries: dict[Key, Entry[Value]] = {}
 
     def get(self, key: Key, generation: int = 0) -> Value | None:
-        """Return what was put in, is true under this generation and not too old, or None."""
+        """Return the value of a key if it is valid under this generation and not too old, else None."""
         entry = self._entries.get(key)
         if entry is None or clock.monotonic() - entry.since >= self._seconds:
             return None
@@ -56,9 +56,9 @@ class Cache(Generic[Key, Value]):
         return entry.value
 
     def put(self, key: Key, value: Value, generation: int = 0, *, since: float | None = None, slots: Sequence[int] = ()) -> Value | None:
-        """Remember a value, by default as of now; returns the one that it replaces, however old.
+        """Store a value, by default as of now; returns the one that it replaces, however old.
 
-        What is just being changed, or was changed since its generation, is not kept; what it would have replaced does not count either.
+        A value is not stored if a change of its subjects is under way or came after its generation; the old value is not valid then either.
         """
         if self._holds is not None and not self._holds(slots, generation, generation):
             earlier = self._entries.get(key)
@@ -70,30 +70,30 @@ class Cache(Generic[Key, Value]):
         return None if replaced is None else replaced.value
 
     def discard(self, key: Key) -> None:
-        """Forget what is not so any more."""
+        """Remove a value that is no longer valid."""
         self._entries.pop(key, None)
 
     def __len__(self) -> int:
-        """The number of values that are held, the too old ones among them."""
+        """The number of stored values, including those that are too old."""
         return len(self._entries)
 
     def __iter__(self) -> Iterator[Key]:
-        """Iterate over what the held values are known by, the oldest first."""
+        """Iterate over the keys of the stored values, the oldest first."""
         return iter(self._entries)
 
     def entries(self) -> ValuesView[Entry[Value]]:
-        """Return what is held."""
+        """Return the stored entries."""
         return self._entries.values()
 
 
 class SingleFlight(Generic[Key, Value]):
-    """Work that is done once for all who ask for it while it is under way; one of them who goes away does not stop it."""
+    """Runs work once for all callers that ask for it while it is under way; a caller that is cancelled does not stop it."""
 
     def __init__(self) -> None:
         self._running: dict[Key, asyncio.Task[Value]] = {}
 
     async def run(self, key: Key, work: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
-        """Return what `work` comes to, or raise what it raises. Everybody who names a key has to mean the same by it."""
+        """Return the result of `work`, or raise what it raises. All callers with the same key must give equivalent work."""
         task = self._running.get(key)
         if task is None:
             task = self._running[key] = asyncio.create_task(work())
@@ -103,4 +103,4 @@ class SingleFlight(Generic[Key, Value]):
     def _finish(self, key: Key, task: asyncio.Task[Value]) -> None:
         self._running.pop(key, None)
         if not task.cancelled():
-            task.exception()  # looked at, for the case that nobody waits any more
+            task.exception()  # retrieved, in case that no caller waits any more

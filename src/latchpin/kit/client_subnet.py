@@ -1,4 +1,4 @@
-"""Client subnets: what guesses are counted by, since one guesser at home has 2**64 IPv6 addresses to guess from."""
+"""Client subnets: failed guesses are counted by subnet, since one home connection has 2**64 IPv6 addresses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ipaddress
 def of(address: str | None) -> str:
     """Return an IPv4 address as it is, and the /64 of an IPv6 address; an IPv4 address written as IPv6 is an IPv4 address.
 
-    What is no address at all, such as the name of a socket, is returned as it came; None is a client subnet of its own.
+    Text that is no address, such as the name of a socket, is returned unchanged; None is a client subnet of its own.
     """
     if address is None or ":" not in address:
         return address or "nowhere"

@@ -1,7 +1,7 @@
 """The one source of the present time.
 
-Everything that asks what time it is asks here, so that tests can move time without waiting for it. `now` and `timestamp` are the wall
-clock, which an operator or NTP may set forward or back: they are for moments that are stored or told to somebody. `monotonic` only ever
+All code gets the time here, so that tests can move time without waiting for it. `now` and `timestamp` are the wall
+clock, which an operator or NTP may set forward or back: they are for times that are stored or shown. `monotonic` only ever
 grows: it is for durations within one process, such as windows of limits and the age of what a cache holds.
 """
 
@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 _wall: Callable[[], float] = time.time
-_offset = 0.0  # seconds by which a frozen clock was moved, so that the monotonic clock does not go back when it is let go
+_offset = 0.0  # seconds by which a frozen clock was moved, so that the monotonic clock does not go back when the real clock returns
 
 
 def now() -> datetime:
@@ -35,7 +35,7 @@ _monotonic: Callable[[], float] = _running
 
 
 def monotonic() -> float:
-    """Return seconds since a moment that only this process knows; never goes back, whatever is done to the wall clock."""
+    """Return seconds since an arbitrary moment, for use in this process only; never goes back, whatever happens to the wall clock."""
     return _monotonic()
 
 
@@ -75,7 +75,7 @@ class Frozen:
 
 
 def iso(at: datetime) -> str:
-    """Write a UTC time as the wire does: ISO 8601 with `Z`, fractions only where there are any."""
+    """Write a UTC time as the API does: ISO 8601 with `Z`, with fractions only if there are any."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

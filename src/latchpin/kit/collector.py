@@ -1,6 +1,6 @@
-"""The garbage collector, paused while modules are imported: they leave nothing to collect, and looking all the same costs a sixth.
+"""The garbage collector, paused while modules are imported: they leave nothing to collect, and collections take a sixth of the time.
 
-What they have made stays for good, so that later collections pass over it, above all the last one when the process ends.
+Their objects are never freed, so later collections skip them, above all the last one when the process ends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Pause the collector for the block, and have it pass over everything that is there at its end."""
+    """Pause the collector for the block; at its end, exclude all existing objects from later collections."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""What is known of a request before anything else: its id, where it came from, and headers its answer will carry."""
+"""What is known of a request before routing: its id, its client's address, and the headers to add to its response."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ KEY = "latchpin"
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request's facts. `address` is the client's, None where it cannot be known; `headers` are added to the answer.
+    """One request's facts. `address` is the client's, None if it is unknown; `headers` are added to the response.
 
-    `request_headers` holds those that matter before routing, by lower-case name; one that came several times is joined with a line
-    break, which no single header can contain. `scheme` is how a token came, or should have, for the header of a refusal.
-    `method` is the one that was sent: the routes see GET for HEAD. `lacking` is the scope for want of which the request was denied.
-    `trace` is where the caller says the request belongs; for log lines only.
+    `request_headers` holds those that matter before routing, by lower-case name; values of a repeated header are joined with a line
+    break, which no single header can contain. `scheme` is the authentication scheme of the token, or the expected one, for
+    WWW-Authenticate. `method` is the one that was sent: the routes see GET for HEAD. `lacking` is the missing scope for which the
+    request was denied. `trace` is the caller's trace, for log lines only.
     """
 
     request_id: str
@@ -35,7 +35,7 @@ class RequestContext:
 
     @property
     def user_agent(self) -> str | None:
-        """What the client calls itself, cut to 400 characters."""
+        """The User-Agent header, cut to 400 characters."""
         agent = self.request_headers.get(b"user-agent")
         return None if agent is None else agent[:400].decode("latin-1")
 
@@ -60,5 +60,5 @@ def enter(request: RequestContext) -> Token[RequestContext | None]:
 
 
 def leave(token: Token[RequestContext | None]) -> None:
-    """End what `enter` began."""
+    """Undo `enter`."""
     _current.reset(token)

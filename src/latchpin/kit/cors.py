@@ -1,7 +1,7 @@
-"""What scripts of other sites may send us (Fetch, CORS protocol). Cookies are never let: no answer names a single origin."""
+"""What scripts of other sites may send (Fetch, CORS protocol). Cookies are never allowed: no response names a single origin."""
 
 from __future__ import annotations
 
-# What clients in browsers send besides what every script may: tokens, JSON, proofs, and the Model Context Protocol's version.
+# Headers that clients in browsers need: tokens, JSON, DPoP proofs, and the Model Context Protocol's version.
 REQUEST_HEADERS = "accept, authorization, content-type, dpop, mcp-protocol-version"
-PREFLIGHT_SECONDS = "7200"  # as long as Chromium keeps an answer
+PREFLIGHT_SECONDS = "7200"  # the longest time that Chromium caches a preflight response

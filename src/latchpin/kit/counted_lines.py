@@ -1,4 +1,4 @@
-"""Log lines for what may happen thousands of times a minute: once for each cause and minute, with how often it happened."""
+"""Log lines for events that may happen thousands of times a minute: one line for each cause and minute, with a count."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class _Line:
 
 
 class CountedLines:
-    """Writes them. `count` is how often the cause was met since its line before; the causes are few and our own."""
+    """Writes these lines. `count` is how often the cause occurred since its last line; the causes are few and defined by our code."""
 
     def __init__(self) -> None:
         self._lines: dict[str, _Line] = {}
 
     def note(self, write: Callable[..., object], event: str, *, cause: str, detail: str) -> None:
-        """Count a cause, and write a line by `write`, such as a logger's `warning`, where a minute has passed since the last one."""
+        """Count a cause, and write a line by `write`, such as a logger's `warning`, if a minute has passed since its last one."""
         now = clock.monotonic()
         line = self._lines.setdefault(cause, _Line(now - _SECONDS))
         line.count += 1

@@ -1,7 +1,7 @@
-"""Fetching JSON from addresses that strangers name, without being led into our own network (security.md 70, 71, 74).
+"""Fetching JSON from URLs that strangers supply, without being led into our own network (security.md 70, 71, 74).
 
-The host is resolved here, every address that it has must be a public one, and the connection goes to the very addresses that were
-checked, so that a name which changes its mind in between gains nothing; TLS still checks the certificate against the name. No redirects,
+The host is resolved here, all of its addresses must be public, and the connection goes to exactly the addresses that were
+checked, so that a DNS answer which changes in between has no effect; TLS still checks the certificate against the name. No redirects,
 no cookies, no proxies: httpcore, the part of httpx below all of those, has none.
 """
 
@@ -41,7 +41,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class FetchError(Exception):
-    """A document was not to be had. `reason` is for whoever published it; `is_passing` where the same may work in a moment."""
+    """A document could not be fetched. `reason` is for its publisher; with `is_passing` a retry may work soon."""
 
     def __init__(self, reason: str, *, is_passing: bool = False) -> None:
         super().__init__(reason)
@@ -51,7 +51,7 @@ class FetchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FetchedDocument:
-    """A JSON object, and for how many seconds its server lets it be kept: 0 for not at all, None where it does not say."""
+    """A JSON object, and for how many seconds its server allows caching: 0 for not at all, None if it does not say."""
 
     document: dict[str, Any]
     max_age: int | None
@@ -59,7 +59,7 @@ class FetchedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is fetched: a minute for one server, for one who asks, and in all; and at the same time for one server, and in all."""
+    """Limits of fetches: per minute for one server, for one client, and in all; and at the same time for one server, and in all."""
 
     per_origin: int = 20
     per_client: int = 20
@@ -69,7 +69,7 @@ class Limits:
 
 
 class Fetcher:
-    """Fetches for one process. `is_private_let` lets plain http, loopback and private addresses through, for development and tests."""
+    """Fetches for one process. `is_private_let` allows plain http, loopback and private addresses, for development and tests."""
 
     def __init__(
         self,
@@ -88,13 +88,13 @@ class Fetcher:
         self._running: Counter[str] = Counter()
 
     def may_name(self, url: str) -> bool:
-        """Whether an address is of the kind that is fetched at all; says nothing about where its host leads."""
+        """Whether a URL has a form that is fetched at all; its host is not resolved."""
         return url.startswith("https://") or (self.is_private_let and url.startswith("http://"))
 
     async def get(self, url: str, *, client_address: str | None, most: int = MOST_BYTES) -> FetchedDocument:
-        """Fetch a JSON object of at most `most` bytes, within five seconds in all; `client_address` is the network address that caused it.
+        """Fetch a JSON object of at most `most` bytes, within five seconds in all; `client_address` is that of the client that caused it.
 
-        Raises FetchError, and Throttled where too much is asked for.
+        Raises FetchError, and Throttled beyond the limits.
         """
         host, port = self._host_and_port(url)
         origin = f"{host}:{port}"
@@ -144,7 +144,7 @@ class Fetcher:
                 del self._running[origin]
 
     async def _resolve_public(self, host: str, port: int) -> Sequence[str]:
-        """Return the addresses of a host, all of them public; what is private, and what there is not at all, looks the same outside."""
+        """Return the addresses of a host, all of them public; callers cannot tell a private host from one that does not exist."""
         try:
             host_addresses = list(dict.fromkeys(await self._resolve(host, port)))
         except (OSError, UnicodeError):
@@ -173,7 +173,7 @@ class Fetcher:
 
 
 class _PinnedBackend(httpcore.AsyncNetworkBackend):
-    """Connects to the addresses that were checked, whatever the host's name would lead to by now."""
+    """Connects to the addresses that were checked, whatever the host's name resolves to by now."""
 
     def __init__(self, resolved: Sequence[str]) -> None:
         self._addresses = resolved
@@ -187,7 +187,7 @@ class _PinnedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first that answers."""
+        """Connect to the first address that responds."""
         del host
         failed: Exception = httpcore.ConnectError("no address")
         for address in self._addresses:
@@ -203,11 +203,11 @@ class _PinnedBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ASYNC109  as above
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Never."""
+        """Refuse: Unix sockets are never used."""
         raise httpcore.ConnectError(f"{path} {timeout} {socket_options}")
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, as httpcore does between retries, of which we want none."""
+        """Wait, as httpcore does between retries, which are not used here."""
         await asyncio.sleep(seconds)
 
 
@@ -242,7 +242,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _max_age(cache_control: str) -> int | None:
-    """Read how long an answer may be kept (RFC 9111 section 5.2.2)."""
+    """Read how many seconds a response may be cached (RFC 9111 section 5.2.2)."""
     directives = cache_control.lower()
     if "no-store" in directives or "no-cache" in directives:
         return 0

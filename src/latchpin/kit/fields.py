@@ -1,6 +1,6 @@
 """Checks of what people type into fields, with messages for people. Pure.
 
-A refused entry is refused whole: nothing is cut or cleaned in silence.
+An entry is accepted or refused as a whole: nothing is cut or cleaned silently.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class FieldValidation:
         return clean
 
     def no_key(self, field: str, text: str) -> None:
-        """Note a problem where a text holds a full API key: it would be kept in the clear, and shown to others."""
+        """Note a problem where a text holds a full API key: it would be stored in plain text, and shown to others."""
         if _API_KEY.search(text):
             self.problem(field, "This holds a full API key. Revoke that key, since it may have been seen, and leave it out here.")
 
@@ -54,7 +54,7 @@ class FieldValidation:
         return self.line(field, text, most=most, required=False) or None if text else None
 
     def email(self, field: str, text: str) -> str:
-        """Check an e-mail address for form; whether it exists is not asked."""
+        """Check the form of an e-mail address, not whether it exists."""
         problems_before = len(self.problems)
         clean = self.line(field, text, most=254)
         if not clean or len(self.problems) > problems_before:
@@ -93,7 +93,7 @@ class FieldValidation:
 
 
 def email_key(email: str) -> str:
-    """Return the form of an address under which it is unique: two that differ only in case, or in what nobody sees, are one.
+    """Return the form of an address under which it is unique: two that differ only in case, or in invisible characters, are the same.
 
     The local part is folded as Unicode compares identifiers (NFKC_Casefold), the domain is written as the DNS has it (RFC 5891).
     """
@@ -108,7 +108,7 @@ def _is_email(text: str) -> bool:
 
 
 def _dns_name(domain: str) -> str | None:
-    """Return a domain's name in the DNS, internationalized or not, or None where there can be no such name."""
+    """Return a domain's name in the DNS, internationalized or not, or None for an invalid name."""
     try:
         name = domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii")
     except idna.IDNAError:

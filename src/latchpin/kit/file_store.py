@@ -1,6 +1,6 @@
-"""Where files are kept: in a directory. A file grows by appending and is never changed otherwise.
+"""Storage of files, in a directory. A file grows by appending and is never changed otherwise.
 
-Keys are relative paths of letters, digits, `-`, `_`, `.` and `/`; they are made by us and never by a caller.
+Keys are relative paths of letters, digits, `-`, `_`, `.` and `/`; our code makes them, never a caller.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _PART = 256 * 1024  # bytes
 
 
 class FileStore(Protocol):
-    """What files of runs are kept in. `read` and `size` of a file that is not there see an empty one."""
+    """Stores the files of runs. `read` and `size` treat a missing file as an empty one."""
 
     async def append(self, key: str, data: bytes) -> None:
-        """Add to the end of a file, which is made where there is none. Returns when it would survive the death of this process."""
+        """Append to a file, which is created if it is missing. Returns once the data would survive the death of this process."""
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """Return a file's bytes in parts, from `start` on, at most `length` of them; of a growing file what is there by then."""
+        """Return a file's bytes in parts, from `start` on, at most `length` of them; of a growing file, those that exist by then."""
 
     async def size(self, key: str) -> int:
         """Return a file's size in bytes."""
@@ -41,7 +41,7 @@ class DirectoryStore:
         self._root = root
 
     def path(self, key: str) -> Path:
-        """Return where a file lies; raises ValueError for what is no key."""
+        """Return the path of a file; raises ValueError for an invalid key."""
         if not _KEY.fullmatch(key):
             message = f"not a key of a file: {key[:80]!r}"
             raise ValueError(message)

@@ -1,4 +1,4 @@
-"""The stream that log lines go to. One that cannot be written, on a full disk, costs lines and never a request."""
+"""The stream that log lines go to. If it cannot be written, such as on a full disk, lines are lost but no request fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latchpin.kit.logger import Logger
 
 
 class LogStream:
-    """Writes to a stream, standard error by default. What was lost is told by one line when writing works again."""
+    """Writes to a stream, standard error by default. When writing works again, one line reports how much was lost."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
@@ -18,7 +18,7 @@ class LogStream:
         self._lock = threading.Lock()
 
     def write(self, text: str) -> int:
-        """Write whole lines and flush them. Raises nothing where the stream cannot be written; its lines are counted instead."""
+        """Write whole lines and flush them. Raises nothing if the stream cannot be written; lost lines are counted."""
         stream = self._stream or sys.stderr
         with self._lock:
             try:
@@ -36,5 +36,5 @@ class LogStream:
         """Do nothing: what was written is flushed."""
 
     def isatty(self) -> bool:
-        """Tell whether a person reads along."""
+        """Return whether the stream is a terminal."""
         return (self._stream or sys.stderr).isatty()

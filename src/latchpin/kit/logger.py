@@ -1,4 +1,4 @@
-"""The logger of a module. structlog is imported with the first line that is written: most commands write none, and it brings much along."""
+"""The logger of a module. structlog is imported when the first line is written: most commands write none, and it imports much."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Logger:
         getattr(structlog.get_logger(self._name), level)(event, **values)
 
     def info(self, event: str, **values: Any) -> None:  # noqa: ANN401  any value can be logged, here and below
-        """Log what happens as it should."""
+        """Log something that happened as it should."""
         self._write("info", event, values)
 
     def warning(self, event: str, **values: Any) -> None:  # noqa: ANN401  as above
-        """Log what somebody may want to look at."""
+        """Log something that an operator may want to look at."""
         self._write("warning", event, values)
 
     def error(self, event: str, **values: Any) -> None:  # noqa: ANN401  as above
-        """Log what somebody has to look at."""
+        """Log something that an operator has to look at."""
         self._write("error", event, values)
 
     def critical(self, event: str, **values: Any) -> None:  # noqa: ANN401  as above

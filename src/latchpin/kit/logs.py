@@ -1,4 +1,4 @@
-"""Structured logs: every line of a process in one form, its own and its libraries'. Secrets are struck out, whoever logs them."""
+"""Structured logs: every line of a process in one form, its own and its libraries'. Secrets are redacted, whatever code logs them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _log = Logger(__name__)
 
 
 class _LibraryHandler(logging.StreamHandler[LogStream]):
-    """Writes what libraries log by `logging`; a process has one."""
+    """Writes what libraries log with `logging`; a process has one."""
 
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:
@@ -57,7 +57,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
 
 
 def capture_uncaught() -> None:
-    """Log what Python would print by itself: warnings, and errors that nobody caught. For processes of our own."""
+    """Log what Python would print by itself: warnings, and uncaught errors. For processes of our own."""
     logging.captureWarnings(capture=True)
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
@@ -76,7 +76,7 @@ def _console(stream: LogStream) -> structlog.dev.ConsoleRenderer:
 
 
 def add_request(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Name the request that a line belongs to, and the caller's trace, so that all lines of one request are found together."""
+    """Add the id of the request that a line belongs to, and the caller's trace, so that all lines of one request can be found together."""
     request = context.current()
     if request is not None:
         event.setdefault("request_id", request.request_id)
@@ -86,7 +86,7 @@ def add_request(_logger: object, _method: str, event: MutableMapping[str, Any]) 
 
 
 def as_visible(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Write control characters as escapes, as JSON does anyway: a path that somebody asked for does not steer a terminal."""
+    """Write control characters as escapes, as JSON does anyway: a requested path must not control a terminal."""
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = plain_text.visible(value)
@@ -94,7 +94,7 @@ def as_visible(_logger: object, _method: str, event: MutableMapping[str, Any]) -
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace values of telling names, and anything that looks like a secret of ours, before a line is written."""
+    """Replace values whose names suggest a secret, and anything that looks like a secret of ours, before a line is written."""
     for name, value in event.items():
         if _TELLING.search(name):
             event[name] = "[struck out]"

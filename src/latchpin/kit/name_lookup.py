@@ -1,7 +1,7 @@
-"""Looking up names that strangers choose, in threads of their own (security.md 74).
+"""Looking up host names that strangers choose, in threads of their own (security.md 74).
 
-The system's resolver cannot be interrupted: a name whose servers stay silent holds its thread for half a minute, however soon whoever
-asked has given up. The event loop's own threads are a few, and the database needs them to connect again by its name.
+The system's resolver cannot be interrupted: a name whose servers do not respond blocks its thread for half a minute, however soon the
+caller gives up. The event loop's own threads are few, and the database needs them to reconnect by its host name.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ MOST = 8
 
 
 class NameLookup:
-    """Looks names up for one process, `most` at the same time. A slot is free again when its thread has really come back."""
+    """Looks names up for one process, `most` at the same time. A slot is free again only when its thread has returned."""
 
     def __init__(self, most: int = MOST) -> None:
         self._slots = threading.BoundedSemaphore(most)
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
-        """Return the addresses of a host; raises OSError or UnicodeError where it has none, and Throttled at once where no slot is free."""
+        """Return the addresses of a host; raises OSError or UnicodeError if it has none, and Throttled at once if no slot is free."""
         if not self._slots.acquire(blocking=False):
             raise Throttled("too many names are looked up at this moment, and some of them do not answer; wait", retry_after=5)
         loop = asyncio.get_running_loop()
@@ -53,7 +53,7 @@ class NameLookup:
 
 def _resolve(future: asyncio.Future[Sequence[str]], addresses: Sequence[str], failed: Exception | None) -> None:
     if future.done():
-        return  # whoever asked has given up
+        return  # the caller has given up
     if failed is None:
         future.set_result(addresses)
     else:

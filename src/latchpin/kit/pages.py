@@ -1,4 +1,4 @@
-"""Cursor pages: a place in an ordered list that stays right while rows are added at the front."""
+"""Pages of lists: a cursor is a place in an ordered list that stays right while rows are added at the front."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Page(Generic[T]):
     """A slice of a list, with the cursors of its neighbours; None where there is no neighbour.
 
-    `is_short` says that fewer were found than asked for, though there may be more behind `next`: no more were looked at.
+    `is_short` means fewer items than requested although more may follow at `next`, because the search stopped early.
     """
 
     items: tuple[T, ...]

@@ -1,7 +1,7 @@
 """The one rule for text that people type: how it is normalized, what is refused, and when two texts are the same. Pure.
 
-All text is kept in composed form (NFC) without blanks around it, so that a letter is the same however a keyboard made it. What nobody
-sees is refused, since it makes two names look alike; only what scripts and emoji need is let through.
+All text is kept in composed form (NFC) without blanks around it, so that a letter is the same however a keyboard made it. Invisible
+characters are refused, since they make two names look alike; only those that scripts and emoji need are allowed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _IGNORABLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
     "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-_BLANK = r"\s\u2800"  # the Braille pattern of no dots is a blank that no list of blanks holds
+_BLANK = r"\s\u2800"  # the Braille pattern without dots looks blank but is in no list of blanks
 _JOINERS = "\u200c\u200d"  # Persian and Indic scripts write with them, and emoji of several parts
-_SELECTORS = "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0020-\U000e007f\U000e0100-\U000e01ef"  # how the sign before is drawn; flags
+_SELECTORS = "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0020-\U000e007f\U000e0100-\U000e01ef"  # how the one before is drawn; flags
 
-# Never in any text: control characters but tab and line feed, lone surrogates, non-characters, and what reorders the text around it.
+# Not allowed in any text: control characters except tab and line feed, lone surrogates, non-characters, and bidirectional controls.
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
 _LEADING = re.compile(f"^[{_BLANK}{_IGNORABLE}]+")
 _TRAILING = re.compile(f"(?:[{_BLANK}]|(?![{_SELECTORS}])[{_IGNORABLE}])+$")
@@ -32,7 +32,7 @@ _LAST_CASED = 0x1E944  # behind it no letter of Unicode 15 has a case
 
 
 def normalize(text: str) -> str:
-    """Return a text as it is kept: composed (NFC), with line feeds alone as line breaks, and nothing blank or invisible around it."""
+    """Return a text as it is stored: composed (NFC), with line feeds alone as line breaks, and nothing blank or invisible around it."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return unicodedata.normalize("NFC", _TRAILING.sub("", _LEADING.sub("", lines)))
 
@@ -54,23 +54,23 @@ def lines_problem(text: str) -> str | None:
 
 
 def visible(text: str) -> str:
-    """Return a text with all that is never in one written as an escape, as JSON does: for terminals and logs."""
+    """Return a text with all characters that are not allowed written as escapes, as JSON does: for terminals and logs."""
     return UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def hidden_in(text: str, *, joiners: bool = True) -> str | None:
-    """Return the first invisible character as U+200B, or None. Without `joiners` those that scripts and emoji need count as well."""
+    """Return the first invisible character as U+200B, or None. With `joiners` false, those that scripts and emoji need are included."""
     match = (_HIDDEN if joiners else _INVISIBLE).search(text)
     return match and f"U+{ord(match[0]):04X}"
 
 
 def is_visible(text: str) -> bool:
-    """Whether a text holds a letter, a digit, or a sign of its own, beside blanks and accents."""
+    """Whether a text has a visible character, such as a letter or a digit, and not only blanks and accents."""
     return any(unicodedata.category(letter)[0] in "LNPS" for letter in _INVISIBLE.sub("", text))
 
 
 def without_ignorable(text: str) -> str:
-    """Return a text without all that nobody sees, for comparing; joiners and selectors go too."""
+    """Return a text without invisible characters, joiners and selectors included, for comparing."""
     return _ANY_IGNORABLE.sub("", text)
 
 
@@ -80,19 +80,19 @@ def with_plain_blanks(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Return the form by which search compares: composed, whatever the case, any blank a space. Accents count; lengths stay."""
+    """Return the form by which search compares: composed, without case, any blank a space. Accents matter; the length stays the same."""
     return "".join(map(_folded, unicodedata.normalize("NFC", text)))
 
 
 def variants(text: str) -> list[str]:
-    """Return for each letter of a text all letters that search takes for it, itself among them; a letter without others stands alone."""
+    """Return for each letter of a text all letters that search treats as the same, including itself."""
     return [_cased().get(_folded(letter), letter) for letter in unicodedata.normalize("NFC", text)]
 
 
 def _folded(letter: str) -> str:
-    """Return one letter for all that differ in case alone (Unicode's simple case folding), and a space for any blank of a line.
+    """Return one letter for all that differ only in case (Unicode's simple case folding), and a space for any blank of a line.
 
-    ASCII letters have each other alone, and not the long s that is long gone: a database finds those fastest.
+    ASCII letters fold among themselves only, not with the historical long s: databases search ASCII fastest.
     """
     if unicodedata.category(letter) == "Zs":
         return " "
@@ -104,7 +104,7 @@ def _folded(letter: str) -> str:
 
 @cache
 def _cased() -> dict[str, str]:
-    """Return the letters that fold to one letter, for every such letter; made once in some 50 ms."""
+    """Return, for each folded letter, the letters that fold to it; computed once, in some 50 ms."""
     letters_by_fold: dict[str, str] = {}
     for letter in map(chr, range(_LAST_CASED)):
         if (letter.casefold() != letter or letter.isspace()) and (folded := _folded(letter)) != letter:

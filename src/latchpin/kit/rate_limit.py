@@ -1,8 +1,8 @@
 """How many requests a credential may make: a fixed window, with a short queue for those that come too early.
 
-In process by default, exact for that process; in Redis (the `limits` library) exact for all processes. Where Redis is away, each process
-counts for itself until it is back: a limiter that fails must not close the API. The in-process window is our own twenty lines because
-the library's costs a task and a lock for every request (docs/decisions/0005).
+In process by default, exact for that process; in Redis (the `limits` library) exact for all processes. If Redis is unreachable, each one
+counts by itself until it is back: a failing limiter must not stop the API. The in-process window is our own twenty lines because
+the library's needs a task and a lock for every request (docs/decisions/0005).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from latchpin.settings import Settings
 
 _log = Logger(__name__)
 MOST_WINDOWS = 50_000
-_LONGEST_KEY = 100  # characters; in a longer key a caller's own words are told by a digest
+_LONGEST_KEY = 100  # characters; in a longer key, the text that the caller sent is replaced by its digest
 _ASK_AGAIN_SECONDS = 2.0
-_SHORTEST_WAIT = 0.1  # Redis tells whole seconds: in the last one of a window it says 0, and whoever waits must not ask without a pause
+_SHORTEST_WAIT = 0.1  # Redis returns whole seconds: 0 in the last second of a window, when waiting requests must still pause
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Counter(Protocol):
         """Count one hit of `key` in its present window of `seconds`; a window begins with its first hit."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close its connections."""
 
 
 class InProcess:
@@ -59,7 +59,7 @@ class InProcess:
         self._windows: dict[str, Window] = {}
 
     def __len__(self) -> int:
-        """The number of windows that are remembered."""
+        """The number of windows in memory."""
         return len(self._windows)
 
     def hit_now(self, key: str, seconds: int) -> Window:
@@ -80,20 +80,20 @@ class InProcess:
         return self.hit_now(key, seconds)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: it has no connections."""
 
     def _make_room(self, now: float) -> None:
         self._windows = {key: window for key, window in self._windows.items() if window.ends > now}
         if len(self._windows) >= MOST_WINDOWS * 9 // 10:
-            # A flood of addresses fills it with windows of a hit or two; those go, and a tenth at once, so that this stays rare.
+            # A flood of addresses fills it with windows of few hits; those are removed, a tenth at once, so that this is rare.
             fullest = sorted(self._windows.items(), key=lambda item: item[1].count, reverse=True)
             self._windows = dict(fullest[: MOST_WINDOWS * 9 // 10])
 
 
 class InRedis:
-    """Counts for every process that uses the same Redis; falls back to its own process while Redis is away.
+    """Counts for every process that uses the same Redis; falls back to its own process while Redis is unreachable.
 
-    `deployment` tells deployments apart that share a Redis: key 1 of one is not key 1 of the other.
+    `deployment` keeps deployments that share a Redis apart: key 1 of one is not key 1 of the other.
     """
 
     def __init__(self, url: str, deployment: str) -> None:
@@ -137,7 +137,7 @@ async def require(counter: Counter, key: str, *, seconds: int, most: int, detail
 
 
 async def count_refusal(counter: Counter, address: str | None, most: int) -> None:
-    """Count a refused credential against who sent it, at whichever endpoint; raises Throttled beyond `most` a minute."""
+    """Count a refused credential against its sender's address, whichever the endpoint; raises Throttled beyond `most` a minute."""
     detail = "Too many refused credentials from this address. Wait as Retry-After says; sound keys are not affected."
     await require(counter, f"refused:{client_subnet.of(address)}", seconds=60, most=most, detail=detail)
 
@@ -155,9 +155,9 @@ class Queue:
         self._waiting: dict[str, int] = {}
 
     async def wait(self, key: str, until: float, gone: Callable[[], Awaitable[None]]) -> bool:
-        """Wait for the window's end; False at once where there is no place, or the wait would pass the longest one.
+        """Wait for the window's end; False at once if the queue is full, or the wait would be too long.
 
-        `gone` returns when the client has hung up: its place is free then, and ClientGone is raised.
+        `gone` returns when the client has hung up: its place is freed then, and ClientGone is raised.
         """
         waiting = self._waiting.get(key, 0)
         if waiting >= self._capacity or until - clock.monotonic() > self._longest:

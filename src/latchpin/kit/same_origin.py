@@ -1,6 +1,6 @@
-"""Whether our own pages sent a request, by the headers that browsers cannot be made to forge.
+"""Whether our own pages sent a request, by headers that scripts in a browser cannot forge.
 
-Sec-Fetch-Site decides where the browser sends it (HTTPS and loopback), else Origin does; a request with neither did not come from a page.
+Sec-Fetch-Site decides if the browser sends it (HTTPS and loopback), else Origin; a request with neither did not come from a page.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def own_origins(settings: Settings) -> frozenset[bytes]:
 
 
 def may_change(method: str, request_headers: Mapping[bytes, bytes], own: frozenset[bytes]) -> bool:
-    """Whether a request that a cookie speaks for may do what its method says; `request_headers` are those of RequestContext.
+    """Whether a request that a cookie authenticates may use its method; `request_headers` are those of RequestContext.
 
-    Reading is always allowed: another site's page cannot see the answer.
+    Reading is always allowed: another site's page cannot see the response.
     """
     if method in _SAFE:
         return True

@@ -1,4 +1,4 @@
-"""Sealing small secrets at rest: AES-256-GCM with a random nonce, bound to what they are about."""
+"""Sealing small secrets at rest: AES-256-GCM with a random nonce, bound to a text that says what they are for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NONCE = 12
 
 
 class DecryptionError(Exception):
-    """The sealed bytes were made with another key, about something else, or were changed."""
+    """The sealed bytes were made with another key, or for another `about`, or were changed."""
 
 
 def seal(key: bytes, plain: bytes, about: str) -> bytes:
@@ -21,7 +21,7 @@ def seal(key: bytes, plain: bytes, about: str) -> bytes:
 
 
 def unseal(key: bytes, sealed: bytes, about: str) -> bytes:
-    """Return what was sealed; raises DecryptionError."""
+    """Return the plain bytes; raises DecryptionError."""
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], about.encode())
     except (InvalidTag, ValueError):

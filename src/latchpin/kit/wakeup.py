@@ -1,4 +1,4 @@
-"""A nudge between processes of one host: whoever waits looks again at once. A lost nudge costs a moment, never work."""
+"""A wake-up signal between processes of one host: the waiting process looks for work at once. A lost signal delays work but loses none."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Wakeup:
         self._reading: int | None = None
 
     def send(self) -> None:
-        """Wake whoever waits, if anybody does."""
-        with contextlib.suppress(OSError):  # nobody waits, or was woken already and has not looked yet
+        """Wake the waiting process, if there is one."""
+        with contextlib.suppress(OSError):  # no process waits, or it was woken already and has not read the pipe yet
             descriptor = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
             try:
                 os.write(descriptor, b"!")
@@ -26,24 +26,24 @@ class Wakeup:
                 os.close(descriptor)
 
     def listen(self) -> None:
-        """Begin to hear nudges, in the running event loop."""
+        """Start to receive signals, in the running event loop."""
         with contextlib.suppress(FileExistsError):
             os.mkfifo(self._path, 0o600)
-        self._reading = os.open(self._path, os.O_RDWR | os.O_NONBLOCK)  # opened for both, it has no end when the last sender closes
+        self._reading = os.open(self._path, os.O_RDWR | os.O_NONBLOCK)  # for both: no end of file when the last sender closes
         asyncio.get_running_loop().add_reader(self._reading, self._heard)
 
     async def wait(self, seconds: float) -> None:
-        """Return at a nudge, or after so many seconds; nudges since the last call count."""
+        """Return at a signal, or after so many seconds; returns at once if one came since the last call."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._event.wait(), seconds)
         self._event.clear()
 
     def nudge(self) -> None:
-        """Wake who waits in this process."""
+        """Wake the waiting task of this process."""
         self._event.set()
 
     def close(self) -> None:
-        """Stop hearing nudges."""
+        """Stop receiving signals."""
         if self._reading is not None:
             asyncio.get_running_loop().remove_reader(self._reading)
             os.close(self._reading)

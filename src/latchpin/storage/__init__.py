@@ -1,4 +1,4 @@
-"""How rows and secrets are kept: SQLite and PostgreSQL from one schema."""
+"""Storage of rows and secrets: one schema for SQLite and PostgreSQL."""
 
 from latchpin.storage.database import Database, Session
 

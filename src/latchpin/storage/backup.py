@@ -1,6 +1,6 @@
-"""Copies of a deployment's database and secrets, made while it is served; readable by their owner alone from their first byte on.
+"""Copies of a deployment's database and secrets, made while the server runs; only their owner can ever read them.
 
-A copy gets its name when it is whole: one that was interrupted leaves a file that ends in `.partial`, which the next one replaces.
+A copy gets its final name when it is complete: an interrupted one leaves a file that ends in `.partial`, which the next one replaces.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def secrets(settings: Settings, target: Path) -> None:
 
 
 def require_free(*targets: Path) -> None:
-    """Raise BackupError where a file is there already: a backup is never overwritten."""
+    """Raise BackupError if one of these files exists already: a backup is never overwritten."""
     for target in targets:
         if target.exists():
             message = f"{target} is there already. Name another file, or remove it."
@@ -54,7 +54,7 @@ def _once(target: Path, write: Callable[[Path], None]) -> None:
             write(draft)
             with draft.open("rb") as file:
                 os.fsync(file.fileno())
-            os.link(draft, target)  # unlike a rename, never over a file that came meanwhile
+            os.link(draft, target)  # unlike a rename, never replaces a file that was created meanwhile
     except OSError as error:
         message = f"{target} cannot be written ({error.strerror})."
         raise BackupError(message) from error
@@ -62,7 +62,7 @@ def _once(target: Path, write: Callable[[Path], None]) -> None:
 
 @contextmanager
 def _draft(target: Path) -> Iterator[Path]:
-    """Make an empty file (0600) beside the target for the length of the block."""
+    """Create an empty file (0600) beside the target, and remove it when the block ends."""
     draft = target.with_name(target.name + ".partial")
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -73,13 +73,13 @@ def _draft(target: Path) -> Iterator[Path]:
 
 
 def _sqlite(settings: Settings) -> Callable[[Path], None]:
-    """Copy one consistent moment: a plain copy of the file may catch it in the middle of a change, and lacks what is in the WAL."""
+    """Copy one consistent state: a plain copy of the file could be taken in the middle of a change, and lacks what is in the WAL."""
 
     def copy(draft: Path) -> None:
         source = f"{sqlite_file(settings.database_url).as_uri()}?mode=rw"
         try:
             with closing(sqlite3.connect(source, uri=True, isolation_level=None, timeout=10)) as connection:
-                connection.execute("VACUUM INTO ?", (str(draft),))  # an empty file is taken, with its mode
+                connection.execute("VACUUM INTO ?", (str(draft),))  # SQLite accepts an empty file and keeps its mode
         except sqlite3.Error as error:
             message = f"The database cannot be copied: {error}."
             raise BackupError(message) from error
@@ -88,7 +88,7 @@ def _sqlite(settings: Settings) -> Callable[[Path], None]:
 
 
 def _postgresql(settings: Settings, target: Path) -> Callable[[Path], None]:
-    """Have pg_dump write it. It learns the address from its environment, because command lines can be read by all users of a machine."""
+    """Have pg_dump write it. The address is passed in its environment, because all users of a machine can read command lines."""
     url = make_url(settings.database_url)
     variables = {
         "PGHOST": url.host or url.query.get("host"),

@@ -1,7 +1,7 @@
-"""The engine, and the two kinds of transaction that the edges open; and an executor, which has none.
+"""The engine, the two kinds of transaction that routes, pages and commands open, and an executor, which uses none.
 
-On SQLite a writing transaction takes the write lock when it begins (BEGIN IMMEDIATE), so that it can never fail half way for want of
-it; a reading one sees one consistent moment and blocks nobody (WAL). On PostgreSQL both are ordinary transactions.
+On SQLite a writing transaction takes the write lock when it begins (BEGIN IMMEDIATE), so that it cannot fail half way
+because it does not get it; a reading one sees one consistent state and blocks nobody (WAL). On PostgreSQL both are ordinary transactions.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from latchpin.storage.pooler import Pooler
 from latchpin.storage.sqlite_file import SqliteFile
 from latchpin.storage.time_limit import SECONDS, renew, seconds_of, time_limit
 
-Session = AsyncSession  # the name by which the edges know it
+Session = AsyncSession  # the name that routes, pages and commands import
 Columns = TypeVarTuple("Columns")
 BUSY_TIMEOUT_MS = 10_000
-MOST_LISTS = 4  # read at a time, of some ten connections
-READY_SECONDS = 1.5  # whoever asks whether this is ready has an answer within two seconds, whatever the database does
-LEAST_FREE_BYTES = 4_000_000  # below which the embedded database's disk counts as full
+MOST_LISTS = 4  # that are read at the same time, of some ten connections
+READY_SECONDS = 1.5  # so that a readiness check is answered within two seconds, whatever the database does
+LEAST_FREE_BYTES = 4_000_000  # with less than this, the embedded database's disk is reported as full
 _CLOSE_SECONDS = 2.0
 _SAMPLE = 400  # entries of each index that are looked at for statistics
 _RECYCLE_SECONDS = 3600  # SQLite reads the statistics that another connection has gathered when it opens the file
@@ -65,14 +65,14 @@ class Database:
 
     @property
     def executor(self) -> Executor:
-        """What reads one row without a transaction."""
+        """The executor, which reads single rows without a transaction."""
         return self._executor
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Open a writing transaction; it commits when the block ends and rolls back when the block raises.
 
-        What must outlive a refusal has to be returned from the block before the refusal is raised.
+        To commit a change although the request is refused, leave the block first and then raise the refusal.
         Raises Unavailable where the database cannot be reached, Malformed for a text that PostgreSQL cannot hold.
         """
         async with self._writer(), self._session(self._writing) as session:
@@ -80,9 +80,9 @@ class Database:
 
     @asynccontextmanager
     async def _writer(self) -> AsyncIterator[None]:
-        """Let this process's writers come one by one where there is one writer anyway; SQLite itself would sleep and ask again.
+        """Let the writers of this process take turns on SQLite, which allows one writer at a time and would itself sleep and retry.
 
-        Who waits holds no connection, so readers find theirs.
+        A waiting writer holds no connection, so that connections are left for readers.
         """
         if self._file is None:
             yield
@@ -95,7 +95,7 @@ class Database:
         try:
             self._require_file()
             yield
-            self._require_file()  # what was written into a file that lost its name meanwhile is not acknowledged
+            self._require_file()  # a write to a file that was deleted or renamed meanwhile is not acknowledged
         finally:
             self._turn.release()
 
@@ -106,7 +106,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """Open a transaction for reading one consistent moment; raises Unavailable as `transaction` does."""
+        """Open a transaction for reading one consistent state; raises Unavailable as `transaction` does."""
         async with self._session(self._engine) as session:
             yield session
 
@@ -114,7 +114,7 @@ class Database:
     async def read_list(self) -> AsyncIterator[AsyncSession]:
         """As `read`, for pages and lists that may read many rows: few at a time, so that there are connections left for credentials.
 
-        Who waits holds no connection. Raises Unavailable after a while as well.
+        A waiting caller holds no connection. Also raises Unavailable when the wait takes too long.
         """
         try:
             async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
@@ -128,9 +128,9 @@ class Database:
             self._lists.release()
 
     async def gather_statistics(self) -> None:
-        """Let SQLite look at a sample of each index, so that it plans well whatever has grown; PostgreSQL does that by itself.
+        """Let SQLite sample each index, so that its query plans fit tables that have grown; PostgreSQL does that by itself.
 
-        Its PRAGMA optimize would look only at what this very connection has asked for before.
+        SQLite's PRAGMA optimize would analyze only what this connection has queried before.
         """
         if self.is_sqlite:
             async with self.transaction() as session:
@@ -143,7 +143,7 @@ class Database:
             async with time_limit(seconds_of(engine)), AsyncSession(engine, expire_on_commit=False) as session:
                 async with session.begin():
                     yield session
-                    await session.flush()  # rows are locked before what everybody needs, in every transaction, so that none deadlock
+                    await session.flush()  # each transaction locks its rows before the locks that all share: no deadlocks
                     for step in session.info.get(_BEFORE_COMMIT, ()):
                         await step(session)
                     await self._invalidate(session)
@@ -151,7 +151,7 @@ class Database:
                     done()
 
     async def _invalidate(self, session: AsyncSession) -> None:
-        """Let no process count on what the transaction changes, from its commit on."""
+        """Make all processes drop what they cache of the subjects that the transaction changes, from its commit on."""
         if not (slots := invalidated(session)):
             return
         if self._counter is None:
@@ -161,9 +161,9 @@ class Database:
             thread.commit_within(self._counter.change(slots))
 
     async def require_ready(self) -> None:
-        """Raise Unavailable unless the database can be read and, as far as is known, written; at most READY_SECONDS later.
+        """Raise Unavailable unless the database can be read and, as far as is known, written; takes READY_SECONDS at most.
 
-        Who asks while another one waits for the answer waits for the same one.
+        Concurrent calls share one check.
         """
         if self._checking is None or self._checking.done():
             self._checking = asyncio.create_task(self._check())
@@ -196,9 +196,9 @@ class Database:
 
 
 class Executor:
-    """Reads one row by one statement, which sees one consistent moment by itself; a second one would see another.
+    """Reads one row by one statement, which sees one consistent state by itself; a second statement may see another state.
 
-    The database is asked once, where a transaction asks three times.
+    This takes one round trip to the database, where a transaction takes three.
     """
 
     def __init__(self, engine: AsyncEngine, pooler: Pooler, outages: OutageLog, *, is_sqlite: bool) -> None:
@@ -219,7 +219,7 @@ class Executor:
         """Return the query's only row, or None where there is none; raises Unavailable as `transaction` does."""
         with plain_errors(self._outages):
             async with time_limit(self._seconds):
-                return await greenlet_spawn(self._row, query, values)  # at once what an AsyncConnection does step by step
+                return await greenlet_spawn(self._row, query, values)  # in one step what an AsyncConnection does in several
 
     def _row(self, query: Select[*Columns], values: Mapping[str, Any]) -> Row[*Columns] | None:
         with self._engine.connect() as connection:
@@ -241,7 +241,7 @@ def before_commit(session: AsyncSession, step: Callable[[AsyncSession], Awaitabl
 
 
 def after_commit(session: AsyncSession, step: Callable[[], None]) -> None:
-    """Call `step` once the transaction has been committed, before its block ends; a rollback forgets it. It must not raise or wait."""
+    """Call `step` once the transaction has been committed, before its block ends; not after a rollback. It must not raise or wait."""
     steps: dict[Callable[[], None], None] = session.info.setdefault(_AFTER_COMMIT, {})
     steps[step] = None
 
@@ -249,7 +249,7 @@ def after_commit(session: AsyncSession, step: Callable[[], None]) -> None:
 def create_engine(settings: Settings, pooler: Pooler | None = None, file: SqliteFile | None = None) -> AsyncEngine:
     """Make the engine of a deployment; connects to nothing yet.
 
-    `pooler` is told whether there is one. `file` is the embedded database's, by default made where there is none.
+    `pooler` records whether there is one. `file` is the embedded database's; by default it is created where it is missing.
     """
     if not settings.is_sqlite:
         url, tls = split_tls(settings.database_url)
@@ -260,7 +260,7 @@ def create_engine(settings: Settings, pooler: Pooler | None = None, file: Sqlite
             pool_timeout=5,
             pool_pre_ping=True,
             execution_options={SECONDS: settings.database_timeout_seconds},
-            hide_parameters=True,  # an error's text goes to the log, a digest or an e-mail does not
+            hide_parameters=True,  # error texts are logged; digests and e-mail addresses must not be
             connect_args={
                 **tls,
                 "timeout": min(5, settings.database_timeout_seconds),
@@ -282,11 +282,11 @@ def create_engine(settings: Settings, pooler: Pooler | None = None, file: Sqlite
 
 def _configure_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401  the driver's own type
     record.info[_THREAD] = sqlite_driver.use(connection.driver_connection)
-    connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+    connection.isolation_level = None  # transactions are begun here, never by the driver
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout = {BUSY_TIMEOUT_MS}",
-        "synchronous = FULL",  # an answered change survives a power cut
+        "synchronous = FULL",  # an acknowledged change survives a power cut
         "foreign_keys = ON",
     ):
         cursor.execute(f"PRAGMA {pragma}")
@@ -295,7 +295,7 @@ def _configure_sqlite(connection: Any, record: ConnectionPoolEntry) -> None:  # 
 
 
 def _use_wal(cursor: Any) -> None:  # noqa: ANN401  the driver's own type
-    """Switch a new file to WAL. SQLite does not wait here for who opens the new file at the same moment, so we do."""
+    """Switch a new file to WAL. SQLite does not wait here while another process opens the new file, so we retry."""
     patience = BUSY_TIMEOUT_MS / 1000
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Rows of form drafts: the latest of each user, by the digest of the token that their browser holds. web/drafts.py says what is in one."""
+"""Rows of form drafts: the latest of each user, by the digest of the token in their browser. web/drafts.py defines their content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from latchpin.storage.upsert import insert
 
 
 async def put(session: AsyncSession, user_id: int, *, digest: bytes, sealed: bytes, expires_at: datetime) -> None:
-    """Keep a user's draft in the place of any before."""
+    """Store a user's draft and replace any earlier one."""
     values = {"digest": digest, "sealed": sealed, "expires_at": expires_at}
     row = insert(session, FormDraft).values(user_id=user_id, **values)
     await session.execute(row.on_conflict_do_update(index_elements=[FormDraft.user_id], set_=values))
@@ -27,5 +27,5 @@ async def find(session: AsyncSession, user_id: int, digest: bytes) -> bytes | No
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Remove what nobody came back for."""
+    """Remove drafts that have expired."""
     await session.execute(delete(FormDraft).where(FormDraft.expires_at < clock.now()))

@@ -1,8 +1,8 @@
 """The generation: a number that rises with every change that can narrow a right, before that change is answered.
 
-A process keeps what it verified for as long as none of the subjects that it depends on was invalidated after the generation it was
-verified under. Read the generation first, the rows after: a change that is answered in between then shows as a newer generation on the
-next request (docs/decisions/0021).
+A process caches a verified credential for as long as none of the subjects that it depends on was invalidated after the generation it
+was verified under. Read the generation first, then the rows: a change between the two then shows as a newer generation on the next
+request (docs/decisions/0021).
 
 Two ways to read it, both seen by every process of the deployment, the command line included:
 - SQLite: a counter and a cell for each slot of subjects in a small file next to the database file (`shared_counter`). A read is one
@@ -36,9 +36,9 @@ if TYPE_CHECKING:  # imported where PostgreSQL is used
     import asyncpg
 
 _INVALIDATES = "latchpin_invalidates"
-_MOST_SLOTS = 1_000  # a change that concerns more concerns everything
+_MOST_SLOTS = 1_000  # a change of more slots invalidates everything
 _KEPT = 100_000  # generations
-_NOWHERE = 1 << 62  # asks for no changes: no generation is as high
+_NOWHERE = 1 << 62  # as `since`: asks for no changes, since no generation is as high
 _RAISE = text(
     "WITH raised AS (UPDATE deployment SET generation = generation + 1 RETURNING generation)"
     " INSERT INTO invalidations (generation, slots) SELECT generation, :slots FROM raised"
@@ -55,7 +55,7 @@ SELECT generation, CASE WHEN generation <> $1::bigint THEN ARRAY(
 
 
 def invalidate(session: AsyncSession, subject: Subject, *more: Subject) -> None:
-    """Say that this transaction can narrow a right that depends on these subjects. Call it in every function that makes such a change.
+    """Mark these subjects: this transaction can narrow a right that depends on them. Call it in every function that makes such a change.
 
     On PostgreSQL the generation rises with the commit itself; on SQLite `Database` marks the slots in the file before the commit, and
     releases them before the transaction block returns to the edge.
@@ -72,13 +72,13 @@ def invalidated(session: AsyncSession) -> tuple[int, ...]:
 async def raise_generation(session: AsyncSession, slots: Sequence[int]) -> None:
     """Raise the generation column; the last statement of a narrowing transaction, so that its row lock is short.
 
-    The row begins with a word that no other has, by which a process knows that it has not been led to another past.
+    The row begins with a unique word, by which a process detects a database with another history, such as a restored copy.
     """
     await session.execute(_RAISE, {"slots": " ".join([secrets.token_urlsafe(8), *map(str, slots)])})
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Remove what no process can still be behind; one that is, by so many changes, takes everything for changed."""
+    """Remove rows so old that no process needs them; a process that is so far behind treats everything as changed."""
     newest = select(Deployment.generation).scalar_subquery()
     await session.execute(delete(Invalidation).where(Invalidation.generation < newest - _KEPT))
 
@@ -96,14 +96,14 @@ class Generation(Protocol):
         """Whether none of the slots was invalidated after `since`, as of a generation that was read before this call."""
 
     async def close(self) -> None:
-        """Let go of what is held."""
+        """Release the resources that it holds."""
 
 
 class SharedQuery:
-    """Reads the generation column of PostgreSQL, and what changed since it was last read; one query for all who wait.
+    """Reads the generation column of PostgreSQL, and what changed since it was last read; all waiting requests share one query.
 
-    Where it does not know all that changed it takes everything for changed: at first, after many changes, and where the database is not
-    the one that it asked before, but a copy that lacks its last changes. What it returns rises all the same.
+    Where it does not know all changes it treats everything as changed: at first, after many changes, and where the database is not
+    the one that it queried before, but a copy that lacks the last changes. The generation that it returns rises even then.
     """
 
     def __init__(self, url: str, outages: OutageLog | None = None, seconds: float = 5) -> None:
@@ -121,7 +121,7 @@ class SharedQuery:
         self._changed = [0] * SLOTS
 
     def current_nowait(self) -> None:
-        """There is no answer without asking."""
+        """Return None: the generation is never known without a query."""
 
     async def current(self) -> int:
         """Return a generation from a query that starts after this call; raises Unavailable where it gets no answer."""
@@ -138,7 +138,7 @@ class SharedQuery:
     async def _after(self, running: asyncio.Task[int] | None) -> int:
         if running is not None:
             await asyncio.wait([running])
-        self._running, self._next = self._next, None  # whoever comes from here on waits for the query after this one
+        self._running, self._next = self._next, None  # requests that come from here on wait for the query after this one
         return await asyncio.wait_for(self._ask(), timeout=self._seconds)
 
     async def _ask(self) -> int:
@@ -149,7 +149,7 @@ class SharedQuery:
         try:
             generation, rows = await self._pooler.row(self._connection, _ASK, since)
         except BaseException:
-            self._connection.terminate()  # a connection in doubt is not asked again
+            self._connection.terminate()  # a connection that failed is not used again
             self._connection = None
             raise
         if generation != since:
@@ -157,7 +157,7 @@ class SharedQuery:
         return self._version
 
     def _note(self, generation: int, since: int, rows: list[str]) -> None:
-        """Note what changed; `rows` are those of all generations from `since` on, where that is known and not long ago, else the last."""
+        """Record what changed; `rows` are those of all generations from `since` on, or the last one alone if `since` is too old."""
         last = rows[-1] if rows else None
         if (generation, last) == (self._newest, self._newest_row):
             return
@@ -188,9 +188,9 @@ def _slots(rows: Sequence[str]) -> list[int]:
 
 
 def split_tls(url: str) -> tuple[URL, dict[str, str]]:
-    """Take `sslmode=` out of a database's address, as the driver takes it: a keyword of its own with libpq's words.
+    """Split `sslmode=` off a database's URL: the driver takes it as a keyword argument, with libpq's values.
 
-    Without it the driver does as PGSSLMODE says, by default TLS where the server offers it.
+    Without it the driver follows PGSSLMODE; its default is TLS where the server offers it.
     """
     parsed = make_url(url)
     mode = parsed.query.get("sslmode")
@@ -206,5 +206,5 @@ def shared_counter(settings: Settings, outages: OutageLog | None = None) -> Shar
 
 
 def open_generation(settings: Settings, outages: OutageLog) -> Generation:
-    """Open the generation of a deployment for reading; `outages` takes note where it cannot be read."""
+    """Open the generation of a deployment for reading; `outages` records failures to read it."""
     return shared_counter(settings, outages) or SharedQuery(settings.database_url, outages, min(5, settings.database_timeout_seconds))

@@ -1,7 +1,7 @@
-"""A list as one value: the database writes its rows down as JSON, and msgspec reads them all at once. For hot reads of many rows.
+"""A list as one value: the database encodes its rows as JSON, and msgspec decodes them all at once. For frequent reads of many rows.
 
-SQLite's driver gives the interpreter up and takes it back for every row. While other requests are at work each time costs a change of
-threads, and for fifty rows these cost more than everything else in the answer. A single value is also read faster than rows are.
+SQLite's driver releases and takes the interpreter lock for every row. While other requests are running, each time costs a switch of
+threads, and for fifty rows these cost more than the rest of the response. A single value is also read faster than rows are.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _flag(FunctionElement[bool]):  # noqa: N801  as above
 
 
 def _plain(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return what JSON has for a column: a time with its zone, true or false, and all else as it is stored."""
+    """Return a column's value for JSON: a time with its zone, true or false, and all else as it is stored."""
     if isinstance(column.type, UtcTime):
         return _time(column)
     return _flag(column) if isinstance(column.type, Boolean) else column

@@ -24,7 +24,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class UnsupportedDatabase(Exception):
-    """The database answers and cannot be used; the text says why, and what to do."""
+    """The database responds but cannot be used; the text says why, and what to do."""
 
 
 class WrongRevision(UnsupportedDatabase):
@@ -56,7 +56,7 @@ def head() -> str:
 async def current(engine: AsyncEngine) -> str | None:
     """Return the database's revision, or None for an empty database.
 
-    Raises Unavailable where it does not answer, UnsupportedDatabase where it is not in UTF-8 or a newer version made it.
+    Raises Unavailable if it does not respond, UnsupportedDatabase if its encoding is not UTF-8 or a newer version created it.
     """
     try:
         async with time_limit(seconds_of(engine)), engine.connect() as connection:
@@ -70,7 +70,7 @@ async def current(engine: AsyncEngine) -> str | None:
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
     """Bring the database to `revision`; safe to run from several processes at once (the later ones find nothing to do).
 
-    Raises Unavailable where the database does not answer, or somebody else holds its lock for long.
+    Raises Unavailable if the database does not respond, or its lock is held by another process for too long.
     """
     if revision == "head" and await current(engine) == head():
         return
@@ -86,8 +86,8 @@ async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
 async def schema_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Open a transaction in which a migration may replace a table.
 
-    SQLite deletes the rows of a dropped table first, and what refers to them with ON DELETE CASCADE goes too; so foreign keys are not
-    enforced here, which can only be said outside a transaction (https://www.sqlite.org/lang_altertable.html, section 7).
+    When a table is dropped, SQLite deletes its rows first, and rows that refer to them with ON DELETE CASCADE; so foreign keys are not
+    enforced here, which can only be set outside a transaction (https://www.sqlite.org/lang_altertable.html, section 7).
     """
     async with engine.execution_options(latchpin_writes=True).connect() as connection:
         await connection.run_sync(_set_foreign_keys, "OFF")
@@ -114,7 +114,7 @@ async def require_head(engine: AsyncEngine) -> None:
 
 
 def _require_utf8(connection: Connection) -> None:
-    """Raise UnsupportedDatabase where names of some people could not be kept."""
+    """Raise UnsupportedDatabase for an encoding other than UTF-8, which could not store every person's name."""
     encoding = "UTF8" if connection.dialect.name == "sqlite" else connection.exec_driver_sql("SHOW server_encoding").scalar_one()
     if encoding != "UTF8":
         message = (

@@ -1,4 +1,4 @@
-"""What is the matter with the database: from a driver's error to one of a few kinds, with words for the operator and for the caller."""
+"""Outages of the database: maps a driver's error to one of a few kinds, with messages for the operator and for the caller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from latchpin.kit.counted_lines import CountedLines
 from latchpin.kit.logger import Logger
 from latchpin.storage.sqlite_file import DatabaseFileLost
 
-_UNWRITABLE_SECONDS = 30.0  # after a write failed for lack of room or right, for so long nothing is said to be writable
+_UNWRITABLE_SECONDS = 30.0  # for how long after a write failed for lack of space or permission the database is reported as not writable
 _log = Logger(__name__)
 
 
@@ -34,7 +34,7 @@ class Outage(Enum):
     LOST = "its file was deleted or replaced"
 
 
-# PostgreSQL's SQLSTATE (appendix A of its manual); the longest beginning that is listed counts.
+# PostgreSQL's SQLSTATE (appendix A of its manual); the longest prefix that is listed decides.
 _STATES = {
     "08": Outage.AWAY,
     "28": Outage.REFUSED,
@@ -72,7 +72,7 @@ _ERRNOS = {
     errno.EACCES: Outage.READ_ONLY,
     errno.EPERM: Outage.READ_ONLY,
 }
-_PASSING = {Outage.AWAY, Outage.SLOW, Outage.BUSY}  # nobody has to do anything
+_PASSING = {Outage.AWAY, Outage.SLOW, Outage.BUSY}  # ends without anybody's action
 _UNTEXTUAL = ("22021", "22P05")  # a byte or an escape that is no character of the database's encoding
 _TO_CALLERS = {
     Outage.SLOW: "The database does not answer in time. Try again in a moment.",
@@ -85,18 +85,18 @@ _TO_OTHERS = "The database cannot be reached. Nothing was changed; try again in 
 
 
 def outage_of(error: BaseException) -> Outage:
-    """Return what an error of a driver, or one that was raised from it, says of the database."""
+    """Return the kind of outage that a driver's error, or an error raised from it, stands for."""
     kinds = [kind for each in _causes(error) if (kind := _kind(each))]
     return kinds[-1] if kinds else Outage.AWAY
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the database may be there in a moment without anybody's doing: it is away, starts, or does not answer."""
+    """Whether the database may be usable again soon without anybody's action: it is unreachable, starting, or not responding."""
     return outage_of(error) in {Outage.AWAY, Outage.SLOW}
 
 
 class OutageLog:
-    """Writes one line for each kind of outage and minute, with how often it was met, and remembers writes that failed."""
+    """Logs one line for each kind of outage and minute, with the number of times it happened, and remembers failed writes."""
 
     def __init__(self) -> None:
         self._lines = CountedLines()
@@ -104,7 +104,7 @@ class OutageLog:
         self._unwritable_at = 0.0
 
     def refusal(self, error: BaseException, detail: str | None = None) -> Unavailable:
-        """Return what an error of a driver becomes, having noted its cause; `detail` is for the caller."""
+        """Log the cause of a driver's error, and return the Unavailable to raise for it; `detail` is for the caller."""
         outage = outage_of(error)
         if outage in {Outage.FULL, Outage.READ_ONLY}:
             self._unwritable, self._unwritable_at = outage, clock.monotonic()
@@ -112,20 +112,20 @@ class OutageLog:
         return self.unavailable(outage, " ".join(reason.split()), detail)
 
     def unavailable(self, outage: Outage, cause: str, detail: str | None = None) -> Unavailable:
-        """Return the refusal for an outage, having noted its cause."""
+        """Log the cause of an outage, and return the Unavailable to raise for it."""
         write = _log.warning if outage in _PASSING else _log.error
         self._lines.note(write, "database.unavailable", cause=outage.name.lower(), detail=f"{outage.value} ({cause})")
         return Unavailable(detail or _TO_CALLERS.get(outage, _TO_OTHERS))
 
     def unwritable(self) -> Outage | None:
-        """Return why a write of the last half minute failed, where that was for lack of room or right."""
+        """Return why a write of the last half minute failed, if that was for lack of space or permission, else None."""
         is_recent = clock.monotonic() - self._unwritable_at < _UNWRITABLE_SECONDS
         return self._unwritable if is_recent else None
 
 
 @contextmanager
 def plain_errors(outages: OutageLog) -> Iterator[None]:
-    """Say what a driver's error means: Unavailable for one that speaks of the database, Malformed for a text that cannot be kept."""
+    """Translate a driver's error: Unavailable for one about the database, Malformed for a text that cannot be stored."""
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:

@@ -1,7 +1,7 @@
 """Poolers between us and PostgreSQL, such as PgBouncer, which lend out a server connection for one transaction only.
 
-What a session keeps on the server is lost there, so statements are not kept prepared, and none is sent outside a transaction: the
-driver sends a statement and its values apart, and a pooler may send the two to different servers.
+State that a session keeps on the server is lost with them, so prepared statements are not cached, and no statement is sent outside a
+transaction: the driver sends a statement and its values separately, and a pooler may send the two to different servers.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Pooler:
 
 
 async def stands_between(connection: asyncpg.Connection) -> bool:
-    """Whether another process serves the connection than the one that greeted it. Leaves nothing behind at the server.
+    """Whether the server process behind the connection is not the one that the handshake named. Leaves nothing behind on the server.
 
-    PostgreSQL names its process in its greeting, and a pooler makes a number up. The simple query protocol prepares no statement.
+    PostgreSQL sends its process id when a connection starts; a pooler invents a number. The simple query protocol prepares no statement.
     """
     status: str = await connection.execute(f"SELECT WHERE pg_backend_pid() = {connection.get_server_pid():d}")
     return status == "SELECT 0"

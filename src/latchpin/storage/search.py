@@ -1,6 +1,6 @@
 """Searching in columns by the rule of `plain_text.fold`, alike on SQLite and PostgreSQL, whatever the database's locale.
 
-SQLite's own comparison knows the cases of ASCII alone, and PostgreSQL's those of the database's locale. So a term becomes a pattern
+SQLite's own comparison ignores case for ASCII only, and PostgreSQL's as the database's locale says. So a term becomes a pattern
 that names both cases of each of its letters, GLOB for the one and a regular expression for the other. Columns hold normalized text.
 """
 
@@ -21,7 +21,7 @@ _ASCII_SIGNS = re.compile(r"[!-/:-@\[-`{-~]")
 
 
 class Term(TypeDecorator[str]):
-    """The type of a parameter that is searched for somewhere in a column, as it was typed."""
+    """The type of a search parameter that may stand anywhere in a column; its value is the text as the user typed it."""
 
     impl = String
     cache_ok = True
@@ -38,29 +38,29 @@ class Term(TypeDecorator[str]):
         return f"^{pattern}$" if self.is_whole else pattern
 
     def around(self, pattern: str, anything: str) -> str:
-        """Return a pattern for a whole column, or for a part of one by the sign for anything."""
+        """Return the pattern for the whole column, or between two wildcards (`anything`) for any part of it."""
         return pattern if self.is_whole else f"{anything}{pattern}{anything}"
 
 
 class RoughTerm(Term):
-    """As `Term`, for SQLite's LIKE, which is several times as fast as GLOB: finds all that the pattern finds, and some more."""
+    """As `Term`, for SQLite's LIKE, which is several times as fast as GLOB: matches all that the exact pattern matches, and some more."""
 
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002  SQLAlchemy's signature
-        """Return a pattern with the sign for any letter where a letter is beyond ASCII, or a blank."""
+        """Return a pattern with the one-letter wildcard in place of every blank and every letter beyond ASCII."""
         return None if value is None else self.around("".join(map(_rough, plain_text.normalize(value))), "%")
 
 
 class WholeTerm(Term):
-    """The type of a parameter that is searched for as all of a column."""
+    """The type of a search parameter that must match the whole column."""
 
     cache_ok = True
     is_whole = True
 
 
 class RoughWholeTerm(RoughTerm):
-    """As `RoughTerm`, for all of a column."""
+    """As `RoughTerm`, for the whole column."""
 
     cache_ok = True
     is_whole = True
@@ -73,7 +73,7 @@ class _Matches(FunctionElement[bool]):
     type = Boolean()
 
     def self_group(self, against: Any = None) -> Any:  # noqa: ANN401, ARG002  SQLAlchemy's signature
-        """Stand for itself: compared with 1, as SQLAlchemy writes conditions for SQLite, both patterns would be tried on every row."""
+        """Return itself: SQLAlchemy would write `... = 1` for SQLite, and both patterns would be tried on every row."""
         return self
 
 
@@ -90,17 +90,17 @@ def _matches_postgresql(element: _Matches, compiler: Any, **options: Any) -> str
 
 
 def contains(column: Any, term: str) -> ColumnElement[bool]:  # noqa: ANN401  any mapped column of text
-    """Whether a column holds a text as it was typed."""
+    """Whether a column contains a text, given as the user typed it."""
     return _matches(column, term, Term(), RoughTerm())
 
 
 def equals(column: Any, term: str) -> ColumnElement[bool]:  # noqa: ANN401  as above
-    """Whether a column is a text as it was typed, but for case."""
+    """Whether a column equals a text, given as the user typed it, whatever its case."""
     return _matches(column, term, WholeTerm(), RoughWholeTerm())
 
 
 def contains_parameter(column: Any, name: str) -> ColumnElement[bool]:  # noqa: ANN401  as above
-    """Whether a column holds a text that is given when the statement is executed, by `parameters` of the same name."""
+    """Whether a column contains a text that is given when the statement is executed, by `parameters` of the same name."""
     return _Matches(column, bindparam(name, type_=Term()), bindparam(f"{name}_rough", type_=RoughTerm()))
 
 

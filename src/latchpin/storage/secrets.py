@@ -40,7 +40,7 @@ class Secrets:
         return hmac.digest(self.master, b"latchpin/" + purpose.encode(), "sha256")
 
     def fingerprint(self) -> str:
-        """Return a text that tells this master key from others without telling anything of it."""
+        """Return a text that differs for each master key and reveals nothing of it."""
         return hashlib.sha256(self.derive("fingerprint")).hexdigest()[:32]
 
     def pepper_fingerprints(self) -> dict[int, str]:
@@ -70,16 +70,16 @@ def load(path: Path) -> Secrets:
 
 
 def generate() -> Secrets:
-    """Return new secrets, which no deployment has."""
+    """Return new random secrets."""
     return Secrets({1: _random()}, 1, _random())
 
 
 @contextmanager
 def first_run(path: Path) -> Iterator[Secrets]:
-    """Yield the secrets of a deployment that is being made; the file gets its name (mode 0600) when the block ends without an error.
+    """Yield the secrets of a deployment that is being created; the file gets its name (mode 0600) when the block ends without an error.
 
-    Processes that begin at once come one after the other, and all get those of the first. Where a first run was interrupted its secrets
-    are taken up again, because its database may have been made with them. Raises SecretsError as `load` does.
+    Processes that start at the same time take turns, and all get the secrets of the first. The secrets of an interrupted first run
+    are used again, because its database may have been created with them. Raises SecretsError as `load` does.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = _draft(path)
@@ -95,7 +95,7 @@ def first_run(path: Path) -> Iterator[Secrets]:
 
 
 def load_existing(path: Path, fingerprint: str) -> Secrets | None:
-    """Read the secrets of a deployment that exists, by its fingerprint also those of a first run that was interrupted at its end.
+    """Read the secrets of an existing deployment; if their fingerprint fits, also those of a first run that was interrupted at its end.
 
     Returns None where there is no file. Raises SecretsError as `load` does.
     """
@@ -121,7 +121,7 @@ def _locked(draft: Path) -> Iterator[None]:
 
 
 def _complete(draft: Path) -> None:
-    """Write new secrets into a draft that has none; one that was only half written has made no database yet."""
+    """Write new secrets into a draft that has none; if it is only half written, no database was created with it yet."""
     with contextlib.suppress(SecretsError):
         load(draft)
         return

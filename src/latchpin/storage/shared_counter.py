@@ -1,13 +1,13 @@
 """A counter in a file, shared by the processes of one host: the generation of an embedded database, with what each one changed.
 
-The file is read and written by system calls and never mapped into memory, so that a full disk or a truncated file is an error and no
-signal that kills the process. It holds the counter, twice, so that a reader who meets a writer half way sees two that differ; then a
-cell for each slot with the value at which it was last invalidated. Values only rise, also where the file is deleted, replaced or set
-back: each is at least the time of day in nanoseconds.
+The file is read and written by system calls and never mapped into memory, so that a full disk or a truncated file is an error and not a
+signal that kills the process. It holds the counter twice, so that a reader who meets an unfinished write sees two different values; then
+a cell for each slot with the value at which it was last invalidated. Values only rise, even if the file is deleted, replaced or
+restored: each is at least the time of day in nanoseconds.
 
 A writer holds the file's lock. It marks its slots as under way and raises the counter before its commit; after it, it writes one more
-value to its slots and then to the counter. A marked slot means: ask the database, and keep nothing of what it answers. Where a writer
-dies in between, its lock is free, and whoever meets the mark finishes its work.
+value to its slots and then to the counter. A marked slot means: query the database, and cache nothing of its result. If a writer
+dies in between, its lock is released, and the next process that sees the mark finishes its work.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ _COUNTER = struct.Struct("=QQ")
 _CELL = struct.Struct("=Q")
 _SIZE = _COUNTER.size + SLOTS * _CELL.size
 _UNDER_WAY = 1 << 63
-_MOST = 1 << 62  # no counter is as high, so what is has not been written by this
+_MOST = 1 << 62  # no counter is as high, so such a value was not written by this module
 _TRIES = 100
-_CHECK_SECONDS = 0.01  # so often at most, the name is checked to lead to the open file still
-_NOTICE_SECONDS = 2 * _CHECK_SECONDS  # after this long every process that is asked knows of another file
+_CHECK_SECONDS = 0.01  # least time between two checks that the name still leads to the open file
+_NOTICE_SECONDS = 2 * _CHECK_SECONDS  # after this long every process with requests knows that the file was replaced
 _PATIENCE_SECONDS = 10.0
 _A_MOMENT = 0.0005  # seconds
 
 
 class SharedCounter:
-    """Reads and raises the counter. Raises Unavailable where the file can neither be read nor made anew."""
+    """Reads and raises the counter. Raises Unavailable if the file can neither be read nor created again."""
 
     def __init__(self, path: Path, outages: OutageLog | None = None) -> None:
         self._path = path
         self._outages = outages or OutageLog()
         self._highest = 0
-        self._floor = 0  # what was remembered under less counts for nothing: it was another file then
-        self._is_other = False  # whether the file is another one than before, of which the counter was not read yet
+        self._floor = 0  # values cached under a lower generation are invalid: they belong to another file
+        self._is_other = False  # whether the file was replaced and its counter has not been read yet
         self._table: Sequence[int] = ()
         self._table_at = -1
         self._turn = threading.Lock()
@@ -87,7 +87,7 @@ class SharedCounter:
                 self._table = self._read_table()
             except OSError as error:
                 raise self._refusal(error) from error
-            self._table_at = generation  # the counter was read first, so the table may be newer, which costs look-ups at most
+            self._table_at = generation  # the counter was read first: a newer table costs extra look-ups at most
         table = self._table
         newest = table[EVERYTHING.slot]
         for slot in slots:
@@ -100,20 +100,20 @@ class SharedCounter:
 
     @contextmanager
     def change(self, slots: Sequence[int]) -> Iterator[None]:
-        """Invalidate slots by what the block does: it commits. Works in any thread; raises OSError, before the block, where it cannot."""
+        """Invalidate slots around a block that commits. Works in any thread; raises OSError, before the block, if it cannot."""
         with self._turn:
             with self._locked() as file:
                 try:
                     _mark(file, slots)
                     yield
                 finally:
-                    with contextlib.suppress(OSError):  # then they stay marked, which costs look-ups
+                    with contextlib.suppress(OSError):  # the slots stay marked then, which costs look-ups
                         _release(file, slots)
                 identity = _identity(os.fstat(file))
             self._follow_up(identity)
 
     def advance(self, slots: Sequence[int] = (EVERYTHING.slot,)) -> None:
-        """Invalidate slots by a change that is committed already."""
+        """Invalidate slots for a change that is committed already."""
         try:
             with self.change(slots):
                 pass
@@ -129,13 +129,13 @@ class SharedCounter:
         return self._outages.refusal(error, detail)
 
     def _follow(self) -> None:
-        """Open what the name leads to now, made anew where that is nothing."""
+        """Open the file that has the name now; create it if there is none."""
         now = time.monotonic()
         if not self._is_named(self._identity):
             opened = _open(self._path)
             os.close(self._file)
             self._file, self._identity, self._is_other = opened, _identity(os.fstat(opened)), True
-        self._checked_at = now  # not where it failed: then the next reader has to look again
+        self._checked_at = now  # not set after a failure, so that the next reader checks again
 
     def _is_named(self, identity: tuple[int, int]) -> bool:
         try:
@@ -144,11 +144,11 @@ class SharedCounter:
             return False
 
     def _begin_anew(self) -> int:
-        """Return the counter of a file that was truncated, set back or spoiled, in which everything is invalidated."""
+        """Invalidate everything in a file that was truncated, restored or damaged, and return its counter."""
         with _lock(self._file):
             value = _read(self._file) or 0
             if value >= self._highest and _is_whole(self._file):
-                return value  # somebody else has done it
+                return value  # another process has done it
             return _write_whole(self._file, above=self._highest)
 
     def _read_table(self) -> Sequence[int]:
@@ -160,7 +160,7 @@ class SharedCounter:
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """Open and lock the file that has the name, whole. The lock belongs to this opening, and ends with it or with the process."""
+        """Open the file that has the name, and lock it. The lock belongs to this descriptor, and ends with it or with the process."""
         while True:
             file = _open(self._path)
             try:
@@ -175,7 +175,7 @@ class SharedCounter:
                 os.close(file)
 
     def _follow_up(self, identity: tuple[int, int]) -> None:
-        """Invalidate everything in the file that took the name while a change was committed; others may know old things under it."""
+        """Invalidate everything in a file that took the name during a commit; other processes may have cached old values under it."""
         try:
             while not self._is_named(identity):
                 with self._locked() as file:
@@ -187,7 +187,7 @@ class SharedCounter:
             time.sleep(_NOTICE_SECONDS)
 
     def _finish_abandoned(self) -> None:
-        """Release what a writer marked that is not there any more; where one is at work, or nothing can be written, it stays as it is."""
+        """Release the slots that a dead writer marked; does nothing while a writer is at work, or if the file cannot be written."""
         with contextlib.suppress(OSError):
             file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             try:
@@ -204,7 +204,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 @contextmanager
 def _lock(file: int, seconds: float = _PATIENCE_SECONDS) -> Iterator[None]:
-    """Hold the file's lock; raises OSError where another one has it for so long."""
+    """Hold the file's lock for the block; raises OSError if it is not free within `seconds`."""
     until = time.monotonic() + seconds
     while True:
         try:
@@ -222,7 +222,7 @@ def _lock(file: int, seconds: float = _PATIENCE_SECONDS) -> Iterator[None]:
 
 
 def _open(path: Path) -> int:
-    """Open the file, made anew where there is none. One that has only just got its name is opened when all others know of it."""
+    """Open the file; create it if there is none. A file that has only just got its name is opened once all other processes know of it."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -235,7 +235,7 @@ def _open(path: Path) -> int:
 
 
 def _create(path: Path) -> None:
-    """Make the file (0600), whole and on the disk before it has its name; the file of who was first is left alone."""
+    """Create the file (0600), complete and synced to disk before it gets its name; if another process was first, its file stays."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -249,13 +249,13 @@ def _create(path: Path) -> None:
 
 
 def _read(file: int) -> int | None:
-    """Return the counter, or None where the file has been truncated or spoiled."""
+    """Return the counter, or None if the file has been truncated or damaged."""
     for _ in range(_TRIES):
         data = os.pread(file, _COUNTER.size, 0)
         if len(data) < _COUNTER.size:
             return None
         one, other = _COUNTER.unpack(data)
-        if one == other:  # else a writer is just at it
+        if one == other:  # else a writer is at work
             return int(one) if one < _MOST else None
     return None
 
@@ -275,7 +275,7 @@ def _write_slots(file: int, slots: Sequence[int], value: int) -> None:
 
 def _write_at(file: int, data: bytes, offset: int) -> None:
     if os.pwrite(file, data, offset) < len(data):
-        os.pwrite(file, data, offset)  # says why there is no room
+        os.pwrite(file, data, offset)  # the second call raises the reason, such as a full disk
 
 
 def _next(file: int, above: int = 0) -> int:
@@ -283,7 +283,7 @@ def _next(file: int, above: int = 0) -> int:
 
 
 def _write_whole(file: int, *, above: int) -> int:
-    """Begin anew, with everything invalidated; returns the counter. The caller holds the lock, or has the file alone."""
+    """Write the file anew, with everything invalidated; returns the counter. The caller holds the lock, or nobody else has the file."""
     value = _next(file, above)
     _write_at(file, array("Q", [value]).tobytes() * SLOTS, _COUNTER.size)
     _write(file, value)
@@ -291,14 +291,14 @@ def _write_whole(file: int, *, above: int) -> int:
 
 
 def _mark(file: int, slots: Sequence[int]) -> None:
-    """Say of slots that a change is under way. The counter rises last, since nobody looks at the slots before it does."""
+    """Mark slots: a change is under way. The counter rises last, since nobody looks at the slots before it does."""
     value = _next(file)
     _write_slots(file, slots, _UNDER_WAY | value)
     _write(file, value)
 
 
 def _release(file: int, slots: Sequence[int]) -> None:
-    """Say that the change is over; of a file that was truncated meanwhile nothing is kept."""
+    """Release the slots after the change; a file that was truncated meanwhile is written anew."""
     if not _is_whole(file):
         _write_whole(file, above=0)
         return
@@ -308,7 +308,7 @@ def _release(file: int, slots: Sequence[int]) -> None:
 
 
 def _release_all(file: int) -> None:
-    """Release every slot that is marked, or newer than the counter: its writer died before it came to the counter."""
+    """Release every slot that is marked, or newer than the counter: its writer died before it raised the counter."""
     value = _read(file)
     cells = memoryview(os.pread(file, SLOTS * _CELL.size, _COUNTER.size)).cast("Q")
     if value is not None and (left := [slot for slot, cell in enumerate(cells) if cell > value]):

@@ -1,7 +1,7 @@
-"""SQLite's connection with one trip to its thread for each statement, where aiosqlite's own makes four.
+"""A SQLite connection that makes one trip to its thread for each statement, where aiosqlite's own makes four.
 
-Each trip costs as much as a small statement itself, so this about halves what one costs. All rows are read in that trip; nothing here
-streams. A plain BEGIN, which does nothing before the first statement, goes along with it, and what never began needs no end.
+Each trip costs as much as a small statement itself, so this about halves the cost of a statement. All rows are read in that trip; nothing
+is streamed. A plain BEGIN is sent with the first statement, and a transaction without a statement needs no COMMIT.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DEFERRED = "BEGIN"
 
 
 class Thread:
-    """A connection's thread, and how far its transaction has come. All is decided in the event loop, so that nothing races."""
+    """A connection's thread, and the state of its transaction. The state changes in the event loop only, so that there are no races."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
@@ -43,11 +43,11 @@ class Thread:
         cursor.take(how(connection, statement, parameters))
 
     def commit_within(self, around: AbstractContextManager[None]) -> None:
-        """Let the transaction's commit, if it comes to one, run within `around` and in one trip, which nobody can cancel half way."""
+        """Run the transaction's commit, if there is one, within `around` and in one trip, which cannot be cancelled half way."""
         self._around = around
 
     async def commit(self) -> None:
-        """Commit what has begun."""
+        """Commit the transaction, if one has begun."""
         around, self._around = self._around, None
         await self._end(self._commit if around is None else lambda: self._commit_within(around))
 
@@ -60,7 +60,7 @@ class Thread:
             self._connection._conn.commit()  # noqa: SLF001  as above
 
     async def rollback(self) -> None:
-        """Roll back what has begun."""
+        """Roll back the transaction, if one has begun."""
         self._around = None
         await self._end(self._rollback)
 
@@ -83,7 +83,7 @@ class Cursor:
         self.arraysize = 1
 
     async def __aenter__(self) -> Self:
-        """Begin; nothing is opened before a statement runs."""
+        """Return the cursor; nothing is opened before a statement runs."""
         return self
 
     async def execute(self, statement: str, parameters: Iterable[Any] = ()) -> Self:
@@ -92,7 +92,7 @@ class Cursor:
         return self
 
     async def executemany(self, statement: str, parameters: Iterable[Any]) -> Self:
-        """Run a statement with many rows of parameters."""
+        """Run a statement once for each set of parameters."""
         await self._thread.run(sqlite3.Connection.executemany, statement, parameters, self)
         return self
 
@@ -102,10 +102,10 @@ class Cursor:
         return rows
 
     async def close(self) -> None:
-        """End; the driver's cursor was closed when its rows were read."""
+        """Do nothing: the driver's cursor was closed when its rows were read."""
 
     def take(self, cursor: sqlite3.Cursor) -> None:
-        """Read all that the driver's cursor has; runs in the connection's thread."""
+        """Read the result of the driver's cursor; runs in the connection's thread."""
         self.description, self.lastrowid = cursor.description, cursor.lastrowid
         self._rows = cursor.fetchall()
         self.rowcount = cursor.rowcount
@@ -113,7 +113,7 @@ class Cursor:
 
 
 def use(connection: aiosqlite.Connection) -> Thread:
-    """Let a connection work like this."""
+    """Make a connection use these cursors, with their commit and rollback; returns its thread."""
     thread = Thread(connection)
     connection.cursor = lambda: Cursor(thread)  # type: ignore[assignment, method-assign, return-value]
     connection.commit, connection.rollback = thread.commit, thread.rollback  # type: ignore[method-assign]

@@ -1,6 +1,6 @@
-"""Subjects: whom or what a change concerns that can narrow a right, and what a remembered credential depends on.
+"""Subjects: what a change that can narrow a right concerns, and what a cached credential depends on.
 
-Each stands in one of a fixed number of slots, by its hash. Two that share a slot cost each other a look-up, and never an acceptance.
+Each has one of a fixed number of slots, by its hash. Two subjects in one slot cause extra look-ups, but never a wrong acceptance.
 """
 
 from __future__ import annotations
@@ -8,19 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import blake2b
 
-SLOTS = 1 << 14  # 128 KB in a file; among so many, 20 changes a second to others meet one of a credential's subjects every five minutes
+SLOTS = 1 << 14  # 128 KB in a file; at 20 changes of other subjects a second, a credential has a needless look-up every five minutes
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One of a kind, such as user 7, or all of it where there is one only."""
+    """One subject: a kind and an id, such as user 7; a kind with one member has no id."""
 
     kind: str
     id: int = 0
 
     @property
     def slot(self) -> int:
-        """Where it stands, in every process and version alike; the first slot is that of everything alone."""
+        """The subject's slot, the same in every process and version; the first slot is only for `EVERYTHING`."""
         if self.kind == _EVERYTHING:
             return 0
         digest = blake2b(f"{self.kind}:{self.id}".encode(), digest_size=8).digest()
@@ -33,7 +33,7 @@ SIGNING_KEYS = Subject("signing keys")
 
 
 def organization(organization_id: int) -> Subject:
-    """An organization: its Spaces, its resources, and which apps it lets in."""
+    """An organization: its Spaces, its resources, and which apps it approves."""
     return Subject("organization", organization_id)
 
 
@@ -58,10 +58,10 @@ def grant(grant_id: int) -> Subject:
 
 
 def browser_session(session_id: int) -> Subject:
-    """A session of a browser, which the grants without `offline_access` end with."""
+    """A browser session; grants without `offline_access` end with it."""
     return Subject("browser session", session_id)
 
 
 def slots(*subjects: Subject) -> tuple[int, ...]:
-    """Return where subjects stand."""
+    """Return the slots of subjects."""
     return tuple({subject.slot: None for subject in subjects})

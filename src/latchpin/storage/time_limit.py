@@ -1,7 +1,7 @@
 """How long a use of the database may wait for an answer: for a connection, and for each statement anew.
 
-A driver's own limit for a statement does not do: after it SQLAlchemy sends a ROLLBACK on the same connection, which waits as well. What is
-cancelled here makes it drop the connection.
+A driver's own time limit for statements is not enough: after it SQLAlchemy sends a ROLLBACK on the same connection, which waits as well.
+A cancellation by this limit makes it drop the connection.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-SECONDS = "latchpin_seconds"  # the execution option of an engine that holds its limit
+SECONDS = "latchpin_seconds"  # the engine's execution option for its limit
 
 
 def seconds_of(engine: AsyncEngine) -> float | None:
-    """Return the limit of an engine's uses; None for the embedded database, which waits for its lock alone."""
+    """Return an engine's limit in seconds; None for the embedded database, which waits for its lock only."""
     seconds: float | None = engine.sync_engine.get_execution_options().get(SECONDS)
     return seconds
 
@@ -33,7 +33,7 @@ _current: ContextVar[_Limit | None] = ContextVar("database_time_limit", default=
 
 @asynccontextmanager
 async def time_limit(seconds: float | None) -> AsyncIterator[None]:
-    """End the block with TimeoutError where nothing has begun in it for so long (`renew`); None sets no limit."""
+    """Raise TimeoutError in the block once so many seconds have passed since its start or last statement (`renew`); None sets no limit."""
     async with asyncio.timeout(seconds) as timeout:
         outer = _current.get()
         _current.set(None if seconds is None else _Limit(timeout, seconds))
@@ -44,7 +44,7 @@ async def time_limit(seconds: float | None) -> AsyncIterator[None]:
 
 
 def renew(*_event: object) -> None:
-    """Begin the time of the innermost block anew, as each statement does (SQLAlchemy's event `before_cursor_execute`)."""
+    """Restart the time of the innermost block; each statement does so (SQLAlchemy's event `before_cursor_execute`)."""
     limit = _current.get()
     if limit is not None and not limit.timeout.expired():
         limit.timeout.reschedule(asyncio.get_running_loop().time() + limit.seconds)

@@ -1,6 +1,6 @@
 """Column types that mean the same on SQLite and PostgreSQL.
 
-They read a value with one call, where a TypeDecorator's own way makes three: lists read hundreds of values for one answer.
+They read a value with one call, where a plain TypeDecorator makes three: lists read hundreds of values for one response.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class UtcTime(TypeDecorator[datetime]):
         return at.replace(tzinfo=None) if dialect.name == "sqlite" else at
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
-        """Return what gives the zone back."""
+        """Return the function that adds the zone to a value from SQLite."""
         del coltype
         return _from_text if dialect.name == "sqlite" else _in_utc
 
@@ -70,7 +70,7 @@ class WordEnum(TypeDecorator[Word]):
         return None if value is None else self.kind(value).value
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Word | None]:
-        """Return what turns the text into the member; it raises KeyError for one that is no member."""
+        """Return the function that turns the text into the member; it raises KeyError for one that is no member."""
         del dialect, coltype
         return _member(self.kind)
 
@@ -91,6 +91,6 @@ class NumberEnum(TypeDecorator[Number]):
         return None if value is None else int(self.kind(value))
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Number | None]:
-        """Return what turns the number into the member; it raises KeyError for one that is no member."""
+        """Return the function that turns the number into the member; it raises KeyError for one that is no member."""
         del dialect, coltype
         return _member(self.kind)

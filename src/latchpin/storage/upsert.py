@@ -1,4 +1,4 @@
-"""INSERT that knows what to do about a row that is there already: both engines have it, in dialects of their own."""
+"""INSERT with a rule for rows that exist already: both engines have it, each in its own dialect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rule of the database a row broke, told by the drivers' codes and never by their texts."""
+"""Which constraint of the database a row violates, by the drivers' error codes and never by their texts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _CODES = {
 
 
 def is_unique(error: IntegrityError) -> bool:
-    """Whether another row has the value already that must be unique."""
+    """Whether another row already has a value that must be unique."""
     return _state(error) == _UNIQUE
 
 
 def is_foreign_key(error: IntegrityError) -> bool:
-    """Whether the row that this one belongs to is not there."""
+    """Whether the row that this one refers to does not exist."""
     return _state(error) == _FOREIGN_KEY
 
 

@@ -1,6 +1,6 @@
-"""The agents that a demo deployment starts with: what they are called, where they belong and how they grew.
+"""The agents that a demo deployment starts with: their names, Spaces and versions.
 
-The definitions lie beside this file as `<slug>.v<number>.yaml`. All addresses end in `.example`.
+The definitions are beside this file as `<slug>.v<number>.yaml`. All addresses end in `.example`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TENDERS: Final = "Public tenders"
 
 @dataclass(frozen=True, slots=True)
 class DemoVersion:
-    """One saved version: the YAML text as an author would have written it, what was said on saving, and how many days ago that was."""
+    """One saved version: the YAML text as an author would have written it, the comment, and how many days ago it was saved."""
 
     text: str
     comment: str
@@ -33,7 +33,7 @@ class DemoAgent:
     archived_days_ago: int | None = None
 
 
-# Slug, Space, versions (oldest first: how many days ago, and what was said), how many days ago it was archived.
+# Slug, Space, versions (oldest first: how many days ago, and the comment), how many days ago it was archived.
 _TABLE: Final[tuple[tuple[str, str | None, tuple[tuple[int, str], ...], int | None], ...]] = (
     (
         "book-prices",

@@ -12,7 +12,7 @@ from w3lib.html import get_base_url
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One HTML page. `base` is what relative addresses start from: the page's own, or what its <base> says."""
+    """One HTML page. `base` is what relative addresses start from: the page's own URL, or that of its <base> element."""
 
     root: Selector
     url: str
@@ -20,16 +20,16 @@ class Page:
 
     @classmethod
     def parse(cls, text: str, url: str) -> Self:
-        """Parse a page's text, which has come from `url`."""
+        """Parse a page's text, which was fetched from `url`."""
         return cls(Selector(text=text, type="html"), url, get_base_url(text, url))
 
     @classmethod
     def of(cls, root: Selector, text: str, url: str) -> Self:
-        """Take a page that is parsed already."""
+        """Make a page from a parsed root."""
         return cls(root, url, get_base_url(text, url))
 
     def absolute(self, address: str) -> str | None:
-        """Make an address absolute; None for one that is no web address."""
+        """Make an address absolute; None if it is not http or https."""
         try:
             joined = urljoin(self.base, address.strip())
         except ValueError:

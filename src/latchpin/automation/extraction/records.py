@@ -18,7 +18,7 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ListedRecord:
-    """A record as its list page tells it; `follow` is the address of the page with its further fields, where there is one."""
+    """A record as read from its list page; `follow` is the address of the page with its further fields, where there is one."""
 
     values: Values
     follow: str | None = None
@@ -32,7 +32,7 @@ def take_records(page: Page, record: Record, follow: Follow | None = None) -> It
 
 
 def take_fields(page: Page, element: Selector, fields: Sequence[Field]) -> Values:
-    """Read fields inside an element; a field that is not there is None, or an empty list for one with many values."""
+    """Read fields inside an element; a missing field is None, or an empty list for one with many values."""
     return {field.name: _take(page, element, field) for field in fields}
 
 

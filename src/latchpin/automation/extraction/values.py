@@ -1,4 +1,4 @@
-"""From the text on a page to the value of a field's type. None where the text is not of that type."""
+"""Converts text on a page to the value of a field's type; None if the text is not of that type."""
 
 from __future__ import annotations
 

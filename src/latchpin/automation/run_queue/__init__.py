@@ -1,4 +1,4 @@
-"""How admitted runs come to workers: one interface, and an implementation for each database."""
+"""How admitted runs reach workers: one interface, and an implementation for each database."""
 
 from latchpin.automation.run_queue.interface import RunQueue
 from latchpin.automation.run_queue.jobs import ProcrastinateQueue

@@ -19,16 +19,16 @@ class RunQueue(Protocol):
         """Hand out a run after the session's commit; a smaller `rank` goes first, then what was enqueued first."""
 
     async def cancel(self, session: AsyncSession, run_id: int) -> None:
-        """Hand a run out no more; nothing happens where it was handed out already."""
+        """Do not hand out a run any more; no effect if it was handed out already."""
 
     async def repair(self, database: Database) -> int:
-        """Hand out again what was handed out to a worker that died before it had taken it; returns how many runs."""
+        """Hand out again the runs that went to a worker which died before it took them; returns how many."""
 
     async def work(self, handler: Handler, *, slots: int) -> None:
         """Call `handler(run_id)` for each run that is handed out to this process, `slots` at the same time, until cancelled.
 
-        After the cancellation nothing more is handed out; handlers that were called go on.
+        After the cancellation nothing more is handed out; running handlers continue.
         """
 
     async def close(self) -> None:
-        """Wait for the handlers that were called, and let go of what is held."""
+        """Wait for running handlers, and release resources."""

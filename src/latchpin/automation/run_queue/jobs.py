@@ -1,7 +1,7 @@
 """The queue on PostgreSQL: Procrastinate, whose workers on any machine take jobs with SKIP LOCKED and are woken by NOTIFY.
 
 A job names a run that was admitted, and is inserted by Procrastinate's own SQL function in the transaction that admits the run. The job
-says nothing of the run's state: whoever gets it asks the row. So a job that is handed out twice, or too late, does no harm, and one that
+holds no state of the run: a worker reads the row. So a job that is handed out twice, or too late, does no harm, and one that
 a dead worker has taken along is replaced by `repair`.
 """
 
@@ -22,7 +22,7 @@ from latchpin.storage.models.agent import RunStatus
 QUEUE, TASK = "latchpin-runs", "latchpin.execute_run"
 _POLL_SECONDS = 1.0  # where no NOTIFY comes, as behind a pooler
 _HEARTBEAT_SECONDS, SILENT_SECONDS = 5.0, 20.0
-_PAUSE_SECONDS = 1.0  # before the next try where the database is away, or no slot is free
+_PAUSE_SECONDS = 1.0  # before the next try if the database is unreachable, or no slot is free
 # A cut network ends its connections, which libpq would keep for hours.
 _NETWORK = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 _log = Logger(__name__)
@@ -54,7 +54,7 @@ _WITHOUT_JOB = text("""
 
 
 class _NoSlotError(Exception):
-    """All slots of this process are taken; the job goes back."""
+    """All slots of this process are taken; the job is put back."""
 
 
 class ProcrastinateQueue:
@@ -74,7 +74,7 @@ class ProcrastinateQueue:
         await session.execute(_CANCEL, {"task": TASK, "run_id": run_id})
 
     async def repair(self, database: Database) -> int:
-        """See RunQueue. A job of a worker that is silent is dropped; the run that it named has another if it waits still."""
+        """See RunQueue. A silent worker's job is dropped; its run gets a new one if it still waits."""
         params = {"task": TASK, "seconds": SILENT_SECONDS}
         async with database.transaction() as session:
             await session.execute(_DROP_STALLED, params)
@@ -84,8 +84,8 @@ class ProcrastinateQueue:
         return len(lost)
 
     async def work(self, handler: Handler, *, slots: int) -> None:
-        """See RunQueue. Goes on where the database was away; handlers that were called are not disturbed by that."""
-        logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # what matters is logged here, in our own form
+        """See RunQueue. Continues after the database was unreachable; running handlers are not affected."""
+        logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # this module logs what matters, in our own form
         working = asyncio.create_task(self._work_on(handler, slots))
         try:
             await asyncio.shield(working)
@@ -107,7 +107,7 @@ class ProcrastinateQueue:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def close(self) -> None:
-        """See RunQueue; handlers that go on are waited for."""
+        """See RunQueue; waits for running handlers."""
         if self._running:
             await asyncio.wait(self._running)
 
@@ -126,7 +126,7 @@ class ProcrastinateQueue:
 
         @app.task(name=TASK, queue=QUEUE, retry=retry)
         async def execute(run_id: int) -> None:
-            if len(self._running) >= slots:  # handlers of a worker before this one still go on
+            if len(self._running) >= slots:  # handlers of the previous worker are still running
                 raise _NoSlotError
             task = asyncio.create_task(handler(run_id))
             self._running.add(task)
@@ -142,5 +142,5 @@ class ProcrastinateQueue:
                 fetch_job_polling_interval=_POLL_SECONDS,
                 update_heartbeat_interval=_HEARTBEAT_SECONDS,
                 stalled_worker_timeout=SILENT_SECONDS,
-                shutdown_graceful_timeout=0.0,  # its own share of a job ends at once; the handler goes on
+                shutdown_graceful_timeout=0.0,  # its own part of a job ends at once; the handler goes on
             )

@@ -17,13 +17,13 @@ from latchpin.storage.database import after_commit
 from latchpin.storage.models import Run
 from latchpin.storage.models.agent import RunStatus
 
-_POLL_SECONDS = 1.0  # where a nudge was lost
+_POLL_SECONDS = 1.0  # in case that a signal was lost
 _log = Logger(__name__)
 _ADMITTED = (Run.status == RunStatus.QUEUING, Run.admitted_at.is_not(None), Run.ended_at.is_(None))
 
 
 class RowQueue:
-    """See RunQueue. `path` is where the named pipe lies by which web processes wake the worker."""
+    """See RunQueue. `path` is that of the named pipe by which web processes wake the worker."""
 
     def __init__(self, database: Database, path: Path) -> None:
         self._database = database
@@ -31,15 +31,15 @@ class RowQueue:
         self._running: dict[int, asyncio.Task[None]] = {}
 
     async def enqueue(self, session: AsyncSession, run_id: int, rank: int) -> None:
-        """See RunQueue; the row says it all."""
+        """See RunQueue; the row itself is the queue's entry."""
         del run_id, rank
         after_commit(session, self._wakeup.send)
 
     async def cancel(self, session: AsyncSession, run_id: int) -> None:
-        """See RunQueue; a row that is not Queuing any more is not handed out."""
+        """See RunQueue; a row that is no longer Queuing is not handed out."""
 
     async def repair(self, database: Database) -> int:
-        """See RunQueue; a row that was not taken is looked at again in any case."""
+        """See RunQueue; a row that was not taken is found again in any case."""
         del database
         return 0
 
@@ -57,7 +57,7 @@ class RowQueue:
             await self._wakeup.wait(_POLL_SECONDS)
 
     async def close(self) -> None:
-        """See RunQueue; handlers that go on are waited for."""
+        """See RunQueue; waits for running handlers."""
         if self._running:
             await asyncio.wait(self._running.values())
         self._wakeup.close()

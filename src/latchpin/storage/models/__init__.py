@@ -1,4 +1,4 @@
-"""All tables. Importing this package is what makes `Base.metadata` complete."""
+"""All tables. Importing this package makes `Base.metadata` complete."""
 
 from latchpin.storage.models.agent import Agent, AgentVersion
 from latchpin.storage.models.api_key import ApiKey, ApiKeyCount, ApiKeyCountTime

@@ -1,4 +1,4 @@
-"""Agents and their versions. The definition's text lives in the version; the agent row carries what lists show."""
+"""Agents and their versions. The definition's text lives in the version; the agent row has what lists show."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RunStatus(IntEnum):
 class Agent(Base):
     """A web-data agent, in one Space or (space_id NULL) in its owner's personal Space.
 
-    `user_id` is its owner; NULL where an app made it on its own behalf, which it can do in a Space only.
+    `user_id` is its owner; NULL if an app made it on its own behalf, which is possible in a Space only.
     """
 
     __tablename__ = "agents"
@@ -75,8 +75,8 @@ class Agent(Base):
     validation_status: Mapped[ValidationStatus] = mapped_column(NumberEnum(ValidationStatus), default=ValidationStatus.VALID)
     version: Mapped[int] = mapped_column(default=1)
     last_activity_at: Mapped[datetime | None] = mapped_column(UtcTime)
-    active_runs: Mapped[int] = mapped_column(default=0, server_default="0")  # not ended yet
-    started_runs: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), default=0, server_default="0")  # ever
+    active_runs: Mapped[int] = mapped_column(default=0, server_default="0")  # runs that have not ended
+    started_runs: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), default=0, server_default="0")  # runs in all
     archived_at: Mapped[datetime | None] = mapped_column(UtcTime)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     updated_at: Mapped[datetime] = mapped_column(UtcTime)

@@ -1,4 +1,4 @@
-"""API keys as they are kept: a keyed digest, what may be shown, and what the key may do."""
+"""API keys as stored: a keyed digest, what may be shown, and what the key may do."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ApiKey(Base):
 
 
 class ApiKeyCount(Base):
-    """How many keys of a user were not revoked and lived beyond `ApiKeyCountTime.counted_at`; triggers on the keys' table keep it."""
+    """How many keys of a user are not revoked and expire after `ApiKeyCountTime.counted_at`; triggers on the keys' table keep it."""
 
     __tablename__ = "api_key_counts"
 
@@ -56,7 +56,7 @@ class ApiKeyCount(Base):
 
 
 class ApiKeyCountTime(Base):
-    """The moment for which keys are counted, in one row. Keys that expire between it and now are looked at beside the counts."""
+    """The time as of which keys are counted, in one row. Keys that expired between it and now are queried in addition to the counts."""
 
     __tablename__ = "api_key_count_time"
     __table_args__ = (CheckConstraint("id = 1", name="only_one"),)

@@ -13,14 +13,14 @@ from latchpin.storage.types import UtcTime
 
 
 def _where(condition: str) -> dict[str, Any]:
-    """Say which rows have an entry in an index."""
+    """Return the index options that limit an index to the rows of a condition."""
     return {f"{dialect}_where": text(condition) for dialect in ("sqlite", "postgresql")}
 
 
 class AuditEvent(Base):
     """What happened. Actor and target are kept as text as well as by id, so that history survives their deletion.
 
-    No foreign keys: an event outlives everything it speaks of. `chain` binds a row to all rows before it.
+    No foreign keys: an event outlives everything it refers to. `chain` is a keyed hash over this row and the hash of the row before it.
     """
 
     __tablename__ = "audit_events"
@@ -28,7 +28,7 @@ class AuditEvent(Base):
         Index("ix_audit_events_organization_id_id", "organization_id", "id"),
         Index("ix_audit_events_target_kind_target_id", "target_kind", "target_id", "id"),
         Index("ix_audit_events_credential_kind_credential_id", "credential_kind", "credential_id", "id"),
-        Index("ix_audit_events_credential_kind", "credential_kind", "id", **_where("credential_id IS NULL")),  # the command line, nobody
+        Index("ix_audit_events_credential_kind", "credential_kind", "id", **_where("credential_id IS NULL")),  # command line or none
         Index("ix_audit_events_actor_id", "actor_id", "id"),
         Index("ix_audit_events_action", "action", "id"),
         Index("ix_audit_events_at", "at", "id"),
@@ -36,7 +36,7 @@ class AuditEvent(Base):
         NEVER_REUSED,
     )
 
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)  # years of events do not use it up
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)  # enough for years of events
     at: Mapped[datetime] = mapped_column(UtcTime)
     organization_id: Mapped[int | None]
     action: Mapped[str] = mapped_column(String(64))

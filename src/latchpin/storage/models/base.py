@@ -16,7 +16,7 @@ _NAMES = {
     "pk": "pk_%(table_name)s",
 }
 
-# An id that was given to a deleted row must not come back: audit events and scripts still speak of it.
+# The id of a deleted row must not be used again: audit events and scripts still refer to it.
 NEVER_REUSED = {"sqlite_autoincrement": True}
 
 

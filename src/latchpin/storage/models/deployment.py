@@ -14,7 +14,7 @@ from latchpin.storage.types import UtcTime
 class Deployment(Base):
     """`generation` rises with every change that can narrow a right (on PostgreSQL; an embedded database counts in a file).
 
-    `secrets_fingerprint` and `pepper_fingerprints` ("1:TEXT 2:TEXT", by version) tell a wrong secrets file early.
+    `secrets_fingerprint` and `pepper_fingerprints` ("1:TEXT 2:TEXT", by version) reveal a wrong secrets file at the start.
     """
 
     __tablename__ = "deployment"

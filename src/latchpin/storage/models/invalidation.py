@@ -9,7 +9,7 @@ from latchpin.storage.models.base import Base
 
 
 class Invalidation(Base):
-    """`slots` is a word that no other row has, and then the slots of the subjects that the change concerned (`storage.subjects`)."""
+    """`slots` is a word that is unique to the row, and then the slots of the subjects that the change concerned (`storage.subjects`)."""
 
     __tablename__ = "invalidations"
 

@@ -13,7 +13,7 @@ from latchpin.storage.types import UtcTime, WordEnum
 
 
 class ClientSource(StrEnum):
-    """How a client came to be known: in the Control Center, by RFC 7591, by a client ID metadata document, or with the product."""
+    """How a client was registered: in the Control Center, by RFC 7591, by a client ID metadata document, or with the product."""
 
     REGISTERED = "registered"
     DYNAMIC = "dynamic"
@@ -22,7 +22,7 @@ class ClientSource(StrEnum):
 
 
 class ClientStatus(StrEnum):
-    """Whether a client is served. Revoked is final."""
+    """Whether a client's requests are accepted. Revoked is final."""
 
     ACTIVE = "active"
     REVOKED = "revoked"
@@ -43,13 +43,13 @@ class OAuthResource(Base):
 
 
 class OAuthClient(Base):
-    """One client. Lists are JSON arrays, `grant_types` and `scopes` space-separated, as on the wire.
+    """One client. Lists are JSON arrays; `grant_types` and `scopes` are space-separated, as in OAuth messages.
 
-    `organization_id` is None for clients that no organization made (dynamic, document, first-party). `version` rises with what people
-    saw of it (client_versions), and with that it waits for approval and every consent is asked for again. `resource_id` makes it the
-    server of a resource, which may introspect that resource's tokens. `fresh_until` says when a metadata document has to be fetched
-    again. `require_pushed` is RFC 9126's require_pushed_authorization_requests, `dpop_bound` is RFC 9449's dpop_bound_access_tokens.
-    `idempotency_key` is the random value of the form that made it, good for one client.
+    `organization_id` is None for clients that no organization made (dynamic, document, built-in). `version` rises when what
+    people saw of it changes (client_versions); then it needs approval and every user's consent again. `resource_id` makes it the
+    server of a resource, which may introspect that resource's tokens. `fresh_until` says when its metadata document has to be
+    fetched again. `require_pushed` is require_pushed_authorization_requests (RFC 9126), `dpop_bound` dpop_bound_access_tokens (RFC 9449).
+    `idempotency_key` is the random value of the form that created it, valid for one client.
     """
 
     __tablename__ = "oauth_clients"
@@ -85,7 +85,7 @@ class OAuthClient(Base):
 
 
 class OAuthClientSecret(Base):
-    """One secret of a confidential client, as HMAC under a pepper; two may live while one replaces the other."""
+    """One secret of a confidential client, as HMAC under a pepper; two may be valid while one replaces the other."""
 
     __tablename__ = "oauth_client_secrets"
     __table_args__ = NEVER_REUSED
@@ -117,7 +117,7 @@ class OAuthApproval(Base):
 
     organization_id: Mapped[int] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True)
     oauth_client_id: Mapped[int] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"), primary_key=True, index=True)
-    approved: Mapped[bool | None]  # None: somebody asked, nobody has decided
+    approved: Mapped[bool | None]  # None: requested, not decided yet
     client_version: Mapped[int | None]
     asked_by_name: Mapped[str] = mapped_column(String(200), default="")
     decided_by_name: Mapped[str | None] = mapped_column(String(200))

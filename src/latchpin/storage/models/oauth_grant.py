@@ -13,7 +13,7 @@ from latchpin.storage.types import UtcTime, WordEnum
 
 
 class Reach(StrEnum):
-    """Where a grant counts: in all Spaces its user may enter, in the personal one, or in one named Space."""
+    """Where a grant is valid: in all Spaces its user may enter, in the personal one, or in one named Space."""
 
     ALL = "all"
     PERSONAL = "personal"
@@ -29,7 +29,7 @@ class GrantKind(StrEnum):
 
 
 class DeviceStatus(StrEnum):
-    """How far a device's request has come."""
+    """The state of a device's authorization request."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -40,8 +40,8 @@ class DeviceStatus(StrEnum):
 class OAuthGrant(Base):
     """What a client may do, for whom, where. `sid` is its name in tokens.
 
-    `activated_at` is when the first token was issued; one without it is swept. `offline` grants outlive the browser session. A grant of
-    reach SPACE whose `space_id` is gone counts for nothing. `resource` is space-separated; empty means our own API. `dpop_jkt` is the
+    `activated_at` is when the first token was issued; a grant without it is purged. `offline` grants outlive the browser session. A grant
+    of reach SPACE whose `space_id` is gone is valid nowhere. `resource` is space-separated; empty means our own API. `dpop_jkt` is the
     thumbprint of the key that a public client must prove to refresh (RFC 9449 section 5).
     """
 
@@ -72,9 +72,9 @@ class OAuthGrant(Base):
 
 
 class OAuthConsent(Base):
-    """What a user agreed to for a client, as long as the client is at `client_version`.
+    """What a user agreed to for a client, for as long as the client has the version `client_version`.
 
-    `stay_connected` is the user's own wish that the client gets refresh tokens though it does not ask for `offline_access`.
+    With `stay_connected` the user lets the client have refresh tokens although it does not request `offline_access`.
     """
 
     __tablename__ = "oauth_consents"
@@ -107,7 +107,7 @@ class StoredAuthorizationRequest(Base):
 
 
 class PushedRequest(Base):
-    """An authorization request that a client sent ahead (RFC 9126); `parameters` is its form as it was sent, without credentials."""
+    """An authorization request that a client pushed (RFC 9126); `parameters` is the form as it was sent, without credentials."""
 
     __tablename__ = "oauth_pushed_requests"
 
@@ -135,7 +135,7 @@ class AuthorizationCode(Base):
 
 
 class RefreshToken(Base):
-    """One refresh token of a grant. A spent one keeps, for a few seconds, the answer it was traded for, sealed under itself."""
+    """One refresh token of a grant. A used one keeps its token response for a few seconds, encrypted under the token itself."""
 
     __tablename__ = "oauth_refresh_tokens"
     __table_args__ = NEVER_REUSED
@@ -147,12 +147,12 @@ class RefreshToken(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
     used_at: Mapped[datetime | None] = mapped_column(UtcTime)
     successor_id: Mapped[int | None]
-    token_request: Mapped[str | None] = mapped_column(Text)  # what the request that spent it asked for, a JSON object
+    token_request: Mapped[str | None] = mapped_column(Text)  # what the request that used it asked for, a JSON object
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class DeviceCode(Base):
-    """A device's request (RFC 8628): the long code is the device's, the short one is typed by a person."""
+    """A device authorization request (RFC 8628): the device has the long code, a person types the short one."""
 
     __tablename__ = "oauth_device_codes"
     __table_args__ = NEVER_REUSED
@@ -173,7 +173,7 @@ class DeviceCode(Base):
 
 
 class RevokedToken(Base):
-    """One access token that was revoked by itself (RFC 7009), until it would have expired anyway."""
+    """One access token that was revoked without its grant (RFC 7009); kept until the token's expiry."""
 
     __tablename__ = "oauth_revoked_tokens"
 
@@ -183,10 +183,10 @@ class RevokedToken(Base):
 
 
 class AssertionId(Base):
-    """A JWT of a client that was used and works once, until it would have expired anyway.
+    """A client's JWT that may be used once and has been used; kept until its expiry.
 
-    Client assertions (RFC 7523 section 3) and DPoP proofs (RFC 9449 section 11.1); what is digested says which. Assertions name their
-    client, so that the rows of each are bounded; proofs name none.
+    Client assertions (RFC 7523 section 3) and DPoP proofs (RFC 9449 section 11.1); the digested text says which. Assertions name their
+    client, so that the rows of each client are limited; proofs name none.
     """
 
     __tablename__ = "oauth_assertions"

@@ -1,4 +1,4 @@
-"""Runs of agents: the row is the truth of a run. Transitions, files and workers stand beside it."""
+"""Runs of agents: a run's state is in its row. Transitions, files and workers have tables of their own."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ class RunFileType(IntEnum):
 class Run(Base):
     """One run of an agent.
 
-    `space_id` NULL is the personal Space of `user_id`, the agent's owner; that is NULL where an app made the agent, in a Space.
+    `space_id` NULL is the personal Space of `user_id`, the agent's owner; `user_id` is NULL if an app made the agent, in a Space.
     `concurrency_group` is the Space's id, or minus the owner's for a personal Space: runs of one group share its limit. `admitted_at` is
     when the run got one of its group's slots, which it holds until `ended_at`. `owner` is the id of the worker that executes it until
-    `lease_expires_at`; each attempt has another `fencing_token`.
-    `input` is a JSON object of the plain input parameters, `sealed_input` of the encrypted ones. `traffic` is in bytes.
+    `lease_expires_at`; each attempt has a new `fencing_token`.
+    `input` is a JSON object of the plain input parameters, `sealed_input`, encrypted, of the secret ones. `traffic` is in bytes.
     """
 
     __tablename__ = "runs"
@@ -125,7 +125,7 @@ class Run(Base):
     is_exclusive: Mapped[bool] = mapped_column(default=True)
     is_wait_on_failure: Mapped[bool] = mapped_column(default=False)
     idempotency_key: Mapped[str | None] = mapped_column(String(64))  # digest of the caller and its key; NULL a day later
-    request_digest: Mapped[str | None] = mapped_column(String(64))  # of what was asked for under that key
+    request_digest: Mapped[str | None] = mapped_column(String(64))  # of the request with that key
 
     concurrency_group: Mapped[int]
     admitted_at: Mapped[datetime | None] = mapped_column(UtcTime)
@@ -188,7 +188,7 @@ class RunFile(Base):
 
 
 class Worker(Base):
-    """A worker process that is connected, or was until it stopped answering. One that ended in order leaves no row."""
+    """A worker process that is connected, or was until it stopped answering. One that ended normally leaves no row."""
 
     __tablename__ = "workers"
     __table_args__ = (NEVER_REUSED,)

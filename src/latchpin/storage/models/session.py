@@ -12,7 +12,7 @@ from latchpin.storage.types import UtcTime
 
 
 class BrowserSession(Base):
-    """A signed-in browser. The cookie's token is kept as SHA-256; `reauthenticated_at` is when the password was last given."""
+    """A signed-in browser. The cookie's token is kept as SHA-256; `reauthenticated_at` is when the password was last entered."""
 
     __tablename__ = "browser_sessions"
     __table_args__ = NEVER_REUSED
@@ -30,7 +30,7 @@ class BrowserSession(Base):
 
 
 class FormDraft(Base):
-    """What a user typed into a form whose session had ended, sealed, the latest alone. The cookie's token is kept as SHA-256."""
+    """What a user typed into a form whose session had ended, encrypted; only the latest. The cookie's token is stored as SHA-256."""
 
     __tablename__ = "form_drafts"
 

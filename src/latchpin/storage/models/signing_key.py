@@ -1,4 +1,4 @@
-"""The keys that sign tokens. The private half is sealed under the deployment's secrets; the public half is what everybody may read."""
+"""The keys that sign tokens. The private key is encrypted under the deployment's secrets; the public key is for everybody."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class SpaceScope(StrEnum):
 
 
 class Space(Base):
-    """A group of agents. `is_default_access` lets every user of the organization operate it without being named."""
+    """A group of agents. `is_default_access` lets every user of the organization operate it without being a member."""
 
     __tablename__ = "spaces"
     __table_args__ = (UniqueConstraint("organization_id", "name"), NEVER_REUSED)
@@ -33,7 +33,7 @@ class Space(Base):
     scope: Mapped[SpaceScope] = mapped_column(WordEnum(SpaceScope), default=SpaceScope.PRIVATE)
     is_default_access: Mapped[bool] = mapped_column(default=False)
     run_retention_hours: Mapped[int | None]
-    max_concurrent_runs: Mapped[int | None]  # NULL: as the settings say
+    max_concurrent_runs: Mapped[int | None]  # NULL: the limit of the settings
     initiated_by: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     updated_at: Mapped[datetime] = mapped_column(UtcTime)

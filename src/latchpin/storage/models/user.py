@@ -13,7 +13,7 @@ from latchpin.storage.types import UtcTime, WordEnum
 
 
 class UserStatus(StrEnum):
-    """Whether a user may come in at all."""
+    """Whether a user may sign in at all."""
 
     ACTIVE = "active"
     DISABLED = "disabled"
@@ -26,9 +26,9 @@ class AuthMethod(StrEnum):
 
 
 class Organization(Base):
-    """A set of users. The key policy holds days; None means what the deployment says.
+    """A set of users. The key policy holds days; None means the deployment's setting.
 
-    With `app_approval` an administrator must approve an app that the organization did not make, before its users can let it in.
+    With `app_approval` an administrator must approve an app that the organization did not make, before its users can grant it access.
     """
 
     __tablename__ = "organizations"
