@@ -27,8 +27,8 @@ PUSHED_PREFIX = "urn:ietf:params:oauth:request_uri:"
 CONTINUATION_PREFIX = "urn:latchpin:params:oauth:continued:"
 LIFETIME = timedelta(seconds=60)
 CONTINUATION = timedelta(minutes=10)
-LEAST_KEPT = 1000  # bytes of a request that a browser brought by itself, from which on it goes on as one that was sent ahead
-MOST_BYTES = 8000  # as much as a browser may bring by itself; who is anybody's app may keep little here
+LEAST_KEPT = 1000  # bytes of a request from a browser, from which on it is stored like a pushed one
+MOST_BYTES = 8000  # the limit of a browser's own request; anybody's app may store only little here
 INVALID_REQUEST_URI = "invalid_request_uri"  # OpenID Connect Core section 3.1.2.6
 _ANSWERED = "This request was answered already, and works once. Go back to the app and begin again."
 
@@ -61,7 +61,7 @@ def expired() -> OAuthError:
 
 
 def parameters(params: Params, client: Client) -> str:
-    """Return what is kept of a request: the parameters that are read, as a form; credentials never are (section 2.1).
+    """Return the stored part of a request: the parameters that are read, as a form, without credentials (section 2.1).
 
     Raises OAuthError for more than MOST_BYTES.
     """
@@ -73,14 +73,14 @@ def parameters(params: Params, client: Client) -> str:
 
 
 async def save(session: AsyncSession, client: Client, encoded: str) -> str:
-    """Keep a request; returns its `request_uri`, which is only in what this returns."""
+    """Store a request; returns its `request_uri`, which is only in the return value."""
     token = credentials.new_token()
     await _add(session, token, client, encoded, LIFETIME)
     return PUSHED_PREFIX + token
 
 
 async def take(session: AsyncSession, request_uri: str, client: Client) -> PushedAuthorizationRequest:
-    """Use a request up by one conditional update; raises OAuthError for all but the first who come in time, as the app that sent it."""
+    """Use a request up by one conditional update; raises OAuthError for a second use, an expired request and another app's."""
     at = clock.now()
     digest = credentials.token_digest(request_uri.removeprefix(PUSHED_PREFIX))
     result = await session.execute(
@@ -101,7 +101,7 @@ async def take(session: AsyncSession, request_uri: str, client: Client) -> Pushe
 
 
 async def resume(session: AsyncSession, client: Client, pushed_request: PushedAuthorizationRequest, browser: str) -> str:
-    """Keep a request that was just taken for the browser with this secret; returns the address to go on at."""
+    """Store a request that was just used up for the browser with this secret; returns the URL to continue at."""
     token = credentials.new_token()
     await _add(session, _both(token, browser), client, pushed_request.encoded.decode(), CONTINUATION)
     return _address(client, token)
@@ -150,7 +150,7 @@ async def move(session: AsyncSession, digest: bytes, client: Client, browser: st
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Remove requests that have run out an hour ago."""
+    """Remove requests that expired an hour ago."""
     await session.execute(delete(PushedRequest).where(PushedRequest.expires_at < clock.now() - timedelta(hours=1)))
 
 

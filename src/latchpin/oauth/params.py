@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from latchpin.oauth.errors import invalid_request, invalid_target
 
 FORM = "application/x-www-form-urlencoded"
-MOST_BODY_BYTES = 50_000  # of a request to an endpoint that is open to anybody
+MOST_BODY_BYTES = 50_000  # bytes of a request to an endpoint that is open to anybody
 _MOST_PARAMETERS = 60
 _LONGEST_NAME = 100
 _LONGEST_VALUE = 10_000  # characters; tokens and assertions are the longest
@@ -21,7 +21,7 @@ _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 class Params:
     """Parameters by name. An empty one counts as not sent (RFC 6749 section 3.1).
 
-    Two facts of the request stand beside them: `page` is the origin of a web page that asks, `jkt` the thumbprint of the key that the
+    Two more facts of the request: `page` is the origin of the web page that sends it, `jkt` the thumbprint of the key that the
     client proved (RFC 9449).
     """
 
@@ -45,8 +45,8 @@ class Params:
 def parse(encoded: bytes) -> Params:
     """Read a query or a form body; raises OAuthError `invalid_request` for a repeated, too long or unreadable parameter.
 
-    More resources than one token can be for are `invalid_target` (RFC 8707 section 2). What is read here may travel on as it came, in the
-    address of a redirect: raw control characters are refused.
+    More resources than one token can be for are `invalid_target` (RFC 8707 section 2). A parameter may be copied unchanged into the
+    URL of a redirect: raw control characters are refused.
     """
     if _CONTROL.search(encoded):
         raise invalid_request("the parameters hold a raw control character")

@@ -1,7 +1,7 @@
 """Authorization requests that wait for a user: stored on the server, identified by a random token, answered once (security.md 16, 17).
 
-The token stands in our page's form. It counts only in the browser session that the page was made for, so another site, another person
-and a second sending all get nowhere.
+The token is in our page's form. It is valid only in the browser session that the page was made for, so another site, another user
+and a second submission are refused.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class OpenedAuthorization:
 
 
 async def save(session: AsyncSession, session_id: int, client_pk: int, pending_authorization: PendingAuthorization) -> str:
-    """Keep a request for the person of a browser session; the token is only in what this returns."""
+    """Store a request for the user of a browser session; the token is only in the return value."""
     await _make_room(session, session_id)
     token = credentials.new_token()
     session.add(
@@ -68,7 +68,7 @@ async def save(session: AsyncSession, session_id: int, client_pk: int, pending_a
 
 
 async def _make_room(session: AsyncSession, session_id: int) -> None:
-    """Remove the oldest unanswered requests of a browser session, so that a page which asks without end fills no table."""
+    """Remove the oldest unanswered requests of a browser session, so that a page that sends requests without end fills no table."""
     unanswered = (
         select(StoredAuthorizationRequest.digest)
         .where(StoredAuthorizationRequest.browser_session_id == session_id, StoredAuthorizationRequest.used_at.is_(None))

@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _NEVER = frozenset({"javascript", "data", "file", "vbscript", "about", "blob", "ws", "wss", "ftp"})
-# Schemes without a dot that are no app's own: of browsers and systems, of mail and calls, of shares and shells.
+# Schemes without a dot that belong to no single app: of browsers and systems, mail and calls, network shares and shells.
 _NOT_PRIVATE = re.compile(
     r"(ms|microsoft|x-apple|chrome|moz|safari|edge|opera)(-.*)?|android-app|ios-app|app-settings|shortcuts|itms-services|market|intent|content"
     r"|filesystem|view-source|resource|res|jar|livescript|mocha|wyciwyg|mk|hcp|help|search(-ms)?|shell|cid|mid|urn|tag|acct|did"
@@ -69,7 +69,7 @@ def is_local(uri: str) -> bool:
 
 
 def host_of(uri: str) -> str:
-    """Return the host that a person would know an address by; for an app's own scheme that scheme, whatever stands where a host would."""
+    """Return the host that a user recognises; for an app's own scheme that scheme, whatever follows it."""
     parts = _split(uri)
     if parts is None:
         return ""
@@ -77,24 +77,24 @@ def host_of(uri: str) -> str:
 
 
 def has_host(uri: str) -> bool:
-    """Whether an address leads to a web server, and not to the app that took its scheme."""
+    """Whether an address leads to a web server, and not to the app that registered its scheme."""
     parts = _split(uri)
     return parts is not None and parts.scheme in ("http", "https")
 
 
 def opens_app(location: str) -> bool:
-    """Whether a browser hands an address to the program that took its scheme, and stays where it is."""
+    """Whether a browser passes an address to the program that registered its scheme, and stays on its page."""
     scheme, colon, _ = location.partition(":")
     return bool(colon) and "/" not in scheme and scheme.lower() not in ("http", "https")
 
 
 def _is_others(scheme: str) -> bool:
-    """Whether a scheme belongs to a system, or is known for something else than one app."""
+    """Whether a scheme belongs to a system, or is known for another purpose than one app."""
     return _NOT_PRIVATE.fullmatch(scheme) is not None
 
 
 def _without_port(uri: str, parts: SplitResult) -> str | None:
-    """Return the very text of the address with its port taken out, or None where it says more than host and port there."""
+    """Return the text of the address without its port, or None where its authority has more than host and port."""
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     port = parts.netloc.removeprefix(host)
     if not uri.startswith(f"http://{parts.netloc}") or (port and not (port.startswith(":") and port[1:].isascii() and port[1:].isdigit())):

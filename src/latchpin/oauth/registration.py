@@ -1,6 +1,6 @@
 """Apps that register themselves (RFC 7591) and manage their own entry (RFC 7592).
 
-Nobody vouches for them: they belong to no organization, get no client_credentials, and an entry that nobody used within a day is removed.
+They belong to no organization, get no client_credentials, and an entry that nobody used within a day is removed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NOT_SENT = ("registration_access_token", "registration_client_uri", "client_sec
 
 @dataclass(frozen=True, slots=True)
 class RegisteredClient:
-    """A self-registered app with what is told only now: `secret` where it just got one, `token` to look after its entry with."""
+    """A self-registered app with what is returned only once: `secret` where it just got one, `token` to manage its entry."""
 
     client: OAuthClient
     secret: str | None = field(repr=False)
@@ -97,9 +97,9 @@ async def find(session: AsyncSession, client_id: str, token: str | None, *, lock
 async def change(
     session: AsyncSession, client: OAuthClient, metadata: Mapping[str, Any], *, secrets: Secrets, origin: Origin
 ) -> str | None:
-    """Replace an app's metadata by what it says now (RFC 7592 section 2.2); returns a secret where it needs one and has none.
+    """Replace an app's metadata by what it sends now (RFC 7592 section 2.2); returns a secret where it needs one and has none.
 
-    Raises OAuthError. Another version of the app waits for approval and asks every user again (client_versions).
+    Raises OAuthError. A new version of the app needs approval and every user's consent again (client_versions).
     """
     metadata = client_metadata.without_empty(metadata)
     if metadata.get("client_id") != client.client_id:
@@ -135,7 +135,7 @@ async def purge_expired(session: AsyncSession) -> None:
     ones that were revoked go after 30 days.
     """
     at = clock.now()
-    granted = exists().where(OAuthGrant.oauth_client_id == OAuthClient.id)  # one that never began leaves within the hour
+    granted = exists().where(OAuthGrant.oauth_client_id == OAuthClient.id)  # a grant that is never activated is removed within the hour
     decided = exists().where(OAuthApproval.oauth_client_id == OAuthClient.id)
     unused = and_(
         OAuthClient.source.in_([ClientSource.DYNAMIC, ClientSource.DOCUMENT]),
@@ -152,7 +152,7 @@ async def purge_expired(session: AsyncSession) -> None:
 
 
 async def _secret(session: AsyncSession, client: OAuthClient, secrets: Secrets, by: Actor) -> str | None:
-    """Give the app the secret that its way to prove itself needs, where it has none; take secrets from one that needs none."""
+    """Create the secret that the app's authentication method needs, where it has none; end the secrets of one that needs none."""
     if client.auth_method not in auth_methods.SECRET_METHODS:
         await session.execute(delete(OAuthClientSecret).where(OAuthClientSecret.oauth_client_id == client.id))
         return None

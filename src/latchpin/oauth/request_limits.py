@@ -1,7 +1,7 @@
 """Limits on requests, and on rows that unauthenticated requests create: for one app, one client subnet, and in all.
 
-Whoever names another app each time, or registers ten of their own, still comes from one subnet; whoever has many subnets still meets the
-limit of all together. The windows are the counter's, so each process counts for itself where there is no Redis.
+A caller that names another app each time, or registers ten, still comes from one subnet; a caller with many subnets still meets the
+limit of all together. Without Redis, each process counts for itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MINUTE, HOUR = 60, 3600
 async def count_request(server: AuthorizationServer, endpoint: str, claimed_client: str, address: str | None, *, most: int) -> None:
     """Count a request against the app that it names, and against its client subnet; raises Throttled beyond `most` a minute of one app.
 
-    The app is who it says it is: whoever lies pays for another, but from their own address only.
+    The client_id is not verified: a false one uses up another app's limit, but only for the caller's own subnet.
     """
     subnet = client_subnet.of(address)
     detail = "too many requests of this client; wait {left} seconds"
@@ -28,7 +28,7 @@ async def count_request(server: AuthorizationServer, endpoint: str, claimed_clie
 
 
 async def require_room(server: AuthorizationServer, rows: str, address: str | None, *, most: int | None = None) -> None:
-    """Count a row that a request which proves nothing is about to leave; raises Throttled beyond `most` an hour of one client subnet.
+    """Count a row that an unauthenticated request is about to create; raises Throttled beyond `most` an hour of one client subnet.
 
     `rows` names the kind; the default of `most` is the setting's.
     """

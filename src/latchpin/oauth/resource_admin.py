@@ -46,7 +46,7 @@ class CreatedResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceFields:
-    """What an administrator enters. With `may_call_api` a token for the resource is taken by our own API too."""
+    """What an administrator enters. With `may_call_api` our own API accepts tokens for the resource, too."""
 
     name: str
     identifier: str
@@ -143,7 +143,7 @@ async def change(session: AsyncSession, resource: Resource, *, name: str, may_ca
 
 
 async def rotate_secret(session: AsyncSession, resource: Resource, *, secrets: Secrets, overlap: timedelta, by: Actor) -> str:
-    """Give the resource's server a new secret, returned once; the older lives on for `overlap`. Raises Invalid."""
+    """Give the resource's server a new secret, returned once; the older stays valid for `overlap`. Raises Invalid."""
     return await client_admin.rotate_secret(session, resource.client, secrets=secrets, overlap=overlap, by=by)
 
 
@@ -161,7 +161,7 @@ async def _with_secrets(session: AsyncSession, row: OAuthResource, client: OAuth
 
 
 def _identifier(form: FieldValidation, entered: str, settings: Settings) -> str:
-    """Check an address and return it as tokens carry it: host in lower case, an origin without the closing slash (RFC 8707 section 2)."""
+    """Check an address and return it as in tokens: host in lower case, an origin without the closing slash (RFC 8707 section 2)."""
     text = entered.strip()
     form.no_key("identifier", text)
     try:

@@ -11,7 +11,7 @@ DEFAULT = frozenset(scope.value for scope in ALL)
 def requested_scopes(text: str | None, allowed: frozenset[str], *, offline: bool) -> frozenset[str]:
     """Return the scopes that a client asks for and may have; without `scope` the API's own six, of those it may have.
 
-    What cannot be granted is left out, and the token's `scope` tells what was (section 3.3). Words are exact and case-sensitive. An empty
+    Scopes that cannot be granted are left out; the response lists the rest (section 3.3). Words are exact and case-sensitive. An empty
     `allowed` is no bound; `offline_access` is had where `offline` says that the client refreshes, and is ignored where not (OpenID
     Connect Core section 11). Raises OAuthError `invalid_scope` where nothing remains.
     """
@@ -25,7 +25,7 @@ def may_stay(scopes: str, grant_types: frozenset[str]) -> bool:
 
 
 def staying(scopes: str) -> str:
-    """Return scopes with the permission to stay connected among them."""
+    """Return scopes with `offline_access` added."""
     return ordered([*scopes.split(), OFFLINE])
 
 
