@@ -203,7 +203,7 @@ async def block_app(request: Request[Any, Any, Any], app_id: AppId) -> GrantsEnd
     responses=problems(404, 409),
 )
 async def revoke_app(request: Request[Any, Any, Any], app_id: AppId) -> GrantsEnded:
-    """Revoke an app of the organization for good, with all its grants: no later request of it is accepted. May be repeated."""
+    """Revoke an app of the organization for good, with all its grants: no request after this response is accepted. May be repeated."""
     async with database(request).transaction() as session:
         client = await _own(session, principal(request).organization_id, app_id)
         return GrantsEnded(grants_ended=await client_admin.revoke(session, client, by=actor(request)))

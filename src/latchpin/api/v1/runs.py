@@ -76,7 +76,7 @@ def _new_run(body: RunStart) -> NewRun:
     )
 
 
-async def _records(request: _AnyRequest, run_id: int, timeout: int) -> Any:  # noqa: ANN401, ASYNC109  a stream of JSON; seconds on the wire
+async def _records(request: _AnyRequest, run_id: int, timeout: int) -> Any:  # noqa: ANN401, ASYNC109  a stream of JSON; seconds, as in requests
     """Wait for a run's end and answer with its records; raises TimedOut, RunFailed, and Missing where the run was deleted meanwhile."""
     run = await _ended(request, run_id, timeout)
     if run.status in (RunStatus.FAILURE, RunStatus.FAILED):
@@ -89,7 +89,7 @@ async def _records(request: _AnyRequest, run_id: int, timeout: int) -> Any:  # n
     return Stream(_as_array(lines), status_code=200, media_type="application/json", headers={"X-Run-ID": str(run_id)})
 
 
-async def _ended(request: _AnyRequest, run_id: int, timeout: int) -> Run:  # noqa: ASYNC109  seconds on the wire
+async def _ended(request: _AnyRequest, run_id: int, timeout: int) -> Run:  # noqa: ASYNC109  seconds, as in requests
     until = time.monotonic() + timeout
     while True:
         async with database(request).read() as session:

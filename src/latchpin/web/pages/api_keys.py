@@ -98,7 +98,7 @@ async def ask_revoke(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Resp
 
 @post("/organization/users/{user_id:int}/api-keys/{key_id:int}/revoke", status_code=200, opt=reauth.required(KEYS))
 async def revoke(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
-    """Revoke a key: no request that begins after this answer is accepted."""
+    """Revoke a key: no request that begins after this response is accepted."""
     reason = " ".join(ctx.entries.get("reason", "").split())
     if len(reason) > 200:  # noqa: PLR2004  what the column holds
         form = Form(ctx.entries, {"reason": f"At most 200 characters; this has {len(reason)}."})
@@ -121,7 +121,7 @@ async def ask_delete(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Resp
 
 @post("/organization/users/{user_id:int}/api-keys/{key_id:int}/delete", status_code=200, opt=reauth.required(KEYS))
 async def delete(ctx: SignedIn, user_id: lists.Id, key_id: lists.Id) -> Response[str]:
-    """Delete a key's entry; a live one is revoked by it."""
+    """Delete a key's entry; this also revokes a valid key."""
     async with reauth.transaction(ctx) as session:
         key = _of(await api_keys.get(session, ctx.principal.organization_id, key_id), user_id)
         name, is_active = _name(key), active_keys.is_active(key)

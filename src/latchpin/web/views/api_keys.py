@@ -23,7 +23,7 @@ class KeyOwner:
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """One key. ``state`` is "expiring" within 30 days of the end. The secret is not known here or anywhere."""
+    """One key. ``state`` is "expiring" within 30 days of the end. The full key is never stored."""
 
     id: int
     description: str
@@ -43,7 +43,7 @@ class KeyRow:
 
     @property
     def is_active(self) -> bool:
-        """Whether the key still opens anything by itself."""
+        """Whether the key itself is still accepted."""
         return self.state in {"active", "expiring"}
 
 

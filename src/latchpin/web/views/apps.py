@@ -1,4 +1,4 @@
-"""OAuth apps and API resources as administrators see them, and the apps that a user has let act."""
+"""OAuth apps and API resources as administrators see them, and the apps that a user has authorized."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Kind = Literal["confidential", "public", "service"]
 
 @dataclass(frozen=True, slots=True)
 class AppRow:
-    """One app. ``own`` is whether the organization registered it; ``source`` says in words how it came to be known."""
+    """One app. ``own`` is whether the organization registered it; ``source`` says in words how it was registered."""
 
     id: int
     client_id: str
@@ -81,7 +81,7 @@ class AppEditor:
 
 @dataclass(frozen=True, slots=True)
 class SecretRow:
-    """One living secret: its first letters and its age. ``expires_at`` is set for the older of two."""
+    """One valid secret: its first characters and its age. ``expires_at`` is set for the older of two."""
 
     prefix: str
     created_at: datetime
@@ -91,7 +91,7 @@ class SecretRow:
 
 @dataclass(frozen=True, slots=True)
 class AppUserRow:
-    """A user who lets the app act."""
+    """A user who has authorized the app."""
 
     id: int
     name: str
@@ -103,7 +103,7 @@ class AppUserRow:
 
 @dataclass(frozen=True, slots=True)
 class ApplicationFacts:
-    """What an app is made of, in words. ``decision`` tells who asked for an app of others and who decided, and when."""
+    """The settings of an app, in words. ``decision`` says who requested an app of others, who decided, and when."""
 
     client_authentication: str
     grant_types: tuple[str, ...]
@@ -135,7 +135,7 @@ class AppDetails:
 
 @dataclass(frozen=True, slots=True)
 class AppSecret:
-    """The only page that ever holds an app's secret, over the app's own page. ``first`` is whether the app is new."""
+    """The only page that ever shows an app's secret, above the app's details. ``first`` is whether the app is new."""
 
     shell: Shell
     app: AppRow
@@ -150,7 +150,7 @@ class AppSecret:
 
 @dataclass(frozen=True, slots=True)
 class AppRotate:
-    """Before an app's secret is rotated: how long the present one lives on."""
+    """Before an app's secret is rotated: how long the current one stays valid."""
 
     shell: Shell
     app: AppRow
@@ -193,7 +193,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class ResourceSecret:
-    """The only page that ever holds the secret of a resource's server, over the list."""
+    """The only page that ever shows the secret of a resource's server, above the list."""
 
     shell: Shell
     rows: tuple[ResourceRow, ...]
@@ -232,7 +232,7 @@ class ResourceConfirm:
 
 @dataclass(frozen=True, slots=True)
 class UserAccess:
-    """What stands open for a user, for an administrator to see and to end."""
+    """A user's browser sessions and connected apps, for an administrator to list and to end."""
 
     shell: Shell
     user: UserRow

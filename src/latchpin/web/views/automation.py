@@ -115,7 +115,7 @@ class AgentConfirm:
 
 @dataclass(frozen=True, slots=True)
 class AgentMove:
-    """Before an agent is moved; ``spaces`` are those where it could live, none where there is no other."""
+    """Before an agent is moved; ``spaces`` are those to which it can move, empty where there is no other."""
 
     shell: Shell
     agent: AgentRow

@@ -34,7 +34,7 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Toast:
-    """A short message about what has just been done, shown once. ``undo`` is where a form takes it back, if anywhere."""
+    """A short message about what has just been done, shown once. ``undo`` is the address of a form that reverts it, if there is one."""
 
     tone: Tone
     text: str
@@ -94,7 +94,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One filter that is in force, with the address that takes it off."""
+    """One active filter, with the address that removes it."""
 
     label: str
     value: str
@@ -103,7 +103,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Where a list stands: its address, filters, order and page.
+    """The state of a list: its address, filters, order and page.
 
     Pages count from 1. ``query`` holds only what differs from the default, so that addresses stay short.
     """
@@ -148,7 +148,7 @@ class Listing:
         return f"{self.base}?{urlencode(nonempty)}" if nonempty else self.base
 
     def sort_link(self, column: str) -> str:
-        """The address that sorts by a column, or turns its order round when it is already the one."""
+        """The address that sorts by a column, or reverses the order when the list is sorted by it already."""
         descending = column == self.sort and not self.descending
         return self.link(sort=column, order="desc" if descending else "", page="")
 

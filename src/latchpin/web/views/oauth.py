@@ -1,4 +1,4 @@
-"""Pages of the authorization server: what an app asks for, which account, a device's code, and refusals."""
+"""Pages of the authorization server: consent, choice of account, a device's code, and errors."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Destination:
 class AppFacts:
     """An app as a person should see it.
 
-    ``host`` is where it is at home, as far as that is known; empty for a program on this computer. ``unverified`` is an app that made
-    itself known and that this person has not let in before; ``identified_by`` is the host that vouches for its name, if any does.
+    ``host`` is the host that it belongs to, if known; empty for a program on this computer. ``unverified`` is an app that registered
+    itself and that this person has not authorized before; ``identified_by`` is the host that vouches for its name, if any does.
     ``destination`` is where the browser goes in the end, None where it stays here (a device).
     """
 
@@ -53,9 +53,9 @@ class DeviceFacts:
 class Consent:
     """The question whether an app may act for the person.
 
-    ``token`` opens the request that waits. ``resources`` are hosts of other APIs that the app's tokens are for. ``offline_until`` is None
-    where access ends with the first token, after ``minutes``; ``may_stay_until`` is set where the person may let it go on all the same,
-    until then. ``has_changed`` is an app that is another one than the page showed before.
+    ``token`` identifies the pending request. ``resources`` are hosts of other APIs that the app's tokens are for. ``offline_until`` is None
+    where access ends with the first token, after ``minutes``; ``may_stay_until`` is set where the person may extend it
+    to that time. ``has_changed`` says that the app has changed since the page showed it.
     """
 
     shell: Shell
@@ -83,7 +83,7 @@ class ChooseAccount:
 
 @dataclass(frozen=True, slots=True)
 class GivePassword:
-    """An app wants to be sure who is there, so the password is asked for again."""
+    """An app requires a recent authentication, so the page asks for the password again."""
 
     shell: Shell
     form: Form
@@ -93,7 +93,7 @@ class GivePassword:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that goes no further here.
+    """A request that is refused here.
 
     ``code`` and ``detail`` are for the app's developers. ``return_url`` is an app's address that the person may go to, with the refusal in
     it, and ``destination`` names it; empty and None where there is none.
@@ -111,7 +111,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class OpenedApp:
-    """The answer went to an app's own scheme, so the browser stays here. ``location`` is the app's address with the answer in it."""
+    """The response goes to an app's private-use scheme, so the browser stays here. ``location`` is the app's address with the response."""
 
     shell: Shell
     app: str
@@ -122,7 +122,7 @@ class OpenedApp:
 
 @dataclass(frozen=True, slots=True)
 class DeviceCodeEntry:
-    """Where the code that a device shows is typed."""
+    """The form for the code that a device shows."""
 
     shell: Shell
     form: Form
@@ -130,7 +130,7 @@ class DeviceCodeEntry:
 
 @dataclass(frozen=True, slots=True)
 class DeviceDone:
-    """The device has its answer."""
+    """The person has decided about the device."""
 
     shell: Shell
     allowed: bool
@@ -140,7 +140,7 @@ class DeviceDone:
 class SignOut:
     """The question whether to sign out, as an app asked, None where no app is named.
 
-    ``hidden_fields`` are the fields of its request, which go on with the answer.
+    ``hidden_fields`` are the fields of its request, which the form sends again with the answer.
     """
 
     shell: Shell
@@ -150,7 +150,7 @@ class SignOut:
 
 @dataclass(frozen=True, slots=True)
 class SignedOut:
-    """The session is over, as an app asked that nobody here has checked: ``return_url`` is its address, which the person may go to."""
+    """The session was ended for an app that no administrator here entered; ``return_url`` is its address, which the page links to."""
 
     shell: Shell
     app: AppFacts

@@ -12,7 +12,7 @@ from latchpin.web.views.common import Chip, Form, Option, Part, Shell
 
 @dataclass(frozen=True, slots=True)
 class ExpiringKey:
-    """A live key that ends within 30 days, with whom it acts for."""
+    """A valid key that expires within 30 days, with the user for whom it acts."""
 
     owner: KeyOwner
     row: KeyRow
@@ -53,7 +53,7 @@ class Dashboard:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long new API keys may live, and whether apps need approval; ``ceiling_days`` is the deployment's own limit.
+    """The lifetimes of new API keys, and whether apps need approval; ``ceiling_days`` is the deployment's own limit.
 
     Where ``over_maximum`` is ``most_counted``, there may be more.
     """
@@ -69,7 +69,7 @@ class Policy:
 class AuditLog:
     """One page of the audit log, newest first. Pages are cursors: new records do not shift them.
 
-    ``looked_through`` says how far was looked where few match; older records may match as well then.
+    ``looked_through`` says how far back the search went where few records match; older ones may match too.
     """
 
     shell: Shell
@@ -88,7 +88,7 @@ class AuditLog:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field a change touched, before and after, as text."""
+    """One changed field with its old and new value, as text."""
 
     field: str
     before: str
@@ -97,7 +97,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """Everything one audit record says."""
+    """One audit record with all of its fields."""
 
     shell: Shell
     event: EventRow
@@ -121,10 +121,10 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class ConnectedRow:
-    """An app that a user has let act.
+    """An app that a user has authorized.
 
     ``hosts`` are where its addresses lead, ``api_keys`` the names of keys that are exchanged for its tokens. ``until`` is None where it
-    ends with the browser session; one that is not ``active`` holds nothing now, but may come back without asking.
+    ends with the browser session; one that is not ``active`` has no grant now, but can get one without asking.
     """
 
     id: int

@@ -10,7 +10,7 @@ from latchpin.web.views.oauth import Destination
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """The way in.
+    """The sign-in page.
 
     ``next`` is a path inside the Control Center to go to afterwards; ``ended`` says a session has run out, ``empty``
     that the deployment has no users yet, ``has_draft`` that what was typed into a form is kept. ``app`` is the app that sent
@@ -29,7 +29,7 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class ChangePassword:
-    """The temporary password has served; nothing else opens until a new one is set. ``app`` and ``destination`` as at the way in."""
+    """The temporary password must be replaced before anything else. ``app`` and ``destination`` are as in ``SignIn``."""
 
     shell: Shell
     form: Form
@@ -51,7 +51,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmPassword:
-    """Asks for the password again and then does what was asked.
+    """Asks for the password again and then makes the interrupted change.
 
     ``fields`` are the entries of the form that was interrupted; they are sent again with the password to
     ``action``, so that the person does not have to type them twice. Passwords typed by the person are not among

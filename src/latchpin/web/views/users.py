@@ -59,7 +59,7 @@ class UserEditor:
 
 @dataclass(frozen=True, slots=True)
 class UserProfile:
-    """One user: what they are, what acts for them and what happened lately. ``keys`` are the active ones, ``spaces`` names with roles."""
+    """One user: profile, keys and apps, and recent events. ``keys`` are the active ones, ``spaces`` names with roles."""
 
     shell: Shell
     user: UserRow
