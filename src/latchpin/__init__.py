@@ -1,6 +1,6 @@
 """Latchpin: a self-hosted control center for web-data agents.
 
-Its API lets a caller in by an API key or an OAuth access token; the command
+Its API accepts an API key or an OAuth access token; the command
 line, the server and the pages all work on the same database.
 """
 

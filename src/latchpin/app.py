@@ -1,4 +1,4 @@
-"""The composition root: settings in, ASGI application out. The only file that knows everyone."""
+"""The composition root: settings in, ASGI application out. The only module that imports all parts."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ V1 = (*agents.HANDLERS, *runs.HANDLERS, *run_files.HANDLERS, *spaces.HANDLERS, *
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The ASGI application with what it is made of; tests and the command line look inside."""
+    """The ASGI application with its parts, for tests and the command line."""
 
     asgi: ASGIApp
     litestar: Litestar
@@ -78,7 +78,7 @@ def build(
 ) -> Application:
     """Put the application together; connects to nothing before its lifespan starts. `also` are further routes, for benchmarks and tests.
 
-    Raises UndeclaredPermission where a route forgot to say who may use it, Unavailable where the data directory cannot be used.
+    Raises UndeclaredPermission if a route does not declare who may use it, Unavailable where the data directory cannot be used.
     """
     chain.use_key(deployment_secrets.derive("audit"))
     services = _services(chosen, deployment_secrets)
@@ -138,7 +138,7 @@ def _services(chosen: Settings, deployment_secrets: Secrets) -> Services:
 
 
 def create() -> Application:
-    """Build from the environment; what the server's processes call. Raises SecretsError where the secrets cannot be used."""
+    """Build from the environment, for the server's processes. Raises SecretsError if the secrets cannot be used."""
     chosen = settings.load()
     logs.configure(chosen)
     return build(chosen, secrets.load(chosen.secrets_file))
@@ -155,7 +155,7 @@ def _lifespan(services: Services, log: AccessLog | None) -> Callable[[Litestar],
         running = [asyncio.create_task(each) for each in working]
         _log.info("server_process.started", version=__version__, process=os.getpid())
         gc.collect()
-        gc.freeze()  # what is alive now stays alive: later collections need not look at it again
+        gc.freeze()  # objects that exist now stay: later collections need not examine them
         try:
             yield
         finally:
@@ -169,13 +169,13 @@ def _lifespan(services: Services, log: AccessLog | None) -> Callable[[Litestar],
             if log is not None:
                 log.flush()
             _log.info("server_process.stopped", process=os.getpid())
-            gc.unfreeze()  # a process that goes on, as one that tests this does, gets the memory back
+            gc.unfreeze()  # a process that goes on, as in tests, can free the memory
 
     return run
 
 
 async def _maintain(database: Database) -> None:
-    """Tidy up at the start and then every hour: remove what is over for good, count keys as of now, gather the database's statistics."""
+    """Tidy up at the start and then every hour: remove expired rows, count keys as of now, gather the database's statistics."""
     try:
         await _maintain_hourly(database)
     finally:
@@ -206,7 +206,7 @@ async def _maintain_hourly(database: Database) -> None:
                     generation.purge_expired,
                 ):
                     await purge(session)
-            async with database.transaction() as session:  # by itself, as whoever changes a key holds a lock that it waits for
+            async with database.transaction() as session:  # in its own transaction, because it waits for a lock that changes of keys hold
                 await key_counts.advance(session)
             await database.gather_statistics()
         except Unavailable:

@@ -1,6 +1,6 @@
 """The kinds of refusal the product knows, free of HTTP.
 
-Each surface (API, pages, command line) has one table from kind to its own words. The text of `detail` is shown to the caller, so it
+Each surface (API, pages, command line) has one table from kind to its own words. `detail` is shown to the caller, so it
 says what happened and what to do next, and never holds a secret, SQL, a path or another tenant's data.
 """
 
@@ -56,21 +56,21 @@ class Malformed(Invalid):
 
 
 class Unauthenticated(LatchpinError):
-    """No credential, or one that does not count. `detail` must be the same for every reason a credential can fail."""
+    """No credential, or one that is not valid. `detail` must be the same for every reason a credential can fail."""
 
     code = "unauthenticated"
 
 
 class BadToken(Unauthenticated):
-    """An access token that does not count, for whichever reason (RFC 6750 section 3.1: `invalid_token`); the caller refreshes it."""
+    """An access token that is not valid, for any reason (RFC 6750 section 3.1: `invalid_token`); the caller refreshes it."""
 
     code = "invalid_token"
 
 
 class BadProof(BadToken):
-    """A DPoP proof that does not count, or none beside a token that needs one (RFC 9449 section 7.1). `detail` says what is wrong with it.
+    """A DPoP proof that is not valid, or is missing although the token needs one (RFC 9449 section 7.1). `detail` says what is wrong.
 
-    With the code `use_dpop_nonce` it lacks our nonce, and the same request with another proof is sound.
+    With the code `use_dpop_nonce` the proof lacks our nonce; the client repeats the request with a new proof.
     """
 
     code = "invalid_dpop_proof"
@@ -95,13 +95,13 @@ class Missing(LatchpinError):
 
 
 class Conflict(LatchpinError):
-    """The request is sound, but not in the present state of the thing."""
+    """The request is valid, but not possible in the present state of the thing."""
 
     code = "conflict"
 
 
 class TimedOut(LatchpinError):
-    """What the caller waits for takes longer than the caller wants to wait; the run of this id goes on."""
+    """The run with this id takes longer than the caller wants to wait; it goes on."""
 
     code = "run_timeout"
 
@@ -111,7 +111,7 @@ class TimedOut(LatchpinError):
 
 
 class RunFailed(Invalid):
-    """The run that the caller waited for, of this id, ended without a result."""
+    """The run with this id, which the caller waited for, ended without a result."""
 
     code = "run_failed"
 
@@ -131,12 +131,12 @@ class Throttled(LatchpinError):
 
 
 class Unavailable(LatchpinError):
-    """A part the answer depends on cannot be reached; the same request may work in a moment."""
+    """A part that the response depends on cannot be reached; the same request may work soon."""
 
     code = "unavailable"
 
 
 class Overloaded(Unavailable):
-    """The server has as much under way as it can hold; the same request may work in a moment."""
+    """The server has as many requests under way as it can handle; the same request may work soon."""
 
     code = "overloaded"

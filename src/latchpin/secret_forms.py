@@ -1,6 +1,6 @@
-"""The forms of all secrets that we give out under a name of their own, in one place: what makes them and what describes them agree.
+"""The forms of all secrets that Latchpin issues, in one place, so that the code that makes them and the texts that describe them agree.
 
-Each is a prefix and base62 characters that carry 256 random bits, so scanners find it and none fits where another belongs.
+Each is a prefix and base62 characters that carry 256 random bits, so that scanners find it and none can be used in place of another.
 """
 
 from __future__ import annotations
@@ -53,5 +53,5 @@ DEVICE_CODE = SecretForm("device code", "lpd_", _RANDOM, "10 minutes, one use", 
 ALL = (API_KEY, CLIENT_SECRET, REFRESH_TOKEN, REGISTRATION_TOKEN, DEVICE_CODE)
 _LETTERS = "".join(each.prefix[2] for each in ALL[1:])
 ANY = rf"\b(?:{API_KEY.prefix}[0-9A-Za-z]{{{API_KEY.length}}}|lp[{_LETTERS}]_[0-9A-Za-z]{{{_RANDOM}}})\b"
-PREFIX = rf"(?:{API_KEY.prefix}|\blp[{_LETTERS}]_)"  # what any of them begins with, for striking out also what was cut off
-PASTED_API_KEY = rf"{API_KEY.prefix}[0-9A-Za-z]{{20,}}"  # a key in a text of somebody's, whole or nearly
+PREFIX = rf"(?:{API_KEY.prefix}|\blp[{_LETTERS}]_)"  # how each of them begins, to redact also those that were cut off
+PASTED_API_KEY = rf"{API_KEY.prefix}[0-9A-Za-z]{{20,}}"  # a complete or nearly complete key in other text

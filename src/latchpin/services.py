@@ -1,6 +1,6 @@
-"""What a deployment works with, in one object: `app` makes it, and every surface finds it by `of`.
+"""The services of a deployment in one object: `app` makes it, and API and pages get it with `of`.
 
-The authorization server below sees the part of it that it knows, as its base class.
+The authorization server, a lower layer, sees only its own part, which is the base class.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any
 from latchpin import settings_values as value
 
 PREFIX = "LATCHPIN_"
-FROM_FILE = "_file"  # LATCHPIN_DATABASE_URL_FILE names the file that holds LATCHPIN_DATABASE_URL; so for each secret setting
+FROM_FILE = "_file"  # LATCHPIN_DATABASE_URL_FILE names the file that holds LATCHPIN_DATABASE_URL; the same for each secret setting
 _LEAST_TOKEN = 32
 _SERVICE = re.compile(
     r"LATCHPIN(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT=(tcp|udp|sctp)://.*|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)", re.DOTALL
@@ -34,7 +34,7 @@ def _setting(parse: value.Parser, default: object, doc: str, *, secret: bool = F
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings of one deployment. Make it with `load`, not by hand: defaults that depend on others are filled there."""
+    """All settings of one deployment. Make it with `load`, not by hand: it fills in defaults that depend on other settings."""
 
     data_dir: Path = _setting(value.path, Path("latchpin-data"), "Directory of the embedded database and the deployment's secrets.")
     database_url: str = _setting(
@@ -194,8 +194,8 @@ def variable(name: str) -> str:
 def is_ours(key: str, text: str) -> bool:
     """Whether an environment variable is meant as a setting.
 
-    Kubernetes tells every container of each Service beside it: one named `latchpin` or `latchpin-redis` brings variables such as
-    LATCHPIN_PORT=tcp://10.0.0.1:80, LATCHPIN_SERVICE_HOST and LATCHPIN_REDIS_PORT_6379_TCP_ADDR. They are nobody's settings.
+    Kubernetes sets variables for each Service in every container: one named `latchpin` or `latchpin-redis` brings variables such as
+    LATCHPIN_PORT=tcp://10.0.0.1:80, LATCHPIN_SERVICE_HOST and LATCHPIN_REDIS_PORT_6379_TCP_ADDR. They are not settings.
     """
     return key.startswith(PREFIX) and not _SERVICE.fullmatch(f"{key}={text}")
 
@@ -230,7 +230,7 @@ def secret_names() -> frozenset[str]:
 
 
 def _texts(environ: Mapping[str, str], given: Mapping[str, object], problems: list[str]) -> dict[str, tuple[str, str]]:
-    """Collect setting -> (where it was said, text), the file first and the environment over it."""
+    """Collect setting -> (where it was set, text); the environment overrides the file."""
     data_dir = Path(str(given.get("data_dir", environ.get(variable("data_dir"), "latchpin-data"))))
     config_file = environ.get(PREFIX + "CONFIG")
     path = Path(config_file) if config_file else data_dir / "latchpin.toml"
@@ -247,7 +247,7 @@ def _texts(environ: Mapping[str, str], given: Mapping[str, object], problems: li
 
 
 def _read_source(entries: list[tuple[str, str, str]], problems: list[str]) -> dict[str, tuple[str, str]]:
-    """Return what one source says of our settings: itself, or by a secret one's file."""
+    """Return the settings of one source: given directly, or for a secret by the name of a file."""
     setting_names, secret = {spec.name for spec in fields(Settings)}, secret_names()
     texts: dict[str, tuple[str, str]] = {}
     for name, source, text in entries:
@@ -275,7 +275,7 @@ def _file(path: Path, problems: list[str]) -> dict[str, Any]:
 
 
 def _completed(values: dict[str, Any]) -> Settings:
-    """Fill in the defaults that depend on other settings, and check what belongs together."""
+    """Fill in the defaults that depend on other settings, and check settings that depend on each other."""
     draft = Settings(**values)
     data_dir = draft.data_dir.expanduser().absolute()
     values["data_dir"] = data_dir

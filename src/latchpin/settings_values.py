@@ -32,7 +32,7 @@ def text_or_nothing(raw: str) -> str:
 
 
 def content(raw: str) -> str:
-    """Read the text of the file that is named, without the line break at its end."""
+    """Read the text of the named file, without the line break at its end."""
     file = path(raw)
     try:
         file_text = file.read_text(encoding="utf-8").rstrip("\r\n")
@@ -131,7 +131,7 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 
 def origin(raw: str) -> str:
-    """Read scheme://host[:port] without path, query or user, and return it as browsers write an origin (RFC 6454 section 6.1).
+    """Read scheme://host[:port] without path, query or user, and return it in the form of an origin in browsers (RFC 6454 section 6.1).
 
     Scheme and host in lower case, the scheme's own port and a closing slash left out.
     """
@@ -145,7 +145,7 @@ def origin(raw: str) -> str:
 
 
 def authority(parts: SplitResult) -> str:
-    """Return host and port of an address in their one form (RFC 3986 section 6.2.3); raises ValueError where it has none."""
+    """Return host and port of an address in their one form (RFC 3986 section 6.2.3); raises ValueError if it has none."""
     host = parts.hostname or ""
     if ":" in host:
         host = f"[{ipaddress.IPv6Address(host)}]"
@@ -168,7 +168,7 @@ def _has_sound_port(address: str) -> bool:
 
 
 def networks(raw: str) -> tuple[Network, ...]:
-    """Read comma-separated networks in CIDR form; a single address counts as a network of one."""
+    """Read comma-separated networks in CIDR form; a single address is a network of one."""
     parsed_networks = []
     for part in raw.split(","):
         if part.strip():
@@ -197,7 +197,7 @@ _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:/\d+)?)\]|([0-9.]+(?:/\d+)?)):(
 
 
 def endpoints(raw: str) -> tuple[Endpoints, ...]:
-    """Read comma-separated networks in CIDR form, each with a port or without: 10.0.0.0/8, 127.0.0.1:9001, [::1]:9001."""
+    """Read comma-separated networks in CIDR form, each with or without a port: 10.0.0.0/8, 127.0.0.1:9001, [::1]:9001."""
     parsed_endpoints = []
     for part in (each.strip() for each in raw.split(",")):
         if not part:
@@ -245,7 +245,7 @@ def _require_known_options(address: str) -> None:
 
 
 def sqlite_url(file: Path) -> str:
-    """Return the address of a SQLite file, whatever signs its name holds."""
+    """Return the URL of a SQLite file, whatever characters its name contains."""
     return "sqlite+aiosqlite:///" + quote(str(file))
 
 

@@ -1,4 +1,4 @@
-"""A process that ends with its parent, however the parent went: asked to stop, crashed, or killed.
+"""A process that ends with its parent, however the parent ended: stopped, crashed, or killed.
 
 Its standard input is a socket to the parent (`Child` in supervisor.py), by which the parent also learns that it is ready.
 """
@@ -17,7 +17,7 @@ _STDIN = 0
 
 
 def end_with_parent(parent: int) -> None:
-    """Have this process get SIGTERM when the process with the id `parent` is gone; exits at once where it is gone already.
+    """Have this process get SIGTERM when the process with the id `parent` ends; exits at once if it has ended already.
 
     Linux sends the signal when the *thread* that started this process ends, so a parent starts its children in its main thread.
     """
@@ -25,7 +25,7 @@ def end_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     except AttributeError:  # not Linux
         end_with_input()
-    if os.getppid() != parent:  # it went before the kernel knew whom to tell
+    if os.getppid() != parent:  # it ended before the kernel could know whom to signal
         sys.exit(1)
 
 
@@ -35,8 +35,8 @@ def end_with_input() -> None:
 
 
 def tell_ready() -> None:
-    """Tell the parent that this process does its work now."""
-    with contextlib.suppress(OSError):  # a parent that is gone has sent its signal
+    """Tell the parent that this process is ready."""
+    with contextlib.suppress(OSError):  # a parent that is gone has caused the signal
         os.write(_STDIN, b"\n")
 
 

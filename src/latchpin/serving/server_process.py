@@ -1,6 +1,6 @@
 """One server process of `latchpin serve`, started by the supervisor: LISTENER TARGET PARENT.
 
-The listening socket is the supervisor's, shared by all server processes: a connection that one of them did not take yet is taken by
+The listening socket is the supervisor's, shared by all server processes: a connection that one of them has not accepted is accepted by
 another, so that none is lost when a process ends or is replaced.
 """
 
@@ -31,7 +31,7 @@ from latchpin.storage.migrate import UnsupportedDatabase
 from latchpin.storage.secrets import SecretsError
 
 HTTP1 = HTTP1Settings(header_read_timeout=10_000, max_buffer_size=64 * 1024)  # milliseconds; bytes that a request's headers may take
-BACKLOG = 2048  # connections that wait to be taken, and connections that all processes together hold
+BACKLOG = 2048  # connections that wait to be accepted, and connections that all processes together hold
 _CANNOT_START = 3
 # The server's own loggers hand their lines to ours, which writes them in one form with all others.
 SERVER_LOGGERS: dict[str, Any] = {
@@ -49,25 +49,25 @@ class _Server(Server):
     def __init__(self, application: Any, listener: int, processes: int) -> None:  # noqa: ANN401  an ASGI application
         super().__init__(
             application,
-            interface=Interfaces.ASGINL,  # the lifespan is ours, so that its errors are
+            interface=Interfaces.ASGINL,  # this module runs the lifespan, and so sees its errors
             http=HTTPModes.http1,
             http1_settings=HTTP1,
             websockets=False,
             backlog=BACKLOG,
             backpressure=max(1, BACKLOG // processes),
-            log_level=LogLevels.error,  # below that it says that it is embedded
+            log_level=LogLevels.error,  # at lower levels it logs that it is embedded
             log_dictconfig=SERVER_LOGGERS,
         )
         self._listener = listener
 
     def _init_shared_socket(self) -> None:
-        """Take the socket; it is closed when the server stops to take connections."""
+        """Use the socket; it is closed when the server stops accepting connections."""
         of_unix = False
         self._shd = SocketHolder(self._listener, of_unix, BACKLOG)  # type: ignore[assignment, call-arg]  # the stub lacks its arguments
 
 
 async def serve(target: str, listener: int) -> None:
-    """Serve the application that the factory `module:function` makes, until SIGTERM. Before it is ready, the signal just ends it."""
+    """Serve the application that the factory `module:function` makes, until SIGTERM. Before it is ready, the signal ends it."""
     module, _, factory = target.partition(":")
     with no_collection():
         application = getattr(import_module(module), factory)()
@@ -76,7 +76,7 @@ async def serve(target: str, listener: int) -> None:
         server = _Server(application, listener, chosen.workers)
 
         def stop() -> None:
-            signal.alarm(chosen.drain_seconds + _MORE_SECONDS)  # its default is to end the process
+            signal.alarm(chosen.drain_seconds + _MORE_SECONDS)  # its default action ends the process
             server.stop()  # type: ignore[no-untyped-call]  # Granian's
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
@@ -85,7 +85,7 @@ async def serve(target: str, listener: int) -> None:
 
 
 def main(listener: int, target: str, parent: int) -> None:
-    """Serve; exit code 3, with the reason in the log, where that cannot be done now."""
+    """Serve; exits with code 3 and logs the reason if it cannot serve now."""
     logs.configure(Settings())  # until the settings have been read
     logs.capture_uncaught()
     end_with_parent(parent)
@@ -100,5 +100,5 @@ def main(listener: int, target: str, parent: int) -> None:
 
 
 if __name__ == "__main__":
-    atexit.register(gc.freeze)  # the last collection, which frees what the system takes back anyway, takes as long as many requests
+    atexit.register(gc.freeze)  # skips the last collection, which is slow and only frees memory that the system takes back anyway
     main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

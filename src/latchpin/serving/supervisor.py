@@ -1,7 +1,7 @@
 """Keeps the processes of `latchpin serve` running: started again when they end, replaced one by one on SIGHUP, stopped together.
 
-A process that ends is started again after a pause that doubles up to ten seconds, for as long as it takes: whatever it lacks, such as
-its database, may come back, and the others serve meanwhile. One that has lived well is started again at once.
+A process that ends is started again after a pause that doubles up to ten seconds, without limit: what it lacks, such as
+its database, may come back, and the others serve meanwhile. A process that has run for a minute is started again at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Self
 from latchpin.kit.logger import Logger
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds between an end and the next start
-_LIVED_WELL = 60.0  # seconds after which an end is not one of a row
+_LIVED_WELL = 60.0  # seconds; an end after so long starts no longer pause
 _log = Logger(__name__)
 
 
@@ -27,7 +27,7 @@ _log = Logger(__name__)
 class Program:
     """What a process runs. The id of its parent is appended to the command, and its standard input leads to the supervisor.
 
-    `stop_seconds` is how long it may go on after SIGTERM. One that `is_replaceable` tells when it is ready (`parent_process.tell_ready`).
+    `stop_seconds` is how long it may go on after SIGTERM. One with `is_replaceable` reports when it is ready (`parent_process.tell_ready`).
     """
 
     name: str
@@ -64,11 +64,11 @@ class Child:
         return code
 
     async def is_ready(self) -> bool:
-        """Wait until it is ready; False where it ended before."""
+        """Wait until it is ready; False if it ended before."""
         return bool(await asyncio.get_running_loop().sock_recv(self._channel, 1))
 
     async def stop(self) -> None:
-        """Ask it to stop, and kill it where it has not done so in its time."""
+        """Send SIGTERM, and kill it if it has not ended after `stop_seconds`."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
@@ -110,7 +110,7 @@ class ProcessMonitor:
                     await self._stopping.wait()
 
     async def replace(self) -> bool:
-        """Start another process, and stop the present one once that is ready; False where it ended instead, and the present one goes on."""
+        """Start another process, and stop the present one once that is ready; False if the new one ended, and the present one goes on."""
         try:
             successor = await self._start()
         except OSError:
@@ -125,11 +125,11 @@ class ProcessMonitor:
         return True
 
     async def stop(self) -> None:
-        """Stop what runs, also a process that is to replace another."""
+        """Stop the running process, and one that is to replace it."""
         await asyncio.gather(*(child.stop() for child in self._children if child.is_running))
 
     async def _run_once(self) -> str:
-        """Run the program once, and what replaces it meanwhile; returns why the last process ended."""
+        """Run the program once, with its replacements; returns why the last process ended."""
         try:
             child = self._current = await self._start()
         except OSError as error:

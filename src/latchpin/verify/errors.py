@@ -1,4 +1,4 @@
-"""Why a request is not let in, each with its HTTP status and its `WWW-Authenticate` header (RFC 6750 section 3, RFC 9449 section 7.1)."""
+"""Reasons to refuse a request, each with HTTP status and `WWW-Authenticate` header (RFC 6750 section 3, RFC 9449 section 7.1)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PROOFS = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")  # the algorithms of DP
 class VerificationError(Exception):
     """A refusal. Its text is for the caller's developer and never holds a token; `status` is the HTTP status to answer with.
 
-    `scheme` is the one under which the token came, or should have come.
+    `scheme` is the authentication scheme of the token, or the expected one.
     """
 
     status = 401
@@ -44,11 +44,11 @@ class MissingToken(VerificationError):
 
 
 class InvalidToken(VerificationError):
-    """The token does not count. The client refreshes, or asks its user again."""
+    """The token is not valid. The client refreshes it, or asks its user again."""
 
 
 class InvalidProof(VerificationError):
-    """The proof of the key that the token is bound to does not count. The client makes another one for each request."""
+    """The proof of the key that the token is bound to is not valid. A client makes a new proof for each request."""
 
     error = "invalid_dpop_proof"
     scheme = "DPoP"
@@ -62,14 +62,14 @@ class InvalidRequest(VerificationError):
 
 
 class InsufficientScope(VerificationError):
-    """The token is sound and lacks a scope; `scopes` are all that are needed (RFC 6750 section 3.1; security.md 51)."""
+    """The token is valid but lacks a scope; `scopes` are all that are required (RFC 6750 section 3.1; security.md 51)."""
 
     status = 403
     error = "insufficient_scope"
 
 
 class IssuerUnreachable(VerificationError):
-    """The issuer's metadata, keys or introspection cannot be had, so nothing can be said of the token: answer 503, never let it in."""
+    """The issuer's metadata, keys or introspection cannot be fetched, so the token cannot be checked: answer 503, never accept it."""
 
     status = 503
     error = None

@@ -17,7 +17,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def require_safe(url: str, what: str) -> None:
-    """Raise ValueError unless an address may be trusted for keys: https, or http on this very machine."""
+    """Raise ValueError unless an address may be trusted for keys: https, or http on this machine."""
     parts = urlsplit(url)
     if (
         parts.fragment
@@ -30,18 +30,18 @@ def require_safe(url: str, what: str) -> None:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address is on this very machine."""
+    """Whether a URL is on this machine."""
     return urlsplit(url).hostname in _LOOPBACK
 
 
 def metadata_url(issuer: str) -> str:
-    """Return where an issuer's metadata is: the well-known part stands between host and path (RFC 8414 section 3.1)."""
+    """Return the URL of an issuer's metadata: the well-known part stands between host and path (RFC 8414 section 3.1)."""
     parts = urlsplit(issuer)
     return f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{parts.path.rstrip('/')}"
 
 
 class HttpClient:
-    """Sends requests to one issuer, from threads or from an event loop. No proxy is used towards this very machine."""
+    """Sends requests to one issuer, from threads or from an event loop. No proxy is used for this machine."""
 
     def __init__(self, issuer: str, timeout: float = TIMEOUT_SECONDS) -> None:
         self._options: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Asking the issuer about a credential (RFC 7662): for API keys, and for tokens whose revocation must count at once."""
+"""Asking the issuer about a credential (RFC 7662): for API keys, and for tokens whose revocation must take effect at once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _KINDS = ("bearer", "dpop", "apikey")
 
 
 class Introspector:
-    """Asks one issuer about access tokens and API keys, with the client that an administrator got for your API under API resources.
+    """Asks one issuer about access tokens and API keys, as the client that an administrator created for your API under API resources.
 
     `audience` is your API's identifier there; a token for another resource is refused (an API key is for no resource). With
-    `cache_seconds` a sound answer is believed for so long, and a revocation is late by as much; it is off by default. Raises ValueError
-    for an issuer that would be unsafe. `proofs` checks the proofs of bound tokens, as for a Verifier.
+    `cache_seconds` a valid response is cached for so long, and a revocation is delayed by as much; it is off by default. Raises ValueError
+    for an unsafe issuer. `proofs` checks the proofs of bound tokens, as for a Verifier.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Introspector:
         self._cache: dict[bytes, tuple[float, Token]] = {}
 
     def verify(self, text: str, *, client_address: str | None = None, proof: Proof | None = None) -> Token:
-        """Return what the issuer says of an active token or key; raises InvalidToken, or IssuerUnreachable where it does not answer.
+        """Return what the issuer says of an active token or key; raises InvalidToken, or IssuerUnreachable if it does not respond.
 
         `client_address` is where the request came from: a key that is bound to networks is active for an address in them only. `proof` is
         what came with a token under `Authorization: DPoP`, and None otherwise. Raises InvalidProof.
@@ -96,7 +96,7 @@ class Introspector:
         return endpoint
 
     def _read_response(self, text: str, client_address: str | None, response: dict[str, Any]) -> Token:
-        """Take an answer (RFC 7662 section 2.2); what is not said to be active is not, and a refresh token opens nothing."""
+        """Read a response (RFC 7662 section 2.2); only `"active": true` is accepted, and never a refresh token."""
         kind = str(response.get("token_type", "")).lower()
         if response.get("active") is not True or kind not in _KINDS or (kind == "dpop") != ("cnf" in response):
             raise InvalidToken("the credential is not active")

@@ -1,4 +1,4 @@
-"""The issuer's published keys: found by its metadata, kept ten minutes, and fetched once more for a key that is not among them."""
+"""The issuer's published keys: found by its metadata, cached for ten minutes, and fetched again for an unknown key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from joserfc.jwk import Key, import_key
 from latchpin.verify.errors import IssuerUnreachable
 from latchpin.verify.http import HttpClient, metadata_url, require_safe
 
-KEEP_SECONDS = 600.0  # Latchpin publishes a key twice as long before it signs with it
+KEEP_SECONDS = 600.0  # Latchpin publishes a key for twice as long before it signs with it
 REFETCH_SECONDS = 60.0
 RETRY_SECONDS = 1.0
 _MOST_KEYS = 50
@@ -34,13 +34,13 @@ class PublishedKeys:
         self._fetching: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
 
     def find(self, kid: str) -> Key | None:
-        """Return the key of this name, or None; raises IssuerUnreachable.
+        """Return the key with this id, or None; raises IssuerUnreachable.
 
-        Keys older than ten minutes are fetched anew and never used without that: one that was taken down is gone by then. For a name
-        that is not among fresh ones they are fetched at most once a minute, whoever asks (security.md 47).
+        Keys older than ten minutes are fetched again before use, so that a withdrawn key is not used any longer. For an unknown
+        id, fresh keys are fetched again at most once a minute, for all callers together (security.md 47).
         """
         if self._wants(kid):
-            with self._lock:  # others wait for the one that fetches
+            with self._lock:  # others wait for the thread that fetches
                 if self._wants(kid):
                     self._begin()
                     if self._jwks_uri is None:
@@ -67,7 +67,7 @@ class PublishedKeys:
         self._take(await self._http.request_async(str(self._jwks_uri)))
 
     def _wants(self, kid: str) -> bool:
-        """Whether the keys must be fetched before `kid` can be judged; raises IssuerUnreachable where that has just failed."""
+        """Whether the keys must be fetched before `kid` can be looked up; raises IssuerUnreachable if that has just failed."""
         now = self._clock()
         if not 0 <= now - self._fetched < KEEP_SECONDS:
             if 0 <= now - self._tried < RETRY_SECONDS and self._tried != self._fetched:
@@ -79,13 +79,13 @@ class PublishedKeys:
     def _begin(self) -> None:
         now = self._clock()
         if 0 <= now - self._fetched < KEEP_SECONDS:
-            self._searched = now  # fetched for a name that nobody knows; said before it is asked, so that others do not ask too
+            self._searched = now  # a fetch for an unknown id; set before the fetch, so that others do not fetch too
         else:
             self._tried = now
-            self._jwks_uri = None  # it may have moved
+            self._jwks_uri = None  # the URL may have changed
 
     def _set_jwks_uri(self, metadata: Mapping[str, Any]) -> None:
-        """Take the address of the keys from metadata that names its own issuer (RFC 8414 section 3.3)."""
+        """Take the URL of the keys from metadata that names its own issuer (RFC 8414 section 3.3)."""
         if metadata.get("issuer") != self._issuer:
             message = f"the metadata at {metadata_url(self._issuer)} names another issuer"
             raise IssuerUnreachable(message)
@@ -110,7 +110,7 @@ class PublishedKeys:
 
 
 def _retrieve_exception(task: asyncio.Task[None]) -> None:
-    """Look at how a fetch ended, so that nobody is told of a failure whose caller has gone away."""
+    """Retrieve a fetch's exception, so that asyncio does not warn about it when its caller has gone."""
     if not task.cancelled():
         task.exception()
 
@@ -119,9 +119,9 @@ def _public(jwk: Any) -> Key | None:  # noqa: ANN401  whatever stands in the lis
     """Return a key for checking signatures, or None for anything else; a symmetric key is never one (security.md 46)."""
     if not isinstance(jwk, dict) or not jwk.get("kid") or jwk.get("use", "sig") != "sig" or "d" in jwk or jwk.get("kty") not in _KINDS:
         return None
-    if jwk.get("crv") == "Ed25519" and jwk.get("alg") in ("Ed25519", "EdDSA"):  # one algorithm by two names (RFC 9864 section 2.2)
+    if jwk.get("crv") == "Ed25519" and jwk.get("alg") in ("Ed25519", "EdDSA"):  # one algorithm with two names (RFC 9864 section 2.2)
         jwk = {name: value for name, value in jwk.items() if name != "alg"}
     try:
         return import_key(jwk)
     except (JoseError, ValueError):
-        return None  # of a kind that is not known here; others may be
+        return None  # of an unknown type; other keys may be usable

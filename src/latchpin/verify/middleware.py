@@ -1,4 +1,4 @@
-"""ASGI middleware that lets a request in with a sound token only, for any ASGI framework."""
+"""ASGI middleware that accepts requests with a valid token only, for any ASGI framework."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 
 
 class RequireToken:
-    """Lets a request through to `app` with its Token in `scope["latchpin.token"]`, or answers 401, 403, 400 or 503 (RFC 6750).
+    """Passes a request to `app` with its Token in `scope["latchpin.token"]`, or answers 401, 403, 400 or 503 (RFC 6750).
 
-    `scopes` are needed for every request; routes ask for more with `token.require_scope`, which this answers too. `resource_metadata` is
-    the address of your RFC 9728 document. `api_keys`, an Introspector, lets `Authorization: ApiKey` in as well. `public` are exact paths
-    that need no token; the metadata document must be one of them where the same app serves it.
+    `scopes` are required for every request; routes add more by `token.require_scope`, whose errors it answers. `resource_metadata` is
+    the address of your RFC 9728 document. `api_keys`, an Introspector, adds `Authorization: ApiKey`. `public` are exact paths
+    that need no token; the metadata document must be one of them if the same app serves it.
 
-    With `origin`, the address by which clients know this service (`https://reports.example`), tokens that are bound to a key are taken
-    under `Authorization: DPoP` with a proof (RFC 9449); without it they are refused. Several processes need a list of used proofs in
-    common: see Proofs.
+    With `origin`, the address by which clients know this service (`https://reports.example`), tokens that are bound to a key are
+    accepted under `Authorization: DPoP` with a proof (RFC 9449); without it they are refused. Several processes need a shared list of
+    used proofs: see Proofs.
     """
 
     def __init__(
@@ -87,9 +87,9 @@ class RequireToken:
             await self._refuse(error, scope, receive, send)
 
     def _credential(self, scope: Scope) -> tuple[str, str]:
-        """Return scheme and credential of the one Authorization header; never looks for either anywhere else.
+        """Return scheme and credential of the one Authorization header; never reads them from anywhere else.
 
-        A token in the address is refused, as it ends in logs and histories (OAuth 2.1 section 5.1; security.md 53).
+        A token in the URL is refused, because URLs are kept in logs and histories (OAuth 2.1 section 5.1; security.md 53).
         """
         query = scope.get("query_string", b"")
         if b"oken" in query.lower() or b"%" in query:
@@ -105,7 +105,7 @@ class RequireToken:
         return scheme.lower(), text.strip()
 
     def _proof(self, scope: Scope) -> Proof:
-        """Return what came with a bound token; its address is ours with the path as it was sent, never what the request calls us."""
+        """Return the proof of a bound token; its URL is our origin with the path as it was sent, never the Host header."""
         headers = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"dpop"]
         if len(headers) != 1:
             raise InvalidProof("send exactly one DPoP header")

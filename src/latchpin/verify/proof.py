@@ -1,4 +1,4 @@
-"""Checking that who sends a token holds the key that it is bound to (DPoP, RFC 9449 sections 4.3 and 7)."""
+"""Checking that the sender of a token holds the key that it is bound to (DPoP, RFC 9449 sections 4.3 and 7)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from latchpin.verify.errors import PROOFS, InvalidProof, InvalidToken
 from latchpin.verify.token import Token
 
 WINDOW_SECONDS = 60
-MOST_REMEMBERED = 100_000  # proofs that were used, where `first_use` is not given
+MOST_REMEMBERED = 100_000  # used proofs, if `first_use` is not given
 _MOST_BYTES = 8192
 _MOST_NAME = 256
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -46,9 +46,9 @@ FirstUse = Callable[[str, float], "bool | Awaitable[bool]"]
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What came with a token under the scheme DPoP: the request's method, its address as its client knows it, and the header `DPoP`.
+    """The request that a DPoP proof belongs to: its method, its URL as the client knows it, and the header `DPoP`.
 
-    Take the address from your own configuration and the request's path, never from the Host header, which its sender chooses.
+    Take the URL from your own configuration and the request's path, never from the Host header, which its sender chooses.
     """
 
     method: str
@@ -57,11 +57,11 @@ class Proof:
 
 
 class Proofs:
-    """Checks proofs, each of which counts once within two minutes.
+    """Checks proofs, each of which is valid once, within two minutes.
 
-    Which were used is kept in this process's memory, at most MOST_REMEMBERED. **Several processes need a list that they share**: give
-    `first_use(name, seconds)`, which remembers a name for so long and returns whether it was new, in one step. With Redis that is
-    `lambda name, seconds: redis.set(name, 1, nx=True, ex=int(seconds))`. It may return an awaitable where `check_async` is used.
+    Used proofs are kept in this process's memory, at most MOST_REMEMBERED. **Several processes need a list that they share**: give
+    `first_use(name, seconds)`, which stores a name for so long and returns whether it was new, atomically. With Redis that is
+    `lambda name, seconds: redis.set(name, 1, nx=True, ex=int(seconds))`. It may return an awaitable if `check_async` is used.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Proofs:
         self._first_use = first_use or _InMemoryUses(clock).first_use
 
     def check(self, token: Token, text: str, proof: Proof | None) -> None:
-        """Check what came with a sound token, whose text is `text`; raises InvalidToken, InvalidProof.
+        """Check the proof that came with a valid token, whose text is `text`; raises InvalidToken, InvalidProof.
 
         A token that is bound to no key needs no proof, and none may be given with it.
         """
@@ -95,7 +95,7 @@ class Proofs:
             _require_first(is_first=bool(await is_first if inspect.isawaitable(is_first) else is_first))
 
     def _verify_signature_and_claims(self, token: Token, text: str, proof: Proof | None) -> str | None:
-        """Return the name of a sound proof, which is of its key alone; None where none is needed."""
+        """Return a valid proof's name, which is unique to its key and `jti`; None if no proof is needed."""
         if not token.is_bound:
             if proof is not None:
                 raise InvalidToken("the token is bound to no key; send it as Bearer", scheme="DPoP")
@@ -147,7 +147,7 @@ class Proofs:
 
 
 class _InMemoryUses:
-    """The names that one process has seen; those that have run out make room."""
+    """The names that one process has seen; expired ones are removed."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -155,14 +155,14 @@ class _InMemoryUses:
         self._lock = threading.Lock()
 
     def first_use(self, name: str, seconds: float) -> bool:
-        """Remember a name; returns whether it was new."""
+        """Store a name; returns whether it was new."""
         with self._lock:
             now = self._clock()
             while self._until and (oldest := next(iter(self._until))) and self._until[oldest] < now:
                 del self._until[oldest]
             if name in self._until:
                 return False
-            if len(self._until) >= MOST_REMEMBERED:  # to forget one would let it be used again
+            if len(self._until) >= MOST_REMEMBERED:  # dropping one would allow its reuse
                 raise InvalidProof(f"{MOST_REMEMBERED} proofs were used within {2 * WINDOW_SECONDS} seconds; wait")
             self._until[name] = now + seconds
             return True
@@ -184,7 +184,7 @@ def _object(encoded: str) -> dict[str, Any]:
 
 
 def _key(algorithm: str, jwk: Any) -> Key:  # noqa: ANN401  whatever the JSON holds
-    """Return the public key for an algorithm, of what makes it and nothing else."""
+    """Return the public key for an algorithm, made of its required members only."""
     fixed, members = _KEYS[algorithm]
     if not isinstance(jwk, dict) or _PRIVATE & jwk.keys():
         raise InvalidProof("jwk must hold a public key, and nothing private")
@@ -201,7 +201,7 @@ def _key(algorithm: str, jwk: Any) -> Key:  # noqa: ANN401  whatever the JSON ho
 
 
 def normalised(url: str) -> str | None:
-    """Return an http address without query and fragment in the one form of RFC 3986 section 6.2, or None for anything else."""
+    """Return an http or https URL without query and fragment in the one form of RFC 3986 section 6.2, or None for anything else."""
     try:
         parts = urlsplit(url)
         port = parts.port

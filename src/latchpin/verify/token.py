@@ -1,4 +1,4 @@
-"""What a sound token says."""
+"""The contents of a valid token."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class SpaceRole:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A sound access token, or an API key that was introspected. `expires` is in seconds since the epoch, None where nobody said.
+    """A valid access token, or an introspected API key. `expires` is in seconds since the epoch, None if it is not given.
 
-    Know a user by `issuer` and `subject` together, never by e-mail. `subject` is the client's own id where an app acts for itself.
+    Identify a user by `issuer` and `subject` together, never by e-mail. `subject` is the client's own id where an app acts for itself.
     `organization`, `role` and `spaces` are as they were when the token was issued; Latchpin's own API always decides on the present
-    state. `spaces` is None where there were too many for a token: ask at `spaces_uri` with it (scope `spaces:read`). `space` is what its
-    user bound it to: `all`, `personal` or a Space's id.
+    state. `spaces` is None if there are too many for a token: get them from `spaces_uri` with it (scope `spaces:read`). `space` is what
+    its user limited it to: `all`, `personal` or a Space's id.
     """
 
     issuer: str
@@ -43,12 +43,12 @@ class Token:
 
     @property
     def is_service(self) -> bool:
-        """Whether an app acts for itself, and no user is behind it."""
+        """Whether an app acts for itself, without a user."""
         return self.client_id is not None and self.subject == self.client_id
 
     @property
     def is_bound(self) -> bool:
-        """Whether the token counts only with a proof that its sender holds a key (RFC 7800)."""
+        """Whether the token is valid only with a proof that its sender holds a key (RFC 7800)."""
         return "cnf" in self.claims
 
     @property
@@ -59,7 +59,7 @@ class Token:
 
     @property
     def spaces_uri(self) -> str | None:
-        """Where the Spaces are listed that did not fit into the token; None where it lists them."""
+        """The URL of the list of Spaces that did not fit into the token; None if the token lists them."""
         return _text(self.claims.get("spaces_uri"))
 
     def require_scope(self, *scopes: str) -> None:
@@ -69,7 +69,7 @@ class Token:
 
 
 def of_claims(claims: Mapping[str, Any]) -> Token:
-    """Return what checked claims say; claims of an unexpected shape count as absent."""
+    """Return the Token of checked claims; claims of an unexpected type are treated as absent."""
     org, role, space, expires = (claims.get(name) for name in ("org", "role", "space", "exp"))
     return Token(
         issuer=str(claims.get("iss", "")),

@@ -27,7 +27,7 @@ _TEXTS = ("sub", "client_id", "jti")  # RFC 9068 section 2.2, besides iss, aud, 
 
 
 class _Algorithms(jws.JWSRegistry):
-    """The accepted algorithms and no others. `EdDSA` is the name that Ed25519 goes by in most issuers, so nobody is warned of it."""
+    """The accepted algorithms and no others. `EdDSA` is the name of Ed25519 at most issuers, so it causes no warning."""
 
     def get_alg(self, name: str) -> Any:  # noqa: ANN401  a type that the library keeps to itself
         if name not in (self.allowed or ()):
@@ -40,16 +40,16 @@ class Verifier:
 
     `audience` is your own API's identifier, the `resource` that an administrator registered; a token for another resource is refused
     (security.md 45). `algorithms` is the whole list of those accepted, all asymmetric. `leeway` is at most 60 seconds. `clock` gives the
-    present in seconds since the epoch. Raises ValueError for what would be unsafe.
+    present in seconds since the epoch. Raises ValueError for unsafe arguments.
 
-    `organization` is the id of yours (a token's `org`): tokens of others are refused then. Give it where a deployment has several, each
+    `organization` is your organization's id (a token's `org`): others' tokens are refused then. Give it if a deployment has several, each
     of which registers resources by itself: another can register your address, and its users' tokens would name it too.
 
-    A token is checked by its signature and claims: one that was revoked counts here until it expires, after a quarter of an hour at
-    most. Where that is too long, use an Introspector.
+    A token is checked by its signature and claims: a revoked one is accepted here until it expires, after a quarter of an hour at
+    most. If that is too long, use an Introspector.
 
-    A token that is bound to a key (DPoP) counts only with a proof. `proofs` checks it; by default it remembers in this process which were
-    used, so where several serve your API, give one that has a list in common: see Proofs.
+    A token that is bound to a key (DPoP) is valid only with a proof. `proofs` checks it; by default it keeps the used ones in this
+    process, so if several processes serve your API, give one with a shared list: see Proofs.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Verifier:
         self._proofs = proofs or Proofs(clock=clock)
 
     def verify(self, text: str, *, proof: Proof | None = None) -> Token:
-        """Return what a sound token says; raises InvalidToken, or IssuerUnreachable where the keys cannot be had.
+        """Return a valid token's contents; raises InvalidToken, or IssuerUnreachable if the keys cannot be fetched.
 
         `proof` is what came with a token under `Authorization: DPoP`, and None for one under Bearer. Raises InvalidProof.
         """
@@ -95,16 +95,16 @@ class Verifier:
         return verified_token
 
     async def verify_async(self, text: str, *, proof: Proof | None = None) -> Token:
-        """As `verify`, in an event loop; waits only where keys have to be fetched, and for a list of used proofs that is elsewhere."""
+        """As `verify`, in an event loop; waits only for keys to be fetched, and for a shared list of used proofs."""
         signed, kid = self._read(text)
         verified_token = self._verify_signature(signed, await self._keys.find_async(kid))
         await self._proofs.check_async(verified_token, text, proof)
         return verified_token
 
     def _read(self, text: str) -> tuple[jws.CompactSignature, str]:
-        """Return the unverified token and the name of its key. All of the header is judged before any key is looked for.
+        """Return the unverified token and the id of its key. The whole header is checked before a key is looked up.
 
-        The header chooses among the issuer's own keys and nothing more; one that brings a key or an address along is refused
+        The header only selects one of the issuer's own keys; one that contains a key or a URL of a key is refused
         (RFC 8725 sections 3.1, 3.10, 3.11; security.md 41, 46).
         """
         if len(text) > _MOST_TOKEN or not text.isascii():
@@ -127,7 +127,7 @@ class Verifier:
         if key is None:
             raise InvalidToken("the issuer does not publish the token's key")
         algorithm = signed.headers().get("alg")
-        try:  # a key signs with its own algorithm only; the library refuses one that does not fit the kind of key
+        try:  # a key is for its own algorithm only; the library refuses an algorithm that does not fit the key's type
             if key.get("alg", algorithm) != algorithm or not jws.validate_compact(signed, key, registry=self._registry):
                 raise InvalidToken("the signature is wrong")
             claims = json.loads(signed.payload or b"")

@@ -1,4 +1,4 @@
-"""A child process as its worker sees it: started, told what to do, listened to, stopped, killed."""
+"""A child process from its worker's side: start it, send its specification, read its messages, stop it, kill it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _log = Logger(__name__)
 
 
 class BrokenPipe(Exception):
-    """The child said what is no message, or more than a message may hold."""
+    """The child sent an invalid or too long message."""
 
 
 class ChildProcess:
@@ -73,11 +73,11 @@ class ChildProcess:
         return await self._process.stdout.readline() == messages.READY
 
     async def start(self, spec: Specification) -> None:
-        """Send what to do."""
+        """Send the specification."""
         await self._send(specification.encode(spec) + b"\n")
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Return what the child tells until its pipe ends; raises BrokenPipe for what is no message."""
+        """Yield the child's messages until its pipe ends; raises BrokenPipe for an invalid one."""
         source = self._process.stdout
         assert source is not None  # noqa: S101  a pipe was asked for
         while True:
@@ -97,7 +97,7 @@ class ChildProcess:
         await self._send(messages.ALIVE)
 
     async def ask_to_stop(self) -> None:
-        """Ask the child to finish the page at hand and end."""
+        """Ask the child to finish the current page and end."""
         await self._send(messages.STOP)
 
     def kill(self) -> None:
@@ -109,7 +109,7 @@ class ChildProcess:
         """Wait for the end, and remove the temporary directory; returns the exit code, negative for a signal."""
         code = await self._process.wait()
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)  # what it may have started and left behind
+            os.killpg(self.pid, signal.SIGKILL)  # processes that it may have started and left behind
         await self._listening
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
         if self._errors:
@@ -117,7 +117,7 @@ class ChildProcess:
         return code
 
     def memory(self) -> int:
-        """Return the bytes of memory that the child has in use; 0 where it has ended."""
+        """Return the bytes of memory that the child has in use; 0 if it has ended."""
         try:
             pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1])
         except (OSError, IndexError, ValueError):
@@ -127,7 +127,7 @@ class ChildProcess:
     async def _send(self, line: bytes) -> None:
         target = self._process.stdin
         assert target is not None  # noqa: S101  a pipe was asked for
-        with contextlib.suppress(ConnectionError):  # it has ended; whoever listens to it will see
+        with contextlib.suppress(ConnectionError):  # it has ended, which the reader of its messages notices
             target.write(line)
             await target.drain()
 

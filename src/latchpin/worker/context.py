@@ -1,4 +1,4 @@
-"""What executing runs needs of the deployment, put together once for a worker process."""
+"""The parts that executing runs needs, put together once for a worker process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latchpin.storage import Database
 from latchpin.storage.secrets import Secrets
 from latchpin.worker.spare import SpareChild
 
-PULSE_SECONDS = 1.0  # between two looks at what is asked, and two reports of a run that makes progress
+PULSE_SECONDS = 1.0  # between two checks for orders, and two reports of a run that makes progress
 STOP_SECONDS = 30.0  # that a run has to stop by itself
 
 

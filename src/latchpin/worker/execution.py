@@ -1,7 +1,7 @@
-"""One attempt of one run: a child process, what it tells, and what becomes of the row.
+"""One attempt of one run: a child process, its messages, and the changes of the run's row.
 
-The row moves to its last status only after the child process has ended. While the database is away the run goes on for as long as its
-lease holds; then its child is ended, because somebody else may take the run.
+The row moves to its last status only after the child process has ended. While the database is unreachable the run goes on while its
+lease is valid; then its child is killed, because another worker may take the run.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from latchpin.worker.spare import ChildFailed
 T = TypeVar("T")
 _RETRY_SECONDS = 0.5
 _UNREPORTED = "Its worker could not reach the database in time, so the run was ended."
-_LATE_SECONDS = 30  # that a child may need beyond the longest time of its run
+_LATE_SECONDS = 30  # for how long a child may go on after the longest time of its run
 _MIB = 1024 * 1024
 _log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was written of a run and when it began to be written, and what is asked; `orders` None where the lease is lost."""
+    """What was written about a run, when writing began, and the orders for the worker; `orders` is None if the lease is lost."""
 
     started_at: float
     counters: Counters
@@ -47,7 +47,7 @@ class Report:
 
 
 class Execution:
-    """Executes a run that was taken. `report` is called by the worker's pulse, `hand_back` and `lose` by whoever ends it from outside."""
+    """Executes a run that was taken. `report` is called by the worker's pulse, `hand_back` and `lose` end it from outside."""
 
     def __init__(self, context: WorkerContext, taken: TakenRun, files: RunOutput) -> None:
         self.lease = taken.lease
@@ -67,7 +67,7 @@ class Execution:
         self._longest = float("inf")
 
     async def run(self) -> None:
-        """Execute the run to its end; returns when its child process has ended and its row says so, or belongs to somebody else."""
+        """Execute the run to its end; returns when its child process has ended and its row says so, or belongs to another worker."""
         try:
             code = await self._crawl()
             await self._conclude(code)
@@ -82,7 +82,7 @@ class Execution:
                 await self._conclude(None)
 
     async def _crawl(self) -> int | None:
-        """Start the child and listen until its end; returns its exit code, None where there was none to start."""
+        """Start the child and listen until its end; returns its exit code, None if none could be started."""
         try:
             spec = await preparation.specify(self._context, self._taken)
             self._child = child = await self._context.spare.take()
@@ -94,7 +94,7 @@ class Execution:
         self._longest = spec.definition.limits.max_run_seconds + _LATE_SECONDS
         self._note("Info", f"Run {self._taken.run.sequence}, version {self._taken.run.config_version}, on {self._taken.run.server_name}")
         await child.start(spec)
-        if self._is_killed:  # asked for while the child was on its way
+        if self._is_killed:  # the kill was requested while the child started
             child.kill()
         elif self._stopping_since is not None:
             await child.ask_to_stop()
@@ -139,7 +139,7 @@ class Execution:
         return Report(started_at, counters, orders)
 
     async def heard(self, report: Report) -> None:
-        """Obey what was asked when it was reported; a lease that is lost ends the child."""
+        """Obey the orders that the report returned; kill the child if the lease is lost."""
         if report.orders is None:
             self.lose()
             return
@@ -154,7 +154,7 @@ class Execution:
         return self._counters != self._reported or time.monotonic() - self._renewed >= self._context.renew_seconds
 
     def obey(self, orders: Orders) -> None:
-        """Stop or kill the run as was asked of its worker."""
+        """Stop or kill the run as ordered."""
         if orders.kill:
             self._stop_message = self._stop_message or "Killed."
             self._kill_child()
@@ -164,7 +164,7 @@ class Execution:
                 self._stopping = asyncio.ensure_future(self._child.ask_to_stop())
 
     async def look_after(self) -> None:
-        """Append to the files, and end a child that takes too much, too long, or has lost its lease. Called with each pulse."""
+        """Append to the files, and kill a child that uses too much memory or time, or has lost its lease. Called once per pulse."""
         await self._output.flush()
         now, child, settings = time.monotonic(), self._child, self._context.settings
         if now - self._renewed > self._context.hold_seconds:
@@ -180,12 +180,12 @@ class Execution:
             self._kill_child()
 
     def hand_back(self) -> None:
-        """End the child; the run goes back into the queue."""
+        """Kill the child; the run goes back into the queue."""
         self._is_handed_back = True
         self._kill_child()
 
     def lose(self) -> None:
-        """End the child of a run that belongs to somebody else by now."""
+        """Kill the child of a run that now belongs to another worker."""
         self._is_lost = True
         self._kill_child()
 
@@ -278,7 +278,7 @@ class Execution:
         await self._write(lambda session: run_files.add(session, self.lease, RunFileType.LOG_HTML, name, len(page)))
 
     async def _write(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """Do something in a transaction, again and again while the database is away; raises LeaseLost."""
+        """Run `work` in a transaction, and retry while the database is unreachable; raises LeaseLost."""
         while True:
             try:
                 async with self._context.database.transaction() as session:

@@ -36,11 +36,11 @@ class Worker:
         self._renewed = 0.0
 
     def stop(self) -> None:
-        """Take no more runs; those that go on may end within the drain time."""
+        """Take no more runs; running ones may end within the drain time."""
         self._stopping.set()
 
     async def run(self, *, on_ready: Callable[[], None] = lambda: None, alone: bool = False) -> None:
-        """Work until stopped. `alone` means that no other worker can be alive: what others left is ended at once."""
+        """Work until stopped. `alone` means that no other worker can be alive: runs of earlier workers are ended at once."""
         settings = self._context.settings
         self._row = await self._patiently(lambda: self._connect(alone=alone))
         self._context.spare.prepare()
@@ -66,10 +66,10 @@ class Worker:
             _log.info("worker.stopped", name=self._row.name)
         for task in working:
             if task.done() and not task.cancelled():
-                task.result()  # a fault of ours ends the process, whose supervisor starts it again
+                task.result()  # a bug ends the process, and the supervisor starts it again
 
     async def _connect(self, *, alone: bool) -> WorkerRow:
-        """Note this worker; where it is alone, end what workers before it left behind."""
+        """Record this worker; if it is alone, end the runs that earlier workers left behind."""
         settings = self._context.settings
         host = socket.gethostname()
         name = settings.worker_name or f"{host}-{os.getpid()}"
@@ -85,7 +85,7 @@ class Worker:
         return row
 
     async def _handle(self, run_id: int) -> None:
-        """Take a run and execute it; returns when it has ended, or at once where it is not to be had."""
+        """Take a run and execute it; returns when it has ended, or at once if it is no longer available."""
         context, task = self._context, asyncio.current_task()
         assert self._row is not None  # noqa: S101  connected before work begins
         assert task is not None  # noqa: S101  the queue calls in a task
@@ -114,7 +114,7 @@ class Worker:
             await each.look_after()
 
     async def _report(self) -> None:
-        """Report what is due, and note what is asked; renew the worker's own row."""
+        """Write the reports that are due, and read the orders; renew the worker's own row."""
         executions = list(self._executions.values())
         due = [each for each in executions if each.is_due]
         is_own_due = time.monotonic() - self._renewed >= self._context.renew_seconds

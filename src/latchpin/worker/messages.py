@@ -1,4 +1,4 @@
-"""What a child process tells its worker: one JSON object a line, and the few words in the other direction."""
+"""Messages of a child process to its worker, one JSON object a line, and the few words in the other direction."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 READY = b"ready\n"  # the child has loaded and waits for its specification
-STOP = b"stop\n"  # finish the page at hand, and end
+STOP = b"stop\n"  # finish the current page, and end
 ALIVE = b"alive\n"  # the worker still holds the run
-EXIT_ABANDONED = 75  # the exit code of a child that has not heard of its worker for too long
+EXIT_ABANDONED = 75  # the exit code of a child that has heard nothing from its worker for too long
 MOST_LINE = 8 * 1024 * 1024  # bytes
 
 
@@ -36,7 +36,7 @@ class ScrapedRecord(_Message, frozen=True, tag="record"):
 
 
 class RequestLog(_Message, frozen=True, tag="request"):
-    """A request that has its answer, or none: then `status` is None and `error` says why. `bytes` are those of the answer's body."""
+    """A finished request; if it got no response, `status` is None and `error` says why. `bytes` is the size of the response's body."""
 
     at: float
     method: str
@@ -48,7 +48,7 @@ class RequestLog(_Message, frozen=True, tag="request"):
 
 
 class CrawlCounters(_Message, frozen=True, tag="counters"):
-    """How far the crawl has come, in all so far."""
+    """The crawl's totals so far."""
 
     pages: int
     dynamic_pages: int
@@ -57,7 +57,7 @@ class CrawlCounters(_Message, frozen=True, tag="counters"):
 
 
 class CrawlResult(_Message, frozen=True, tag="finished"):
-    """The crawl has ended. `is_failure` where it could not do its work; `message` says why it ended, where there is something to say."""
+    """The crawl has ended. `is_failure` if it could not do its work; `message` says why it ended, if that needs saying."""
 
     message: str | None
     is_failure: bool

@@ -1,7 +1,7 @@
-"""What a run leaves behind while it goes on: its log, its requests and its records, each a file that grows.
+"""What a run writes while it goes on: its log, its requests and its records, each a file that grows.
 
-Written by the worker and not by the child, so that they are whole whatever becomes of the child. Values of encrypted parameters are
-struck out of log and requests.
+The worker writes them and not the child, so that they are complete even if the child crashes. Values of encrypted parameters are
+redacted in log and requests.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from latchpin.storage.models.run import RunFileType
 from latchpin.worker.messages import LogLine, RequestLog, ScrapedRecord
 
 HIDDEN = "[hidden]"
-_LEAST_SECRET = 4  # characters; a shorter value would strike out half of a log
+_LEAST_SECRET = 4  # characters; redacting a shorter value would remove half of a log
 _STYLE = """
 body { font: 13px/1.5 monospace; margin: 1.5rem; white-space: pre-wrap }
 .warning { color: #8a5a00 }
@@ -28,7 +28,7 @@ _encode = msgspec.json.encode
 
 @dataclass(slots=True)
 class GrowingFile:
-    """One file: what is to be appended, and how many bytes it has with that."""
+    """One file: the data to append, and its size in bytes including that."""
 
     kind: RunFileType
     name: str
@@ -40,7 +40,7 @@ class GrowingFile:
     file_id: int | None = None
 
     def add(self, line: bytes) -> bool:
-        """Take one line; returns whether it still had room."""
+        """Add one line; returns whether there was still room."""
         if self.is_full or self.size + len(line) > self.most:
             self.is_full = True
             return False
@@ -50,7 +50,7 @@ class GrowingFile:
 
 
 class RunOutput:
-    """The files of one attempt. `flush` appends what has come since, records first: what is counted is there."""
+    """The files of one attempt. `flush` appends the new data, records first, so that every counted record is in the file."""
 
     def __init__(self, store: FileStore, files: dict[str, GrowingFile], secret_values: list[str]) -> None:
         self._store = store
@@ -73,11 +73,11 @@ class RunOutput:
         return self._files["log"].name
 
     def record(self, taken: ScrapedRecord) -> bool:
-        """Take a record; returns whether it had room."""
+        """Add a record; returns whether there was room."""
         return self.records.add(_encode(taken.values) + b"\n")
 
     def request(self, message: RequestLog) -> None:
-        """Take a request."""
+        """Add a request."""
         line = {
             "at": _iso(message.at),
             "method": message.method,
@@ -90,7 +90,7 @@ class RunOutput:
         self._files["requests"].add(_encode(line) + b"\n")
 
     def log(self, line: LogLine) -> None:
-        """Take a line of the log; one that has no room any more leaves a word about it."""
+        """Add a line to the log; when there is no room any more, a last line says so."""
         text = self.hide(" ".join(line.text.split("\n")))
         file = self._files["log"]
         was_full = file.is_full
@@ -98,13 +98,13 @@ class RunOutput:
             file.pending += b"The log is full; what came after is left out.\n"
 
     def hide(self, text: str) -> str:
-        """Strike the values of encrypted parameters out of a text."""
+        """Redact the values of encrypted parameters in a text."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return text
 
     async def flush(self) -> bool:
-        """Append what has come since the last time; returns whether there was anything."""
+        """Append the data that has come since the last flush; returns whether there was any."""
         written = False
         for file in self._files.values():
             if file.pending:

@@ -1,4 +1,4 @@
-"""From a run that was taken to what its child is told, and to the files that it writes."""
+"""Prepares a taken run: the specification for its child, and the files that it writes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NotPrepared(Exception):
 
 
 async def specify(context: WorkerContext, taken: TakenRun) -> Specification:
-    """Return what the child is told; raises NotPrepared."""
+    """Return the child's specification; raises NotPrepared."""
     settings = context.settings
     try:
         definition = await asyncio.to_thread(definitions.parse, taken.definition)
@@ -55,12 +55,12 @@ async def specify(context: WorkerContext, taken: TakenRun) -> Specification:
 
 
 def user_agent(settings: Settings) -> str:
-    """Return what agents call themselves: the product, and where a site's owner finds whom to ask."""
+    """Return the User-Agent of agents: the product, and where a site's owner finds a contact."""
     return f"Latchpin/{latchpin.__version__} (+{settings.agent_contact or settings.public_url})"
 
 
 async def open_files(context: WorkerContext, session: Session, taken: TakenRun) -> RunOutput:
-    """Note the files of an attempt in its row's own transaction, and return what writes them."""
+    """Record the files of an attempt in its row's own transaction, and return the RunOutput that writes them."""
     settings, lease = context.settings, taken.lease
     ending = "" if lease.fencing_token == 1 else f"-{lease.fencing_token}"
     kinds = (
@@ -73,6 +73,6 @@ async def open_files(context: WorkerContext, session: Session, taken: TakenRun) 
         row = await run_files.add(session, lease, kind, name)
         files[word] = GrowingFile(kind, name, row.storage_key, most * _MIB, file_id=row.id)
     secret_values: list[str] = []
-    with contextlib.suppress(DecryptionError, LookupError):  # told when the run is specified
+    with contextlib.suppress(DecryptionError, LookupError):  # reported when the specification is made
         secret_values = list(run_inputs.load(taken.run, context.secrets).encrypted.values())
     return RunOutput(context.store, files, [form for value in secret_values for form in (value, quote(value), quote_plus(value))])

@@ -1,4 +1,4 @@
-"""What every worker puts right every few seconds: runs whose worker is lost, and waiting runs that a slot is free for."""
+"""What every worker repairs every few seconds: runs whose worker is lost, and waiting runs for which a slot is free."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _log = Logger(__name__)
 
 
 async def recover(context: WorkerContext, *, gone: frozenset[int] | None = None) -> None:
-    """End runs whose lease has run out, or whose owner is known to be `gone`; admit what waits. Raises Unavailable."""
+    """End runs whose lease has expired, or whose owner is known to be `gone`; admit waiting runs. Raises Unavailable."""
     database, lease_seconds = context.database, context.settings.worker_lease_seconds
     async with database.read() as session:
         lost = await run_leases.expired(session, owners=gone)

@@ -9,22 +9,22 @@ from latchpin.worker.child_process import ChildProcess
 
 
 class SpareChild:
-    """Keeps one waiting child. `take` gives it out, or starts another where there is none; each one given out is replaced."""
+    """Keeps one waiting child. `take` returns it, or starts one if there is none; each one that is taken is replaced."""
 
     def __init__(self) -> None:
         self._coming: asyncio.Task[ChildProcess] | None = None
 
     def prepare(self) -> None:
-        """Begin to start a child, where none waits or is on its way."""
+        """Begin to start a child, if none waits or is being started."""
         if self._coming is None:
             self._coming = asyncio.create_task(_loaded())
 
     async def take(self) -> ChildProcess:
-        """Return a child that has loaded and does nothing yet; raises ChildFailed where none can be started."""
+        """Return a child that has loaded and does nothing yet; raises ChildFailed if none can be started."""
         self.prepare()
         coming, self._coming = self._coming, None
         assert coming is not None  # noqa: S101  prepared above
-        with contextlib.suppress(ChildFailed):  # what is wrong for good is so for the next one too
+        with contextlib.suppress(ChildFailed):  # a lasting cause makes the next start fail too
             child = await coming
             if child.is_alive:
                 return child

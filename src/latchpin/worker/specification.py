@@ -1,4 +1,4 @@
-"""What a child process is told to do: one JSON document on its standard input, sent by the worker."""
+"""A child process's task: one JSON document that the worker sends to its standard input."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from latchpin.automation.definition_model import Definition
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much a run may take. `silence_seconds`: a child that hears nothing of its worker for so long ends itself."""
+    """How much a run may take. `silence_seconds`: a child that hears nothing from its worker for so long ends itself."""
 
     memory_mb: int
     download_bytes: int
@@ -16,7 +16,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Specification(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt of one run. `input` holds secrets: it is never logged. `networks` are what may be reached besides public addresses."""
+    """One attempt of one run. `input` holds secrets: it is never logged. `networks` may be reached besides public addresses."""
 
     definition: Definition
     input: dict[str, str]

@@ -1,1 +1,1 @@
-"""The process that one run is: Scrapy on asyncio, without secrets, within limits. Its worker hears of it through a pipe."""
+"""The process that one run is: Scrapy on asyncio, without secrets, within limits. It reports to its worker through a pipe."""

@@ -1,6 +1,6 @@
-"""Entry of a child process: `python -I -m latchpin.worker.child WORKER_PROCESS_ID`, started by a worker and by nobody else.
+"""Entry of a child process: `python -I -m latchpin.worker.child WORKER_PROCESS_ID`, started by a worker only.
 
-Standard input and output are the pipe. Everything is loaded before the specification comes, so that a waiting child begins at once.
+Standard input and output are the pipe. Everything is loaded before the specification comes, so that a waiting child can start at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main() -> None:
     source, target = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    os.dup2(2, 1)  # what is printed by mistake must not stand between messages
+    os.dup2(2, 1)  # accidental prints must not mix with messages
     os.close(nothing)
     warnings.simplefilter("ignore")
 

@@ -1,7 +1,7 @@
 """The pipe to the worker: events out, a few words in.
 
-Events are collected for a moment and written together; what is written is whole lines. A thread listens for the worker's words, since
-the crawl may keep the event loop busy, and ends the process where the worker is gone or has been silent for too long: a run whose worker
+Events are collected for a moment and written together; only whole lines are written. A thread listens to the worker, since
+the crawl may keep the event loop busy, and ends the process if the worker is gone or has been silent for too long: a run whose worker
 has lost it must not go on.
 """
 
@@ -21,7 +21,7 @@ _ENOUGH = 64 * 1024  # bytes that are written at once
 
 
 class Channel:
-    """The pipe of one child. Made before the event loop runs; `attach` when it does."""
+    """The pipe of one child. Create it before the event loop runs; call `attach` in the loop."""
 
     def __init__(self, source: int, target: int) -> None:
         self._source, self._target = source, target
@@ -31,7 +31,7 @@ class Channel:
         self._unread = b""
 
     def read_line(self) -> bytes:
-        """Wait for one line from the worker; ends the process where there is none to come."""
+        """Wait for one line from the worker; ends the process if the pipe is closed."""
         while b"\n" not in self._unread:
             part = os.read(self._source, 65536)
             if not part:
@@ -41,12 +41,12 @@ class Channel:
         return line
 
     def attach(self, loop: asyncio.AbstractEventLoop, on_stop: Callable[[], None], *, silence_seconds: float) -> None:
-        """Listen to the worker from now on; `on_stop` is called in the loop when it asks the crawl to stop."""
+        """Listen to the worker from now on; `on_stop` is called in the loop when the worker asks the crawl to stop."""
         self._loop = loop
         threading.Thread(target=self._listen, args=(on_stop, silence_seconds), daemon=True).start()
 
     def send(self, message: Message) -> None:
-        """Tell the worker something, within a moment and in order."""
+        """Send the worker a message, after a short delay and in order."""
         self._pending += messages.encode(message)
         self._pending += b"\n"
         if len(self._pending) >= _ENOUGH or self._loop is None:
@@ -55,7 +55,7 @@ class Channel:
             self._writing = self._loop.call_later(_SOON, self.flush)
 
     def flush(self) -> None:
-        """Write what is pending; waits for a worker that reads slowly, and ends the process for one that is gone."""
+        """Write pending messages; waits for a worker that reads slowly, and ends the process if the worker is gone."""
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None

@@ -1,4 +1,4 @@
-"""One crawl, from its specification to its last word."""
+"""One crawl, from its specification to its last message."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FAILURES = {
     "start_error": "The crawl could not begin.",
 }
 
-# Scrapy looks public suffixes up for cookies; the list that comes with the package does, without asking the network for a newer one.
+# Scrapy looks up public suffixes for cookies; the package's own list is enough, without downloading a newer one.
 cookies._split_domain = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True)  # noqa: SLF001  no other way
 
 
@@ -40,7 +40,7 @@ class PipeHandler(logging.Handler):
         self._channel = channel
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one; a cause is told in one line."""
+        """Send one; its cause is added in one line."""
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             text = f"{text.splitlines()[0]}: {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
@@ -49,7 +49,7 @@ class PipeHandler(logging.Handler):
 
 
 async def crawl(specification: Specification, channel: Channel) -> None:
-    """Crawl, and tell the worker all of it."""
+    """Crawl, and report everything to the worker."""
     _log_to(channel, specification.log_level)
     crawler = Crawler(AgentSpider, crawl_settings(specification))
     ended: dict[str, str] = {}
@@ -87,7 +87,7 @@ def _stop(crawler: Crawler) -> None:
     spider.is_stopping = True
     _log.info("Asked to stop; the page at hand is finished.")
     closing: Any = crawler.engine.close_spider_async(reason="stopped")
-    spider.closing = asyncio.ensure_future(closing)  # kept, or it might be collected before it is done
+    spider.closing = asyncio.ensure_future(closing)  # a reference, so that it is not garbage-collected before it is done
     for slot in crawler.engine.downloader.slots.values():
         while slot.queue:
             _request, waiting = slot.queue.popleft()
@@ -117,7 +117,7 @@ def _last_word(spider: AgentSpider, reason: str) -> CrawlResult:
 
 
 def _log_to(channel: Channel, level: str) -> None:
-    """Send our own lines, and warnings of the crawler's, to the worker; nothing else is written anywhere."""
+    """Send our own lines, and the crawler's warnings, to the worker; nothing else is written anywhere."""
     handler = PipeHandler(channel, _LEVELS[level])
     root = logging.getLogger()
     root.handlers[:] = [handler]

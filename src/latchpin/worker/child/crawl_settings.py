@@ -1,4 +1,4 @@
-"""Scrapy's settings for agents that somebody else wrote. What is set here is set always; its defaults are for one's own spiders."""
+"""Scrapy's settings for agents that are not trusted. They cannot be changed; Scrapy's defaults are for one's own spiders."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _UNUSED = tuple(
 
 
 def load_components() -> None:
-    """Import what a crawl uses and Scrapy imports only when it begins, so that a waiting child has it already."""
+    """Import what a crawl uses and Scrapy imports only when it begins, so that a waiting child has imported it already."""
     unused = {None, *_UNUSED}
     for name in ("DOWNLOADER_MIDDLEWARES_BASE", "SPIDER_MIDDLEWARES_BASE", "EXTENSIONS_BASE"):
         for path in getattr(default_settings, name):
@@ -51,13 +51,13 @@ def crawl_settings(specification: Specification) -> dict[str, Any]:
         # Runs on asyncio alone: connections are made where the audit hook sees them.
         "TWISTED_REACTOR_ENABLED": False,
         "DOWNLOAD_HANDLERS": {"http": _HANDLER, "https": _HANDLER, "data": None, "file": None, "ftp": None, "s3": None},
-        # Nobody gets in.
+        # No remote console.
         "TELNETCONSOLE_ENABLED": False,
         "REMOTE_CONTROL_ENABLED": False,
-        # No way around: certificates count, and no proxy is taken from anywhere.
+        # No way around the checks: certificates are verified, and no proxy is used.
         "DOWNLOAD_VERIFY_CERTIFICATES": True,
         "HTTPPROXY_ENABLED": False,
-        # What a site may cost.
+        # Limits for what a site may cost.
         "DOWNLOAD_MAXSIZE": specification.limits.download_bytes,
         "DOWNLOAD_WARNSIZE": 0,
         "DOWNLOAD_TIMEOUT": limits.timeout_seconds,
@@ -79,8 +79,8 @@ def crawl_settings(specification: Specification) -> dict[str, Any]:
         "AUTOTHROTTLE_TARGET_CONCURRENCY": float(limits.concurrency),
         "RETRY_ENABLED": limits.retries > 0,
         "RETRY_TIMES": limits.retries,
-        "RETRY_GIVE_UP_LOG_LEVEL": "DEBUG",  # the spider says it in its own words
-        "DUPEFILTER_CLASS": "scrapy.dupefilters.BaseDupeFilter",  # records may share a page; the spider keeps from going in circles
+        "RETRY_GIVE_UP_LOG_LEVEL": "DEBUG",  # the spider logs it itself
+        "DUPEFILTER_CLASS": "scrapy.dupefilters.BaseDupeFilter",  # records may share a page; the spider itself avoids loops
         # What leaves the process goes through the pipe.
         "DOWNLOADER_MIDDLEWARES": dict(_OWN_MIDDLEWARES),
         "EXTENSIONS": dict.fromkeys(_UNUSED),

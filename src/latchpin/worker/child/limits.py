@@ -1,4 +1,4 @@
-"""What the operating system keeps a child process from: memory, open files, core dumps, and outliving its worker."""
+"""Limits that the operating system enforces on a child process: memory, open files, no core dumps, and no life after its worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FILES, _FILE_BYTES, _STACK = 256, 64 * 1024 * 1024, 512 * 1024
 
 
 def bind_to_parent(parent: int) -> None:
-    """Die with the parent process, at once and whatever this process is doing. Ends the process where the parent is gone already."""
+    """Die with the parent process, at once and whatever this process is doing. Ends the process if the parent is gone already."""
     library = ctypes.CDLL(None, use_errno=True)
     library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Downloader middlewares: allowed domains, the agent's own headers for its start host alone, and the list of requests."""
+"""Downloader middlewares: allowed domains, the agent's own headers for its start host only, and the list of requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BEGAN = "latchpin_began"
 class AllowedDomainsMiddleware:
     """Refuses what is outside of the allowed domains, redirects included.
 
-    Scrapy's own drops such a request when it is scheduled without a word to the spider, whose record would be lost.
+    Scrapy's own middleware drops such a request silently when it is scheduled, and the spider's record would be lost.
     """
 
     def __init__(self, spider: AgentSpider) -> None:
@@ -35,7 +35,7 @@ class AllowedDomainsMiddleware:
         return cls(_spider(crawler))
 
     def process_request(self, request: Request) -> None:
-        """Refuse a request to a host that is none of the domains and below none of them."""
+        """Refuse a request to a host that is neither one of the domains nor a subdomain of one."""
         host = (urlsplit(request.url).hostname or "").lower()
         if not any(host == each or host.endswith(f".{each}") for each in self._domains):
             raise IgnoreRequest(OUTSIDE)
@@ -44,7 +44,7 @@ class AllowedDomainsMiddleware:
 class AgentHeadersMiddleware:
     """Sends the headers of the definition, which may hold credentials, to the host of the start URL and to no other.
 
-    It stands behind the one for cookies, which would drop a Cookie header, and sees redirected requests as well.
+    It comes after the one for cookies, which would drop a Cookie header, and sees redirected requests as well.
     """
 
     def __init__(self, spider: AgentSpider) -> None:
@@ -58,7 +58,7 @@ class AgentHeadersMiddleware:
         return cls(_spider(crawler))
 
     def process_request(self, request: Request) -> None:
-        """Add the headers, or take away those that a redirect has brought along."""
+        """Add the headers, or remove those that a redirect has copied."""
         at_home = _is_home(request.url, self._origin)
         for name, value in self._headers.items():
             encoded = value.encode()
@@ -82,13 +82,13 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _is_home(url: str, origin: tuple[str, str | None, int | None]) -> bool:
-    """Whether an address is on the start URL's host; from http to https on the usual ports as well, never the other way."""
+    """Whether an address is on the start URL's host; also from http to https on the default ports, never the other way."""
     url_origin = _origin(url)
     return url_origin == origin or (origin[0] == "http" and origin[2] is None and url_origin == ("https", origin[1], None))
 
 
 class RequestLogMiddleware:
-    """Tells the worker of each request when it has its answer. The closest to the network, so that it sees retries and redirects too."""
+    """Reports each request to the worker when its response has come. It is nearest to the network, so it sees retries and redirects."""
 
     def __init__(self, spider: AgentSpider) -> None:
         self._spider = spider
@@ -99,16 +99,16 @@ class RequestLogMiddleware:
         return cls(_spider(crawler))
 
     def process_request(self, request: Request) -> None:
-        """Note when the request went out."""
+        """Record when the request was sent."""
         request.meta[_BEGAN] = time.time()
 
     def process_response(self, request: Request, response: Response) -> Response:
-        """Tell of an answer."""
+        """Report a response."""
         self._send_log(request, response.status, len(response.body))
         return response
 
     def process_exception(self, request: Request, exception: Exception) -> None:
-        """Tell of a request without an answer; one that may not be made is not tried again."""
+        """Report a request without a response; a forbidden one is not retried."""
         if is_forbidden(exception):
             request.meta["dont_retry"] = True
         self._send_log(request, None, 0, problem_of(exception))

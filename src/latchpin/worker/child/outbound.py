@@ -1,8 +1,8 @@
 """Where a child process may connect to: public addresses, and what the administrator allows.
 
-What counts is the address that is really connected to, in the operating system's own form: an audit hook, which nothing in the process
-can take away, sees every connection before it is made. So it does not matter how an address was written, which name led to it, what
-that name led to a moment before, or who sent a redirect. The resolver refuses as well, so that a log says which name is refused and why.
+The check is of the address that is really connected to, in the operating system's own form: an audit hook, which nothing in the process
+can remove, sees every connection before it is made. So it does not matter how an address was written, which name resolved to it, what
+that name resolved to before, or who sent a redirect. The resolver refuses as well, so that a log says which name is refused and why.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Forbidden(OSError):
 
 
 def guard(networks: Sequence[str]) -> None:
-    """Refuse all but public addresses and `networks` from here on, for the rest of the process, looked up by name or not."""
+    """Refuse all but public addresses and `networks` for the rest of the process, whether they were looked up by name or not."""
     for each in networks:
         _allowed.extend(endpoints(each))
     sys.addaudithook(_hook)
@@ -53,7 +53,7 @@ def allows(address: str, port: int) -> bool:
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in _CONNECTS and arguments[1] is not None:  # without an address it goes where the connection was made to
+    if event in _CONNECTS and arguments[1] is not None:  # without an address it goes to the peer of the connection, which was checked
         _check(arguments[0], arguments[1])
     elif event in _FORBIDDEN_EVENTS:
         message = "a run starts no other program"
@@ -70,7 +70,7 @@ def _check(connection: socket.socket, address: Any) -> None:  # noqa: ANN401  wh
 
 
 def refusal(host: str, port: int) -> str:
-    """Say that an address may not be reached, and who can change that."""
+    """Return a message that an address may not be reached, and who can change that."""
     display_host = f"[{host}]" if ":" in host else host
     return f"{display_host}:{port} is not a public address, so agents may not reach it. {_HOW_TO}"
 

@@ -8,7 +8,7 @@ from latchpin.worker.child.outbound import Forbidden
 
 
 def problem_of(error: BaseException) -> str:
-    """Say why a request has no answer: a refusal of ours behind it, else the error's own first line."""
+    """Return why a request has no response: a refusal of ours that caused the error, else the error's own first line."""
     for each in _causes(error):
         if isinstance(each, Forbidden):
             return str(each)
@@ -17,7 +17,7 @@ def problem_of(error: BaseException) -> str:
 
 
 def is_forbidden(error: BaseException) -> bool:
-    """Whether a request has no answer because agents may not go where it leads."""
+    """Whether a request has no response because agents may not connect to its host."""
     return any(isinstance(each, Forbidden) for each in _causes(error))
 
 

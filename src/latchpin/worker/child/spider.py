@@ -1,4 +1,4 @@
-"""The one spider: it does what an agent's definition says, and tells the worker what it finds."""
+"""The one spider: it does what an agent's definition says, and sends the worker what it finds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from latchpin.worker.specification import Specification
 
 _log = logging.getLogger("latchpin.run")
 OUTSIDE = "is outside of the allowed domains"
-_DETAILS_FIRST = 10  # priority: what a record lacks comes before further lists
+_DETAILS_FIRST = 10  # priority: pages with a record's further fields come before further lists
 
 
 class AgentSpider(Spider):
@@ -59,7 +59,7 @@ class AgentSpider(Spider):
             yield request
 
     def read_list(self, response: Response, number: int | None = None) -> Iterator[Request]:
-        """Take the records of a list page, and go on to what they lead to and to the next page."""
+        """Take the records of a list page, and request the pages that they link to and the next page."""
         page = self._page(response)
         if page is None or self.definition.record is None:
             return
@@ -78,7 +78,7 @@ class AgentSpider(Spider):
             yield following
 
     def read_details(self, response: Response, record: ListedRecord) -> None:
-        """Add the fields of the page that a record leads to."""
+        """Add the fields of the page that a record links to."""
         page, follow = self._page(response), self.definition.follow
         if page is None or follow is None:
             self._emit(self._without_details(record))
@@ -86,7 +86,7 @@ class AgentSpider(Spider):
         self._emit({**record.values, **extraction.take_fields(page, page.root, follow.fields)})
 
     def failed(self, failure: Failure) -> None:
-        """Note a page that could not be read; its record goes on without it."""
+        """Record a page that could not be read; its record is sent without it."""
         request: Request = failure.request  # type: ignore[attr-defined]  # Scrapy adds it
         if self.is_stopping and isinstance(failure.value, IgnoreRequest):
             return
@@ -96,7 +96,7 @@ class AgentSpider(Spider):
             self._emit(self._without_details(record))
 
     def send_counters(self) -> None:
-        """Tell the worker how far the crawl has come."""
+        """Send the worker the crawl's totals so far."""
         self.channel.send(CrawlCounters(pages=self.pages, dynamic_pages=0, actions=self.actions, errors=self.errors))
 
     def _page(self, response: Response) -> Page | None:
@@ -193,7 +193,7 @@ class AgentSpider(Spider):
 
 
 def _reason(failure: Failure) -> str:
-    """Say what became of a request, so that it can stand behind its address."""
+    """Return why a request failed, as words that follow its URL."""
     error = failure.value
     if error is None:
         return "could not be read"
