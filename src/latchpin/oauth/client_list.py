@@ -1,4 +1,4 @@
-"""The apps of an organization: its own, and those of others that its users use or asked for."""
+"""The apps of an organization: its own, and those of others that its users use or have requested."""
 
 from __future__ import annotations
 

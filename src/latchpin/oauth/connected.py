@@ -133,7 +133,7 @@ async def withdraw(session: AsyncSession, user: User, client_pk: int, *, by: Act
 
 
 def _granted_spaces(grant_or_consent: OAuthGrant | OAuthConsent, space: str | None) -> frozenset[GrantedSpace]:
-    """Where it counts; a named Space that is gone is nowhere."""
+    """Return the Spaces of a grant; none for a named Space that does not exist any more."""
     if grant_or_consent.reach is not Reach.SPACE:
         return frozenset({GrantedSpace(grant_or_consent.reach)})
     return frozenset({GrantedSpace(Reach.SPACE, space)}) if space is not None else frozenset()

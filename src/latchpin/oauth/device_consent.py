@@ -28,7 +28,7 @@ _EXPIRED = "The device was answered already, or its code ran out. Start again on
 
 @dataclass(frozen=True, slots=True)
 class DeviceRequest:
-    """What a device asks for, and from where and when it asked."""
+    """What a device requests, with the origin and time of the request."""
 
     scopes: str
     resource: tuple[str, ...]

@@ -67,7 +67,7 @@ class ClientMetadataDocuments:
         self._unreachable = Cache[str, bool](ASK_AGAIN_SECONDS)
 
     def is_one(self, client_id: str) -> bool:
-        """Whether a client_id names a document, sound or not; False where the deployment accepts none."""
+        """Whether a client_id names a document, valid or not; False where the deployment accepts none."""
         return self._settings.client_documents and self._fetcher.may_name(client_id)
 
     async def refresh(self, client_id: str, origin: Origin) -> None:

@@ -21,7 +21,7 @@ from latchpin.storage.models import OAuthGrant, RefreshToken
 
 REFRESH_PREFIX = secret_forms.REFRESH_TOKEN.prefix
 _rows: Table = RefreshToken.__table__  # type: ignore[assignment]  # a Table, which SQLAlchemy types as less than it is
-_ADD = insert(_rows).returning(_rows.c.id)  # written down once: that takes longer than running it
+_ADD = insert(_rows).returning(_rows.c.id)  # built once: that takes longer than running it
 TokenResponse = dict[str, Any]
 
 

@@ -1,8 +1,8 @@
 """Pushed authorization requests (RFC 9126), and how a browser gets from one to the user's decision.
 
 An app gets a `request_uri`, which is valid once and for a minute. A person may first have to sign in, choose another account or reload the
-page, so the first visit trades it for a continuation: an address that holds nothing of the request either, counts only in that browser
-(half of its secret is in a cookie), for ten minutes, and leads to one answer. Both are kept as digests.
+page, so the first visit exchanges it for a continuation: a URL that contains nothing of the request either, is valid only in that browser
+(half of its secret is in a cookie), for ten minutes, and can be answered once. Both are stored as digests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Resource indicators (RFC 8707): which resources a token can be for, and the check of what is asked for."""
+"""Resource indicators (RFC 8707): which resources a token can be for, and the check of requested ones."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from latchpin.oauth.params import MOST_RESOURCES
 from latchpin.settings import Settings
 from latchpin.storage.models import OAuthGrant, OAuthResource
 
-LONGEST = 500  # characters of a resource, registered or asked for
+LONGEST = 500  # characters of a resource, registered or requested
 
 
 async def validate(session: AsyncSession, resources: Sequence[str], organization_id: int, settings: Settings) -> str:
-    """Return the resources asked for, space-separated; raises OAuthError `invalid_target` (RFC 8707 section 2).
+    """Return the requested resources, space-separated; raises OAuthError `invalid_target` (RFC 8707 section 2).
 
     Known are our own API and what the organization's administrators registered; a path below a registered origin counts as it.
     """
@@ -57,7 +57,7 @@ async def of_grant(session: AsyncSession, resources: Sequence[str], grant: OAuth
 
 
 def narrow_to_grant(resources: Sequence[str], granted: str, own: frozenset[str]) -> tuple[str, ...]:
-    """Return the resources for one token out of those of a grant, all of them where none is asked for; raises OAuthError."""
+    """Return the resources for one token out of those of a grant, all of them where none is requested; raises OAuthError."""
     grant_resources = granted.split()
     require_form(resources)
     for each in resources:

@@ -30,9 +30,9 @@ def staying(scopes: str) -> str:
 
 
 def for_token(text: str | None, granted: frozenset[str]) -> frozenset[str]:
-    """Return the scopes for one token out of those granted, all where none is asked for: never more.
+    """Return the scopes for one token out of those granted, all where none is requested: never more.
 
-    Raises OAuthError `invalid_scope` where none of those asked for was granted.
+    Raises OAuthError `invalid_scope` where none of the requested ones was granted.
     """
     return granted if text is None else _required(_words(text) & granted, granted)
 

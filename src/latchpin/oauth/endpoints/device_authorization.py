@@ -60,7 +60,7 @@ async def device_authorization_preflight() -> Response[bytes]:
 
 
 async def _resource(session: AsyncSession, oauth_request: ClientRequest, client: Client) -> str:
-    """Check the resources asked for; for a client of no organization their organization is known only with the person, so then."""
+    """Check the requested resources; for a client without an organization, this is done when the user is known."""
     if client.organization_id is not None:
         return await resources.validate(session, oauth_request.params.resources, client.organization_id, oauth_request.server.settings)
     resources.require_form(oauth_request.params.resources)

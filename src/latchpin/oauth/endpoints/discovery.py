@@ -85,9 +85,9 @@ def _forms(document: str) -> list[str]:
 
 
 def _require_ours(request: AnyRequest, document: str) -> str:
-    """Return the path that a document is asked for (RFC 8414 section 3.1): ours is none, and that of our API, which clients begin with.
+    """Return the path for which metadata is requested (RFC 8414 section 3.1): empty for our issuer, or that of our API.
 
-    Raises OAuthError, 404, for any other: who asks there is told of no issuer that they did not ask for, and goes on to look elsewhere.
+    Raises OAuthError, 404, for any other: the response would name another issuer than the requested one, and clients try other paths then.
     """
     path: str = request.scope["path"].rstrip("/").removeprefix(f"/.well-known/{document}")
     if path not in ("", _API):

@@ -1,6 +1,6 @@
 """The introspection endpoint (RFC 7662): whether a token is active now, for its client or for the server it is meant for.
 
-Whatever cannot be told (unknown, expired, revoked, for somebody else) is answered alike: `{"active": false}` (section 2.2).
+Unknown, expired and revoked tokens and those for others get the same response: `{"active": false}` (section 2.2).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CLAIMS = (
 async def introspect(request: AnyRequest) -> Response[bytes]:
     """Return the state of a token, to the confidential client that owns it, or (API keys too) to the resource server that received it.
 
-    API keys are told to resource servers of the key's organization only. A key that is bound to networks is active only where the
+    The state of an API key is returned to resource servers of its organization. A key that is bound to networks is active only where the
     optional parameter `client_address` (section 2.1) names an allowed one, and so is a token that it was exchanged for.
     """
     oauth_request = await client_request.read(request)
@@ -70,7 +70,7 @@ async def _access_token(oauth_request: ClientRequest, client: Client, token: str
     if claims["client_id"] != client.client_id and not await _is_for(oauth_request, client, claims, active):
         return _INACTIVE
     public_claims = {name: claims[name] for name in _CLAIMS if name in claims}
-    kind = "Bearer" if bearer.thumbprint(claims) is None else dpop.SCHEME  # RFC 9449 section 6.2: who asks has to check the proof
+    kind = "Bearer" if bearer.thumbprint(claims) is None else dpop.SCHEME  # RFC 9449 section 6.2: the caller must check the proof
     return {"active": True, "token_type": kind, **public_claims, "scope": _active_scope(claims, active)}
 
 

@@ -130,7 +130,7 @@ def _refused(description: str) -> OAuthError:
 
 
 def _require_client(client: OAuthClient | None) -> OAuthClient:
-    if client is None:  # one answer for a wrong token and an app that is not there (RFC 7592 section 2.1)
+    if client is None:  # one response for a wrong token and an unknown app (RFC 7592 section 2.1)
         raise _refused("the registration access token is not this app's")
     return client
 

@@ -97,7 +97,7 @@ async def _verify(server: AuthorizationServer, scheme: str, token: bytes, origin
 async def _verify_proof(
     request: AnyRequest, server: AuthorizationServer, scheme: str, token: bytes, claims_and_grant: tuple[dict[str, Any], ActiveGrant]
 ) -> Proof | None:
-    """Return the proof beside a bound token, whose first use is still to be asked, or None for another; raises OAuthError, Throttled."""
+    """Return the proof for a bound token, its first use not yet checked, or None for a bearer token; raises OAuthError, Throttled."""
     bound = TokenBinding(scheme == dpop.SCHEME, bearer.thumbprint(claims_and_grant[0]))
     if not bound.is_dpop and bound.jkt is None:
         return None

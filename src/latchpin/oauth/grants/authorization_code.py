@@ -99,7 +99,7 @@ async def _refusal(
                 stored_code.used_at = clock.now()
         return invalid_grant("code_verifier does not match")  # revokes nothing: whoever stole a code has no verifier (section 7.5.3)
     if stored_code.used_at is not None and redeemed_code.grant.activated_at is not None:
-        # Section 4.1.3: the code leaked together with its verifier, so what it was traded for is taken back.
+        # Section 4.1.3: the code leaked together with its verifier, so its tokens are revoked.
         record(
             session,
             events.TokenReplayed(target_id=redeemed_code.grant.id, target_name=redeemed_code.client.name, reason="code used twice"),

@@ -1,7 +1,7 @@
 """`refresh_token` (OAuth 2.1 section 4.3): rotated on every use; replay of a used one ends its family.
 
 A client that refreshes twice at once, or did not get the response, gets the same response again for ten seconds. That response is
-kept sealed under a key derived from the token it was traded for, so the database alone cannot open it, and only until the successor is
+stored encrypted under a key derived from the used token, so the database alone cannot decrypt it, and only until the successor is
 used. Every other replay ends the grant, and that is committed before the refusal is raised.
 """
 
@@ -145,7 +145,7 @@ def _key(refresh_token: str) -> bytes:
 
 
 async def purge_expired(session: AsyncSession) -> None:
-    """Drop sealed answers whose window is over, and tokens that ran out a day ago."""
+    """Remove encrypted responses whose window has ended, and tokens that expired a day ago."""
     at = clock.now()
     await session.execute(
         update(RefreshToken).where(RefreshToken.sealed.is_not(None), RefreshToken.used_at < at - WINDOW).values(sealed=None)

@@ -36,7 +36,7 @@ _REFUSED = (
 
 
 def with_client(params: Params, authorization: str | None) -> Params:
-    """Return the parameters with the product's own client in them, where the request names none: the key alone proves who asks."""
+    """Return the parameters with the product's own client in them, where the request names none: the key alone authenticates the caller."""
     if authorization is not None or {"client_id", "client_secret", "client_assertion"} & params.values.keys():
         return params
     return replace(params, values={**params.values, "client_id": KEY_EXCHANGE})
@@ -79,7 +79,7 @@ def _check_kinds(params: Params) -> None:
 
 
 async def _verified_key(server: AuthorizationServer, params: Params, generation: int, origin: Origin) -> Verified:
-    """Return the sound key of a request, verified as at the API; raises OAuthError `invalid_request` (section 2.2.2), Throttled."""
+    """Return the valid key of a request, verified as at the API; raises OAuthError `invalid_request` (section 2.2.2), Throttled."""
     secret = params.need("subject_token").encode()
     verification = server.keys.cached(secret, generation) or await server.keys.look_up(secret, generation)
     if isinstance(verification, Verified):
