@@ -152,7 +152,7 @@ def _lifespan(services: Services, log: AccessLog | None) -> Callable[[Litestar],
         async with database.transaction() as session:
             await clients.prepare(session, services.settings)
         working = (services.activity.run(), services.proofs.used.run(), CheckpointLog(database).run(), _maintain(database))
-        running = [asyncio.create_task(each) for each in working]
+        running = [asyncio.create_task(each, name="background") for each in working]
         _log.info("server_process.started", version=__version__, process=os.getpid())
         gc.collect()
         gc.freeze()  # objects that exist now stay: later collections need not examine them

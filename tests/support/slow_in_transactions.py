@@ -5,6 +5,7 @@ It listens to SQLAlchemy, and stands around functions of other people's librarie
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,7 +34,13 @@ class Watch:
         self._writers: set[int] = set()
 
     def begin(self, session: Session, transaction: SessionTransaction) -> None:
-        """Hear of a transaction; only writing ones keep others waiting, and they do so before their first statement."""
+        """Hear of a transaction; only writing ones keep others waiting, and they do so before their first statement.
+
+        What an application writes by itself now and then is not what a request does: a page may be drawn meanwhile.
+        """
+        task = asyncio.current_task()
+        if task is not None and task.get_name() == "background":
+            return
         if session.bind is not None and session.bind.get_execution_options().get("latchpin_writes"):
             self._writers.add(id(transaction))
 
